@@ -1,0 +1,93 @@
+# `make help` lists the targets. Nothing has to be activated or installed beforehand but Python >= 3.10
+# with pip and venv. PYTHON=... uses an environment of your own instead, as it is.
+
+VENV := .venv
+# The interpreter that makes the environments.
+BASE_PYTHON ?= python3
+CONSTRAINTS := requirements/constraints.txt
+
+ifdef PYTHON
+INSTALLED :=
+DOCS_INSTALLED :=
+else
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+DOCS_INSTALLED := $(VENV)/.docs-installed
+endif
+
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -m pip --quiet
+# torch first and by itself, see $(CONSTRAINTS)
+TORCH := torch==2.13.0
+
+# Each pytest worker keeps to one thread, so that two workers fill two cores and no more.
+export OMP_NUM_THREADS ?= 1
+PYTEST_WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install lint format typecheck pytest test test-lower demo docs bench wheel clean
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+install: $(INSTALLED)  ## make the environment .venv (the other targets do it when needed)
+
+$(VENV)/bin/python:
+	$(BASE_PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (the first time takes some minutes) ..."
+	@$(PIP) install --constraint $(CONSTRAINTS) $(TORCH)
+	@$(PIP) install --constraint $(CONSTRAINTS) setuptools
+	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation --editable ".[gui,distributed,tests]"
+	@touch $@
+
+$(VENV)/.docs-installed: $(VENV)/.installed
+	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation --editable ".[docs]"
+	@touch $@
+
+lint: $(INSTALLED)  ## ruff and pyright
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m pyright --pythonpath "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+
+format: $(INSTALLED)  ## let ruff correct what it can
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+pytest: $(INSTALLED)
+	@$(PYTHON) -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --cov --cov-report=term --durations=10
+
+test: lint pytest  ## everything that continuous integration checks
+
+LOWER := .venv-lower
+$(LOWER)/.installed: pyproject.toml requirements/lower.txt
+	$(BASE_PYTHON) -m venv --clear $(LOWER)
+	@$(LOWER)/bin/python -m pip --quiet install --constraint requirements/lower.txt $(TORCH)
+	@$(LOWER)/bin/python -m pip --quiet install --constraint requirements/lower.txt setuptools
+	@$(LOWER)/bin/python -m pip --quiet install --constraint requirements/lower.txt --no-build-isolation \
+	    --editable . hypothesis pytest pytest-timeout
+	@touch $@
+
+test-lower: $(LOWER)/.installed  ## the oldest versions that pyproject.toml allows
+	@$(LOWER)/bin/python -m pytest --quiet -p no:cacheprovider tests/test_attach.py tests/test_packaging.py \
+	    tests/test_architecture.py tests/windows
+
+demo: $(INSTALLED)  ## the whole job on simulated data, offline; results in demo_output/
+	@$(PYTHON) examples/demo.py
+
+docs: $(DOCS_INSTALLED)  ## the web pages, in docs/_build/html
+	@$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+bench: $(INSTALLED)  ## what the package adds to the start of HyperSpy
+	@$(PYTHON) benchmarks/import_time.py
+
+wheel: $(INSTALLED)  ## the wheel, in dist/
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist
+
+clean:  ## remove everything that the other targets have made but the environments
+	rm -rf build dist docs/_build docs/reference/generated docs/gallery docs/sg_execution_times.rst demo_output
+	rm -rf .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov hyperspy_dosekin.egg-info
+	find hyperspy_dosekin tests benchmarks examples docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

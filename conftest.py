@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures for every test and doctest: no window opens, no figure stays, Torch is left as found."""
+
+import os
+import sys
+
+import pytest
+import wrapt
+
+# Before anything imports matplotlib, and inherited by the subprocesses of the tests.
+os.environ["MPLBACKEND"] = "Agg"
+
+
+_at_import = {}
+
+
+@wrapt.when_imported("torch")
+def _remember_torch(_torch):
+    """Keep what Torch's own import leaves: a test may be the first to import it."""
+    _at_import.update(_torch_state())
+
+
+def _torch_state():
+    """Global settings of Torch, by name."""
+    torch = sys.modules["torch"]
+    return {
+        "default dtype": torch.get_default_dtype(),
+        "default device": torch.get_default_device(),
+        "thread count": torch.get_num_threads(),
+        "deterministic flag": torch.are_deterministic_algorithms_enabled(),
+        "gradient mode": torch.is_grad_enabled(),
+        "state of the global generator": torch.get_rng_state().numpy().tobytes(),
+    }
+
+
+def _restore_torch(state):
+    """Put Torch back, so that one leak fails one test and not all that follow."""
+    import numpy as np
+
+    torch = sys.modules["torch"]
+    torch.set_default_dtype(state["default dtype"])
+    torch.set_default_device(state["default device"])
+    torch.set_num_threads(state["thread count"])
+    torch.use_deterministic_algorithms(state["deterministic flag"])
+    torch.set_grad_enabled(state["gradient mode"])
+    generator_state = np.frombuffer(state["state of the global generator"], dtype=np.uint8)
+    torch.set_rng_state(torch.from_numpy(generator_state.copy()))
+
+
+@pytest.fixture(autouse=True)
+def torch_leaves_no_trace():
+    """Fail a test that changes a global setting of Torch; does not import Torch itself."""
+    before = _torch_state() if _at_import else None
+    yield
+    if not _at_import:
+        return
+    before = before or _at_import
+    after = _torch_state()
+    leaked = [name for name in before if before[name] != after[name]]
+    if leaked:
+        _restore_torch(before)
+        pytest.fail(f"Torch's global state was changed: {', '.join(leaked)}.")
+
+
+@pytest.fixture(autouse=True)
+def figures_are_closed():
+    """Close what a test has drawn."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

@@ -1,0 +1,21 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The public names. Read at run time too (lazy_loader): each is imported on first use. Keep this file ASCII.
+from . import components, data, kinetics, signals, windows
+from .signals.dose_kinetics import DoseKinetics
+from .signals.persistence import load
+from .windows.definitions import LOW_LOSS_WINDOWS
+
+__version__: str
+
+__all__ = [
+    "LOW_LOSS_WINDOWS",
+    "DoseKinetics",
+    "__version__",
+    "components",
+    "data",
+    "kinetics",
+    "load",
+    "signals",
+    "windows",
+]

@@ -1,0 +1,215 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may import whom, and what may not be imported at the start."""
+
+import ast
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hyperspy_dosekin
+
+PACKAGE = Path(hyperspy_dosekin.__file__).parent
+
+#: The arrow of dependence: each part, and the other parts that it may import.
+KERNELS = {"windows", "processing", "kinetics", "classification", "plotting"}
+MAY_IMPORT = {
+    "numerics": set(),
+    **{part: {"numerics"} for part in KERNELS},
+    "components": {*KERNELS, "numerics"},
+    "data": {*KERNELS, "numerics", "components", "signals"},
+    "signals": {*KERNELS, "numerics", "components"},
+    "gui": {*KERNELS, "numerics", "components", "signals", "data"},
+}
+SPEAK_HYPERSPY = {"signals", "components", "gui", "data"}
+PARTS = sorted(
+    path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"
+)
+HEAVY = ["torch", "sklearn", "matplotlib"]
+
+
+def imports_of(path):
+    """Absolute names of what a file imports, anywhere in it: also inside functions."""
+    inside = list(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = inside[: len(inside) - node.level] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def files_of(part):
+    files = [*(PACKAGE / part).rglob("*.py"), *(PACKAGE / part).rglob("*.pyi")]
+    assert files
+    return files
+
+
+def python(code, *arguments, **environment):
+    """What a fresh interpreter prints, as JSON."""
+    result = subprocess.run(
+        [sys.executable, "-c", inspect.cleandoc(code), *arguments],
+        env={**os.environ, **environment},
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    # HyperSpy's log goes to the same stream, before.
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_every_part_has_its_place_in_the_arrow():
+    assert set(PARTS) <= set(MAY_IMPORT), "say in MAY_IMPORT where the new part belongs"
+
+
+def test_arrow_has_no_cycle():
+    remaining = dict(MAY_IMPORT)
+    while remaining:
+        free = {part for part, allowed in remaining.items() if not allowed & set(remaining)}
+        assert free, f"cycle among {sorted(remaining)}"
+        remaining = {part: allowed for part, allowed in remaining.items() if part not in free}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_imports_follow_the_arrow(part):
+    allowed = {part, *MAY_IMPORT[part]}
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in files_of(part)
+        for name in imports_of(path)
+        if name.startswith("hyperspy_dosekin.") and name.split(".")[1] not in allowed
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_only_the_outer_parts_speak_to_hyperspy(part):
+    names = {name.split(".")[0] for path in files_of(part) for name in imports_of(path)}
+    assert part in SPEAK_HYPERSPY or not names & {"hyperspy", "exspy"}
+
+
+@pytest.mark.parametrize("part", sorted(set(PARTS) - SPEAK_HYPERSPY))
+def test_inner_parts_run_without_hyperspy(part):
+    """Every module of the part is imported, and HyperSpy does not come with it by any way."""
+    code = """
+    import importlib, json, pkgutil, sys
+    package = importlib.import_module(sys.argv[1])
+    prefix = package.__name__ + "."
+    modules = [each.name for each in pkgutil.walk_packages(package.__path__, prefix)]
+    for name in modules:
+        importlib.import_module(name)
+    loaded = {name.split(".")[0] for name in sys.modules}
+    print(json.dumps({"modules": len(modules), "bad": sorted(loaded & {"hyperspy", "exspy"})}))
+    """
+    found = python(code, f"hyperspy_dosekin.{part}")
+    assert found["modules"] == len(files_of(part)) - len(list((PACKAGE / part).rglob("*.pyi"))) - 1
+    assert found["bad"] == []
+
+
+# HyperSpy and exspy import matplotlib themselves, also when it is we who import HyperSpy. We are to
+# blame if, from the import outwards, a file of ours comes before one of theirs.
+WATCH_IMPORTS = """
+import json, sys
+blamed = set()
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        frame = sys._getframe(1) if name in HEAVY else None
+        while frame is not None:
+            owner = frame.f_globals.get("__name__", "").split(".")[0]
+            if owner in ("hyperspy", "exspy"):
+                break
+            if owner == "hyperspy_dosekin":
+                blamed.add(name)
+            frame = frame.f_back
+sys.meta_path.insert(0, Watch())
+"""
+
+
+def blamed_for(code, *arguments):
+    lines = [f"HEAVY = {HEAVY!r}", WATCH_IMPORTS, inspect.cleandoc(code)]
+    return python("\n".join([*lines, "print(json.dumps(sorted(blamed)))"]), *arguments)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Files of the two kinds that people open: EELS, and our own."""
+    import hyperspy.api as hs
+
+    folder = tmp_path_factory.mktemp("files")
+    paths = []
+    for signal_type in ("EELS", "DoseSeries"):
+        signal = hs.signals.Signal1D([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+        signal.set_signal_type(signal_type)
+        paths.append(str(folder / f"{signal_type}.hspy"))
+        signal.save(paths[-1])
+    return paths
+
+
+def test_start_imports_nothing_heavy_through_us(saved):
+    code = """
+    import hyperspy.api as hs
+    assert "hyperspy_dosekin" in sys.modules
+    hs.signals.Signal1D
+    for path in sys.argv[1:]:
+        signal = hs.load(path)
+        signal.as_lazy()
+    assert hasattr(hs.load(sys.argv[1]), "fit_dose_pinn")
+    assert type(hs.load(sys.argv[2])).__module__.startswith("hyperspy_dosekin")
+    """
+    assert blamed_for(code, *saved) == []
+
+
+def test_start_does_not_import_exspy_or_our_parts():
+    """The registrations are read, nothing more."""
+    code = """
+    import json, sys
+    import hyperspy.api as hs
+    hs.signals
+    names = [name for name in sys.modules if name.split(".")[0] in ("exspy", "hyperspy_dosekin")]
+    print(json.dumps(sorted(names)))
+    """
+    assert python(code) == ["hyperspy_dosekin", "hyperspy_dosekin._attach"]
+
+
+def test_own_import_is_light():
+    code = """
+    import json, sys
+    import hyperspy_dosekin
+    names = {name.split(".")[0] for name in sys.modules}
+    print(json.dumps(sorted(names & set(sys.argv[1:]))))
+    """
+    heavy = [*HEAVY, "hyperspy", "exspy", "scipy", "dask", "numpy"]
+    assert python(code, *heavy) == []
+
+
+def test_watch_sees_an_import_through_us():
+    """Proof that the test of the start can fail."""
+    code = """
+    import types
+    ours = types.ModuleType("hyperspy_dosekin.heavy")
+    exec("import importlib, matplotlib; importlib.import_module('torch')", vars(ours))
+    """
+    assert blamed_for(code) == ["matplotlib", "torch"]
+
+
+def test_public_names_are_those_of_the_stub():
+    tree = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="ascii"))
+    (listed,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
+    )
+    assert sorted(hyperspy_dosekin.__all__) == sorted(listed)
+    assert sorted(dir(hyperspy_dosekin)) == sorted(listed)
+    for name in listed:
+        assert getattr(hyperspy_dosekin, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        hyperspy_dosekin.nonsense  # noqa: B018

@@ -1,0 +1,257 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The wheel works where nothing else of the repository is, and the packaging files agree."""
+
+import ast
+import importlib
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # comes with pytest there
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "hyperspy_dosekin"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+#: Used through HyperSpy alone: the class that we extend, and the reading of files.
+USED_THROUGH_HYPERSPY = {"exspy", "rosettasciio"}
+MODULE_NAMES = {"lazy-loader": "lazy_loader", "scikit-learn": "sklearn"}
+
+
+def requirements(name):
+    """Requirements of a file of the folder requirements, by canonical name."""
+    lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
+    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(each.name): each for each in found}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy, so that no leftovers get in and none are made."""
+    source = tmp_path_factory.mktemp("source")
+    shutil.copytree(PACKAGE, source / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests", source / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "hyperspy_extension.yaml"):
+        shutil.copy(ROOT / name, source / name, follow_symlinks=False)
+    target = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", target, source)
+    (path,) = target.iterdir()
+    return path
+
+
+def pip(*arguments):
+    result = subprocess.run(
+        [sys.executable, "-m", "pip", "--quiet", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def clean_python(wheel, tmp_path_factory):
+    """Interpreter that has our wheel and what we depend on, but not the installation under test.
+
+    The packages of the present environment are put on its path *after* its own. Since only the
+    folder is named, files in it that extend the path (``*.pth``) are not read, and with them goes
+    an editable installation of ours.
+    """
+    folder = tmp_path_factory.mktemp("clean")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=120)
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    paths = {"base": str(folder), "platbase": str(folder)}
+    site_packages = Path(sysconfig.get_path("purelib", vars=paths))
+    pip("install", "--no-deps", "--no-index", "--no-compile", "--target", site_packages, wheel)
+    present = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    (site_packages / "environment.pth").write_text("\n".join(present) + "\n", encoding="utf-8")
+    return python, site_packages
+
+
+def run(clean_python, code):
+    python, site_packages = clean_python
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    result = subprocess.run(
+        [python, "-c", inspect.cleandoc(code)],
+        cwd=site_packages.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_wheel_holds_the_package_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+    code = {name for name in sizes if ".dist-info/" not in name}
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and path.suffix in {".py", ".pyi", ".yaml", ".typed"}
+    }
+    assert {f"hyperspy_dosekin/{name}" for name in ("__init__.pyi", "py.typed")} < expected
+    assert code == expected
+    assert any(name.endswith("licenses/LICENSE") for name in sizes)
+    assert wheel.stat().st_size < 500_000
+
+
+def test_wheel_extends_hyperspy_in_a_clean_environment(clean_python):
+    code = """
+    import hyperspy.api as hs
+    signal = hs.signals.Signal1D([[1.0, 2.0, 4.0, 8.0], [1.0, 3.0, 9.0, 27.0]])
+    signal.set_signal_type("EELS")
+    signal.axes_manager[-1].units = "eV"
+    signal.set_dose_axis([10.0, 20.0])
+    areas = signal.integrate_windows({"all": (0.0, 3.0)})
+    print(type(signal).__module__, type(areas).__name__)
+    hs.print_known_signal_types()
+    plain = hs.signals.Signal1D([[1.0, 2.0, 3.0]])
+    plain.set_signal_type("DoseSeries")
+    print(type(plain).__name__, type(plain.as_lazy()).__name__)
+
+    from importlib.metadata import version
+    from pathlib import Path
+    import hyperspy_dosekin
+    print(hyperspy_dosekin.__file__)
+    assert hyperspy_dosekin.__version__ == version("hyperspy_dosekin")
+    assert Path(hyperspy_dosekin.__file__).with_name("hyperspy_extension.yaml").is_file()
+    """
+    output = run(clean_python, code)
+    lines = output.splitlines()
+    assert any(re.fullmatch(r"exspy\.signals\.\S+ DoseSeries", line) for line in lines), output
+    assert re.search(r"\|\s*DoseSeries\s*\|", output)
+    assert "DoseSeries LazyDoseSeries" in lines
+    assert Path(lines[-1]).parents[1].resolve() == clean_python[1].resolve()
+
+
+def test_every_module_of_the_wheel_can_be_imported(clean_python):
+    code = """
+    import importlib, pkgutil
+    import hyperspy_dosekin
+    found = pkgutil.walk_packages(hyperspy_dosekin.__path__, "hyperspy_dosekin.")
+    names = [each.name for each in found]
+    for name in names:
+        module = importlib.import_module(name)
+        for public in getattr(module, "__all__", ()):
+            getattr(module, public)
+    print(len(names))
+    """
+    modules = [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
+    assert int(run(clean_python, code).splitlines()[-1]) == len(modules)
+
+
+def test_without_the_wheel_the_clean_environment_has_nothing_of_ours(clean_python, tmp_path):
+    """Proof that the tests of the wheel do not see the installation under test."""
+    _, site_packages = clean_python
+    code = f"""
+    import sys
+    sys.path.remove({str(site_packages)!r})
+    import importlib.util
+    print(importlib.util.find_spec("hyperspy_dosekin"), importlib.util.find_spec("hyperspy").name)
+    """
+    assert run(clean_python, code).split() == ["None", "hyperspy"]
+
+
+def test_top_level_registration_is_a_link_to_that_of_the_package():
+    link = ROOT / "hyperspy_extension.yaml"
+    assert link.is_symlink()
+    assert os.readlink(link) == "hyperspy_dosekin/hyperspy_extension.yaml"
+
+
+def registration():
+    return yaml.safe_load((PACKAGE / "hyperspy_extension.yaml").read_text(encoding="utf-8"))
+
+
+def test_registered_signals_are_what_is_said_of_them():
+    signals = registration()["signals"]
+    assert "EELSSpectrum" not in signals, "exspy's own"
+    for name, entry in signals.items():
+        cls = getattr(importlib.import_module(entry["module"]), name)
+        assert cls._signal_type == entry["signal_type"]
+        assert cls._signal_dimension == entry["signal_dimension"]
+        assert cls._lazy == entry["lazy"]
+        assert cls._dtype == entry["dtype"]
+        twin = name.removeprefix("Lazy") if entry["lazy"] else f"Lazy{name}"
+        assert {**signals[twin], "lazy": entry["lazy"]} == entry
+
+
+def test_registered_components_have_their_identifier():
+    for identifier, entry in registration()["components1D"].items():
+        cls = getattr(importlib.import_module(entry["module"]), entry["class"])
+        assert cls()._id_name == identifier
+
+
+def test_registered_tool_keys_would_be_seen():
+    """HyperSpy drops tool keys that do not start with the plain entry point."""
+    names = PROJECT["entry-points"]["hyperspy.extensions"]
+    assert "hyperspy_dosekin" in names
+    assert any(name.startswith("hyperspy_dosekin.") for name in names), "not imported by HyperSpy"
+    for key in registration().get("GUI", {}).get("toolkeys", []):
+        assert key.split(".")[0] in names
+
+
+def test_lower_bounds_are_the_tested_ones():
+    tested = requirements("lower.txt")
+    declared = {
+        canonicalize_name(each.name): each for each in map(Requirement, PROJECT["dependencies"])
+    }
+    assert set(tested) == set(declared)
+    for name, requirement in declared.items():
+        (bound,) = requirement.specifier
+        assert bound.operator == ">=", f"needless upper bound of {name}"
+        assert f"=={bound.version}" == str(tested[name].specifier)
+
+
+def test_constraints_hold_every_dependency_and_torch_first():
+    constraints = requirements("constraints.txt")
+    extras = PROJECT["optional-dependencies"]
+    # Too large for every environment, and not used by the tests.
+    installed = [names for extra, names in extras.items() if extra not in ("all", "realtime")]
+    assert next(iter(constraints)) == "torch"
+    assert str(constraints["torch"].specifier) == str(requirements("lower.txt")["torch"].specifier)
+    for requirement in map(Requirement, [*PROJECT["dependencies"], *chain(*installed)]):
+        (exact,) = constraints[canonicalize_name(requirement.name)].specifier
+        assert exact.operator == "=="
+        assert requirement.specifier.contains(exact.version, prereleases=True)
+
+
+def test_declared_dependencies_are_those_that_are_imported():
+    imported = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(node.module.split(".")[0])
+    imported -= {*sys.stdlib_module_names, "hyperspy_dosekin"}
+    names = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    declared = {MODULE_NAMES.get(name, name) for name in names}
+    extras = chain(*PROJECT["optional-dependencies"].values())
+    optional = {canonicalize_name(Requirement(line).name).replace("-", "_") for line in extras}
+    assert imported - optional - declared == set(), "imported, not declared"
+    assert declared - imported - USED_THROUGH_HYPERSPY == set(), "declared, not imported"
+
+
+def test_citation_says_the_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
