@@ -1,0 +1,258 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Levenberg–Marquardt for very many small problems at once, inside a box.
+
+Every problem has its own damping and leaves the batch when it has converged. Bounds are kept by
+an active set: a parameter that sits at a bound and is pushed outward is held there for the step.
+Steps of one and two parameters are solved in closed form, others by Cholesky decomposition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+# A finished problem is removed from the batch every so many iterations: copying costs too.
+_COMPACT_EVERY = 2
+_DAMPING_START, _DAMPING_FALL, _DAMPING_RISE = 1e-3, 0.15, 6.0
+_DAMPING_LOWEST, _DAMPING_GIVE_UP = 1e-9, 1e6
+
+
+class BatchedObjective(Protocol):
+    """What is minimised."""
+
+    def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Objective, half its gradient, half its (Gauss–Newton) Hessian.
+
+        Parameters
+        ----------
+        parameters
+            Shape ``(n_parameter, n_problem)``.
+
+        Returns
+        -------
+        Shapes ``(n_problem,)``, ``(n_parameter, n_problem)``, ``(n_parameter, n_parameter,
+        n_problem)``. The Hessian is positive semidefinite.
+        """
+
+    def select(self, index: Tensor) -> BatchedObjective:
+        """The objective of some of the problems, given by their indices."""
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """Where a batch of minimisations ended.
+
+    Parameters
+    ----------
+    parameters
+        Shape ``(n_parameter, n_problem)``, inside the box.
+    objective
+        Shape ``(n_problem,)``.
+    converged
+        Boolean, shape ``(n_problem,)``: the last step promised less than the tolerance.
+    """
+
+    parameters: Tensor
+    objective: Tensor
+    converged: Tensor
+
+
+def _solve(hessian: Tensor, gradient: Tensor) -> Tensor:
+    """Solve the damped systems; `hessian` is (P, P, N), `gradient` (P, N)."""
+    count = gradient.shape[0]
+    if count == 1:
+        return gradient / hessian[0]
+    if count == 2:
+        off = hessian[0, 1]
+        determinant = hessian[0, 0] * hessian[1, 1] - off * off
+        # Rounding may lose a nearly singular system's sign: then take the diagonal alone.
+        sound = determinant > 0
+        off = torch.where(sound, off, torch.zeros_like(off))
+        determinant = torch.where(sound, determinant, hessian[0, 0] * hessian[1, 1])
+        return torch.stack(
+            [
+                (hessian[1, 1] * gradient[0] - off * gradient[1]) / determinant,
+                (hessian[0, 0] * gradient[1] - off * gradient[0]) / determinant,
+            ]
+        )
+    matrix, right = hessian.permute(2, 0, 1), gradient.T[..., None]
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    step = torch.cholesky_solve(right, factor)[..., 0]
+    diagonal = right[..., 0] / torch.diagonal(matrix, dim1=1, dim2=2)
+    return torch.where((info == 0)[:, None], step, diagonal).T
+
+
+def _box_step(
+    point: Tensor,
+    gradient: Tensor,
+    hessian: Tensor,
+    damping: Tensor,
+    lower: Tensor,
+    upper: Tensor,
+    largest_step: Tensor,
+) -> Tensor:
+    """Damped step inside the box.
+
+    A parameter at a bound that is pushed outward stays. Where the free step would leave the box,
+    the parameters that meet a bound go to it and the others are solved for again, given that.
+    """
+    tiny = torch.finfo(point.dtype).tiny * 1e8
+    diagonal = torch.diagonal(hessian, dim1=0, dim2=1).T
+    damped = hessian.clone()
+    torch.diagonal(damped, dim1=0, dim2=1).copy_((diagonal * (1 + damping) + tiny).T)
+    blocked = ((point <= lower) & (gradient > 0)) | ((point >= upper) & (gradient < 0))
+    step = _held_step(damped, gradient, torch.zeros_like(point), blocked)
+    proposal = point + step
+    outside = (proposal < lower) | (proposal > upper)
+    some = torch.nonzero(outside.any(0))[:, 0]
+    if some.numel():
+        reach = torch.minimum(torch.maximum(proposal[:, some], lower), upper) - point[:, some]
+        held = blocked[:, some] | outside[:, some]
+        step[:, some] = _held_step(damped[..., some], gradient[:, some], reach, held)
+    # Shortened as a whole, a step stays a descent.
+    ratio = step.abs() / largest_step
+    return step / reduce(torch.maximum, ratio.unbind(0)).clamp(min=1.0)
+
+
+def _held_step(damped: Tensor, gradient: Tensor, given: Tensor, held: Tensor) -> Tensor:
+    """Step of the free parameters, where that of the held ones is given."""
+    if not bool(held.any()):
+        return _solve(damped, -gradient)
+    free = (~held).to(gradient.dtype)
+    given = given * (1 - free)
+    right = -(gradient + (damped * given).sum(1)) * free
+    reduced = damped * free[:, None] * free[None, :]
+    torch.diagonal(reduced, dim1=0, dim2=1).copy_(torch.diagonal(damped, dim1=0, dim2=1))
+    return _solve(reduced, right) + given
+
+
+def _secant(
+    step: Tensor,
+    change: Tensor,
+    hessian: Tensor,
+    correction: Tensor,
+    better: Tensor,
+    model: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Correct the Gauss–Newton Hessian by what the gradient was seen to do.
+
+    A symmetric rank-one update of the part that Gauss–Newton leaves out (residuals times second
+    derivatives, the logarithm of a sum of squares); it is used where the sum stays safely
+    positive definite.
+
+    Returns
+    -------
+    The Hessian for the next step and the correction to it.
+    """
+    count = step.shape[0]
+    trial = hessian + correction
+    missed = change - (trial * step).sum(1)
+    product = (missed * step).sum(0)
+    size = (missed * missed).sum(0) * (step * step).sum(0)
+    sound = product * product > 1e-8 * size
+    scaled = missed / torch.where(sound, product, torch.ones_like(product))
+    scaled = scaled * (sound & better)
+    correction = correction + scaled[:, None] * missed[None, :]
+    trial = hessian + correction
+    if count == 1:
+        positive = trial[0, 0] > 0.1 * hessian[0, 0]
+    elif count == 2:
+        diagonal = trial[0, 0] * trial[1, 1]
+        positive = (
+            (trial[0, 0] > 0.1 * hessian[0, 0])
+            & (trial[1, 1] > 0.1 * hessian[1, 1])
+            & (diagonal - trial[0, 1] * trial[0, 1] > 1e-4 * diagonal)
+        )
+    else:
+        # Positive even after a part of the Hessian is taken off.
+        reduced = (trial - 1e-2 * hessian).permute(2, 0, 1)
+        positive = torch.linalg.cholesky_ex(reduced)[1] == 0
+    chosen = torch.where(positive, trial, hessian)
+    return torch.where(better, chosen, model), correction
+
+
+def minimise_batched(
+    objective: BatchedObjective,
+    start: Tensor,
+    lower: Tensor,
+    upper: Tensor,
+    *,
+    largest_step: Tensor,
+    tolerance: float,
+    max_iterations: int,
+) -> Minimum:
+    """Minimise many small sums of squares, each in the same box.
+
+    Parameters
+    ----------
+    objective
+        The problems.
+    start
+        Shape ``(n_parameter, n_problem)``; moved into the box where it lies outside.
+    lower, upper
+        Box, shape ``(n_parameter,)``.
+    largest_step
+        Largest change of each parameter in one step, shape ``(n_parameter,)``.
+    tolerance
+        A problem has converged when the next step would lower its objective by less.
+    max_iterations
+        Steps at most; those that have not converged by then are marked.
+
+    Returns
+    -------
+    Best point found for each problem, not worse than its start.
+    """
+    lower, upper, largest_step = lower[:, None], upper[:, None], largest_step[:, None]
+    count = start.shape[1]
+    best = torch.minimum(torch.maximum(start, lower), upper)
+    value = best.new_empty(count)
+    converged = torch.zeros(count, dtype=torch.bool, device=start.device)
+    if count == 0:
+        return Minimum(best, value, converged)
+    index = torch.arange(count, device=start.device)
+    point, damping = best, torch.full_like(value, _DAMPING_START)
+    current, gradient, model = objective.evaluate(point)
+    correction = torch.zeros_like(model)
+    finished = torch.zeros_like(converged)
+    promised_little = torch.zeros_like(converged)
+    for iteration in range(max_iterations):
+        step = _box_step(point, gradient, model, damping, lower, upper, largest_step)
+        proposal = torch.minimum(torch.maximum(point + step, lower), upper)
+        # Decrease that the quadratic model promises: −2 g·s − sᵀHs.
+        promise = -(step * (2 * gradient + (model * step).sum(1))).sum(0)
+        new, new_gradient, new_hessian = objective.evaluate(proposal)
+        better = new < current
+        model, correction = _secant(
+            step, new_gradient - gradient, new_hessian, correction, better, model
+        )
+        # A negative promise is a step that the box has spoilt: damping will mend it.
+        promised_little = (promise.abs() <= tolerance) & (damping < 1.0)
+        finished = promised_little | (damping > _DAMPING_GIVE_UP)
+        point = torch.where(better, proposal, point)
+        current = torch.where(better, new, current)
+        gradient = torch.where(better, new_gradient, gradient)
+        damping = torch.where(better, damping * _DAMPING_FALL, damping * _DAMPING_RISE)
+        damping = damping.clamp(min=_DAMPING_LOWEST)
+        if iteration % _COMPACT_EVERY == _COMPACT_EVERY - 1 and bool(finished.any()):
+            done = index[finished]
+            best[:, done] = point[:, finished]
+            value[done] = current[finished]
+            converged[done] = promised_little[finished]
+            keep = torch.nonzero(~finished)[:, 0]
+            index = index[keep]
+            if index.numel() == 0:
+                return Minimum(best, value, converged)
+            point, current, damping = point[:, keep], current[keep], damping[keep]
+            gradient, model = gradient[:, keep], model[..., keep]
+            correction = correction[..., keep]
+            objective = objective.select(keep)
+            promised_little = promised_little[keep]
+    best[:, index] = point
+    value[index] = current
+    converged[index] = promised_little
+    return Minimum(best, value, converged)
