@@ -1,0 +1,284 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Power-law dose damage as a component of HyperSpy models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hyperspy.component import Component
+
+from hyperspy_dosekin.kinetics.laws import power_law_derivatives, power_law_integrity
+
+if TYPE_CHECKING:
+    from hyperspy.signals import Signal1D
+
+# Smallest k a bounded fit may try. Zero would leave the curve independent of p, and a far from b.
+_LOWEST_RATE = 1e-6
+_HIGHEST_RATE = 1e3
+_EXPONENT_BOX = (0.1, 5.0)
+
+
+class PowerLawDegradation(Component):
+    r"""Intensity of a window that falls (or rises) with dose by a power law.
+
+    .. math::
+
+        f(x) = a\,C(x/\Phi_{max}) + b, \qquad \frac{dC}{d\varphi} = -k\,C^p, \qquad C(0) = 1
+
+    with x the cumulative dose, counted from true zero, and C the latent integrity [1]_. The closed
+    form is used, so that p = 1, extinction (p < 1) and k → 0 need no care. The gradients are
+    analytic: ``fit(grad="analytical")`` works.
+
+    A dose series determines the slope a·k far better than k, p, a and b apart from each other;
+    where b is known (for instance 0 after background removal), set ``b.value`` and
+    ``b.free = False``.
+
+    Parameters
+    ----------
+    k
+        Rate per normalised dose, bounded to be positive.
+    p
+        Exponent, bounded to 0.1…5.
+    a
+        Amplitude, in the units of the data; negative where the window grows while C falls.
+    b
+        Offset, in the units of the data.
+    dose_max
+        Φ_max, the dose that is 1 in the units of 1/k, in the units of the axis (e⁻/Å²). Give it
+        the largest dose of the series; with the default of 1, k is per e⁻/Å² and needs bounds and a
+        starting value of that size.
+
+    Raises
+    ------
+    ValueError
+        If `dose_max` is not positive and finite.
+
+    Notes
+    -----
+    The bounds act in fits with ``bounded=True``. With two free linear parameters, a and b,
+    HyperSpy's linear optimisers (``"lstsq"``) refuse any component that is not an ``Expression``;
+    they work with one of the two fixed. At negative dose the undamaged value a + b is returned.
+
+    References
+    ----------
+    .. [1] G. T. dos Santos, R. dos Reis, V. P. Dravid, arXiv:2605.01697 (2026).
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs
+    >>> import numpy as np
+    >>> from hyperspy_dosekin.components import PowerLawDegradation
+    >>> dose = np.linspace(152, 1368, 9)
+    >>> s = hs.signals.Signal1D(5 * np.exp(-1.5 * dose / 1368) + 2)
+    >>> axis = s.axes_manager[-1]
+    >>> axis.name, axis.units, axis.offset, axis.scale = "dose", "e⁻/Å²", 152, 152
+    >>> component = PowerLawDegradation(dose_max=1368)
+    >>> model = s.create_model()
+    >>> model.append(component)
+    >>> component.estimate_parameters(s, 152, 1368)
+    True
+    >>> fit = model.fit(grad="analytical")
+    >>> bool(np.isclose(component.k.value, 1.5)), bool(np.isclose(component.p.value, 1))
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        k: float = 1.0,
+        p: float = 1.0,
+        a: float = 1.0,
+        b: float = 0.0,
+        dose_max: float = 1.0,
+    ) -> None:
+        super().__init__(("k", "p", "a", "b"), linear_parameter_list=["a", "b"])
+        # The identifier under which hyperspy_extension.yaml registers the class.
+        self._id_name = "a7b847a5-5f65-436d-9a36-e9b7bf4f5ca6"
+        self.dose_max = dose_max
+        self.k.value, self.p.value, self.a.value, self.b.value = k, p, a, b
+        self.k.bmin, self.k.bmax = _LOWEST_RATE, _HIGHEST_RATE
+        self.p.bmin, self.p.bmax = _EXPONENT_BOX
+        self.isbackground = False
+        self.convolved = False
+
+    @property
+    def dose_max(self) -> float:
+        """Dose that counts as 1, in the units of the axis."""
+        return self._dose_max
+
+    @dose_max.setter
+    def dose_max(self, value: float) -> None:
+        number = float(value)
+        if not (math.isfinite(number) and number > 0):
+            raise ValueError(
+                f"dose_max={value!r} must be a positive dose; pass the largest dose of the series."
+            )
+        self._dose_max = number
+        # HyperSpy stores and slices models by calling the class with the "init" entries of this
+        # list, so the entry has to follow the attribute.
+        self._whitelist["dose_max"] = ("init", number)
+
+    def _normalised(self, x: np.ndarray) -> np.ndarray:
+        # Below zero dose the closed form would diverge for p > 1.
+        return np.maximum(np.asarray(x, dtype=np.float64), 0.0) / self.dose_max
+
+    def _function(
+        self, x: np.ndarray, k: np.ndarray, p: np.ndarray, a: np.ndarray, b: np.ndarray
+    ) -> np.ndarray:
+        return a * power_law_integrity(self._normalised(x), k, p) + b
+
+    def function(self, x: np.ndarray) -> np.ndarray:
+        """Intensity at the doses `x`, of the shape of `x`, with the current parameter values."""
+        return self._function(x, self.k.value, self.p.value, self.a.value, self.b.value)
+
+    def function_nd(
+        self, axis: np.ndarray, parameters_values: Sequence[np.ndarray] | None = None
+    ) -> np.ndarray:
+        """Intensity for every navigation position at once.
+
+        Parameters
+        ----------
+        axis
+            Doses, shape ``(n_dose,)``.
+        parameters_values
+            Arrays of k, p, a and b, each of the navigation shape. Default: the stored maps.
+
+        Returns
+        -------
+        Array of shape ``(navigation …, n_dose)``; ``(n_dose,)`` without navigation axes.
+        """
+        if not self._is_navigation_multidimensional:
+            return self.function(axis)
+        if parameters_values is None:
+            parameters_values = [parameter.map["values"] for parameter in self.parameters]
+        k, p, a, b = (np.asarray(values)[..., np.newaxis] for values in parameters_values)
+        return self._function(axis, k, p, a, b)
+
+    def grad_k(self, x: np.ndarray) -> np.ndarray:
+        """Differentiate `function` by k."""
+        _, by_rate, _ = power_law_derivatives(self._normalised(x), self.k.value, self.p.value)
+        return self.a.value * by_rate
+
+    def grad_p(self, x: np.ndarray) -> np.ndarray:
+        """Differentiate `function` by p."""
+        _, _, by_exponent = power_law_derivatives(self._normalised(x), self.k.value, self.p.value)
+        return self.a.value * by_exponent
+
+    def grad_a(self, x: np.ndarray) -> np.ndarray:
+        """Differentiate `function` by a, which gives the integrity C."""
+        return power_law_integrity(self._normalised(x), self.k.value, self.p.value)
+
+    def grad_b(self, x: np.ndarray) -> np.ndarray:
+        """Differentiate `function` by b, which gives 1."""
+        return np.ones_like(x, dtype=np.float64)
+
+    @property
+    def _constant_term(self) -> float | np.ndarray:
+        # HyperSpy's linear optimisers subtract what does not depend on the one free parameter.
+        if self.a.free:
+            return 0.0 if self.b.free else self.b.value
+        axis = self.model.axis.axis
+        return self.a.value * self.grad_a(axis) + (0.0 if self.b.free else self.b.value)
+
+    def estimate_parameters(
+        self, signal: Signal1D, x1: float, x2: float, only_current: bool = False
+    ) -> bool:
+        """Set starting values: k and p from a table of curves, a and b by linear least squares.
+
+        Parameters
+        ----------
+        signal
+            Intensity against dose. NaN values are left out.
+        x1, x2
+            Range of doses to use, in the units of the axis.
+        only_current
+            Whether to estimate at the current navigation position alone.
+
+        Returns
+        -------
+        bool
+            ``False``, with nothing changed, if fewer than four doses lie in the range.
+        """
+        super()._estimate_parameters(signal)
+        axis = signal.axes_manager.signal_axes[0]
+        first, last = axis.value_range_to_indices(x1, x2)
+        dose = axis.axis[first : last + 1]
+        if dose.size < len(self.parameters):
+            return False
+        current = signal.get_current_signal() if only_current else signal
+        data = current.data[..., first : last + 1]
+        if current._lazy:
+            # Estimates are stored in NumPy maps, and window areas are small.
+            data = data.compute()
+        estimates = list(_closest_curves(np.asarray(data, np.float64), self._normalised(dose)))
+        if axis.is_binned:
+            width = axis.scale if axis.is_uniform else np.gradient(axis.axis).mean()
+            estimates[2:] = [estimate / width for estimate in estimates[2:]]
+        for parameter, values in zip(self.parameters, estimates, strict=True):
+            if only_current:
+                parameter.value = float(values.ravel()[0])
+                continue
+            if parameter.map is None:
+                self._create_arrays()
+            parameter.map["values"][:] = values
+            parameter.map["is_set"][:] = True
+        if not only_current:
+            self.fetch_stored_values()
+        return True
+
+
+def _closest_curves(
+    values: np.ndarray, normalised_dose: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """For each curve the best (k, p, a, b) of a table.
+
+    Parameters
+    ----------
+    values
+        Intensities, shape ``(..., n_dose)``; NaN are left out.
+    normalised_dose
+        Shape ``(n_dose,)``.
+
+    Returns
+    -------
+    k, p, a, b of shape ``(...)``. A curve without spread or with fewer than two values gets
+    k = p = 1, a = 0.
+    """
+    # k in the units of the largest dose here, so that the table fits any dose_max.
+    span = max(normalised_dose.max(), np.finfo(float).tiny)
+    rates, exponents = (
+        grid.ravel() for grid in np.meshgrid(np.geomspace(0.03, 12, 48), np.linspace(0.2, 3, 15))
+    )
+    templates = power_law_integrity(normalised_dose / span, rates[:, None], exponents[:, None])
+    # Curves are nearly degenerate in (k, p): without these weak priors noise alone would choose
+    # a start at the edge of the table.
+    penalty = np.log(rates) ** 2 + ((exponents - 1.0) / 0.7) ** 2
+
+    curves = values.reshape(-1, values.shape[-1])
+    used = np.isfinite(curves)
+    weight = used.astype(np.float64)
+    number = np.maximum(weight.sum(axis=1, keepdims=True), 1.0)
+    mean = np.where(used, curves, 0.0).sum(axis=1, keepdims=True) / number
+    centred = np.where(used, curves - mean, 0.0)
+    # Sums over the doses in use, (n_curve, n_template).
+    template_mean = weight @ templates.T / number
+    spread = weight @ (templates**2).T - number * template_mean**2
+    # A curve with a single value has no spread in any template.
+    spread = np.maximum(spread, np.finfo(float).eps)
+    covariance = centred @ templates.T
+    total = (centred**2).sum(axis=1, keepdims=True)
+    explained = covariance**2 / (spread * np.where(total > 0, total, 1.0))
+    residual = np.maximum(1.0 - explained, 1e-10)
+    best = np.argmin(number * np.log(residual) + penalty, axis=1)
+
+    row = np.arange(len(curves))
+    constant = total[:, 0] <= number[:, 0] * (1e-14 * np.abs(mean[:, 0])) ** 2
+    rate = np.where(constant, 1.0, rates[best]) / span
+    exponent = np.where(constant, 1.0, exponents[best])
+    amplitude = np.where(constant, 0.0, covariance[row, best] / spread[row, best])
+    offset = mean[:, 0] - amplitude * template_mean[row, best]
+    shape = values.shape[:-1]
+    return tuple(part.reshape(shape) for part in (rate, exponent, amplitude, offset))

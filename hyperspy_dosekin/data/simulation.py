@@ -1,0 +1,361 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Simulated dose series as HyperSpy signals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from .recipe import DEFAULT_DOSE, Recipe
+from .scene import Scene
+from .truth import describe
+
+if TYPE_CHECKING:
+    from hyperspy.signals import Signal1D
+
+_PIXEL_SIZE = 4.0  # nm
+_EXPOSURE = 44.0  # s
+
+
+def dose_series(
+    seed: int = 0,
+    *,
+    dose: ArrayLike | None = None,
+    kinetics: Mapping[str, Mapping[str, ArrayLike]] | None = None,
+    t_over_lambda: float = 0.4,
+    pre_exposure: float = 0.0,
+    processed: bool = False,
+    noise: bool = True,
+    electrons: float = 1e7,
+    gain: float = 1.0,
+    read_noise: float = 0.0,
+    intensity_variation: float = 0.005,
+    drift: ArrayLike = 0.01,
+    shift_jitter: float = 0.0,
+    spike_rate: float = 0.0,
+    spike_height: float = 20.0,
+    energy_offset: float = -8.0,
+    energy_scale: float = 0.18,
+    channels: int = 512,
+    zero_loss_fwhm: float = 0.6,
+    zero_loss_asymmetry: float = 0.0,
+    zero_loss_tail: float = 0.005,
+    dtype: DTypeLike | None = None,
+) -> Signal1D:
+    r"""Simulate a low-loss EELS dose series of a material like MIL-101(Fe).
+
+    A volume plasmon and an iron edge carry one band in each of the windows
+    `hyperspy_dosekin.LOW_LOSS_WINDOWS`; the band in window i holds the share
+    :math:`a_i C_i + b_i` of the single scattering, with :math:`dC_i/d\varphi = -k_i C_i^{p_i}`
+    [1]_. The defaults resemble the series of that paper. The names are labels of windows.
+
+    Parameters
+    ----------
+    seed
+        Same seed and options, same data.
+    dose
+        Recorded cumulative doses of the frames in e⁻/Å², ascending. Default: 152…1368 in nine
+        steps.
+    kinetics
+        ``{window: {"k": …, "p": …, "a": …, "b": …}}`` with any of the windows and values to
+        change. k is per normalised dose (dose over the largest recorded dose). a and b are shares
+        of the undamaged specimen's single scattering; no band's share may become negative.
+    t_over_lambda
+        Thickness of the undamaged specimen in inelastic mean free paths; 0 is vacuum.
+    pre_exposure
+        Dose in e⁻/Å² that the specimen received before recording began. It damages the specimen
+        and is *not* on the dose axis, as in a real file.
+    processed
+        Give the single-scattering distribution S per eV, relative to the integrated zero-loss
+        peak, that perfect processing would give, instead of raw counts. Its noise is that of the
+        counts, channel by channel, and its variance is in ``metadata.Signal.Noise_properties``.
+    noise
+        Whether there is counting and read noise. Without, the expected values are returned.
+    electrons
+        Electrons in a spectrum over all energies, scattered or not.
+    gain
+        Counts per electron.
+    read_noise
+        Standard deviation of the read noise of a channel, in counts.
+    intensity_variation
+        Relative standard deviation of the number of electrons from spectrum to spectrum.
+    drift
+        Drift of the zero-loss peak in eV per frame, or its position in every frame, in eV.
+    shift_jitter
+        Standard deviation of a further random shift of every spectrum, in eV.
+    spike_rate
+        Mean number of X-ray spikes in a spectrum, one or two channels wide. Raw counts only.
+    spike_height
+        Height of a spike in standard deviations of the noise there.
+    energy_offset, energy_scale, channels
+        Energy axis: first channel and width of a channel in eV, number of channels.
+    zero_loss_fwhm
+        Full width at half maximum of the Gaussian core of the zero-loss peak, in eV.
+    zero_loss_asymmetry
+        Decay length in eV of an exponential that draws the core out to the loss side; its
+        centroid stays.
+    zero_loss_tail
+        Share of the zero-loss peak that has Lorentzian tails.
+    dtype
+        Default: int32 for counts with noise, which saturate at the limits of the type as a camera
+        does, float64 otherwise.
+
+    Returns
+    -------
+    EELSSpectrum
+        Dimensions ``(n_dose|channels)``, the navigation axis named "dose", in e⁻/Å².
+        ``metadata.Simulation`` holds the truth: ``rate``, ``exponent``, ``amplitude``, ``offset``
+        (``window_areas = amplitude·integrity + offset``) and ``half_integrity_dose`` by window,
+        ``integrity``, ``window_areas`` (of S; ``window_areas_at_resolution`` of S broadened by the
+        zero-loss peak) of shape (window, dose), ``t_over_lambda``, ``electrons`` and
+        ``zero_loss_position`` by frame, ``dose`` (with pre-exposure) and ``recorded_dose``,
+        ``spikes`` (position, channel, width, height), the seed and the version of the recipe.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range, named in the message.
+    TypeError
+        If `seed` is not an integer.
+
+    See Also
+    --------
+    dose_series_image
+
+    References
+    ----------
+    .. [1] G. T. dos Santos, R. dos Reis, V. P. Dravid, arXiv:2605.01697 (2026).
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.data import dose_series
+    >>> s = dose_series()
+    >>> s
+    <EELSSpectrum, title: Simulated low-loss dose series, dimensions: (9|512)>
+    >>> truth = s.metadata.Simulation
+    >>> truth.window_names
+    ['π–π*', 'C–C', 'C–O', 'M–O']
+    >>> print(truth.half_integrity_dose.round())  # e⁻/Å²
+    [1271.  998.  958. 9482.]
+    """
+    recipe = Recipe(
+        seed=seed,
+        dose=DEFAULT_DOSE if dose is None else dose,
+        kinetics=kinetics,
+        t_over_lambda=t_over_lambda,
+        pre_exposure=pre_exposure,
+        processed=processed,
+        noise=noise,
+        electrons=electrons,
+        gain=gain,
+        read_noise=read_noise,
+        intensity_variation=intensity_variation,
+        drift=drift,
+        shift_jitter=shift_jitter,
+        spike_rate=spike_rate,
+        spike_height=spike_height,
+        energy_offset=energy_offset,
+        energy_scale=energy_scale,
+        channels=channels,
+        zero_loss_fwhm=zero_loss_fwhm,
+        zero_loss_asymmetry=zero_loss_asymmetry,
+        zero_loss_tail=zero_loss_tail,
+        dtype=dtype,
+    )
+    scene = Scene(recipe, (1, 1))
+    whole = (slice(0, recipe.dose.size), slice(0, 1), slice(0, 1))
+    variance = _eager_variance(scene, whole)
+    return _to_signal(
+        scene,
+        scene.block(whole)[:, 0, 0],
+        None if variance is None else variance[:, 0, 0],
+        "Simulated low-loss dose series",
+    )
+
+
+def dose_series_image(
+    seed: int = 0,
+    *,
+    shape: tuple[int, int] = (18, 14),
+    rate_variation: float = 0.35,
+    thickness_variation: float = 0.15,
+    electrons: float = 1e6,
+    lazy: bool = False,
+    chunks: Any = "auto",
+    **options: Any,
+) -> Signal1D:
+    """Simulate a spectrum image at every dose, with rates that vary over the field.
+
+    Parameters
+    ----------
+    seed
+        Same seed and options, same data, with any `chunks` and with `lazy` or without: every
+        spectrum has random numbers of its own.
+    shape
+        Pixels (y, x).
+    rate_variation
+        Standard deviation of ln k over the field. k given as an array of `shape` in ``kinetics``
+        is taken as it is.
+    thickness_variation
+        Standard deviation of ln t/λ over the field. ``t_over_lambda`` given as an array of `shape`
+        is taken as it is; pixels where it is 0 are vacuum.
+    electrons
+        Electrons in a spectrum.
+    lazy
+        Return a lazy signal whose blocks are simulated when they are computed. Rates, areas and
+        the other truths are held in memory: per spectrum about 15 numbers.
+    chunks
+        Chunks of the lazy array in (dose, y, x), in any form that dask takes.
+    **options
+        As for `dose_series`.
+
+    Returns
+    -------
+    EELSSpectrum or LazyEELSSpectrum
+        Dimensions ``(x, y, n_dose|channels)``, which is an array (dose, y, x, energy). In
+        ``metadata.Simulation`` maps are (window, y, x), curves (y, x, window, dose), and what
+        belongs to a spectrum (dose, y, x).
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range, named in the message.
+    TypeError
+        If `seed` is not an integer or an option is not known.
+
+    See Also
+    --------
+    dose_series
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.data import dose_series_image
+    >>> s = dose_series_image(shape=(4, 3), lazy=True)
+    >>> s
+    <LazyEELSSpectrum, title: Simulated low-loss dose series image, dimensions: (3, 4, 9|512)>
+    >>> s.metadata.Simulation.rate.shape
+    (4, 4, 3)
+    """
+    sizes = tuple(int(size) for size in shape)
+    if len(sizes) != 2 or min(sizes) < 1:
+        raise ValueError(f"shape={shape!r} must be two numbers of pixels, (y, x).")
+    for name, value in (
+        ("rate_variation", rate_variation),
+        ("thickness_variation", thickness_variation),
+    ):
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"{name}={value!r} must be a standard deviation, zero or more.")
+    if options.get("dose", DEFAULT_DOSE) is None:
+        options.pop("dose")
+    recipe = Recipe(seed=seed, electrons=electrons, **options)
+    scene = Scene(recipe, sizes, rate_variation, thickness_variation)
+    if lazy:
+        data, variance = _lazy_arrays(scene, chunks)
+    else:
+        whole = tuple(slice(0, size) for size in scene.full_shape)
+        data, variance = scene.block(whole), _eager_variance(scene, whole)
+    return _to_signal(scene, data, variance, "Simulated low-loss dose series image")
+
+
+def _eager_variance(scene: Scene, whole: tuple[slice, slice, slice]) -> np.ndarray | None:
+    if not (scene.recipe.processed and scene.recipe.noise):
+        return None
+    return scene.block(whole, variance=True)
+
+
+def _simulate_block(*, scene: Scene, variance: bool, block_info: Any = None) -> np.ndarray:
+    location = block_info[None]["array-location"]
+    return scene.block(tuple(slice(*limits) for limits in location[:3]), variance=variance)
+
+
+def _lazy_arrays(scene: Scene, chunks: Any) -> tuple[Any, Any]:
+    import dask
+    import dask.array as da
+
+    recipe = scene.recipe
+    full = (*scene.full_shape, recipe.channels)
+    # A spectrum is simulated whole.
+    wanted = (*(chunks if isinstance(chunks, tuple) else (chunks,) * 3), -1)
+    if len(wanted) != 4:
+        raise ValueError(f"chunks={chunks!r} must be one size or three, for (dose, y, x).")
+    blocks = da.core.normalize_chunks(wanted, shape=full, dtype=np.float64)
+    # One node of the graph, so that a scheduler sends its maps to a worker once, not with every
+    # block.
+    shared = dask.delayed(scene, traverse=False)
+
+    def array(variance: bool) -> Any:
+        return da.map_blocks(
+            _simulate_block,
+            scene=shared,
+            variance=variance,
+            chunks=blocks,
+            dtype=recipe.dtype,
+            meta=np.empty((0,) * 4, dtype=recipe.dtype),
+        )
+
+    return array(False), array(True) if recipe.processed and recipe.noise else None
+
+
+def _dose_axis(dose: np.ndarray) -> dict[str, Any]:
+    axis: dict[str, Any] = {"name": "dose", "units": "e⁻/Å²", "navigate": True}
+    steps = np.diff(dose)
+    if np.allclose(steps, steps[0], rtol=1e-9, atol=0):
+        return axis | {"size": dose.size, "offset": dose[0], "scale": steps.mean()}
+    return axis | {"axis": dose}
+
+
+def _to_signal(scene: Scene, data: Any, variance: Any, title: str) -> Signal1D:
+    # HyperSpy takes a second to import: only those who simulate wait for it.
+    from hyperspy.signals import LazySignal1D, Signal1D
+
+    recipe = scene.recipe
+    image = data.ndim == 4
+    axes = [_dose_axis(recipe.dose)]
+    if image:
+        axes += [
+            {"name": name, "units": "nm", "scale": _PIXEL_SIZE, "size": size, "navigate": True}
+            for name, size in zip("yx", scene.shape, strict=True)
+        ]
+    axes.append(
+        {
+            "name": "Energy loss",
+            "units": "eV",
+            "offset": recipe.energy_offset,
+            "scale": recipe.energy_scale,
+            "size": recipe.channels,
+            "navigate": False,
+        }
+    )
+    cls = Signal1D if isinstance(data, np.ndarray) else LazySignal1D
+    metadata = {
+        "General": {"title": title},
+        "Signal": {
+            "quantity": "Single scattering (1/eV)" if recipe.processed else "Electrons (Counts)"
+        },
+        "Acquisition_instrument": {
+            "TEM": {
+                "beam_energy": 300.0,
+                "convergence_angle": 10.0,
+                "Detector": {"EELS": {"collection_angle": 20.0, "exposure": _EXPOSURE}},
+            }
+        },
+        "Simulation": describe(scene, image=image),
+    }
+    if recipe.noise and not recipe.processed:
+        # What `estimate_poissonian_noise_variance` reads.
+        metadata["Signal"]["Noise_properties"] = {
+            "Variance_linear_model": {
+                "gain_factor": float(recipe.gain),
+                "gain_offset": float(recipe.read_noise) ** 2,
+                "correlation_factor": 1.0,
+            }
+        }
+    signal = cls(data, axes=axes, metadata=metadata)
+    signal.set_signal_type("EELS")
+    if variance is not None:
+        signal.set_noise_variance(cls(variance, axes=axes))
+    return signal
