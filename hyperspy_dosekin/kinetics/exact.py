@@ -1,0 +1,272 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The exact estimator: the power law in closed form, fitted to every curve at once.
+
+The readout a·C + b is projected out, (k, p) start at the best of a dictionary of decays and are
+refined by a batched Levenberg–Marquardt inside a box. The result is the posterior mode in
+(ln k, p) — the least-squares fit where the prior is removed — not the end of a training. The law
+and its readout are those of [1]_.
+
+References
+----------
+.. [1] G. T. dos Santos, R. dos Reis, V. P. Dravid, arXiv:2605.01697 (2026).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .power_law import power_law_integrity
+from .preparation import PreparedCurves, prepare_curves
+from .prior import DEFAULT_PRIOR, Prior
+from .problem import DoseProblem
+
+_logger = logging.getLogger(__name__)
+
+#: The pair of arXiv:2605.01697: C–O bonds go at least as fast as C–C bonds.
+DEFAULT_HIERARCHY = (("C–O", "C–C"),)
+LOSSES = (None, "huber", "soft_l1")
+
+
+@dataclass(frozen=True, eq=False)
+class ExactConfig:
+    """Options of `fit_exact`.
+
+    Parameters
+    ----------
+    prior
+        Priors of ln k and p; ``None`` for least squares inside the box.
+    offset
+        Known b, in the unit of the values, broadcastable to ``(n_curve, n_window)``; ``None``
+        estimates it. It is worth more than any other knowledge.
+    exponent
+        Known p, ``"shared"`` for one p common to the windows of a curve, ``None`` for one p each.
+    hierarchy
+        Pairs of window names (faster, slower): k of the first is held above that of the second by
+        a soft prior, one standard deviation per 0.1 in ln k. Pairs with an absent window are
+        ignored.
+    loss
+        ``None`` for squares; ``"huber"`` or ``"soft_l1"`` against outlying frames.
+    dtype
+        ``"float64"`` or ``"float32"``; centring is always in float64.
+    device
+        ``"cpu"``, ``"cuda"`` … or ``"auto"``.
+    chunk_size
+        Curves × windows that are worked on at once; bounds the memory.
+    max_iterations
+        Steps at most.
+
+    Raises
+    ------
+    ValueError
+        If an option is not one of those above.
+    """
+
+    prior: Prior | None = DEFAULT_PRIOR
+    offset: ArrayLike | None = None
+    exponent: float | Literal["shared"] | None = None
+    hierarchy: tuple[tuple[str, str], ...] = ()
+    loss: Literal["huber", "soft_l1"] | None = None
+    dtype: Literal["float64", "float32"] = "float64"
+    device: str = "cpu"
+    chunk_size: int = 16_384
+    max_iterations: int = 60
+
+    def __post_init__(self) -> None:
+        check_exponent(self.exponent)
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss {self.loss!r} is not one of {LOSSES}.")
+        if self.dtype not in ("float64", "float32"):
+            raise ValueError(f'dtype {self.dtype!r} must be "float64" or "float32".')
+        if self.chunk_size < 1 or self.max_iterations < 1:
+            raise ValueError(
+                f"chunk_size {self.chunk_size} and max_iterations {self.max_iterations} must be "
+                "at least 1."
+            )
+        if self.prior is not None and not isinstance(self.prior, Prior):
+            raise ValueError(f"prior {self.prior!r} must be a Prior or None.")
+        pairs = tuple(tuple(str(name) for name in pair) for pair in self.hierarchy)
+        for pair in pairs:
+            if len(pair) != 2 or pair[0] == pair[1]:
+                raise ValueError(
+                    f"hierarchy pair {pair!r} must name two different windows, (faster, slower)."
+                )
+        object.__setattr__(self, "hierarchy", pairs)
+
+
+def check_exponent(exponent: float | str | None) -> None:
+    """Raise unless an exponent option is ``None``, ``"shared"`` or a sensible number."""
+    if exponent is None or exponent == "shared":
+        return
+    if isinstance(exponent, str) or not math.isfinite(exponent) or not 0 <= exponent <= 10:
+        raise ValueError(
+            f"exponent {exponent!r} must be a number in [0, 10], "
+            '"shared" for one common to the windows, or None to estimate one each.'
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ExactFit:
+    """Estimates, each ``(n_curve, n_window)`` and NaN where no estimate is possible.
+
+    Parameters
+    ----------
+    rate
+        k per normalised dose.
+    exponent
+        p.
+    amplitude, offset
+        a and b of the readout, in the unit of the values; a < 0 where the window grows.
+    residual_sigma
+        Standard deviation of the noise from the residuals, unit of the values, with the
+        coefficients that the data determine taken off the number of frames (a parameter held by
+        its prior takes off less than one); NaN where no frame is left.
+    noise_sigma
+        The noise that weighs data against priors: the estimate is the exact minimum of
+        Σ(y − aC − b)²/noise_sigma² + priors. Given variance, or √(S/ν) with ν the frames less the
+        free coefficients of the readout.
+    objective
+        Deviance at the estimate (−2 ln posterior up to a constant); of the whole curve where
+        windows are coupled.
+    converged
+        Whether the last step promised no improvement; ``False`` where dead.
+    dead
+        No estimate possible: too few usable doses, or constant.
+    """
+
+    rate: np.ndarray
+    exponent: np.ndarray
+    amplitude: np.ndarray
+    offset: np.ndarray
+    residual_sigma: np.ndarray
+    noise_sigma: np.ndarray
+    objective: np.ndarray
+    converged: np.ndarray
+    dead: np.ndarray
+
+    def integrity(self, normalised_dose: ArrayLike) -> np.ndarray:
+        """C on a dose grid, ``(n_curve, n_window, n_grid)``."""
+        return power_law_integrity(
+            np.asarray(normalised_dose, dtype=np.float64),
+            self.rate[..., None],
+            self.exponent[..., None],
+        )
+
+    def fitted(self, normalised_dose: ArrayLike) -> np.ndarray:
+        """a·C + b on a dose grid, in the unit of the values."""
+        integrity = self.integrity(normalised_dose)
+        return self.amplitude[..., None] * integrity + self.offset[..., None]
+
+
+def _readout(
+    problem: DoseProblem,
+    curves: PreparedCurves,
+    rate: np.ndarray,
+    exponent: np.ndarray,
+    root_weight: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """a and b for given (k, p), in the unit of the values, in float64."""
+    integrity = power_law_integrity(curves.normalised_dose, rate[..., None], exponent[..., None])
+    values = curves.values
+    if root_weight is None:
+        weight, total = 1.0, values.shape[-1]
+    else:
+        weight = root_weight**2
+        total = np.maximum(weight.sum(axis=-1), 1e-300)
+    mean_integrity = mean_value = np.zeros(rate.shape)
+    if not curves.offset_known:
+        mean_integrity = (weight * integrity).sum(axis=-1) / total
+        mean_value = (weight * values).sum(axis=-1) / total
+    column = integrity - mean_integrity[..., None]
+    norm = np.maximum((weight * column * column).sum(axis=-1), 1e-300)
+    amplitude = (weight * column * (values - mean_value[..., None])).sum(axis=-1) / norm
+    offset = curves.centre + curves.unit * (mean_value - amplitude * mean_integrity)
+    return amplitude * curves.unit, offset
+
+
+def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactFit:
+    """Fit the power law with a linear readout to every curve and window.
+
+    Parameters
+    ----------
+    problem
+        The data; frames that are NaN (or of no variance) are left out. With ``variance`` the
+        frames are weighed by it, and it sets the scale of the priors; otherwise the noise is
+        estimated with each window.
+    config
+        Options.
+
+    Returns
+    -------
+    Estimates. Curves that cannot be fitted are NaN and marked, never an exception.
+
+    Raises
+    ------
+    ValueError
+        If the dose axis has too few distinct doses for what is estimated (four doses suffice for
+        k, p, a and b, but leave nothing for the noise: without ``variance`` the priors then weigh
+        nothing), or an option does not fit the data.
+
+    Notes
+    -----
+    Windows are fitted by themselves, unless ``exponent="shared"`` or a pair of the hierarchy
+    couples those of a curve; then their parameters are solved for jointly.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dose = np.linspace(100.0, 900.0, 9)
+    >>> values = 5 + 2 * np.exp(-3 * dose / 900)
+    >>> problem = DoseProblem(dose, values[None, None], ("C–O",))
+    >>> fit = fit_exact(problem, ExactConfig(prior=None))
+    >>> round(fit.rate.item(), 4), round(fit.exponent.item(), 4), round(fit.offset.item(), 4)
+    (3.0, 1.0, 5.0)
+    """
+    from .batched_fit import fit_curves
+
+    config = config or ExactConfig()
+    shape = problem.values.shape[:2]
+    free = config.exponent is None or config.exponent == "shared"
+    curves = prepare_curves(problem, offset=config.offset, exponent_free=free)
+    names = problem.window_names
+    pairs = tuple(
+        (names.index(faster), names.index(slower))
+        for faster, slower in config.hierarchy
+        if faster in names and slower in names
+    )
+    found = fit_curves(curves, config, pairs)
+    rate, exponent = np.exp(found.log_rate), found.exponent
+    amplitude, offset = _readout(problem, curves, rate, exponent, found.root_weight)
+    noise_sigma = found.noise * curves.unit / np.sqrt(np.maximum(curves.mean_weight, 1e-300))
+    left = curves.freedom - found.effective_parameters
+    # `squares` are in units of the noise where that is given, of the unit otherwise.
+    known = curves.variance_known or config.loss is not None
+    squares = found.squares if known else curves.freedom
+    # Less than half a frame left over cannot carry an estimate of the noise.
+    residual_sigma = np.where(
+        left > 0.5, noise_sigma * np.sqrt(squares / np.maximum(left, 0.5)), np.nan
+    )
+    dead = curves.dead
+    if dead.any():
+        _logger.info("%d of %d curves cannot be fitted", int(dead.sum()), dead.size)
+
+    def masked(array: np.ndarray) -> np.ndarray:
+        return np.where(dead, np.nan, np.broadcast_to(array, shape))
+
+    return ExactFit(
+        rate=masked(rate),
+        exponent=masked(exponent),
+        amplitude=masked(amplitude),
+        offset=masked(curves.centre if curves.offset_known else offset),
+        residual_sigma=masked(residual_sigma),
+        noise_sigma=masked(noise_sigma),
+        objective=masked(found.objective),
+        converged=found.converged & ~dead,
+        dead=dead,
+    )

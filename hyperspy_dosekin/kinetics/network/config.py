@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of the network fit; the defaults of a protocol are one entry of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+#: Random seeds of the five members of the paper's ensemble.
+PAPER_SEEDS = (42, 59, 76, 93, 110)
+
+#: Weight of each term in the loss; the weights are applied in one place, `losses.total`.
+LOSS_WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {
+        "data": 1.0,
+        "ode": 1.0,
+        "monotonicity": 1.0,
+        "boundedness": 1.0,
+        "hierarchy": 0.1,
+        "prior": 1.0,
+    }
+)
+
+#: Windows whose misfit counts more than once in the data term.
+WINDOW_WEIGHTS: Mapping[str, float] = MappingProxyType({"π–π*": 3.0})  # noqa: RUF001
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Settings of an ensemble fit.
+
+    Parameters
+    ----------
+    seeds
+        One member for each seed.
+    fourier_features
+        Number of random frequencies; the network sees their cosines and sines.
+    fourier_scale
+        Standard deviation of the frequencies, in cycles per normalised dose.
+    width, depth
+        Units of a hidden layer and number of hidden layers.
+    collocation
+        Number of normalised doses in (0, 1] at which the rate law is imposed.
+    adam_epochs, warmup_epochs
+        Length of the Adam phase, and of its linear warm-up.
+    learning_rate, minimum_learning_rate
+        Start and end of the cosine schedule.
+    causal_strength
+        ε of the causal weights exp(−ε Σ residual²) of the Adam phase; 0 switches them off.
+    lbfgs_iterations, lbfgs_history
+        Length of the L-BFGS phase of each member, and how many steps it remembers.
+    gauss_newton_iterations, jitter
+        Steps of the Levenberg–Marquardt phase, and whether its collocation doses are shifted at
+        random before each.
+    phases
+        Names of the training phases, in order: ``"adam"``, ``"lbfgs"``, ``"gauss_newton"``.
+    loss_weights
+        Weight of each loss term, by name; see `LOSS_WEIGHTS`.
+    window_weights
+        Weight of a window in the data term, by window name; 1 for a window not named.
+    hierarchy
+        Pairs (faster, slower) of window names: a soft prior that the first has the larger rate
+        constant. Pairs that name a window which is not there are left out.
+    offset
+        Known offset b of each window in the unit of the data; ``None`` to fit it.
+    exponent
+        Known exponent p of all windows; ``None`` to fit it.
+    initial_rate, initial_exponent
+        Where k (per normalised dose) and p start, before the jitter of each member.
+    patience
+        Stop the Adam phase when the loss of no member has fallen by a thousandth for so many
+        epochs; ``None`` runs them all.
+    record_every
+        Iterations between two entries of the history.
+    """
+
+    seeds: tuple[int, ...] = PAPER_SEEDS
+    fourier_features: int = 32
+    fourier_scale: float = 1.0
+    width: int = 64
+    depth: int = 5
+    collocation: int = 64
+    adam_epochs: int = 10_000
+    warmup_epochs: int = 1_000
+    learning_rate: float = 1e-3
+    minimum_learning_rate: float = 1e-6
+    causal_strength: float = 1.0
+    lbfgs_iterations: int = 2_000
+    lbfgs_history: int = 20
+    gauss_newton_iterations: int = 60
+    jitter: bool = True
+    phases: tuple[str, ...] = ("adam", "lbfgs")
+    loss_weights: Mapping[str, float] = field(default_factory=lambda: dict(LOSS_WEIGHTS))
+    window_weights: Mapping[str, float] = field(default_factory=lambda: dict(WINDOW_WEIGHTS))
+    hierarchy: tuple[tuple[str, str], ...] = (("C–O", "C–C"),)  # noqa: RUF001
+    offset: tuple[float, ...] | None = None
+    exponent: float | None = None
+    initial_rate: float = 1.0
+    initial_exponent: float = 1.0
+    patience: int | None = None
+    record_every: int = 10
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", tuple(int(seed) for seed in self.seeds))
+        object.__setattr__(self, "phases", tuple(self.phases))
+        object.__setattr__(
+            self, "hierarchy", tuple((str(fast), str(slow)) for fast, slow in self.hierarchy)
+        )
+        object.__setattr__(self, "loss_weights", {**LOSS_WEIGHTS, **self.loss_weights})
+        unknown = set(self.loss_weights) - set(LOSS_WEIGHTS)
+        if unknown:
+            raise ValueError(
+                f"loss_weights names {sorted(unknown)}; the terms are {list(LOSS_WEIGHTS)}."
+            )
+        if not self.seeds:
+            raise ValueError("seeds is empty; give one whole number for each member.")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds {self.seeds} repeat; equal members are no ensemble.")
+        for name in ("fourier_features", "width", "depth", "collocation", "record_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        for name in ("adam_epochs", "warmup_epochs", "lbfgs_iterations", "gauss_newton_iterations"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} must not be negative.")
+        for name in ("fourier_scale", "learning_rate", "initial_rate", "initial_exponent"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be positive.")
+        if self.exponent is not None and not self.exponent > 0:
+            raise ValueError(f"exponent={self.exponent} must be positive, or None to fit it.")
+        if self.offset is not None:
+            object.__setattr__(self, "offset", tuple(float(value) for value in self.offset))
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience={self.patience} must be None or at least 1 epoch.")
+        negative = {name: w for name, w in self.loss_weights.items() if not w >= 0}
+        if negative:
+            raise ValueError(f"loss_weights {negative} must not be negative.")
+
+    def with_options(self, **options: Any) -> NetworkConfig:
+        """The same settings with some replaced, checked again."""
+        return replace(self, **options)

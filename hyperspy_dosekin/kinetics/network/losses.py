@@ -1,0 +1,188 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Loss terms of the network fit: a named mapping, weighted and added in one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+from hyperspy_dosekin.kinetics.network.architecture import (
+    Features,
+    Parameters,
+    fourier_features,
+    integrity,
+    kinetic_parameters,
+)
+
+#: Integrity below this is raised to it before the power, whose slope is infinite at zero.
+SMALLEST_INTEGRITY = 1e-12
+
+#: Weight of each term, by its name.
+LossWeights = Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class PriorTarget:
+    """Normal priors of ln k and p, in the unit of the data term.
+
+    Parameters
+    ----------
+    log_rate, exponent
+        (mean, standard deviation).
+    scale
+        Noise variance of the scores, times the weight of the window in the data term and over
+        its number of summands, ``(n_window,)``: with it the sum of data and prior term is the
+        negative logarithm of a posterior, up to a factor.
+    """
+
+    log_rate: tuple[float, float]
+    exponent: tuple[float, float]
+    scale: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What the network is fitted to, before a device and a precision are chosen.
+
+    Parameters
+    ----------
+    dose
+        Normalised doses of the frames, ``(n_dose,)``.
+    collocation
+        Normalised doses at which the law is imposed, ascending, ``(n_collocation,)``.
+    scores
+        Standard scores of the intensities, ``(n_dose, n_window)``, 0 where missing.
+    weights
+        Weight of each of them, of the same shape, 0 where missing.
+    hierarchy
+        Pairs (faster, slower) of window indices.
+    held
+        Parameters that are known and therefore not trained, with their values,
+        ``(1, n_window)`` each.
+    prior
+        Priors of the kinetic parameters; ``None`` for none.
+    """
+
+    dose: np.ndarray
+    collocation: np.ndarray
+    scores: np.ndarray
+    weights: np.ndarray
+    hierarchy: tuple[tuple[int, int], ...]
+    held: Mapping[str, np.ndarray] = field(default_factory=dict)
+    prior: PriorTarget | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A target as tensors of the precision and on the device of some parameters.
+
+    The features are of the measured doses followed by the collocation doses; `scores` and
+    `weights` are ``(1, n_dose, n_window)``, `hierarchy` is ``(n_pair, 2)``.
+    """
+
+    features: Features
+    scores: Tensor
+    weights: Tensor
+    hierarchy: Tensor
+    prior: PriorTarget | None = None
+
+    @classmethod
+    def of(cls, target: Target, parameters: Parameters) -> Task:
+        """The task that `target` sets to the members in `parameters`."""
+        like = parameters["frequencies"]
+        dose = torch.as_tensor(np.concatenate([target.dose, target.collocation])).to(like)
+        return cls(
+            fourier_features(parameters, dose, first_tangent=target.dose.size),
+            torch.as_tensor(target.scores).to(like)[None],
+            torch.as_tensor(target.weights).to(like)[None],
+            torch.tensor(target.hierarchy, dtype=torch.long, device=like.device).reshape(-1, 2),
+            target.prior,
+        )
+
+    @property
+    def n_dose(self) -> int:
+        """Number of measured doses, which come first in `features`."""
+        return self.scores.shape[1]
+
+
+def log_cosh(residual: Tensor) -> Tensor:
+    """ln cosh(x) without overflow: half a square near zero, linear far from it."""
+    size = residual.abs()
+    return size + softplus(-2 * size) - math.log(2)
+
+
+def ode_residual(parameters: Parameters, value: Tensor, slope: Tensor) -> Tensor:
+    """dC/dφ + k C^p at the collocation doses, ``(n_member, n_collocation, n_window)``."""
+    rate, exponent = kinetic_parameters(parameters)
+    return slope + rate * value.clamp(min=SMALLEST_INTEGRITY) ** exponent
+
+
+def causal_weights(squared_residual: Tensor, strength: float) -> Tensor:
+    """Weights that let a dose count only once the doses before it obey the law.
+
+    S. Wang, S. Sankaran, P. Perdikaris, Comput. Methods Appl. Mech. Eng. 421, 116813 (2024),
+    doi:10.1016/j.cma.2024.116813.
+
+    Parameters
+    ----------
+    squared_residual
+        Squared residual summed over windows, ascending in dose, ``(n_member, n_collocation)``.
+    strength
+        ε in exp(−ε Σ of the squared residuals at smaller doses).
+    """
+    before = torch.cumsum(squared_residual, dim=1) - squared_residual
+    return torch.exp(-strength * before).detach()
+
+
+def prior_residuals(parameters: Parameters, prior: PriorTarget) -> Tensor:
+    """Scaled distances of ln k and p from their means, ``(n_member, 2, n_window)``.
+
+    Half the sum of their squares is the prior term of the loss.
+    """
+    rate, exponent = kinetic_parameters(parameters)
+    distance = torch.cat(
+        [
+            (rate.log() - prior.log_rate[0]) / prior.log_rate[1],
+            (exponent - prior.exponent[0]) / prior.exponent[1],
+        ],
+        dim=1,
+    )
+    return torch.as_tensor(prior.scale).to(distance).sqrt() * distance
+
+
+def loss_terms(
+    parameters: Parameters, task: Task, *, causal_strength: float = 0.0
+) -> dict[str, Tensor]:
+    """Each term of the loss before its weight, ``(n_member,)`` each."""
+    value, slope = integrity(parameters, task.features)
+    measured, collocated = value[:, : task.n_dose], value[:, task.n_dose :]
+    misfit = parameters["amplitude"] * measured + parameters["offset"] - task.scores
+    residual = ode_residual(parameters, collocated, slope)
+    squared = residual.square().sum(dim=-1)
+    if causal_strength > 0:
+        squared = causal_weights(squared, causal_strength) * squared
+    rate, _ = kinetic_parameters(parameters)
+    too_slow = rate[:, 0, task.hierarchy[:, 1]] - rate[:, 0, task.hierarchy[:, 0]]
+    return {
+        "data": (task.weights * log_cosh(misfit)).mean(dim=(1, 2)),
+        "ode": squared.mean(dim=1),
+        "monotonicity": relu(slope).square().mean(dim=(1, 2)),
+        # Zero by construction with the exponential head; kept so that another head is held too.
+        "boundedness": (relu(-value) + relu(value - 1)).square().mean(dim=(1, 2)),
+        "hierarchy": relu(too_slow).square().sum(dim=-1),
+        "prior": torch.zeros_like(rate[:, 0, 0])
+        if task.prior is None
+        else 0.5 * prior_residuals(parameters, task.prior).square().sum(dim=(1, 2)),
+    }
+
+
+def total(terms: Mapping[str, Tensor], weights: LossWeights) -> Tensor:
+    """Weighted sum of the terms, ``(n_member,)``: the only place where weights apply."""
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum(dim=0)

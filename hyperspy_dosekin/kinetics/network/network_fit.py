@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The result of a network fit: parameters of every member, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyperspy_dosekin.kinetics.crossing import first_crossing
+from hyperspy_dosekin.kinetics.network.config import NetworkConfig
+from hyperspy_dosekin.kinetics.network.history import History
+from hyperspy_dosekin.kinetics.power_law import dose_at as law_dose_at
+from hyperspy_dosekin.kinetics.power_law import power_law_integrity
+from hyperspy_dosekin.kinetics.problem import DoseProblem
+from hyperspy_dosekin.numerics.scaling import StandardScore
+
+#: Doses at which a trajectory is sampled to find where it crosses a level.
+CROSSING_SAMPLES = 2001
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkFit:
+    """An ensemble of networks fitted to the windows of one curve.
+
+    Parameters
+    ----------
+    problem
+        The data that were fitted.
+    config
+        The settings of the fit.
+    score
+        The change of unit between the data and the standard scores that the network sees.
+    parameters
+        All parameters of all members, float64, ``(n_member, …)``.
+    history
+        Loss terms by iteration.
+    complete
+        ``False`` if the training was ended before its end.
+    """
+
+    problem: DoseProblem
+    config: NetworkConfig
+    score: StandardScore
+    parameters: Mapping[str, np.ndarray]
+    history: History
+    complete: bool
+
+    def _softplus(self, name: str) -> np.ndarray:
+        return np.logaddexp(0.0, self.parameters[name][:, 0])
+
+    @property
+    def rate(self) -> np.ndarray:
+        """Rate constant k per normalised dose, ``(n_member, n_window)``."""
+        return self._softplus("raw_rate")
+
+    @property
+    def exponent(self) -> np.ndarray:
+        """Exponent p, ``(n_member, n_window)``."""
+        return self._softplus("raw_exponent")
+
+    @property
+    def amplitude(self) -> np.ndarray:
+        """Amplitude a in the unit of the data, ``(n_member, n_window)``."""
+        return self.parameters["amplitude"][:, 0] * self.score.spread
+
+    @property
+    def offset(self) -> np.ndarray:
+        """Offset b in the unit of the data, ``(n_member, n_window)``."""
+        return self.parameters["offset"][:, 0] * self.score.spread + self.score.mean
+
+    def integrity(self, dose_e_per_a2: np.ndarray) -> np.ndarray:
+        """Integrity C at any dose, ``(n_member, n_window, n_dose)``.
+
+        Within the measured range the network answers. Beyond it a network knows nothing: there
+        the fitted law continues from the value that the network has at the largest dose.
+        """
+        dose = np.asarray(dose_e_per_a2, dtype=np.float64)
+        if dose.ndim != 1 or not np.all(np.isfinite(dose)) or np.any(dose < 0):
+            raise ValueError(
+                "doses must be a 1-D array of finite numbers that are not negative, in e⁻/Å²."
+            )
+        normalised = dose / self.problem.dose_max
+        inside = self._network(np.minimum(normalised, 1.0))
+        last = np.maximum(self._network(np.ones(1)), np.finfo(float).tiny)
+        rate, exponent = self.rate[..., None], self.exponent[..., None]
+        # With u = C/C(1), the law reads du/dφ = −k C(1)^(p−1) u^p: the same law again.
+        further = np.maximum(normalised - 1.0, 0.0)
+        beyond = last * power_law_integrity(further, rate * last ** (exponent - 1), exponent)
+        return np.where(normalised <= 1.0, inside, beyond)
+
+    def dose_at(self, level: float) -> np.ndarray:
+        """Dose in e⁻/Å² at which C falls to `level`, ``(n_member, n_window)``."""
+        inside_dose = np.linspace(0.0, 1.0, CROSSING_SAMPLES)
+        inside = self._network(inside_dose)
+        last = np.maximum(inside[..., -1], np.finfo(float).tiny)
+        beyond = 1.0 + law_dose_at(
+            np.minimum(level / last, 1.0), self.rate * last ** (self.exponent - 1), self.exponent
+        )
+        crossing = first_crossing(inside_dose, inside, level)
+        return np.where(np.isnan(crossing), beyond, crossing) * self.problem.dose_max
+
+    def _network(self, normalised_dose: np.ndarray) -> np.ndarray:
+        import torch
+
+        from hyperspy_dosekin.kinetics.network.architecture import fourier_features, integrity
+
+        parameters = {name: torch.as_tensor(value) for name, value in self.parameters.items()}
+        with torch.no_grad():
+            dose = torch.as_tensor(normalised_dose, dtype=torch.float64)
+            value, _ = integrity(parameters, fourier_features(parameters, dose))
+        return value.transpose(1, 2).numpy()

@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Curves made ready for an estimator: masked, centred and scaled in float64, weighed.
+
+Centring comes before any change to float32: with an offset far above the amplitude the rounding
+of the raw values would be larger than the decay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .problem import DoseProblem
+
+# A curve whose spread is below this share of its largest value is constant to rounding.
+_CONSTANT = 64 * np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCurves:
+    """Curves of a `DoseProblem` without their units.
+
+    Every array is float64 with the first axes ``(n_curve, n_window)``.
+
+    Parameters
+    ----------
+    normalised_dose
+        ``(n_dose,)``.
+    values
+        ``(y − centre)/unit``, 0 where missing, ``(n_curve, n_window, n_dose)``.
+    root_weight
+        √weight of each value, 0 where missing, same shape; ``None`` where all are 1.
+    centre
+        What was taken off: the known offset, or the weighed mean.
+    unit
+        What the values were divided by.
+    offset_known
+        Whether `centre` is a known offset.
+    variance_known
+        Whether the weighed residuals have unit variance.
+    freedom
+        Frames less free coefficients of the readout.
+    n_usable
+        Usable frames.
+    dead
+        No estimate is possible: too few usable doses, or constant to rounding.
+    """
+
+    normalised_dose: np.ndarray
+    values: np.ndarray
+    root_weight: np.ndarray | None
+    centre: np.ndarray
+    unit: np.ndarray
+    offset_known: bool
+    variance_known: bool
+    freedom: np.ndarray
+    n_usable: np.ndarray
+    dead: np.ndarray
+
+    @property
+    def mean_weight(self) -> np.ndarray:
+        """Mean weight of the usable values, ``(n_curve, n_window)``."""
+        if self.root_weight is None:
+            return np.ones_like(self.unit)
+        return (self.root_weight**2).sum(axis=-1) / np.maximum(self.n_usable, 1)
+
+
+def required_doses(*, exponent_free: bool, offset_free: bool) -> int:
+    """Distinct doses that a window needs: one for each coefficient that is estimated."""
+    return 2 + exponent_free + offset_free
+
+
+def check_doses(problem: DoseProblem, *, exponent_free: bool, offset_free: bool) -> int:
+    """Return `required_doses`, or raise if the dose axis has fewer distinct doses.
+
+    Raises
+    ------
+    ValueError
+        Saying how many are needed and for what.
+    """
+    required = required_doses(exponent_free=exponent_free, offset_free=offset_free)
+    present = int(np.unique(problem.dose_e_per_a2).size)
+    if present < required:
+        names = ["rate k", *["exponent p"] * exponent_free, "amplitude a"]
+        names += ["offset b"] * offset_free
+        raise ValueError(
+            f"{present} distinct doses are too few: estimating {', '.join(names)} of a window "
+            f"needs at least {required}. Record more frames, or give what is known of offset= "
+            "or exponent=."
+        )
+    return required
+
+
+def broadcast_offset(offset: ArrayLike | None, shape: tuple[int, int]) -> np.ndarray | None:
+    """Known offsets as an array ``(n_curve, n_window)``.
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit.
+    """
+    if offset is None:
+        return None
+    array = np.asarray(offset, dtype=np.float64)
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError as error:
+        raise ValueError(
+            f"offset of shape {array.shape} does not fit {shape[0]} curves and {shape[1]} windows; "
+            f"pass one number, one for each window ({shape[1]},), or an array {shape}."
+        ) from error
+
+
+def _filled_variance(variance: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """Variances without zeros, which would be infinite weights (a Poisson count of 0 has one)."""
+    positive = usable & (variance > 0)
+    lowest = np.where(positive, variance, np.inf).min(axis=-1, keepdims=True)
+    lowest = np.where(np.isfinite(lowest), lowest, 1.0)
+    return np.where(positive, variance, lowest)
+
+
+def prepare_curves(
+    problem: DoseProblem, *, offset: ArrayLike | None = None, exponent_free: bool = True
+) -> PreparedCurves:
+    """Mask, centre, scale and weigh the curves of a problem.
+
+    Parameters
+    ----------
+    problem
+        The data.
+    offset
+        Known b in the unit of the values, broadcastable to ``(n_curve, n_window)``, or ``None``.
+    exponent_free
+        Whether p will be estimated (it takes one more dose).
+
+    Raises
+    ------
+    ValueError
+        If the dose axis has too few distinct doses or the offset has the wrong shape.
+    """
+    required = check_doses(problem, exponent_free=exponent_free, offset_free=offset is None)
+    shape = problem.values.shape[:2]
+    known = broadcast_offset(offset, shape)
+    usable = problem.usable
+    complete = bool(usable.all())
+    values = problem.values if complete else np.where(usable, problem.values, 0.0)
+    n_usable = usable.sum(axis=-1)
+    # In units of the largest value no square can overflow or vanish.
+    size = np.abs(values).max(axis=-1, initial=0.0)
+    size = np.where(size > 0, size, 1.0)
+    values = values / size[..., None]
+    weight = unit_variance = None
+    if problem.variance is not None:
+        variance = _filled_variance(problem.variance / size[..., None] / size[..., None], usable)
+        if complete and bool((variance == variance[..., :1]).all()):
+            unit_variance = variance[..., 0]
+        else:
+            # Weights with a mean of 1; the unit takes the rest.
+            weight = np.where(usable, 1.0 / variance, 0.0)
+            unit_variance = n_usable / np.maximum(weight.sum(axis=-1), 1e-300)
+            weight = weight * unit_variance[..., None]
+    elif not complete:
+        weight = usable.astype(np.float64)
+    if weight is None:
+        mean = values.mean(axis=-1)
+        centred = values - mean[..., None]
+        spread = np.sqrt((centred**2).mean(axis=-1))
+    else:
+        total = np.maximum(weight.sum(axis=-1), 1e-300)
+        mean = (weight * values).sum(axis=-1) / total
+        centred = np.where(usable, values - mean[..., None], 0.0)
+        spread = np.sqrt((weight * centred**2).sum(axis=-1) / total)
+    dead = (spread <= _CONSTANT) | (n_usable < required)
+    if not complete or np.any(np.diff(problem.dose_e_per_a2) == 0):
+        dead |= problem.distinct_doses < required
+    centre = mean * size
+    if known is not None:
+        dead |= ~np.isfinite(known)
+        centre = np.where(np.isfinite(known), known, 0.0)
+        centred = values - (centre / size)[..., None]
+        if weight is not None:
+            centred = np.where(usable, centred, 0.0)
+        spread = np.sqrt((centred**2).sum(axis=-1) / np.maximum(n_usable, 1))
+    # With a known variance the unit is the noise: weighed residuals then have unit variance.
+    unit = spread if unit_variance is None else np.sqrt(unit_variance)
+    dead |= ~np.isfinite(unit) | ~(unit > 0)
+    unit = np.where(dead, 1.0, unit)
+    scaled = np.where(dead[..., None], 0.0, centred / unit[..., None])
+    return PreparedCurves(
+        normalised_dose=problem.normalised_dose,
+        values=scaled,
+        root_weight=None if weight is None else np.sqrt(weight),
+        centre=centre,
+        unit=unit * size,
+        offset_known=known is not None,
+        variance_known=unit_variance is not None,
+        freedom=(n_usable - (1 if known is None else 0) - 1).astype(np.float64),
+        n_usable=n_usable,
+        dead=dead,
+    )
