@@ -1,0 +1,371 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the figures show: plain arrays and labels, checked once, without any drawing.
+
+In all of them W is the number of windows, doses are cumulative and in e⁻/Å², and NaN stands for
+what does not exist: a missing frame, a half-integrity dose that is never reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+def _names(picture: object, names: Iterable[str]) -> int:
+    names = tuple(str(name) for name in names)
+    if not names:
+        raise ValueError("window_names is empty; a figure needs at least one window.")
+    object.__setattr__(picture, "window_names", names)
+    return len(names)
+
+
+def _arrays(
+    picture: object, dtype: type, shape: tuple[int, ...], required: str, optional: str = ""
+) -> None:
+    """Replace fields by arrays of a dtype and shape; optional ones may stay ``None``."""
+    for name in f"{required} {optional}".split():
+        value = getattr(picture, name)
+        if value is None and name in optional.split():
+            continue
+        array = np.asarray(value, dtype=dtype)
+        if array.shape != shape:
+            raise ValueError(
+                f"{type(picture).__name__}.{name} of shape {array.shape} must have shape {shape}; "
+                "windows come first, doses or records as the docstring says."
+            )
+        object.__setattr__(picture, name, array)
+
+
+def _pairs(picture: object, *names: str) -> None:
+    """Bounds of an interval only make sense together."""
+    for name in names:
+        lower, upper = getattr(picture, f"{name}lower"), getattr(picture, f"{name}upper")
+        if (lower is None) != (upper is None):
+            raise ValueError(
+                f"{type(picture).__name__} has only one of {name}lower and {name}upper; pass both "
+                "bounds of the interval or neither (an open one ends in inf or 0)."
+            )
+
+
+def _size(picture: object, name: str) -> int:
+    """Length of a 1-D field."""
+    array = np.asarray(getattr(picture, name), dtype=float)
+    if array.ndim != 1:
+        raise ValueError(
+            f"{type(picture).__name__}.{name} has {array.ndim} dimensions; pass a 1-D array."
+        )
+    object.__setattr__(picture, name, array)
+    return array.size
+
+
+def _mappings(picture: object, name: str, shape: tuple[int, ...]) -> None:
+    """Replace the entries of a mapping by float arrays of a shape."""
+    entries = {str(key): np.asarray(v, dtype=float) for key, v in getattr(picture, name).items()}
+    for key, array in entries.items():
+        if array.shape != shape:
+            raise ValueError(
+                f"{type(picture).__name__}.{name}[{key!r}] of shape {array.shape} must have shape "
+                f"{shape}."
+            )
+    object.__setattr__(picture, name, entries)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CurvePicture:
+    """Data, fit and integrity of every window against dose.
+
+    Parameters
+    ----------
+    window_names
+        W labels.
+    dose
+        Measured doses, ``(n_dose,)``, in e⁻/Å².
+    values
+        Data, ``(W, n_dose)``, in the unit named by `quantity`; NaN marks a missing frame.
+    grid
+        Doses of the curves, ``(n_grid,)``, in e⁻/Å², from 0; may go on beyond the last measured
+        dose. Residuals are read off the fit by linear interpolation, so it should be fine.
+    fitted
+        Fit a C + b in the unit of the data, ``(W, n_grid)``.
+    integrity
+        C, ``(W, n_grid)``.
+    half_dose
+        Half-integrity dose D½, ``(W,)``, in e⁻/Å²; NaN where C never falls to ½.
+    reached
+        Whether D½ lies inside the measured range, ``(W,)``.
+    sigma
+        Standard deviation of the noise of `values`, of the same shape, if known.
+    fitted_spread, integrity_spread
+        Standard deviation over the members of an ensemble, shapes of `fitted` and `integrity`:
+        how far optimisers agree, which is no uncertainty and never drawn as one.
+    integrity_lower, integrity_upper
+        Interval of C, ``(W, n_grid)``.
+    half_dose_lower, half_dose_upper
+        Interval of D½, ``(W,)``, in e⁻/Å²; open where lower is 0 or upper is inf.
+    level
+        Probability (or confidence) of the intervals.
+    interval_method
+        What the intervals are, for instance ``"posterior"``.
+    identifiable
+        Whether the data determine D½, ``(W,)``; ``None`` if that was not examined.
+    grows
+        Whether the amplitude is negative, so that the window grows while C falls, ``(W,)``;
+        default nowhere.
+    quantity
+        Label of the data with its unit.
+    title
+        Title of the figure; none if empty.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, or one bound of an interval lacks the other.
+    """
+
+    window_names: tuple[str, ...]
+    dose: np.ndarray
+    values: np.ndarray
+    grid: np.ndarray
+    fitted: np.ndarray
+    integrity: np.ndarray
+    half_dose: np.ndarray
+    reached: np.ndarray
+    sigma: np.ndarray | None = None
+    fitted_spread: np.ndarray | None = None
+    integrity_spread: np.ndarray | None = None
+    integrity_lower: np.ndarray | None = None
+    integrity_upper: np.ndarray | None = None
+    half_dose_lower: np.ndarray | None = None
+    half_dose_upper: np.ndarray | None = None
+    level: float = 0.95
+    interval_method: str = "posterior"
+    identifiable: np.ndarray | None = None
+    grows: np.ndarray | None = None
+    quantity: str = "Window area"
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        n_window = _names(self, self.window_names)
+        n_dose, n_grid = _size(self, "dose"), _size(self, "grid")
+        on_grid = "integrity_spread fitted_spread integrity_lower integrity_upper"
+        _arrays(self, float, (n_window, n_dose), "values", "sigma")
+        _arrays(self, float, (n_window, n_grid), "fitted integrity", on_grid)
+        _arrays(self, float, (n_window,), "half_dose", "half_dose_lower half_dose_upper")
+        _arrays(self, bool, (n_window,), "reached", "identifiable grows")
+        _pairs(self, "integrity_", "half_dose_")
+
+    @property
+    def dose_max(self) -> float:
+        """Largest measured dose, in e⁻/Å²."""
+        return float(np.max(self.dose))
+
+    @property
+    def has_data(self) -> np.ndarray:
+        """Whether a window has any frame and any curve, ``(W,)``."""
+        measured = np.isfinite(self.values).any(axis=1)
+        return np.asarray(measured & np.isfinite(self.integrity).any(axis=1))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Estimate:
+    """One parameter of every window.
+
+    Parameters
+    ----------
+    value
+        Shape ``(W,)``; NaN where there is none.
+    spread
+        Standard deviation over the members of an ensemble (*optimiser spread*), ``(W,)``, or
+        ``None``.
+    lower, upper
+        Interval, ``(W,)``, or ``None``; open where lower is 0 or −inf or upper is inf.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or one bound lacks the other.
+    """
+
+    value: np.ndarray
+    spread: np.ndarray | None = None
+    lower: np.ndarray | None = None
+    upper: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        _arrays(self, float, (_size(self, "value"),), "value", "spread lower upper")
+        _pairs(self, "")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ParameterPicture:
+    """Rate, exponent and half-integrity dose of every window.
+
+    Parameters
+    ----------
+    window_names
+        W labels.
+    rate
+        k per normalised dose.
+    exponent
+        p.
+    half_dose
+        D½ in e⁻/Å².
+    reached
+        Whether D½ lies inside the measured range, ``(W,)``.
+    dose_max
+        Largest measured dose, in e⁻/Å², marked beside D½; ``None`` leaves it out.
+    level
+        Probability (or confidence) of the intervals.
+    interval_method
+        What the intervals are, for instance ``"posterior"``.
+    identifiable
+        Whether the data determine D½, ``(W,)``; ``None`` if that was not examined.
+    grows
+        Whether the amplitude is negative, ``(W,)``; default nowhere.
+    title
+        Title of the figure; none if empty.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit.
+    """
+
+    window_names: tuple[str, ...]
+    rate: Estimate
+    exponent: Estimate
+    half_dose: Estimate
+    reached: np.ndarray
+    dose_max: float | None = None
+    level: float = 0.95
+    interval_method: str = "posterior"
+    identifiable: np.ndarray | None = None
+    grows: np.ndarray | None = None
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        n_window = _names(self, self.window_names)
+        _arrays(self, bool, (n_window,), "reached", "identifiable grows")
+        for name in ("rate", "exponent", "half_dose"):
+            size = getattr(self, name).value.size
+            if size != n_window:
+                raise ValueError(f"{name} has {size} values for {n_window} windows; pass one each.")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DiagnosticsPicture:
+    """What is left of the data after the fit, and how the fit got there.
+
+    Parameters
+    ----------
+    window_names
+        W labels.
+    dose
+        Measured doses, ``(n_dose,)``, in e⁻/Å².
+    residual
+        Fit minus data of the standardised data, ``(W, n_dose)``; NaN marks a missing frame.
+    total_rms
+        Root mean square of `residual` over windows, ``(n_dose,)``.
+    iteration
+        Iteration of each record, ``(n_record,)``; may be empty (an estimator without history).
+    learning_rate
+        Learning rate of each record, ``(n_record,)``; NaN where the optimiser has none.
+    terms
+        Loss terms by name before their weights, ``(n_record, n_member)``; NaN for a member that
+        has ended before.
+    n_adam
+        Iteration at which the second optimiser takes over; ``None`` if there is one optimiser.
+    optimisers
+        Names of the optimisers before and after `n_adam`.
+    member_labels
+        One label for each member, its seed for instance.
+    title
+        Title of the figure; none if empty.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit.
+    """
+
+    window_names: tuple[str, ...]
+    dose: np.ndarray
+    residual: np.ndarray
+    total_rms: np.ndarray
+    iteration: np.ndarray
+    learning_rate: np.ndarray
+    terms: Mapping[str, np.ndarray] = field(default_factory=dict)
+    n_adam: int | None = None
+    optimisers: tuple[str, str] = ("Adam", "L-BFGS")
+    member_labels: tuple[str, ...] = ()
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        n_window = _names(self, self.window_names)
+        n_dose, n_record = _size(self, "dose"), _size(self, "iteration")
+        _arrays(self, float, (n_window, n_dose), "residual")
+        _arrays(self, float, (n_dose,), "total_rms")
+        _arrays(self, float, (n_record,), "learning_rate")
+        object.__setattr__(self, "member_labels", tuple(str(m) for m in self.member_labels))
+        members = {np.shape(term)[-1] if np.ndim(term) else 0 for term in self.terms.values()}
+        n_member = len(self.member_labels) or max(members, default=0)
+        _mappings(self, "terms", (n_record, n_member))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AblationPicture:
+    """Data of every window with several models, continued beyond the measured doses.
+
+    Parameters
+    ----------
+    window_names
+        W labels.
+    dose
+        Measured doses, ``(n_dose,)``, in e⁻/Å².
+    values
+        Data, ``(W, n_dose)``; NaN marks a missing frame.
+    grid
+        Doses of the curves, ``(n_grid,)``, in e⁻/Å², going beyond `dose_max`.
+    curves
+        Curve of each model, ``(W, n_grid)``. The first one is the law: with the data it sets the
+        limits of the axes, which other models may leave.
+    dose_max
+        Largest measured dose, in e⁻/Å²; default the largest of `dose`.
+    sigma
+        Standard deviation of the noise of `values`, of the same shape, if known.
+    quantity
+        Label of the data with its unit.
+    title
+        Title of the figure; none if empty.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, or there is no curve.
+    """
+
+    window_names: tuple[str, ...]
+    dose: np.ndarray
+    values: np.ndarray
+    grid: np.ndarray
+    curves: Mapping[str, np.ndarray]
+    dose_max: float | None = None
+    sigma: np.ndarray | None = None
+    quantity: str = "Window area"
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        n_window = _names(self, self.window_names)
+        n_dose, n_grid = _size(self, "dose"), _size(self, "grid")
+        _arrays(self, float, (n_window, n_dose), "values", "sigma")
+        _mappings(self, "curves", (n_window, n_grid))
+        if not self.curves:
+            raise ValueError("curves is empty; pass at least the curve of the law.")
+
+    @property
+    def last_dose(self) -> float:
+        """Where measuring ended, in e⁻/Å²."""
+        return float(np.max(self.dose) if self.dose_max is None else self.dose_max)

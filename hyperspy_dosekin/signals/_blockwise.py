@@ -1,0 +1,127 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The doorway to dask, and the only file that asks whether data are lazy.
+
+Kernels take and return whole NumPy blocks. Called through `map_blocks` they work on eager and lazy
+arrays alike, and `wrap` makes the eager or the lazy class of a signal out of what comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+from dask.system import CPU_COUNT
+
+
+def is_lazy(array: Any) -> bool:
+    """Return whether `array` is a dask array."""
+    return isinstance(array, da.Array)
+
+
+def map_blocks(
+    kernel: Callable[..., Any],
+    signature: str,
+    *arrays: Any,
+    output_sizes: Mapping[str, int] | None = None,
+    output_dtypes: Sequence[npt.DTypeLike] = (np.float64,),
+    eager_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Any:
+    """Call a kernel on arrays, at once if all are NumPy arrays, else block by block with dask.
+
+    Parameters
+    ----------
+    kernel
+        Function of NumPy arrays ``(…, *core)``, one for each of `arrays`, that returns one array
+        or, where the signature has several outputs, a tuple of them. It must treat the leading
+        axes independently, element by element, and not change its arguments.
+    signature
+        Core axes of inputs and outputs in the notation of NumPy's generalised ufuncs:
+        ``"(e)->(w)"`` turns a spectrum into windows, ``"(w,d),(w,d)->(w),(w)"`` takes values and
+        their variance and gives two maps. Core axes are the last ones, and each of them arrives
+        whole, rechunked if need be; the leading axes must broadcast.
+    *arrays
+        NumPy or dask arrays.
+    output_sizes
+        Length of each core axis that is in no input, by its letter.
+    output_dtypes
+        Type of each output.
+    eager_options
+        Passed on to the kernel only in the call on whole NumPy arrays, which has the machine to
+        itself, such as ``{"workers": cpu_count()}``.
+    **options
+        Passed on to the kernel, the same for every block.
+
+    Returns
+    -------
+    array or tuple of arrays
+        NumPy arrays, or dask arrays if any input is one. Then nothing has been computed.
+    """
+    if not any(is_lazy(array) for array in arrays):
+        return kernel(*(np.asarray(array) for array in arrays), **options, **(eager_options or {}))
+    metas = tuple(np.empty((0,), dtype=dtype) for dtype in output_dtypes)
+    # Without `meta` dask would call the kernel on empty arrays, here and now, to learn its types.
+    return da.apply_gufunc(
+        kernel,
+        signature,
+        *arrays,
+        output_sizes=dict(output_sizes or {}),
+        meta=metas if len(metas) > 1 else metas[0],
+        allow_rechunk=True,
+        **options,
+    )
+
+
+def cpu_count() -> int:
+    """Return the number of cores that this process may use."""
+    return CPU_COUNT
+
+
+def crop_last(array: Any, part: slice) -> Any:
+    """Return a part of the last axis, a view or its lazy equivalent.
+
+    Parameters
+    ----------
+    array
+        NumPy or dask array.
+    part
+        Slice of the last axis, with start and stop.
+    """
+    if not is_lazy(array) or len(array.chunks[-1]) > 1:
+        # dask then drops the chunks outside the part, which need not even be read.
+        return array[..., part]
+    # dask's own slicing would copy a part that is less than half of a chunk.
+    return array.map_blocks(
+        _crop_block,
+        part,
+        chunks=(*array.chunks[:-1], (part.stop - part.start,)),
+        meta=array._meta,
+    )
+
+
+def _crop_block(block: np.ndarray, part: slice) -> np.ndarray:
+    return block[..., part]
+
+
+def take(array: Any, indices: Sequence[int], axis: int) -> Any:
+    """Return a copy of an array, or a lazy view of it, with the elements of one axis reordered."""
+    return (da if is_lazy(array) else np).take(array, np.asarray(indices), axis=axis)
+
+
+def wrap(eager: type, lazy: type, data: Any, **arguments: Any) -> Any:
+    """Return ``lazy(data, **arguments)`` if `data` is lazy, else ``eager(data, **arguments)``.
+
+    Parameters
+    ----------
+    eager, lazy
+        A signal class and its lazy twin.
+    data
+        NumPy or dask array.
+    **arguments
+        Of the classes, such as ``axes`` and ``metadata``.
+    """
+    return (lazy if is_lazy(data) else eager)(data, **arguments)

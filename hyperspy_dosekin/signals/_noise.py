@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the metadata and the data say about the noise of a signal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from hyperspy.signals import BaseSignal
+
+_COUNTS = re.compile(r"\bcounts?\b", re.IGNORECASE)
+_REMEDY = "set it with s.set_noise_variance, or clear it with s.set_noise_variance(None)."
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Noise variance of the elements of a signal.
+
+    Parameters
+    ----------
+    gain, offset
+        The variance of an element is ``gain·max(intensity, 0) + offset``.
+    variance
+        The variance of each element instead, an array with the shape of the data, or ``None``.
+    """
+
+    gain: float = 0.0
+    offset: float = 0.0
+    variance: Any = None
+
+
+def noise_of(signal: Any) -> Noise | None:
+    """Return the noise of a signal, or ``None`` where nothing is known.
+
+    In this order: the variance in ``metadata.Signal.Noise_properties``; the linear model there,
+    ``(gain_factor·E + gain_offset)·correlation_factor``; Poisson noise where the data are counts,
+    that is where they are integers or ``metadata.Signal.quantity`` names counts.
+
+    Parameters
+    ----------
+    signal
+        A HyperSpy signal with real data.
+
+    Raises
+    ------
+    ValueError
+        If a recorded variance is negative, not finite or of another shape than the data.
+    TypeError
+        If a recorded variance is neither a number nor a signal.
+    """
+    recorded = signal.get_noise_variance()
+    if isinstance(recorded, BaseSignal):
+        if recorded.data.shape != signal.data.shape:
+            raise ValueError(
+                f"the noise variance has the shape {recorded.data.shape}, but the signal has "
+                f"{signal.data.shape}; {_REMEDY}"
+            )
+        return Noise(variance=recorded.data)
+    if recorded is not None:
+        if not isinstance(recorded, Real | np.number):
+            raise TypeError(
+                f"the noise variance is {recorded!r}, neither a number nor a signal; {_REMEDY}"
+            )
+        if not np.isfinite(recorded) or recorded < 0:
+            raise ValueError(
+                f"the noise variance is {recorded}, but must be finite and not negative; {_REMEDY}"
+            )
+        return Noise(offset=float(recorded))
+    model = signal.metadata.get_item("Signal.Noise_properties.Variance_linear_model")
+    if model is not None:
+        gain, offset, correlation = (
+            _model_parameter(model, name, default)
+            for name, default in (
+                ("gain_factor", 1.0),
+                ("gain_offset", 0.0),
+                ("correlation_factor", 1.0),
+            )
+        )
+        return Noise(gain=gain * correlation, offset=offset * correlation)
+    if holds_counts(signal):
+        return Noise(gain=1.0)
+    return None
+
+
+def _model_parameter(model: Any, name: str, default: float) -> float:
+    value = model.get_item(name, default)
+    if not isinstance(value, Real | np.number) or not np.isfinite(value) or value < 0:
+        raise ValueError(
+            f"metadata.Signal.Noise_properties.Variance_linear_model.{name} is {value!r}, but must "
+            "be a finite number and not negative; correct it, or delete "
+            "s.metadata.Signal.Noise_properties."
+        )
+    return float(value)
+
+
+def holds_counts(signal: Any) -> bool:
+    """Return whether the data of a signal are counts: integers, or counts by their quantity."""
+    quantity = signal.metadata.get_item("Signal.quantity", "")
+    return bool(np.issubdtype(signal.data.dtype, np.integer) or _COUNTS.search(str(quantity)))

@@ -1,0 +1,128 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fill the pictures that the plotting room draws from a result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hyperspy_dosekin.plotting.pictures import (
+    AblationPicture,
+    CurvePicture,
+    DiagnosticsPicture,
+    Estimate,
+    ParameterPicture,
+)
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
+
+#: Doses at which curves are drawn.
+CURVE_POINTS = 301
+
+
+def _array(signal) -> np.ndarray:
+    return np.asarray(signal.data, dtype=float)
+
+
+def _require_curves(result: DoseKinetics) -> None:
+    if result.space_shape:
+        raise ValueError(
+            f"curves of {'×'.join(map(str, result.space_shape))} pixels cannot be drawn in one "
+            "figure; look at the maps with result.half_integrity_dose.plot(), or fit the mean "
+            'with spatial="mean".'
+        )
+
+
+def curve_picture(result: DoseKinetics, extent: float = 1.0) -> CurvePicture:
+    """Data, fit and integrity against dose, drawn to `extent` times the largest dose."""
+    _require_curves(result)
+    grid = np.linspace(0.0, extent * result.dose_max, CURVE_POINTS)
+    intensity, integrity = result.estimate.intensity(grid), result.estimate.integrity(grid)
+    several = len(result.estimate.labels) > 1
+    data = result.data
+    variance = data.get_noise_variance()
+    return CurvePicture(
+        window_names=result.window_names,
+        dose=result.dose,
+        values=_array(data),
+        sigma=None if variance is None else np.sqrt(np.maximum(_array(variance), 0.0)),
+        grid=grid,
+        fitted=intensity.mean(axis=0),
+        fitted_spread=intensity.std(axis=0, ddof=1) if several else None,
+        integrity=integrity.mean(axis=0),
+        integrity_spread=integrity.std(axis=0, ddof=1) if several else None,
+        half_dose=_array(result.half_integrity_dose),
+        reached=result.reached.data,
+        grows=result.amplitude.data < 0,
+        quantity=data.metadata.Signal.quantity,
+    )
+
+
+def parameter_picture(result: DoseKinetics) -> ParameterPicture:
+    """k, p and D½ of every window."""
+    _require_curves(result)
+    spread = result.optimiser_spread
+
+    def estimate(name: str) -> Estimate:
+        return Estimate(
+            value=_array(getattr(result, name)),
+            spread=_array(spread[name]) if name in spread else None,
+        )
+
+    return ParameterPicture(
+        window_names=result.window_names,
+        rate=estimate("rate"),
+        exponent=estimate("exponent"),
+        half_dose=estimate("half_integrity_dose"),
+        reached=result.reached.data,
+        dose_max=result.dose_max,
+        grows=result.amplitude.data < 0,
+    )
+
+
+def diagnostics_picture(result: DoseKinetics) -> DiagnosticsPicture:
+    """Residuals in standard scores, loss terms and learning rate of a network fit."""
+    network = result.network
+    residual = (_array(result.fitted) - _array(result.data)) / network.score.spread[:, np.newaxis]
+    history = network.history
+    with np.errstate(invalid="ignore"):
+        total = np.sqrt(np.nansum(residual**2, axis=0) / np.isfinite(residual).sum(axis=0))
+    return DiagnosticsPicture(
+        window_names=result.window_names,
+        dose=result.dose,
+        residual=residual,
+        total_rms=total,
+        iteration=history.iteration,
+        learning_rate=history.learning_rate,
+        terms=history.terms,
+        n_adam=history.n_adam,
+        member_labels=result.estimate.labels,
+    )
+
+
+def ablation_picture(result: DoseKinetics, extent: float, epochs: int) -> AblationPicture:
+    """The fit, a cubic polynomial and a network without physics, continued beyond the data."""
+    from hyperspy_dosekin.kinetics.network.ablation import cubic_polynomial, unconstrained_network
+
+    if not extent >= 1:
+        raise ValueError(f"extent={extent} must be at least 1, the largest measured dose.")
+    grid = np.linspace(0.0, extent * result.dose_max, CURVE_POINTS)
+    network = result.network
+    data = result.data
+    variance = data.get_noise_variance()
+    return AblationPicture(
+        window_names=result.window_names,
+        dose=result.dose,
+        values=_array(data),
+        sigma=None if variance is None else np.sqrt(np.maximum(_array(variance), 0.0)),
+        grid=grid,
+        curves={
+            "kinetic law (PINN)": result.estimate.intensity(grid).mean(axis=0),
+            "cubic polynomial": cubic_polynomial(network.problem, grid),
+            "network without physics": unconstrained_network(network, grid, epochs=epochs),
+        },
+        quantity=data.metadata.Signal.quantity,
+    )

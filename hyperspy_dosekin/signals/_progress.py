@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Progress bars the HyperSpy way: `show_progressbar`, with the preference as default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hyperspy_dosekin.numerics.progress import Progress, no_progress
+
+
+@contextmanager
+def progress_bars(show_progressbar: bool | None) -> Iterator[Progress]:
+    """A reporter of progress that draws one bar for each phase of the work.
+
+    Parameters
+    ----------
+    show_progressbar
+        ``None`` takes HyperSpy's preference.
+    """
+    if show_progressbar is None:
+        from hyperspy.api import preferences
+
+        show_progressbar = preferences.General.show_progressbar
+    if not show_progressbar:
+        yield no_progress
+        return
+    from tqdm.auto import tqdm
+
+    bars: dict[str, tqdm] = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        if what not in bars:
+            bars[what] = tqdm(total=total, desc=what)
+        bars[what].update(done - bars[what].n)
+
+    try:
+        yield report
+    finally:
+        for bar in bars.values():
+            bar.close()

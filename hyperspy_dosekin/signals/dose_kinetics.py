@@ -1,0 +1,424 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The result of a kinetics fit, as HyperSpy signals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+
+from hyperspy_dosekin.signals._estimates import Estimate, NetworkEstimate
+from hyperspy_dosekin.signals._maps import make_dose_series, make_map
+from hyperspy_dosekin.signals._series_data import SeriesData
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+    from matplotlib.figure import Figure
+
+    from hyperspy_dosekin.kinetics.network.history import History
+    from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
+    from hyperspy_dosekin.signals.dose_fit import FitOptions
+    from hyperspy_dosekin.signals.dose_series import DoseSeries
+
+#: Number of doses, from zero to the largest measured one, at which integrity is given.
+DOSE_GRID = 101
+
+#: What each parameter map holds, with its unit.
+QUANTITIES: Mapping[str, str] = MappingProxyType(
+    {
+        "rate": "Rate constant k (per normalised dose)",
+        "exponent": "Exponent p",
+        "amplitude": "Amplitude a",
+        "offset": "Offset b",
+        "rate_per_dose": "Rate constant (Å²/e⁻)",
+        "half_integrity_dose": "Half-integrity dose (e⁻/Å²)",
+        "critical_dose": "Critical dose (e⁻/Å²)",
+        "integrity": "Latent integrity C",
+        "fitted": "Fitted intensity",
+    }
+)
+
+
+class DoseKinetics:
+    """Degradation kinetics of the windows of a dose series.
+
+    Made by `DoseSeries.fit_dose_pinn`, `EELSSpectrum.fit_dose_pinn` or
+    `hyperspy_dosekin.load`. Each window i has a latent integrity C_i(φ) with
+    dC_i/dφ = −k_i C_i^{p_i} and C_i(0) = 1, read out as the intensity a_i C_i + b_i, where φ is
+    the dose divided by the largest measured dose. The names of windows are labels of fixed
+    energy ranges, not assignments of bonds.
+
+    A map is an array ``(window, …space…)``: navigation is the window and the signal is space;
+    without space axes it is a one-dimensional signal over the windows.
+
+    References
+    ----------
+    G. T. dos Santos, R. dos Reis, V. P. Dravid, arXiv:2605.01697 (2026).
+    """
+
+    def __init__(
+        self,
+        data: SeriesData,
+        estimate: Estimate,
+        options: FitOptions,
+        *,
+        complete: bool = True,
+    ) -> None:
+        self._data = data
+        self._estimate = estimate
+        self._options = options
+        self._complete = complete
+
+    @classmethod
+    def from_network(
+        cls, data: SeriesData, network: NetworkFit, options: FitOptions
+    ) -> DoseKinetics:
+        """The result of a network fit to a series without space axes."""
+        return cls(data, NetworkEstimate(network), options, complete=network.complete)
+
+    # What was fitted, and how
+
+    @property
+    def data(self) -> DoseSeries:
+        """The fitted series: sorted by dose and, for a fit of the mean, averaged over space."""
+        series = self._series(self._data.values, self._data.dose_e_per_a2, self._data.title)
+        series.metadata.Signal.quantity = self._data.quantity
+        if self._data.variance is not None:
+            series.set_noise_variance(
+                self._series(self._data.variance, self._data.dose_e_per_a2, "Noise variance")
+            )
+        return series
+
+    @property
+    def window_names(self) -> tuple[str, ...]:
+        """Labels of the windows."""
+        return self._data.window_names
+
+    @property
+    def dose(self) -> np.ndarray:
+        """Measured cumulative doses, ascending, e⁻/Å²."""
+        return self._data.dose_e_per_a2.copy()
+
+    @property
+    def dose_max(self) -> float:
+        """Largest measured dose, e⁻/Å²: the unit of normalised dose."""
+        return float(self._data.dose_e_per_a2[-1])
+
+    @property
+    def options(self) -> FitOptions:
+        """The options of the fit."""
+        return self._options
+
+    @property
+    def estimate(self) -> Estimate:
+        """What the estimator returned, member by member, as arrays."""
+        return self._estimate
+
+    @property
+    def space_shape(self) -> tuple[int, ...]:
+        """Sizes of the space axes, in the order of the arrays; empty for a fit of the mean."""
+        return self._data.space_shape
+
+    @property
+    def complete(self) -> bool:
+        """``False`` where the fit was interrupted and the result is what was there by then."""
+        return self._complete
+
+    @property
+    def network(self) -> NetworkFit:
+        """The trained networks.
+
+        Raises
+        ------
+        AttributeError
+            If the result does not come from a network.
+        """
+        if not isinstance(self._estimate, NetworkEstimate):
+            raise AttributeError(
+                f"this result comes from the {self._estimate.description}, which has no network; "
+                'fit with estimator="pinn" and spatial="mean" for one.'
+            )
+        return self._estimate.network
+
+    @property
+    def history(self) -> History:
+        """Loss terms by iteration of a network fit."""
+        return self.network.history
+
+    # Trajectories
+
+    @property
+    def integrity(self) -> DoseSeries:
+        """Latent integrity C(Φ) from dose 0 to the largest, mean over members."""
+        grid = np.linspace(0.0, self.dose_max, DOSE_GRID)
+        return self._series(self._estimate.integrity(grid).mean(axis=0), grid, "integrity")
+
+    @property
+    def fitted(self) -> DoseSeries:
+        """Modelled intensity a C + b at the measured doses, mean over members."""
+        return self.predict(self._data.dose_e_per_a2)
+
+    def predict(self, dose: Any) -> DoseSeries:
+        """Modelled intensity a C + b at any doses.
+
+        Parameters
+        ----------
+        dose
+            Ascending doses in e⁻/Å², counted from true zero. Beyond the largest measured dose
+            the fitted law continues.
+
+        Raises
+        ------
+        ValueError
+            If a dose is negative or not finite, or the doses do not ascend.
+        """
+        doses = np.atleast_1d(np.asarray(dose, dtype=np.float64))
+        if np.any(np.diff(doses) <= 0):
+            raise ValueError(f"doses {doses.tolist()} must ascend; sort them and drop repeats.")
+        return self._series(self._estimate.intensity(doses).mean(axis=0), doses, "fitted")
+
+    # Maps
+
+    @property
+    def rate(self) -> BaseSignal:
+        """Rate constant k per normalised dose."""
+        return self._map(self._mean("rate"), "rate")
+
+    @property
+    def exponent(self) -> BaseSignal:
+        """Exponent p."""
+        return self._map(self._mean("exponent"), "exponent")
+
+    @property
+    def amplitude(self) -> BaseSignal:
+        """Amplitude a in the unit of the data; negative where a window grows with dose."""
+        return self._map(self._mean("amplitude"), "amplitude")
+
+    @property
+    def offset(self) -> BaseSignal:
+        """Offset b in the unit of the data."""
+        return self._map(self._mean("offset"), "offset")
+
+    @property
+    def rate_per_dose(self) -> BaseSignal:
+        """Rate constant k/Φ_max, in Å²/e⁻."""
+        return self._map(self._mean("rate") / self.dose_max, "rate_per_dose")
+
+    @property
+    def half_integrity_dose(self) -> BaseSignal:
+        """D½, the dose at which C is ½, e⁻/Å²; NaN where it never is."""
+        return self.dose_at(0.5)
+
+    @property
+    def critical_dose(self) -> BaseSignal:
+        """The dose at which C is 1/e, e⁻/Å²."""
+        return self.dose_at(1 / math.e)
+
+    def dose_at(self, level: float = 0.5) -> BaseSignal:
+        """The dose at which the integrity has fallen to a level.
+
+        Parameters
+        ----------
+        level
+            Integrity between 0 and 1.
+
+        Returns
+        -------
+        BaseSignal
+            Map of doses in e⁻/Å². Doses beyond the measured range are extrapolated by the law,
+            see `reached`; NaN where the integrity never falls so far.
+
+        Raises
+        ------
+        ValueError
+            If the level does not lie between 0 and 1.
+        """
+        return self._map(self._dose_at(level).mean(axis=0), _quantity_of_level(level))
+
+    @property
+    def reached(self) -> BaseSignal:
+        """Whether D½ lies inside the measured range of doses."""
+        dose = self._dose_at(0.5).mean(axis=0)
+        inside = (dose >= self._data.dose_e_per_a2[0]) & (dose <= self.dose_max)
+        return self._map(inside, "reached")
+
+    @property
+    def optimiser_spread(self) -> Mapping[str, BaseSignal]:
+        """Standard deviation over the members of an ensemble, by name of the quantity.
+
+        It says how well the optimiser repeats itself, which is not an uncertainty: members can
+        agree on a wrong number that the data do not determine. Empty without an ensemble.
+        """
+        if len(self._estimate.labels) < 2:
+            return MappingProxyType({})
+        grid = np.linspace(0.0, self.dose_max, DOSE_GRID)
+        measured = self._data.dose_e_per_a2
+        rate = self._estimate.parameter("rate")
+        maps = {
+            **{
+                name: self._estimate.parameter(name) for name in ("exponent", "amplitude", "offset")
+            },
+            "rate": rate,
+            "rate_per_dose": rate / self.dose_max,
+            "half_integrity_dose": self._dose_at(0.5),
+        }
+        spread = {name: self._map(value.std(axis=0, ddof=1), name) for name, value in maps.items()}
+        for name, dose, value in (
+            ("integrity", grid, self._estimate.integrity(grid)),
+            ("fitted", measured, self._estimate.intensity(measured)),
+        ):
+            spread[name] = self._series(value.std(axis=0, ddof=1), dose, name)
+        return MappingProxyType(spread)
+
+    # What is not there yet
+
+    def interval(self, name: str, level: float = 0.95, method: str = "posterior") -> Any:
+        """Interval of a quantity that repeats of the experiment would respect."""
+        raise NotImplementedError(
+            "interval() needs the posterior and the profile likelihood of the exact estimator, "
+            "which are not there yet; optimiser_spread is no substitute for it."
+        )
+
+    @property
+    def identifiable(self) -> BaseSignal:
+        """Whether the data determine D½."""
+        raise NotImplementedError(
+            "identifiable needs the posterior of the exact estimator, which is not there yet; "
+            "do not take D½ as determined by the data."
+        )
+
+    @property
+    def certificate(self) -> Any:
+        """How far the networks are from the exact solution."""
+        raise NotImplementedError(
+            "certificate needs the exact estimator to compare with, which is not there yet."
+        )
+
+    # To look at and to keep
+
+    def __repr__(self) -> str:
+        """One line: what was fitted, and how."""
+        shape = "×".join(str(size) for size in self._data.space_shape)
+        place = f"{shape} pixels, " if shape else ""
+        state = "" if self.complete else ", incomplete"
+        return (
+            f"<DoseKinetics, {place}{len(self.window_names)} windows, {self.dose.size} doses, "
+            f"{self._estimate.description}{state}>"
+        )
+
+    def __str__(self) -> str:
+        """The table of parameters, with the warnings that apply."""
+        from hyperspy_dosekin.signals._kinetics_table import kinetics_text
+
+        return kinetics_text(self)
+
+    def _repr_html_(self) -> str:
+        from hyperspy_dosekin.signals._kinetics_table import kinetics_html
+
+        return kinetics_html(self)
+
+    def plot(self, **options: Any) -> Figure:
+        """Draw the integrity of every window against dose, with D½."""
+        from hyperspy_dosekin.plotting.curves import plot_integrity
+        from hyperspy_dosekin.signals._pictures import curve_picture
+
+        return plot_integrity(curve_picture(self), **options)
+
+    def plot_fit(self, **options: Any) -> Figure:
+        """Draw the intensities with their fit, a panel for each window."""
+        from hyperspy_dosekin.plotting.curves import plot_fit
+        from hyperspy_dosekin.signals._pictures import curve_picture
+
+        return plot_fit(curve_picture(self), **options)
+
+    def plot_parameters(self, **options: Any) -> Figure:
+        """Draw k, p and D½ of every window."""
+        from hyperspy_dosekin.plotting.parameters import plot_parameters
+        from hyperspy_dosekin.signals._pictures import parameter_picture
+
+        return plot_parameters(parameter_picture(self), **options)
+
+    def plot_diagnostics(self, **options: Any) -> Figure:
+        """Draw the residuals, the loss terms and the learning rate of a network fit."""
+        from hyperspy_dosekin.plotting.diagnostics import plot_diagnostics
+        from hyperspy_dosekin.signals._pictures import diagnostics_picture
+
+        return plot_diagnostics(diagnostics_picture(self), **options)
+
+    def plot_ablation(self, *, extent: float = 1.5, epochs: int = 3000, **options: Any) -> Figure:
+        """Draw the fit beside a cubic polynomial and the same network without physics.
+
+        Parameters
+        ----------
+        extent
+            How far to extrapolate, in units of the largest measured dose.
+        epochs
+            Length of the training of the network without physics.
+        options
+            Passed to the figure.
+        """
+        from hyperspy_dosekin.plotting.ablation import plot_ablation
+        from hyperspy_dosekin.signals._pictures import ablation_picture
+
+        return plot_ablation(ablation_picture(self, extent, epochs), **options)
+
+    def save(self, path: Any, *, overwrite: bool | None = None) -> None:
+        """Save the result to a ``.hspy`` or ``.zspy`` file, without pickle.
+
+        HyperSpy opens the file as the fitted `DoseSeries`; `hyperspy_dosekin.load` gives back
+        the whole result.
+
+        Parameters
+        ----------
+        path
+            File name; ``.hspy`` is added where there is no extension.
+        overwrite
+            As for `hyperspy.signals.BaseSignal.save`.
+        """
+        from hyperspy_dosekin.signals.persistence import save
+
+        save(self, path, overwrite=overwrite)
+
+    # Plumbing
+
+    def _mean(self, name: str) -> Any:
+        return self._estimate.parameter(name).mean(axis=0)
+
+    def _dose_at(self, level: float) -> Any:
+        if not 0 < level < 1:
+            raise ValueError(f"level={level} must lie between 0 and 1, for instance 0.5.")
+        dose = self._estimate.dose_at(level)
+        return (da if isinstance(dose, da.Array) else np).where(np.isfinite(dose), dose, np.nan)
+
+    def _map(self, array: Any, name: str) -> BaseSignal:
+        return make_map(
+            array,
+            self._data.space_axes,
+            self.window_names,
+            title=name.replace("_", " "),
+            quantity=QUANTITIES.get(name, name),
+        )
+
+    def _series(self, array: Any, dose: np.ndarray, name: str) -> DoseSeries:
+        return make_dose_series(
+            array,
+            dose,
+            self._data.space_axes,
+            self.window_names,
+            title=name,
+            quantity=QUANTITIES.get(name, name),
+            dose_metadata=self._data.dose_metadata,
+        )
+
+
+def _quantity_of_level(level: float) -> str:
+    if level == 0.5:
+        return "half_integrity_dose"
+    if level == 1 / math.e:
+        return "critical_dose"
+    return f"Dose at integrity {level:g} (e⁻/Å²)"

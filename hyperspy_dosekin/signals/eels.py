@@ -1,0 +1,293 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The methods that this package adds to exspy's ``EELSSpectrum``."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.signals.dose_axis import (
+    DOSE_UNITS,
+    describe_navigation_axes,
+    dose_unit_factor,
+    find_dose_axis,
+    set_dose_axis,
+)
+
+_UNIT_IN_PARENTHESES = re.compile(r"\(([^()]+)\)\s*$")
+
+
+def integrate_windows(self: Any, windows: Any = None, *, dose_axis: Any = None) -> Any:
+    r"""Integrate the spectra over energy windows.
+
+    The area is the integral of the straight lines through neighbouring channels (the trapezoidal
+    rule), with the ends of the window interpolated inside a channel, so that it changes
+    continuously with the limits. Where the energy axis is binned, as it is by default in EELS,
+    intensities are the contents of channels and areas have the same unit, such as counts; otherwise
+    areas are in intensity × eV. Areas are relative intensities of fixed windows, and the names of
+    windows are labels, not bond assignments.
+
+    The noise variance of the areas is attached to the result where the noise of the signal is
+    known: from ``metadata.Signal.Noise_properties``, else as Poisson noise where the data are
+    counts (integers, or ``metadata.Signal.quantity`` names counts). Channels are taken as
+    independent.
+
+    Parameters
+    ----------
+    windows
+        Mapping ``{name: (left, right)}`` in units of the energy axis, a list of
+        :class:`hyperspy.api.roi.SpanROI` or of pairs ``(left, right)``, called "1", "2", …, or
+        ``None`` for ``hyperspy_dosekin.LOW_LOSS_WINDOWS``, which are in eV on any axis.
+    dose_axis
+        The navigation axis of cumulative dose: its name, index or the axis itself. By default the
+        one called "dose" or in units of dose, which `set_dose_axis` makes.
+
+    Returns
+    -------
+    DoseSeries or BaseSignal
+        With a dose axis a `DoseSeries`, array ``(…space…, window, dose)``. Without one a plain
+        signal, array ``(…navigation…, window)``, all of it navigation. Both are float64 and lazy
+        if the signal is; then nothing has been computed. Names and limits (eV) of the windows are
+        in ``metadata.Dose.window_names`` and ``metadata.Dose.window_ranges``.
+
+    Raises
+    ------
+    TypeError
+        If the data are complex, ragged or not numeric, or `windows` is of another kind.
+    ValueError
+        If a window lies outside the energy axis, is reversed, empty or narrower than one channel,
+        a name repeats, the energy axis is not in units of energy, `dose_axis` is no navigation axis
+        or several axes could be the dose.
+
+    References
+    ----------
+    Windows of low-loss EELS against dose: arXiv:2605.01697.
+
+    Examples
+    --------
+    >>> import exspy
+    >>> import numpy as np
+    >>> s = exspy.signals.EELSSpectrum(np.ones((9, 3, 2, 1024), dtype="uint16"))
+    >>> s.axes_manager[-1].scale = 0.05
+    >>> s.axes_manager[-1].units = "eV"
+    >>> s.set_dose_axis(dose_rate=3.45, frame_time=44.0)
+    >>> s.integrate_windows()
+    <DoseSeries, title: Window areas, dimensions: (4, 2, 3|9)>
+    >>> areas = s.integrate_windows({"plasmon": (18, 26)})
+    >>> print(areas.data[0, 0, 0, 0].round(3))
+    160.0
+    """
+    from hyperspy.signals import BaseSignal, LazySignal
+
+    from hyperspy_dosekin.signals._blockwise import wrap
+    from hyperspy_dosekin.signals.dose_series import DoseSeries, LazyDoseSeries
+
+    _check_numbers(self)
+    chosen, weights = _weights(self, windows)
+    dose = find_dose_axis(self, dose_axis)
+    areas, variance = _areas(self, weights)
+
+    axes = [axis.get_axis_dictionary() for axis in reversed(self.axes_manager.navigation_axes)]
+    window_axis = {"size": len(chosen), "name": "window", "offset": 0, "scale": 1, "navigate": True}
+    metadata = _metadata(self, chosen)
+    if dose is None:
+        classes = (BaseSignal, LazySignal)
+        axes = [*axes, window_axis]
+    else:
+        classes = (DoseSeries, LazyDoseSeries)
+        place = dose.index_in_array
+        signal_axis = _in_dose_units(axes.pop(place))
+        axes = [*axes, window_axis, signal_axis]
+        areas, variance = (
+            None if array is None else np.moveaxis(array, place, -1) for array in (areas, variance)
+        )
+    result = wrap(*classes, areas, axes=axes, metadata=metadata)
+    if variance is not None:
+        title = f"Noise variance of {metadata['General']['title']}"
+        noise = wrap(
+            *classes,
+            variance,
+            axes=copy.deepcopy(axes),
+            metadata={"General": {"title": title}, "Dose": copy.deepcopy(metadata["Dose"])},
+        )
+        result.set_noise_variance(noise)
+    return result
+
+
+def fit_dose_pinn(
+    self: Any, windows: Any = None, *, dose_axis: Any = None, **fit_options: Any
+) -> Any:
+    """Integrate windows and fit degradation kinetics to their dose dependence.
+
+    The same as ``s.integrate_windows(windows).fit_dose_pinn(**fit_options)``.
+
+    Parameters
+    ----------
+    windows, dose_axis
+        As for `integrate_windows`.
+    **fit_options
+        Options of :func:`hyperspy_dosekin.signals.dose_fit.fit_dose_pinn`.
+
+    Returns
+    -------
+    DoseKinetics
+        The fitted kinetics of every window.
+
+    Raises
+    ------
+    ValueError
+        If there is no dose axis, or for the reasons of `integrate_windows` and of the fit.
+    TypeError
+        For the reasons of `integrate_windows`.
+
+    References
+    ----------
+    arXiv:2605.01697.
+
+    Examples
+    --------
+    >>> import exspy
+    >>> import numpy as np
+    >>> s = exspy.signals.EELSSpectrum(np.ones(1024))
+    >>> s.fit_dose_pinn()
+    Traceback (most recent call last):
+        ...
+    ValueError: there is no dose axis: this signal is a single spectrum...
+    """
+    if find_dose_axis(self, dose_axis) is None:
+        raise ValueError(_no_dose_axis(self))
+    series = integrate_windows(self, windows, dose_axis=dose_axis)
+    return series.fit_dose_pinn(**fit_options)
+
+
+#: Functions that become methods of ``EELSSpectrum``, each under its own name.
+METHODS = (set_dose_axis, integrate_windows, fit_dose_pinn)
+
+
+def _check_numbers(signal: Any) -> None:
+    """Refuse data that have no area."""
+    if signal.ragged:
+        raise TypeError(
+            "the signal is ragged: its spectra have no common energy axis to integrate over; "
+            "interpolate them to one axis first."
+        )
+    dtype = signal.data.dtype
+    if np.issubdtype(dtype, np.complexfloating):
+        raise TypeError(
+            f"data of type {dtype} are complex, and areas of windows are defined for intensities; "
+            "take s.real, s.amplitude or another real part first."
+        )
+    if not (np.issubdtype(dtype, np.number) or np.issubdtype(dtype, np.bool_)):
+        raise TypeError(f"data of type {dtype} are no numbers; convert them with s.change_dtype.")
+
+
+def _weights(signal: Any, windows: Any) -> tuple[Any, Any]:
+    """Windows in eV and the weights of the channels in them."""
+    from hyperspy_dosekin.signals._energy_axis import energy_in_ev, ev_per_unit
+    from hyperspy_dosekin.windows.definitions import Window, parse_windows
+    from hyperspy_dosekin.windows.integrate import window_weights
+
+    axis = signal.axes_manager.signal_axes[0]
+    chosen = parse_windows(windows)
+    energy_ev = energy_in_ev(axis)
+    if windows is not None:
+        # A user reads limits off the axis, whatever its unit; the default ones are in eV.
+        factor = ev_per_unit(axis)
+        chosen = tuple(
+            Window(window.name, window.left * factor, window.right * factor) for window in chosen
+        )
+    return chosen, window_weights(energy_ev, chosen, is_binned=axis.is_binned)
+
+
+def _areas(signal: Any, weights: Any) -> tuple[Any, Any]:
+    """Areas and their variance (or ``None``), arrays ``(…navigation…, window)``."""
+    from hyperspy_dosekin.signals._blockwise import cpu_count, crop_last, map_blocks
+    from hyperspy_dosekin.signals._noise import noise_of
+    from hyperspy_dosekin.windows.integrate import integrate, integrate_with_noise
+
+    noise = noise_of(signal)
+    used = crop_last(signal.data, weights.channels)
+    common = {
+        "output_sizes": {"w": len(weights.names)},
+        "eager_options": {"workers": cpu_count()},
+    }
+    if noise is not None and noise.variance is None:
+        return map_blocks(
+            integrate_with_noise,
+            "(e)->(w),(w)",
+            used,
+            **common,
+            output_dtypes=(np.float64, np.float64),
+            weights=weights,
+            gain=noise.gain,
+            offset=noise.offset,
+        )
+    areas = map_blocks(integrate, "(e)->(w)", used, **common, weights=weights)
+    if noise is None:
+        return areas, None
+    variance = map_blocks(
+        integrate,
+        "(e)->(w)",
+        crop_last(noise.variance, weights.channels),
+        **common,
+        weights=weights.squared(),
+    )
+    return areas, variance
+
+
+def _in_dose_units(axis: dict[str, Any]) -> dict[str, Any]:
+    """Turn a navigation axis into the signal axis of dose, in e⁻/Å² if its units are known."""
+    axis = {**axis, "navigate": False}
+    factor = dose_unit_factor(axis["units"])
+    if factor is not None:
+        axis["units"] = DOSE_UNITS
+        for calibration in ("scale", "offset", "axis"):
+            if factor != 1 and calibration in axis:
+                axis[calibration] = axis[calibration] * factor
+    return axis
+
+
+def _metadata(signal: Any, windows: Any) -> dict[str, Any]:
+    """Metadata of the result: what describes the experiment, and the windows."""
+    # Noise, markers and navigator are those of the spectra, and may be as large as the data.
+    metadata = {
+        name: copy.deepcopy(node.as_dictionary() if hasattr(node, "as_dictionary") else node)
+        for name, node in signal.metadata
+        if name not in ("Signal", "Markers", "_HyperSpy")
+    }
+    title = signal.metadata.get_item("General.title", "")
+    general = metadata.setdefault("General", {})
+    general["title"] = f"Window areas of {title}" if title else "Window areas"
+    metadata["Signal"] = {"quantity": _quantity(signal)}
+    metadata["Dose"] = {
+        **metadata.get("Dose", {}),
+        "window_names": [window.name for window in windows],
+        "window_ranges": [[window.left, window.right] for window in windows],
+    }
+    return metadata
+
+
+def _quantity(signal: Any) -> str:
+    found = _UNIT_IN_PARENTHESES.search(signal.metadata.get_item("Signal.quantity", ""))
+    unit = found.group(1) if found else ""
+    if not signal.axes_manager.signal_axes[0].is_binned:
+        unit = f"{unit} eV".strip()
+    return f"Window area ({unit})" if unit else "Window area"
+
+
+def _no_dose_axis(signal: Any) -> str:
+    if not signal.axes_manager.navigation_axes:
+        return (
+            "there is no dose axis: this signal is a single spectrum, and kinetics need a dose "
+            "series, at least four spectra at different doses; stack them with "
+            "hyperspy.api.stack and calibrate the stack with s.set_dose_axis."
+        )
+    return (
+        f"there is no dose axis among the navigation axes {describe_navigation_axes(signal)}; "
+        "calibrate one with s.set_dose_axis(dose_rate=…, frame_time=…) or s.set_dose_axis([…]), "
+        "or name one with dose_axis=…."
+    )
