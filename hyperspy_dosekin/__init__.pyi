@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The public names. Read at run time too (lazy_loader): each is imported on first use. Keep this file ASCII.
+# The public names. Read at run time too (lazy_loader). Keep this file ASCII.
 from . import components, data, kinetics, signals, windows
 from .signals.dose_kinetics import DoseKinetics
 from .signals.persistence import load

@@ -258,6 +258,28 @@ def test_half_executed_module_is_extended_when_it_is_complete(methods, monkeypat
     assert module.__spec__._initializing is False
 
 
+def test_repeated_start_of_the_execution_is_not_its_end(methods, monkeypatch):
+    module = module_in_execution(monkeypatch, _attach.MODULE_NAMES[1])
+    _attach._on_import(module)
+    module.EELSSpectrum = type("EELSSpectrum", (), {})
+    module.__spec__._initializing = True
+    assert not hasattr(module.EELSSpectrum, "one")
+    module.__spec__._initializing = False
+    assert hasattr(module.EELSSpectrum, "one")
+
+
+def test_errors_are_logged_and_not_raised(monkeypatch, caplog):
+    """The same as in fresh interpreters, where nobody measures the coverage."""
+    module = types.ModuleType(_attach.MODULE_NAMES[0])
+    module.EELSSpectrum = type("EELSSpectrum", (), {})
+    monkeypatch.setitem(sys.modules, "hyperspy_dosekin.signals.eels", None)
+    _attach._on_import(module)
+    monkeypatch.setitem(sys.modules, "wrapt.importer", None)
+    _attach.install()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert all(record.exc_info for record in caplog.records)
+
+
 def test_execution_that_ends_in_another_thread_meanwhile_is_noticed(methods, monkeypatch):
     """It ends after the class was found missing, and before the spec is watched."""
     module = module_in_execution(monkeypatch, _attach.MODULE_NAMES[1])

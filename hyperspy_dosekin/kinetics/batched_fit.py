@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..numerics.batched_minimiser import Minimum, minimise_batched
-from ..numerics.device import resolve_device
+from hyperspy_dosekin.numerics.batched_minimiser import Minimum, minimise_batched
+from hyperspy_dosekin.numerics.device import resolve_device
+
 from .objective import Deviance, Layout
 from .preparation import PreparedCurves
 from .prior import EXPONENT_BOX
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _FIRST_PASS = 8
 # Convergence: promised decrease of the deviance, far below what is visible in it (1).
 _TOLERANCE = {torch.float64: 1e-7, torch.float32: 3e-5}
+# Squares below this share of the signal are a perfect fit: no step can promise anything there.
+_PERFECT = {torch.float64: 1e-14, torch.float32: 1e-11}
 # A second start is tried where the rest is more than this share of the signal …
 _NOISY = 1e-3
 # … and the other kind of decay was behind by less than this in deviance at the start.
@@ -311,7 +314,9 @@ def fit_curves(
         for objective, minimum in zip(objectives, minima, strict=True):
             log_rate, power = layout.split(minimum.parameters)
             squares, effective = objective.squares_and_freedom(minimum.parameters)
-            shared = minimum.objective.expand_as(log_rate), minimum.converged.expand_as(log_rate)
+            perfect = squares <= _PERFECT[dtype] * objective.values.square().sum(0)
+            converged = minimum.converged | perfect.all(0)
+            shared = minimum.objective.expand_as(log_rate), converged.expand_as(log_rate)
             for part, rows in zip(
                 parts, (log_rate, power, squares, effective, *shared), strict=True
             ):

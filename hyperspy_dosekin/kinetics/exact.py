@@ -53,6 +53,10 @@ class ExactConfig:
         ignored.
     loss
         ``None`` for squares; ``"huber"`` or ``"soft_l1"`` against outlying frames.
+    noise
+        ``"absolute"`` takes a given variance as the noise; ``"relative"`` takes it as weights of
+        the frames only and the size of the noise from the residuals, which holds also where
+        drift or dose errors add to the counting noise.
     dtype
         ``"float64"`` or ``"float32"``; centring is always in float64.
     device
@@ -73,6 +77,7 @@ class ExactConfig:
     exponent: float | Literal["shared"] | None = None
     hierarchy: tuple[tuple[str, str], ...] = ()
     loss: Literal["huber", "soft_l1"] | None = None
+    noise: Literal["absolute", "relative"] = "absolute"
     dtype: Literal["float64", "float32"] = "float64"
     device: str = "cpu"
     chunk_size: int = 16_384
@@ -82,6 +87,8 @@ class ExactConfig:
         check_exponent(self.exponent)
         if self.loss not in LOSSES:
             raise ValueError(f"loss {self.loss!r} is not one of {LOSSES}.")
+        if self.noise not in ("absolute", "relative"):
+            raise ValueError(f'noise {self.noise!r} must be "absolute" or "relative".')
         if self.dtype not in ("float64", "float32"):
             raise ValueError(f'dtype {self.dtype!r} must be "float64" or "float32".')
         if self.chunk_size < 1 or self.max_iterations < 1:
@@ -165,13 +172,12 @@ class ExactFit:
 
 
 def _readout(
-    problem: DoseProblem,
     curves: PreparedCurves,
     rate: np.ndarray,
     exponent: np.ndarray,
     root_weight: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """a and b for given (k, p), in the unit of the values, in float64."""
+    """Solve for a and b at given (k, p), in float64 and the unit of the values."""
     integrity = power_law_integrity(curves.normalised_dose, rate[..., None], exponent[..., None])
     values = curves.values
     if root_weight is None:
@@ -233,7 +239,12 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
     config = config or ExactConfig()
     shape = problem.values.shape[:2]
     free = config.exponent is None or config.exponent == "shared"
-    curves = prepare_curves(problem, offset=config.offset, exponent_free=free)
+    curves = prepare_curves(
+        problem,
+        offset=config.offset,
+        exponent_free=free,
+        absolute_variance=config.noise == "absolute",
+    )
     names = problem.window_names
     pairs = tuple(
         (names.index(faster), names.index(slower))
@@ -242,12 +253,13 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
     )
     found = fit_curves(curves, config, pairs)
     rate, exponent = np.exp(found.log_rate), found.exponent
-    amplitude, offset = _readout(problem, curves, rate, exponent, found.root_weight)
+    with np.errstate(over="ignore"):
+        amplitude, offset = _readout(curves, rate, exponent, found.root_weight)
     noise_sigma = found.noise * curves.unit / np.sqrt(np.maximum(curves.mean_weight, 1e-300))
     left = curves.freedom - found.effective_parameters
     # `squares` are in units of the noise where that is given, of the unit otherwise.
     known = curves.variance_known or config.loss is not None
-    squares = found.squares if known else curves.freedom
+    squares = found.squares if known else np.maximum(curves.freedom, 0.0)
     # Less than half a frame left over cannot carry an estimate of the noise.
     residual_sigma = np.where(
         left > 0.5, noise_sigma * np.sqrt(squares / np.maximum(left, 0.5)), np.nan

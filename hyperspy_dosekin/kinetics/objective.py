@@ -87,7 +87,7 @@ class Layout:
     n_window
         Windows that are estimated together.
     exponent
-        A fixed p, ``"free"`` or ``"shared"``.
+        A fixed p, ``"free"``, ``"shared"``, or ``"given"`` for a fixed p of each curve.
     offset_free
         Whether b is estimated with a.
     prior
@@ -119,10 +119,12 @@ class Layout:
         return tuple(torch.tensor(rows, dtype=dtype, device=device).T)
 
     def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """ln k and p, each ``(n_window, n_curve)``."""
+        """Split rows into ln k and p, each ``(n_window, n_curve)``."""
         log_rate = parameters[: self.n_window]
         if self.n_exponent:
             return log_rate, parameters[self.n_window :].exp().expand_as(log_rate)
+        if self.exponent == "given":
+            raise ValueError("exponents that are given by curve are not in the parameters.")
         return log_rate, torch.full_like(log_rate, self.exponent)
 
 
@@ -146,6 +148,8 @@ class Deviance:
     alive
         1 for windows with data and 0 for others, ``(n_window, n_curve)``; ``None``: all have.
         A pair of the hierarchy counts only where both windows have data.
+    given_exponent
+        p of each curve, ``(n_window, n_curve)``, where the layout says ``"given"``.
     """
 
     layout: Layout
@@ -154,9 +158,10 @@ class Deviance:
     root_weight: Tensor | None
     freedom: Tensor | None
     alive: Tensor | None = None
+    given_exponent: Tensor | None = None
 
     def select(self, index: Tensor) -> Deviance:
-        """The same for some of the curves."""
+        """Select some of the curves."""
         return Deviance(
             self.layout,
             self.dose,
@@ -164,7 +169,14 @@ class Deviance:
             None if self.root_weight is None else self.root_weight.index_select(-1, index),
             None if self.freedom is None else self.freedom.index_select(-1, index),
             None if self.alive is None else self.alive.index_select(-1, index),
+            None if self.given_exponent is None else self.given_exponent.index_select(-1, index),
         )
+
+    def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Split rows into ln k and p, each ``(n_window, n_curve)``."""
+        if self.given_exponent is not None:
+            return parameters, self.given_exponent
+        return self.layout.split(parameters)
 
     def project(self, columns: Tensor) -> Tensor:
         """Weigh, and take off the part that a free offset explains."""
@@ -182,7 +194,7 @@ class Deviance:
         The latter is tr(H_data (H_data + H_prior)^{-1}): 2 where the data determine k and p, 0
         where they say nothing beyond the prior.
         """
-        log_rate, exponent = self.layout.split(parameters)
+        log_rate, exponent = self.split(parameters)
         squares, _, rate_rate, *rest = self._squares(log_rate, exponent)
         if self.freedom is None:
             factor = torch.ones_like(squares)
@@ -240,7 +252,7 @@ class Deviance:
     def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Deviance of each curve with half its gradient and half its Hessian."""
         layout = self.layout
-        log_rate, exponent = layout.split(parameters)
+        log_rate, exponent = self.split(parameters)
         squares, *blocks = self._squares(log_rate, exponent)
         if self.freedom is None:
             deviance = squares

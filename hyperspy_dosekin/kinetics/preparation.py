@@ -123,7 +123,11 @@ def _filled_variance(variance: np.ndarray, usable: np.ndarray) -> np.ndarray:
 
 
 def prepare_curves(
-    problem: DoseProblem, *, offset: ArrayLike | None = None, exponent_free: bool = True
+    problem: DoseProblem,
+    *,
+    offset: ArrayLike | None = None,
+    exponent_free: bool = True,
+    absolute_variance: bool = True,
 ) -> PreparedCurves:
     """Mask, centre, scale and weigh the curves of a problem.
 
@@ -135,6 +139,8 @@ def prepare_curves(
         Known b in the unit of the values, broadcastable to ``(n_curve, n_window)``, or ``None``.
     exponent_free
         Whether p will be estimated (it takes one more dose).
+    absolute_variance
+        Whether a given variance is the noise, or only says how frames weigh against each other.
 
     Raises
     ------
@@ -162,6 +168,8 @@ def prepare_curves(
             weight = np.where(usable, 1.0 / variance, 0.0)
             unit_variance = n_usable / np.maximum(weight.sum(axis=-1), 1e-300)
             weight = weight * unit_variance[..., None]
+        if not absolute_variance:
+            unit_variance = None
     elif not complete:
         weight = usable.astype(np.float64)
     if weight is None:
@@ -183,7 +191,8 @@ def prepare_curves(
         centred = values - (centre / size)[..., None]
         if weight is not None:
             centred = np.where(usable, centred, 0.0)
-        spread = np.sqrt((centred**2).sum(axis=-1) / np.maximum(n_usable, 1))
+        with np.errstate(over="ignore"):  # an offset beyond all measure: dead, see below
+            spread = np.sqrt((centred**2).sum(axis=-1) / np.maximum(n_usable, 1))
     # With a known variance the unit is the noise: weighed residuals then have unit variance.
     unit = spread if unit_variance is None else np.sqrt(unit_variance)
     dead |= ~np.isfinite(unit) | ~(unit > 0)

@@ -85,7 +85,6 @@ class DoseProblem:
         """Boolean array, shape of `values`: ``True`` where a frame can be used."""
         usable = np.isfinite(self.values)
         if self.variance is not None:
-            # A zero or missing variance would give a frame infinite or undefined weight.
             usable &= np.isfinite(self.variance) & (self.variance >= 0)
         return usable
 
@@ -93,7 +92,7 @@ class DoseProblem:
     def distinct_doses(self) -> np.ndarray:
         """Number of distinct usable doses of each curve, shape ``(n_curve, n_window)``."""
         _, group = np.unique(self.dose_e_per_a2, return_inverse=True)
-        counted = np.zeros(self.values.shape[:2] + (group.max() + 1,), dtype=bool)
+        counted = np.zeros((*self.values.shape[:2], group.max() + 1), dtype=bool)
         usable = self.usable
         for index, member in enumerate(group):
             counted[..., member] |= usable[..., index]

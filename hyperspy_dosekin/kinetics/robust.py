@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..numerics.batched_minimiser import minimise_batched
+from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
+
 from .objective import Deviance, Layout
 from .preparation import PreparedCurves
 from .start import Dictionary

@@ -20,7 +20,7 @@ _BLOCK = 1024
 
 
 def _grid(dose: np.ndarray, exponent: float | str | None) -> tuple[np.ndarray, np.ndarray, int]:
-    """ln k and p of the templates, and how many of them are of the smooth kind, which is first.
+    """Lay out the templates: ln k, p, and how many are of the smooth kind, which comes first.
 
     Extinction (p < 1) between two frames makes a basin of the deviance that is narrow in k: the
     templates of small p are set densely by the dose of their extinction.
@@ -105,7 +105,7 @@ class Dictionary:
     def best(
         self, objective: Deviance, *, rival_within: float = 0.0
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Starting points for each window by itself.
+        """Find starting points for each window by itself.
 
         Parameters
         ----------

@@ -40,7 +40,7 @@ class BatchedObjective(Protocol):
         """
 
     def select(self, index: Tensor) -> BatchedObjective:
-        """The objective of some of the problems, given by their indices."""
+        """Select some of the problems by their indices."""
 
 
 @dataclass(frozen=True, eq=False)

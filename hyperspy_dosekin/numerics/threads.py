@@ -4,8 +4,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+# Torch's thread count belongs to the process: of several pieces of work at the same time, only
+# the first may remember what to go back to, and only the last may go back.
+_lock = threading.Lock()
+_active: list[int] = []
+_before: list[int] = []
 
 
 @contextmanager
@@ -13,7 +20,8 @@ def torch_threads(number: int) -> Iterator[None]:
     """Run a block of code with a given number of Torch threads.
 
     Small matrices lose time on more than one thread, and sums over a different number of
-    threads round differently: a fixed number makes a fit both fast and repeatable.
+    threads round differently: a fixed number makes a fit both fast and repeatable. May be
+    entered from several threads at once, as dask does; then the first one's number holds.
 
     Parameters
     ----------
@@ -32,9 +40,15 @@ def torch_threads(number: int) -> Iterator[None]:
     """
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)  # noqa: TID251 - put back below
+    with _lock:
+        if not _active:
+            _before.append(torch.get_num_threads())
+            torch.set_num_threads(number)  # noqa: TID251 - put back below
+        _active.append(number)
     try:
         yield
     finally:
-        torch.set_num_threads(before)  # noqa: TID251
+        with _lock:
+            _active.pop()
+            if not _active:
+                torch.set_num_threads(_before.pop())  # noqa: TID251

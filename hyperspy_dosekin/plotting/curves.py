@@ -105,7 +105,10 @@ def plot_integrity(
     style.shade_beyond(panel, picture.dose_max, limit, "extrapolated\nby the law")
     layout.dose_axis(panel, limit, picture.dose_max)
     panel.set(ylim=(-0.02, 1.04), xlabel=style.DOSE_LABEL, ylabel="Latent integrity C")
-    panel.set_title(picture.title, fontsize=11)
+    # The legend beside the axes takes about so many inches, if there is one.
+    legend_width = 0.0 if axes is None and layout.is_narrow(figure) else 2.6
+    room = panel.get_position().width * layout.size_of(figure)[0] - legend_width
+    panel.set_title(style.wrap(picture.title, style.characters_in(room, 11)), fontsize=11)
     if "band" in shown:
         shown["band"] = Patch(color="0.4", alpha=0.3, lw=0)
     named = {

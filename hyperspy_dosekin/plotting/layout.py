@@ -66,7 +66,12 @@ def panel_grid(n_panel: int, width: float) -> tuple[int, int]:
 def panel_width(fig: FigureBase, columns: int) -> float:
     """Width that a panel has at least, in inches, for texts that must not be wider."""
     width = size_of(fig)[0]
-    return width / columns - (0.85 if width < COLUMN_WIDTH else 0.65)
+    return width / columns - (0.85 if is_narrow(fig) else 0.65)
+
+
+def is_narrow(fig: FigureBase) -> bool:
+    """Whether a figure is as narrow as one column of a paper."""
+    return size_of(fig)[0] < COLUMN_WIDTH
 
 
 def put_title(fig: FigureBase, title: str) -> None:
@@ -102,7 +107,7 @@ def put_legend(
     width, height = size_of(fig)
     text = " ".join(note for note in notes if note)
     text = wrap(text, characters_in(width - 0.15, TINY)) if text else ""
-    if beside and width >= COLUMN_WIDTH:
+    if beside and not is_narrow(fig):
         labels = [wrap(label, 30) for label in labels]
         lines = sum(label.count("\n") + 1 for label in labels)
         # A figure that is too low for the legend gets a smaller one.
@@ -112,7 +117,7 @@ def put_legend(
             # The layout makes room for a super label, but not for a text.
             fig.supxlabel(text, x=0.01, ha="left", fontsize=TINY, color="0.3")
         return
-    narrow = width < COLUMN_WIDTH
+    narrow = is_narrow(fig)
     columns = max(min(1 if narrow else columns, len(handles)), 1)
     size = TINY if narrow else SMALL
     room = characters_in(width / columns - 0.65, size)
@@ -193,10 +198,10 @@ def dose_label(width: float) -> str:
 
 def put_quantity(fig: FigureBase, first_column: Sequence[Axes], quantity: str) -> None:
     """Label the vertical axes: each panel on the left, or all at once where these are too low."""
-    width, height = size_of(fig)
+    _, height = size_of(fig)
     text = quantity or "Intensity"
     # What titles, legends and notes leave, less a residual strip.
-    room = 0.7 * (height - (2.4 if width < COLUMN_WIDTH else 1.4)) / len(first_column)
+    room = 0.7 * (height - (2.4 if is_narrow(fig) else 1.4)) / len(first_column)
     letters = characters_in(max(room, 0.0), 9)
     if letters < max(len(word) for word in text.split() or [""]):
         fig.supylabel(wrap(text, characters_in(0.6 * height, 9)), fontsize=9)

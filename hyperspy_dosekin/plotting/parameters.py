@@ -65,7 +65,10 @@ def plot_parameters(
     for axes, estimate, title in zip(panels, estimates, titles, strict=True):
         # An exponent is a number around 1, of which nobody thinks in ratios.
         _forest(axes, picture, estimate, ratios=estimate is not picture.exponent)
-        axes.set_xlabel(title.replace("\n", " ").strip() if stacked else title, fontsize=9)
+        if stacked:
+            one_line = " ".join(title.split())
+            title = style.wrap(one_line, style.characters_in(width - 1.5, 9))
+        axes.set_xlabel(title, fontsize=9)
     left, right = panels[2].get_xlim()
     last_dose = np.inf if picture.dose_max is None else max(picture.dose_max, left)
     beyond = style.shade_beyond(panels[2], last_dose, right, "")

@@ -8,6 +8,7 @@ arrays alike, and `wrap` makes the eager or the lazy class of a signal out of wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -107,6 +108,20 @@ def _crop_block(block: np.ndarray, part: slice) -> np.ndarray:
     return block[..., part]
 
 
+def as_lazy_as(array: Any, other: Any) -> Any:
+    """Return `array`, made lazy in the chunks of `other` if that is lazy.
+
+    Parameters
+    ----------
+    array, other
+        NumPy or dask arrays of one shape.
+    """
+    if is_lazy(array) or not is_lazy(other):
+        return array
+    # Without a name dask would read the whole array to make one from its contents.
+    return da.from_array(array, chunks=other.chunks, name=False)
+
+
 def take(array: Any, indices: Sequence[int], axis: int) -> Any:
     """Return a copy of an array, or a lazy view of it, with the elements of one axis reordered."""
     return (da if is_lazy(array) else np).take(array, np.asarray(indices), axis=axis)
@@ -125,3 +140,69 @@ def wrap(eager: type, lazy: type, data: Any, **arguments: Any) -> Any:
         Of the classes, such as ``axes`` and ``metadata``.
     """
     return (lazy if is_lazy(data) else eager)(data, **arguments)
+
+
+def navigation_chunks(array: Any, largest: int) -> Any:
+    """Return a lazy array with the last axis in one chunk and chunks not too large.
+
+    Parameters
+    ----------
+    array
+        NumPy or dask array ``(…, energy)``; NumPy arrays are returned as they are.
+    largest
+        Bytes of the largest chunk wanted.
+    """
+    if not is_lazy(array):
+        return array
+    biggest = math.prod(max(sizes) for sizes in array.chunks[:-1]) * array.shape[-1]
+    if len(array.chunks[-1]) == 1 and biggest * array.dtype.itemsize <= largest:
+        return array
+    wanted = {axis: "auto" for axis in range(array.ndim - 1)}
+    if biggest * array.dtype.itemsize <= largest:
+        wanted = {}
+    return array.rechunk({**wanted, array.ndim - 1: -1}, block_size_limit=largest)
+
+
+def compute(*arrays: Any) -> tuple[Any, ...]:
+    """Compute lazy arrays together, in one pass over what they have in common."""
+    import dask
+
+    return dask.compute(*arrays)
+
+
+def sum_of_spectra(array: Any) -> Any:
+    """Sum of all spectra of ``(…, energy)`` in float64, NaN counted as zero; lazy if that is."""
+    library = da if is_lazy(array) else np
+    leading = tuple(range(array.ndim - 1))
+    if not np.issubdtype(array.dtype, np.floating):
+        return array.sum(axis=leading, dtype=np.float64)
+    return library.nansum(array, axis=leading, dtype=np.float64)
+
+
+def as_lazy_as_navigation(array: Any, other: Any) -> Any:
+    """Return an array over the leading axes, made lazy in their chunks if `other` is lazy.
+
+    Parameters
+    ----------
+    array
+        Array ``(…)``.
+    other
+        NumPy or dask array ``(…, energy)``.
+    """
+    if is_lazy(array) or not is_lazy(other):
+        return array
+    return da.from_array(array, chunks=other.chunks[: array.ndim], name=False)
+
+
+def prepend(values: np.ndarray, array: Any) -> Any:
+    """Put the same values before every spectrum of ``(…, energy)``, lazily if it is lazy."""
+    if not is_lazy(array):
+        before = np.broadcast_to(values, (*array.shape[:-1], values.size))
+        return np.concatenate([before, array], axis=-1)
+    before = da.broadcast_to(
+        da.from_array(values, name=False),
+        (*array.shape[:-1], values.size),
+        chunks=(*array.chunks[:-1], (values.size,)),
+    )
+    joined = da.concatenate([before, array.astype(np.float64)], axis=-1)
+    return joined.rechunk({array.ndim - 1: -1})

@@ -5,17 +5,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.kinetics.network.config import NetworkConfig
-from hyperspy_dosekin.kinetics.network.fit import check_network_problem
-from hyperspy_dosekin.kinetics.network.history import History
-from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
-from hyperspy_dosekin.signals._series_data import SeriesData
+from hyperspy_dosekin.kinetics.power_law import dose_at as law_dose_at
+from hyperspy_dosekin.kinetics.power_law import power_law_integrity
+from hyperspy_dosekin.signals._blockwise import map_blocks
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
+    from hyperspy_dosekin.signals._exact_maps import ExactMaps
 
 #: Names of the parameters that every estimator returns.
 PARAMETERS = ("rate", "exponent", "amplitude", "offset")
@@ -44,25 +44,59 @@ class Estimate(ABC):
     def dose_at(self, level: float) -> Any:
         """Dose at which integrity falls to a level, e⁻/Å², ``(n_member, …space…, window)``."""
 
-    @abstractmethod
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Everything that a file must hold, as arrays of numbers."""
-
-    @abstractmethod
-    def to_json(self) -> dict[str, Any]:
-        """Everything else that a file must hold, as JSON."""
-
-    @classmethod
-    @abstractmethod
-    def from_arrays(
-        cls, data: SeriesData, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]
-    ) -> Estimate:
-        """The estimate that `to_arrays` and `to_json` described, of the same data."""
-
     def intensity(self, dose_e_per_a2: np.ndarray) -> Any:
         """Modelled intensity a C + b, ``(n_member, …space…, window, n_dose)``."""
         amplitude = self.parameter("amplitude")[..., np.newaxis]
         return amplitude * self.integrity(dose_e_per_a2) + self.parameter("offset")[..., np.newaxis]
+
+
+class ExactEstimate(Estimate):
+    """The outcome of the exact estimator: one member, with or without space axes."""
+
+    description = "exact estimator"
+
+    def __init__(self, maps: ExactMaps) -> None:
+        self.maps = maps
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One member."""
+        return ("exact",)
+
+    def parameter(self, name: str) -> Any:
+        """A parameter of `PARAMETERS`, ``(1, …space…, window)``."""
+        return self.maps.field(name)[np.newaxis]
+
+    def integrity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """Integrity at some doses, ``(1, …space…, window, n_dose)``."""
+        normalised = np.asarray(dose_e_per_a2) / self.maps.data.dose_e_per_a2[-1]
+        if np.any(normalised < 0) or not np.all(np.isfinite(normalised)):
+            raise ValueError("doses must be finite and not negative, in e⁻/Å².")
+        return map_blocks(
+            _trajectories,
+            "(),()->(d)",
+            self.parameter("rate"),
+            self.parameter("exponent"),
+            output_sizes={"d": normalised.size},
+            normalised_dose=normalised,
+        )
+
+    def dose_at(self, level: float) -> Any:
+        """Dose at which integrity falls to a level, e⁻/Å², ``(1, …space…, window)``."""
+        dose = map_blocks(
+            _doses, "(),()->()", self.parameter("rate"), self.parameter("exponent"), level=level
+        )
+        return dose * self.maps.data.dose_e_per_a2[-1]
+
+
+def _trajectories(
+    rate: np.ndarray, exponent: np.ndarray, normalised_dose: np.ndarray
+) -> np.ndarray:
+    return power_law_integrity(normalised_dose, rate[..., np.newaxis], exponent[..., np.newaxis])
+
+
+def _doses(rate: np.ndarray, exponent: np.ndarray, level: float) -> np.ndarray:
+    return law_dose_at(level, rate, exponent)
 
 
 class NetworkEstimate(Estimate):
@@ -88,45 +122,3 @@ class NetworkEstimate(Estimate):
     def dose_at(self, level: float) -> np.ndarray:
         """Dose at which integrity falls to a level, e⁻/Å², ``(n_member, window)``."""
         return self.network.dose_at(level)
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Parameters of the networks and history of their training."""
-        history = self.network.history
-        return {
-            **{f"parameter {name}": array for name, array in self.network.parameters.items()},
-            **{f"term {name}": array for name, array in history.terms.items()},
-            "iteration": history.iteration,
-            "learning rate": history.learning_rate,
-        }
-
-    def to_json(self) -> dict[str, Any]:
-        """Configuration of the networks."""
-        return {
-            "config": asdict(self.network.config),
-            "n_adam": self.network.history.n_adam,
-            "complete": self.network.complete,
-        }
-
-    @classmethod
-    def from_arrays(
-        cls, data: SeriesData, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]
-    ) -> NetworkEstimate:
-        """The estimate that `to_arrays` and `to_json` described, of the same data."""
-
-        def group(prefix: str) -> dict[str, np.ndarray]:
-            return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-
-        problem = data.problem()
-        history = History(
-            arrays["iteration"], arrays["learning rate"], group("term "), description["n_adam"]
-        )
-        return cls(
-            NetworkFit(
-                problem,
-                NetworkConfig(**description["config"]),
-                check_network_problem(problem),
-                group("parameter "),
-                history,
-                description["complete"],
-            )
-        )

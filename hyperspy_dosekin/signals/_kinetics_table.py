@@ -9,87 +9,134 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prettytable import PrettyTable
 
+from hyperspy_dosekin.signals._kinetics_notes import notes_of
+
 if TYPE_CHECKING:
     from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
 
-LABEL_NOTE = "Window names are labels of fixed energy ranges, not assignments of bonds."
-SPREAD_NOTE = (
-    "± is the optimiser spread (standard deviation over members): it is no uncertainty of the "
-    "experiment. Whether the data determine these numbers was not examined."
-)
-MIXED_NOTE = (
-    "{names}: mixed response (a < 0). The window grows while C falls, so C is a monotonic "
-    "coordinate there, not a bond population."
-)
-REACHED_NOTE = (
-    "{names}: D½ is not reached in the measured range of {low:.4g} to {high:.4g} e⁻/Å²; the "
-    "number is an extrapolation of the law."
-)
-INCOMPLETE_NOTE = "The fit was interrupted: these are the numbers it had by then."
+#: Header and attribute of the columns; those that have an interval show it in brackets.
+COLUMNS = {
+    "k (per Φ_max)": "rate",
+    "p": "exponent",
+    "a": "amplitude",
+    "b": "offset",
+    "D½ (e⁻/Å²)": "half_integrity_dose",
+}
+WITH_INTERVAL = ("rate", "exponent", "half_integrity_dose")
 
 
 def kinetics_text(result: DoseKinetics) -> str:
     """Table and notes as plain text."""
-    notes = "\n".join(f"* {note}" for note in _notes(result))
-    return f"{result!r}\n{_table(result).get_string()}\n{notes}"
+    table = _table(result)
+    notes = "\n".join(f"* {note}" for note in notes_of(result))
+    return "\n".join([repr(result), *([table.get_string()] if table else []), notes])
 
 
 def kinetics_html(result: DoseKinetics) -> str:
     """Table and notes as HTML."""
-    notes = "".join(f"<li>{note}</li>" for note in _notes(result))
-    return f"<div>{_table(result).get_html_string()}<ul>{notes}</ul></div>"
+    table = _table(result)
+    notes = "".join(f"<li>{note}</li>" for note in notes_of(result))
+    return f"<div>{table.get_html_string() if table else ''}<ul>{notes}</ul></div>"
 
 
-def _table(result: DoseKinetics) -> PrettyTable:
-    spread = result.optimiser_spread
-    columns = {
-        "k (per Φ_max)": "rate",
-        "k (Å²/e⁻)": "rate_per_dose",
-        "p": "exponent",
-        "a": "amplitude",
-        "b": "offset",
-        "D½ (e⁻/Å²)": "half_integrity_dose",
+def _table(result: DoseKinetics) -> PrettyTable | None:
+    if result.is_lazy:
+        return None
+    return _map_table(result) if result.space_shape else _window_table(result)
+
+
+def _window_table(result: DoseKinetics) -> PrettyTable:
+    """One row for each window, numbers with their intervals."""
+    values = {name: getattr(result, name).data for name in COLUMNS.values()}
+    ends = {
+        name: [end.data for end in result.interval(name)]
+        for name in WITH_INTERVAL
+        if result.has_intervals
     }
-    table = PrettyTable(["window", *columns, "D½ in range"])
+    spread = result.optimiser_spread
+    headers = ["window", *COLUMNS]
+    headers += ["D½ determined"] if result.has_intervals else []
+    headers += ["D½ in range"]
+    headers += ["optimiser spread of D½"] if spread else []
+    table = PrettyTable(headers)
     table.align = "r"
     table.align["window"] = "l"
-    reached = result.reached.data
-    values = {name: getattr(result, name).data for name in columns.values()}
     for row, window in enumerate(result.window_names):
-        cells = [
-            _with_spread(values[name][row], spread[name].data[row] if name in spread else None)
-            for name in columns.values()
-        ]
-        table.add_row([window, *cells, "yes" if reached[row] else "no"])
+        cells = []
+        for name in COLUMNS.values():
+            cell = number(values[name][row])
+            if name in ends:
+                cell = f"{cell} {interval_text(*(end[row] for end in ends[name]))}"
+            cells.append(cell)
+        if result.has_intervals:
+            cells.append("yes" if result.identifiable.data[row] else "NO")
+        cells.append("yes" if result.reached.data[row] else "no")
+        if spread:
+            cells.append(number(spread["half_integrity_dose"].data[row], digits=2))
+        table.add_row([window, *cells])
     return table
 
 
-def _with_spread(value: float, spread: float | None) -> str:
-    """A number with its spread, both to the second digit of the spread."""
+def _map_table(result: DoseKinetics) -> PrettyTable:
+    """Median and central 90 % of the pixels of each window."""
+    headers = ["window", *COLUMNS, "D½ determined", "D½ in range", "not fitted"]
+    table = PrettyTable(headers)
+    table.align = "r"
+    table.align["window"] = "l"
+    fitted = ~result.not_fitted.data
+    for row, window in enumerate(result.window_names):
+        good = fitted[row]
+        cells = []
+        for name in COLUMNS.values():
+            pixels = getattr(result, name).data[row][good]
+            pixels = pixels[np.isfinite(pixels)]
+            if not pixels.size:
+                cells.append("–")
+                continue
+            low, middle, high = np.quantile(pixels, [0.05, 0.5, 0.95])
+            cells.append(f"{number(middle)} [{number(low)}, {number(high)}]")
+        if result.has_intervals:
+            cells.append(_share(result.identifiable.data[row][good]))
+        else:
+            cells.append("not examined")
+        cells.append(_share(result.reached.data[row][good]))
+        cells.append(f"{(~good).sum()} of {good.size}")
+        table.add_row([window, *cells])
+    return table
+
+
+def _share(flags: np.ndarray) -> str:
+    return f"{100 * flags.mean():.0f} %" if flags.size else "–"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number as a person writes it: a few digits, thousands apart, no false precision."""
     if not np.isfinite(value):
-        return "not determined"
-    if spread is None or not np.isfinite(spread) or spread <= 0:
-        return f"{value:.4g}"
-    digits = 1 - int(np.floor(np.log10(spread)))
-    if abs(value) >= 1e5 or digits > 5:
-        return f"{value:.4g} ± {spread:.2g}"
-    digits = max(digits, 0)
-    return f"{value:.{digits}f} ± {spread:.{digits}f}"
+        return "∞" if value > 0 else "–"
+    if value == 0:
+        return "0"
+    magnitude = int(np.floor(np.log10(abs(value))))
+    if magnitude >= 5 or magnitude < -3:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    rounded = round(value, digits - 1 - magnitude)
+    return f"{rounded:,.{max(digits - 1 - magnitude, 0)}f}".replace(",", "\u202f")
 
 
-def _notes(result: DoseKinetics) -> list[str]:
-    names = np.array(result.window_names)
-    notes = [] if result.complete else [INCOMPLETE_NOTE]
-    grows = result.amplitude.data < 0
-    if grows.any():
-        notes.append(MIXED_NOTE.format(names=", ".join(names[grows])))
-    outside = ~result.reached.data
-    if outside.any():
-        notes.append(
-            REACHED_NOTE.format(
-                names=", ".join(names[outside]), low=result.dose[0], high=result.dose_max
-            )
-        )
-    if result.optimiser_spread:
-        notes.append(SPREAD_NOTE)
-    return [*notes, LABEL_NOTE]
+def interval_text(lower: float, upper: float) -> str:
+    """An interval in brackets, or the one side that it has.
+
+    Examples
+    --------
+    >>> interval_text(810.2, 990.0), interval_text(1900.0, np.inf), interval_text(0.0, 0.4)
+    ('[810, 990]', '> 1\u202f900', '< 0.400')
+    """
+    if not (np.isfinite(lower) or np.isfinite(upper)):
+        return "(–)"
+    if np.isinf(upper) and not lower > 0:
+        return "(open)"
+    if np.isinf(upper):
+        return f"> {number(lower)}"
+    if not lower > 0:
+        return f"< {number(upper)}"
+    return f"[{number(lower)}, {number(upper)}]"

@@ -40,6 +40,10 @@ def noise_of(signal: Any) -> Noise | None:
     ``(gain_factor·E + gain_offset)·correlation_factor``; Poisson noise where the data are counts,
     that is where they are integers or ``metadata.Signal.quantity`` names counts.
 
+    A correlation factor other than 1 says that neighbouring elements are correlated. It enters the
+    variance of an element as in HyperSpy; a sum over elements that are then taken as independent
+    gets a variance that is wrong by up to that factor.
+
     Parameters
     ----------
     signal
@@ -61,7 +65,7 @@ def noise_of(signal: Any) -> Noise | None:
             )
         return Noise(variance=recorded.data)
     if recorded is not None:
-        if not isinstance(recorded, Real | np.number):
+        if not isinstance(recorded, Real):
             raise TypeError(
                 f"the noise variance is {recorded!r}, neither a number nor a signal; {_REMEDY}"
             )
@@ -88,7 +92,7 @@ def noise_of(signal: Any) -> Noise | None:
 
 def _model_parameter(model: Any, name: str, default: float) -> float:
     value = model.get_item(name, default)
-    if not isinstance(value, Real | np.number) or not np.isfinite(value) or value < 0:
+    if not isinstance(value, Real) or not np.isfinite(value) or value < 0:
         raise ValueError(
             f"metadata.Signal.Noise_properties.Variance_linear_model.{name} is {value!r}, but must "
             "be a finite number and not negative; correct it, or delete "

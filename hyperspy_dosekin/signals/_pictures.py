@@ -42,6 +42,13 @@ def curve_picture(result: DoseKinetics, extent: float = 1.0) -> CurvePicture:
     grid = np.linspace(0.0, extent * result.dose_max, CURVE_POINTS)
     intensity, integrity = result.estimate.intensity(grid), result.estimate.integrity(grid)
     several = len(result.estimate.labels) > 1
+    bounds = {}
+    if result.has_intervals:
+        lower, upper = result.interval("half_integrity_dose")
+        bounds = {"half_dose_lower": _array(lower), "half_dose_upper": _array(upper)}
+        ends = result.integrity_interval(grid)
+        bounds |= {"integrity_lower": ends[0], "integrity_upper": ends[1]}
+        bounds["identifiable"] = result.identifiable.data
     data = result.data
     variance = data.get_noise_variance()
     return CurvePicture(
@@ -58,6 +65,7 @@ def curve_picture(result: DoseKinetics, extent: float = 1.0) -> CurvePicture:
         reached=result.reached.data,
         grows=result.amplitude.data < 0,
         quantity=data.metadata.Signal.quantity,
+        **bounds,
     )
 
 
@@ -67,9 +75,12 @@ def parameter_picture(result: DoseKinetics) -> ParameterPicture:
     spread = result.optimiser_spread
 
     def estimate(name: str) -> Estimate:
+        lower, upper = result.interval(name) if result.has_intervals else (None, None)
         return Estimate(
             value=_array(getattr(result, name)),
             spread=_array(spread[name]) if name in spread else None,
+            lower=None if lower is None else _array(lower),
+            upper=None if upper is None else _array(upper),
         )
 
     return ParameterPicture(
@@ -79,6 +90,7 @@ def parameter_picture(result: DoseKinetics) -> ParameterPicture:
         half_dose=estimate("half_integrity_dose"),
         reached=result.reached.data,
         dose_max=result.dose_max,
+        identifiable=result.identifiable.data if result.has_intervals else None,
         grows=result.amplitude.data < 0,
     )
 

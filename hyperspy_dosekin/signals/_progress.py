@@ -19,11 +19,7 @@ def progress_bars(show_progressbar: bool | None) -> Iterator[Progress]:
     show_progressbar
         ``None`` takes HyperSpy's preference.
     """
-    if show_progressbar is None:
-        from hyperspy.api import preferences
-
-        show_progressbar = preferences.General.show_progressbar
-    if not show_progressbar:
+    if not _wanted(show_progressbar):
         yield no_progress
         return
     from tqdm.auto import tqdm
@@ -40,3 +36,23 @@ def progress_bars(show_progressbar: bool | None) -> Iterator[Progress]:
     finally:
         for bar in bars.values():
             bar.close()
+
+
+@contextmanager
+def dask_progress(show_progressbar: bool | None) -> Iterator[None]:
+    """A progress bar for what dask computes inside the block."""
+    if not _wanted(show_progressbar):
+        yield
+        return
+    from dask.diagnostics import ProgressBar
+
+    with ProgressBar():
+        yield
+
+
+def _wanted(show_progressbar: bool | None) -> bool:
+    if show_progressbar is not None:
+        return bool(show_progressbar)
+    from hyperspy.api import preferences
+
+    return bool(preferences.General.show_progressbar)

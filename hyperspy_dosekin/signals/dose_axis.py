@@ -1,45 +1,30 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The axis of cumulative dose: computing the doses, finding the axis, calibrating it."""
+"""The axis of cumulative dose: making it and finding it."""
 
 from __future__ import annotations
 
-import logging
 import re
 import warnings
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-_logger = logging.getLogger(__name__)
+from hyperspy_dosekin.signals._cumulative_dose import A2_PER_NM2, cumulative_dose, listed
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from hyperspy_dosekin.signals._cumulative_dose import At
 
 DOSE_NAME = "dose"
 DOSE_UNITS = "e⁻/Å²"
 #: Words in the names of axes that count the frames of a series, the likeliest first. The axis that
 #: ``hs.load(stack=True)`` adds is called "stack_element".
 SERIES_WORDS = ("dose", "fluence", "frame", "frames", "time", "stack", "series", "exposure")
-ELEMENTARY_CHARGE_C = 1.602176634e-19
-A2_PER_NM2 = 100.0
-A_PER_NA = 1e-9
 #: Doses that differ from an even spacing by less than this share of a step are evenly spaced.
 UNIFORM_TOLERANCE = 1e-8
 
-At = Literal["end", "middle", "start"]
-#: Share of its own dose that a frame has received.
-_SHARE_OF_FRAME: dict[str, float] = {"end": 1.0, "middle": 0.5, "start": 0.0}
-
-_CURRENT_KEY = "Acquisition_instrument.TEM.beam_current"
-_TIME_KEYS = (
-    "Acquisition_instrument.TEM.Detector.EELS.exposure",
-    "Acquisition_instrument.TEM.Detector.EELS.dwell_time",
-    "Acquisition_instrument.TEM.dwell_time",
-)
-_FORMS = (
-    "pass dose=[…] (e⁻/Å², cumulative, one for each frame), or dose_rate= (e⁻/Å²/s) with "
-    "frame_time= (s), or beam_current= (A) and area= (nm²) with frame_time= (s)."
-)
 _PLAIN_CHARACTERS = str.maketrans({"⁻": "-", "−": "-", "–": "-", "²": "2", "\u212b": "Å"})
 _DOSE_UNIT = re.compile(
     r"e(?:lectrons?)?-?(?:/(?P<over>L)(?:\^|\*\*)?2|[·*]?(?P<times>L)(?:\^|\*\*)?-2)$".replace(
@@ -140,45 +125,36 @@ def set_dose_axis(
     """
     series_axis = _choose_axis(self, axis)
     n_frame = series_axis.size
-    exposure = _check_number("pre_exposure", pre_exposure, "e⁻/Å²", zero_allowed=True)
-    if at not in get_args(At):
-        raise ValueError(f"at={at!r} is unknown; choose from {list(get_args(At))}.")
-    rates = {
-        "dose_rate": dose_rate,
-        "frame_time": frame_time,
-        "beam_current": beam_current,
-        "area": area,
-    }
-    if dose is not None:
-        given = [name for name, value in rates.items() if value is not None]
-        if at != "end":
-            given.append("at")
-        if given:
-            raise ValueError(
-                f"dose= is the cumulative dose already, and contradicts {', '.join(given)}; "
-                "give one or the other."
-            )
-        computed = _Doses(_per_frame("dose", dose, n_frame, "e⁻/Å²", zero_allowed=True), "dose")
-    else:
-        computed = _from_rate(self, n_frame, at, **rates)
-    values = computed.values + exposure
+    computed = cumulative_dose(
+        self,
+        n_frame,
+        dose=dose,
+        dose_rate=dose_rate,
+        frame_time=frame_time,
+        beam_current=beam_current,
+        area=area,
+        pre_exposure=pre_exposure,
+        at=at,
+    )
+    values, record = computed.values, dict(computed.record)
     order = np.argsort(values, kind="stable")
     _refuse_repeated(values, order)
 
     # Everything has been checked: from here on the signal changes.
-    record = {"pre_exposure": exposure, "source": computed.source, **computed.details}
     earlier = self.metadata.get_item("Dose.frame_order")
+    if earlier is None or len(earlier) != n_frame:
+        earlier = range(n_frame)
     if not np.array_equal(order, np.arange(n_frame)):
         warnings.warn(
-            f"the doses {_listed(values)} are not ascending; the frames have been sorted by dose, "
+            f"the doses {listed(values)} are not ascending; the frames have been sorted by dose, "
             f"in the order {order.tolist()}.",
             UserWarning,
             stacklevel=2,
         )
         _sort_frames(self, series_axis, order)
-        earlier = order.tolist() if earlier is None else [earlier[place] for place in order]
-    if earlier is not None and len(earlier) == n_frame:
-        record["frame_order"] = [int(place) for place in earlier]
+    original = [int(earlier[place]) for place in order]
+    if original != list(range(n_frame)):
+        record["frame_order"] = original
     _calibrate(self, series_axis, values[order])
     self.metadata.set_item("Dose", record)
 
@@ -233,96 +209,6 @@ def describe_navigation_axes(signal: Any) -> str:
     return ", ".join(_label(axis) for axis in signal.axes_manager.navigation_axes) or "(none)"
 
 
-@dataclass(frozen=True, eq=False)
-class _Doses:
-    """Cumulative doses of frames, without pre-exposure, and where they come from."""
-
-    values: np.ndarray
-    source: str
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-def _from_rate(
-    signal: Any,
-    n_frame: int,
-    at: str,
-    *,
-    dose_rate: Any,
-    frame_time: Any,
-    beam_current: Any,
-    area: Any,
-) -> _Doses:
-    """Doses added up from a rate and the time of each frame."""
-    if dose_rate is not None:
-        given = [n for n, v in (("beam_current", beam_current), ("area", area)) if v is not None]
-        if given:
-            raise ValueError(
-                f"dose_rate= contradicts {', '.join(given)}, which give a dose rate themselves; "
-                "give one or the other."
-            )
-        source, rate = "dose_rate", _per_frame("dose_rate", dose_rate, n_frame, "e⁻/Å²/s")
-    elif beam_current is None and area is None:
-        raise ValueError(f"there is nothing to compute the dose from; {_FORMS}")
-    else:
-        source, rate = "beam_current", _rate_from_current(signal, beam_current, area, n_frame)
-    time = _frame_time(signal, frame_time, n_frame)
-    received = rate * time
-    values = np.cumsum(received) - (1.0 - _SHARE_OF_FRAME[at]) * received
-    if np.ptp(received) == 0:
-        # Products instead of sums, so that evenly spaced doses carry no accumulated rounding.
-        values = received[0] * (np.arange(n_frame) + _SHARE_OF_FRAME[at])
-    details = {"at": at, "dose_rate": _compact(rate), "frame_time": _compact(time)}
-    return _Doses(values, source, details)
-
-
-def _rate_from_current(signal: Any, beam_current: Any, area: Any, n_frame: int) -> np.ndarray:
-    if beam_current is None:
-        recorded = _recorded(signal, _CURRENT_KEY)
-        if recorded is None:
-            raise ValueError(
-                f"area= needs a beam current, and metadata.{_CURRENT_KEY} holds none; "
-                "pass beam_current= in A."
-            )
-        beam_current = recorded * A_PER_NA
-    if area is None:
-        raise ValueError("beam_current= needs the irradiated area; pass area= in nm².")
-    current = _per_frame("beam_current", beam_current, n_frame, "A")
-    area_a2 = _check_number("area", area, "nm²") * A2_PER_NM2
-    return current / ELEMENTARY_CHARGE_C / area_a2
-
-
-def _frame_time(signal: Any, frame_time: Any, n_frame: int) -> np.ndarray:
-    if frame_time is None:
-        for key in _TIME_KEYS:
-            frame_time = _recorded(signal, key)
-            if frame_time is not None:
-                break
-        else:
-            raise ValueError(
-                "a dose rate needs the time of a frame, and the metadata hold none "
-                f"({' or '.join(_TIME_KEYS)}); pass frame_time= in s."
-            )
-        scanned = signal.axes_manager.navigation_dimension > 1
-        _logger.log(
-            # The exposure of one pixel and the time of a whole frame differ by orders of magnitude.
-            logging.WARNING if scanned else logging.INFO,
-            "frame_time = %g s was read from metadata.%s; pass frame_time= if a frame took longer.",
-            frame_time,
-            key,
-        )
-    return _per_frame("frame_time", frame_time, n_frame, "s")
-
-
-def _recorded(signal: Any, key: str) -> float | None:
-    """Return a number from the metadata; zero, as written by some microscopes, is no record."""
-    value = signal.metadata.get_item(key)
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if np.isfinite(number) and number > 0 else None
-
-
 def _choose_axis(signal: Any, axis: Any) -> Any:
     if axis is not None:
         return _navigation_axis(signal, axis, "axis")
@@ -345,8 +231,6 @@ def _navigation_axis(signal: Any, axis: Any, argument: str) -> Any:
         found = signal.axes_manager[axis]
     except (ValueError, IndexError, TypeError, AttributeError, KeyError):
         found = None
-    if isinstance(found, tuple) and len(found) == 1:
-        found = found[0]
     if found is None or isinstance(found, tuple) or not found.navigate:
         raise ValueError(
             f"{argument}={str(axis) if hasattr(axis, 'navigate') else repr(axis)} is not a "
@@ -361,54 +245,13 @@ def _label(axis: Any) -> str:
     return f"{name!r} (index {manager_index}, size {axis.size})"
 
 
-def _check_number(name: str, value: Any, units: str, *, zero_allowed: bool = False) -> float:
-    return float(_numbers(name, value, units, zero_allowed=zero_allowed, ndim=(0,)))
-
-
-def _per_frame(
-    name: str, value: Any, n_frame: int, units: str, *, zero_allowed: bool = False
-) -> np.ndarray:
-    """One number for each frame; a single number stands for all, except for doses."""
-    ndim = (1,) if name == "dose" and n_frame != 1 else (0, 1)
-    numbers = _numbers(name, value, units, zero_allowed=zero_allowed, ndim=ndim)
-    if numbers.ndim and numbers.size != n_frame:
-        raise ValueError(
-            f"{name}= holds {numbers.size} value(s), but the axis has {n_frame} frame(s); "
-            "give one for each frame, or choose another axis with axis=…."
-        )
-    return np.broadcast_to(numbers, (n_frame,)).copy()
-
-
-def _numbers(
-    name: str, value: Any, units: str, *, zero_allowed: bool, ndim: tuple[int, ...]
-) -> np.ndarray:
-    try:
-        numbers = np.asarray(value)
-        if numbers.dtype.kind not in "iuf":
-            raise TypeError
-        numbers = numbers.astype(np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}={value!r} is not numeric; give it in {units}.") from None
-    if numbers.ndim not in ndim:
-        shape = "one number" if ndim == (0,) else "a list with one number for each frame"
-        raise ValueError(f"{name}= has the shape {numbers.shape}; give {shape}, in {units}.")
-    wrong = ~np.isfinite(numbers) | (numbers < 0 if zero_allowed else numbers <= 0)
-    if np.any(wrong):
-        constraint = "not negative" if zero_allowed else "positive"
-        raise ValueError(
-            f"{name}= contains {_listed(numbers[wrong])}, but must be finite and {constraint}; "
-            f"correct it (in {units})."
-        )
-    return numbers
-
-
 def _refuse_repeated(values: np.ndarray, order: np.ndarray) -> None:
     """HyperSpy axes hold distinct values only."""
     same = np.flatnonzero(np.diff(values[order]) == 0)
     if same.size:
         frames = sorted({int(frame) for place in same for frame in order[place : place + 2]})
         raise ValueError(
-            f"frames {frames} have the same dose ({_listed(values[frames])} e⁻/Å²), which an axis "
+            f"frames {frames} have the same dose ({listed(values[frames])} e⁻/Å²), which an axis "
             "cannot hold; average these frames, or give the dose that each has received."
         )
 
@@ -448,13 +291,3 @@ def _calibrate(signal: Any, axis: Any, values: np.ndarray) -> None:
         new = DataAxis(axis=values, **common)
     new.is_binned = axis.is_binned
     signal.axes_manager.set_axis(new, axis.index_in_array)
-
-
-def _compact(values: np.ndarray) -> float | list[float]:
-    return float(values[0]) if np.ptp(values) == 0 else values.tolist()
-
-
-def _listed(values: np.ndarray, limit: int = 10) -> str:
-    values = np.atleast_1d(values)
-    text = ", ".join(f"{value:g}" for value in values[:limit])
-    return text if values.size <= limit else f"{text}, … ({values.size} in all)"

@@ -9,18 +9,23 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.numerics.progress import Stop, never_stop
 from hyperspy_dosekin.signals._progress import progress_bars
 from hyperspy_dosekin.signals._series_data import SeriesData
 
 if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.exact import ExactConfig
+    from hyperspy_dosekin.kinetics.network.config import NetworkConfig
+    from hyperspy_dosekin.kinetics.prior import Prior
     from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
     from hyperspy_dosekin.signals.dose_series import DoseSeries
 
 ESTIMATORS = ("pinn", "exact")
 SPATIAL = ("auto", "mean", "pixel", "field")
 PROTOCOLS = ("fast", "paper")
+NOISE = ("relative", "absolute")
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,18 @@ class FitOptions:
 
     estimator: str | None = None
     spatial: str = "auto"
-    protocol: str = "paper"
+    protocol: str = "fast"
     offset: Any = None
-    exponent: float | None = None
+    exponent: float | str | None = None
     hierarchy: tuple[tuple[str, str], ...] = (("C–O", "C–C"),)
     seeds: tuple[int, ...] = (42, 59, 76, 93, 110)
+    prior: Mapping[str, Sequence[float]] | None = field(
+        default_factory=lambda: {"log_rate": (0.0, 1.0), "exponent": (1.0, 0.7)}
+    )
+    loss: str | None = None
+    noise: str = "relative"
+    dtype: str = "float64"
+    intervals: bool = True
     device: str = "auto"
     network: Mapping[str, Any] = field(default_factory=dict)
 
@@ -42,6 +54,7 @@ class FitOptions:
             _check_choice("estimator", self.estimator, ESTIMATORS)
         _check_choice("spatial", self.spatial, SPATIAL)
         _check_choice("protocol", self.protocol, PROTOCOLS)
+        _check_choice("noise", self.noise, NOISE)
         if self.spatial == "pixel" and self.estimator == "pinn":
             raise ValueError(
                 'spatial="pixel" fits every pixel with estimator="exact"; the network fits the '
@@ -50,11 +63,26 @@ class FitOptions:
         object.__setattr__(self, "hierarchy", tuple(tuple(pair) for pair in self.hierarchy or ()))
         object.__setattr__(self, "seeds", tuple(self.seeds))
 
-    def resolved_spatial(self, space_shape: Sequence[int]) -> str:
-        """What ``"auto"`` means for a series with these space axes."""
-        if self.spatial != "auto":
-            return self.spatial
-        return "pixel" if space_shape and self.estimator != "pinn" else "mean"
+    def resolved(self, space_shape: Sequence[int]) -> tuple[str, str]:
+        """Spatial mode and estimator for a series with these space axes."""
+        spatial = self.spatial
+        if spatial == "auto":
+            spatial = "pixel" if space_shape and self.estimator != "pinn" else "mean"
+        return spatial, self.estimator or ("exact" if spatial == "pixel" else "pinn")
+
+    def as_prior(self) -> Prior | None:
+        """The prior of rate and exponent, checked."""
+        from hyperspy_dosekin.kinetics.prior import Prior
+
+        if self.prior is None:
+            return None
+        unknown = set(self.prior) - {"log_rate", "exponent"}
+        if unknown:
+            raise ValueError(
+                f'prior names {sorted(unknown)}; it may have "log_rate" and "exponent", each '
+                "(mean, standard deviation), or be None."
+            )
+        return Prior(**{name: tuple(pair) for name, pair in self.prior.items()})
 
 
 def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
@@ -70,45 +98,65 @@ def fit_dose_series(
     stop: Stop = never_stop,
 ) -> DoseKinetics:
     """Fit a dose series; the body of `DoseSeries.fit_dose_pinn`."""
+    from hyperspy_dosekin.signals._exact_maps import ExactMaps
+    from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
+
+    config, prior = exact_config(options), options.as_prior()
     data = SeriesData.of(series)
-    spatial = options.resolved_spatial(data.space_shape)
+    spatial, estimator = options.resolved(data.space_shape)
     if spatial == "field":
         raise NotImplementedError(
             'spatial="field", in which neighbouring pixels share information, is not there yet; '
             'use spatial="pixel" or spatial="mean".'
         )
-    if spatial == "pixel":
-        raise NotImplementedError(
-            'spatial="pixel" needs the exact estimator, which is not there yet; use spatial="mean".'
-        )
-    if options.estimator == "exact":
-        raise NotImplementedError(
-            'estimator="exact" is not there yet; use estimator="pinn" with spatial="mean".'
-        )
-    return _fit_mean_network(data, options, show_progressbar, stop)
+    space = data.space_shape if spatial == "pixel" else ()
+    offset = known_offset(options.offset, space, len(data.window_names))
+    network = network_config(options, offset) if estimator == "pinn" else None
+    if spatial == "mean":
+        data = data.averaged()
+        problem = data.problem()
+        if network is not None:
+            from hyperspy_dosekin.kinetics.network.fit import check_network_problem, fit_network
 
-
-def _fit_mean_network(
-    data: SeriesData, options: FitOptions, show_progressbar: bool | None, stop: Stop
-) -> DoseKinetics:
-    from hyperspy_dosekin.kinetics.network.fit import check_network_problem, fit_network
-    from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
-
-    config = network_config(options, len(data.window_names))
-    data = data.averaged()
-    problem = data.problem()
-    check_network_problem(problem)
+            check_network_problem(problem)
     with progress_bars(show_progressbar) as progress:
-        network = fit_network(problem, config, device=options.device, progress=progress, stop=stop)
-    return DoseKinetics.from_network(data, network, options)
+        maps = ExactMaps.fit(
+            data, config, offset, with_intervals=options.intervals, progress=progress, stop=stop
+        )
+        if network is None:
+            return DoseKinetics(data, maps, options)
+        exact = maps.as_fit()
+        fitted = fit_network(
+            problem,
+            network,
+            start=exact if network.warm_start else None,
+            prior=prior if network.warm_start else None,
+            device=options.device,
+            progress=progress,
+            stop=stop,
+        )
+    return DoseKinetics(data, maps, options, network=fitted)
 
 
-def network_config(options: FitOptions, n_window: int) -> Any:
+def exact_config(options: FitOptions) -> ExactConfig:
+    """Options of the exact estimator; the offset goes beside it, pixel by pixel."""
+    from hyperspy_dosekin.kinetics.exact import ExactConfig
+
+    return ExactConfig(
+        prior=options.as_prior(),
+        exponent=options.exponent,
+        hierarchy=options.hierarchy,
+        loss=options.loss,
+        dtype=options.dtype,
+        device=options.device,
+        noise=options.noise,
+    )
+
+
+def network_config(options: FitOptions, offset: np.ndarray | None) -> NetworkConfig:
     """The network's configuration of a protocol, with the user's options on top."""
-    from hyperspy_dosekin.kinetics.network.config import NetworkConfig
+    from hyperspy_dosekin.kinetics.network.config import PROTOCOLS, NetworkConfig
 
-    if options.protocol == "fast":
-        raise NotImplementedError('protocol="fast" is not there yet; use protocol="paper".')
     known = {entry.name for entry in fields(NetworkConfig)}
     unknown = set(options.network) - known
     if unknown:
@@ -116,24 +164,58 @@ def network_config(options: FitOptions, n_window: int) -> Any:
             f"fit_dose_pinn got the unknown options {sorted(unknown)}; options of the network "
             f"are {sorted(known)}."
         )
+    if options.exponent == "shared":
+        raise ValueError(
+            'exponent="shared" is fitted by estimator="exact"; the network fits one exponent '
+            "for each window or holds a known one."
+        )
     return NetworkConfig(
         **{
             "seeds": options.seeds,
             "hierarchy": options.hierarchy,
-            "offset": _offset_by_window(options.offset, n_window),
+            "offset": None if offset is None else tuple(offset.tolist()),
             "exponent": options.exponent,
+            **PROTOCOLS[options.protocol],
             **options.network,
         }
     )
 
 
-def _offset_by_window(offset: Any, n_window: int) -> tuple[float, ...] | None:
+def known_offset(offset: Any, space: Sequence[int], n_window: int) -> np.ndarray | None:
+    """A known offset as an array ``(…space…, window)``.
+
+    Parameters
+    ----------
+    offset
+        Number, array ``(window,)`` or ``(…space…, window)``, or the signal that
+        `integrate_windows` made of a fully damaged specimen: a `DoseSeries` counts with the mean
+        over its frames.
+    space
+        Sizes of the space axes of the fit.
+    n_window
+        Number of windows.
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit or a value is not finite.
+    """
     if offset is None:
         return None
+    if isinstance(offset, BaseSignal):
+        is_series = offset.metadata.get_item("Signal.signal_type", "") == "DoseSeries"
+        offset = np.asarray(offset.data)
+        offset = offset.mean(axis=-1) if is_series else offset
     values = np.asarray(offset, dtype=np.float64)
-    if values.shape not in ((), (n_window,)) or not np.all(np.isfinite(values)):
+    shape = (*space, n_window)
+    try:
+        values = np.broadcast_to(values, shape)
+    except ValueError as error:
         raise ValueError(
-            f"offset of shape {values.shape} must be a finite number or one for each of the "
-            f"{n_window} windows, in the unit of the data."
-        )
-    return tuple(np.broadcast_to(values, n_window).tolist())
+            f"offset of shape {values.shape} does not fit {n_window} windows; give a number, one "
+            f"for each window, ({n_window},), or one for each pixel and window, {shape}, in the "
+            "unit of the data."
+        ) from error
+    if not np.all(np.isfinite(values)):
+        raise ValueError("offset must be finite, in the unit of the data; None fits it.")
+    return np.array(values)

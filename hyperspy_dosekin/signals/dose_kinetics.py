@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 
-from hyperspy_dosekin.signals._estimates import Estimate, NetworkEstimate
+from hyperspy_dosekin.signals._blockwise import is_lazy
+from hyperspy_dosekin.signals._estimates import Estimate, ExactEstimate, NetworkEstimate
+from hyperspy_dosekin.signals._kinetics_intervals import DOSE_GRID, KineticsIntervals
+from hyperspy_dosekin.signals._kinetics_plots import KineticsPlots
 from hyperspy_dosekin.signals._maps import make_dose_series, make_map
 from hyperspy_dosekin.signals._series_data import SeriesData
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
-    from matplotlib.figure import Figure
 
     from hyperspy_dosekin.kinetics.network.history import History
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
+    from hyperspy_dosekin.signals._exact_maps import ExactMaps
     from hyperspy_dosekin.signals.dose_fit import FitOptions
     from hyperspy_dosekin.signals.dose_series import DoseSeries
-
-#: Number of doses, from zero to the largest measured one, at which integrity is given.
-DOSE_GRID = 101
 
 #: What each parameter map holds, with its unit.
 QUANTITIES: Mapping[str, str] = MappingProxyType(
@@ -44,7 +44,7 @@ QUANTITIES: Mapping[str, str] = MappingProxyType(
 )
 
 
-class DoseKinetics:
+class DoseKinetics(KineticsIntervals, KineticsPlots):
     """Degradation kinetics of the windows of a dose series.
 
     Made by `DoseSeries.fit_dose_pinn`, `EELSSpectrum.fit_dose_pinn` or
@@ -64,22 +64,18 @@ class DoseKinetics:
     def __init__(
         self,
         data: SeriesData,
-        estimate: Estimate,
+        maps: ExactMaps,
         options: FitOptions,
         *,
-        complete: bool = True,
+        network: NetworkFit | None = None,
     ) -> None:
         self._data = data
-        self._estimate = estimate
+        self._maps = maps
         self._options = options
-        self._complete = complete
-
-    @classmethod
-    def from_network(
-        cls, data: SeriesData, network: NetworkFit, options: FitOptions
-    ) -> DoseKinetics:
-        """The result of a network fit to a series without space axes."""
-        return cls(data, NetworkEstimate(network), options, complete=network.complete)
+        self._network = network
+        self._estimate: Estimate = (
+            ExactEstimate(maps) if network is None else NetworkEstimate(network)
+        )
 
     # What was fitted, and how
 
@@ -120,6 +116,31 @@ class DoseKinetics:
         return self._estimate
 
     @property
+    def maps(self) -> ExactMaps:
+        """What the exact estimator says of the data, as arrays; lazy where the data are."""
+        return self._maps
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether the result has not been computed yet; see `compute`."""
+        return is_lazy(self._maps.fields)
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether intervals and flags were computed with the fit."""
+        return self._options.intervals
+
+    @property
+    def dose_metadata(self) -> dict[str, Any]:
+        """The ``Dose`` node of the metadata of the data."""
+        return dict(self._data.dose_metadata)
+
+    @property
+    def has_network(self) -> bool:
+        """Whether the result comes from a network."""
+        return self._network is not None
+
+    @property
     def space_shape(self) -> tuple[int, ...]:
         """Sizes of the space axes, in the order of the arrays; empty for a fit of the mean."""
         return self._data.space_shape
@@ -127,7 +148,7 @@ class DoseKinetics:
     @property
     def complete(self) -> bool:
         """``False`` where the fit was interrupted and the result is what was there by then."""
-        return self._complete
+        return self._maps.complete and (self._network is None or self._network.complete)
 
     @property
     def network(self) -> NetworkFit:
@@ -138,12 +159,12 @@ class DoseKinetics:
         AttributeError
             If the result does not come from a network.
         """
-        if not isinstance(self._estimate, NetworkEstimate):
+        if self._network is None:
             raise AttributeError(
                 f"this result comes from the {self._estimate.description}, which has no network; "
                 'fit with estimator="pinn" and spatial="mean" for one.'
             )
-        return self._estimate.network
+        return self._network
 
     @property
     def history(self) -> History:
@@ -220,7 +241,7 @@ class DoseKinetics:
         return self.dose_at(1 / math.e)
 
     def dose_at(self, level: float = 0.5) -> BaseSignal:
-        """The dose at which the integrity has fallen to a level.
+        """Dose at which the integrity has fallen to a level.
 
         Parameters
         ----------
@@ -275,44 +296,42 @@ class DoseKinetics:
             spread[name] = self._series(value.std(axis=0, ddof=1), dose, name)
         return MappingProxyType(spread)
 
-    # What is not there yet
-
-    def interval(self, name: str, level: float = 0.95, method: str = "posterior") -> Any:
-        """Interval of a quantity that repeats of the experiment would respect."""
-        raise NotImplementedError(
-            "interval() needs the posterior and the profile likelihood of the exact estimator, "
-            "which are not there yet; optimiser_spread is no substitute for it."
-        )
-
     @property
-    def identifiable(self) -> BaseSignal:
-        """Whether the data determine D½."""
-        raise NotImplementedError(
-            "identifiable needs the posterior of the exact estimator, which is not there yet; "
-            "do not take D½ as determined by the data."
-        )
+    def exact(self) -> DoseKinetics:
+        """The same problem solved by the exact estimator, to compare a network with."""
+        return DoseKinetics(self._data, self._maps, self._options)
 
-    @property
-    def certificate(self) -> Any:
-        """How far the networks are from the exact solution."""
-        raise NotImplementedError(
-            "certificate needs the exact estimator to compare with, which is not there yet."
-        )
+    def compute(self, *, show_progressbar: bool | None = None) -> None:
+        """Compute a lazy result in place, with one pass over the data.
 
-    # To look at and to keep
+        Parameters
+        ----------
+        show_progressbar
+            Whether to show progress; ``None`` takes HyperSpy's preference.
+        """
+        maps = self._maps.computed(show_progressbar)
+        if maps is not self._maps:
+            self.__init__(self._data, maps, self._options, network=self._network)
+
+    # To read and to keep
 
     def __repr__(self) -> str:
         """One line: what was fitted, and how."""
-        shape = "×".join(str(size) for size in self._data.space_shape)
-        place = f"{shape} pixels, " if shape else ""
-        state = "" if self.complete else ", incomplete"
-        return (
-            f"<DoseKinetics, {place}{len(self.window_names)} windows, {self.dose.size} doses, "
-            f"{self._estimate.description}{state}>"
-        )
+        shape = "×".join(str(size) for size in self.space_shape)
+        parts = [f"{shape} pixels"] if shape else []
+        parts += [f"{len(self.window_names)} windows", f"{self.dose.size} doses"]
+        parts += [self._estimate.description]
+        parts += [] if self.complete else ["incomplete"]
+        parts += ["lazy"] if self.is_lazy else []
+        if not shape and not self.is_lazy and self.has_intervals:
+            flags = zip(self.window_names, self.identifiable.data, strict=True)
+            undetermined = [name for name, flag in flags if not flag]
+            if undetermined:
+                parts.append(f"D½ not determined in {', '.join(undetermined)}")
+        return f"<DoseKinetics, {', '.join(parts)}>"
 
     def __str__(self) -> str:
-        """The table of parameters, with the warnings that apply."""
+        """Table of parameters, with the warnings that apply."""
         from hyperspy_dosekin.signals._kinetics_table import kinetics_text
 
         return kinetics_text(self)
@@ -321,51 +340,6 @@ class DoseKinetics:
         from hyperspy_dosekin.signals._kinetics_table import kinetics_html
 
         return kinetics_html(self)
-
-    def plot(self, **options: Any) -> Figure:
-        """Draw the integrity of every window against dose, with D½."""
-        from hyperspy_dosekin.plotting.curves import plot_integrity
-        from hyperspy_dosekin.signals._pictures import curve_picture
-
-        return plot_integrity(curve_picture(self), **options)
-
-    def plot_fit(self, **options: Any) -> Figure:
-        """Draw the intensities with their fit, a panel for each window."""
-        from hyperspy_dosekin.plotting.curves import plot_fit
-        from hyperspy_dosekin.signals._pictures import curve_picture
-
-        return plot_fit(curve_picture(self), **options)
-
-    def plot_parameters(self, **options: Any) -> Figure:
-        """Draw k, p and D½ of every window."""
-        from hyperspy_dosekin.plotting.parameters import plot_parameters
-        from hyperspy_dosekin.signals._pictures import parameter_picture
-
-        return plot_parameters(parameter_picture(self), **options)
-
-    def plot_diagnostics(self, **options: Any) -> Figure:
-        """Draw the residuals, the loss terms and the learning rate of a network fit."""
-        from hyperspy_dosekin.plotting.diagnostics import plot_diagnostics
-        from hyperspy_dosekin.signals._pictures import diagnostics_picture
-
-        return plot_diagnostics(diagnostics_picture(self), **options)
-
-    def plot_ablation(self, *, extent: float = 1.5, epochs: int = 3000, **options: Any) -> Figure:
-        """Draw the fit beside a cubic polynomial and the same network without physics.
-
-        Parameters
-        ----------
-        extent
-            How far to extrapolate, in units of the largest measured dose.
-        epochs
-            Length of the training of the network without physics.
-        options
-            Passed to the figure.
-        """
-        from hyperspy_dosekin.plotting.ablation import plot_ablation
-        from hyperspy_dosekin.signals._pictures import ablation_picture
-
-        return plot_ablation(ablation_picture(self, extent, epochs), **options)
 
     def save(self, path: Any, *, overwrite: bool | None = None) -> None:
         """Save the result to a ``.hspy`` or ``.zspy`` file, without pickle.

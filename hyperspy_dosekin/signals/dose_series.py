@@ -97,11 +97,16 @@ class DoseSeries(Signal1D):
         *,
         estimator: str | None = None,
         spatial: str = "auto",
-        protocol: str = "paper",
+        protocol: str = "fast",
         offset: Any = None,
-        exponent: float | None = None,
+        exponent: float | str | None = None,
         hierarchy: Sequence[tuple[str, str]] = (("C–O", "C–C"),),
         seeds: Sequence[int] = (42, 59, 76, 93, 110),
+        prior: Any = "default",
+        loss: str | None = None,
+        noise: str = "relative",
+        dtype: str = "float64",
+        intervals: bool = True,
         device: str = "auto",
         show_progressbar: bool | None = None,
         stop: Callable[[], bool] | None = None,
@@ -125,17 +130,34 @@ class DoseSeries(Signal1D):
             lets neighbours share information. ``"auto"`` takes ``"pixel"`` where there are
             space axes, unless the network is asked for.
         protocol
-            How the network is trained: ``"paper"``, as published, or ``"fast"``.
+            How the network is trained: ``"fast"``, from the exact solution and with its
+            priors, or ``"paper"``, as published.
         offset
-            Known offset b, in the unit of the data, for all windows or one for each;
-            ``None`` to fit it.
+            Known offset b, in the unit of the data: a number, one for each window, one for each
+            pixel and window ``(…space…, window)``, or what `integrate_windows` made of a fully
+            damaged specimen. ``None`` fits it. Nothing else makes D½ as certain.
         exponent
-            Known exponent p of all windows; ``None`` to fit it.
+            Known exponent p of all windows, ``"shared"`` to fit one for all windows of a pixel
+            (exact estimator), or ``None`` to fit each.
         hierarchy
             Pairs (faster, slower) of window names: a soft prior that the first degrades with
             the larger rate constant. Pairs whose windows are not there are ignored.
         seeds
             Random seeds of the networks, one for each member.
+        prior
+            Normal priors ``{"log_rate": (mean, sd), "exponent": (mean, sd)}`` of ln k and p; by
+            default (0, 1) and (1, 0.7). ``None`` for none.
+        loss
+            ``None`` for squares; ``"huber"`` or ``"soft_l1"`` against outlying frames (exact
+            estimator).
+        noise
+            ``"relative"`` takes a known noise variance as weights of the frames, and the size of
+            the noise from the residuals; ``"absolute"`` takes it as the noise.
+        dtype
+            Precision of the exact estimator, ``"float64"`` or ``"float32"``.
+        intervals
+            Whether intervals and flags are computed with the fit; without them maps are ready
+            several times sooner, and `DoseKinetics.interval` computes them when asked.
         device
             ``"auto"``, ``"cpu"`` or another device of Torch.
         show_progressbar
@@ -169,7 +191,7 @@ class DoseSeries(Signal1D):
         >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.integrate_windows().fit_dose_pinn(
-        ...     seeds=(1, 2), adam_epochs=50, lbfgs_iterations=10, show_progressbar=False
+        ...     seeds=(1, 2), gauss_newton_iterations=5, show_progressbar=False
         ... )
         >>> result
         <DoseKinetics, 4 windows, 9 doses, network, 2 members>
@@ -185,6 +207,11 @@ class DoseSeries(Signal1D):
             exponent=exponent,
             hierarchy=tuple(hierarchy or ()),
             seeds=tuple(seeds),
+            **({} if isinstance(prior, str) and prior == "default" else {"prior": prior}),
+            loss=loss,
+            noise=noise,
+            dtype=dtype,
+            intervals=intervals,
             device=device,
             network=network_options,
         )

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import copy
-import re
 from typing import Any
 
 import numpy as np
 
+from hyperspy_dosekin.signals._processing_record import processing_diagnostics
+from hyperspy_dosekin.signals._quantity import area_quantity, holds_channel_contents
 from hyperspy_dosekin.signals.dose_axis import (
     DOSE_UNITS,
     describe_navigation_axes,
@@ -17,8 +18,9 @@ from hyperspy_dosekin.signals.dose_axis import (
     find_dose_axis,
     set_dose_axis,
 )
-
-_UNIT_IN_PARENTHESES = re.compile(r"\(([^()]+)\)\s*$")
+from hyperspy_dosekin.signals.plot_processing import plot_processing
+from hyperspy_dosekin.signals.process_core_loss import process_core_loss
+from hyperspy_dosekin.signals.process_low_loss import process_low_loss
 
 
 def integrate_windows(self: Any, windows: Any = None, *, dose_axis: Any = None) -> Any:
@@ -27,9 +29,10 @@ def integrate_windows(self: Any, windows: Any = None, *, dose_axis: Any = None) 
     The area is the integral of the straight lines through neighbouring channels (the trapezoidal
     rule), with the ends of the window interpolated inside a channel, so that it changes
     continuously with the limits. Where the energy axis is binned, as it is by default in EELS,
-    intensities are the contents of channels and areas have the same unit, such as counts; otherwise
-    areas are in intensity × eV. Areas are relative intensities of fixed windows, and the names of
-    windows are labels, not bond assignments.
+    intensities are the contents of channels and areas have the same unit, such as counts;
+    otherwise, or where the unit in ``metadata.Signal.quantity`` is per eV, areas are in
+    intensity × eV. Areas are relative intensities of fixed windows, and the names of windows are
+    labels, not bond assignments.
 
     The noise variance of the areas is attached to the result where the noise of the signal is
     known: from ``metadata.Signal.Noise_properties``, else as Poisson noise where the data are
@@ -91,7 +94,11 @@ def integrate_windows(self: Any, windows: Any = None, *, dose_axis: Any = None) 
     dose = find_dose_axis(self, dose_axis)
     areas, variance = _areas(self, weights)
 
-    axes = [axis.get_axis_dictionary() for axis in reversed(self.axes_manager.navigation_axes)]
+    # Deep, because an uneven axis would hand over the very array of its values.
+    axes = [
+        copy.deepcopy(axis.get_axis_dictionary())
+        for axis in reversed(self.axes_manager.navigation_axes)
+    ]
     window_axis = {"size": len(chosen), "name": "window", "offset": 0, "scale": 1, "navigate": True}
     metadata = _metadata(self, chosen)
     if dose is None:
@@ -165,7 +172,15 @@ def fit_dose_pinn(
 
 
 #: Functions that become methods of ``EELSSpectrum``, each under its own name.
-METHODS = (set_dose_axis, integrate_windows, fit_dose_pinn)
+METHODS = (
+    set_dose_axis,
+    integrate_windows,
+    fit_dose_pinn,
+    process_low_loss,
+    process_core_loss,
+    processing_diagnostics,
+    plot_processing,
+)
 
 
 def _check_numbers(signal: Any) -> None:
@@ -189,7 +204,7 @@ def _weights(signal: Any, windows: Any) -> tuple[Any, Any]:
     """Windows in eV and the weights of the channels in them."""
     from hyperspy_dosekin.signals._energy_axis import energy_in_ev, ev_per_unit
     from hyperspy_dosekin.windows.definitions import Window, parse_windows
-    from hyperspy_dosekin.windows.integrate import window_weights
+    from hyperspy_dosekin.windows.weights import window_weights
 
     axis = signal.axes_manager.signal_axes[0]
     chosen = parse_windows(windows)
@@ -200,12 +215,12 @@ def _weights(signal: Any, windows: Any) -> tuple[Any, Any]:
         chosen = tuple(
             Window(window.name, window.left * factor, window.right * factor) for window in chosen
         )
-    return chosen, window_weights(energy_ev, chosen, is_binned=axis.is_binned)
+    return chosen, window_weights(energy_ev, chosen, is_binned=holds_channel_contents(signal))
 
 
 def _areas(signal: Any, weights: Any) -> tuple[Any, Any]:
     """Areas and their variance (or ``None``), arrays ``(…navigation…, window)``."""
-    from hyperspy_dosekin.signals._blockwise import cpu_count, crop_last, map_blocks
+    from hyperspy_dosekin.signals._blockwise import as_lazy_as, cpu_count, crop_last, map_blocks
     from hyperspy_dosekin.signals._noise import noise_of
     from hyperspy_dosekin.windows.integrate import integrate, integrate_with_noise
 
@@ -232,7 +247,7 @@ def _areas(signal: Any, weights: Any) -> tuple[Any, Any]:
     variance = map_blocks(
         integrate,
         "(e)->(w)",
-        crop_last(noise.variance, weights.channels),
+        crop_last(as_lazy_as(noise.variance, signal.data), weights.channels),
         **common,
         weights=weights.squared(),
     )
@@ -262,21 +277,13 @@ def _metadata(signal: Any, windows: Any) -> dict[str, Any]:
     title = signal.metadata.get_item("General.title", "")
     general = metadata.setdefault("General", {})
     general["title"] = f"Window areas of {title}" if title else "Window areas"
-    metadata["Signal"] = {"quantity": _quantity(signal)}
+    metadata["Signal"] = {"quantity": area_quantity(signal)}
     metadata["Dose"] = {
         **metadata.get("Dose", {}),
         "window_names": [window.name for window in windows],
         "window_ranges": [[window.left, window.right] for window in windows],
     }
     return metadata
-
-
-def _quantity(signal: Any) -> str:
-    found = _UNIT_IN_PARENTHESES.search(signal.metadata.get_item("Signal.quantity", ""))
-    unit = found.group(1) if found else ""
-    if not signal.axes_manager.signal_axes[0].is_binned:
-        unit = f"{unit} eV".strip()
-    return f"Window area ({unit})" if unit else "Window area"
 
 
 def _no_dose_axis(signal: Any) -> str:

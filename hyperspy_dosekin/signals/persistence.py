@@ -12,32 +12,41 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.signals._estimates import Estimate, NetworkEstimate
+from hyperspy_dosekin.signals._exact_maps import ExactMaps
 from hyperspy_dosekin.signals._series_data import SeriesData
-from hyperspy_dosekin.signals.dose_fit import FitOptions
+from hyperspy_dosekin.signals.dose_fit import FitOptions, exact_config
 from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
 
 #: Where the result lies in the metadata of the series.
 NODE = "Dosekin.kinetics"
 
-#: Version of the layout below; raised when old files could not be read any more.
+#: Version of the layout below; to be raised when older readers would misread it.
 FORMAT = 1
 
 
 def save(result: DoseKinetics, path: Any, *, overwrite: bool | None = None) -> None:
     """Write a result to a ``.hspy`` or ``.zspy`` file; see `DoseKinetics.save`."""
-    arrays = result.estimate.to_arrays()
+    maps = result.maps.computed()
+    arrays = {"fields": maps.fields}
+    if maps.offset is not None:
+        arrays["known offset"] = maps.offset
     record = {
-        "estimate": type(result.estimate).__name__,
-        "description": result.estimate.to_json(),
-        "options": _jsonable(asdict(result.options)),
-        "complete": result.complete,
-        "arrays": list(arrays),
+        # A known offset may be a signal or an array; its values are among the arrays.
+        "options": _jsonable({**asdict_shallow(result.options), "offset": None}),
+        "maps complete": maps.complete,
+        "network": None,
     }
+    if result.has_network:
+        record["network"] = _network_record(result.network)
+        arrays |= _network_arrays(result.network)
+    record["arrays"] = list(arrays)
     series = result.data
     series.metadata.set_item(
         NODE,
@@ -59,6 +68,11 @@ def load(path: Any) -> DoseKinetics:
     ----------
     path
         A ``.hspy`` or ``.zspy`` file.
+
+    Returns
+    -------
+    DoseKinetics
+        The result, its numbers equal to the last digit.
 
     Raises
     ------
@@ -87,17 +101,70 @@ def load(path: Any) -> DoseKinetics:
     }
     del series.metadata.Dosekin
     data = SeriesData.of(series)
-    estimate = ESTIMATES[record["estimate"]].from_arrays(data, arrays, record["description"])
-    options = FitOptions(**record["options"])
-    return DoseKinetics(data, estimate, options, complete=record["complete"])
+    offset = arrays.get("known offset")
+    options = FitOptions(**{**record["options"], "offset": offset})
+    maps = ExactMaps(
+        data,
+        exact_config(options),
+        offset,
+        arrays["fields"],
+        record["maps complete"],
+        options.intervals,
+    )
+    network = record["network"] and _read_network(data, arrays, record["network"])
+    return DoseKinetics(data, maps, options, network=network)
 
 
-#: Kinds of estimate that can be read back, by the name in the file.
-ESTIMATES: Mapping[str, type[Estimate]] = {kind.__name__: kind for kind in (NetworkEstimate,)}
+def _network_record(network: NetworkFit) -> dict[str, Any]:
+    return {
+        "config": _jsonable(asdict(network.config)),
+        "n_adam": network.history.n_adam,
+        "complete": network.complete,
+    }
+
+
+def _network_arrays(network: NetworkFit) -> dict[str, np.ndarray]:
+    history = network.history
+    return {
+        **{f"parameter {name}": array for name, array in network.parameters.items()},
+        **{f"term {name}": array for name, array in history.terms.items()},
+        "iteration": history.iteration,
+        "learning rate": history.learning_rate,
+    }
+
+
+def _read_network(
+    data: SeriesData, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
+) -> NetworkFit:
+    from hyperspy_dosekin.kinetics.network.config import NetworkConfig
+    from hyperspy_dosekin.kinetics.network.fit import check_network_problem
+    from hyperspy_dosekin.kinetics.network.history import History
+    from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
+
+    def group(prefix: str) -> dict[str, np.ndarray]:
+        return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+    problem = data.problem()
+    history = History(
+        arrays["iteration"], arrays["learning rate"], group("term "), record["n_adam"]
+    )
+    return NetworkFit(
+        problem,
+        NetworkConfig(**record["config"]),
+        check_network_problem(problem),
+        group("parameter "),
+        history,
+        record["complete"],
+    )
+
+
+def asdict_shallow(options: FitOptions) -> dict[str, Any]:
+    """The fields of the options as they are; `dataclasses.asdict` would copy a whole signal."""
+    return {name: getattr(options, name) for name in options.__dataclass_fields__}
 
 
 def _jsonable(value: Any) -> Any:
-    """The same with arrays as lists and mappings as dictionaries."""
+    """Return the same value with arrays as lists and mappings as dictionaries."""
     if isinstance(value, Mapping):
         return {str(key): _jsonable(entry) for key, entry in value.items()}
     if isinstance(value, np.ndarray | np.generic):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -64,11 +65,11 @@ class Window:
         object.__setattr__(self, "name", str(self.name))
         for side in ("left", "right"):
             limit = getattr(self, side)
-            if not isinstance(limit, Real | np.number) or isinstance(limit, bool):
+            if not isinstance(limit, Real) or isinstance(limit, bool):
                 raise TypeError(
                     f"window {self.name!r}: the {side} limit {limit!r} is not a number; {_REMEDY}"
                 )
-            if not np.isfinite(limit):
+            if not math.isfinite(limit):
                 raise ValueError(
                     f"window {self.name!r}: the {side} limit {limit} is not finite; "
                     "give both limits as energies on the axis."

@@ -1,18 +1,17 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Areas of spectra in windows: the trapezoidal rule with ends inside channels, and its noise."""
+"""Areas of spectra in windows, and the noise of areas, in one pass over the data."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from hyperspy_dosekin.windows.definitions import CHANNEL_TOLERANCE, Window, validate
+from hyperspy_dosekin.windows.weights import WindowWeights
 
 #: Intensities that are converted to float64 at a time: half a MiB, which with the copy they are
 #: converted from fits in the second-level cache of one core.
@@ -21,121 +20,6 @@ VALUES_AT_A_TIME = 2**16
 _PORTIONS_PER_WORKER = 4
 #: Channels between two windows that are cheaper to read than to skip.
 _BRIDGED_CHANNELS = 32
-
-
-@dataclass(frozen=True, eq=False)
-class WindowWeights:
-    """The areas of windows as sums of weighted channels.
-
-    Parameters
-    ----------
-    names
-        One label for each window.
-    channels
-        The channels that any window needs, a slice of the whole axis.
-    weights
-        Weight of each of those channels in each window, shape ``(n_window, n_used)``. The areas
-        are ``intensity[..., channels] @ weights.T``.
-
-    See Also
-    --------
-    window_weights : makes one from windows and an axis.
-    """
-
-    names: tuple[str, ...]
-    channels: slice
-    weights: np.ndarray
-
-    @property
-    def spans(self) -> tuple[slice, ...]:
-        """For each window the slice of `channels` in which its weights are not zero."""
-        spans = []
-        for weight in self.weights:
-            used = np.flatnonzero(weight)
-            spans.append(slice(int(used[0]), int(used[-1]) + 1))
-        return tuple(spans)
-
-    def squared(self) -> WindowWeights:
-        """Return the weights that turn variances of independent channels into those of areas."""
-        return WindowWeights(self.names, self.channels, self.weights**2)
-
-
-def window_weights(
-    axis: npt.ArrayLike, windows: Iterable[Window], *, is_binned: bool = False
-) -> WindowWeights:
-    r"""Return the weights of the channels in the area of each window.
-
-    The area is the exact integral of the straight lines that join the intensities of neighbouring
-    channels, from the left limit of the window to the right one. For limits on channels it is the
-    trapezoidal rule; between channels it changes continuously with the limits. It is linear in the
-    intensities,
-
-    .. math:: A = \int_l^r \sum_i y_i h_i(E)\,dE = \sum_i w_i y_i,
-
-    where :math:`h_i` is 1 on channel *i* and falls to 0 on its neighbours.
-
-    Parameters
-    ----------
-    axis
-        Axis values of the channels, shape ``(n_channels,)``, ascending or descending, evenly spaced
-        or not.
-    windows
-        Windows in the units of the axis.
-    is_binned
-        Whether intensities are the contents of bins, such as counts per channel. They are divided
-        by the width of their channel to give a density, so areas have the unit of the contents.
-
-    Returns
-    -------
-    WindowWeights
-        Weights in the units of the axis, or without unit if `is_binned`.
-
-    Raises
-    ------
-    ValueError
-        If a window is not inside the axis or narrower than one channel.
-
-    Examples
-    --------
-    >>> window_weights([0, 1, 2, 3], [Window("w", 0.5, 2)]).weights
-    array([[0.125, 0.875, 0.5  ]])
-    """
-    axis = np.asarray(axis, dtype=np.float64)
-    windows = tuple(windows)
-    validate(windows, axis)
-    if axis[0] > axis[-1]:
-        # Area does not depend on the direction in which the detector counts its channels.
-        ascending = window_weights(axis[::-1], windows, is_binned=is_binned)
-        channels = slice(axis.size - ascending.channels.stop, axis.size - ascending.channels.start)
-        return WindowWeights(ascending.names, channels, ascending.weights[:, ::-1])
-    width = np.gradient(axis)
-    weights = _hat_integrals(axis, _on_channels(axis, width, windows))
-    if is_binned:
-        weights /= width
-    used = np.flatnonzero(weights.any(axis=0))
-    channels = slice(int(used[0]), int(used[-1]) + 1)
-    return WindowWeights(tuple(window.name for window in windows), channels, weights[:, channels])
-
-
-def _on_channels(axis: np.ndarray, width: np.ndarray, windows: tuple[Window, ...]) -> np.ndarray:
-    """Limits of the windows, shape ``(n_window, 2)``, on a channel where they almost are."""
-    limits = np.array([(window.left, window.right) for window in windows])
-    nearest = np.abs(limits[..., np.newaxis] - axis).argmin(axis=-1)
-    near = np.abs(limits - axis[nearest]) <= CHANNEL_TOLERANCE * width[nearest]
-    return np.where(near, axis[nearest], limits)
-
-
-def _hat_integrals(axis: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """Integral of each channel's hat function between limits, shape ``(n_window, n_channels)``."""
-    # Of each stretch between two channels the part inside the window; the intensity at its middle
-    # is a mean of the two channels, weighted by their distance.
-    inside = np.clip(limits[:, np.newaxis, :], axis[:-1, np.newaxis], axis[1:, np.newaxis])
-    share = (inside[..., 1] - inside[..., 0]) / np.diff(axis)
-    middle = inside.mean(axis=-1)
-    integrals = np.zeros((len(limits), axis.size))
-    integrals[:, :-1] += share * (axis[1:] - middle)
-    integrals[:, 1:] += share * (middle - axis[:-1])
-    return integrals
 
 
 def integrate(block: np.ndarray, weights: WindowWeights, *, workers: int = 1) -> np.ndarray:
@@ -164,12 +48,14 @@ def integrate(block: np.ndarray, weights: WindowWeights, *, workers: int = 1) ->
 
     Examples
     --------
+    >>> from hyperspy_dosekin.windows.definitions import Window
+    >>> from hyperspy_dosekin.windows.weights import window_weights
     >>> weights = window_weights([0, 1, 2, 3], [Window("w", 0.5, 2)])
     >>> integrate(np.array([[4, 4, 4], [0, 2, 4]], dtype=np.uint8), weights)
     array([[6.  ],
            [3.75]])
     """
-    (areas,) = _pass_over(block, weights, None, workers)
+    (areas,) = _pass_over(block, weights, workers, with_squares=False)
     return areas
 
 
@@ -206,19 +92,23 @@ def integrate_with_noise(
 
     Examples
     --------
+    >>> from hyperspy_dosekin.windows.definitions import Window
+    >>> from hyperspy_dosekin.windows.weights import window_weights
     >>> weights = window_weights([0, 1, 2, 3], [Window("w", 1, 2)], is_binned=True)
     >>> areas, variance = integrate_with_noise(np.array([0.0, 16.0, 48.0])[1:], weights)
     >>> areas, variance
     (array([32.]), array([16.]))
     """
-    areas, variance = _pass_over(block, weights, (gain, offset), workers)
+    areas, variance = _pass_over(block, weights, workers, with_squares=True)
+    variance *= gain
+    variance += offset * (weights.weights**2).sum(axis=1)
     return areas, variance
 
 
 def _pass_over(
-    block: np.ndarray, weights: WindowWeights, noise: tuple[float, float] | None, workers: int
+    block: np.ndarray, weights: WindowWeights, workers: int, *, with_squares: bool
 ) -> list[np.ndarray]:
-    """Areas and, where `noise` gives the gain and offset of the channels, their variance."""
+    """Sum up Σ w y and, `with_squares`, Σ w² max(y, 0) over the channels of each window."""
     block = np.asarray(block)
     *lead, n_used = block.shape
     if n_used != weights.weights.shape[1]:
@@ -226,16 +116,17 @@ def _pass_over(
             f"a block of {n_used} channels does not fit weights of {weights.weights.shape[1]} "
             "channels; pass intensity[..., weights.channels]."
         )
+    n_spectra, n_window = math.prod(lead), len(weights.names)
     # Windows come first in memory, so that each matrix-vector product writes a contiguous row.
-    outputs = [np.empty((len(weights.names), *lead)) for _ in range(1 if noise is None else 2)]
-    runs = _runs(weights.spans)
-    widest = max(run.stop - run.start for run in runs)
+    outputs = [np.empty((n_window, n_spectra)) for _ in range(2 if with_squares else 1)]
+    runs = _runs(weights)
+    widest = max(run.channels.stop - run.channels.start for run in runs)
     portions = list(_portions(tuple(lead), max(1, VALUES_AT_A_TIME // widest)))
     workers = max(1, min(workers, len(portions) // _PORTIONS_PER_WORKER))
     share = max(1, -(-len(portions) // workers))
 
     def work(start: int) -> None:
-        _integrate_portions(block, portions[start : start + share], runs, weights, noise, outputs)
+        _integrate_portions(block, portions[start : start + share], runs, outputs)
 
     if workers == 1:
         work(0)
@@ -246,42 +137,33 @@ def _pass_over(
             work(0)
             for other in others:
                 other.result()
-    return [np.moveaxis(output, 0, -1) for output in outputs]
+    return [np.moveaxis(output.reshape(n_window, *lead), 0, -1) for output in outputs]
 
 
 def _integrate_portions(
     block: np.ndarray,
-    portions: list[tuple[int | slice, ...]],
-    runs: list[slice],
-    weights: WindowWeights,
-    noise: tuple[float, float] | None,
+    portions: list[_Portion],
+    runs: list[_Run],
     outputs: list[np.ndarray],
 ) -> None:
-    """Fill `outputs`, arrays ``(n_window, …)``, at the indices `portions` of the leading axes."""
-    widest = max(run.stop - run.start for run in runs)
-    largest = max((math.prod(block[index].shape[:-1]) for index in portions), default=0)
+    """Fill `outputs`, arrays ``(n_window, n_spectra)``, for the spectra of `portions`."""
+    widest = max(run.channels.stop - run.channels.start for run in runs)
+    largest = max((portion.flat.stop - portion.flat.start for portion in portions), default=0)
     to_float64 = _Converter(block, largest * widest)
-    products = [
-        # Only the channels of each window: zero weight times NaN would be NaN.
-        [
-            (number, slice(span.start - run.start, span.stop - run.start), weight[span])
-            for number, (span, weight) in enumerate(
-                zip(weights.spans, weights.weights, strict=True)
-            )
-            if run.start <= span.start < run.stop
-        ]
-        for run in runs
-    ]
-    for index in portions:
-        shape = block[index].shape[:-1]
-        for run, windows in zip(runs, products, strict=True):
-            values = to_float64(block[(*index, ..., run)])
-            variance = None if noise is None else _channel_variance(values, *noise)
-            for number, span, weight in windows:
-                outputs[0][(number, *index)] = (values[:, span] @ weight).reshape(shape)
-                if variance is not None:
-                    propagated = variance[:, span] @ weight**2
-                    outputs[1][(number, *index)] = propagated.reshape(shape)
+    clipped = np.empty(largest * widest if len(outputs) > 1 else 0)
+    for portion in portions:
+        for run in runs:
+            values = to_float64(block[(*portion.index, ..., run.channels)])
+            # Only the channels of each window: zero weight times NaN would be NaN.
+            for number, span, weight, _ in run.windows:
+                np.matmul(values[:, span], weight, out=outputs[0][number, portion.flat])
+            if len(outputs) > 1:
+                if block.dtype.kind not in "ub":
+                    values = np.maximum(
+                        values, 0.0, out=clipped[: values.size].reshape(values.shape)
+                    )
+                for number, span, _, squared in run.windows:
+                    np.matmul(values[:, span], squared, out=outputs[1][number, portion.flat])
 
 
 class _Converter:
@@ -312,39 +194,57 @@ class _Converter:
         return converted.reshape(two_dimensional)
 
 
-def _channel_variance(values: np.ndarray, gain: float, offset: float) -> np.ndarray:
-    variance = np.maximum(values, 0.0)
-    variance *= gain
-    variance += offset
-    return variance
+class _Run(NamedTuple):
+    """A stretch of channels that is read at once, and the windows in it."""
+
+    channels: slice
+    #: For each its number, its channels of the run, their weights and the squares of those.
+    windows: list[tuple[int, slice, np.ndarray, np.ndarray]]
 
 
-def _runs(spans: tuple[slice, ...]) -> list[slice]:
-    """Stretches of channels to read: the windows, joined over small gaps."""
-    runs: list[slice] = []
+def _runs(weights: WindowWeights) -> list[_Run]:
+    """Return the stretches of channels to read: the windows, joined over small gaps."""
+    stretches: list[slice] = []
+    spans = weights.spans
     for span in sorted(spans, key=lambda span: span.start):
-        if runs and span.start - runs[-1].stop <= _BRIDGED_CHANNELS:
-            runs[-1] = slice(runs[-1].start, max(runs[-1].stop, span.stop))
+        if stretches and span.start - stretches[-1].stop <= _BRIDGED_CHANNELS:
+            stretches[-1] = slice(stretches[-1].start, max(stretches[-1].stop, span.stop))
         else:
-            runs.append(span)
+            stretches.append(span)
+    runs = [_Run(stretch, []) for stretch in stretches]
+    for number, (span, weight) in enumerate(zip(spans, weights.weights, strict=True)):
+        (run,) = (run for run in runs if run.channels.start <= span.start < run.channels.stop)
+        within = slice(span.start - run.channels.start, span.stop - run.channels.start)
+        run.windows.append((number, within, weight[span], weight[span] ** 2))
     return runs
 
 
-def _portions(shape: tuple[int, ...], limit: int) -> Iterator[tuple[int | slice, ...]]:
-    """Yield indices that cut an array of `shape` into portions of at most `limit` elements.
+class _Portion(NamedTuple):
+    """Some of the spectra: their index in the leading axes, and their range when flattened."""
+
+    index: tuple[int | slice, ...]
+    flat: slice
+
+
+def _portions(shape: tuple[int, ...], limit: int) -> Iterator[_Portion]:
+    """Yield portions, of at most `limit` spectra each, of an array with leading axes of `shape`.
 
     Cutting axes, rather than flattening them, needs no copy whatever the memory layout.
     """
-    if math.prod(shape) == 0:
+    total = math.prod(shape)
+    if total == 0:
         return
     axis, inner = len(shape), 1
     while axis and inner * shape[axis - 1] <= limit:
         axis -= 1
         inner *= shape[axis]
     if axis == 0:
-        yield ()
+        yield _Portion((), slice(0, total))
         return
     step = max(1, limit // inner)
-    for outer in np.ndindex(shape[: axis - 1]):
-        for start in range(0, shape[axis - 1], step):
-            yield (*outer, slice(start, start + step))
+    length = shape[axis - 1]
+    for place, outer in enumerate(np.ndindex(shape[: axis - 1])):
+        for start in range(0, length, step):
+            stop = min(start + step, length)
+            flat = slice((place * length + start) * inner, (place * length + stop) * inner)
+            yield _Portion((*outer, slice(start, stop)), flat)

@@ -6,9 +6,24 @@ import torch
 from hyperspy_dosekin.numerics.threads import torch_threads
 
 
+def fail():
+    raise RuntimeError("boom")
+
+
 def test_threads_are_put_back_even_after_an_error():
     before = torch.get_num_threads()
     with pytest.raises(RuntimeError, match="boom"), torch_threads(1):
-        assert torch.get_num_threads() == 1
-        raise RuntimeError("boom")
+        fail()
+    assert torch.get_num_threads() == before
+
+
+def test_overlapping_pieces_of_work_put_the_threads_back():
+    """The first to enter leaves first, as it may in a thread pool."""
+    before = torch.get_num_threads()
+    first, second = torch_threads(1), torch_threads(1)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert torch.get_num_threads() == 1
+    second.__exit__(None, None, None)
     assert torch.get_num_threads() == before

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 import dataclasses
+from itertools import pairwise
 
 import matplotlib.colors as mcolors
 import numpy as np
@@ -37,7 +38,7 @@ def test_long_names_do_not_overlap(parameter_picture, read):
     figure = plot_parameters(parameter_picture(window_names=names))
     read(figure).check_layout()
     boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
-    assert not any(a.overlaps(b) for a, b in zip(boxes, boxes[1:], strict=False))
+    assert not any(a.overlaps(b) for a, b in pairwise(boxes))
 
 
 def test_windows_not_determined_are_hollow_and_named(parameter_picture, read):

@@ -292,6 +292,18 @@ def test_descending_doses_are_sorted_too_and_the_original_order_is_kept_in_mind(
     np.testing.assert_array_equal(s.data, kept[s.metadata.Dose.frame_order])
 
 
+def test_an_order_of_other_frames_is_forgotten():
+    s = make()
+    with pytest.warns(UserWarning, match="sorted"):
+        s.set_dose_axis(DOSES[::-1])
+    few = s.inav[..., :4]
+    few.set_dose_axis(DOSES[:4])
+    assert "frame_order" not in few.metadata.Dose
+    with pytest.warns(UserWarning, match="sorted"):
+        few.set_dose_axis([2, 1, 3, 4])
+    assert few.metadata.Dose.frame_order == [1, 0, 2, 3]
+
+
 def test_sorting_tells_those_who_listen():
     s = make()
     heard = []
@@ -308,9 +320,11 @@ def test_nothing_but_the_axis_changes():
     s = make()
     s.set_noise_variance(s.deepcopy())
     s.axes_manager["x"].scale = 0.4
+    s.axes_manager["frame"].is_binned = True
     before, data = s.deepcopy(), s.data
     s.set_dose_axis(DOSES)
     assert s.data is data
+    assert s.axes_manager["dose"].is_binned
     np.testing.assert_array_equal(s.data, before.data)
     dose = s.metadata.Dose
     del s.metadata.Dose

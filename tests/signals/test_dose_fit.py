@@ -187,7 +187,7 @@ def test_too_few_usable_doses_in_one_window():
 def test_a_constant_window_is_named():
     series = make_series()
     series.data[1] = 7.0
-    with pytest.raises(ValueError, match="C–C.*does not change"):
+    with pytest.raises(ValueError, match=r"C–C.*does not change"):
         fit(series)
 
 

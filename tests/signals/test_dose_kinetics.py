@@ -124,7 +124,12 @@ def test_text_says_what_the_numbers_are_not(result):
     assert ("mixed response" in text) == bool((result.amplitude.data < 0).any())
     assert ("not reached" in text) == bool((~result.reached.data).any())
     assert "<table>" in result._repr_html_()
-    assert repr(result) == "<DoseKinetics, 4 windows, 9 doses, network, 2 members>"
+    undetermined = [n for n, flag in zip(NAMES, result.identifiable.data, strict=True) if not flag]
+    assert undetermined
+    assert f"D½ not determined in {', '.join(undetermined)}" in repr(result)
+    assert f"{', '.join(undetermined)}: the data do NOT determine D½" in text
+    assert "PRIOR" not in text
+    assert "ln k ~ N(0, 1²) and p ~ N(1, 0.7²)" in text
 
 
 @pytest.mark.parametrize("suffix", [".hspy", ".zspy", ""])
@@ -174,7 +179,7 @@ def test_load_refuses_a_later_format(result, tmp_path, monkeypatch):
     monkeypatch.setattr(persistence, "FORMAT", 99)
     result.save(tmp_path / "later.hspy")
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="99.*update"):
+    with pytest.raises(ValueError, match=r"99.*update"):
         hyperspy_dosekin.load(tmp_path / "later.hspy")
 
 

@@ -117,5 +117,5 @@ def test_rounding_errors_of_the_axis_do_not_put_a_window_outside():
 def test_the_width_of_a_channel_is_taken_where_the_window_is():
     axis = np.concatenate([np.arange(0, 10, 1.0), np.arange(10, 12, 0.1)])
     validate([Window("fine", 11, 11.2)], axis)
-    with pytest.raises(ValueError, match="'coarse' .* narrower than one channel"):
+    with pytest.raises(ValueError, match=r"'coarse' .* narrower than one channel"):
         validate([Window("coarse", 4, 4.2)], axis)

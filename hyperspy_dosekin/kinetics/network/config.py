@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -25,7 +25,7 @@ LOSS_WEIGHTS: Mapping[str, float] = MappingProxyType(
 )
 
 #: Windows whose misfit counts more than once in the data term.
-WINDOW_WEIGHTS: Mapping[str, float] = MappingProxyType({"π–π*": 3.0})  # noqa: RUF001
+WINDOW_WEIGHTS: Mapping[str, float] = MappingProxyType({"π–π*": 3.0})
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class NetworkConfig:
         Steps of the Levenberg–Marquardt phase, and whether its collocation doses are shifted at
         random before each.
     phases
-        Names of the training phases, in order: ``"adam"``, ``"lbfgs"``, ``"gauss_newton"``.
+        Names of the training phases in order, of ``"adam"``, ``"lbfgs"`` and
+        ``"gauss_newton"``.
     loss_weights
         Weight of each loss term, by name; see `LOSS_WEIGHTS`.
     window_weights
@@ -68,8 +69,15 @@ class NetworkConfig:
         Known offset b of each window in the unit of the data; ``None`` to fit it.
     exponent
         Known exponent p of all windows; ``None`` to fit it.
+    misfit
+        Penalty of the data term, ``"log-cosh"`` or ``"square"``.
+    weigh_by_variance
+        Whether frames count by the inverse of their noise variance, where that is known.
+    warm_start
+        Whether k, p, a and b start at the most probable values of the exact estimator, and its
+        priors join the loss.
     initial_rate, initial_exponent
-        Where k (per normalised dose) and p start, before the jitter of each member.
+        Without a warm start, where k (per normalised dose) and p start, before the jitter of each member.
     patience
         Stop the Adam phase when the loss of no member has fallen by a thousandth for so many
         epochs; ``None`` runs them all.
@@ -95,9 +103,12 @@ class NetworkConfig:
     phases: tuple[str, ...] = ("adam", "lbfgs")
     loss_weights: Mapping[str, float] = field(default_factory=lambda: dict(LOSS_WEIGHTS))
     window_weights: Mapping[str, float] = field(default_factory=lambda: dict(WINDOW_WEIGHTS))
-    hierarchy: tuple[tuple[str, str], ...] = (("C–O", "C–C"),)  # noqa: RUF001
+    hierarchy: tuple[tuple[str, str], ...] = (("C–O", "C–C"),)
     offset: tuple[float, ...] | None = None
     exponent: float | None = None
+    misfit: str = "log-cosh"
+    weigh_by_variance: bool = False
+    warm_start: bool = False
     initial_rate: float = 1.0
     initial_exponent: float = 1.0
     patience: int | None = None
@@ -132,12 +143,32 @@ class NetworkConfig:
             raise ValueError(f"exponent={self.exponent} must be positive, or None to fit it.")
         if self.offset is not None:
             object.__setattr__(self, "offset", tuple(float(value) for value in self.offset))
+        if self.misfit not in ("log-cosh", "square"):
+            raise ValueError(f'misfit={self.misfit!r} must be "log-cosh" or "square".')
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience={self.patience} must be None or at least 1 epoch.")
         negative = {name: w for name, w in self.loss_weights.items() if not w >= 0}
         if negative:
             raise ValueError(f"loss_weights {negative} must not be negative.")
 
-    def with_options(self, **options: Any) -> NetworkConfig:
-        """The same settings with some replaced, checked again."""
-        return replace(self, **options)
+
+#: Options that a protocol sets, by its name. The paper's are the defaults of `NetworkConfig`.
+PROTOCOLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "paper": MappingProxyType({}),
+        "fast": MappingProxyType(
+            {
+                "phases": ("gauss_newton",),
+                # Frequencies of a few cycles in the measured range fit between the doses.
+                "fourier_scale": 0.3,
+                "collocation": 33,
+                "gauss_newton_iterations": 25,
+                # Heavy enough that bending away from the law never pays.
+                "loss_weights": {"ode": 30.0},
+                "misfit": "square",
+                "weigh_by_variance": True,
+                "warm_start": True,
+            }
+        ),
+    }
+)

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 import torch
 
+from hyperspy_dosekin.kinetics.exact import ExactFit
 from hyperspy_dosekin.kinetics.network.architecture import (
     Parameters,
     initial_parameters,
@@ -19,10 +21,11 @@ from hyperspy_dosekin.kinetics.network.architecture import (
 from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 from hyperspy_dosekin.kinetics.network.gauss_newton import train_gauss_newton
 from hyperspy_dosekin.kinetics.network.history import Recorder
-from hyperspy_dosekin.kinetics.network.losses import Target
+from hyperspy_dosekin.kinetics.network.losses import PriorTarget, Target
 from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
 from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer
 from hyperspy_dosekin.kinetics.network.training import train_adam, train_lbfgs
+from hyperspy_dosekin.kinetics.prior import Prior
 from hyperspy_dosekin.kinetics.problem import MINIMUM_DOSES, DoseProblem
 from hyperspy_dosekin.numerics.device import resolve_device
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
@@ -36,6 +39,9 @@ PHASES: Mapping[str, Callable[..., Parameters]] = MappingProxyType(
     {"adam": train_adam, "lbfgs": train_lbfgs, "gauss_newton": train_gauss_newton}
 )
 
+#: Noise, in standard scores, for which the weight of the law in the protocol is meant.
+STIFF_NOISE = 0.05
+
 #: The matrices of the network are too small for more threads, see `torch_threads`.
 TRAINING_THREADS = 1
 
@@ -44,6 +50,8 @@ def fit_network(
     problem: DoseProblem,
     config: NetworkConfig | None = None,
     *,
+    start: ExactFit | None = None,
+    prior: Prior | None = None,
     device: str = "auto",
     progress: Progress = no_progress,
     stop: Stop = never_stop,
@@ -56,6 +64,10 @@ def fit_network(
         The data, with ``n_curve == 1``.
     config
         Settings; by default the protocol of the paper.
+    start
+        Exact fit of the same problem, from which k, p, a and b start.
+    prior
+        Prior of k and p that joins the loss; needs `start` for the noise that weighs it.
     device
         ``"auto"``, ``"cpu"`` or any other device of Torch.
     progress
@@ -80,13 +92,18 @@ def fit_network(
     """
     config = NetworkConfig() if config is None else config
     score = check_network_problem(problem)
+    if start is not None:
+        config = stiffened(config, start, score)
     target = make_target(problem, score, config)
+    started = {} if start is None else parameters_of(start, score)
+    if start is not None and prior is not None:
+        target = replace(target, prior=prior_target(start, prior, problem, score, config))
     place = resolve_device(device)
     recorder = Recorder(len(config.seeds))
     observer = Observer(recorder, progress, stop)
     with torch_threads(TRAINING_THREADS):
         parameters = initial_parameters(config, len(problem.window_names))
-        for name, value in target.held.items():
+        for name, value in {**started, **target.held}.items():
             parameters[name] = torch.as_tensor(value).expand_as(parameters[name]).clone()
         parameters = {name: value.float().to(place) for name, value in parameters.items()}
         complete = True
@@ -130,7 +147,7 @@ def make_target(problem: DoseProblem, score: StandardScore, config: NetworkConfi
     scores = np.where(usable, score.apply(problem.values[0]), 0.0)
     window = np.array([config.window_weights.get(name, 1.0) for name in problem.window_names])
     share = usable.shape[1] / usable.sum(axis=1)
-    weights = np.where(usable, (window * share)[:, None], 0.0)
+    weights = np.where(usable, (window * share)[:, None], 0.0) * frame_weights(problem, config)
     index = {name: position for position, name in enumerate(problem.window_names)}
     pairs = tuple(
         (index[fast], index[slow])
@@ -139,7 +156,60 @@ def make_target(problem: DoseProblem, score: StandardScore, config: NetworkConfi
     )
     collocation = np.linspace(0.0, 1.0, config.collocation)
     held = held_parameters(score, config, len(problem.window_names))
-    return Target(problem.normalised_dose, collocation, scores.T, weights.T, pairs, held)
+    return Target(
+        problem.normalised_dose,
+        collocation,
+        scores.T,
+        weights.T,
+        pairs,
+        held,
+        misfit=config.misfit,
+    )
+
+
+def frame_weights(problem: DoseProblem, config: NetworkConfig) -> np.ndarray:
+    """Relative weights of the frames of each window with a mean of 1, ``(n_window, n_dose)``."""
+    usable = problem.usable[0]
+    if problem.variance is None or not config.weigh_by_variance:
+        return np.ones(usable.shape)
+    variance = np.where(usable & (problem.variance[0] > 0), problem.variance[0], np.inf)
+    # A count of zero has a Poisson variance of zero: it weighs as much as the best other frame.
+    lowest = variance.min(axis=1, keepdims=True)
+    lowest = np.where(np.isfinite(lowest), lowest, 1.0)
+    weight = np.where(usable, lowest / np.where(np.isfinite(variance), variance, lowest), 0.0)
+    return weight * usable.sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
+
+
+def stiffened(config: NetworkConfig, start: ExactFit, score: StandardScore) -> NetworkConfig:
+    """The configuration with a law as stiff as the noise demands.
+
+    Bending away from the law gains noise⁴/weight of the data term, so the weight of the law has
+    to grow with noise² for the trajectory to stay the same share of it away from the law.
+    """
+    noise = float(np.max(start.noise_sigma[0] / score.spread))
+    factor = max(1.0, (noise / STIFF_NOISE) ** 2)
+    weights = {**config.loss_weights, "ode": config.loss_weights["ode"] * factor}
+    return replace(config, loss_weights=weights)
+
+
+def parameters_of(start: ExactFit, score: StandardScore) -> dict[str, np.ndarray]:
+    """Parameters of an exact fit as the network holds them, ``(1, n_window)`` each."""
+    return {
+        "raw_rate": np.log(np.expm1(start.rate)),
+        "raw_exponent": np.log(np.expm1(start.exponent)),
+        "amplitude": start.amplitude / score.spread,
+        "offset": (start.offset - score.mean) / score.spread,
+    }
+
+
+def prior_target(
+    start: ExactFit, prior: Prior, problem: DoseProblem, score: StandardScore, config: NetworkConfig
+) -> PriorTarget:
+    """The prior in the unit of the data term, by the noise that the exact fit found."""
+    window = np.array([config.window_weights.get(name, 1.0) for name in problem.window_names])
+    noise = start.noise_sigma[0] / score.spread
+    summands = len(problem.window_names) * problem.usable[0].sum(axis=1)
+    return PriorTarget(prior.log_rate, prior.exponent, window * noise**2 / summands)
 
 
 def held_parameters(

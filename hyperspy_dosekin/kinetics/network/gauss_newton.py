@@ -23,7 +23,9 @@ from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer
 
 #: λ at the start, its factors after a good and a bad step, and the range it is kept in.
 FIRST_DAMPING, GOOD_STEP, BAD_STEP = 1e-2, 0.25, 4.0
-SMALLEST_DAMPING, LARGEST_DAMPING = 1e-14, 1e8
+
+SMALLEST_DAMPING, LARGEST_DAMPING = 1e-12, 1e8
+CHECK_DOSES = (np.arange(128) + 0.5) / 128
 #: Damped steps that are tried before a linearisation is given up.
 TRIALS = 6
 
@@ -46,6 +48,7 @@ def train_gauss_newton(
     like = parameters["frequencies"]
     damping = torch.full((len(members),), FIRST_DAMPING, dtype=like.dtype, device=like.device)
     generator = np.random.default_rng(config.seeds)
+    check = Task.of(replace(target, collocation=CHECK_DOSES), parameters)
     recorder, length = observer.recorder, config.gauss_newton_iterations
     try:
         for iteration in range(length):
@@ -57,7 +60,12 @@ def train_gauss_newton(
             if observer.stop():
                 raise Interrupted(parameters)
             parameters, damping = _step(
-                parameters, task, config.loss_weights, trainable(parameters, target.held), damping
+                parameters,
+                task,
+                check,
+                config.loss_weights,
+                trainable(parameters, target.held),
+                damping,
             )
             if bool((damping > LARGEST_DAMPING).all()):
                 break
@@ -77,6 +85,7 @@ def _jittered(target: Target, config: NetworkConfig, generator: np.random.Genera
 def _step(
     parameters: Parameters,
     task: Task,
+    check: Task,
     weights: LossWeights,
     trained: list[str],
     damping: Tensor,
@@ -87,7 +96,7 @@ def _step(
     right = linear.residuals.detach()[..., None]
     identity = torch.eye(right.shape[1], dtype=right.dtype, device=right.device)
     with torch.no_grad():
-        loss = total(loss_terms(parameters, task), weights)
+        loss = total(loss_terms(parameters, check), weights)
     pending = torch.ones_like(loss, dtype=torch.bool)
     for _ in range(TRIALS):
         factor, info = torch.linalg.cholesky_ex(linear.gram + damping[:, None, None] * identity)
@@ -99,7 +108,7 @@ def _step(
         for name, step in zip(trained, steps, strict=True):
             trial[name] = parameters[name] - step
         with torch.no_grad():
-            trial_loss = total(loss_terms(trial, task), weights)
+            trial_loss = total(loss_terms(trial, check), weights)
         better = pending & (info == 0) & (trial_loss < loss)
         parameters = {
             name: torch.where(better.view(-1, *[1] * (value.dim() - 1)), trial[name], value)

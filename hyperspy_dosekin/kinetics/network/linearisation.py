@@ -55,9 +55,8 @@ def linearise(
 ) -> Linearisation:
     """Linearise the loss at parameters whose trained ones require a gradient.
 
-    The log-cosh of a misfit r is replaced by the square that touches it there,
-    r² tanh(r)/(2r). The terms for monotonicity and boundedness are zero on any solution of the
-    law and are left out.
+    The penalty of a misfit is replaced by the square that has its slope there. The terms for
+    monotonicity and boundedness are zero on any solution of the law and are left out.
     """
     tape: list[DenseRecord] = []
     value, slope = integrity(parameters, task.features, tape)
@@ -83,10 +82,9 @@ def linearise(
 
 
 def _data_scale(misfit: Tensor, task: Task, weight: float) -> Tensor:
-    """Root of the weight of a squared misfit: that of the data term times tanh(r)/r."""
-    size = misfit.abs().clamp(min=1e-6)
+    """Root of the weight of a squared misfit in the least-squares problem."""
     n_summand = misfit.shape[1] * misfit.shape[2]
-    return torch.sqrt(weight * task.weights * torch.tanh(size) / size / n_summand)
+    return torch.sqrt(weight * task.weights * task.misfit.share(misfit) / n_summand)
 
 
 def _gram_of_layers(by_dose: Tensor, tape: list[DenseRecord], n_dose: int) -> Tensor:
@@ -104,18 +102,19 @@ def _gram_of_layers(by_dose: Tensor, tape: list[DenseRecord], n_dose: int) -> Te
         pairs = [_by_kind(by_window[layer], n_row, n_dose) for by_window in gradients]
         d = torch.cat([value for value, _ in pairs], dim=1)
         dd = torch.cat([tangent for _, tangent in pairs], dim=1)
-
-        def product(left: Tensor, right: Tensor, of_inputs: Tensor) -> Tensor:
-            of_outputs = (left @ right.transpose(1, 2)).view_as(gram)
-            return of_outputs.mul_(of_inputs[:, None, :, None, :])
-
         # A bias acts on values and not on tangents.
-        gram += product(d, d, h @ h.transpose(1, 2) + 1.0)
-        gram += product(dd, dd, dh @ dh.transpose(1, 2))
-        mixed = product(d, dd, h @ dh.transpose(1, 2))
+        gram += _product(gram, d, d, h @ h.transpose(1, 2) + 1.0)
+        gram += _product(gram, dd, dd, dh @ dh.transpose(1, 2))
+        mixed = _product(gram, d, dd, h @ dh.transpose(1, 2))
         gram += mixed
         gram += mixed.permute(0, 3, 4, 1, 2)
     return gram.flatten(3, 4).flatten(1, 2)
+
+
+def _product(like: Tensor, left: Tensor, right: Tensor, of_inputs: Tensor) -> Tensor:
+    """Gram matrix of gradients at outputs times that of inputs, of the shape of `like`."""
+    of_outputs = (left @ right.transpose(1, 2)).view_as(like)
+    return of_outputs.mul_(of_inputs[:, None, :, None, :])
 
 
 def _by_kind(rows: Tensor, n_row: int, n_dose: int) -> tuple[Tensor, Tensor]:
@@ -180,7 +179,7 @@ def _extra_residuals(parameters: Parameters, task: Task, weights: LossWeights) -
 
 
 def _extra_gradients(extra: Tensor, parameters: Parameters, trained: list[str]) -> Tensor:
-    """Derivatives of the extra residuals by the scalars, ``(n_member, n_extra, scalar, window)``."""
+    """Derivatives by the scalars, ``(n_member, n_extra, scalar, window)``."""
     leaves = [name for name in SCALARS if name in trained]
     like = parameters["amplitude"]
     gradients = extra.new_zeros(*extra.shape, len(SCALARS), like.shape[-1])

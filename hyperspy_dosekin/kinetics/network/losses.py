@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -68,6 +69,8 @@ class Target:
         ``(1, n_window)`` each.
     prior
         Priors of the kinetic parameters; ``None`` for none.
+    misfit
+        Name of the penalty of the data term, one of `MISFITS`.
     """
 
     dose: np.ndarray
@@ -77,6 +80,7 @@ class Target:
     hierarchy: tuple[tuple[int, int], ...]
     held: Mapping[str, np.ndarray] = field(default_factory=dict)
     prior: PriorTarget | None = None
+    misfit: str = "log-cosh"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +95,8 @@ class Task:
     scores: Tensor
     weights: Tensor
     hierarchy: Tensor
-    prior: PriorTarget | None = None
+    prior: PriorTarget | None
+    misfit: Misfit
 
     @classmethod
     def of(cls, target: Target, parameters: Parameters) -> Task:
@@ -104,6 +109,7 @@ class Task:
             torch.as_tensor(target.weights).to(like)[None],
             torch.tensor(target.hierarchy, dtype=torch.long, device=like.device).reshape(-1, 2),
             target.prior,
+            MISFITS[target.misfit],
         )
 
     @property
@@ -113,9 +119,33 @@ class Task:
 
 
 def log_cosh(residual: Tensor) -> Tensor:
-    """ln cosh(x) without overflow: half a square near zero, linear far from it."""
+    """Logarithm of cosh(x) without overflow: half a square near zero, linear far from it."""
     size = residual.abs()
     return size + softplus(-2 * size) - math.log(2)
+
+
+def square(residual: Tensor) -> Tensor:
+    """Half a square: with it the best network is the most probable exact solution."""
+    return 0.5 * residual.square()
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A penalty of misfits r, and the share of r²/2 whose slope it has at r."""
+
+    penalty: Callable[[Tensor], Tensor]
+    share: Callable[[Tensor], Tensor]
+
+
+def _log_cosh_share(residual: Tensor) -> Tensor:
+    size = residual.abs().clamp(min=1e-6)
+    return torch.tanh(size) / size
+
+
+#: Penalties of the data term by the name that a configuration gives them.
+MISFITS: Mapping[str, Misfit] = MappingProxyType(
+    {"log-cosh": Misfit(log_cosh, _log_cosh_share), "square": Misfit(square, torch.ones_like)}
+)
 
 
 def ode_residual(parameters: Parameters, value: Tensor, slope: Tensor) -> Tensor:
@@ -171,7 +201,7 @@ def loss_terms(
     rate, _ = kinetic_parameters(parameters)
     too_slow = rate[:, 0, task.hierarchy[:, 1]] - rate[:, 0, task.hierarchy[:, 0]]
     return {
-        "data": (task.weights * log_cosh(misfit)).mean(dim=(1, 2)),
+        "data": (task.weights * task.misfit.penalty(misfit)).mean(dim=(1, 2)),
         "ode": squared.mean(dim=1),
         "monotonicity": relu(slope).square().mean(dim=(1, 2)),
         # Zero by construction with the exponential head; kept so that another head is held too.

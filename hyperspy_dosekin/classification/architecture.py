@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dual variational autoencoder, and the head that reads its latents.
+
+A variational encoder reads clean spectra, a plain one raw spectra, and one decoder turns latents of
+either into spectra. Source: doi:10.1038/s41598-024-66902-4.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+#: Channels and kernels of the four convolutions, each of stride 2.
+CHANNELS = (16, 32, 32, 64)
+KERNELS = (7, 7, 3, 3)
+#: Fewer channels leave nothing after four halvings.
+FEWEST_CHANNELS = 32
+_SLOPE = 0.3
+_BLOCK = 64
+
+
+def _lengths(n_channels: int) -> list[int]:
+    """Length of a spectrum before and after each convolution."""
+    lengths = [n_channels]
+    for _ in CHANNELS:
+        lengths.append((lengths[-1] + 1) // 2)
+    return lengths
+
+
+class Encoder(nn.Module):
+    """Convolutions and a dense layer, from spectra ``(n, n_channels)`` to ``(n, n_output)``."""
+
+    def __init__(self, n_channels: int, n_output: int, dropout: float) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 1
+        for channels, kernel in zip(CHANNELS, KERNELS, strict=True):
+            layers += [
+                nn.Conv1d(before, channels, kernel, stride=2, padding=kernel // 2),
+                nn.LeakyReLU(_SLOPE),
+            ]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            before = channels
+        self.convolutions = nn.Sequential(*layers)
+        self.dense = nn.Linear(before * _lengths(n_channels)[-1], n_output)
+
+    def forward(self, spectra: Tensor) -> Tensor:
+        """Encode spectra in network units."""
+        return self.dense(self.convolutions(spectra.unsqueeze(1)).flatten(1))
+
+
+class Decoder(nn.Module):
+    """Mirror image of the encoder, from latents ``(n, n_latent)`` to ``(n, n_channels)``."""
+
+    def __init__(self, n_channels: int, n_latent: int) -> None:
+        super().__init__()
+        lengths = _lengths(n_channels)
+        self._shape = (CHANNELS[-1], lengths[-1])
+        self.dense = nn.Linear(n_latent, CHANNELS[-1] * lengths[-1])
+        layers: list[nn.Module] = []
+        targets = (*CHANNELS[-2::-1], 1)
+        for i, (channels, kernel) in enumerate(zip(targets, reversed(KERNELS), strict=True)):
+            before, after = lengths[-1 - i], lengths[-2 - i]
+            # Of the two lengths that give the same half, the one that the encoder had.
+            extra = after - (2 * (before - 1) + 1)
+            layers += [
+                nn.LeakyReLU(_SLOPE),
+                nn.ConvTranspose1d(
+                    CHANNELS[::-1][i],
+                    channels,
+                    kernel,
+                    stride=2,
+                    padding=kernel // 2,
+                    output_padding=extra,
+                ),
+            ]
+        self.convolutions = nn.Sequential(*layers)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Spectra in network units."""
+        hidden = self.dense(latents).unflatten(1, self._shape)
+        return self.convolutions(hidden).squeeze(1)
+
+
+class DualAutoencoder(nn.Module):
+    """Both encoders, the decoder, the head, and the output for noise-free entropy.
+
+    Parameters
+    ----------
+    n_channels
+        Channels of a spectrum, at least 32.
+    n_class
+        Classes of the head.
+    n_latent
+        Latent variables.
+    dropout
+        Share of activations dropped in training.
+    """
+
+    def __init__(self, n_channels: int, n_class: int, n_latent: int = 16, dropout: float = 0.0):
+        super().__init__()
+        self.n_latent = n_latent
+        self.variational = Encoder(n_channels, 2 * n_latent, dropout)
+        self.plain = Encoder(n_channels, n_latent, dropout)
+        self.decoder = Decoder(n_channels, n_latent)
+        self.head = _dense(n_latent, n_class)
+        #: The same from clean latents: the class overlap that remains without noise.
+        self.clean_head = _dense(n_latent, n_class)
+        #: Noise-free entropy to be expected, from raw latents.
+        self.expected_entropy = _dense(n_latent, 1)
+
+    def encode_raw(self, raw: Tensor) -> Tensor:
+        """Latents of raw spectra, ``(n, n_latent)``."""
+        return _in_blocks(self.plain, raw)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Spectra of latents, ``(n, n_channels)``."""
+        return _in_blocks(self.decoder, latents)
+
+    def encode_clean(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the latents of clean spectra, ``(n, n_latent)`` each."""
+        mean, log_variance = _in_blocks(self.variational, clean).chunk(2, dim=1)
+        return mean, log_variance.clamp(-12, 4)
+
+
+def _in_blocks(module: nn.Module, rows: Tensor) -> Tensor:
+    """Apply a module to a few rows at a time, whose activations stay in the processor's cache."""
+    if rows.device.type != "cpu" or len(rows) <= _BLOCK:
+        return module(rows)
+    return torch.cat([module(block) for block in rows.split(_BLOCK)])
+
+
+def _dense(n_input: int, n_output: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(n_input, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, n_output)
+    )
+
+
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """Set all weights from a generator (He initialisation), biases to zero."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
+            fan_in = module.weight[0].numel()
+            if isinstance(module, nn.ConvTranspose1d):
+                # Each output meets only every second tap of the kernel.
+                fan_in = module.weight.shape[0] * module.weight.shape[2] // 2
+            with torch.no_grad():
+                module.weight.normal_(0, (2 / ((1 + _SLOPE**2) * fan_in)) ** 0.5, generator=generator)
+                module.bias.zero_()

@@ -1,0 +1,333 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Joint training of encoders, decoder and head on simulated and measured spectra."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hyperspy_dosekin.classification.architecture import DualAutoencoder, initialise
+from hyperspy_dosekin.classification.config import VAEConfig
+from hyperspy_dosekin.classification.simulation import Batch, Simulator
+from hyperspy_dosekin.classification.units import NetworkUnits
+from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
+from hyperspy_dosekin.numerics.threads import torch_threads
+
+#: Simulated spectra on which training is evaluated.
+_VALIDATION = 1024
+#: A fall of the loss smaller than this, relatively, does not count as progress.
+_SMALLEST_PROGRESS = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Measured spectra, raw and clean, ``(n, n_channels)`` each, in the units of the data."""
+
+    raw: np.ndarray
+    clean: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class LearningCurve:
+    """Loss terms against training step.
+
+    Parameters
+    ----------
+    step
+        Shape ``(n_record,)``.
+    learning_rate
+        Shape ``(n_record,)``.
+    training, validation
+        Each term before its weight, and the weighted ``"total"``, by name, ``(n_record,)``: mean
+        over the steps since the last record, and on held-out spectra.
+    """
+
+    step: np.ndarray
+    learning_rate: np.ndarray
+    training: Mapping[str, np.ndarray]
+    validation: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A trained network.
+
+    Parameters
+    ----------
+    network
+        With the best weights, in evaluation mode.
+    curve
+        Loss terms by step.
+    complete
+        ``False`` where the training was interrupted.
+    """
+
+    network: DualAutoencoder
+    curve: LearningCurve
+    complete: bool
+
+
+@dataclass
+class _Records:
+    step: list[int] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    training: list[dict[str, float]] = field(default_factory=list)
+    validation: list[dict[str, float]] = field(default_factory=list)
+
+    def curve(self) -> LearningCurve:
+        def columns(rows: list[dict[str, float]]) -> dict[str, np.ndarray]:
+            return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {})}
+
+        return LearningCurve(
+            np.array(self.step),
+            np.array(self.learning_rate),
+            columns(self.training),
+            columns(self.validation),
+        )
+
+
+def loss_terms(
+    network: DualAutoencoder,
+    simulated: Batch,
+    measured: tuple[Tensor, Tensor],
+    ratio: float,
+    config: VAEConfig,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Loss terms by name, before their weights.
+
+    Parameters
+    ----------
+    network
+        The network.
+    simulated
+        Simulated spectra in network units; all of them are classified, the first ones
+        reconstructed.
+    measured
+        Raw and clean measured spectra in network units; none of them is classified.
+    ratio
+        Noise standard deviations in a network unit.
+    config
+        Settings.
+    generator
+        Source of random latents.
+    """
+    n_channels = simulated.raw.shape[1]
+    some = min(config.reconstruction_size, len(simulated.raw)) - len(measured[0])
+    latents = network.encode_raw(torch.cat([simulated.raw, measured[0]]))
+    simulated_latents = latents[: len(simulated.raw)]
+    raw_latents = torch.cat([simulated_latents[:some], latents[len(simulated.raw) :]])
+    target = torch.cat([simulated.clean[:some], measured[1]])
+    mean, log_variance = network.encode_clean(target)
+    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+    sample = mean + torch.exp(0.5 * log_variance) * noise
+    decoded = network.decode(torch.cat([sample, raw_latents])) - target.repeat(2, 1)
+    if config.reconstruction == "squared":
+        distance = 0.5 * (ratio * decoded).square().mean(dim=1)
+    else:
+        distance = ratio * decoded.abs().mean(dim=1)
+    kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=0)
+    logits = network.head(simulated_latents)
+    label = simulated.label
+    # The head of clean latents only looks on: it must not shape them.
+    clean_logits = network.clean_head(mean[:some].detach())
+    entropy = _entropy(clean_logits.detach())
+    expected = network.expected_entropy(simulated_latents[:some].detach()).squeeze(1)
+    return {
+        "reconstruction": distance[: len(target)].mean(),
+        "kl": (kl - config.free_bits).clamp_min(0).sum() / n_channels,
+        # The target stands still: clean latents must not come to meet the raw ones.
+        "convergence": (raw_latents - mean.detach()).abs().mean(),
+        "denoising": distance[len(target) :].mean(),
+        "classification": functional.cross_entropy(logits, label),
+        "uncertainty": functional.cross_entropy(clean_logits, label[:some])
+        + (torch.sigmoid(expected) * math.log(logits.shape[1]) - entropy).square().mean(),
+    }
+
+
+def _entropy(logits: Tensor) -> Tensor:
+    log_probability = functional.log_softmax(logits, dim=1)
+    return -(log_probability.exp() * log_probability).sum(dim=1)
+
+
+def total(terms: Mapping[str, Tensor], weights: Mapping[str, float], kl_share: float) -> Tensor:
+    """Weighted sum of the terms; the KL term counts by a share that rises in the warm-up."""
+    return sum(
+        (weights[name] * (kl_share if name == "kl" else 1.0) * term for name, term in terms.items()),
+        start=next(iter(terms.values())).new_zeros(()),
+    )
+
+
+def schedule(step: int, config: VAEConfig) -> float:
+    """Learning rate of a step: linear warm-up, then a half cosine down to zero."""
+    warm = max(1, round(config.warmup * config.steps / 3))
+    if step < warm:
+        return config.learning_rate * (step + 1) / warm
+    return 0.5 * config.learning_rate * (1 + math.cos(math.pi * (step - warm) / (config.steps - warm)))
+
+
+def train(
+    simulator: Simulator,
+    measured: Measured,
+    units: NetworkUnits,
+    config: VAEConfig,
+    *,
+    progress: Progress = no_progress,
+    stop: Stop = never_stop,
+    measure_every: Callable[[int, DualAutoencoder], None] | None = None,
+) -> Training:
+    """Train a network; Ctrl-C keeps the best weights so far.
+
+    Parameters
+    ----------
+    simulator
+        Draws the spectra of known class.
+    measured
+        The data; a share is held out.
+    units
+        Units of the network.
+    config
+        Settings.
+    progress, stop
+        Who is told, and who may end the training.
+    measure_every
+        For studies: called with the step and the network at every evaluation.
+    """
+    generator = simulator.generator
+    device = generator.device
+    with torch_threads(config.threads):
+        return _Trainer(simulator, measured, units, config, device).run(
+            progress, stop, measure_every
+        )
+
+
+class _Trainer:
+    def __init__(
+        self,
+        simulator: Simulator,
+        measured: Measured,
+        units: NetworkUnits,
+        config: VAEConfig,
+        device: torch.device,
+    ) -> None:
+        self.config, self.simulator, self.ratio = config, simulator, units.signal_to_noise
+        self.generator = simulator.generator
+        self.centre = torch.as_tensor(units.centre, device=device)
+        self.spread = torch.as_tensor(units.spread, device=device)
+        raw = torch.as_tensor(units.apply(measured.raw).astype(np.float32), device=device)
+        clean = torch.as_tensor(units.apply(measured.clean).astype(np.float32), device=device)
+        order = torch.randperm(len(raw), generator=self.generator, device=device)
+        n_held = max(1, round(config.held_out * len(raw)))
+        held, self.trained = order[: min(n_held, 512)], order[n_held:]
+        self.measured = (raw, clean)
+        n_class = len(simulator._weights)
+        self.network = DualAutoencoder(raw.shape[1], n_class, config.n_latent, config.dropout)
+        self.network.to(device)
+        initialise(self.network, self.generator)
+        self.validation = self._in_units(simulator.draw(_VALIDATION))
+        self.held = (raw[held], clean[held])
+        self.records = _Records()
+
+    def _in_units(self, batch: Batch) -> Batch:
+        return Batch(
+            (batch.raw - self.centre) / self.spread,
+            (batch.clean - self.centre) / self.spread,
+            batch.label,
+        )
+
+    def _batches(self) -> tuple[Batch, tuple[Tensor, Tensor]]:
+        config = self.config
+        simulated = self._in_units(self.simulator.draw(config.batch_size))
+        number = round(
+            config.measured_share * min(config.reconstruction_size, config.batch_size)
+        )
+        pick = torch.randint(
+            len(self.trained), (number,), generator=self.generator, device=self.centre.device
+        )
+        rows = self.trained[pick]
+        return simulated, (self.measured[0][rows], self.measured[1][rows])
+
+    def _validate(self) -> dict[str, float]:
+        network, config = self.network, self.config
+        network.eval()
+        with torch.no_grad():
+            # Always the same random latents, so that evaluations compare.
+            generator = torch.Generator(device=self.centre.device).manual_seed(config.seed)
+            some = VALIDATION_RECONSTRUCTION
+            wide = VAEConfig(**{**vars(config), "reconstruction_size": some})
+            held = tuple(part[: some // 4] for part in self.held)
+            terms = loss_terms(network, self.validation, held, self.ratio, wide, generator)
+            terms["total"] = total(terms, config.loss_weights, 1.0)
+        network.train()
+        return {name: float(term) for name, term in terms.items()}
+
+    def run(
+        self,
+        progress: Progress,
+        stop: Stop,
+        measure_every: Callable[[int, DualAutoencoder], None] | None,
+    ) -> Training:
+        config, network = self.config, self.network
+        optimiser = torch.optim.AdamW(
+            network.parameters(), lr=config.learning_rate, weight_decay=1e-4, fused=True
+        )
+        best, best_loss, since, complete = self._copy(), math.inf, 0, True
+        sums: dict[str, float] = {}
+        network.train()
+        try:
+            for step in range(1, config.steps + 1):
+                rate = schedule(step - 1, config)
+                optimiser.param_groups[0]["lr"] = rate
+                simulated, measured = self._batches()
+                terms = loss_terms(
+                    network, simulated, measured, self.ratio, config, self.generator
+                )
+                share = min(1.0, step / max(1.0, config.warmup * config.steps))
+                loss = total(terms, config.loss_weights, share)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+                optimiser.step()
+                for name, term in {**terms, "total": loss}.items():
+                    sums[name] = sums.get(name, 0.0) + float(term.detach())
+                if step % config.evaluate_every and step != config.steps:
+                    continue
+                found = self._validate()
+                n = step - (self.records.step[-1] if self.records.step else 0)
+                self.records.step.append(step)
+                self.records.learning_rate.append(rate)
+                self.records.training.append({name: value / n for name, value in sums.items()})
+                self.records.validation.append(found)
+                sums = {}
+                progress("Training", step, config.steps)
+                if measure_every is not None:
+                    measure_every(step, network)
+                if found["total"] < best_loss:
+                    since = 0 if found["total"] < best_loss * (1 - _SMALLEST_PROGRESS) else since + 1
+                    best, best_loss = self._copy(), found["total"]
+                else:
+                    since += 1
+                if stop():
+                    complete = False
+                    break
+                if config.patience is not None and since >= config.patience:
+                    break
+        except KeyboardInterrupt:
+            complete = False
+        network.load_state_dict(best)
+        network.eval()
+        return Training(network, self.records.curve(), complete)
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+
+
+#: Spectra reconstructed in an evaluation.
+VALIDATION_RECONSTRUCTION = 512

@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decay curves with their truth, for testing estimators; spectra are simulated in ``data``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .power_law import half_dose, power_law_integrity
+from .prior import DEFAULT_PRIOR, EXPONENT_BOX, LOG_RATE_BOX, Prior
+from .problem import DoseProblem
+
+#: The nine frames of arXiv:2605.01697, in e⁻/Å².
+PAPER_DOSE = 152.0 * np.arange(1, 10)
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedCurves:
+    """Curves and what they were made of.
+
+    Parameters
+    ----------
+    problem
+        The data.
+    rate, exponent
+        True k and p, ``(n_curve, n_window)``.
+    """
+
+    problem: DoseProblem
+    rate: np.ndarray
+    exponent: np.ndarray
+
+    @property
+    def log_half_dose(self) -> np.ndarray:
+        """True ln D½, D½ in normalised dose."""
+        return np.log(half_dose(self.rate, self.exponent))
+
+
+def draw_prior(
+    random: np.random.Generator, shape: tuple[int, int], prior: Prior = DEFAULT_PRIOR
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw k and p from a prior cut off at the box of the estimator.
+
+    Parameters
+    ----------
+    random
+        Source of chance.
+    shape
+        ``(n_curve, n_window)``.
+    prior
+        The prior.
+    """
+    log_rate, exponent = np.empty(shape), np.empty(shape)
+    missing = np.ones(shape, dtype=bool)
+    while missing.any():
+        log_rate[missing] = random.normal(*prior.log_rate, size=int(missing.sum()))
+        exponent[missing] = random.normal(*prior.exponent, size=int(missing.sum()))
+        missing = (log_rate < LOG_RATE_BOX[0]) | (log_rate > LOG_RATE_BOX[1])
+        missing |= (exponent < EXPONENT_BOX[0]) | (exponent > EXPONENT_BOX[1])
+    return np.exp(log_rate), exponent
+
+
+def simulate_curves(
+    random: np.random.Generator,
+    rate: np.ndarray,
+    exponent: np.ndarray,
+    *,
+    noise: float,
+    amplitude: float = 3.0,
+    offset: float = 5.0,
+    dose_e_per_a2: np.ndarray = PAPER_DOSE,
+    with_variance: bool = False,
+) -> SimulatedCurves:
+    """Simulate noisy curves of the power law with a linear readout.
+
+    Parameters
+    ----------
+    random
+        Source of chance.
+    rate, exponent
+        k and p, ``(n_curve, n_window)``.
+    noise
+        Standard deviation of the normal noise, as a share of the amplitude.
+    amplitude, offset
+        a and b.
+    dose_e_per_a2
+        Doses of the frames.
+    with_variance
+        Whether the problem tells the variance of the noise.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> rate, exponent = draw_prior(random, (5, 4))
+    >>> simulate_curves(random, rate, exponent, noise=0.01).problem.values.shape
+    (5, 4, 9)
+    """
+    dose = np.asarray(dose_e_per_a2, dtype=np.float64)
+    integrity = power_law_integrity(dose / dose[-1], rate[..., None], exponent[..., None])
+    sigma = noise * abs(amplitude)
+    values = amplitude * integrity + offset + sigma * random.normal(size=integrity.shape)
+    names = tuple(f"window {place}" for place in range(rate.shape[1]))
+    variance = np.full(values.shape, sigma**2) if with_variance else None
+    return SimulatedCurves(DoseProblem(dose, values, names, variance), rate, exponent)

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run a kernel on a few spectra at a time, on one or several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+#: Values of one work array: half a MiB as float64, so that several fit in the cache of a core.
+_VALUES_AT_A_TIME = 2**16
+_BATCHES_PER_WORKER = 4
+
+
+def run_in_batches(
+    kernel: Callable[..., tuple[np.ndarray, ...]],
+    arrays: Sequence[np.ndarray],
+    core: Sequence[int],
+    outputs: Sequence[tuple[tuple[int, ...], npt.DTypeLike]],
+    *,
+    workers: int = 1,
+) -> tuple[np.ndarray, ...]:
+    """Call a kernel on batches of spectra and put the results together.
+
+    Parameters
+    ----------
+    kernel
+        Takes one array for each of `arrays`, shape ``(n_batch, *core)``, and returns one for each
+        of `outputs`, shape ``(n_batch, *core)``.
+    arrays
+        Arrays ``(…, *core)`` with the same leading axes.
+    core
+        Number of core axes of each array.
+    outputs
+        Core shape and type of each output.
+    workers
+        Threads; NumPy and SciPy release Python's lock.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Arrays ``(…, *core)``.
+    """
+    lead = arrays[0].shape[: arrays[0].ndim - core[0]]
+    flat = [
+        array.reshape(-1, *array.shape[array.ndim - number :])
+        for array, number in zip(arrays, core, strict=True)
+    ]
+    n_spectra = len(flat[0])
+    results = tuple(np.empty((n_spectra, *shape), dtype=dtype) for shape, dtype in outputs)
+    size = max(1, _VALUES_AT_A_TIME // max(flat[0][:1].size, 1))
+    starts = range(0, n_spectra, size)
+
+    def work(start: int) -> None:
+        part = slice(start, start + size)
+        for result, values in zip(results, kernel(*(a[part] for a in flat)), strict=True):
+            result[part] = values
+
+    workers = max(1, min(workers, len(starts) // _BATCHES_PER_WORKER))
+    if workers == 1:
+        for start in starts:
+            work(start)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(work, starts))
+    return tuple(
+        result.reshape(*lead, *shape) for result, (shape, _) in zip(results, outputs, strict=True)
+    )

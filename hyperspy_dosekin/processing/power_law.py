@@ -1,0 +1,192 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Power-law background of many spectra at once, with the error of its extrapolation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+#: Fewer channels do not determine two parameters and show whether they fit.
+FEWEST_CHANNELS = 4
+_STEPS = 30
+#: Relative change of the background at which the fit has converged.
+_CONVERGED = 1e-8
+#: Exponents outside are no energy-loss background; the fit stays inside.
+EXPONENTS = (-2.0, 12.0)
+
+
+@dataclass(frozen=True, eq=False)
+class PowerLawFit:
+    r"""Backgrounds :math:`B(E) = b\,(E/E_0)^{-r}`; arrays of shape ``(…)``.
+
+    Parameters
+    ----------
+    reference_ev
+        :math:`E_0`, in eV, at which the two parameters are hardly correlated.
+    level
+        b, the background at :math:`E_0`.
+    exponent
+        r.
+    covariance
+        Of (ln b, r), shape ``(…, 3)``: variance of ln b, covariance, variance of r.
+    """
+
+    reference_ev: float
+    level: np.ndarray
+    exponent: np.ndarray
+    covariance: np.ndarray
+
+    def at(self, energy_ev: np.ndarray) -> np.ndarray:
+        """Background at energies in eV, shape ``(…, n_energy)``; above zero energy only."""
+        x = self._x(energy_ev)
+        return self.level[..., np.newaxis] * np.exp(-self.exponent[..., np.newaxis] * x)
+
+    def variance(self, energy_ev: np.ndarray) -> np.ndarray:
+        """Variance of the background at energies in eV, shape ``(…, n_energy)``."""
+        x = self._x(energy_ev)
+        a, ab, b = (part[..., np.newaxis] for part in np.moveaxis(self.covariance, -1, 0))
+        return self.at(energy_ev) ** 2 * np.maximum(a - 2 * ab * x + b * x * x, 0.0)
+
+    def area_variance(self, energy_ev: np.ndarray) -> np.ndarray:
+        """Variance of the sum of the background over energies in eV, shape ``(…)``.
+
+        The errors of neighbouring channels are fully correlated, so that this is much more than the
+        sum of their variances.
+        """
+        background = self.at(energy_ev)
+        total = background.sum(axis=-1)
+        moment = background @ self._x(energy_ev)
+        a, ab, b = np.moveaxis(self.covariance, -1, 0)
+        return np.maximum(a * total**2 - 2 * ab * total * moment + b * moment**2, 0.0)
+
+    def _x(self, energy_ev: np.ndarray) -> np.ndarray:
+        return np.log(np.asarray(energy_ev, dtype=float) / self.reference_ev)
+
+
+def fit_power_law(
+    window: npt.ArrayLike,
+    energy_ev: np.ndarray,
+    *,
+    gain: float = 1.0,
+    offset: float = 0.0,
+    variance: np.ndarray | None = None,
+) -> PowerLawFit:
+    r"""Fit a power law to a window of each spectrum by weighted least squares.
+
+    The start is the straight line through the logarithms, weighted as the refinement: Gauss–Newton
+    steps with the weights :math:`1/\sigma^2`. Unless the variance is given, it is that of the
+    fitted background, `gain`·B + `offset`, and follows it from step to step, which gives the
+    maximum-likelihood estimate for Poisson counts. Weights from the noisy counts themselves would
+    put the background about one count too low.
+
+    Parameters
+    ----------
+    window
+        Intensities, shape ``(…, n_channels)``.
+    energy_ev
+        Their energies, all positive, shape ``(n_channels,)``.
+    gain, offset
+        Noise variance of an intensity y: `gain` y + `offset`.
+    variance
+        Noise variance of each intensity instead, shape of `window`.
+
+    Returns
+    -------
+    PowerLawFit
+        NaN where the window holds nothing positive or a NaN.
+
+    Raises
+    ------
+    ValueError
+        If there are too few channels or an energy is not positive.
+
+    References
+    ----------
+    R. F. Egerton, *Electron Energy-Loss Spectroscopy in the Electron Microscope*, chapter 4,
+    doi:10.1007/978-1-4419-9583-4.
+
+    Examples
+    --------
+    >>> energy = np.linspace(400, 450, 51)
+    >>> fit = fit_power_law(1e10 * energy**-3, energy)
+    >>> print(fit.exponent.round(6), fit.at([500.0]).round(3))
+    3.0 [80.]
+    """
+    window = np.asarray(window)
+    energy_ev = np.asarray(energy_ev, dtype=float)
+    if energy_ev.size < FEWEST_CHANNELS:
+        raise ValueError(
+            f"{energy_ev.size} channel(s) do not determine a power law; "
+            f"widen the fit window to {FEWEST_CHANNELS} channels at least."
+        )
+    if energy_ev.min() <= 0:
+        raise ValueError(
+            f"the fit window begins at {energy_ev.min():g} eV, but a power law needs positive "
+            "energies; move the window above the zero-loss peak."
+        )
+    *lead, n_channels = window.shape
+    values = window.reshape(-1, n_channels).astype(np.float64, copy=False)
+    known = None
+    if variance is not None:
+        known = np.broadcast_to(variance, window.shape).reshape(values.shape).astype(np.float64)
+    reference = float(np.exp(np.log(energy_ev).mean()))
+    x = np.log(energy_ev / reference)
+    mean = values.mean(axis=-1, keepdims=True)
+    usable = (mean[:, 0] > 0) & np.isfinite(mean[:, 0])
+    values = np.where(usable[:, np.newaxis], values, 1.0)
+    mean = np.where(usable[:, np.newaxis], mean, 1.0)
+
+    def weights(background: np.ndarray, rows: Any) -> np.ndarray:
+        spread = gain * background + offset if known is None else known[rows]
+        # A channel without noise would outweigh all others.
+        return 1.0 / np.maximum(spread, 1e-12 * mean[rows] ** 2)
+
+    # Logarithms of the smallest counts say little; they are lifted so that none is missing.
+    logarithm = np.log(np.maximum(values, 0.05 * mean))
+    start = np.maximum(values, 0.05 * mean)
+    a, r, _ = _solve(weights(start, slice(None)) * start**2, x, logarithm)
+    r = np.clip(-r, *EXPONENTS)
+    background = np.exp(a[:, np.newaxis] - r[:, np.newaxis] * x)
+    active = np.flatnonzero(usable)
+    covariance = np.full((len(values), 3), np.nan)
+    for _ in range(_STEPS):
+        part = background[active]
+        weight = weights(part, active) * part**2
+        step, slope, inverse = _solve(weight, x, (values[active] - part) / part)
+        covariance[active] = inverse
+        step = np.clip(step, -1.0, 1.0)
+        slope = np.clip(slope, -2.0, 2.0)
+        a[active] += step
+        r[active] = np.clip(r[active] - slope, *EXPONENTS)
+        background[active] = np.exp(a[active, np.newaxis] - r[active, np.newaxis] * x)
+        moving = np.maximum(np.abs(step), np.abs(slope) * np.ptp(x)) > _CONVERGED
+        active = active[moving]
+        if not active.size:
+            break
+    level = np.where(usable, np.exp(a), np.nan)
+    exponent = np.where(usable, r, np.nan)
+    return PowerLawFit(
+        reference, level.reshape(lead), exponent.reshape(lead), covariance.reshape(*lead, 3)
+    )
+
+
+def _solve(
+    weight: np.ndarray, x: np.ndarray, target: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted straight lines: intercept, slope, and the inverse normal matrix for (a, −slope)."""
+    s0 = weight.sum(axis=-1)
+    s1 = weight @ x
+    s2 = weight @ (x * x)
+    weighted = weight * target
+    t0 = weighted.sum(axis=-1)
+    t1 = weighted @ x
+    determinant = s0 * s2 - s1 * s1
+    determinant = np.where(determinant > 0, determinant, np.inf)
+    intercept = (s2 * t0 - s1 * t1) / determinant
+    slope = (s0 * t1 - s1 * t0) / determinant
+    inverse = np.stack([s2, s1, s0], axis=-1) / determinant[:, np.newaxis]
+    return intercept, slope, inverse

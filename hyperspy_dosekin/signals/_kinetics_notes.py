@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to be said beside the numbers of a kinetics result, in plain words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
+
+LABEL = "Window names are labels of fixed energy ranges, not assignments of bonds."
+INCOMPLETE = "The fit was interrupted: these are the numbers it had by then."
+LAZY = "Nothing has been computed yet: call compute() on the result, or on one of its maps."
+INTERVAL = (
+    "Brackets: 95 % intervals of the posterior of the kinetic law{prior}. k is per normalised "
+    "dose Φ/Φ_max with Φ_max = {dose_max:.4g} e⁻/Å²."
+)
+PRIOR = ", with priors ln k ~ N({0[0]:g}, {0[1]:g}²) and p ~ N({1[0]:g}, {1[1]:g}²)"
+NO_PRIOR = ", without priors inside the box of the estimator"
+UNDETERMINED = (
+    "{names}: the data do NOT determine D½. A known offset (offset=, for instance of a fully "
+    "damaged specimen), more dose, or frames near dose zero would."
+)
+UNDETERMINED_MAP = (
+    "D½ is determined in {share:.0f} % of the fitted pixels and windows only: mask maps of D½ with "
+    "identifiable. A known offset (offset=), more dose or binned pixels would determine more."
+)
+NOT_EXAMINED = "Whether the data determine D½ was not examined (intervals=False)."
+MIXED = (
+    "{names}: mixed response (a < 0). The window grows while C falls, so C is a monotonic "
+    "coordinate there, not a bond population."
+)
+NOT_REACHED = (
+    "{names}: D½ is not reached in the measured range, {low:.4g} to {high:.4g} e⁻/Å²; the number "
+    "is an extrapolation of the law."
+)
+SPREAD = (
+    "The optimiser spread is the standard deviation over {number} networks. It is no uncertainty: "
+    "networks can agree on a number that the data do not determine."
+)
+ORIGIN = (
+    "The exposure before the first frame is not recorded. If the specimen had received Φ₀, its D½ "
+    "is (1 − (p − 1) k Φ₀/Φ_max) times the one given; set it with set_dose_axis(pre_exposure=)."
+)
+MAPS = "Cells: median [5 %, 95 %] over pixels, which is their variety and not their uncertainty."
+
+
+def notes_of(result: DoseKinetics) -> list[str]:
+    """All the notes that apply."""
+    notes = [] if result.complete else [INCOMPLETE]
+    if result.is_lazy:
+        return [*notes, LAZY, LABEL]
+    notes += _notes_on_maps(result) if result.space_shape else _notes_on_windows(result)
+    if not result.has_intervals:
+        notes.append(NOT_EXAMINED)
+    if "pre_exposure" not in result.dose_metadata and result.dose[0] > 0:
+        notes.append(ORIGIN)
+    return [*notes, LABEL]
+
+
+def _notes_on_windows(result: DoseKinetics) -> list[str]:
+    notes = []
+    if result.has_intervals:
+        prior = result.options.as_prior()
+        text = NO_PRIOR if prior is None else PRIOR.format(prior.log_rate, prior.exponent)
+        notes.append(INTERVAL.format(prior=text, dose_max=result.dose_max))
+        undetermined = _named(result.window_names, ~result.identifiable.data)
+        notes += [UNDETERMINED.format(names=undetermined)] if undetermined else []
+    if result.has_network and result.has_intervals:
+        notes += result.certificate.warnings()
+    mixed = _named(result.window_names, result.amplitude.data < 0)
+    notes += [MIXED.format(names=mixed)] if mixed else []
+    outside = _named(result.window_names, ~result.reached.data)
+    if outside:
+        low, high = result.dose[0], result.dose_max
+        notes.append(NOT_REACHED.format(names=outside, low=low, high=high))
+    if result.optimiser_spread:
+        notes.append(SPREAD.format(number=len(result.estimate.labels)))
+    return notes
+
+
+def _notes_on_maps(result: DoseKinetics) -> list[str]:
+    notes = [MAPS]
+    fitted = ~result.not_fitted.data
+    if result.has_intervals and fitted.any():
+        share = 100 * result.identifiable.data[fitted].mean()
+        notes += [UNDETERMINED_MAP.format(share=share)] if share < 99.5 else []
+    space = tuple(range(1, fitted.ndim))
+    with np.errstate(invalid="ignore"):
+        growing = (result.amplitude.data < 0).sum(axis=space) > 0.5 * fitted.sum(axis=space)
+    mixed = _named(result.window_names, growing)
+    return [*notes, *([MIXED.format(names=mixed)] if mixed else [])]
+
+
+def _named(names: Sequence[str], chosen: np.ndarray) -> str:
+    return ", ".join(name for name, flag in zip(names, chosen, strict=True) if flag)

@@ -1,0 +1,177 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One look at all low-loss spectra: where their zero-loss peaks are, and what is wrong."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.processing.low_loss import SURVEY, survey_low_loss
+from hyperspy_dosekin.processing.spikes import odd_channels
+from hyperspy_dosekin.processing.zero_loss import WIDEST_EV
+from hyperspy_dosekin.signals._blockwise import compute, cpu_count, map_blocks, sum_of_spectra
+from hyperspy_dosekin.signals._processing_input import Recorded
+from hyperspy_dosekin.signals._progress import dask_progress
+
+_logger = logging.getLogger(__name__)
+
+#: Share of negative values that counting and a fair dark reference do not make.
+_MANY_NEGATIVE = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What all spectra look like; arrays of the navigation shape, never lazy.
+
+    Parameters
+    ----------
+    position, fwhm
+        Channel and full width at half maximum, in channels, of the zero-loss peak; NaN where there
+        is none.
+    found, saturated
+        Whether there is one, and whether it has a flat top.
+    negative
+        Share of channels below zero.
+    gain, offset
+        Noise variance: `gain` times the intensity plus `offset`, from the metadata or estimated.
+    peak
+        Mean zero-loss peak in the middle of a few eV, shape ``(n_peak,)``.
+    total
+        Sum of all spectra as they are, shape ``(n_channels,)``.
+    """
+
+    position: np.ndarray
+    fwhm: np.ndarray
+    found: np.ndarray
+    saturated: np.ndarray
+    negative: np.ndarray
+    gain: float
+    offset: float
+    peak: np.ndarray
+    total: np.ndarray
+
+
+def look_at(
+    recorded: Recorded, search: slice = slice(None), show_progressbar: bool | None = None
+) -> Survey:
+    """Find the zero-loss peak of every spectrum, in one pass that is made at once.
+
+    Parameters
+    ----------
+    recorded
+        The spectra.
+    search
+        Channels in which the peak is.
+    show_progressbar
+        For lazy data.
+    """
+    data = recorded.data
+    widest = WIDEST_EV / recorded.scale_ev
+    reach = int(min(np.ceil(widest), data.shape[-1] - 1))
+    kind = np.dtype(data.dtype)
+    largest = float(np.iinfo(kind).max) if kind.kind in "iu" else np.inf
+    numbers, peak = map_blocks(
+        survey_low_loss,
+        "(e)->(q),(p)",
+        data,
+        output_sizes={"q": len(SURVEY), "p": 2 * reach + 1},
+        output_dtypes=(np.float64, np.float64),
+        eager_options={"workers": cpu_count()},
+        widest=widest,
+        search=search,
+        largest_value=largest,
+        reach=reach,
+        estimate_noise=not recorded.knows_noise,
+    )
+    with dask_progress(show_progressbar):
+        numbers, peak, total = compute(numbers, sum_of_spectra(peak), sum_of_spectra(data))
+    seen = dict(zip(SURVEY, np.moveaxis(numbers, -1, 0), strict=True))
+    found = seen["found"] > 0
+    gain, offset = recorded.gain, recorded.offset
+    if not recorded.knows_noise:
+        gain, offset = (float(np.median(seen[name])) for name in ("gain", "offset"))
+    return Survey(
+        position=np.where(found, seen["position"], np.nan),
+        fwhm=np.where(found, seen["fwhm"], np.nan),
+        found=found,
+        saturated=seen["saturated"] > 0,
+        negative=seen["negative"],
+        gain=np.nan_to_num(gain, nan=0.0),
+        offset=np.nan_to_num(offset, nan=0.0),
+        peak=peak / max(found.sum(), 1),
+        total=total,
+    )
+
+
+def check_found(survey: Survey, recorded: Recorded, search_ev: Any) -> None:
+    """Refuse spectra without zero-loss peaks.
+
+    Raises
+    ------
+    ValueError
+        If none of the spectra has one.
+    """
+    if survey.found.any():
+        return
+    first, last = recorded.energy_ev[[0, -1]]
+    where = f"the axis, {first:g} to {last:g} eV," if search_ev is None else f"{search_ev} eV"
+    raise ValueError(
+        f"there is no zero-loss peak in {where} of any spectrum: no maximum narrower than "
+        f"{WIDEST_EV:g} eV away from the ends. Pass zero_loss= a spectrum of the zero-loss peak "
+        "recorded with the same exposure, or zero_loss_range=(left, right) if something else is "
+        "more intense."
+    )
+
+
+def warn_of_trouble(survey: Survey, recorded: Recorded) -> None:
+    """Log what spoils the results without making them impossible."""
+    number = survey.found.size
+    lost = number - int(survey.found.sum())
+    if lost:
+        _logger.warning(
+            "%d of %d spectra have no zero-loss peak; they are NaN in the result.", lost, number
+        )
+    saturated = int(survey.saturated.sum())
+    if saturated:
+        _logger.warning(
+            "The zero-loss peak of %d of %d spectra has a flat top and is probably saturated: its "
+            "intensity is too low, t/λ and all areas are too high there. Record shorter frames, "
+            "or pass zero_loss= a spectrum that is not saturated, scaled to the same exposure.",
+            saturated,
+            number,
+        )
+    negative = float(survey.negative.mean())
+    if negative > _MANY_NEGATIVE:
+        _logger.warning(
+            "%.0f %% of the intensities are negative, more than noise around zero explains where "
+            "there are losses: the dark reference seems too high. Correct it before processing.",
+            100 * negative,
+        )
+    centre = np.nanmedian(survey.position)
+    span = np.nanmax(np.abs(survey.position - centre)) + 3 * np.nanmedian(survey.fwhm)
+    protected = np.abs(np.arange(survey.total.size) - centre) < span
+    variance = survey.gain * np.maximum(survey.total, 0.0) + survey.offset * number
+    odd = _in_most_spectra(odd_channels(survey.total, variance, protected), recorded.data)
+    if odd.size:
+        _logger.warning(
+            "Channels %s differ from their neighbours by more than 2 %% in the sum of all "
+            "spectra: their gain seems shifted. Apply a gain reference, or interpolate over them, "
+            "before processing.",
+            ", ".join(str(channel) for channel in odd[:10]) + (" …" if odd.size > 10 else ""),
+        )
+
+
+def _in_most_spectra(channels: np.ndarray, data: Any) -> np.ndarray:
+    """Return those channels that deviate in most spectra, and not by a spike in one of them."""
+    kept = []
+    for channel in channels:
+        (around,) = compute(data[..., channel - 2 : channel + 3])
+        around = np.asarray(around, dtype=np.float64).reshape(-1, 5)
+        beside = around[:, [0, 1, 3, 4]] @ np.array([-1.0, 4.0, 4.0, -1.0]) / 6
+        if abs(np.median(around[:, 2] - beside)) > 0.01 * around.mean():
+            kept.append(channel)
+    return np.array(kept, dtype=np.intp)

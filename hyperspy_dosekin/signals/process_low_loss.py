@@ -1,0 +1,361 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From raw counts to the single-scattering distribution: `process_low_loss`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.processing.low_loss import DIAGNOSTICS, LowLossChain, process_block
+from hyperspy_dosekin.processing.power_law import FEWEST_CHANNELS as FEWEST_IN_BACKGROUND
+from hyperspy_dosekin.processing.spikes import THRESHOLD
+from hyperspy_dosekin.signals._also_align import align_others, check_others
+from hyperspy_dosekin.signals._blockwise import as_lazy_as_navigation, cpu_count, map_blocks
+from hyperspy_dosekin.signals._low_loss_survey import (
+    Survey,
+    check_found,
+    look_at,
+    warn_of_trouble,
+)
+from hyperspy_dosekin.signals._processed_signal import processed_signal, result_type
+from hyperspy_dosekin.signals._processing_input import Recorded, read
+from hyperspy_dosekin.signals._processing_record import make_record
+from hyperspy_dosekin.signals._zero_loss_model import (
+    check_zero_loss,
+    model_shape,
+    read_measured,
+    splice,
+)
+
+#: Quantity of the result, which says that its areas are integrals over energy.
+QUANTITY = "Single scattering (1/eV)"
+
+
+def process_low_loss(
+    self: Any,
+    *,
+    align: bool = True,
+    spikes: bool = True,
+    background: tuple[float, float] | None = None,
+    deconvolve: bool = True,
+    normalise: bool = True,
+    zero_loss: Any = "reflected",
+    zero_loss_range: tuple[float, float] | None = None,
+    spike_threshold: float = THRESHOLD,
+    resolution: str = "zero_loss",
+    also_align: Sequence[Any] = (),
+    vacuum_threshold: float = 0.03,
+    dtype: Any = None,
+    show_progressbar: bool | None = None,
+) -> Any:
+    r"""Process low-loss spectra: from counts to the single-scattering distribution S per eV.
+
+    In this order [1]_: the zero-loss peak of every spectrum is found to a small fraction of a
+    channel; X-ray spikes are replaced; spectra are moved so that the peak is at 0 eV, in the middle
+    of a channel, and cropped to what all of them have; a power law is subtracted if asked for;
+    plural scattering is removed by Fourier-log deconvolution; and the result is divided by the
+    area of the zero-loss peak. The integral of S over energy is then t/λ, and
+    `integrate_windows` gives :math:`\int S\,dE` of each window.
+
+    Nothing in the signal changes. Lazy signals are read once at once, for the positions of the
+    zero-loss peaks; all else is computed when the result is.
+
+    Parameters
+    ----------
+    align
+        Move the zero-loss peak to 0 eV. Otherwise the axis stays as it is.
+    spikes
+        Replace X-ray spikes of one or two channels, which never are channels within 2.5 widths of
+        the zero-loss peak.
+    background
+        Window (left, right), in eV beyond the zero-loss peak, to which a power law is fitted that
+        is subtracted from its left end on. It stands for the tail of the zero-loss peak there.
+    deconvolve
+        Remove plural scattering, and with it the zero-loss peak.
+    normalise
+        Divide by the area of the zero-loss peak and the width of a channel.
+    zero_loss
+        Where the zero-loss peak comes from. ``"reflected"``: of each spectrum its gain side and
+        the mirror image of that. ``"fitted"``: a model fitted to the mean of all, as high as each
+        spectrum's. A number: all below that energy in eV. A signal: a measured peak, for example
+        in vacuum, of which the mean is taken, as high as each spectrum's. If the axis of the
+        spectra begins beyond the zero-loss peak, the measured one is put before them as it is,
+        and should have been recorded with the same exposure.
+    zero_loss_range
+        Energies (left, right) in eV, on the axis as it is, between which the zero-loss peak is the
+        highest; by default the whole axis.
+    spike_threshold
+        Standard deviations by which a spike exceeds what its neighbours predict.
+    resolution
+        ``"zero_loss"`` leaves the energy resolution as it is, the classical choice. Windows then
+        lose a little over their limits, for a 0.6 eV zero-loss peak about 2.5 % of π–π* and 1 % of
+        C–C. ``"sharpened"`` takes that back to a few per mille; noise of single channels is up to
+        twice as large, and correlated, so that the recorded variance of areas is too large.
+    also_align
+        Core-loss signals with the same navigation shape, recorded at the same time: they are moved
+        by the same energy, **in place**.
+    vacuum_threshold
+        Spectra with a smaller t/λ are marked in the diagnostic ``"vacuum_mask"``. They are
+        processed like all others.
+    dtype
+        Type of the result: by default float32 for data of that type or of 16 bits or fewer,
+        float64 for all others.
+    show_progressbar
+        Whether to show the progress of the first look at lazy data; by default as set in
+        HyperSpy's preferences.
+
+    Returns
+    -------
+    EELSSpectrum or LazyEELSSpectrum
+        S, ``metadata.Signal.quantity`` "Single scattering (1/eV)"; with its noise variance where
+        that of the data is known. Every step with its parameters and what it found, as signals,
+        is in ``metadata.Dosekin.processing``, see `processing_diagnostics` and
+        `plot_processing`. Spectra without zero-loss peak, and with NaN, are NaN.
+
+        Since the values are per eV, the energy axis is not binned. eXSpy makes it binned in every
+        copy; `integrate_windows` goes by the quantity instead.
+
+    Raises
+    ------
+    ValueError
+        If no spectrum has a zero-loss peak, a window lies outside the axis, there are too few
+        channels, the energy axis is not uniform, or an option is out of its range.
+    TypeError
+        If the data are no real numbers or `zero_loss` is of another kind.
+
+    References
+    ----------
+    .. [1] G. T. dos Santos, R. dos Reis, V. P. Dravid, arXiv:2605.01697 (2026).
+
+    R. F. Egerton, *Electron Energy-Loss Spectroscopy in the Electron Microscope*, chapter 4,
+    doi:10.1007/978-1-4419-9583-4.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.data import dose_series
+    >>> s = dose_series(t_over_lambda=0.4, spike_rate=0.5)
+    >>> processed = s.process_low_loss()
+    >>> processed
+    <EELSSpectrum, title: Simulated low-loss dose series, dimensions: (9|511)>
+    >>> areas = processed.integrate_windows()
+    >>> truth = s.metadata.Simulation.window_areas
+    >>> bool(abs(areas.data / truth - 1).max() < 0.05)
+    True
+    """
+    recorded = read(self, "process_low_loss")
+    check_zero_loss(zero_loss)
+    others = check_others(self, also_align)
+    measured = read_measured(zero_loss, recorded) if hasattr(zero_loss, "axes_manager") else None
+    search = _search(recorded, zero_loss_range)
+    survey = look_at(recorded, search, show_progressbar)
+    options = {
+        "spikes": bool(spikes),
+        "threshold": float(spike_threshold),
+        "background": None if background is None else tuple(float(limit) for limit in background),
+        "deconvolve": bool(deconvolve),
+        "normalise": bool(normalise),
+        "resolution": resolution,
+    }
+    if not survey.found.any() and measured is not None:
+        recorded, shape, origin = splice(recorded, measured)
+        length = recorded.energy_ev.size
+        # Behind the peak that was put there, only the spectra themselves are returned.
+        chain = LowLossChain(
+            recorded.scale_ev,
+            origin,
+            0,
+            length,
+            gain=survey.gain,
+            offset=survey.offset,
+            align=False,
+            zero_loss=shape,
+            zero_loss_is_measured=True,
+            **options,
+        )
+        position = np.full(survey.position.shape, float(origin))
+        fwhm = np.full(survey.position.shape, measured.fwhm)
+        moved = np.zeros(survey.position.shape)
+        offset_ev = float(recorded.energy_ev[0])
+    else:
+        check_found(survey, recorded, zero_loss_range)
+        warn_of_trouble(survey, recorded)
+        chain = _chain(recorded, survey, bool(align), zero_loss, measured, options)
+        position, fwhm = survey.position, survey.fwhm
+        moved = (chain.origin - position) * recorded.scale_ev
+        offset_ev = float(chain.energy_ev[0]) if align else float(recorded.energy_ev[chain.start])
+    _check_background(chain)
+
+    out_type = result_type(self.data.dtype, dtype)
+    spectra, numbers, variance = _run(recorded, position, fwhm, chain, out_type)
+    found = {name: numbers[..., place] for place, name in enumerate(DIAGNOSTICS)}
+    steps, diagnostics = _steps(
+        chain, survey, found, moved, offset_ev, zero_loss, zero_loss_range, vacuum_threshold
+    )
+    record = make_record(self, "process_low_loss", steps, diagnostics)
+    result = processed_signal(
+        self,
+        spectra,
+        variance,
+        offset_ev=offset_ev,
+        scale_ev=recorded.scale_ev,
+        quantity=QUANTITY if chain.normalise else None,
+        record=record,
+        is_binned=None if not chain.normalise else False,
+        # What each step needs in order to be shown again.
+        context={"chain": chain, "position": position, "fwhm": fwhm, "recorded": recorded},
+    )
+    if others:
+        # Calibration is part of the shift: the energies of the low-loss axis change by it too.
+        target = (chain.origin - position) * recorded.scale_ev
+        calibration = offset_ev - float(recorded.energy_ev[chain.start])
+        align_others(others, target, calibration, record)
+    return result
+
+
+def _search(recorded: Recorded, limits: tuple[float, float] | None) -> slice:
+    if limits is None:
+        return slice(0, recorded.energy_ev.size)
+    left, right = (float(limit) for limit in limits)
+    inside = np.flatnonzero((recorded.energy_ev >= left) & (recorded.energy_ev <= right))
+    if inside.size < 3:
+        raise ValueError(
+            f"zero_loss_range=({left:g}, {right:g}) eV holds {inside.size} channel(s) of the axis, "
+            f"which runs from {recorded.energy_ev[0]:g} to {recorded.energy_ev[-1]:g} eV; move or "
+            "widen it."
+        )
+    return slice(int(inside[0]), int(inside[-1]) + 1)
+
+
+def _chain(
+    recorded: Recorded,
+    survey: Survey,
+    align: bool,
+    zero_loss: Any,
+    measured: Any,
+    options: dict[str, Any],
+) -> LowLossChain:
+    n_channels = recorded.energy_ev.size
+    origin = round(float(np.nanmedian(survey.position)))
+    start, stop = 0, n_channels
+    if align:
+        shift = origin - survey.position[survey.found]
+        start = int(np.ceil(max(shift.max(), 0.0) - 1e-6))
+        stop = n_channels - int(np.ceil(max(-shift.min(), 0.0) - 1e-6))
+    common = {
+        "scale_ev": recorded.scale_ev,
+        "origin": origin,
+        "start": start,
+        "stop": stop,
+        "gain": survey.gain,
+        "offset": survey.offset,
+        "align": align,
+        **options,
+    }
+    if stop - start < n_channels // 2:
+        raise ValueError(
+            f"the zero-loss peak moves by {np.ptp(survey.position[survey.found]):.0f} of the "
+            f"{n_channels} channels, so that the spectra have only {stop - start} channels in "
+            "common; leave out spectra that do not belong, or pass zero_loss_range=(left, right)."
+        )
+    model = model_shape(zero_loss, measured, survey, np.arange(start, stop) - origin)
+    return LowLossChain(zero_loss=model, **common)
+
+
+def _check_background(chain: LowLossChain) -> None:
+    if chain.background is None:
+        return
+    left, right = chain.background
+    energy = chain.energy_ev
+    if not (0 < left < right and right <= energy[-1]):
+        raise ValueError(
+            f"background=({left:g}, {right:g}) eV must be a window of the axis beyond the "
+            f"zero-loss peak, between 0 and {energy[-1]:g} eV; move it."
+        )
+    number = int(((energy >= left) & (energy <= right)).sum())
+    if number < FEWEST_IN_BACKGROUND:
+        raise ValueError(
+            f"background=({left:g}, {right:g}) eV holds {number} channel(s), and a power law needs "
+            f"{FEWEST_IN_BACKGROUND}; widen it."
+        )
+
+
+def _run(
+    recorded: Recorded, position: np.ndarray, fwhm: np.ndarray, chain: LowLossChain, dtype: Any
+) -> tuple[Any, Any, Any]:
+    """Spectra, diagnostics and noise variance (or ``None``)."""
+    arrays = [recorded.data]
+    arrays += [as_lazy_as_navigation(array, recorded.data) for array in (position, fwhm)]
+    signature, outputs = "(e),(),()", "(f),(q)"
+    dtypes: tuple[Any, ...] = (dtype, np.float64)
+    if recorded.variance is not None:
+        arrays.append(recorded.variance)
+        signature += ",(e)"
+    if recorded.knows_noise:
+        outputs += ",(f)"
+        dtypes += (dtype,)
+    made = map_blocks(
+        process_block,
+        f"{signature}->{outputs}",
+        *arrays,
+        output_sizes={"f": chain.stop - chain.start, "q": len(DIAGNOSTICS)},
+        output_dtypes=dtypes,
+        eager_options={"workers": cpu_count()},
+        chain=chain,
+        dtype=dtype,
+        with_variance=recorded.knows_noise,
+    )
+    return (*made, None)[:3]
+
+
+def _steps(
+    chain: LowLossChain,
+    survey: Survey,
+    found: dict[str, Any],
+    moved: np.ndarray,
+    offset_ev: float,
+    zero_loss: Any,
+    zero_loss_range: Any,
+    vacuum_threshold: float,
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, tuple[Any, str]]]]:
+    """Parameters and diagnostics of each step that was done, in order."""
+    steps: dict[str, dict[str, Any]] = {}
+    diagnostics: dict[str, dict[str, tuple[Any, str]]] = {}
+    steps["zero_loss_peak"] = {"range": zero_loss_range or "whole axis"}
+    diagnostics["zero_loss_peak"] = {
+        "zero_loss_fwhm": (survey.fwhm * chain.scale_ev, "FWHM (eV)"),
+        "zero_loss_found": (survey.found, ""),
+        "zero_loss_saturated": (survey.saturated, ""),
+    }
+    if chain.spikes:
+        steps["spikes"] = {
+            "threshold": chain.threshold,
+            "gain": float(chain.gain),
+            "offset": float(chain.offset),
+        }
+        diagnostics["spikes"] = {"spikes": (found["spikes"], "Replaced channels")}
+    if chain.align:
+        steps["align"] = {"energy_offset": offset_ev}
+        diagnostics["align"] = {"shift": (moved, "Shift (eV)")}
+    if chain.background is not None:
+        steps["background"] = {"model": "power law", "window": chain.background}
+        diagnostics["background"] = {
+            "exponent": (found["exponent"], "Exponent"),
+            "background_level": (found["background_level"], "Background (counts)"),
+        }
+    if chain.deconvolve or chain.normalise:
+        described = zero_loss if isinstance(zero_loss, str | int | float) else "measured"
+        steps["zero_loss"] = {"model": described, "vacuum_threshold": vacuum_threshold}
+        thickness = found["t_over_lambda"]
+        diagnostics["zero_loss"] = {
+            "zero_loss_intensity": (found["zero_loss_intensity"], "Intensity (counts)"),
+            "t_over_lambda": (thickness, "t/λ"),
+            "vacuum_mask": (thickness < vacuum_threshold, ""),
+        }
+    if chain.deconvolve:
+        steps["deconvolve"] = {"method": "Fourier-log", "resolution": chain.resolution}
+    if chain.normalise:
+        steps["normalise"] = {"to": "area of the zero-loss peak, per eV"}
+    return steps, diagnostics
