@@ -17,21 +17,53 @@ class KineticsPlots:
     """
 
     def plot(self, **options: Any) -> Figure:
-        """Draw the integrity of every window against dose, with D½."""
+        """Draw the integrity of every window against dose, with D½; for maps, images of D½.
+
+        Parameters
+        ----------
+        **options
+            Passed to the figure, or to the ``plot`` of the map.
+        """
+        if self.space_shape:
+            return _plot_map(self.half_integrity_dose, options)
         from hyperspy_dosekin.plotting.curves import plot_integrity
         from hyperspy_dosekin.signals._pictures import curve_picture
 
         return plot_integrity(curve_picture(self), **options)
 
-    def plot_fit(self, **options: Any) -> Figure:
-        """Draw the intensities with their fit, a panel for each window."""
+    def plot_fit(self, **options: Any) -> Any:
+        """Draw the intensities with their fit, a panel for each window; for maps, side by side.
+
+        Parameters
+        ----------
+        **options
+            Passed to the figure, or to `hyperspy.api.plot.plot_signals`.
+        """
+        if self.space_shape:
+            import hyperspy.api as hs
+
+            return hs.plot.plot_signals([self.data, self.fitted], **options)
         from hyperspy_dosekin.plotting.curves import plot_fit
         from hyperspy_dosekin.signals._pictures import curve_picture
 
         return plot_fit(curve_picture(self), **options)
 
-    def plot_parameters(self, **options: Any) -> Figure:
-        """Draw k, p and D½ of every window."""
+    def plot_parameters(self, **options: Any) -> Any:
+        """Draw k, p and D½ of every window; for maps, an image of each.
+
+        Parameters
+        ----------
+        **options
+            Passed to the figure, or to the ``plot`` of the maps.
+
+        Returns
+        -------
+        Figure or list of Figure
+            A list for maps.
+        """
+        if self.space_shape:
+            maps = (self.rate, self.exponent, self.half_integrity_dose)
+            return [_plot_map(signal, options) for signal in maps]
         from hyperspy_dosekin.plotting.parameters import plot_parameters
         from hyperspy_dosekin.signals._pictures import parameter_picture
 
@@ -44,14 +76,14 @@ class KineticsPlots:
 
         return plot_diagnostics(diagnostics_picture(self), **options)
 
-    def plot_ablation(self, *, extent: float = 1.5, epochs: int = 3000, **options: Any) -> Figure:
+    def plot_ablation(self, *, extent: float = 1.5, iterations: int = 40, **options: Any) -> Figure:
         """Draw the fit beside a cubic polynomial and the same network without physics.
 
         Parameters
         ----------
         extent
             How far to extrapolate, in units of the largest measured dose.
-        epochs
+        iterations
             Length of the training of the network without physics.
         options
             Passed to the figure.
@@ -59,4 +91,9 @@ class KineticsPlots:
         from hyperspy_dosekin.plotting.ablation import plot_ablation
         from hyperspy_dosekin.signals._pictures import ablation_picture
 
-        return plot_ablation(ablation_picture(self, extent, epochs), **options)
+        return plot_ablation(ablation_picture(self, extent, iterations), **options)
+
+
+def _plot_map(signal: Any, options: dict[str, Any]) -> Figure:
+    signal.plot(**options)
+    return signal._plot.signal_plot.figure

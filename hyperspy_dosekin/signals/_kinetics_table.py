@@ -65,8 +65,11 @@ def _window_table(result: DoseKinetics) -> PrettyTable:
         cells = []
         for name in COLUMNS.values():
             cell = number(values[name][row])
+            if name == "half_integrity_dose" and result.has_intervals:
+                # Nobody can paste a number into a paper that is not there.
+                cell = cell if result.identifiable.data[row] else ""
             if name in ends:
-                cell = f"{cell} {interval_text(*(end[row] for end in ends[name]))}"
+                cell = f"{cell} {interval_text(*(end[row] for end in ends[name]))}".strip()
             cells.append(cell)
         if result.has_intervals:
             cells.append("yes" if result.identifiable.data[row] else "NO")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.processing.low_loss import SURVEY, survey_low_loss
-from hyperspy_dosekin.processing.spikes import odd_channels
+from hyperspy_dosekin.processing.spikes import odd_channels, structure_of
 from hyperspy_dosekin.processing.zero_loss import WIDEST_EV
 from hyperspy_dosekin.signals._blockwise import compute, cpu_count, map_blocks, sum_of_spectra
 from hyperspy_dosekin.signals._processing_input import Recorded
@@ -19,6 +19,8 @@ from hyperspy_dosekin.signals._progress import dask_progress
 
 _logger = logging.getLogger(__name__)
 
+#: Spectra, about, from which their common structure is taken.
+_SOME = 100
 #: Share of negative values that counting and a fair dark reference do not make.
 _MANY_NEGATIVE = 0.3
 
@@ -42,6 +44,8 @@ class Survey:
         Mean zero-loss peak in the middle of a few eV, shape ``(n_peak,)``.
     total
         Sum of all spectra as they are, shape ``(n_channels,)``.
+    structure
+        What the spectra have that is no spike, from `structure_of`, or ``None``.
     """
 
     position: np.ndarray
@@ -53,6 +57,7 @@ class Survey:
     offset: float
     peak: np.ndarray
     total: np.ndarray
+    structure: np.ndarray | None
 
 
 def look_at(
@@ -88,23 +93,40 @@ def look_at(
         estimate_noise=not recorded.knows_noise,
     )
     with dask_progress(show_progressbar):
-        numbers, peak, total = compute(numbers, sum_of_spectra(peak), sum_of_spectra(data))
+        numbers, peak, total, some = compute(
+            numbers, sum_of_spectra(peak), sum_of_spectra(data), data[some_of(data)]
+        )
     seen = dict(zip(SURVEY, np.moveaxis(numbers, -1, 0), strict=True))
     found = seen["found"] > 0
     gain, offset = recorded.gain, recorded.offset
     if not recorded.knows_noise:
         gain, offset = (float(np.median(seen[name])) for name in ("gain", "offset"))
+    gain, offset = (float(np.nan_to_num(value, nan=0.0)) for value in (gain, offset))
+    if recorded.variance is not None:
+        # Of use only where the structure of the spectra is told from noise.
+        gain, offset = 1.0, 0.0
+    taken = (seen["position"] * np.where(found, 1.0, np.nan))[some_of(data)].ravel()
+    some = np.asarray(some, dtype=np.float64).reshape(-1, data.shape[-1])
+    usable = np.isfinite(taken) & np.isfinite(some).all(axis=-1)
     return Survey(
         position=np.where(found, seen["position"], np.nan),
         fwhm=np.where(found, seen["fwhm"], np.nan),
         found=found,
         saturated=seen["saturated"] > 0,
         negative=seen["negative"],
-        gain=np.nan_to_num(gain, nan=0.0),
-        offset=np.nan_to_num(offset, nan=0.0),
+        gain=gain,
+        offset=offset,
+        structure=structure_of(some[usable], taken[usable], gain=gain, offset=offset),
         peak=peak / max(found.sum(), 1),
         total=total,
     )
+
+
+def some_of(array: Any) -> tuple[slice, ...]:
+    """Return slices that take some spectra, evenly spaced, of an array ``(…, energy)``."""
+    leading = array.shape[:-1]
+    each = max(round(_SOME ** (1 / max(len(leading), 1))), 1)
+    return tuple(slice(None, None, -(-size // each)) for size in leading)
 
 
 def check_found(survey: Survey, recorded: Recorded, search_ev: Any) -> None:
@@ -172,6 +194,9 @@ def _in_most_spectra(channels: np.ndarray, data: Any) -> np.ndarray:
         (around,) = compute(data[..., channel - 2 : channel + 3])
         around = np.asarray(around, dtype=np.float64).reshape(-1, 5)
         beside = around[:, [0, 1, 3, 4]] @ np.array([-1.0, 4.0, 4.0, -1.0]) / 6
-        if abs(np.median(around[:, 2] - beside)) > 0.01 * around.mean():
+        deviation = around[:, 2] - beside
+        middle = np.median(deviation)
+        error = 1.9 * np.median(np.abs(deviation - middle)) / np.sqrt(deviation.size)
+        if abs(middle) > max(0.01 * around.mean(), 6 * error):
             kept.append(channel)
     return np.array(kept, dtype=np.intp)

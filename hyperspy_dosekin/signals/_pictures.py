@@ -115,7 +115,7 @@ def diagnostics_picture(result: DoseKinetics) -> DiagnosticsPicture:
     )
 
 
-def ablation_picture(result: DoseKinetics, extent: float, epochs: int) -> AblationPicture:
+def ablation_picture(result: DoseKinetics, extent: float, iterations: int) -> AblationPicture:
     """The fit, a cubic polynomial and a network without physics, continued beyond the data."""
     from hyperspy_dosekin.kinetics.network.ablation import cubic_polynomial, unconstrained_network
 
@@ -134,7 +134,7 @@ def ablation_picture(result: DoseKinetics, extent: float, epochs: int) -> Ablati
         curves={
             "kinetic law (PINN)": result.estimate.intensity(grid).mean(axis=0),
             "cubic polynomial": cubic_polynomial(network.problem, grid),
-            "network without physics": unconstrained_network(network, grid, epochs=epochs),
+            "network without physics": unconstrained_network(network, grid, iterations=iterations),
         },
         quantity=data.metadata.Signal.quantity,
     )

@@ -62,6 +62,9 @@ class FitOptions:
             )
         object.__setattr__(self, "hierarchy", tuple(tuple(pair) for pair in self.hierarchy or ()))
         object.__setattr__(self, "seeds", tuple(self.seeds))
+        if self.prior is not None:
+            pairs = {name: tuple(pair) for name, pair in self.prior.items()}
+            object.__setattr__(self, "prior", pairs)
 
     def resolved(self, space_shape: Sequence[int]) -> tuple[str, str]:
         """Spatial mode and estimator for a series with these space axes."""
@@ -82,7 +85,7 @@ class FitOptions:
                 f'prior names {sorted(unknown)}; it may have "log_rate" and "exponent", each '
                 "(mean, standard deviation), or be None."
             )
-        return Prior(**{name: tuple(pair) for name, pair in self.prior.items()})
+        return Prior(**self.prior)
 
 
 def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

@@ -341,6 +341,20 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
 
         return kinetics_html(self)
 
+    def as_model(self) -> Any:
+        """Make a HyperSpy model of the data with the fitted law as its component.
+
+        Returns
+        -------
+        hyperspy.models.model1d.Model1D
+            Model of `data` with one `PowerLawDegradation`, its values set at every pixel and
+            window. A network fit gives the law with the mean of its parameters. Lazy results
+            are computed.
+        """
+        from hyperspy_dosekin.signals._kinetics_model import kinetics_model
+
+        return kinetics_model(self)
+
     def save(self, path: Any, *, overwrite: bool | None = None) -> None:
         """Save the result to a ``.hspy`` or ``.zspy`` file, without pickle.
 

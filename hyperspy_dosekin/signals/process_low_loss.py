@@ -245,6 +245,7 @@ def _chain(
         start = int(np.ceil(max(shift.max(), 0.0) - 1e-6))
         stop = n_channels - int(np.ceil(max(-shift.min(), 0.0) - 1e-6))
     common = {
+        "structure": survey.structure,
         "scale_ev": recorded.scale_ev,
         "origin": origin,
         "start": start,

@@ -187,7 +187,7 @@ def test_load_refuses_a_later_format(result, tmp_path, monkeypatch):
     "name", ["plot", "plot_fit", "plot_parameters", "plot_diagnostics", "plot_ablation"]
 )
 def test_plots(result, name):
-    options = {"epochs": 5} if name == "plot_ablation" else {}
+    options = {"iterations": 2} if name == "plot_ablation" else {}
     figure = getattr(result, name)(**options)
     assert isinstance(figure, plt.Figure)
     assert figure.axes

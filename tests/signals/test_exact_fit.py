@@ -281,3 +281,33 @@ def test_unknown_exposure_before_the_series_is_said():
     )
     series.metadata.Dose.pre_exposure = 0.0
     assert "before the first frame" not in str(series.fit_dose_pinn(estimator="exact", **QUIET))
+
+
+def test_maps_plot_as_images(maps):
+    assert maps.plot().axes
+    assert len(maps.plot_parameters()) == 3
+    maps.plot_fit()
+    with pytest.raises(AttributeError, match="no network"):
+        maps.plot_diagnostics()
+
+
+@pytest.mark.parametrize("space", [(), (3, 5)])
+def test_as_model_holds_the_fit_and_can_be_fitted_on(space):
+    series = make_series(noise=0.002, space=space)
+    result = series.fit_dose_pinn(estimator="exact", **QUIET)
+    model = result.as_model()
+    as_signal = model.as_signal(show_progressbar=False)
+    np.testing.assert_allclose(as_signal.data, result.fitted.data, rtol=1e-9)
+    component = model[0]
+    assert component.dose_max == DOSE[-1]
+    np.testing.assert_allclose(
+        np.moveaxis(component.k.map["values"].reshape(result.data.data.shape[:-1]), -1, 0),
+        result.rate.data,
+    )
+    np.testing.assert_array_equal(component.k.map["is_set"], True)
+
+
+def test_as_model_of_a_lazy_result_is_computed():
+    lazy = make_series(noise=0.002, space=(3, 5)).as_lazy()
+    model = lazy.fit_dose_pinn(**QUIET).as_model()
+    assert not model.signal._lazy

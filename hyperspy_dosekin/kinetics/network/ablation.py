@@ -15,10 +15,10 @@ from hyperspy_dosekin.kinetics.network.architecture import (
     integrity,
 )
 from hyperspy_dosekin.kinetics.network.fit import TRAINING_THREADS, make_target
+from hyperspy_dosekin.kinetics.network.gauss_newton import train_gauss_newton
 from hyperspy_dosekin.kinetics.network.history import Recorder
 from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
 from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer
-from hyperspy_dosekin.kinetics.network.training import train_adam
 from hyperspy_dosekin.kinetics.problem import DoseProblem
 from hyperspy_dosekin.numerics.threads import torch_threads
 
@@ -50,7 +50,7 @@ def cubic_polynomial(
 
 
 def unconstrained_network(
-    network: NetworkFit, dose_e_per_a2: np.ndarray, *, epochs: int = 3000
+    network: NetworkFit, dose_e_per_a2: np.ndarray, *, iterations: int = 40
 ) -> np.ndarray:
     """The same networks trained on the data alone: no rate law, no bounds, no hierarchy.
 
@@ -61,8 +61,8 @@ def unconstrained_network(
     dose_e_per_a2
         Doses at which to evaluate it, ``(n_dose,)``; beyond the measured ones the network itself
         is asked, since there is no law to continue with.
-    epochs
-        Length of the Adam training.
+    iterations
+        Length of the Levenberg–Marquardt training.
 
     Returns
     -------
@@ -73,17 +73,15 @@ def unconstrained_network(
         network.config,
         loss_weights={"ode": 0.0, "monotonicity": 0.0, "boundedness": 0.0, "hierarchy": 0.0},
         collocation=1,
-        causal_strength=0.0,
-        adam_epochs=epochs,
-        warmup_epochs=min(network.config.warmup_epochs, epochs // 10),
+        gauss_newton_iterations=iterations,
     )
     problem = network.problem
     target = make_target(problem, network.score, config)
     with torch_threads(TRAINING_THREADS):
-        start = initial_parameters(config, len(problem.window_names))
+        start = initial_parameters(config, len(problem.window_names), torch.float64)
         observer = Observer(Recorder(len(config.seeds)))
         try:
-            parameters = train_adam(start, target, config, observer)
+            parameters = train_gauss_newton(start, target, config, observer)
         except Interrupted as interruption:
             parameters = interruption.parameters
         dose = torch.as_tensor(dose_e_per_a2 / problem.dose_max)

@@ -77,7 +77,8 @@ class NetworkConfig:
         Whether k, p, a and b start at the most probable values of the exact estimator, and its
         priors join the loss.
     initial_rate, initial_exponent
-        Without a warm start, where k (per normalised dose) and p start, before the jitter of each member.
+        Without a warm start, where k (per normalised dose) and p start, before the jitter of
+        each member.
     patience
         Stop the Adam phase when the loss of no member has fallen by a thousandth for so many
         epochs; ``None`` runs them all.

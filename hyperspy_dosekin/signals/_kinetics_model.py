@@ -1,0 +1,36 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A kinetics result as a HyperSpy model of its data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.components.power_law_degradation import PowerLawDegradation
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
+
+#: Parameters of the component and the attributes of the result that hold their values.
+PARAMETERS = {"k": "rate", "p": "exponent", "a": "amplitude", "b": "offset"}
+
+
+def kinetics_model(result: DoseKinetics) -> Any:
+    """Model of the fitted series with one `PowerLawDegradation`; see `DoseKinetics.as_model`."""
+    result.compute(show_progressbar=False)
+    series = result.data
+    if series._lazy:
+        series.compute(show_progressbar=False)
+    model = series.create_model()
+    component = PowerLawDegradation(dose_max=result.dose_max)
+    model.append(component)
+    for parameter, name in PARAMETERS.items():
+        values = np.moveaxis(np.asarray(getattr(result, name).data, dtype=float), 0, -1)
+        stored = getattr(component, parameter).map
+        fitted = np.isfinite(values)
+        stored["values"][...] = np.where(fitted, values, 0.0).reshape(stored.shape)
+        stored["is_set"][...] = fitted.reshape(stored.shape)
+    model.fetch_stored_values()
+    return model
