@@ -16,6 +16,11 @@ from hyperspy_dosekin.windows.weights import WindowWeights
 #: Intensities that are converted to float64 at a time: half a MiB, which with the copy they are
 #: converted from fits in the second-level cache of one core.
 VALUES_AT_A_TIME = 2**16
+#: Intensities of a product of float32 as it lies in memory: few enough for BLAS to keep to one
+#: thread, which for reading memory is faster than several that wait for each other.
+FLOAT32_VALUES_AT_A_TIME = 2**13
+#: Widest window, in channels, that is summed in float32: its rounding stays below 1e-6.
+FLOAT32_CHANNELS = 128
 #: Portions that make a thread worth starting.
 _PORTIONS_PER_WORKER = 4
 #: Channels between two windows that are cheaper to read than to skip.
@@ -38,7 +43,8 @@ def integrate(block: np.ndarray, weights: WindowWeights, *, workers: int = 1) ->
     Returns
     -------
     numpy.ndarray
-        Areas, float64, shape ``(…, n_window)``. An area is NaN where a channel of its window is;
+        Areas, float64, shape ``(…, n_window)``; float32 intensities are summed in float32 in
+        windows of up to 128 channels, which rounds at 1e-7. An area is NaN where a channel of its window is;
         NaN elsewhere does not matter.
 
     Raises
@@ -120,13 +126,21 @@ def _pass_over(
     # Windows come first in memory, so that each matrix-vector product writes a contiguous row.
     outputs = [np.empty((n_window, n_spectra)) for _ in range(2 if with_squares else 1)]
     runs = _runs(weights)
-    widest = max(run.channels.stop - run.channels.start for run in runs)
-    portions = list(_portions(tuple(lead), max(1, VALUES_AT_A_TIME // widest)))
+    in_float32 = not with_squares and _fits_float32(block, runs)
+    if in_float32:
+        limit = FLOAT32_VALUES_AT_A_TIME // _widest_window(runs)
+    else:
+        limit = VALUES_AT_A_TIME // max(run.channels.stop - run.channels.start for run in runs)
+    portions = list(_portions(tuple(lead), max(1, limit)))
     workers = max(1, min(workers, len(portions) // _PORTIONS_PER_WORKER))
     share = max(1, -(-len(portions) // workers))
 
     def work(start: int) -> None:
-        _integrate_portions(block, portions[start : start + share], runs, outputs)
+        some = portions[start : start + share]
+        if in_float32:
+            _integrate_float32(block, some, runs, outputs[0])
+        else:
+            _integrate_portions(block, some, runs, outputs)
 
     if workers == 1:
         work(0)
@@ -138,6 +152,39 @@ def _pass_over(
             for other in others:
                 other.result()
     return [np.moveaxis(output.reshape(n_window, *lead), 0, -1) for output in outputs]
+
+
+def _widest_window(runs: list[_Run]) -> int:
+    return max(span.stop - span.start for run in runs for _, span, _, _ in run.windows)
+
+
+def _fits_float32(block: np.ndarray, runs: list[_Run]) -> bool:
+    """Whether float32 intensities can be summed as they lie in memory, at twice the speed.
+
+    What is lost against float64 is less than the rounding that the intensities have already.
+    """
+    return (
+        block.dtype == np.float32
+        and block.dtype.isnative
+        and block.strides[-1] == block.itemsize
+        and _widest_window(runs) <= FLOAT32_CHANNELS
+    )
+
+
+def _integrate_float32(
+    block: np.ndarray, portions: list[_Portion], runs: list[_Run], output: np.ndarray
+) -> None:
+    """Fill `output`, ``(n_window, n_spectra)``, without a copy of the intensities."""
+    windows = [
+        (number, run.channels.start + span.start, weight.astype(np.float32))
+        for run in runs
+        for number, span, weight, _ in run.windows
+    ]
+    for portion in portions:
+        part = block[(*portion.index, ...)]
+        part = part.reshape(-1, part.shape[-1])
+        for number, start, weight in windows:
+            output[number, portion.flat] = part[:, start : start + weight.size] @ weight
 
 
 def _integrate_portions(

@@ -567,7 +567,8 @@ def test_real_line_scan_as_a_series(shared_data):
     n = s.integrate_windows()
     assert repr(n).endswith("dimensions: (4|40)>")
     areas = areas_by_definition(s.data, LOW_LOSS_WINDOWS, s.axes_manager[-1].axis)
-    np.testing.assert_allclose(n.data, areas.T, rtol=ROUNDING)
+    # float32 data of both signs: counts after the subtraction of a dark reference
+    np.testing.assert_allclose(n.data, areas.T, rtol=1e-6)
 
 
 @pytest.mark.parametrize("lazy", [False, True])
