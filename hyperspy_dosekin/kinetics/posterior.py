@@ -3,8 +3,10 @@
 """Posterior of rate and exponent on a grid that follows each curve's ridge.
 
 Readout and noise are marginalised: b is flat, σ has 1/σ (its marginal is Student's t, which nine
-frames need), a is scale-free, ``1/√(a² + σ_a²)`` with σ_a its standard error, so that neither a
-unit nor the long ridge a → ∞, k → 0 is preferred. With a given variance σ is that variance: if
+frames need), a is flat in ln|a| where it rises above its standard error σ_a, ``1/√(a² + σ_a²)``,
+so that neither a unit nor the long ridge a → ∞, k → 0 is preferred. With priors, |a|/σ is also
+expected to be about 100, give or take a factor of seven (`scan.SIGNAL_TO_NOISE`): the coverage
+of weak windows needs it, clear ones do not notice. With a given variance σ is that variance: if
 it is only known up to a factor, leave it out or scale it first. Priors of ln k and p are those of
 the configuration; without them the box of the estimator is the prior, and an interval that runs
 into the box is open: its end is then infinite (or zero).
@@ -34,9 +36,14 @@ from .quantities import Quantity, check_level
 from .scan import Rows, ScanData, best_on_rows, interpolate_rows, row_steps, spread_rows
 
 _N_ROW, _N_NODE = 28, 20
-# Rows and nodes are wanted down to this in ln density below the highest.
-_DEPTH = 9.0
+# Rows are wanted down to this in ln density below the highest, nodes below that of their row: not
+# further, since the tails of Student's t would leave no nodes for the middle.
+_DEPTH, _ROW_DEPTH = 9.0, 6.0
 _ROUNDS = 4
+# Lines between two rows when quantiles are taken.
+_SUBROWS = 3
+# Halvings of the range of a value: far below what the nodes resolve.
+_BISECTIONS = 14
 # Curves at once: 28 × 20 nodes of 256 curves make 1 MB an array.
 _BLOCK = 256
 # Nodes of curves are kept between calls up to this number of values.
@@ -88,13 +95,15 @@ class PosteriorSummary:
     intervals: dict[tuple[Quantity, float], tuple[np.ndarray, np.ndarray]]
 
 
-def _log_prior(log_rate: Tensor, exponent: Tensor, prior: Prior | None) -> Tensor | float:
+def _log_density(data: ScanData, log_rate: Tensor, exponent: Tensor, prior: Prior | None) -> Tensor:
+    """Log posterior density in (ln k, p), up to a constant."""
+    density = -0.5 * data.deviance(log_rate, exponent, weigh_signal=prior is not None)
     if prior is None:
-        return 0.0
+        return density
     mean, width = prior.log_rate
-    total = -0.5 * ((log_rate - mean) / width) ** 2
+    density = density - 0.5 * ((log_rate - mean) / width) ** 2
     mean, width = prior.exponent
-    return total - 0.5 * ((exponent - mean) / width) ** 2
+    return density - 0.5 * ((exponent - mean) / width) ** 2
 
 
 def _first_rows(data: ScanData, start: Tensor, config: ExactConfig) -> tuple[Tensor, Tensor]:
@@ -120,9 +129,7 @@ def _first_rows(data: ScanData, start: Tensor, config: ExactConfig) -> tuple[Ten
 
 def _row_mass(data: ScanData, rows: Rows, prior: Prior | None) -> Tensor:
     """Laplace estimate of ln ∫ density d ln k on each row."""
-    log_density = -0.5 * data.deviance(rows.squares) + _log_prior(
-        rows.log_rate, rows.exponent, prior
-    )
+    log_density = _log_density(data, rows.log_rate, rows.exponent, prior)
     return log_density + rows.width.log()
 
 
@@ -161,8 +168,8 @@ def _adapted_nodes(
     """Nodes of ln k on each row, ln densities, and their spacing ``(n_row, n)``."""
     share = torch.linspace(0, 1, _N_NODE, dtype=torch.float64, device=data.dose.device)
     share = share[:, None]
-    # Where a normal (σ known) or Student's t of seven frames (σ marginalised) is down by _DEPTH.
-    reach = 4.5 if data.variance_known else 8.0
+    # Where a normal (σ known) or Student's t of seven (σ marginalised) is down by _ROW_DEPTH.
+    reach = 3.5 if data.variance_known else 4.8
     low = (rows.log_rate - reach * rows.width).clamp(*LOG_RATE_BOX)
     high = (rows.log_rate + reach * rows.width).clamp(*LOG_RATE_BOX)
     low, high = low.reshape(-1), high.reshape(-1)
@@ -180,27 +187,27 @@ def _adapted_nodes(
         nodes = lower + share * span
         if round_ == 0:
             # All pairs: the curves need not be copied for each row.
-            squares = data.squares(nodes.reshape(_N_NODE, n_row, n), rows.exponent)
-            value = -0.5 * data.deviance(squares).reshape(_N_NODE, -1)
+            table = nodes.reshape(_N_NODE, n_row, n)
+            value = _log_density(data, table, rows.exponent, prior).reshape(_N_NODE, -1)
         else:
-            chosen = data.select(curve[work])
-            value = -0.5 * chosen.deviance(chosen.squares(nodes, exponent[work]))
-        value = value + _log_prior(nodes, exponent[work], prior)
+            value = _log_density(data.select(curve[work]), nodes, exponent[work], prior)
         log_rate[:, work], density[:, work] = nodes, value
         peak = value.amax(0)
         if highest is None:
             highest = peak.reshape(n_row, n).amax(0)
-        active = value > peak - _DEPTH
+        active = value > peak - _ROW_DEPTH
         first = torch.where(active, places, _N_NODE).amin(0)
         last = torch.where(active, places, -1).amax(0)
         step = span / (_N_NODE - 1)
-        new_low = lower + step * torch.where(first == 0, -_N_NODE / 2, first - 1.0)
-        new_high = lower + span + step * torch.where(
-            last == _N_NODE - 1, _N_NODE / 2, last + 2.0 - _N_NODE
+        new_low = lower + step * torch.where(first == 0, -_N_NODE / 3, first - 1.0)
+        new_high = (
+            lower
+            + span
+            + step * torch.where(last == _N_NODE - 1, _N_NODE / 3, last + 2.0 - _N_NODE)
         )
         new_low, new_high = new_low.clamp(*LOG_RATE_BOX), new_high.clamp(*LOG_RATE_BOX)
         wrong = (new_low < lower - 1e-9) | (new_high > lower + span + 1e-9)
-        wrong |= (last - first < _N_NODE // 3) & (new_high - new_low < 0.9 * span)
+        wrong |= (last - first < _N_NODE // 2) & (new_high - new_low < 0.9 * span)
         # Rows far down do not matter.
         wrong &= peak > highest[curve[work]] - _DEPTH
         if round_ == _ROUNDS - 1 or not bool(wrong.any()):
@@ -229,19 +236,55 @@ def _nodes(data: ScanData, index: np.ndarray, start: Tensor, config: ExactConfig
     return Nodes(index, log_rate, rows.exponent[:, None], weight)
 
 
-def _quantiles(values: Tensor, weight: Tensor, probabilities: Tensor) -> Tensor:
-    """Weighed quantiles of ``(n_row, n_node, n)``, linear between the middles of the weights."""
+def _between_rows(values: Tensor) -> Tensor:
+    """Values on `_SUBROWS` lines between every two rows; a single row stays as it is."""
+    if values.shape[0] == 1:
+        return values
+    share = (torch.arange(_SUBROWS).to(values) + 0.5) / _SUBROWS
+    share = share.reshape(1, -1, *([1] * (values.ndim - 1)))
+    lines = values[:-1, None] + share * values.diff(dim=0)[:, None]
+    return lines.flatten(0, 1)
+
+
+def _segment_masses(nodes: Nodes) -> Tensor:
+    """Probability of the segments between neighbouring nodes, on lines between the rows."""
+    steps = row_steps(nodes.exponent[:, 0]).clamp(min=1e-300)[:, None]
+    line = nodes.weight / steps
+    # The first and last node of a row carry half a weight.
+    line[:, 0] *= 2
+    line[:, -1] *= 2
+    pair = 0.5 * (line[:, :-1] + line[:, 1:])
+    if pair.shape[0] == 1:
+        return pair
+    gaps = nodes.exponent.diff(dim=0).repeat_interleave(_SUBROWS, dim=0) / _SUBROWS
+    return _between_rows(pair) * gaps
+
+
+def _quantiles(values: Tensor, masses: Tensor, probabilities: Tensor) -> Tensor:
+    """Quantiles of a value given at the nodes, ``(n_probability, n)``, by bisection.
+
+    The mass of a segment is spread evenly between the values at its ends: the nodes by themselves
+    would come in clumps, one for each row of a narrow ridge.
+    """
     n = values.shape[-1]
-    values, weight = values.reshape(-1, n).T, weight.reshape(-1, n).T
-    values, order = values.contiguous().sort(dim=1)
-    weight = weight.gather(1, order)
-    middle = weight.cumsum(1) - 0.5 * weight
-    wanted = probabilities.to(middle).expand(n, -1).contiguous()
-    place = torch.searchsorted(middle, wanted).clamp(1, middle.shape[1] - 1)
-    left, right = middle.gather(1, place - 1), middle.gather(1, place)
-    share = ((wanted - left) / (right - left).clamp(min=1e-300)).clamp(0, 1)
-    low, high = values.gather(1, place - 1), values.gather(1, place)
-    return (low + share * (high - low)).T
+    values = _between_rows(values)
+    low = torch.minimum(values[:, :-1], values[:, 1:]).reshape(-1, n)
+    width = values.diff(dim=1).abs().reshape(-1, n).clamp(min=1e-12)
+    masses = masses.reshape(-1, n)
+    least, largest = low.amin(0), (low + width).amax(0)
+    inverse = width.reciprocal()
+    constant = -low * inverse
+    found = []
+    for probability in probabilities.tolist():
+        below, above = least, largest
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (below + above)
+            share = torch.addcmul(constant, middle.expand_as(width), inverse)
+            reached = share.clamp_(0.0, 1.0).mul_(masses).sum(0) < probability
+            below = torch.where(reached, middle, below)
+            above = torch.where(reached, above, middle)
+        found.append(0.5 * (below + above))
+    return torch.stack(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,10 +365,11 @@ class KineticPosterior:
             spread = (nodes.weight * (value - average) ** 2).sum((0, 1)).sqrt()
             mean[nodes.index], deviation[nodes.index] = average.cpu(), spread.cpu()
             probabilities = value.new_tensor(tails)
+            masses = _segment_masses(nodes)
             for quantity in quantities:
                 for place in range(quantity.n_value):
                     value = quantity.evaluate(nodes.log_rate, nodes.exponent, place)
-                    ends = quantity.finish(_quantiles(value, nodes.weight, probabilities))
+                    ends = quantity.finish(_quantiles(value, masses, probabilities))
                     if self.config.prior is None:
                         ends = _opened(ends, quantity, nodes, probabilities)
                     found[quantity][:, nodes.index, place] = ends.cpu().numpy()

@@ -23,6 +23,10 @@ from .objective import Deviance, Layout
 from .preparation import PreparedCurves
 from .prior import LOG_RATE_BOX, Prior
 
+#: Mean and standard deviation of ln(|a|/σ) where priors are used: about a hundred, with a factor
+#: of seven either way. Signals that the noise would hide, and ridges that end at absurd
+#: amplitudes, are no more likely than that.
+SIGNAL_TO_NOISE = (math.log(100.0), 2.0)
 _EXTINCT = 1e-300
 _GUARD = 1e-30
 
@@ -103,7 +107,11 @@ class ScanData:
         )
 
     def squares(self, log_rate: Tensor, exponent: Tensor) -> Tensor:
-        """Residual sum of squares with the readout projected out.
+        """Residual sum of squares alone; see `squares_and_norm`."""
+        return self.squares_and_norm(log_rate, exponent)[0]
+
+    def squares_and_norm(self, log_rate: Tensor, exponent: Tensor) -> tuple[Tensor, Tensor]:
+        """Residual sum of squares with the readout projected out, and that of the decay itself.
 
         Parameters
         ----------
@@ -112,7 +120,10 @@ class ScanData:
 
         Returns
         -------
-        Shape ``(…, n)``.
+        squares
+            ``(…, n)``.
+        norm
+            Sum of squares of C, weighed and free of the offset: (what is explained)/norm is a².
         """
         rate = log_rate.exp()
         excess = exponent - 1.0
@@ -147,19 +158,34 @@ class ScanData:
         explained = visible * product * product / norm.clamp(min=1e-30)
         total = self.total
         # Rounding of the difference: nothing below is told from a perfect fit.
-        return torch.maximum(total - explained, 1e-13 * total)
+        return torch.maximum(total - explained, 1e-13 * total), norm
 
-    def deviance(self, squares: Tensor) -> Tensor:
+    def deviance(self, log_rate: Tensor, exponent: Tensor, *, weigh_signal: bool) -> Tensor:
         """−2 ln likelihood with a, b and (where not known) σ marginalised, up to a constant.
 
-        The amplitude has the scale-free prior 1/√(a² + σ_a²), so that neither a unit nor a long
-        ridge towards a → ∞ is preferred; b is flat, σ has 1/σ.
+        b is flat and σ has 1/σ. The amplitude is flat in ln|a| but for values that the noise
+        hides, ``1/√(a² + σ_a²)``: neither a unit nor the long ridge a → ∞, k → 0 is preferred.
+
+        Parameters
+        ----------
+        log_rate, exponent
+            As for `squares_and_norm`.
+        weigh_signal
+            Whether ln(|a|/σ) is also expected to be near `SIGNAL_TO_NOISE`.
         """
+        squares, norm = self.squares_and_norm(log_rate, exponent)
         explained = self.total - squares
         if self.variance_known:
-            return squares + torch.log(explained + 1.0)
-        noise = squares / self.freedom
-        return self.freedom * torch.log(squares) + torch.log(explained + noise)
+            noise = torch.ones_like(self.freedom)
+            deviance = squares + torch.log(explained + 1.0)
+        else:
+            noise = squares / self.freedom
+            deviance = self.freedom * torch.log(squares) + torch.log(explained + noise)
+        if not weigh_signal:
+            return deviance
+        signal = 0.5 * torch.log(explained / (noise * norm.clamp(min=1e-30)) + 1e-12)
+        mean, width = SIGNAL_TO_NOISE
+        return deviance + ((signal - mean) / width) ** 2
 
 
 @dataclass(frozen=True, eq=False)

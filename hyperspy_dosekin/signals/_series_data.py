@@ -13,6 +13,7 @@ import numpy as np
 from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.kinetics.problem import MINIMUM_DOSES, DoseProblem
+from hyperspy_dosekin.signals.dose_axis import dose_unit_factor
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.signals.dose_series import DoseSeries
@@ -71,7 +72,9 @@ class SeriesData:
                 f"a dose series of {values.dtype} cannot be fitted; it must hold real numbers. "
                 "Take the modulus or the real part first."
             )
-        dose = np.asarray(series.dose, dtype=np.float64)
+        # Units that are not known are taken as they are: counts of frames can be fitted, too.
+        units = series.axes_manager.signal_axes[0].units
+        dose = np.asarray(series.dose, dtype=np.float64) * (dose_unit_factor(units) or 1.0)
         _check_doses(dose)
         variance = _variance_like(series)
         order = np.argsort(dose, kind="stable")

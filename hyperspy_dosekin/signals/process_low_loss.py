@@ -30,6 +30,8 @@ from hyperspy_dosekin.signals._zero_loss_model import (
     splice,
 )
 
+#: How far the tails of the zero-loss peak reach: so many widths, or eV if that is more.
+_TAIL_WIDTHS, _TAIL_EV = 15.0, 10.0
 #: Quantity of the result, which says that its areas are integrals over energy.
 QUANTITY = "Single scattering (1/eV)"
 
@@ -39,6 +41,7 @@ def process_low_loss(
     *,
     align: bool = True,
     spikes: bool = True,
+    dark: bool = True,
     background: tuple[float, float] | None = None,
     deconvolve: bool = True,
     normalise: bool = True,
@@ -55,10 +58,10 @@ def process_low_loss(
 
     In this order [1]_: the zero-loss peak of every spectrum is found to a small fraction of a
     channel; X-ray spikes are replaced; spectra are moved so that the peak is at 0 eV, in the middle
-    of a channel, and cropped to what all of them have; a power law is subtracted if asked for;
-    plural scattering is removed by Fourier-log deconvolution; and the result is divided by the
-    area of the zero-loss peak. The integral of S over energy is then t/λ, and
-    `integrate_windows` gives :math:`\int S\,dE` of each window.
+    of a channel, and cropped to what all of them have; what dark subtraction left is subtracted,
+    and a power law if asked for; plural scattering is removed by Fourier-log deconvolution; and
+    the result is divided by the area of the zero-loss peak. The integral of S over energy is then
+    t/λ, and `integrate_windows` gives :math:`\int S\,dE` of each window.
 
     Nothing in the signal changes. Lazy signals are read once at once, for the positions of the
     zero-loss peaks; all else is computed when the result is.
@@ -70,6 +73,9 @@ def process_low_loss(
     spikes
         Replace X-ray spikes of one or two channels, which never are channels within 2.5 widths of
         the zero-loss peak.
+    dark
+        Subtract the mean of the channels further below the zero-loss peak than its tails reach,
+        15 widths or 10 eV, if the axis has them: what dark subtraction left over.
     background
         Window (left, right), in eV beyond the zero-loss peak, to which a power law is fitted that
         is subtracted from its left end on. It stands for the tail of the zero-loss peak there.
@@ -153,6 +159,7 @@ def process_low_loss(
     survey = look_at(recorded, search, show_progressbar)
     options = {
         "spikes": bool(spikes),
+        "dark": bool(dark),
         "threshold": float(spike_threshold),
         "background": None if background is None else tuple(float(limit) for limit in background),
         "deconvolve": bool(deconvolve),
@@ -244,8 +251,10 @@ def _chain(
         shift = origin - survey.position[survey.found]
         start = int(np.ceil(max(shift.max(), 0.0) - 1e-6))
         stop = n_channels - int(np.ceil(max(-shift.min(), 0.0) - 1e-6))
+    width = max(_TAIL_WIDTHS * float(np.nanmedian(survey.fwhm)), _TAIL_EV / recorded.scale_ev)
     common = {
         "structure": survey.structure,
+        "reach": int(np.ceil(width)),
         "scale_ev": recorded.scale_ev,
         "origin": origin,
         "start": start,
@@ -340,6 +349,9 @@ def _steps(
     if chain.align:
         steps["align"] = {"energy_offset": offset_ev}
         diagnostics["align"] = {"shift": (moved, "Shift (eV)")}
+    if chain.n_dark:
+        steps["dark"] = {"channels": chain.n_dark}
+        diagnostics["dark"] = {"dark_level": (found["dark_level"], "Intensity (counts)")}
     if chain.background is not None:
         steps["background"] = {"model": "power law", "window": chain.background}
         diagnostics["background"] = {

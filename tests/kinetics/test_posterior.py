@@ -41,6 +41,9 @@ def _brute_force(dose, values, variance=None, offset=None, prior=None, exponent=
         log_density -= 0.5 * np.log(explained + squares / freedom)
     else:
         log_density = -0.5 * squares / variance - 0.5 * np.log(explained + variance)
+    noise = squares / freedom if variance is None else variance
+    signal = 0.5 * np.log(explained / (noise * np.maximum(norm, 1e-30)) + 1e-12)
+    log_density -= 0.5 * ((signal - np.log(100)) / 2) ** 2
     log_density -= 0.5 * ((rates - prior.log_rate[0]) / prior.log_rate[1]) ** 2
     log_density -= 0.5 * ((powers - prior.exponent[0]) / prior.exponent[1]) ** 2
     weight = np.exp(log_density - log_density.max())

@@ -209,3 +209,10 @@ def test_windows_named_otherwise_have_no_hierarchy():
     assert result.window_names == ("a", "b", "c", "d")
     assert np.abs(result.history.terms["hierarchy"]).max() == 0
     assert NAMES[0] not in str(result)
+
+
+def test_doses_in_other_units_are_converted():
+    series = make_series(noise=0.01)
+    per_nm2 = make_series(series.data, dose=100 * DOSE)
+    per_nm2.axes_manager.signal_axes[0].units = "e⁻/nm²"
+    np.testing.assert_allclose(fit(per_nm2).dose, DOSE)

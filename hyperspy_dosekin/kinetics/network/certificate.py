@@ -45,12 +45,15 @@ class Certificate:
     max_deviation
         Largest distance between the integrity of the network and that of the exact solution in
         the measured range, ``(n_window,)``.
+    remedy
+        What to do about a window that does not pass.
     """
 
     window_names: tuple[str, ...]
     loss_ratio: np.ndarray
     residual_rms: np.ndarray
     max_deviation: np.ndarray
+    remedy: str = 'fit with estimator="exact"'
 
     @property
     def good(self) -> np.ndarray:
@@ -83,10 +86,7 @@ class Certificate:
         ):
             if bad.any():
                 names = ", ".join(n for n, b in zip(self.window_names, bad, strict=True) if b)
-                found.append(
-                    f'{names}: {complaint}. Do not use these numbers; fit with protocol="fast" '
-                    'or estimator="exact".'
-                )
+                found.append(f"{names}: {complaint}. Do not use these numbers; {self.remedy}.")
         return found
 
 
@@ -107,8 +107,11 @@ def certify(network: NetworkFit, exact: ExactFit, prior: Prior | None) -> Certif
     dose = np.linspace(0.0, 1.0, OFF_GRID)
     deviation = network.integrity(dose * network.problem.dose_max).mean(axis=0)
     deviation = np.abs(deviation - exact.integrity(dose)[0]).max(axis=-1)
+    remedy = 'fit with estimator="exact", the solution itself'
+    if not network.config.warm_start:
+        remedy = 'fit with protocol="fast" or estimator="exact"'
     return Certificate(
-        network.problem.window_names, loss.mean(axis=0) / exact_loss, residual, deviation
+        network.problem.window_names, loss.mean(axis=0) / exact_loss, residual, deviation, remedy
     )
 
 
