@@ -36,6 +36,23 @@ FIELDS = (
 )
 
 
+def problem_of(
+    values: np.ndarray,
+    variance: np.ndarray | None,
+    dose_e_per_a2: np.ndarray,
+    window_names: Sequence[str],
+) -> DoseProblem:
+    """Make a problem of a block ``(…, n_window, n_dose)``, its leading axes flattened."""
+    flat = (-1, *values.shape[-2:])
+    spread = None if variance is None else np.reshape(variance, flat)
+    return DoseProblem(dose_e_per_a2, np.reshape(values, flat), tuple(window_names), spread)
+
+
+def offset_of(offset: np.ndarray | None, n_window: int) -> np.ndarray | None:
+    """Known offsets of a block, its leading axes flattened, or ``None``."""
+    return None if offset is None else np.reshape(offset, (-1, n_window))
+
+
 def fit_block(
     values: np.ndarray,
     variance: np.ndarray | None,
@@ -69,14 +86,8 @@ def fit_block(
         Shape ``(…, len(FIELDS), n_window)``, float64, NaN where there is no estimate.
     """
     lead, n_window = values.shape[:-2], values.shape[-2]
-    problem = DoseProblem(
-        dose_e_per_a2,
-        np.reshape(values, (-1, *values.shape[-2:])),
-        tuple(window_names),
-        None if variance is None else np.reshape(variance, (-1, *values.shape[-2:])),
-    )
-    known = None if offset is None else np.reshape(offset, (-1, n_window))
-    config = replace(config, offset=known)
+    problem = problem_of(values, variance, dose_e_per_a2, window_names)
+    config = replace(config, offset=offset_of(offset, n_window))
     fit = fit_exact(problem, config)
     found = {name: getattr(fit, name) for name in FIELDS[:8]}
     if with_intervals:
@@ -84,9 +95,7 @@ def fit_block(
         alone = config if not config.hierarchy else replace(config, hierarchy=())
         quantities = [Quantity(name) for name in INTERVALS]
         summary = kinetic_posterior(problem, alone, fit=fit).summarise(quantities, [LEVEL])
-        flags = identifiability(
-            problem, alone, fit=fit, sd_log_half_dose=summary.sd_log_half_dose
-        )
+        flags = identifiability(problem, alone, fit=fit, sd_log_half_dose=summary.sd_log_half_dose)
         found["sd_log_half_dose"] = flags.sd_log_half_dose
         found["profile_width"] = flags.profile_width
         found["identifiable"] = flags.identifiable
@@ -134,14 +143,8 @@ def interval_block(
     from .profile import kinetic_profile
 
     lead, n_window = values.shape[:-2], values.shape[-2]
-    problem = DoseProblem(
-        dose_e_per_a2,
-        np.reshape(values, (-1, *values.shape[-2:])),
-        tuple(window_names),
-        None if variance is None else np.reshape(variance, (-1, *values.shape[-2:])),
-    )
-    known = None if offset is None else np.reshape(offset, (-1, n_window))
-    config = replace(config, offset=known, hierarchy=())
+    problem = problem_of(values, variance, dose_e_per_a2, window_names)
+    config = replace(config, offset=offset_of(offset, n_window), hierarchy=())
     make = {"posterior": kinetic_posterior, "profile": kinetic_profile}[method]
     ends = make(problem, config).interval(
         quantity.name,

@@ -85,7 +85,7 @@ def cramer_rao(
     if not exponent_known:
         columns.append(amplitude * by_exponent)
     jacobian = np.stack([column / noise for column in columns], axis=-1)
-    triangle = np.linalg.qr(jacobian, mode="r")
+    triangle = np.asarray(np.linalg.qr(jacobian, mode="r"))
     count = 1 if exponent_known else 2
     # Nuisances were put in front, so the last block is what is left when they are projected out.
     block = triangle[..., -count:, -count:]

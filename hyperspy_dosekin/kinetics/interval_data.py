@@ -20,6 +20,12 @@ def exponent_is_free(config: ExactConfig) -> bool:
     return config.exponent is None or config.exponent == "shared"
 
 
+def known_exponent(config: ExactConfig) -> float:
+    """Return the known p of options where it is not free."""
+    assert isinstance(config.exponent, (int, float))
+    return float(config.exponent)
+
+
 def interval_curves(problem: DoseProblem, config: ExactConfig) -> PreparedCurves:
     """Prepare the curves of a problem for intervals.
 
@@ -39,7 +45,7 @@ def interval_curves(problem: DoseProblem, config: ExactConfig) -> PreparedCurves
     )
     if config.loss is None:
         return curves
-    exponent = "free" if free else float(config.exponent)
+    exponent = "free" if free else known_exponent(config)
     layout = Layout(1, exponent, not curves.offset_known, config.prior)
     device = resolve_device(config.device)
     root, scale = robust_weights(curves, layout, config.loss, device)

@@ -254,7 +254,7 @@ class PlateauPowerLaw(KineticLaw):
     def solution(self, dose: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """``C∞ + (1 − C∞) u(φ)``."""
         plateau = parameters["plateau"][..., None]
-        return plateau + (1 - plateau) * PowerLaw.solution(self, dose, parameters)
+        return plateau + (1 - plateau) * KINETIC_LAWS["power law"].solution(dose, parameters)
 
     derivatives = KineticLaw.derivatives
 

@@ -153,7 +153,9 @@ def integrate_law(law: KineticLaw, dose: Tensor, parameters: Mapping[str, Tensor
                 stages.append(slope(position + node * length, state))
             # The last stage's state is the fifth-order result ("first same as last").
             proposal = state
-            error = sum(weight * stage for weight, stage in zip(_ERROR, stages, strict=True))
+            error = torch.zeros_like(integrity)
+            for weight, stage in zip(_ERROR, stages, strict=True):
+                error = error + weight * stage
             worst = (length * error.detach()).abs().max().item() if error.numel() else 0.0
             count += 1
             if worst <= tolerance or length <= _SMALLEST_STEP:

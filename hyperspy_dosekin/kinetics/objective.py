@@ -105,7 +105,7 @@ class Layout:
     @property
     def n_exponent(self) -> int:
         """Free exponents."""
-        return {"free": self.n_window, "shared": 1}.get(self.exponent, 0)
+        return {"free": self.n_window, "shared": 1}.get(str(self.exponent), 0)
 
     @property
     def n_parameter(self) -> int:
@@ -116,7 +116,8 @@ class Layout:
         """Lower and upper bound and largest step of each row."""
         log_exponent = [math.log(bound) for bound in EXPONENT_BOX]
         rows = [(*LOG_RATE_BOX, 1.5)] * self.n_window + [(*log_exponent, 1.0)] * self.n_exponent
-        return tuple(torch.tensor(rows, dtype=dtype, device=device).T)
+        lower, upper, largest = torch.tensor(rows, dtype=dtype, device=device).T
+        return lower, upper, largest
 
     def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Split rows into ln k and p, each ``(n_window, n_curve)``."""
@@ -125,7 +126,7 @@ class Layout:
             return log_rate, parameters[self.n_window :].exp().expand_as(log_rate)
         if self.exponent == "given":
             raise ValueError("exponents that are given by curve are not in the parameters.")
-        return log_rate, torch.full_like(log_rate, self.exponent)
+        return log_rate, torch.full_like(log_rate, float(self.exponent))
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,6 +236,7 @@ class Deviance:
         rate_rate = squared_amplitude * (first * first).sum(0)
         if not self.layout.n_exponent:
             return squares, gradient_rate, rate_rate
+        assert by_exponent is not None
         second = self.project(by_exponent)
         gradient_exponent = amplitude * (second * residual).sum(0)
         second = second - column * ((second * column).sum(0) / norm)
@@ -280,7 +282,8 @@ class Deviance:
             hessian[:windows, windows] = blocks[4]
             hessian[windows, :windows] = blocks[4]
         if layout.prior is not None:
-            total = self._add_prior(total, gradient, hessian, log_rate, parameters[windows:])
+            rows = parameters[windows:]
+            total = _add_prior(layout.prior, total, gradient, hessian, log_rate, rows)
         for faster, slower in layout.hierarchy:
             excess = ((log_rate[slower] - log_rate[faster]) / HIERARCHY_WIDTH).clamp(min=0)
             if self.alive is not None:
@@ -294,23 +297,29 @@ class Deviance:
             hessian[faster, slower] -= stiffness
         return total, gradient, hessian
 
-    def _add_prior(
-        self, total: Tensor, gradient: Tensor, hessian: Tensor, log_rate: Tensor, rows: Tensor
-    ) -> Tensor:
-        """Add the priors to gradient and Hessian in place; return the new total."""
-        mean, width = self.layout.prior.log_rate
-        score = (log_rate - mean) / width
-        windows = log_rate.shape[0]
-        gradient[:windows] += score / width
-        places = torch.arange(self.layout.n_parameter)
-        hessian[places[:windows], places[:windows]] += 1.0 / width**2
+
+def _add_prior(
+    prior: Prior,
+    total: Tensor,
+    gradient: Tensor,
+    hessian: Tensor,
+    log_rate: Tensor,
+    rows: Tensor,
+) -> Tensor:
+    """Add the priors to gradient and Hessian in place; return the new total."""
+    mean, width = prior.log_rate
+    score = (log_rate - mean) / width
+    windows = log_rate.shape[0]
+    gradient[:windows] += score / width
+    places = torch.arange(gradient.shape[0])
+    hessian[places[:windows], places[:windows]] += 1.0 / width**2
+    total = total + (score * score).sum(0)
+    if rows.shape[0]:
+        mean, width = prior.exponent
+        value = rows.exp()
+        score = (value - mean) / width
+        slope = value / width
+        gradient[windows:] += score * slope
+        hessian[places[windows:], places[windows:]] += slope * slope
         total = total + (score * score).sum(0)
-        if rows.shape[0]:
-            mean, width = self.layout.prior.exponent
-            value = rows.exp()
-            score = (value - mean) / width
-            slope = value / width
-            gradient[windows:] += score * slope
-            hessian[places[windows:], places[windows:]] += slope * slope
-            total = total + (score * score).sum(0)
-        return total
+    return total

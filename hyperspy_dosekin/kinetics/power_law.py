@@ -47,7 +47,7 @@ def _series_derivative(x: Any) -> Any:
 
 def evaluate_power_law(
     namespace: ModuleType, dose: Any, rate: Any, exponent: Any, *, derivatives: bool
-) -> tuple[Any, Any, Any] | Any:
+) -> Any:
     """Integrity and its derivatives, for NumPy arrays or Torch tensors alike.
 
     Parameters
@@ -91,8 +91,8 @@ def evaluate_power_law(
 
 def _floating(*operands: ArrayLike) -> list[np.ndarray]:
     """Operands in one floating type: float32 if every array among them is, else float64."""
-    dtypes = [operand.dtype for operand in operands if hasattr(operand, "dtype")]
-    single = dtypes and all(np.dtype(dtype) == np.float32 for dtype in dtypes)
+    dtypes = [np.dtype(x.dtype) for x in operands if isinstance(x, (np.ndarray, np.generic))]
+    single = bool(dtypes) and all(dtype == np.float32 for dtype in dtypes)
     return [np.asarray(operand, dtype=np.float32 if single else np.float64) for operand in operands]
 
 

@@ -28,7 +28,7 @@ from torch import Tensor
 from hyperspy_dosekin.numerics.device import resolve_device
 
 from .exact import ExactConfig, ExactFit, fit_exact
-from .interval_data import exponent_is_free, interval_curves
+from .interval_data import exponent_is_free, interval_curves, known_exponent
 from .prior import EXPONENT_BOX
 from .problem import DoseProblem
 from .quantities import Quantity, check_level
@@ -260,19 +260,17 @@ class KineticProfile:
                     quantile = stats.f.ppf(confidence, 1, freedom[index]) / freedom[index]
                     factor = torch.as_tensor(1 + quantile, device=device)
                     limit = torch.stack([factor, torch.zeros_like(factor)])
-                fixed = None if free else float(self.config.exponent)
+                fixed = None if free else known_exponent(self.config)
                 region = _region(data, best, limit, fixed)
                 for quantity in quantities:
                     for place in range(quantity.n_value):
                         ends = _range(quantity, region, place)
                         found[quantity][:, index, place] = ends.cpu().numpy()
-        return {
-            quantity: tuple(
-                end.reshape(*shape, *((quantity.n_value,) * (quantity.name == "integrity")))
-                for end in ends
-            )
-            for quantity, ends in found.items()
-        }
+        result = {}
+        for quantity, ends in found.items():
+            last = (quantity.n_value,) if quantity.name == "integrity" else ()
+            result[quantity] = (ends[0].reshape(*shape, *last), ends[1].reshape(*shape, *last))
+        return result
 
     def interval(
         self,

@@ -23,10 +23,10 @@ from .objective import Deviance, Layout
 from .preparation import PreparedCurves
 from .prior import LOG_RATE_BOX, Prior
 
-#: Mean and standard deviation of ln(|a|/σ) where priors are used: about a hundred, with a factor
+#: Mean and standard deviation of ln(|a|/σ) where priors are used: about fifty, with a factor
 #: of seven either way. Signals that the noise would hide, and ridges that end at absurd
 #: amplitudes, are no more likely than that.
-SIGNAL_TO_NOISE = (math.log(100.0), 2.0)
+SIGNAL_TO_NOISE = (math.log(50.0), 2.0)
 _EXTINCT = 1e-300
 _GUARD = 1e-30
 

@@ -38,9 +38,11 @@ class BatchedObjective(Protocol):
         Shapes ``(n_problem,)``, ``(n_parameter, n_problem)``, ``(n_parameter, n_parameter,
         n_problem)``. The Hessian is positive semidefinite.
         """
+        ...
 
     def select(self, index: Tensor) -> BatchedObjective:
         """Select some of the problems by their indices."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

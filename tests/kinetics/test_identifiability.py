@@ -15,11 +15,11 @@ PAPER = np.arange(1, 10) / 9
 @pytest.mark.parametrize("noise", [0.002, 0.01])
 def test_kept_windows_are_right(noise):
     random = np.random.default_rng(1)
-    curves = simulate_curves(random, *draw_prior(random, (150, 4)), noise=noise)
+    curves = simulate_curves(random, *draw_prior(random, (90, 4)), noise=noise)
     fit = fit_exact(curves.problem)
     kept = identifiability(curves.problem, fit=fit).identifiable
     error = np.log(half_dose(fit.rate, fit.exponent)) - curves.log_half_dose
-    assert kept.sum() > 50
+    assert kept.sum() > 30
     assert np.mean(np.abs(error[kept]) < 0.2) >= 0.85
     # It says something: the windows that it drops are mostly wrong by more.
     assert np.mean(np.abs(error[~kept]) < 0.2) < 0.6

@@ -25,8 +25,8 @@ def _prior_curves(seed, shape, noise, **options):
 def _brute_force(dose, values, variance=None, offset=None, prior=None, exponent=None):
     """Moments of ln D½ and quantiles of ln k from a plain fine grid, written independently."""
     prior = prior or Prior()
-    rates = np.linspace(*LOG_RATE_BOX, 1201)
-    powers = np.linspace(*EXPONENT_BOX, 401) if exponent is None else np.array([exponent])
+    rates = np.linspace(*LOG_RATE_BOX, 701)
+    powers = np.linspace(*EXPONENT_BOX, 201) if exponent is None else np.array([exponent])
     rates, powers = np.meshgrid(rates, powers, indexing="ij")
     column = power_law_integrity(dose / dose[-1], np.exp(rates)[..., None], powers[..., None])
     target = values - (values.mean() if offset is None else offset)
@@ -43,7 +43,7 @@ def _brute_force(dose, values, variance=None, offset=None, prior=None, exponent=
         log_density = -0.5 * squares / variance - 0.5 * np.log(explained + variance)
     noise = squares / freedom if variance is None else variance
     signal = 0.5 * np.log(explained / (noise * np.maximum(norm, 1e-30)) + 1e-12)
-    log_density -= 0.5 * ((signal - np.log(100)) / 2) ** 2
+    log_density -= 0.5 * ((signal - np.log(50)) / 2) ** 2
     log_density -= 0.5 * ((rates - prior.log_rate[0]) / prior.log_rate[1]) ** 2
     log_density -= 0.5 * ((powers - prior.exponent[0]) / prior.exponent[1]) ** 2
     weight = np.exp(log_density - log_density.max())
@@ -52,13 +52,17 @@ def _brute_force(dose, values, variance=None, offset=None, prior=None, exponent=
     mean = (weight * log_dose).sum()
     spread = np.sqrt((weight * (log_dose - mean) ** 2).sum())
     cumulated = weight.sum(1).cumsum()
-    return mean, spread, np.interp([0.025, 0.975], cumulated, rates[:, 0])
+    return (
+        mean,
+        spread,
+        np.interp([0.025, 0.975], cumulated, rates[:, 0] + (rates[1, 0] - rates[0, 0]) / 2),
+    )
 
 
 @pytest.mark.parametrize("knowledge", ["nothing", "variance", "offset", "exponent", "prior"])
 @pytest.mark.parametrize("noise", [0.01, 0.05])
 def test_equals_a_plain_fine_grid(knowledge, noise):
-    curves = _prior_curves(1, (4, 2), noise, with_variance=knowledge == "variance")
+    curves = _prior_curves(1, (3, 2), noise, with_variance=knowledge == "variance")
     options = {
         "offset": {"offset": 5.0},
         "exponent": {"exponent": 1.3},
@@ -68,22 +72,22 @@ def test_equals_a_plain_fine_grid(knowledge, noise):
     summary = posterior.summarise([RATE])
     lower, upper = summary.intervals[RATE, 0.95]
     variance = None if knowledge != "variance" else curves.problem.variance[0, 0, 0]
-    for place in np.ndindex(4, 2):
+    for place in np.ndindex(3, 2):
         mean, spread, ends = _brute_force(
             curves.problem.dose_e_per_a2, curves.problem.values[place], variance, **options
         )
-        # Twenty nodes a row and twenty-eight rows; the ridge is a fraction of a unit wide.
+        # Twenty nodes a row and twenty-eight rows; faint second modes of a row may fall between.
         assert summary.mean_log_half_dose[place] == pytest.approx(mean, abs=0.05 * spread)
         assert summary.sd_log_half_dose[place] == pytest.approx(spread, rel=0.05)
         width = ends[1] - ends[0]
-        assert np.log(lower[place]) == pytest.approx(ends[0], abs=0.05 * width)
-        assert np.log(upper[place]) == pytest.approx(ends[1], abs=0.05 * width)
+        assert np.log(lower[place]) == pytest.approx(ends[0], abs=0.07 * width)
+        assert np.log(upper[place]) == pytest.approx(ends[1], abs=0.07 * width)
 
 
 @pytest.mark.parametrize("noise", [0.002, 0.01, 0.05])
 @pytest.mark.parametrize("with_variance", [False, True])
 def test_covers_the_truth_as_often_as_it_says(noise, with_variance):
-    curves = _prior_curves(2, (200, 3), noise, with_variance=with_variance)
+    curves = _prior_curves(2, (100, 3), noise, with_variance=with_variance)
     quantities = [HALF, RATE, EXPONENT, INTEGRITY]
     truth = {
         HALF: half_dose(curves.rate, curves.exponent),
@@ -97,8 +101,8 @@ def test_covers_the_truth_as_often_as_it_says(noise, with_variance):
     }
     summary = kinetic_posterior(curves.problem).summarise(quantities, (0.68, 0.95))
     for quantity in quantities:
-        # 600 values: a standard deviation of the share is 0.019 and 0.009; three of them.
-        for level, low, high in ((0.68, 0.62, 0.74), (0.95, 0.92, 0.975)):
+        # 300 values: a standard deviation of the share is 0.027 and 0.013; three of them.
+        for level, low, high in ((0.68, 0.6, 0.76), (0.95, 0.912, 0.988)):
             lower, upper = summary.intervals[quantity, level]
             covered = np.mean((truth[quantity] >= lower) & (truth[quantity] <= upper))
             assert low < covered < high, (quantity.name, level)

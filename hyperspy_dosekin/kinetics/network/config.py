@@ -98,7 +98,7 @@ class NetworkConfig:
     minimum_learning_rate: float = 1e-6
     causal_strength: float = 1.0
     lbfgs_iterations: int = 2_000
-    lbfgs_history: int = 20
+    lbfgs_history: int = 10
     gauss_newton_iterations: int = 60
     jitter: bool = True
     phases: tuple[str, ...] = ("adam", "lbfgs")
