@@ -23,9 +23,12 @@ from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer
 
 #: λ at the start, its factors after a good and a bad step, and the range it is kept in.
 FIRST_DAMPING, GOOD_STEP, BAD_STEP = 1e-2, 0.25, 4.0
-
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-12, 1e8
+#: A step has to lower the loss at these doses, which are denser than those it was computed at:
+#: otherwise it obeys the law at the points and bends between them.
 CHECK_DOSES = (np.arange(128) + 0.5) / 128
+#: Steps in a row that gain less than this share of the loss, for all members, end the training.
+SMALLEST_GAIN, IDLE_STEPS = 1e-4, 2
 #: Damped steps that are tried before a linearisation is given up.
 TRIALS = 6
 
@@ -49,7 +52,7 @@ def train_gauss_newton(
     damping = torch.full((len(members),), FIRST_DAMPING, dtype=like.dtype, device=like.device)
     generator = np.random.default_rng(config.seeds)
     check = Task.of(replace(target, collocation=CHECK_DOSES), parameters)
-    recorder, length = observer.recorder, config.gauss_newton_iterations
+    recorder, length, idle = observer.recorder, config.gauss_newton_iterations, 0
     try:
         for iteration in range(length):
             task = Task.of(_jittered(target, config, generator), parameters)
@@ -59,7 +62,7 @@ def train_gauss_newton(
             observer.progress("Levenberg–Marquardt", iteration, length)
             if observer.stop():
                 raise Interrupted(parameters)
-            parameters, damping = _step(
+            parameters, damping, gain = _step(
                 parameters,
                 task,
                 check,
@@ -67,7 +70,8 @@ def train_gauss_newton(
                 trainable(parameters, target.held),
                 damping,
             )
-            if bool((damping > LARGEST_DAMPING).all()):
+            idle = idle + 1 if bool((gain < SMALLEST_GAIN).all()) else 0
+            if idle == IDLE_STEPS or bool((damping > LARGEST_DAMPING).all()):
                 break
     except KeyboardInterrupt:
         raise Interrupted(parameters) from None
@@ -89,15 +93,15 @@ def _step(
     weights: LossWeights,
     trained: list[str],
     damping: Tensor,
-) -> tuple[Parameters, Tensor]:
-    """One step of every member that lowers its loss, and the damping for its next one."""
+) -> tuple[Parameters, Tensor, Tensor]:
+    """One step of every member that lowers its loss; its next damping, and what was gained."""
     leaves = {n: v.clone().requires_grad_(n in trained) for n, v in parameters.items()}
     linear = linearise(leaves, task, weights, trained)
     right = linear.residuals.detach()[..., None]
     identity = torch.eye(right.shape[1], dtype=right.dtype, device=right.device)
     with torch.no_grad():
         loss = total(loss_terms(parameters, check), weights)
-    pending = torch.ones_like(loss, dtype=torch.bool)
+    pending, gain = torch.ones_like(loss, dtype=torch.bool), torch.zeros_like(loss)
     for _ in range(TRIALS):
         factor, info = torch.linalg.cholesky_ex(linear.gram + damping[:, None, None] * identity)
         dual = torch.cholesky_solve(right, factor)[..., 0]
@@ -117,7 +121,8 @@ def _step(
         damping = torch.where(
             better, damping * GOOD_STEP, torch.where(pending, damping * BAD_STEP, damping)
         ).clamp(min=SMALLEST_DAMPING)
+        gain = torch.where(better, 1 - trial_loss / loss, gain)
         pending = pending & ~better
         if not bool(pending.any()):
             break
-    return parameters, damping
+    return parameters, damping, gain
