@@ -31,7 +31,7 @@ def plot_parameters(
     fig: FigureBase | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> FigureBase:
-    """Draw rate, exponent and half-integrity dose of every window, one row for each window.
+    """Draw the parameters and the half-integrity dose of every window, one row for each window.
 
     Filled symbols belong to windows whose half-integrity dose the data determine, hollow grey
     ones to the others. Thick bars are intervals, thin ones with open symbols the spread of an
@@ -57,21 +57,28 @@ def plot_parameters(
     stacked = width < layout.COLUMN_WIDTH
     names = _row_names(picture, width)
     row = max(0.42, 0.15 * max(name.count("\n") + 1 for name in names))
-    height = 1.7 + row * n_window * (3 if stacked else 1) + (1.2 if stacked else 0.0)
+    shown = {
+        "Rate k\n(per normalised dose)": picture.rate,
+        "Exponent p\n": picture.exponent,
+        **{f"{name}\n": estimate for name, estimate in picture.others.items()},
+        "Half-integrity dose D½\n(e⁻/Å²)": picture.half_dose,
+    }
+    estimates = {title: estimate for title, estimate in shown.items() if estimate is not None}
+    count = len(estimates)
+    height = 1.7 + row * n_window * (count if stacked else 1) + (0.4 * count if stacked else 0.0)
     figure = layout.new_figure(fig, figsize, (width, height))
-    panels: Any = figure.subplots(*((3, 1) if stacked else (1, 3)), sharey=True)
-    estimates = (picture.rate, picture.exponent, picture.half_dose)
-    titles = ("Rate k\n(per normalised dose)", "Exponent p\n", "Half-integrity dose D½\n(e⁻/Å²)")
-    for axes, estimate, title in zip(panels, estimates, titles, strict=True):
+    shape = (count, 1) if stacked else (1, count)
+    panels: Any = figure.subplots(*shape, sharey=True, squeeze=False).ravel()
+    for axes, (title, estimate) in zip(panels, estimates.items(), strict=True):
         # An exponent is a number around 1, of which nobody thinks in ratios.
-        _forest(axes, picture, estimate, ratios=estimate is not picture.exponent)
+        _forest(axes, picture, estimate, ratios=estimate in (picture.rate, picture.half_dose))
         if stacked:
             one_line = " ".join(title.split())
             title = style.wrap(one_line, style.characters_in(width - 1.5, 9))
         axes.set_xlabel(title, fontsize=9)
-    left, right = panels[2].get_xlim()
+    left, right = panels[-1].get_xlim()
     last_dose = np.inf if picture.dose_max is None else max(picture.dose_max, left)
-    beyond = style.shade_beyond(panels[2], last_dose, right, "")
+    beyond = style.shade_beyond(panels[-1], last_dose, right, "")
     for axes in panels if stacked else panels[:1]:
         axes.set_yticks(range(n_window), names, fontsize=style.SMALL)
 
@@ -81,17 +88,19 @@ def plot_parameters(
     if examined and not np.all(picture.identifiable):
         handles.append(Line2D([], [], color="0.55", marker="o", mfc="white", ls="none"))
         labels.append("estimate, D½ not determined")
-    if any(estimate.lower is not None for estimate in estimates):
+    if any(estimate.lower is not None for estimate in estimates.values()):
         handles.append(Line2D([], [], color="0.2", lw=2))
         interval = style.interval_label(picture.level, picture.interval_method)
         labels.append(f"{interval} (arrow: open or beyond the axis)")
-    if any(estimate.spread is not None for estimate in estimates):
+    if any(estimate.spread is not None for estimate in estimates.values()):
         handles.append(Line2D([], [], color="0.3", lw=0.8, marker="d", ms=3.5, mfc="white"))
         labels.append(style.OPTIMISER_SPREAD)
-    lowest, highest = panels[1].get_xlim()
-    if lowest < 1 < highest:
-        handles.append(panels[1].axvline(1.0, color=style.GREY, lw=0.8, ls=(0, (1, 1)), zorder=1))
-        labels.append("first order, p = 1")
+    if picture.exponent is not None:
+        axes = panels[list(estimates.values()).index(picture.exponent)]
+        lowest, highest = axes.get_xlim()
+        if lowest < 1 < highest:
+            handles.append(axes.axvline(1.0, color=style.GREY, lw=0.8, ls=(0, (1, 1)), zorder=1))
+            labels.append("first order, p = 1")
     if beyond:
         handles.append(style.hatched())
         labels.append(style.BEYOND)
@@ -111,7 +120,8 @@ def _row_names(picture: ParameterPicture, width: float) -> list[str]:
     labels = []
     for i, name in enumerate(picture.window_names):
         lines = [style.wrap(name, max(style.characters_in(0.22 * width, style.SMALL), 10))]
-        if np.isnan(picture.rate.value[i]):
+        first = next(each for each in (picture.rate, *picture.others.values()) if each is not None)
+        if np.isnan(first.value[i]):
             lines.append(f"({style.NO_DATA})")
         elif not style.flag(picture.identifiable, i, True):
             lines.append("(D½ not determined)")

@@ -201,20 +201,22 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ParameterPicture:
-    """Rate, exponent and half-integrity dose of every window.
+    """Parameters of the law and half-integrity dose of every window.
 
     Parameters
     ----------
     window_names
         W labels.
-    rate
-        k per normalised dose.
-    exponent
-        p.
     half_dose
         D½ in e⁻/Å².
     reached
         Whether D½ lies inside the measured range, ``(W,)``.
+    rate
+        k per normalised dose; ``None`` where the law has none.
+    exponent
+        p; ``None`` where the law has none.
+    others
+        Further parameters of the law, by label.
     dose_max
         Largest measured dose, in e⁻/Å², marked beside D½; ``None`` leaves it out.
     level
@@ -235,10 +237,11 @@ class ParameterPicture:
     """
 
     window_names: tuple[str, ...]
-    rate: Estimate
-    exponent: Estimate
     half_dose: Estimate
     reached: np.ndarray
+    rate: Estimate | None = None
+    exponent: Estimate | None = None
+    others: Mapping[str, Estimate] = field(default_factory=dict)
     dose_max: float | None = None
     level: float = 0.95
     interval_method: str = "posterior"
@@ -249,8 +252,9 @@ class ParameterPicture:
     def __post_init__(self) -> None:
         n_window = _names(self, self.window_names)
         _arrays(self, bool, (n_window,), "reached", "identifiable grows")
-        for name in ("rate", "exponent", "half_dose"):
-            size = getattr(self, name).value.size
+        estimates = {"rate": self.rate, "exponent": self.exponent, "half_dose": self.half_dose}
+        for name, estimate in {**estimates, **self.others}.items():
+            size = n_window if estimate is None else estimate.value.size
             if size != n_window:
                 raise ValueError(f"{name} has {size} values for {n_window} windows; pass one each.")
 

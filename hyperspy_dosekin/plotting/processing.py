@@ -21,6 +21,7 @@ TITLES = {
     "recorded": "As recorded",
     "spikes": "Spikes replaced",
     "align": "Aligned",
+    "dark": "Dark level subtracted",
     "background": "Background subtracted",
     "zero_loss": "Zero-loss peak",
     "deconvolve": "Deconvolved",
@@ -29,7 +30,7 @@ TITLES = {
 }
 _MODELS = {"background": "fitted background", "zero_loss": "model of the zero-loss peak"}
 #: Steps shown on a logarithmic scale, because nothing but the zero-loss peak would be seen.
-_LOG = {"recorded", "spikes", "align", "zero_loss"}
+_LOG = {"recorded", "spikes", "align", "dark", "zero_loss"}
 _BEFORE, _AFTER, _MODEL = "0.6", "#0072B2", "#D55E00"
 
 

@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-#: Values of one work array: half a MiB as float64, so that several fit in the cache of a core.
-_VALUES_AT_A_TIME = 2**16
+#: Values of one work array: a MiB as float64, small enough for the caches.
+_VALUES_AT_A_TIME = 2**17
 _BATCHES_PER_WORKER = 4
+#: Just below the largest block that the C library's allocator learns from.
+_LESSON = 31 * 2**20
 
 
 def run_in_batches(
@@ -59,6 +61,10 @@ def run_in_batches(
         for result, values in zip(results, kernel(*(a[part] for a in flat)), strict=True):
             result[part] = values
 
+    # The GNU allocator gives work arrays back to the system after each step, and fetching fresh
+    # pages takes as long as computing; it stops doing so for blocks smaller than the largest one
+    # that was ever freed. The block is never touched, so that it costs nothing.
+    np.empty(_LESSON, dtype=np.uint8)
     workers = max(1, min(workers, len(starts) // _BATCHES_PER_WORKER))
     if workers == 1:
         for start in starts:

@@ -122,14 +122,16 @@ def process_spectra(
     values = spectra.astype(np.float64)
     missing = ~(np.isfinite(values).all(axis=-1) & np.isfinite(position) & np.isfinite(scale))
     values[missing] = 1.0
-    noise = variance
-    if noise is None:
+    noise = None
+    if variance is not None:
+        noise = np.where(missing[:, np.newaxis], 1.0, variance)
+    elif with_variance:
         noise = chain.gain * np.maximum(values, 0.0) + chain.offset
-    noise = np.where(missing[:, np.newaxis], 1.0, noise)
     watch("recorded", {"spectra": values})
     if chain.align:
         shift = -np.where(missing, 0.0, position)
-        values, noise = shift_spectra(values, shift), shift_variance(noise, shift)
+        values = shift_spectra(values, shift)
+        noise = None if noise is None else shift_variance(noise, shift)
         watch("align", {"spectra": values})
     diagnostics = {name: np.full(len(values), np.nan) for name in DIAGNOSTICS}
     divisor = np.where(missing, 1.0, scale)
@@ -139,46 +141,60 @@ def process_spectra(
         # An area that is not positive is no edge; the spectrum has no scale.
         missing |= ~(area > 0)
         divisor = np.where(area > 0, area, 1.0)
-    values = values / divisor[:, np.newaxis]
-    noise = noise / divisor[:, np.newaxis] ** 2
     if np.any(divisor != 1):
+        values = values / divisor[:, np.newaxis]
+        noise = None if noise is None else noise / divisor[:, np.newaxis] ** 2
         watch("normalise", {"spectra": values})
     if chain.background is not None:
-        fit = _fit(values, noise, chain.background, chain)
+        fit = _fit(values, noise, divisor, chain.background, chain)
         kept = chain.energy_ev[chain.crop]
         diagnostics["exponent"], diagnostics["background_level"] = fit.exponent, fit.level
         diagnostics["background_error"] = np.sqrt(fit.area_variance(kept))
         beyond = slice(chain.background.start, None)
         values[:, beyond] -= fit.at(chain.energy_ev[beyond])
-        noise[:, beyond] += fit.variance(chain.energy_ev[beyond])
+        if noise is not None:
+            noise[:, beyond] += fit.variance(chain.energy_ev[beyond])
         watch("background", {"spectra": values, "background": fit})
-    values, noise = values[:, chain.crop], noise[:, chain.crop]
+    values = values[:, chain.crop]
     watch("crop", {"spectra": values})
     values[missing] = np.nan
-    noise[missing] = np.nan
     numbers = np.stack([diagnostics[name] for name in DIAGNOSTICS], axis=-1)
-    return (values, numbers, noise) if with_variance else (values, numbers)
+    if not with_variance or noise is None:
+        return values, numbers
+    noise = noise[:, chain.crop]
+    noise[missing] = np.nan
+    return values, numbers, noise
 
 
-def _fit(values: np.ndarray, noise: np.ndarray, window: slice, chain: CoreLossChain) -> PowerLawFit:
+def _fit(
+    values: np.ndarray,
+    noise: np.ndarray | None,
+    divisor: np.ndarray,
+    window: slice,
+    chain: CoreLossChain,
+) -> PowerLawFit:
     """Fit a background, with the noise that the fit itself predicts.
 
-    Weights from the noisy intensities would put the background too low; scaled by one factor for
-    each spectrum, the variance is a line in the intensity again.
+    Weights from the noisy intensities would put the background too low. Where the variance of each
+    intensity is given, it is taken as proportional to the background, in each spectrum.
     """
-    part, spread = values[:, window], noise[:, window]
-    start = fit_power_law(part, chain.energy_ev[window], variance=spread.mean(axis=-1)[:, None])
-    expected = np.nan_to_num(start.at(chain.energy_ev[window]), nan=1.0)
-    ratio = spread.sum(axis=-1, keepdims=True) / np.maximum(
-        np.maximum(expected, 0.0).sum(axis=-1, keepdims=True), 1e-300
+    part = values[:, window]
+    gain, offset = chain.gain / divisor, chain.offset / divisor**2
+    if noise is not None:
+        gain = noise[:, window].sum(axis=-1) / np.maximum(part.sum(axis=-1), 1e-300)
+        offset = np.zeros_like(gain)
+    return fit_power_law(
+        part, chain.energy_ev[window], gain=gain[:, np.newaxis], offset=offset[:, np.newaxis]
     )
-    return fit_power_law(part, chain.energy_ev[window], variance=np.maximum(ratio * expected, 0))
 
 
-def _reference_area(values: np.ndarray, noise: np.ndarray, chain: CoreLossChain) -> np.ndarray:
+def _reference_area(
+    values: np.ndarray, noise: np.ndarray | None, chain: CoreLossChain
+) -> np.ndarray:
     assert chain.reference is not None
     area = values[:, chain.reference].sum(axis=-1)
     if chain.reference_background is not None:
-        fit = _fit(values, noise, chain.reference_background, chain)
+        whole = np.ones(len(values))
+        fit = _fit(values, noise, whole, chain.reference_background, chain)
         area = area - fit.at(chain.energy_ev[chain.reference]).sum(axis=-1)
     return area

@@ -5,10 +5,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy import fft
+import scipy.fft
 from scipy.ndimage import gaussian_filter
+
+# SciPy's transforms have no types that a checker could follow.
+fft: Any = scipy.fft
 
 #: Widths, in pixels, of the local average from which one is chosen.
 WIDTHS = (0.0, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)

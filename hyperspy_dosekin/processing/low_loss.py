@@ -13,20 +13,27 @@ import numpy as np
 from hyperspy_dosekin.processing.batches import run_in_batches
 from hyperspy_dosekin.processing.deconvolution import RESOLUTIONS, fourier_log
 from hyperspy_dosekin.processing.power_law import fit_power_law
+from hyperspy_dosekin.processing.prediction import fewest_channels
 from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance
-from hyperspy_dosekin.processing.spikes import THRESHOLD, fewest_channels, remove_spikes
-from hyperspy_dosekin.processing.zero_loss import find_zero_loss, reflect, truncate
+from hyperspy_dosekin.processing.spikes import THRESHOLD, remove_spikes
+from hyperspy_dosekin.processing.structure import KnownStructure
+from hyperspy_dosekin.processing.zero_loss import reflect, truncate
 
 #: Channels nearer to the zero-loss peak, in units of its width, are never taken for spikes.
 PROTECTED_WIDTHS = 2.5
 #: Fewer channels after the peak make no deconvolution.
 FEWEST_CHANNELS = 32
 #: What is recorded of each spectrum.
-DIAGNOSTICS = ("spikes", "zero_loss_intensity", "t_over_lambda", "exponent", "background_level")
-#: What the survey says of each spectrum.
-SURVEY = ("position", "fwhm", "height", "found", "saturated", "negative", "gain", "offset")
-#: Median of the square of a standard normal number.
-_MEDIAN_SQUARE = 0.4549364
+DIAGNOSTICS = (
+    "spikes",
+    "dark_level",
+    "zero_loss_intensity",
+    "t_over_lambda",
+    "exponent",
+    "background_level",
+)
+#: Channels without electrons that a dark level needs.
+_FEWEST_DARK = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +54,12 @@ class LowLossChain:
         Whether to do the step.
     threshold
         Of spikes, in standard deviations.
+    structure
+        What the spectra have that is no spike, from `structure_of`.
+    reach
+        Channels on either side of the zero-loss peak that its tails reach; by default all.
+    dark
+        Whether to subtract the mean of what is further below the peak than that.
     background
         Limits in eV of the window of a power-law background to subtract, or `None`.
     zero_loss
@@ -67,6 +80,9 @@ class LowLossChain:
     align: bool = True
     spikes: bool = True
     threshold: float = THRESHOLD
+    structure: np.ndarray | None = None
+    reach: int | None = None
+    dark: bool = True
     background: tuple[float, float] | None = None
     deconvolve: bool = True
     zero_loss: Any = "reflected"
@@ -93,106 +109,17 @@ class LowLossChain:
             )
 
     @property
+    def n_dark(self) -> int:
+        """Number of channels kept that are too far below the zero-loss peak for electrons."""
+        if not self.dark or self.reach is None:
+            return 0
+        number = self.origin - self.start - self.reach
+        return number if number >= _FEWEST_DARK else 0
+
+    @property
     def energy_ev(self) -> np.ndarray:
         """Energies of the channels kept, shape ``(stop - start,)``."""
         return (np.arange(self.start, self.stop) - self.origin) * self.scale_ev
-
-
-def survey_low_loss(
-    block: np.ndarray,
-    *,
-    widest: float,
-    search: slice,
-    largest_value: float,
-    reach: int,
-    estimate_noise: bool = False,
-    workers: int = 1,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Look at every spectrum before anything is done to it.
-
-    Parameters
-    ----------
-    block
-        Shape ``(…, n_channels)``.
-    widest, search, largest_value
-        As for `find_zero_loss`.
-    reach
-        Channels on either side of the peak to return.
-    estimate_noise
-        Whether to estimate the noise from the scatter of the channels.
-    workers
-        Threads.
-
-    Returns
-    -------
-    numbers : numpy.ndarray
-        The entries of `SURVEY`, shape ``(…, 8)``.
-    peak : numpy.ndarray
-        Peak of each spectrum moved to the middle, shape ``(…, 2 * reach + 1)``; zero where none is
-        found.
-    """
-
-    def look(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        values = np.nan_to_num(spectra.astype(np.float64))
-        seen = find_zero_loss(spectra, widest=widest, search=search, largest_value=largest_value)
-        gain, offset = (
-            _scatter(values, seen.position, seen.fwhm)
-            if estimate_noise
-            else np.zeros((2, len(values)))
-        )
-        numbers = np.stack(
-            [
-                seen.position,
-                np.where(np.isfinite(seen.fwhm), seen.fwhm, np.nan),
-                seen.height,
-                seen.found,
-                seen.saturated,
-                (values < 0).mean(axis=-1),
-                gain,
-                offset,
-            ],
-            axis=-1,
-        )
-        whole = np.round(seen.position).astype(np.intp)
-        index = whole[:, np.newaxis] + np.arange(-reach, reach + 1)
-        around = np.take_along_axis(values, np.clip(index, 0, values.shape[-1] - 1), axis=-1)
-        peak = shift_spectra(around, whole - seen.position)
-        return numbers, np.where(seen.found[:, np.newaxis], peak, 0.0)
-
-    outputs = [((len(SURVEY),), np.float64), ((2 * reach + 1,), np.float64)]
-    numbers, peak = run_in_batches(look, [block], [1], outputs, workers=workers)
-    return numbers, peak
-
-
-def _scatter(
-    spectra: np.ndarray, position: np.ndarray, fwhm: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Gain and offset of the noise variance, from third differences of the channels."""
-    weights = np.array([1.0, -3.0, 3.0, -1.0]) / np.sqrt(20.0)
-    difference = sum(
-        weight * spectra[:, place : spectra.shape[-1] - 3 + place]
-        for place, weight in enumerate(weights)
-    )
-    level = 0.5 * (spectra[:, 1:-2] + spectra[:, 2:-1])
-    channel = np.arange(level.shape[-1]) + 1.5
-    near = np.abs(channel - position[:, np.newaxis]) < 3 * np.nan_to_num(fwhm, posinf=0)[:, None]
-    before = (channel < position[:, np.newaxis]) & ~near
-    square = difference**2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        quiet = _median_where(square, before | (level <= 0)) / _MEDIAN_SQUARE
-        quiet = np.nan_to_num(quiet)
-        ratio = (square - quiet[:, np.newaxis] * _MEDIAN_SQUARE) / level
-        bright = level > np.median(level, axis=-1, keepdims=True)
-        gain = _median_where(ratio, bright & ~near & (level > 0)) / _MEDIAN_SQUARE
-    return np.maximum(np.nan_to_num(gain), 0.0), quiet
-
-
-def _median_where(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanmedian(np.where(where, values, np.nan), axis=-1)
 
 
 def process_block(
@@ -231,7 +158,7 @@ def process_block(
     spectra : numpy.ndarray
         Shape ``(…, stop - start)``.
     diagnostics : numpy.ndarray
-        The entries of `DIAGNOSTICS`, shape ``(…, 5)``.
+        The entries of `DIAGNOSTICS`, shape ``(…, 6)``.
     variance : numpy.ndarray
         With `with_variance`, shape of the spectra.
     """
@@ -269,7 +196,9 @@ def process_spectra(
     watch = watch or (lambda name, made: None)
     values = spectra.astype(np.float64)
     # Peaks where none was found would be moved out of the axis.
-    missing = ~(np.isfinite(position) & np.isfinite(values).all(axis=-1))
+    missing = ~np.isfinite(position)
+    if np.issubdtype(spectra.dtype, np.floating):
+        missing |= ~np.isfinite(values).all(axis=-1)
     position = np.where(missing, chain.origin, position)
     values[missing] = 1.0
     diagnostics = {name: np.full(len(values), np.nan) for name in DIAGNOSTICS}
@@ -278,14 +207,21 @@ def process_spectra(
 
     touched = replaced = None
     if chain.spikes and n_channels >= fewest_channels():
-        channel = np.arange(n_channels)
-        reach = PROTECTED_WIDTHS * np.nan_to_num(fwhm, nan=1.0)[:, np.newaxis]
-        protected = np.abs(channel - position[:, np.newaxis]) < np.maximum(reach, 3.0)
+        reach = np.maximum(PROTECTED_WIDTHS * np.nan_to_num(fwhm, nan=1.0), 3.0)
+        protected = (np.ceil(position - reach), np.floor(position + reach))
         noise = {"gain": chain.gain, "offset": chain.offset}
         if variance is not None:
             noise = {"gain": 0.0, "offset": variance}
+        structure = None
+        if chain.structure is not None:
+            start = n_channels - np.round(position).astype(np.intp)
+            structure = KnownStructure(chain.structure, start)
         values, touched, replaced = remove_spikes(
-            values, **noise, protected=protected, threshold=chain.threshold
+            values,
+            **noise,
+            protected=protected,
+            structure=structure,
+            threshold=chain.threshold,
         )
         diagnostics["spikes"] = touched.sum(axis=-1).astype(float)
         watch("spikes", {"spectra": values, "touched": touched})
@@ -297,8 +233,8 @@ def process_spectra(
         else:
             noise_variance = np.array(variance, dtype=np.float64)
             noise_variance[missing] = 1.0
-        if touched is not None:
-            noise_variance = np.where(touched, replaced, noise_variance)
+        if touched is not None and replaced is not None and touched.any():
+            noise_variance[touched] = replaced[touched]
 
     kept = slice(chain.start, chain.stop)
     if chain.align:
@@ -311,6 +247,16 @@ def process_spectra(
         noise_variance = noise_variance[:, kept]
     origin = chain.origin - chain.start
     watch("align", {"spectra": values})
+    n_dark = chain.n_dark
+    if n_dark:
+        level = values[:, :n_dark].mean(axis=-1)
+        diagnostics["dark_level"] = level
+        values = values - level[:, np.newaxis]
+        if noise_variance is not None:
+            # The level is noisy too.
+            extra = noise_variance[:, :n_dark].mean(axis=-1, keepdims=True) / n_dark
+            noise_variance = noise_variance + extra
+        watch("dark", {"spectra": values})
 
     end = values.shape[-1]
     if chain.background is not None:
@@ -358,19 +304,21 @@ def _subtract(
     energy = chain.energy_ev
     left, right = chain.background
     window = np.flatnonzero((energy >= left) & (energy <= right))
-    fit = fit_power_law(
-        values[:, window],
-        energy[window],
-        gain=chain.gain,
-        offset=chain.offset,
-        variance=None if variance is None else variance[:, window],
-    )
+    gain: Any = chain.gain
+    offset: Any = chain.offset
+    if variance is not None:
+        # Weights from noisy intensities would put the background too low.
+        total = values[:, window].sum(axis=-1, keepdims=True)
+        gain = variance[:, window].sum(axis=-1, keepdims=True) / np.maximum(total, 1e-300)
+        offset = 0.0
+    fit = fit_power_law(values[:, window], energy[window], gain=gain, offset=offset)
     beyond = slice(int(window[0]), None)
     values = values.copy()
     values[:, beyond] -= fit.at(energy[beyond])
     if variance is not None:
-        variance = variance.copy()
-        variance[:, beyond] += fit.variance(energy[beyond])
+        noisier = variance.copy()
+        noisier[:, beyond] += fit.variance(energy[beyond])
+        variance = noisier
     return values, variance, fit, int(window[0])
 
 
@@ -378,7 +326,7 @@ def _zero_loss(
     values: np.ndarray, fwhm: np.ndarray, origin: int, chain: LowLossChain
 ) -> np.ndarray:
     if isinstance(chain.zero_loss, str):
-        return reflect(values, origin)
+        return reflect(values, origin, chain.reach)
     if np.ndim(chain.zero_loss) == 0:
         return truncate(values, origin + int(np.floor(chain.zero_loss / chain.scale_ev)) + 1)
     shape = np.asarray(chain.zero_loss)
@@ -399,7 +347,7 @@ def _deconvolved_variance(
     result = variance.copy()
     if isinstance(chain.zero_loss, str):
         # The mirror image of the gain side has been subtracted.
-        mirrored = reflect(variance, origin)
+        mirrored = reflect(variance, origin, chain.reach)
         result[:, origin + 1 : end] += mirrored[:, origin + 1 : end]
     if chain.resolution == "sharpened":
         area = elastic.sum(axis=-1, keepdims=True)

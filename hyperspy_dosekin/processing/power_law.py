@@ -14,7 +14,7 @@ import numpy.typing as npt
 FEWEST_CHANNELS = 4
 _STEPS = 30
 #: Relative change of the background at which the fit has converged.
-_CONVERGED = 1e-8
+_CONVERGED = 1e-7
 #: Exponents outside are no energy-loss background; the fit stays inside.
 EXPONENTS = (-2.0, 12.0)
 
@@ -71,8 +71,8 @@ def fit_power_law(
     window: npt.ArrayLike,
     energy_ev: np.ndarray,
     *,
-    gain: float = 1.0,
-    offset: float = 0.0,
+    gain: npt.ArrayLike = 1.0,
+    offset: npt.ArrayLike = 0.0,
     variance: np.ndarray | None = None,
 ) -> PowerLawFit:
     r"""Fit a power law to a window of each spectrum by weighted least squares.
@@ -90,7 +90,7 @@ def fit_power_law(
     energy_ev
         Their energies, all positive, shape ``(n_channels,)``.
     gain, offset
-        Noise variance of an intensity y: `gain` y + `offset`.
+        Noise variance of an intensity y: `gain` y + `offset`; numbers, or arrays ``(…, 1)``.
     variance
         Noise variance of each intensity instead, shape of `window`.
 
@@ -130,6 +130,11 @@ def fit_power_law(
         )
     *lead, n_channels = window.shape
     values = window.reshape(-1, n_channels).astype(np.float64, copy=False)
+    rows = (*lead, 1)
+    per_row = [
+        np.broadcast_to(np.asarray(value, dtype=float), rows).reshape(-1, 1)
+        for value in (gain, offset)
+    ]
     known = None
     if variance is not None:
         known = np.broadcast_to(variance, window.shape).reshape(values.shape).astype(np.float64)
@@ -141,7 +146,8 @@ def fit_power_law(
     mean = np.where(usable[:, np.newaxis], mean, 1.0)
 
     def weights(background: np.ndarray, rows: Any) -> np.ndarray:
-        spread = gain * background + offset if known is None else known[rows]
+        line = per_row[0][rows] * background + per_row[1][rows]
+        spread = line if known is None else known[rows]
         # A channel without noise would outweigh all others.
         return 1.0 / np.maximum(spread, 1e-12 * mean[rows] ** 2)
 

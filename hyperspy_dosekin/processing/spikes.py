@@ -4,153 +4,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
-from scipy.ndimage import correlate1d
+
+from hyperspy_dosekin.processing.prediction import (
+    REACH,
+    Predictor,
+    SpikeTests,
+    logarithm,
+    predict_all,
+)
+from hyperspy_dosekin.processing.structure import SIGMA_PER_MEDIAN, SPARE, KnownStructure
 
 #: A channel is a spike if it exceeds the smooth prediction by so many standard deviations …
 THRESHOLD = 4.1
 #: … and the flexible prediction, which structure of the specimen cannot fool, by so many fewer;
-_LENIENCE = 1.0
+_LENIENCE = 1.1
 #: or the flexible prediction alone by so many more.
 _STRICTNESS = 0.5
 #: A pair stands out more than a channel does, so that more can be asked of it.
-_PAIR, _PAIR_LENIENCE = 0.7, 0.6
+_PAIR, _PAIR_LENIENCE = 0.8, 0.6
 #: Standard deviations by which each channel of a pair has to exceed the prediction.
-_EACH = 2.0
-#: Variance added to that of counting, in electrons: few counts are not normally distributed.
-_SPARE = 0.8
-#: Channels on either side of one that a prediction uses.
-_REACH = 6
+_EACH = 2.3
 #: Spikes of one spectrum that lie so near each other are judged one after the other.
 _ROUNDS = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Predictor:
-    """Least-squares polynomial through the neighbours of each channel, itself left out.
-
-    Parameters
-    ----------
-    kernel
-        Weights of the channels from `-_REACH` to `_REACH`, for channels far from the ends.
-    first
-        Weights of the first channels for each of the first `_REACH` channels; those at the other
-        end are mirror images.
-    last
-        The same at the other end.
-    variance
-        Variance of the prediction in units of that of a channel, shape ``(n_channels,)``.
-    """
-
-    kernel: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
-    variance: np.ndarray
-
-    def __call__(self, values: np.ndarray) -> np.ndarray:
-        """Predict every channel of ``(…, n_channels)``."""
-        predicted = correlate1d(values, self.kernel, axis=-1, mode="nearest")
-        n_end = self.first.shape[1]
-        predicted[..., :_REACH] = values[..., :n_end] @ self.first.T
-        predicted[..., -_REACH:] = values[..., -n_end:] @ self.last.T
-        return predicted
-
-
-@lru_cache(maxsize=32)
-def predictor(n_channels: int, left_out: tuple[int, ...], reach: int, order: int) -> Predictor:
-    """Make a predictor of the mean of the channels `left_out`.
-
-    Parameters
-    ----------
-    n_channels
-        Length of the spectra, at least ``2 * _REACH + 1``.
-    left_out
-        Channels, relative to the predicted one, that must not have a say; the prediction is for
-        their mean.
-    reach
-        Channels used beyond them on either side.
-    order
-        Of the polynomial.
-    """
-    used = [
-        offset
-        for offset in range(min(left_out) - reach, max(left_out) + reach + 1)
-        if offset not in left_out
-    ]
-    kernel = np.zeros(2 * _REACH + 1)
-    kernel[np.array(used) + _REACH] = _polynomial_weights(used, order, left_out)
-    n_end = 2 * _REACH + max(left_out) + 1
-    variance = np.full(n_channels, (kernel**2).sum())
-    ends = np.zeros((2, _REACH, n_end))
-    for place in range(_REACH):
-        for side, channel in ((0, place), (1, n_end - _REACH + place)):
-            near = [
-                offset
-                for offset in range(-channel, n_end - channel)
-                if offset not in left_out and abs(offset) <= _REACH + max(left_out)
-            ]
-            weights = _polynomial_weights(
-                near,
-                min(order, 2 if place * (1 - side) + (_REACH - 1 - place) * side > 1 else 1),
-                left_out,
-            )
-            ends[side, place, np.array(near) + channel] = weights
-            target = place if side == 0 else n_channels - _REACH + place
-            variance[target] = (weights**2).sum()
-    return Predictor(kernel, ends[0], ends[1], variance)
-
-
-def _polynomial_weights(offsets: Sequence[int], order: int, left_out: Sequence[int]) -> np.ndarray:
-    """Weights of channels in the value of the fitted polynomial, mean over `left_out`."""
-    powers = np.arange(order + 1)
-    # In units of the reach, for the sake of the condition number.
-    scaled = np.asarray(offsets, dtype=float)[:, np.newaxis] / _REACH
-    wanted = (np.asarray(left_out, dtype=float)[:, np.newaxis] / _REACH) ** powers
-    return wanted.mean(axis=0) @ np.linalg.pinv(scaled**powers)
-
-
-@dataclass(frozen=True, eq=False)
-class SpikeTests:
-    """Predictors for one or two channels, smooth or flexible, and for the level of the noise."""
-
-    single: Predictor
-    single_flexible: Predictor
-    double: Predictor
-    double_flexible: Predictor
-    level: Predictor
-
-    @classmethod
-    def of(cls, n_channels: int) -> SpikeTests:
-        """Make them for spectra of a length."""
-        one, two = (0,), (0, 1)
-        return cls(
-            predictor(n_channels, one, 5, 3),
-            predictor(n_channels, one, 4, 5),
-            predictor(n_channels, two, 5, 3),
-            predictor(n_channels, two, 4, 5),
-            predictor(n_channels, one, 6, 1),
-        )
-
-
-def fewest_channels() -> int:
-    """Return the length of the shortest spectra that can be searched."""
-    return 4 * _REACH
-
-
-def _logarithm(spectra: np.ndarray, floor: float) -> np.ndarray:
-    return np.log(np.maximum(spectra, -0.75 * floor) + floor)
 
 
 def remove_spikes(
     spectra: np.ndarray,
     *,
-    gain: float | np.ndarray,
+    gain: float,
     offset: float | np.ndarray,
-    protected: np.ndarray,
+    protected: tuple[np.ndarray, np.ndarray] | None = None,
+    structure: KnownStructure | None = None,
     threshold: float = THRESHOLD,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Replace X-ray spikes of one or two channels by what their neighbours predict.
@@ -159,17 +47,20 @@ def remove_spikes(
     polynomial through five neighbours on either side) by `threshold` standard deviations and a
     flexible one (fifth order, through four), which follows edges and bands of the specimen, by
     nearly as many; or the flexible one alone by somewhat more. Predictions are made on the
-    logarithm of the intensities, in which the flanks of the zero-loss peak are smooth.
+    logarithm of the intensities, in which the flanks of the zero-loss peak are smooth. Spectra
+    that scatter more than their noise explains, all over, are judged by their own scatter.
 
     Parameters
     ----------
     spectra
         Intensities, shape ``(n_spectra, n_channels)``, float64.
     gain, offset
-        Noise variance of a channel: `gain` times its intensity plus `offset`. Numbers or arrays
-        that broadcast against the spectra.
+        Noise variance of a channel: `gain` times its intensity plus `offset`, a number or an array
+        of the shape of the spectra.
     protected
-        Channels that must not be touched, boolean, same shape as the spectra.
+        First and last of the channels that must not be touched, shape ``(n_spectra,)`` each.
+    structure
+        What all spectra have in common and is no spike.
     threshold
         In standard deviations.
 
@@ -186,24 +77,35 @@ def remove_spikes(
     --------
     >>> spectrum = np.full((1, 64), 100.0)
     >>> spectrum[0, 30] += 80.0
-    >>> clean, touched, _ = remove_spikes(
-    ...     spectrum, gain=1.0, offset=0.0, protected=np.zeros((1, 64), dtype=bool)
-    ... )
+    >>> clean, touched, _ = remove_spikes(spectrum, gain=1.0, offset=0.0)
     >>> print(np.flatnonzero(touched), clean.max().round(6))
     [30] 100.0
     """
-    gain = np.broadcast_to(np.asarray(gain, dtype=float), spectra.shape)
-    offset = np.broadcast_to(np.asarray(offset, dtype=float), spectra.shape)
-    cleaned = spectra.copy()
+    number, n_channels = spectra.shape
+    channel = np.arange(n_channels)
+    if protected is None:
+        protected = (np.full(number, n_channels), np.full(number, -1))
+    first, last = (np.asarray(limit)[:, np.newaxis] for limit in protected)
+    cleaned = spectra
     touched = np.zeros(spectra.shape, dtype=bool)
     replaced = np.zeros(spectra.shape)
-    rows = np.arange(len(spectra))
-    for _ in range(_ROUNDS):
+    rows = _suspicious(spectra, gain, offset, first, last, threshold)
+    for turn in range(_ROUNDS):
+        if not rows.size:
+            break
+        closed = touched[rows] | ((channel >= first[rows]) & (channel <= last[rows]))
         found = _strongest(
-            cleaned[rows], gain[rows], offset[rows], protected[rows] | touched[rows], threshold
+            cleaned[rows],
+            gain,
+            offset[rows] if isinstance(offset, np.ndarray) and offset.ndim > 1 else offset,
+            closed,
+            np.zeros((2, 1, 1)) if structure is None else structure.of(rows, n_channels),
+            threshold,
         )
         if not found.row.size:
             break
+        if turn == 0:
+            cleaned = spectra.copy()
         for step in (0, 1):
             here = found.width > step
             index = (rows[found.row[here]], found.channel[here] + step)
@@ -225,22 +127,127 @@ class _Found:
     variance: np.ndarray
 
 
+def _suspicious(
+    spectra: np.ndarray,
+    gain: float,
+    offset: float | np.ndarray,
+    first: np.ndarray,
+    last: np.ndarray,
+    threshold: float,
+) -> np.ndarray:
+    """Rows that may have a spike: a quick look that misses none, since most rows have none.
+
+    For what exceeds a prediction, the difference of the logarithms times the intensity is more
+    than the excess. Single precision is enough to tell where to look again.
+    """
+    tests = SpikeTests.of(spectra.shape[-1])
+    floor = np.asarray(4 * np.sqrt(gain**2 + offset), dtype=np.float32)
+    score = spectra.astype(np.float32)
+    np.maximum(score, -0.75 * floor, out=score)
+    score += floor
+    level = np.log(score)
+    sigma, *differences = predict_all(
+        (tests.level, tests.single, tests.single_flexible, tests.double, tests.double_flexible),
+        level,
+    )
+    for each in differences:
+        np.subtract(level, each, out=each)
+    np.exp(sigma, out=sigma)
+    sigma -= floor
+    np.maximum(sigma, 0.0, out=sigma)
+    sigma *= np.float32(gain)
+    sigma += np.asarray(offset + SPARE * gain**2, dtype=np.float32)
+    np.sqrt(sigma, out=sigma)
+    score /= sigma
+    rows = []
+    for smooth, flexible, margin, lenience in (
+        (tests.single, tests.single_flexible, 0.0, _LENIENCE),
+        (tests.double, tests.double_flexible, _PAIR, _PAIR_LENIENCE),
+    ):
+        own = 1.0 if smooth is tests.single else 0.5
+        strict = _STRICTNESS if own == 1.0 else 0.0
+        limits = (threshold + margin, threshold - lenience, threshold + margin + strict)
+        noise = [np.sqrt(own + test.variance) for test in (smooth, flexible)]
+        difference = differences[:2] if own == 1.0 else differences[2:]
+        scaled = [
+            (limit * by).astype(np.float32)
+            for limit, by in zip(limits, (noise[0], noise[1], noise[1]), strict=True)
+        ]
+        bound, bound_flexible = (_bound(each, level, score, own) for each in difference)
+        row, column = np.nonzero(
+            ((bound > scaled[0]) & (bound_flexible > scaled[1])) | (bound_flexible > scaled[2])
+        )
+        open_ = (column < first[row, 0]) | (column > last[row, 0])
+        row, column = row[open_], column[open_]
+        # The few that are left are looked at without the approximation.
+        exact = []
+        for each, by in zip(difference, noise, strict=True):
+            expected = np.exp(level[row, column] - each[row, column]) - _at(floor, row, column)
+            excess = (spectra[row, column] - expected) / sigma[row, column]
+            if own == 0.5:
+                after = np.minimum(column + 1, spectra.shape[-1] - 1)
+                excess += (spectra[row, after] - expected) / sigma[row, after]
+                excess *= 0.5
+            # What single precision has lost.
+            exact.append(excess / by[column] + 0.01)
+        spiky = (exact[0] > limits[0]) & (exact[1] > limits[1])
+        rows.append(row[spiky | (exact[1] > limits[2])])
+    return np.unique(np.concatenate(rows))
+
+
+def _bound(difference: np.ndarray, level: np.ndarray, score: np.ndarray, own: float) -> np.ndarray:
+    """At least the excess of each channel, or of it and the next one, in standard deviations."""
+    if own == 1.0:
+        return difference * score
+    bound = level[:, 1:] - level[:, :-1]
+    bound += difference[:, :-1]
+    bound *= score[:, 1:]
+    whole = difference * score
+    whole[:, :-1] += bound
+    whole *= np.float32(0.5)
+    whole[:, -1] = 0.0
+    return whole
+
+
+def _at(value: Any, row: np.ndarray, column: np.ndarray) -> Any:
+    """Entries of an array of the shape of the spectra; a number is the same for all."""
+    return value[row, column] if np.ndim(value) > 1 else value
+
+
+def _widened(
+    expected: np.ndarray, sigma: np.ndarray, structure: np.ndarray, factor: np.ndarray
+) -> np.ndarray:
+    """Factor by which known structure widens the scatter around a prediction."""
+    relative = structure * np.maximum(expected, 0.0) / sigma
+    return np.sqrt(1 + relative**2 / factor)
+
+
+def _nanmedian(values: np.ndarray) -> np.ndarray:
+    """Median of each row without its NaN, shape ``(n, 1)``; 0 where nothing is left."""
+    ordered = np.sort(values, axis=-1)
+    number = values.shape[-1] - np.isnan(values).sum(axis=-1)
+    middle = np.maximum(number // 2, 0)
+    median = np.take_along_axis(ordered, np.minimum(middle, values.shape[-1] - 1)[:, None], -1)
+    return np.nan_to_num(median)
+
+
 def _strongest(
     spectra: np.ndarray,
-    gain: np.ndarray,
-    offset: np.ndarray,
+    gain: float,
+    offset: float | np.ndarray,
     protected: np.ndarray,
+    structure: np.ndarray,
     threshold: float,
 ) -> _Found:
     """Spikes that no stronger one is near to."""
     n_channels = spectra.shape[-1]
     tests = SpikeTests.of(n_channels)
     floor = 4 * np.sqrt(gain**2 + offset)
-    level = _logarithm(spectra, floor)
+    level = logarithm(spectra, floor)
     # Some noise where no electron is expected, so that a single one is no outlier. The level
     # of the noise comes from more channels than the prediction, which a few low ones would lower.
     sigma = np.exp(tests.level(level)) - floor
-    sigma = np.sqrt(gain * np.maximum(sigma, 0.0) + offset + _SPARE * gain**2)
+    sigma = np.sqrt(gain * np.maximum(sigma, 0.0) + offset + SPARE * gain**2)
 
     def excess(test: Predictor) -> tuple[np.ndarray, np.ndarray]:
         expected = np.exp(test(level)) - floor
@@ -250,6 +257,12 @@ def _strongest(
     flexible, rough = excess(tests.single_flexible)
     single /= np.sqrt(1 + tests.single.variance)
     rough /= np.sqrt(1 + tests.single_flexible.variance)
+    # Cameras whose gain is not what is said, or with fixed patterns, scatter more than predicted.
+    scatter = np.where(protected, np.nan, np.abs(rough))
+    excessive = np.maximum(_nanmedian(scatter) * SIGMA_PER_MEDIAN, 1.0)
+    sigma *= excessive
+    single /= excessive
+    rough /= excessive * _widened(flexible, sigma, structure[0], 1 + tests.single_flexible.variance)
     one = (single > threshold) & (rough > threshold - _LENIENCE)
     one |= rough > threshold + _STRICTNESS
     one &= ~protected
@@ -262,6 +275,9 @@ def _strongest(
     two = np.zeros_like(one)
     noise = np.sqrt(0.5 + tests.double.variance)
     noise_rough = np.sqrt(0.5 + tests.double_flexible.variance)
+    widened = _widened(pair_flexible, sigma, structure[1], 0.5 + tests.double_flexible.variance)
+    pair_rough /= widened
+    after_rough /= widened[:, :-1]
     both = 0.5 * (pair[:, :-1] + after) / noise[:-1]
     both_rough = 0.5 * (pair_rough[:, :-1] + after_rough) / noise_rough[:-1]
     lower = np.minimum(pair[:, :-1], after)
@@ -278,7 +294,7 @@ def _strongest(
     strength_two = np.zeros_like(strength)
     strength_two[:, :-1] = np.where(two[:, :-1], np.maximum(both, both_rough), 0.0)
     best = np.maximum(strength, strength_two)
-    near = np.clip(columns[:, np.newaxis] + np.arange(-_REACH, _REACH + 1), 0, n_channels - 1)
+    near = np.clip(columns[:, np.newaxis] + np.arange(-REACH, REACH + 1), 0, n_channels - 1)
     alone = best[rows, columns] >= best[rows[:, np.newaxis], near].max(axis=-1, initial=0.0)
     where = rows, columns = rows[alone], columns[alone]
     is_pair = strength_two[where] > strength[where]
@@ -292,47 +308,5 @@ def _strongest(
     factor = np.select(
         choices, [maker.variance[columns] for maker in makers], tests.single.variance[columns]
     )
-    plain = gain[where] * np.maximum(value, 0.0) + offset[where]
+    plain = gain * np.maximum(value, 0.0) + np.broadcast_to(offset, spectra.shape)[where]
     return _Found(rows, columns, np.where(is_pair, 2, 1), value, factor * plain)
-
-
-def odd_channels(total: np.ndarray, variance: np.ndarray, protected: np.ndarray) -> np.ndarray:
-    """Channels whose gain differs from that of their neighbours, in the sum of many spectra.
-
-    Parameters
-    ----------
-    total
-        Sum of all spectra as recorded, shape ``(n_channels,)``.
-    variance
-        Noise variance of the sum, same shape.
-    protected
-        Channels that the zero-loss peak reaches, boolean, same shape.
-
-    Returns
-    -------
-    numpy.ndarray
-        Indices. A channel is listed if the sum deviates from a flexible prediction by more than
-        2 % and by more than eight standard deviations, which no band of a specimen does.
-
-    Examples
-    --------
-    >>> total = np.full(64, 1e6)
-    >>> total[40] *= 0.95
-    >>> odd_channels(total, total, np.zeros(64, dtype=bool))
-    array([40])
-    """
-    if total.size < fewest_channels():
-        return np.empty(0, dtype=np.intp)
-    maker = predictor(total.size, (0,), 3, 5)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        level = np.log(np.where(total > 0, total, np.nan))
-        deviation = np.nan_to_num(np.expm1(level - maker(np.nan_to_num(level))))
-        noise = np.nan_to_num(np.sqrt(np.maximum(variance, 0.0)) / total, posinf=np.inf, nan=np.inf)
-    limit = np.maximum(0.02, 8 * noise * np.sqrt(1 + maker.variance))
-    odd = (np.abs(deviation) > limit) & ~protected
-    odd[:_REACH] = odd[-_REACH:] = False
-    # The neighbours of an odd channel deviate too, by less.
-    size = np.where(odd, np.abs(deviation), 0.0)
-    index = np.arange(total.size)[:, np.newaxis] + np.arange(-3, 4)
-    largest = size[np.clip(index, 0, total.size - 1)].max(axis=-1)
-    return np.flatnonzero(odd & (size > 0.8 * largest))

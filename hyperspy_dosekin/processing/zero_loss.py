@@ -13,7 +13,7 @@ import numpy.typing as npt
 WIDEST_EV = 5.0
 _SIGMA_PER_FWHM = 1 / 2.3548200450309493
 #: The error of the position falls by an order of magnitude in each step.
-_STEPS = 12
+_STEPS = 8
 #: As many channels of the largest value side by side are a flat, that is saturated, top.
 _FLAT_TOP = 3
 
@@ -140,7 +140,7 @@ def _centre(around: np.ndarray, offset: np.ndarray, sigma: np.ndarray) -> np.nda
     return centre[:, 0]
 
 
-def reflect(spectra: np.ndarray, origin: int) -> np.ndarray:
+def reflect(spectra: np.ndarray, origin: int, reach: int | None = None) -> np.ndarray:
     """Zero-loss peak of spectra without losses below `origin`: its left half and the mirror image.
 
     Parameters
@@ -149,11 +149,13 @@ def reflect(spectra: np.ndarray, origin: int) -> np.ndarray:
         Shape ``(…, n_channels)``, the peak at channel `origin`.
     origin
         Channel of the peak.
+    reach
+        Channels on either side that belong to the peak; by default as many as there are.
 
     Returns
     -------
     numpy.ndarray
-        Same shape; zero where the mirror image has no channel.
+        Same shape; zero further away.
 
     Examples
     --------
@@ -161,8 +163,9 @@ def reflect(spectra: np.ndarray, origin: int) -> np.ndarray:
     array([1., 4., 9., 4., 1., 0.])
     """
     zero_loss = np.zeros_like(spectra)
-    zero_loss[..., : origin + 1] = spectra[..., : origin + 1]
-    length = min(origin, spectra.shape[-1] - origin - 1)
+    length = origin if reach is None else min(reach, origin)
+    zero_loss[..., origin - length : origin + 1] = spectra[..., origin - length : origin + 1]
+    length = min(length, spectra.shape[-1] - origin - 1)
     mirror = spectra[..., origin - length : origin][..., ::-1]
     zero_loss[..., origin + 1 : origin + 1 + length] = mirror
     return zero_loss

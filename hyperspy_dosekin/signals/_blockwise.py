@@ -18,6 +18,10 @@ import numpy.typing as npt
 from dask.system import CPU_COUNT
 
 
+#: Chunks that a sample is spread over, where there are so many.
+_SAMPLED_CHUNKS = 24
+
+
 def is_lazy(array: Any) -> bool:
     """Return whether `array` is a dask array."""
     return isinstance(array, da.Array)
@@ -122,6 +126,64 @@ def as_lazy_as(array: Any, other: Any) -> Any:
     return da.from_array(array, chunks=other.chunks, name=False)
 
 
+def share(value: Any, like: Any) -> Any:
+    """Return `value` as one node of the graph if `like` is lazy, else unchanged.
+
+    An option that is large, such as a model, then travels to a worker once and not with every
+    block.
+    """
+    if not is_lazy(like):
+        return value
+    import dask
+
+    return dask.delayed(value, traverse=False)
+
+
+def sample_rows(
+    arrays: Sequence[Any], number: int, rng: np.random.Generator
+) -> tuple[list[np.ndarray], bool]:
+    """Return rows of arrays ``(…, n)``, the same ones of each, without holding more than a chunk.
+
+    Parameters
+    ----------
+    arrays
+        NumPy or dask arrays of one shape but for their last axis; all lazy or none.
+    number
+        Rows at most.
+    rng
+        Chooses them. Of lazy arrays it chooses chunks, in random order, and rows of each.
+
+    Returns
+    -------
+    Arrays ``(n_row, n)`` in random order, and whether all rows are among them.
+    """
+    lead = arrays[0].shape[:-1]
+    total = int(np.prod(lead))
+    if not is_lazy(arrays[0]):
+        rows = rng.permutation(total)[:number]
+        return [np.asarray(array).reshape(total, -1)[rows] for array in arrays], number >= total
+    chunks = [array.rechunk({-1: -1}) for array in arrays]
+    chunks[1:] = [array.rechunk((*chunks[0].chunks[:-1], -1)) for array in chunks[1:]]
+    order = rng.permutation(int(np.prod(chunks[0].numblocks)))
+    # Several chunks, so that the sample is not one corner of the data.
+    quota = max(1, -(-number // min(len(order), _SAMPLED_CHUNKS)))
+    taken: list[list[np.ndarray]] = []
+    count = 0
+    for index in order:
+        place = np.unravel_index(index, chunks[0].numblocks)
+        size = int(np.prod([sizes[i] for sizes, i in zip(chunks[0].chunks, place, strict=True)][:-1]))
+        rows = rng.permutation(size)[: min(quota, number - count)]
+        blocks = [array.blocks[place] for array in chunks]
+        blocks = [block.reshape(size, block.shape[-1])[np.sort(rows)] for block in blocks]
+        taken.append([np.asarray(block.compute()) for block in blocks])
+        count += len(rows)
+        if count >= number:
+            break
+    mixed = rng.permutation(count)
+    columns = [np.concatenate(parts)[mixed] for parts in zip(*taken, strict=True)]
+    return columns, count >= total
+
+
 def take(array: Any, indices: Sequence[int], axis: int) -> Any:
     """Return a copy of an array, or a lazy view of it, with the elements of one axis reordered."""
     return (da if is_lazy(array) else np).take(array, np.asarray(indices), axis=axis)
@@ -172,11 +234,14 @@ def compute(*arrays: Any) -> tuple[Any, ...]:
 
 def sum_of_spectra(array: Any) -> Any:
     """Sum of all spectra of ``(…, energy)`` in float64, NaN counted as zero; lazy if that is."""
-    library = da if is_lazy(array) else np
     leading = tuple(range(array.ndim - 1))
-    if not np.issubdtype(array.dtype, np.floating):
-        return array.sum(axis=leading, dtype=np.float64)
-    return library.nansum(array, axis=leading, dtype=np.float64)
+    if is_lazy(array) and np.issubdtype(array.dtype, np.floating):
+        return da.nansum(array, axis=leading, dtype=np.float64)
+    total = array.sum(axis=leading, dtype=np.float64)
+    if not is_lazy(array) and np.isnan(total).any():
+        # Counting NaN as zero takes a copy of everything, which few data need.
+        return np.nansum(array, axis=leading, dtype=np.float64)
+    return total
 
 
 def as_lazy_as_navigation(array: Any, other: Any) -> Any:

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.signals._blockwise import compute
 
@@ -39,7 +40,8 @@ def denoise(signal: Any, components: int | str) -> Any:
         )
     working = signal.deepcopy()
     (missing,) = compute(np.isnan(signal.data).any(axis=-1))
-    mask = missing if missing.any() else None
+    # As a signal, since an array would have to be transposed.
+    mask = BaseSignal(missing).T if missing.any() else None
     most_wanted = most if components == "auto" else int(components)
     # exspy makes the copy binned; decomposition does not care.
     working.decomposition(

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.processing.low_loss import SURVEY, survey_low_loss
-from hyperspy_dosekin.processing.spikes import odd_channels, structure_of
+from hyperspy_dosekin.processing.structure import odd_channels, structure_of
+from hyperspy_dosekin.processing.survey import SURVEY, noise_from_scatter, survey_low_loss
 from hyperspy_dosekin.processing.zero_loss import WIDEST_EV
 from hyperspy_dosekin.signals._blockwise import compute, cpu_count, map_blocks, sum_of_spectra
 from hyperspy_dosekin.signals._processing_input import Recorded
@@ -90,7 +90,6 @@ def look_at(
         search=search,
         largest_value=largest,
         reach=reach,
-        estimate_noise=not recorded.knows_noise,
     )
     with dask_progress(show_progressbar):
         numbers, peak, total, some = compute(
@@ -98,16 +97,19 @@ def look_at(
         )
     seen = dict(zip(SURVEY, np.moveaxis(numbers, -1, 0), strict=True))
     found = seen["found"] > 0
-    gain, offset = recorded.gain, recorded.offset
-    if not recorded.knows_noise:
-        gain, offset = (float(np.median(seen[name])) for name in ("gain", "offset"))
-    gain, offset = (float(np.nan_to_num(value, nan=0.0)) for value in (gain, offset))
-    if recorded.variance is not None:
-        # Of use only where the structure of the spectra is told from noise.
-        gain, offset = 1.0, 0.0
     taken = (seen["position"] * np.where(found, 1.0, np.nan))[some_of(data)].ravel()
     some = np.asarray(some, dtype=np.float64).reshape(-1, data.shape[-1])
     usable = np.isfinite(taken) & np.isfinite(some).all(axis=-1)
+    gain, offset = recorded.gain, recorded.offset
+    if recorded.variance is not None:
+        # Of use only where the structure of the spectra is told from noise.
+        gain, offset = 1.0, 0.0
+    elif not recorded.knows_noise:
+        gain, offset = 1.0, 0.0
+        if usable.any():
+            width = seen["fwhm"][some_of(data)].ravel()[usable]
+            estimates = noise_from_scatter(some[usable], taken[usable], width)
+            gain, offset = (float(np.median(each)) for each in estimates)
     return Survey(
         position=np.where(found, seen["position"], np.nan),
         fwhm=np.where(found, seen["fwhm"], np.nan),

@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperspy_dosekin.signals._processing_record import processing_diagnostics
 from hyperspy_dosekin.signals._quantity import area_quantity, holds_channel_contents
+from hyperspy_dosekin.signals.classify import classify_vae
 from hyperspy_dosekin.signals.dose_axis import (
     DOSE_UNITS,
     describe_navigation_axes,
@@ -176,6 +177,7 @@ METHODS = (
     set_dose_axis,
     integrate_windows,
     fit_dose_pinn,
+    classify_vae,
     process_low_loss,
     process_core_loss,
     processing_diagnostics,

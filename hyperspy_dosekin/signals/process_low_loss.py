@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from hyperspy_dosekin.processing.low_loss import DIAGNOSTICS, LowLossChain, process_block
 from hyperspy_dosekin.processing.power_law import FEWEST_CHANNELS as FEWEST_IN_BACKGROUND
+from hyperspy_dosekin.processing.power_law import fit_power_law
 from hyperspy_dosekin.processing.spikes import THRESHOLD
 from hyperspy_dosekin.signals._also_align import align_others, check_others
 from hyperspy_dosekin.signals._blockwise import as_lazy_as_navigation, cpu_count, map_blocks
@@ -30,8 +32,12 @@ from hyperspy_dosekin.signals._zero_loss_model import (
     splice,
 )
 
+_logger = logging.getLogger(__name__)
+
 #: How far the tails of the zero-loss peak reach: so many widths, or eV if that is more.
 _TAIL_WIDTHS, _TAIL_EV = 15.0, 10.0
+#: Exponent of the flattest tail of a zero-loss peak; that of a Lorentzian is 2.
+_FLATTEST_TAIL = 1.0
 #: Quantity of the result, which says that its areas are integrals over energy.
 QUANTITY = "Single scattering (1/eV)"
 
@@ -191,9 +197,11 @@ def process_low_loss(
         warn_of_trouble(survey, recorded)
         chain = _chain(recorded, survey, bool(align), zero_loss, measured, options)
         position, fwhm = survey.position, survey.fwhm
-        moved = (chain.origin - position) * recorded.scale_ev
+        # On the axis as it was recorded, so that it says where the peak was.
+        moved = -(recorded.energy_ev[0] + position * recorded.scale_ev)
         offset_ev = float(chain.energy_ev[0]) if align else float(recorded.energy_ev[chain.start])
     _check_background(chain)
+    _warn_if_no_tail(chain, survey)
 
     out_type = result_type(self.data.dtype, dtype)
     spectra, numbers, variance = _run(recorded, position, fwhm, chain, out_type)
@@ -215,10 +223,9 @@ def process_low_loss(
         context={"chain": chain, "position": position, "fwhm": fwhm, "recorded": recorded},
     )
     if others:
-        # Calibration is part of the shift: the energies of the low-loss axis change by it too.
-        target = (chain.origin - position) * recorded.scale_ev
-        calibration = offset_ev - float(recorded.energy_ev[chain.start])
-        align_others(others, target, calibration, record)
+        # The axis is calibrated by what all spectra have in common, and the rest moves them.
+        common = offset_ev - float(recorded.energy_ev[chain.start])
+        align_others(others, moved - common, common, record)
     return result
 
 
@@ -289,6 +296,23 @@ def _check_background(chain: LowLossChain) -> None:
         raise ValueError(
             f"background=({left:g}, {right:g}) eV holds {number} channel(s), and a power law needs "
             f"{FEWEST_IN_BACKGROUND}; widen it."
+        )
+
+
+def _warn_if_no_tail(chain: LowLossChain, survey: Survey) -> None:
+    """Log if the mean spectrum does not fall in the window of the background as a tail does."""
+    if chain.background is None or survey.total.size < chain.stop:
+        return
+    energy = chain.energy_ev
+    window = (energy >= chain.background[0]) & (energy <= chain.background[1])
+    fit = fit_power_law(survey.total[chain.start : chain.stop][window], energy[window])
+    if not fit.exponent > _FLATTEST_TAIL:
+        _logger.warning(
+            "The mean spectrum falls as E^-%.2f only in the background window (%g, %g) eV: losses, "
+            "not the tail of the zero-loss peak, are fitted there, and subtracted everywhere. Move "
+            "the window, or leave background out: deconvolution removes the zero-loss peak anyway.",
+            fit.exponent,
+            *chain.background,
         )
 
 
