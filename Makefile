@@ -80,8 +80,12 @@ docs: $(DOCS_INSTALLED)  ## the web pages, in docs/_build/html
 	@$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(INSTALLED)  ## what the package adds to the start of HyperSpy
+bench: $(INSTALLED)  ## every benchmark but the coverage studies (half an hour)
 	@$(PYTHON) benchmarks/import_time.py
+	@$(PYTHON) benchmarks/windows.py
+	@$(PYTHON) benchmarks/processing/accuracy.py
+	@$(PYTHON) benchmarks/processing/speed.py
+	@$(PYTHON) benchmarks/kinetics/run.py --networks
 
 wheel: $(INSTALLED)  ## the wheel, in dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .

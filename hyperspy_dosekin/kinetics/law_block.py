@@ -56,7 +56,7 @@ def _node_blocks(
     grid = model.grid()
     on_grid = trajectories(law, torch.as_tensor(curves.normalised_dose), model.values(grid))
     mode = np.stack([value.reshape(-1) for value in fit.parameters.values()])
-    for index, data in law_blocks(curves, device):
+    for index, data in law_blocks(curves, model, device):
         start = model.shares(torch.as_tensor(mode[:, index], device=device))
         yield model, data, posterior_nodes(model, data, index, start, grid, on_grid)
 

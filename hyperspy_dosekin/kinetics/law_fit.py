@@ -213,7 +213,7 @@ def fit_law(problem: DoseProblem, law: KineticLaw, config: ExactConfig | None = 
     grid = model.grid()
     on_grid = trajectories(law, torch.as_tensor(curves.normalised_dose), model.values(grid))
     rows = np.full((len(law.parameters) + 7, curves.dead.size), np.nan)
-    for index, data in law_blocks(curves, device):
+    for index, data in law_blocks(curves, model, device):
         share, converged = best_shares(model, data, grid, on_grid, config.max_iterations)
         values = model.values(share)
         found = [*values, *(dose_at_level(law, values, level) for level in (0.5, np.exp(-1)))]

@@ -22,6 +22,9 @@ from .prior import Prior
 
 # An interval is open where this share of the mass lies within half a unit of ln k of the box.
 _OPEN_SHARE, _EDGE = 0.025, 0.5
+# An interval begins at a bound of a box if this share of the mass lies within this share of its
+# width of it; an even density would have about twice that.
+_BOUND_MASS, _BOUND_REACH = 0.05, 0.1
 # A parameter is determined where its interval is narrower than this share of what was assumed.
 _DETERMINED = 0.8
 
@@ -114,6 +117,9 @@ def posterior_ends(
 ) -> Tensor:
     """Ends of the central posterior interval, ``(2, n, n_value)``.
 
+    A parameter without a prior that has its mass at a bound, such as a plateau of 0, has its
+    interval begin there.
+
     Parameters
     ----------
     model
@@ -130,7 +136,30 @@ def posterior_ends(
     tails = ((1 - level) / 2, (1 + level) / 2)
     ends = [_quantiles(value[..., i], nodes.weight, tails) for i in range(value.shape[-1])]
     found = torch.stack(ends, dim=-1)
+    found = _to_bounds(model, quantity, value, nodes.weight, found)
     return _opened(model, quantity, nodes, nodes.weight, found) if open_box else found
+
+
+def _to_bounds(
+    model: LawModel, quantity: LawQuantity, value: Tensor, weight: Tensor, ends: Tensor
+) -> Tensor:
+    """Move the ends of a parameter to a bound of its box where the density has not fallen off."""
+    bounded = [
+        parameter
+        for parameter, precision in zip(
+            model.law.parameters, model.prior_precision.tolist(), strict=True
+        )
+        if parameter.name == quantity.name and not parameter.logarithmic and precision == 0
+    ]
+    if not bounded:
+        return ends
+    reach = _BOUND_REACH * (ends[1] - ends[0])[:, None]
+    moved = []
+    for end, bound in zip(ends, (bounded[0].lower, bounded[0].upper), strict=True):
+        near = ((value - bound).abs() < reach)[..., 0]
+        mass = (weight * near).sum(1, keepdim=True)
+        moved.append(torch.where(mass > _BOUND_MASS, bound, end))
+    return torch.stack(moved)
 
 
 def allowed_range(

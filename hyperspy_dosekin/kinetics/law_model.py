@@ -25,8 +25,8 @@ from .scan import SIGNAL_TO_NOISE
 
 #: Nodes of the grid along each parameter, by the number of parameters.
 GRID_NODES = {1: (513,), 2: (129, 65), 3: (41, 25, 17)}
-#: Curves that are worked on at once.
-BLOCK = 32
+#: Curves that are worked on at once, by the number of parameters.
+BLOCK = {1: 128, 2: 64, 3: 32}
 #: Squares below this share of the signal are rounding.
 FLOOR = 1e-13
 
@@ -262,10 +262,11 @@ def law_curves(problem: DoseProblem, law: KineticLaw, config: ExactConfig) -> Pr
 
 
 def law_blocks(
-    curves: PreparedCurves, device: torch.device
+    curves: PreparedCurves, model: LawModel, device: torch.device
 ) -> Iterator[tuple[np.ndarray, LawData]]:
     """Curves that can be fitted, a block at a time, with their places in n_curve · n_window."""
     alive = np.flatnonzero(~curves.dead)
-    for begin in range(0, alive.size, BLOCK):
-        index = alive[begin : begin + BLOCK]
+    size = BLOCK[len(model.law.parameters)]
+    for begin in range(0, alive.size, size):
+        index = alive[begin : begin + size]
         yield index, LawData.of(curves, index, device)

@@ -217,22 +217,25 @@ def _march(
         torch.full_like(ones, 1e-3),
         torch.zeros(n, dtype=torch.long, device=device),
     )
+    weights = torch.zeros((len(_NODES), len(_NODES)), dtype=torch.float64, device=device)
+    for number, row in enumerate(_STAGES):
+        weights[number, : len(row)] = weights.new_tensor(row)
+    error_weights = weights.new_tensor(_ERROR)
     for _ in range(_MOST_STEPS):
         if members.index.numel() == 0:
             return found, crossing
         start, position = members.integrity, members.position
         goal = targets[members.place]
-        stages = [_loss(law, start, members.values, position, strict=True)]
+        stages = torch.empty((len(_NODES), start.numel()), dtype=torch.float64, device=device)
+        stages[0] = _loss(law, start, members.values, position, strict=True)
         length = torch.minimum(members.step, goal - position)
         if level is not None:
             length = torch.minimum(length, _LARGEST_LOSS / stages[0].clamp(min=1e-12))
-        for node, weights in zip(_NODES[1:], _STAGES[1:], strict=True):
-            slope = sum(w * stage for w, stage in zip(weights, stages, strict=True) if w)
-            state = start - length * slope
+        for number, node in enumerate(_NODES[1:], start=1):
+            state = start - length * (weights[number, :number] @ stages[:number])
             at = position + node * length
-            stages.append(_loss(law, state, members.values, at, strict=False))
-        error = sum(w * stage for w, stage in zip(_ERROR, stages, strict=True))
-        error = torch.nan_to_num((length * error).abs(), nan=torch.inf)
+            stages[number] = _loss(law, state, members.values, at, strict=False)
+        error = torch.nan_to_num((length * (error_weights @ stages)).abs(), nan=torch.inf)
         accepted = (error <= tolerance) | (length <= _SMALLEST_STEP)
         # The last stage stands at the end of the step ("first same as last").
         end = torch.where(accepted, torch.minimum(state.clamp(min=0.0), start), start)

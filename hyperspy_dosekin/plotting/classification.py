@@ -156,9 +156,7 @@ def plot_denoised(
         if len(own):
             mean, sd = own.mean(axis=0), own.std(axis=0)
             line.set_data(energy_ev, mean)
-            panel.fill_between(
-                energy_ev, mean - sd, mean + sd, color=look.colour, alpha=0.2, lw=0
-            )
+            panel.fill_between(energy_ev, mean - sd, mean + sd, color=look.colour, alpha=0.2, lw=0)
         handles.append(line)
         labels.append(text)
     if not any(len(own) for own in spectra):
@@ -246,7 +244,7 @@ def plot_silhouette(
     place = np.arange(len(titles))
     width = 0.8 / len(silhouette)
     handles = []
-    for i, (name, values) in enumerate(silhouette.items()):
+    for i, values in enumerate(silhouette.values()):
         offset = (i - (len(silhouette) - 1) / 2) * width
         colour = style.MODEL_COLOURS[i % len(style.MODEL_COLOURS)]
         handles.append(panel.bar(place + offset, np.nan_to_num(values), width, color=colour))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,10 +22,16 @@ from hyperspy_dosekin.signals._blockwise import is_lazy, map_blocks
 from hyperspy_dosekin.signals._progress import dask_progress
 from hyperspy_dosekin.signals._series_data import SeriesData
 
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.law_intervals import LawQuantity
+    from hyperspy_dosekin.kinetics.laws import KineticLaw
+
 _logger = logging.getLogger(__name__)
 
 #: Curves that are fitted between two reports of progress.
 EAGER_BLOCK = 1024
+#: The same for laws other than the power law, which take longer.
+EAGER_BLOCK_OF_LAWS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +47,13 @@ class ExactMaps:
     offset
         Known offset, ``(…space…, window)``, or ``None``.
     fields
-        NumPy or dask array ``(…space…, field, window)``, see `FIELDS`.
+        NumPy or dask array ``(…space…, field, window)``, see `field_names`.
     complete
         ``False`` if the fit was interrupted; what had not been fitted is NaN.
     with_intervals
         Whether the fields of intervals and flags were computed.
+    law
+        The law; ``None`` for the power law in closed form.
     """
 
     data: SeriesData
@@ -54,6 +62,7 @@ class ExactMaps:
     fields: Any
     complete: bool = True
     with_intervals: bool = True
+    law: KineticLaw | None = None
 
     @classmethod
     def fit(
@@ -62,23 +71,49 @@ class ExactMaps:
         config: ExactConfig,
         offset: Any = None,
         *,
+        law: KineticLaw | None = None,
         with_intervals: bool = True,
         progress: Progress = no_progress,
         stop: Stop = never_stop,
     ) -> ExactMaps:
         """Fit all pixels; lazy data give lazy fields, of which nothing is computed."""
-        kernel = partial(
-            fit_block,
-            dose_e_per_a2=data.dose_e_per_a2,
-            window_names=data.window_names,
-            config=config,
-            with_intervals=with_intervals,
-        )
+        maps = cls(data, config, offset, None, with_intervals=with_intervals, law=law)
+        kernel, count = maps._kernel(), len(maps.field_names)
         if is_lazy(data.values):
-            fields = _call(kernel, data, offset, "f,w", {"f": len(FIELDS)})
-            return cls(data, config, offset, fields, with_intervals=with_intervals)
-        fields, complete = _fit_eagerly(kernel, data, offset, progress, stop)
-        return cls(data, config, offset, fields, complete, with_intervals)
+            return replace(maps, fields=_call(kernel, data, offset, "f,w", {"f": count}))
+        step = EAGER_BLOCK if law is None else EAGER_BLOCK_OF_LAWS
+        fields, complete = _fit_eagerly(kernel, count, step, data, offset, progress, stop)
+        return replace(maps, fields=fields, complete=complete)
+
+    def _kernel(self) -> Callable[..., np.ndarray]:
+        """The function that fits a block."""
+        common = {
+            "dose_e_per_a2": self.data.dose_e_per_a2,
+            "window_names": self.data.window_names,
+            "config": self.config,
+            "with_intervals": self.with_intervals,
+        }
+        if self.law is None:
+            return partial(fit_block, **common)
+        from hyperspy_dosekin.kinetics.law_block import fit_law_block
+
+        return partial(fit_law_block, law=self.law, **common)
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """What the fields hold, in their order."""
+        if self.law is None:
+            return FIELDS
+        from hyperspy_dosekin.kinetics.law_block import law_fields
+
+        return law_fields(self.law)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The parameters of the law."""
+        if self.law is None:
+            return ("rate", "exponent")
+        return tuple(parameter.name for parameter in self.law.parameters)
 
     def computed(self, show_progressbar: bool | None = None) -> ExactMaps:
         """The same with all fields in memory; itself where they are."""
@@ -88,8 +123,8 @@ class ExactMaps:
             return replace(self, fields=self.fields.compute())
 
     def field(self, name: str) -> Any:
-        """One field of `FIELDS`, ``(…space…, window)``."""
-        return self.fields[..., FIELDS.index(name), :]
+        """One of `field_names`, ``(…space…, window)``."""
+        return self.fields[..., self.field_names.index(name), :]
 
     def as_fit(self) -> ExactFit:
         """The fit of a series without space axes, as one curve."""
@@ -99,14 +134,44 @@ class ExactMaps:
         whole["dead"] = whole["dead"] == 1
         return ExactFit(objective=np.full_like(whole["rate"], np.nan), **whole)
 
-    def interval(self, quantity: Quantity, level: float, method: str) -> tuple[Any, Any]:
-        """Lower and upper ends, ``(…space…, window, n_value)`` each."""
-        with_fit = self.with_intervals and f"{quantity.name} lower" in FIELDS
+    def interval(
+        self,
+        name: str,
+        level: float,
+        method: str,
+        *,
+        dose_level: float = 0.5,
+        normalised_dose: tuple[float, ...] = (),
+    ) -> tuple[Any, Any]:
+        """Lower and upper ends, ``(…space…, window, n_value)`` each.
+
+        Parameters
+        ----------
+        name
+            A parameter of the law, ``"half_integrity_dose"``, ``"dose_at"`` or ``"integrity"``.
+        level, method
+            As for `DoseKinetics.interval`.
+        dose_level, normalised_dose
+            Integrity of ``"dose_at"``, and doses of ``"integrity"``.
+        """
+        with_fit = self.with_intervals and f"{name} lower" in self.field_names
         if with_fit and method == "posterior" and level == LEVEL:
-            lower, upper = (self.field(f"{quantity.name} {end}") for end in ("lower", "upper"))
+            lower, upper = (self.field(f"{name} {end}") for end in ("lower", "upper"))
             return lower[..., np.newaxis], upper[..., np.newaxis]
+        quantity: Quantity | LawQuantity
+        if self.law is None:
+            quantity = Quantity(name, dose_level if name == "dose_at" else None, normalised_dose)
+            interval_kernel = interval_block
+        else:
+            from hyperspy_dosekin.kinetics.law_block import interval_law_block
+            from hyperspy_dosekin.kinetics.law_intervals import LawQuantity
+
+            of_dose = {"half_integrity_dose": 0.5, "dose_at": dose_level}
+            kind = "dose_at" if name in of_dose else name
+            quantity = LawQuantity(kind, of_dose.get(name, 0.5), normalised_dose)
+            interval_kernel = partial(interval_law_block, law=self.law)
         kernel = partial(
-            interval_block,
+            interval_kernel,
             dose_e_per_a2=self.data.dose_e_per_a2,
             window_names=self.data.window_names,
             config=self.config,
@@ -162,6 +227,8 @@ def _present(
 
 def _fit_eagerly(
     kernel: Callable[..., np.ndarray],
+    n_field: int,
+    step: int,
     data: SeriesData,
     offset: Any,
     progress: Progress,
@@ -175,15 +242,15 @@ def _fit_eagerly(
     known = None
     if offset is not None:
         known = np.broadcast_to(offset, (*space, n_window)).reshape(-1, n_window)
-    fields = np.full((len(values), len(FIELDS), n_window), np.nan)
+    fields = np.full((len(values), n_field, n_window), np.nan)
     complete = True
     try:
-        for start in range(0, len(values), EAGER_BLOCK):
+        for start in range(0, len(values), step):
             progress("pixels", start, len(values))
             if stop():
                 complete = False
                 break
-            part = slice(start, start + EAGER_BLOCK)
+            part = slice(start, start + step)
             with torch_threads(1):
                 fields[part] = kernel(
                     values[part],
@@ -196,4 +263,4 @@ def _fit_eagerly(
         progress("pixels", len(values), len(values))
     else:
         _logger.warning("The fit was interrupted; pixels that were not fitted are NaN.")
-    return fields.reshape(*space, len(FIELDS), n_window), complete
+    return fields.reshape(*space, n_field, n_window), complete

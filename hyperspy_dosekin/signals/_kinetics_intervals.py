@@ -21,11 +21,10 @@ DOSE_GRID = 101
 #: Ways to an interval.
 INTERVAL_METHODS = ("posterior", "profile")
 
-#: Quantities that have an interval, and the unit in which the law gives them.
+#: Quantities that have an interval beside the parameters of the law, and the unit in which the
+#: law gives them.
 INTERVAL_SCALES: Mapping[str, str] = MappingProxyType(
     {
-        "rate": "none",
-        "exponent": "none",
         "integrity": "none",
         "half_integrity_dose": "dose",
         "dose_at": "dose",
@@ -53,13 +52,14 @@ class KineticsIntervals:
         Parameters
         ----------
         name
-            ``"rate"``, ``"exponent"``, ``"rate_per_dose"``, ``"half_integrity_dose"``,
-            ``"dose_at"`` or ``"integrity"``.
+            A parameter of the law (``"rate"`` and ``"exponent"`` for the power law),
+            ``"rate_per_dose"``, ``"half_integrity_dose"``, ``"dose_at"`` or ``"integrity"``.
         level
             Probability or confidence of the interval.
         method
             ``"posterior"``: central interval of the posterior with the priors of the fit;
-            ``"profile"``: profile likelihood, without priors.
+            ``"profile"``: profile likelihood, without priors (for laws other than the power
+            law the range over the nodes of a posterior without priors).
         dose_level
             Integrity of ``"dose_at"``.
 
@@ -73,23 +73,27 @@ class KineticsIntervals:
         ValueError
             If the name or the method is unknown, or the level does not lie between 0 and 1.
         """
-        from hyperspy_dosekin.kinetics.quantities import Quantity, check_level
+        from hyperspy_dosekin.kinetics.quantities import check_level
 
         check_level(level)
         if method not in INTERVAL_METHODS:
             raise ValueError(f"method={method!r} is not one of {INTERVAL_METHODS}.")
-        if name not in INTERVAL_SCALES:
-            raise ValueError(f"name={name!r} is not one of {tuple(INTERVAL_SCALES)}.")
-        scale = {"none": 1.0, "dose": self.dose_max, "per dose": 1 / self.dose_max}[
-            INTERVAL_SCALES[name]
-        ]
+        scales = {**dict.fromkeys(self._maps.parameter_names, "none"), **INTERVAL_SCALES}
+        if "rate" not in scales:
+            del scales["rate_per_dose"]
+        if name not in scales:
+            raise ValueError(f"name={name!r} is not one of {tuple(scales)}.")
+        if name == "dose_at" and not 0 < dose_level < 1:
+            raise ValueError(f"dose_level={dose_level} must lie between 0 and 1, such as 0.5.")
+        scale = {"none": 1.0, "dose": self.dose_max, "per dose": 1 / self.dose_max}[scales[name]]
         grid = np.linspace(0.0, self.dose_max, DOSE_GRID)
-        quantity = Quantity(
+        ends = self._maps.interval(
             "rate" if name == "rate_per_dose" else name,
-            dose_level=dose_level if name == "dose_at" else None,
+            level,
+            method,
+            dose_level=dose_level,
             normalised_dose=tuple(grid / self.dose_max) if name == "integrity" else (),
         )
-        ends = self._maps.interval(quantity, level, method)
         if name == "integrity":
             return tuple(self._series(end, grid, name) for end in ends)
         return tuple(self._map(end[..., 0] * scale, name) for end in ends)
@@ -98,10 +102,8 @@ class KineticsIntervals:
         self, dose: np.ndarray, level: float = 0.95, method: str = "posterior"
     ) -> tuple[np.ndarray, np.ndarray]:
         """Interval of the integrity at any doses, arrays ``(…space…, window, n_dose)``."""
-        from hyperspy_dosekin.kinetics.quantities import Quantity
-
-        quantity = Quantity("integrity", normalised_dose=tuple(np.asarray(dose) / self.dose_max))
-        return self._maps.interval(quantity, level, method)
+        normalised = tuple(np.asarray(dose) / self.dose_max)
+        return self._maps.interval("integrity", level, method, normalised_dose=normalised)
 
     @property
     def identifiable(self) -> BaseSignal:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.components.power_law_degradation import PowerLawDegradation
+from hyperspy_dosekin.signals._laws import KNOWN_EXPONENTS, is_power_law
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
@@ -19,6 +20,11 @@ PARAMETERS = {"k": "rate", "p": "exponent", "a": "amplitude", "b": "offset"}
 
 def kinetics_model(result: DoseKinetics) -> Any:
     """Model of the fitted series with one `PowerLawDegradation`; see `DoseKinetics.as_model`."""
+    if not is_power_law(result.kinetic_law) and result.law not in KNOWN_EXPONENTS:
+        raise ValueError(
+            f"there is no model component for the kinetic law {result.law!r}, only for the power "
+            'law and first order; fit with law="power law" for a model.'
+        )
     result.compute(show_progressbar=False)
     series = result.data
     if series._lazy:

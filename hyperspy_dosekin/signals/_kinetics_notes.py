@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hyperspy_dosekin.signals._laws import SYMBOLS, equation, is_power_law
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
 
+LAW = "Kinetic law: {name}{equation}, φ = Φ/Φ_max, Φ_max = {dose_max:.4g} e⁻/Å²."
 LABEL = "Window names are labels of fixed energy ranges, not assignments of bonds."
 INCOMPLETE = "The fit was interrupted: these are the numbers it had by then."
 LAZY = "Nothing has been computed yet: call compute() on the result, or on one of its maps."
-INTERVAL = (
-    "Brackets: 95 % intervals of the posterior of the kinetic law{prior}. k is per normalised "
-    "dose Φ/Φ_max with Φ_max = {dose_max:.4g} e⁻/Å²."
-)
-PRIOR = ", with priors ln k ~ N({0[0]:g}, {0[1]:g}²) and p ~ N({1[0]:g}, {1[1]:g}²)"
+INTERVAL = "Brackets: 95 % intervals of the posterior of the kinetic law{prior}."
+PRIORS = {
+    "rate": "ln k ~ N({0[0]:g}, {0[1]:g}²)",
+    "exponent": "p ~ N({0[0]:g}, {0[1]:g}²)",
+    "": "{1} uniform in {2:g} to {3:g}{4}",
+}
 NO_PRIOR = ", without priors inside the box of the estimator"
 UNDETERMINED = (
     "{names}: the data do NOT determine D½. A known offset (offset=, for instance of a fully "
@@ -39,6 +43,15 @@ NOT_REACHED = (
     "{names}: D½ is not reached in the measured range, {low:.4g} to {high:.4g} e⁻/Å²; the number "
     "is an extrapolation of the law."
 )
+NEVER = (
+    "{names}: under the fitted law C does not fall to ½ within ten thousand times the measured "
+    "dose, so that there is no D½."
+)
+UNKNOWN = (
+    "{names}: the data do NOT determine {parameter}; its interval is nearly what was assumed "
+    "before them.{plateau}"
+)
+PLATEAU = " With a free offset nothing can: a plateau and an offset look alike. Give offset=."
 SPREAD = (
     "The optimiser spread is the standard deviation over {number} networks. It is no uncertainty: "
     "networks can agree on a number that the data do not determine."
@@ -46,6 +59,10 @@ SPREAD = (
 ORIGIN = (
     "The exposure before the first frame is not recorded. If the specimen had received Φ₀, its D½ "
     "is (1 − (p − 1) k Φ₀/Φ_max) times the one given; set it with set_dose_axis(pre_exposure=)."
+)
+ORIGIN_OF_LAWS = (
+    "The exposure before the first frame is not recorded. If the specimen had received some, C was "
+    "1 earlier and the parameters are others; set it with set_dose_axis(pre_exposure=)."
 )
 MAPS = "Cells: median [5 %, 95 %] over pixels, which is their variety and not their uncertainty."
 
@@ -59,23 +76,69 @@ def notes_of(result: DoseKinetics) -> list[str]:
     if not result.has_intervals:
         notes.append(NOT_EXAMINED)
     if "pre_exposure" not in result.dose_metadata and result.dose[0] > 0:
-        notes.append(ORIGIN)
-    return [*notes, LABEL]
+        notes.append(ORIGIN if is_power_law(result.kinetic_law) else ORIGIN_OF_LAWS)
+    text = equation(result.kinetic_law)
+    text = f": {text}" if text else ""
+    law = LAW.format(name=result.law, equation=text.rstrip("."), dose_max=result.dose_max)
+    return [*notes, law, LABEL]
+
+
+def _prior_text(result: DoseKinetics) -> str:
+    """What was assumed of the parameters before the data."""
+    prior = result.options.as_prior()
+    if prior is None:
+        return NO_PRIOR
+    from hyperspy_dosekin.kinetics.law_model import known_before
+
+    texts = []
+    for parameter in result.kinetic_law.parameters:
+        known = known_before(parameter, prior)
+        box = (SYMBOLS.get(parameter.name, parameter.name).split(" ")[0], parameter.lower)
+        scale = " (in its logarithm)" if parameter.logarithmic else ""
+        text = PRIORS["" if known is None else parameter.name]
+        texts.append(text.format(known, *box, parameter.upper, scale))
+    return ", with priors " + " and ".join(texts)
+
+
+def _notes_on_parameters(result: DoseKinetics) -> list[str]:
+    """Parameters of other laws of which the data say nothing."""
+    if is_power_law(result.kinetic_law):
+        return []
+    from hyperspy_dosekin.kinetics.law_intervals import is_determined
+
+    notes, prior = [], result.options.as_prior()
+    for parameter in result.kinetic_law.parameters:
+        lower, upper = (end.data for end in result.interval(parameter.name))
+        unknown = ~is_determined(parameter, prior, lower, upper) & np.isfinite(lower)
+        if unknown.any():
+            free = parameter.name == "plateau" and result.options.offset is None
+            notes.append(
+                UNKNOWN.format(
+                    names=_named(result.window_names, unknown),
+                    parameter=SYMBOLS.get(parameter.name, parameter.name).split(" ")[0],
+                    plateau=PLATEAU if free else "",
+                )
+            )
+    return notes
 
 
 def _notes_on_windows(result: DoseKinetics) -> list[str]:
     notes = []
+    nowhere = np.isnan(result.half_integrity_dose.data) & ~result.not_fitted.data
+    never = nowhere
     if result.has_intervals:
-        prior = result.options.as_prior()
-        text = NO_PRIOR if prior is None else PRIOR.format(prior.log_rate, prior.exponent)
-        notes.append(INTERVAL.format(prior=text, dose_max=result.dose_max))
-        undetermined = _named(result.window_names, ~result.identifiable.data)
+        notes.append(INTERVAL.format(prior=_prior_text(result)))
+        never = nowhere & np.isinf(result.interval("half_integrity_dose")[0].data)
+        undetermined = _named(result.window_names, ~result.identifiable.data & ~never)
         notes += [UNDETERMINED.format(names=undetermined)] if undetermined else []
+        notes += _notes_on_parameters(result)
     if result.has_network and result.has_intervals:
         notes += result.certificate.warnings()
     mixed = _named(result.window_names, result.amplitude.data < 0)
     notes += [MIXED.format(names=mixed)] if mixed else []
-    outside = _named(result.window_names, ~result.reached.data)
+    if never.any():
+        notes.append(NEVER.format(names=_named(result.window_names, never)))
+    outside = _named(result.window_names, ~result.reached.data & ~nowhere)
     if outside:
         low, high = result.dose[0], result.dose_max
         notes.append(NOT_REACHED.format(names=outside, low=low, high=high))

@@ -49,7 +49,7 @@ class KineticsPlots:
         return plot_fit(curve_picture(self), **options)
 
     def plot_parameters(self, **options: Any) -> Any:
-        """Draw k, p and D½ of every window; for maps, an image of each.
+        """Draw the parameters of the law and D½ of every window; for maps, an image of each.
 
         Parameters
         ----------
@@ -62,7 +62,7 @@ class KineticsPlots:
             A list for maps.
         """
         if self.space_shape:
-            maps = (self.rate, self.exponent, self.half_integrity_dose)
+            maps = (*self.parameters.values(), self.half_integrity_dose)
             return [_plot_map(signal, options) for signal in maps]
         from hyperspy_dosekin.plotting.parameters import plot_parameters
         from hyperspy_dosekin.signals._pictures import parameter_picture

@@ -10,19 +10,18 @@ import numpy as np
 from prettytable import PrettyTable
 
 from hyperspy_dosekin.signals._kinetics_notes import notes_of
+from hyperspy_dosekin.signals._laws import SYMBOLS
 
 if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
     from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
 
-#: Header and attribute of the columns; those that have an interval show it in brackets.
-COLUMNS = {
-    "k (per Φ_max)": "rate",
-    "p": "exponent",
-    "a": "amplitude",
-    "b": "offset",
-    "D½ (e⁻/Å²)": "half_integrity_dose",
-}
-WITH_INTERVAL = ("rate", "exponent", "half_integrity_dose")
+#: Header and attribute of the columns after the parameters of the law.
+COLUMNS = {"a": "amplitude", "b": "offset", "D½ (e⁻/Å²)": "half_integrity_dose"}
+
+#: Parameters whose interval may end in 0 or infinity because the data leave it open.
+INTERVAL_MAY_BE_OPEN = ("rate", "exponent", "half_integrity_dose")
 
 
 def kinetics_text(result: DoseKinetics) -> str:
@@ -39,6 +38,12 @@ def kinetics_html(result: DoseKinetics) -> str:
     return f"<div>{table.get_html_string() if table else ''}<ul>{notes}</ul></div>"
 
 
+def _columns(result: DoseKinetics) -> dict[str, BaseSignal]:
+    """Header and map of each column."""
+    laws = {SYMBOLS.get(name, name): signal for name, signal in result.parameters.items()}
+    return {**laws, **{header: getattr(result, name) for header, name in COLUMNS.items()}}
+
+
 def _table(result: DoseKinetics) -> PrettyTable | None:
     if result.is_lazy:
         return None
@@ -47,14 +52,18 @@ def _table(result: DoseKinetics) -> PrettyTable | None:
 
 def _window_table(result: DoseKinetics) -> PrettyTable:
     """One row for each window, numbers with their intervals."""
-    values = {name: getattr(result, name).data for name in COLUMNS.values()}
+    columns = _columns(result)
+    headers_with_interval = {
+        **{SYMBOLS.get(name, name): name for name in result.parameters},
+        "D½ (e⁻/Å²)": "half_integrity_dose",
+    }
     ends = {
-        name: [end.data for end in result.interval(name)]
-        for name in WITH_INTERVAL
+        header: [end.data for end in result.interval(name)]
+        for header, name in headers_with_interval.items()
         if result.has_intervals
     }
     spread = result.optimiser_spread
-    headers = ["window", *COLUMNS]
+    headers = ["window", *columns]
     headers += ["D½ determined"] if result.has_intervals else []
     headers += ["D½ in range"]
     headers += ["optimiser spread of D½"] if spread else []
@@ -63,13 +72,17 @@ def _window_table(result: DoseKinetics) -> PrettyTable:
     table.align["window"] = "l"
     for row, window in enumerate(result.window_names):
         cells = []
-        for name in COLUMNS.values():
-            cell = number(values[name][row])
-            if name == "half_integrity_dose" and result.has_intervals:
+        for header, signal in columns.items():
+            cell = number(signal.data[row])
+            if COLUMNS.get(header) == "half_integrity_dose" and result.has_intervals:
                 # Nobody can paste a number into a paper that is not there.
                 cell = cell if result.identifiable.data[row] else ""
-            if name in ends:
-                cell = f"{cell} {interval_text(*(end[row] for end in ends[name]))}".strip()
+            if header in ends:
+                lower, upper = (end[row] for end in ends[header])
+                # Only a rate and what follows from it can be open; a plateau of 0 is a plateau.
+                openable = headers_with_interval[header] in INTERVAL_MAY_BE_OPEN
+                text = interval_text(lower, upper) if openable else bracket(lower, upper)
+                cell = f"{cell} {text}".strip()
             cells.append(cell)
         if result.has_intervals:
             cells.append("yes" if result.identifiable.data[row] else "NO")
@@ -82,7 +95,8 @@ def _window_table(result: DoseKinetics) -> PrettyTable:
 
 def _map_table(result: DoseKinetics) -> PrettyTable:
     """Median and central 90 % of the pixels of each window."""
-    headers = ["window", *COLUMNS, "D½ determined", "D½ in range", "not fitted"]
+    columns = _columns(result)
+    headers = ["window", *columns, "D½ determined", "D½ in range", "not fitted"]
     table = PrettyTable(headers)
     table.align = "r"
     table.align["window"] = "l"
@@ -90,8 +104,8 @@ def _map_table(result: DoseKinetics) -> PrettyTable:
     for row, window in enumerate(result.window_names):
         good = fitted[row]
         cells = []
-        for name in COLUMNS.values():
-            pixels = getattr(result, name).data[row][good]
+        for signal in columns.values():
+            pixels = signal.data[row][good]
             pixels = pixels[np.isfinite(pixels)]
             if not pixels.size:
                 cells.append("–")
@@ -142,4 +156,9 @@ def interval_text(lower: float, upper: float) -> str:
         return f"> {number(lower)}"
     if not lower > 0:
         return f"< {number(upper)}"
+    return bracket(lower, upper)
+
+
+def bracket(lower: float, upper: float) -> str:
+    """Both ends of an interval."""
     return f"[{number(lower)}, {number(upper)}]"

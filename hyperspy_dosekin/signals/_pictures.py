@@ -15,8 +15,11 @@ from hyperspy_dosekin.plotting.pictures import (
     Estimate,
     ParameterPicture,
 )
+from hyperspy_dosekin.signals._laws import SYMBOLS
 
 if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
     from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
 
 #: Doses at which curves are drawn.
@@ -70,24 +73,26 @@ def curve_picture(result: DoseKinetics, extent: float = 1.0) -> CurvePicture:
 
 
 def parameter_picture(result: DoseKinetics) -> ParameterPicture:
-    """k, p and D½ of every window."""
+    """The parameters of the law and D½ of every window."""
     _require_curves(result)
     spread = result.optimiser_spread
 
-    def estimate(name: str) -> Estimate:
+    def estimate(name: str, signal: BaseSignal) -> Estimate:
         lower, upper = result.interval(name) if result.has_intervals else (None, None)
         return Estimate(
-            value=_array(getattr(result, name)),
+            value=_array(signal),
             spread=_array(spread[name]) if name in spread else None,
             lower=None if lower is None else _array(lower),
             upper=None if upper is None else _array(upper),
         )
 
+    estimates = {name: estimate(name, signal) for name, signal in result.parameters.items()}
     return ParameterPicture(
         window_names=result.window_names,
-        rate=estimate("rate"),
-        exponent=estimate("exponent"),
-        half_dose=estimate("half_integrity_dose"),
+        rate=estimates.pop("rate", None),
+        exponent=estimates.pop("exponent", None),
+        others={SYMBOLS.get(name, name): found for name, found in estimates.items()},
+        half_dose=estimate("half_integrity_dose", result.half_integrity_dose),
         reached=result.reached.data,
         dose_max=result.dose_max,
         identifiable=result.identifiable.data if result.has_intervals else None,

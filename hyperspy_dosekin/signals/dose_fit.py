@@ -17,6 +17,7 @@ from hyperspy_dosekin.signals._series_data import SeriesData
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.exact import ExactConfig
+    from hyperspy_dosekin.kinetics.laws import KineticLaw
     from hyperspy_dosekin.kinetics.network.config import NetworkConfig
     from hyperspy_dosekin.kinetics.prior import Prior
     from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
@@ -48,8 +49,18 @@ class FitOptions:
     intervals: bool = True
     device: str = "auto"
     network: Mapping[str, Any] = field(default_factory=dict)
+    law: str | KineticLaw = "power law"
 
     def __post_init__(self) -> None:
+        from hyperspy_dosekin.kinetics.laws import kinetic_law
+        from hyperspy_dosekin.signals._laws import is_power_law
+
+        name = kinetic_law(self.law).name
+        if not is_power_law(self.law) and self.estimator == "pinn":
+            raise ValueError(
+                f'estimator="pinn" knows the power law only; fit the law {name!r} with '
+                'estimator="exact".'
+            )
         if self.estimator is not None:
             _check_choice("estimator", self.estimator, ESTIMATORS)
         _check_choice("spatial", self.spatial, SPATIAL)
@@ -71,7 +82,15 @@ class FitOptions:
         spatial = self.spatial
         if spatial == "auto":
             spatial = "pixel" if space_shape and self.estimator != "pinn" else "mean"
-        return spatial, self.estimator or ("exact" if spatial == "pixel" else "pinn")
+        by_network = spatial != "pixel" and self.other_law() is None
+        return spatial, self.estimator or ("pinn" if by_network else "exact")
+
+    def other_law(self) -> KineticLaw | None:
+        """The law, ``None`` for the power law."""
+        from hyperspy_dosekin.kinetics.laws import kinetic_law
+        from hyperspy_dosekin.signals._laws import is_power_law
+
+        return None if is_power_law(self.law) else kinetic_law(self.law)
 
     def as_prior(self) -> Prior | None:
         """The prior of rate and exponent, checked."""
@@ -105,6 +124,7 @@ def fit_dose_series(
     from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
 
     config, prior = exact_config(options), options.as_prior()
+    law = options.other_law()
     data = SeriesData.of(series)
     spatial, estimator = options.resolved(data.space_shape)
     if spatial == "field":
@@ -114,6 +134,8 @@ def fit_dose_series(
         )
     space = data.space_shape if spatial == "pixel" else ()
     offset = known_offset(options.offset, space, len(data.window_names))
+    if law is not None:
+        check_fit(law, config, data)
     network = network_config(options, offset) if estimator == "pinn" else None
     if spatial == "mean":
         data = data.averaged()
@@ -124,7 +146,13 @@ def fit_dose_series(
             check_network_problem(problem)
     with progress_bars(show_progressbar) as progress:
         maps = ExactMaps.fit(
-            data, config, offset, with_intervals=options.intervals, progress=progress, stop=stop
+            data,
+            config,
+            offset,
+            law=law,
+            with_intervals=options.intervals,
+            progress=progress,
+            stop=stop,
         )
         if network is None:
             return DoseKinetics(data, maps, options)
@@ -139,6 +167,17 @@ def fit_dose_series(
             stop=stop,
         )
     return DoseKinetics(data, maps, options, network=fitted)
+
+
+def check_fit(law: KineticLaw, config: ExactConfig, data: SeriesData) -> None:
+    """Raise before any long work if a law cannot be fitted."""
+    import torch
+
+    from hyperspy_dosekin.kinetics.law_fit import check_options
+    from hyperspy_dosekin.kinetics.law_solution import check_law
+
+    check_options(law, config)
+    check_law(law, torch.as_tensor(data.dose_e_per_a2 / data.dose_e_per_a2[-1]))
 
 
 def exact_config(options: FitOptions) -> ExactConfig:

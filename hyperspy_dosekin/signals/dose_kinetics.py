@@ -16,12 +16,14 @@ from hyperspy_dosekin.signals._blockwise import is_lazy
 from hyperspy_dosekin.signals._estimates import Estimate, ExactEstimate, NetworkEstimate
 from hyperspy_dosekin.signals._kinetics_intervals import DOSE_GRID, KineticsIntervals
 from hyperspy_dosekin.signals._kinetics_plots import KineticsPlots
+from hyperspy_dosekin.signals._laws import KNOWN_EXPONENTS
 from hyperspy_dosekin.signals._maps import make_dose_series, make_map
 from hyperspy_dosekin.signals._series_data import SeriesData
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
+    from hyperspy_dosekin.kinetics.laws import KineticLaw
     from hyperspy_dosekin.kinetics.network.history import History
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
     from hyperspy_dosekin.signals._exact_maps import ExactMaps
@@ -33,6 +35,7 @@ QUANTITIES: Mapping[str, str] = MappingProxyType(
     {
         "rate": "Rate constant k (per normalised dose)",
         "exponent": "Exponent p",
+        "plateau": "Plateau C∞",
         "amplitude": "Amplitude a",
         "offset": "Offset b",
         "rate_per_dose": "Rate constant (Å²/e⁻)",
@@ -49,9 +52,9 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
 
     Made by `DoseSeries.fit_dose_pinn`, `EELSSpectrum.fit_dose_pinn` or
     `hyperspy_dosekin.load`. Each window i has a latent integrity C_i(φ) with
-    dC_i/dφ = −k_i C_i^{p_i} and C_i(0) = 1, read out as the intensity a_i C_i + b_i, where φ is
-    the dose divided by the largest measured dose. The names of windows are labels of fixed
-    energy ranges, not assignments of bonds.
+    dC_i/dφ = −k_i C_i^{p_i} (or another law, see `law`) and C_i(0) = 1, read out as the intensity
+    a_i C_i + b_i, where φ is the dose divided by the largest measured dose. The names of windows
+    are labels of fixed energy ranges, not assignments of bonds.
 
     A map is an array ``(window, …space…)``: navigation is the window and the signal is space;
     without space axes it is a one-dimensional signal over the windows.
@@ -109,6 +112,18 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     def options(self) -> FitOptions:
         """The options of the fit."""
         return self._options
+
+    @property
+    def law(self) -> str:
+        """Name of the kinetic law that was fitted."""
+        return self.kinetic_law.name
+
+    @property
+    def kinetic_law(self) -> KineticLaw:
+        """The law that was fitted; without its code where it came from a file and is not known."""
+        from hyperspy_dosekin.kinetics.laws import kinetic_law
+
+        return kinetic_law(self._options.law)
 
     @property
     def estimate(self) -> Estimate:
@@ -206,14 +221,32 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     # Maps
 
     @property
+    def parameters(self) -> Mapping[str, BaseSignal]:
+        """A map of every parameter of the law, by its name."""
+        names = self._maps.parameter_names
+        return MappingProxyType({name: self._map(self._mean(name), name) for name in names})
+
+    @property
     def rate(self) -> BaseSignal:
-        """Rate constant k per normalised dose."""
-        return self._map(self._mean("rate"), "rate")
+        """Rate constant k per normalised dose.
+
+        Raises
+        ------
+        AttributeError
+            If the law has none.
+        """
+        return self._map(self._law_parameter("rate"), "rate")
 
     @property
     def exponent(self) -> BaseSignal:
-        """Exponent p."""
-        return self._map(self._mean("exponent"), "exponent")
+        """Exponent p; 1 for a fit of first order.
+
+        Raises
+        ------
+        AttributeError
+            If the law has none.
+        """
+        return self._map(self._law_parameter("exponent"), "exponent")
 
     @property
     def amplitude(self) -> BaseSignal:
@@ -228,7 +261,7 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     @property
     def rate_per_dose(self) -> BaseSignal:
         """Rate constant k/Φ_max, in Å²/e⁻."""
-        return self._map(self._mean("rate") / self.dose_max, "rate_per_dose")
+        return self._map(self._law_parameter("rate") / self.dose_max, "rate_per_dose")
 
     @property
     def half_integrity_dose(self) -> BaseSignal:
@@ -350,6 +383,11 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
             Model of `data` with one `PowerLawDegradation`, its values set at every pixel and
             window. A network fit gives the law with the mean of its parameters. Lazy results
             are computed.
+
+        Raises
+        ------
+        ValueError
+            If the law is neither the power law nor first order, for which there is no component.
         """
         from hyperspy_dosekin.signals._kinetics_model import kinetics_model
 
@@ -359,7 +397,8 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         """Save the result to a ``.hspy`` or ``.zspy`` file, without pickle.
 
         HyperSpy opens the file as the fitted `DoseSeries`; `hyperspy_dosekin.load` gives back
-        the whole result.
+        the whole result. Of a law that is not registered the name, the parameters and all
+        numbers are stored; its code is not.
 
         Parameters
         ----------
@@ -376,6 +415,18 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
 
     def _mean(self, name: str) -> Any:
         return self._estimate.parameter(name).mean(axis=0)
+
+    def _law_parameter(self, name: str) -> Any:
+        """A parameter of the law, or what the law knows of it."""
+        if name in self._maps.parameter_names:
+            return self._mean(name)
+        if name == "exponent" and self.law in KNOWN_EXPONENTS:
+            # NaN where nothing was fitted.
+            return 0 * self._mean("rate") + KNOWN_EXPONENTS[self.law]
+        raise AttributeError(
+            f"the kinetic law {self.law!r} has no {name}; its parameters are "
+            f"{', '.join(self._maps.parameter_names)}, see result.parameters."
+        )
 
     def _dose_at(self, level: float) -> Any:
         if not 0 < level < 1:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.laws import KINETIC_LAWS, KineticLaw
 from hyperspy_dosekin.signals._exact_maps import ExactMaps
+from hyperspy_dosekin.signals._laws import law_of_record, law_record
 from hyperspy_dosekin.signals._series_data import SeriesData
 from hyperspy_dosekin.signals.dose_fit import FitOptions, exact_config
 from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
@@ -39,7 +41,8 @@ def save(result: DoseKinetics, path: Any, *, overwrite: bool | None = None) -> N
         arrays["known offset"] = maps.offset
     record = {
         # A known offset may be a signal or an array; its values are among the arrays.
-        "options": _jsonable({**asdict_shallow(result.options), "offset": None}),
+        "options": _jsonable({**asdict_shallow(result.options), "offset": None, "law": None}),
+        "law": law_record(result.kinetic_law),
         "maps complete": maps.complete,
         "network": None,
     }
@@ -61,13 +64,17 @@ def save(result: DoseKinetics, path: Any, *, overwrite: bool | None = None) -> N
     series.save(path if path.suffix else path.with_suffix(".hspy"), overwrite=overwrite)
 
 
-def load(path: Any) -> DoseKinetics:
+def load(path: Any, *, law: str | KineticLaw | None = None) -> DoseKinetics:
     """Load a result that `DoseKinetics.save` wrote.
 
     Parameters
     ----------
     path
         A ``.hspy`` or ``.zspy`` file.
+    law
+        The kinetic law, where the result was fitted with a law of your own that is not registered
+        (`hyperspy_dosekin.kinetics.register_law`). Without it such a result has all its maps and
+        the intervals of the fit, but no new trajectories, doses or intervals.
 
     Returns
     -------
@@ -77,7 +84,8 @@ def load(path: Any) -> DoseKinetics:
     Raises
     ------
     ValueError
-        If the file holds no such result, or one of a later version of this package.
+        If the file holds no such result, one of a later version of this package, or one of
+        another law than the one given.
     """
     import hyperspy.api as hs
 
@@ -102,7 +110,9 @@ def load(path: Any) -> DoseKinetics:
     del series.metadata.Dosekin
     data = SeriesData.of(series)
     offset = arrays.get("known offset")
-    options = FitOptions(**{**record["options"], "offset": offset})
+    found = law_of_record(record["law"], law)
+    named = found.name if KINETIC_LAWS.get(found.name) is found else found
+    options = FitOptions(**{**record["options"], "offset": offset, "law": named})
     maps = ExactMaps(
         data,
         exact_config(options),
@@ -110,6 +120,7 @@ def load(path: Any) -> DoseKinetics:
         arrays["fields"],
         record["maps complete"],
         options.intervals,
+        options.other_law(),
     )
     network = record["network"] and _read_network(data, arrays, record["network"])
     return DoseKinetics(data, maps, options, network=network)
