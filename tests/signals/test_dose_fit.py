@@ -156,7 +156,7 @@ def test_progress_follows_hyperspy(capsys):
         ({"seeds": (4, 4)}, ValueError, "repeat"),
         ({"offset": [1.0, 2.0]}, ValueError, "4 windows"),
         ({"offset": np.nan}, ValueError, "finite"),
-        ({"exponent": -1.0}, ValueError, "positive"),
+        ({"exponent": -1.0}, ValueError, "exponent -1.0"),
         ({"device": "gpu"}, ValueError, "'gpu'"),
         ({"loss_weights": {"physics": 1.0}}, ValueError, "physics"),
         ({"loss_weights": {"ode": -1.0}}, ValueError, "negative"),

@@ -199,7 +199,9 @@ def test_known_offset_and_exponent_lead_to_the_true_half_integrity_dose():
         make_series()
         .inav[1:2]
         .fit_dose_pinn(
-            **{**options, "lbfgs_iterations": 300, "learning_rate": 5e-3}, offset=0.5, exponent=1.3
+            **{**options, "lbfgs_iterations": 300, "lbfgs_history": 20, "learning_rate": 5e-3},
+            offset=0.5,
+            exponent=1.3,
         )
     )
     truth = dose_at(0.5, 2.0, 1.3) * DOSE[-1]
