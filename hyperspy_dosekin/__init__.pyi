@@ -3,7 +3,10 @@
 # The public names. Read at run time too (lazy_loader). Keep this file ASCII.
 from . import components, data, kinetics, signals, windows
 from .signals.dose_kinetics import DoseKinetics
+from .signals.dual_vae import DualVAE
 from .signals.persistence import load
+from .signals.reference_spectra import reference_spectra
+from .signals.vae_classification import VAEClassification
 from .windows.definitions import LOW_LOSS_WINDOWS
 
 __version__: str
@@ -11,11 +14,14 @@ __version__: str
 __all__ = [
     "LOW_LOSS_WINDOWS",
     "DoseKinetics",
+    "DualVAE",
+    "VAEClassification",
     "__version__",
     "components",
     "data",
     "kinetics",
     "load",
+    "reference_spectra",
     "signals",
     "windows",
 ]

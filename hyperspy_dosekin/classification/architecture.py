@@ -138,14 +138,32 @@ def _dense(n_input: int, n_output: int) -> nn.Sequential:
     )
 
 
+def make_network(
+    n_channels: int,
+    n_class: int,
+    n_latent: int,
+    *,
+    dropout: float = 0.0,
+    device: torch.device | str = "cpu",
+) -> DualAutoencoder:
+    """A network whose weights have not been set, made without Torch's global generator."""
+    # Modules set their own weights when they are made, except where there is no memory for them.
+    with torch.device("meta"):
+        network = DualAutoencoder(n_channels, n_class, n_latent, dropout)
+    return network.to_empty(device=device)
+
+
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Set all weights from a generator (He initialisation), biases to zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
-            fan_in = module.weight[0].numel()
+            fan_in, bias = module.weight[0].numel(), module.bias
+            assert bias is not None
             if isinstance(module, nn.ConvTranspose1d):
                 # Each output meets only every second tap of the kernel.
                 fan_in = module.weight.shape[0] * module.weight.shape[2] // 2
             with torch.no_grad():
-                module.weight.normal_(0, (2 / ((1 + _SLOPE**2) * fan_in)) ** 0.5, generator=generator)
-                module.bias.zero_()
+                module.weight.normal_(
+                    0, (2 / ((1 + _SLOPE**2) * fan_in)) ** 0.5, generator=generator
+                )
+                nn.init.zeros_(bias)

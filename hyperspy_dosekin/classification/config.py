@@ -74,7 +74,7 @@ class VAEConfig:
 
     n_latent: int = 16
     dropout: float = 0.0
-    steps: int = 1200
+    steps: int = 1100
     batch_size: int = 192
     reconstruction_size: int = 64
     measured_share: float = 0.125

@@ -15,23 +15,37 @@ from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.classification.noise import NoiseModel
+from hyperspy_dosekin.classification.explanations import LOG_MARGINALS, class_templates
+from hyperspy_dosekin.classification.noise import (
+    NoiseModel,
+    PrincipalComponents,
+    estimate_noise,
+)
 from hyperspy_dosekin.classification.nuisances import (
     HALF_WIDTH,
-    SCALE_SHAPES,
     Nuisances,
     background_basis,
     shift_templates,
 )
 from hyperspy_dosekin.classification.references import ReferenceSet
 
-_SHIFTS = 11
+_GROUPS = 6
+_SHIFTS = 9
 _REACH = 2.7
-_MIXTURES = 6
 #: Entries of the table of explanations, (spectra × explanations); bounds memory and time.
 _TABLE = 3_000_000
 #: Spectra on which the result is refined.
-_POLISHED = 4000
+_POLISHED = 10_000
+#: Parameters that are refined, in this order, and the logarithm of a step of each.
+_CLIMB = ("background", "lower scale", "upper scale", "shift", "lower scale", "upper scale")
+_STEPS = {"lower scale": 0.06, "upper scale": 0.04, "background": 0.25, "shift": 0.2}
+_SHARE_ROUNDS = 25
+#: Factor on the width of the scale. Thickness is smooth over a specimen, so that each class sees
+#: its own part of the distribution; a classifier trained on too narrow a one is too sure.
+_WIDER = 1.07
+#: Relative width of the scale from which it is taken for lognormal, and the largest one.
+_WIDE = 0.3
+_WIDEST = 0.45
 #: Factors tried when the units of the references are not those of the data.
 _FACTORS = np.geomspace(0.25, 4.0, 17)
 #: A spectrum whose χ² lies so many standard deviations above its mean takes no part.
@@ -52,7 +66,7 @@ class _Explanations:
     templates: np.ndarray  # (n_template, n_shift, n_channels)
     shifts_ev: np.ndarray  # (n_shift,)
     scale: np.ndarray  # (n, n_template, n_shift), expected, for a normal distribution
-    scale_error: np.ndarray  # (n_template, n_shift)
+    scale_error: np.ndarray  # the same shape
     log_likelihood: float
     misfit: Any  # (n,) χ² of the best explanation, or None
 
@@ -71,8 +85,8 @@ class EstimationOptions:
         Whether to look for a factor between the units of references and data.
     """
 
-    rounds: int = 16
-    n_spectra: int = 6000
+    rounds: int = 12
+    n_spectra: int = 10_000
     find_factor: bool = True
 
 
@@ -123,6 +137,41 @@ def estimate_nuisances(
     return estimator.polished(_mean(last) if last else current)
 
 
+def likeliest(
+    spectra: np.ndarray,
+    candidates: list[ReferenceSet],
+    rng: np.random.Generator,
+    n_spectra: int = 1500,
+    rounds: int = 5,
+) -> int:
+    """Which of several sets of references explains the spectra best.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(n, n_channels)``, finite.
+    candidates
+        References on the axis of the spectra, such as the same ones with different broadening.
+    rng
+        Source of random numbers.
+    n_spectra, rounds
+        Spectra that take part, and rounds of estimation for each candidate.
+    """
+    chosen = np.asarray(spectra, dtype=np.float64)[rng.permutation(len(spectra))[:n_spectra]]
+    unit = float(chosen.std()) or 1.0
+    chosen = chosen / unit
+    components = PrincipalComponents.of(chosen, min(10, *(size - 1 for size in chosen.shape)))
+    noise = estimate_noise(chosen, components)
+    fits = []
+    for references in candidates:
+        estimator = _Estimator(chosen, references.scaled(1 / unit), rng)
+        current = estimator.start(noise, True)
+        for _ in range(rounds):
+            current = _hurried(current, estimator.refit(current))
+        fits.append(estimator.likelihood(current)[0])
+    return int(np.argmax(fits))
+
+
 class _Estimator:
     """Spectra with the templates that may explain them."""
 
@@ -131,13 +180,24 @@ class _Estimator:
     ) -> None:
         self.rng = rng
         self.references = references
-        self.templates, self.class_of = _class_templates(references, rng)
+        self.templates, self.class_of = class_templates(references, rng)
         explanations = len(self.templates) * _SHIFTS
         self.spectra = spectra[: max(200, _TABLE // explanations)]
         energy = references.energy_ev
         self.step_ev = float(np.median(np.diff(energy)))
         self.basis = background_basis(energy)
+        self.groups = self._group()
         self.has_signal = np.ptp(self.templates, axis=1) > 1e-9 * np.abs(self.templates).max()
+
+    def _group(self) -> list[np.ndarray]:
+        """Spectra of similar intensity, which share a noise variance.
+
+        The variance must not depend on the explanation: one level for each class would see in
+        the noise of a spectrum, of which there is more than of anything else, what class it is,
+        and be wrong for the thin and the thick parts of every class.
+        """
+        strongest = self.templates[np.argmax((self.templates**2).sum(axis=1))]
+        return np.array_split(np.argsort(self.spectra @ strongest), _GROUPS)
 
     def start(self, noise: NoiseModel, find_factor: bool) -> Nuisances:
         """Where the rounds begin; the factor between the units by the likelihood."""
@@ -162,6 +222,7 @@ class _Estimator:
         rough = _Estimator.__new__(_Estimator)
         rough.__dict__.update(self.__dict__)
         rough.spectra = self.spectra[: min(400, len(self.spectra))]
+        rough.groups = rough._group()
         centre = self._rough_factor(noise)
         fits = {}
         for factor in (1.0, *(centre * _FACTORS)):
@@ -179,8 +240,10 @@ class _Estimator:
         weighted = self.basis / variance
         project = np.linalg.solve(weighted @ self.basis.T, weighted)
         rest = best - (project @ best) @ self.basis
-        amplitude = self.spectra @ (rest / variance) / max(
-            float(rest @ (rest / variance)), np.finfo(float).tiny
+        amplitude = (
+            self.spectra
+            @ (rest / variance)
+            / max(float(rest @ (rest / variance)), np.finfo(float).tiny)
         )
         factor = float(np.quantile(amplitude, 0.8))
         return factor if factor > 0 else 1.0
@@ -193,45 +256,44 @@ class _Estimator:
         log_shift -= np.log(np.exp(log_shift).sum())
         templates = shift_templates(self.templates, shifts / self.step_ev)
         n, size = len(self.spectra), templates.shape[:2]
-        table, linear_table = np.empty((n, *size)), np.empty((n, *size))
-        square_table = np.empty(size)
+        table, mean, error = (np.empty((n, *size)) for _ in range(3))
         rest = self.spectra - now.background_mean @ self.basis
         precision = np.linalg.inv(now.background_covariance)
-        marginal = _LOG_MARGINALS[now.scale_shape]
-        for k in range(self.references.n_class):
-            own = np.flatnonzero(self.class_of == k)
-            variance = now.noise.variance(now.scale_mean * self.templates[own].mean(axis=0))
+        marginal = LOG_MARGINALS[now.scale_shape]
+        flat = templates.reshape(-1, templates.shape[-1])
+        prior = np.log(now.class_share / np.bincount(self.class_of))[self.class_of]
+        for rows in self.groups:
+            variance = now.noise.variance(self.spectra[rows].mean(axis=0))
             weighted = self.basis / variance
             inverse = np.linalg.inv(precision + weighted @ self.basis.T)
             # χ² without a template, the background integrated out, and the determinant
-            coefficient = rest @ weighted.T
+            own = rest[rows]
+            coefficient = own @ weighted.T
             constant = (
-                (rest**2) @ (1 / variance)
+                (own**2) @ (1 / variance)
                 - np.einsum("ni,ij,nj->n", coefficient, inverse, coefficient)
                 + np.log(variance).sum()
                 - np.linalg.slogdet(precision)[1]
                 - np.linalg.slogdet(inverse)[1]
             )
-            flat = templates[own].reshape(-1, templates.shape[-1])
             onto = flat @ weighted.T
-            linear = rest @ (flat / variance).T - coefficient @ inverse @ onto.T
+            linear = own @ (flat / variance).T - coefficient @ inverse @ onto.T
             square = (flat**2) @ (1 / variance) - np.einsum("si,ij,sj->s", onto, inverse, onto)
-            linear = linear.reshape(n, len(own), _SHIFTS)
-            square = square.reshape(len(own), _SHIFTS)
-            table[:, own] = (
+            linear, square = linear.reshape(-1, *size), square.reshape(size)
+            table[rows] = (
                 marginal(linear, square, now.scale_mean, now.scale_sd)
                 - 0.5 * constant[:, None, None]
-                + np.log(now.class_share[k] / len(own))
+                + prior[:, None]
                 + log_shift
             )
-            linear_table[:, own], square_table[own] = linear, square
+            posterior = 1 / now.scale_sd**2 + square
+            mean[rows] = (now.scale_mean / now.scale_sd**2 + linear) / posterior
+            error[rows] = 1 / np.sqrt(posterior)
         flat_table = table.reshape(n, -1)
         peak = flat_table.max(axis=1, keepdims=True)
         probability = np.exp(flat_table - peak)
         total = probability.sum(axis=1, keepdims=True)
         probability /= total
-        posterior = 1 / now.scale_sd**2 + square_table
-        mean = (now.scale_mean / now.scale_sd**2 + linear_table) / posterior
         likelihood, chi_squared = (peak + np.log(total))[:, 0], None
         if misfit:
             m, i = np.unravel_index(flat_table.argmax(axis=1), size)
@@ -242,7 +304,7 @@ class _Estimator:
             templates,
             shifts,
             mean,
-            1 / np.sqrt(posterior),
+            error,
             float(likelihood.mean()),
             chi_squared,
         )
@@ -264,7 +326,7 @@ class _Estimator:
         m, i = np.unravel_index(
             np.minimum(pick, table.shape[1] - 1), (len(self.templates), _SHIFTS)
         )
-        scale = found.scale[kept, m, i] + found.scale_error[m, i] * self.rng.standard_normal(
+        scale = found.scale[kept, m, i] + found.scale_error[kept, m, i] * self.rng.standard_normal(
             len(kept)
         )
         signal = self.has_signal[m]
@@ -291,7 +353,7 @@ class _Estimator:
         return replace(
             updated,
             scale_mean=mean,
-            scale_sd=float(np.clip(scale.std(), 0.01 * mean, 0.6 * mean)),
+            scale_sd=float(np.clip(scale.std(), 0.01 * mean, _WIDEST * mean)),
             shift_mean_ev=float(shift.mean()),
             shift_sd_ev=max(float(shift.std()), 0.1 * self.step_ev),
         )
@@ -318,57 +380,70 @@ class _Estimator:
         small = _Estimator.__new__(_Estimator)
         small.__dict__.update(self.__dict__)
         small.spectra = self.spectra[regular][:_POLISHED]
-        fits = {shape: small.likelihood(now, shape)[0] for shape in SCALE_SHAPES}
-        now = replace(now, scale_shape=max(SCALE_SHAPES, key=lambda shape: fits[shape]))
-        for _ in range(2):
-            for name, step in (("scale_sd", 0.12), ("scale_mean", 0.03), ("background", 0.25),
-                               ("shift_sd_ev", 0.2)):  # fmt: skip
-                now = small.climbed(now, name, step)
-            now = replace(now, class_share=small.likelihood(now, now.scale_shape)[1])
-        return now
+        small.groups = small._group()
+        fits = {
+            shape: small.likelihood(replace(now, scale_shape=shape))[0] for shape in LOG_MARGINALS
+        }
+        now = replace(now, scale_shape=max(fits, key=lambda shape: fits[shape]))
+        for name in _CLIMB:
+            now = small.climbed(now, name, _STEPS[name])
+        now = replace(now, class_share=small.likelihood(now)[1])
+        now = replace(now, scale_sd=_WIDER * now.scale_sd)
+        # A wide normal distribution reaches zero, where every class looks like no signal at all.
+        wide = now.scale_sd > _WIDE * now.scale_mean
+        return replace(now, scale_shape="lognormal") if wide else now
 
-    def likelihood(self, now: Nuisances, shape: str) -> tuple[float, np.ndarray]:
-        """Mean log-likelihood of all spectra, and the class shares it suggests."""
-        found = self.explain(replace(now, scale_shape=shape), misfit=False)
-        by_template = found.probability.sum(axis=0).reshape(-1, _SHIFTS).sum(axis=1)
-        share = np.bincount(self.class_of, by_template, self.references.n_class) + 1
-        return found.log_likelihood, share / share.sum()
+    def likelihood(self, now: Nuisances) -> tuple[float, np.ndarray]:
+        """Mean log-likelihood with the best class shares, and those shares."""
+        found = self.explain(now, misfit=False)
+        n_class = self.references.n_class
+        by_template = found.probability.reshape(len(self.spectra), -1, _SHIFTS).sum(axis=2)
+        of_class = np.eye(n_class)[self.class_of]
+        relative = by_template @ of_class / now.class_share
+        share = now.class_share
+        for _ in range(_SHARE_ROUNDS):
+            joint = relative * share
+            joint /= joint.sum(axis=1, keepdims=True)
+            share = (joint.sum(axis=0) + 1) / (len(joint) + n_class)
+        gain = np.log((relative * share).sum(axis=1)).mean()
+        return found.log_likelihood + float(gain), share
 
     def climbed(self, now: Nuisances, name: str, step: float) -> Nuisances:
         """One parameter moved to the top of the parabola through three likelihoods."""
-
-        def at(power: float) -> Nuisances:
-            factor = float(np.exp(power))
-            if name == "background":
-                return replace(now, background_covariance=now.background_covariance * factor**2)
-            return replace(now, **{name: getattr(now, name) * factor})
-
+        move = _MOVES[name]
         below, here, above = (
-            self.likelihood(at(power), now.scale_shape)[0] for power in (-step, 0.0, step)
+            self.likelihood(move(now, float(np.exp(power))))[0] for power in (-step, 0.0, step)
         )
         bend = below - 2 * here + above
         if bend < 0:
-            move = float(np.clip(0.5 * (below - above) / bend, -2.0, 2.0)) * step
+            power = float(np.clip(0.5 * (below - above) / bend, -2.0, 2.0)) * step
         else:
-            move = step if above > below else -step
-        return at(move)
+            power = step if above > below else -step
+        return move(now, float(np.exp(power)))
 
 
-def _class_templates(
-    references: ReferenceSet, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mixtures of the references of each class."""
-    templates, class_of = [], []
-    largest = np.abs(references.spectra).max()
-    for k in range(references.n_class):
-        own = references.spectra[references.class_of == k]
-        if len(own) > 1 and np.ptp(own, axis=0).max() > 1e-9 * largest:
-            own = _mixtures(len(own), rng) @ own
-        else:
-            own = own[:1]
-        templates.append(own)
-        class_of += [k] * len(own)
-    return np.concatenate(templates), np.array(class_of)
+def _with_edges(now: Nuisances, low: float, high: float) -> Nuisances:
+    """The scale between two values, two or three standard deviations apart by its shape."""
+    low = min(low, 0.98 * high)
+    return replace(
+        now, scale_mean=(low + high) / 2, scale_sd=max((high - low) / (2 * HALF_WIDTH), 1e-3 * high)
+    )
+
+
+def _edges(now: Nuisances) -> tuple[float, float]:
+    half = HALF_WIDTH * now.scale_sd
+    return max(now.scale_mean - half, 0.02 * now.scale_mean), now.scale_mean + half
+
+
+#: How a factor acts on a parameter that is refined.
+_MOVES: dict[str, Callable[[Nuisances, float], Nuisances]] = {
+    "lower scale": lambda now, by: _with_edges(now, _edges(now)[0] * by, _edges(now)[1]),
+    "upper scale": lambda now, by: _with_edges(now, _edges(now)[0], _edges(now)[1] * by),
+    "background": lambda now, by: replace(
+        now, background_covariance=now.background_covariance * by**2
+    ),
+    "shift": lambda now, by: replace(now, shift_sd_ev=now.shift_sd_ev * by),
+}
 
 
 def _hurried(before: Nuisances, after: Nuisances) -> Nuisances:
@@ -397,8 +472,7 @@ def _mean(rounds: list[Nuisances]) -> Nuisances:
         **{name: float(mean(name)) for name in ("scale_mean", "shift_mean_ev")},
         **{name: float(mean(name)) for name in ("scale_sd", "shift_sd_ev")},
         **{
-            name: mean(name)
-            for name in ("background_mean", "background_covariance", "class_share")
+            name: mean(name) for name in ("background_mean", "background_covariance", "class_share")
         },
     )
 
@@ -407,51 +481,3 @@ def _regular(misfit: np.ndarray, n_channels: int) -> np.ndarray:
     """Spectra that the references explain about as well as the typical one."""
     typical = float(np.median(misfit))
     return misfit <= typical * (1 + _OUTLIER * np.sqrt(2 / n_channels))
-
-
-def _mixtures(number: int, rng: np.random.Generator) -> np.ndarray:
-    """Few weights on the simplex with mean and covariance of the uniform distribution there."""
-    weights = rng.dirichlet(np.ones(number), _MIXTURES)
-    departure = weights - weights.mean(axis=0)
-    if number <= _MIXTURES:
-        left, _, right = np.linalg.svd(departure, full_matrices=False)
-        rank = number - 1
-        departure = left[:, :rank] @ right[:rank]
-        departure *= np.sqrt(_MIXTURES / (number * (number + 1)))
-    return 1 / number + departure
-
-
-def _log_marginal_normal(
-    linear: np.ndarray, square: np.ndarray, mean: float, sd: float
-) -> np.ndarray:
-    """Logarithm of ∫ exp(linear·a − square·a²/2) p(a) da for a normal density p."""
-    posterior = 1 / sd**2 + square
-    centre = mean / sd**2 + linear
-    return 0.5 * (centre**2 / posterior - mean**2 / sd**2 - np.log(sd**2 * posterior))
-
-
-def _log_marginal_uniform(
-    linear: np.ndarray, square: np.ndarray, mean: float, sd: float
-) -> np.ndarray:
-    """The same for a uniform density of that mean and standard deviation."""
-    from scipy.special import log_ndtr
-
-    low, high = mean - HALF_WIDTH * sd, mean + HALF_WIDTH * sd
-    # A template without signal has no curvature; a little makes its integral the width.
-    square = np.maximum(square, 1e-6 / sd**2)
-    root, centre = np.sqrt(square), linear / square
-    left, right = (low - centre) * root, (high - centre) * root
-    # Both ends on the side where the tails are small, so that their difference keeps its digits.
-    swap = left + right > 0
-    left, right = np.where(swap, -right, left), np.where(swap, -left, right)
-    upper = log_ndtr(right)
-    ratio = np.minimum(log_ndtr(left) - upper, -1e-300)
-    mass = upper + np.log(-np.expm1(ratio))
-    area = 0.5 * (linear * centre + np.log(2 * np.pi / square)) + mass
-    return area - np.log(high - low)
-
-
-_LOG_MARGINALS: dict[str, Callable[..., np.ndarray]] = {
-    "normal": _log_marginal_normal,
-    "uniform": _log_marginal_uniform,
-}

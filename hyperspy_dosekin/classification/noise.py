@@ -100,9 +100,7 @@ def estimate_noise(spectra: np.ndarray, components: PrincipalComponents) -> Nois
     floor = SMALLEST_NOISE * spectra.var() + np.finfo(float).tiny
     position = np.linspace(-1, 1, n_channels)
     basis = np.polynomial.legendre.legvander(position, _POLYNOMIAL)
-    design = np.concatenate(
-        [np.tile(basis, (len(groups), 1)), mean.reshape(-1, 1)], axis=1
-    )
+    design = np.concatenate([np.tile(basis, (len(groups), 1)), mean.reshape(-1, 1)], axis=1)
     target = variance.ravel()
     weight = np.full(target.size, 1 / max(target.mean(), floor))
     coefficients = np.zeros(design.shape[1])
@@ -110,7 +108,9 @@ def estimate_noise(spectra: np.ndarray, components: PrincipalComponents) -> Nois
         coefficients = _non_negative_last(design * weight[:, None], target * weight)
         fitted = np.maximum(design @ coefficients, 0.1 * max(target.mean(), floor))
         # Single channels with features that the components miss must not pull the line.
-        pull = np.minimum(1, 4 * np.sqrt(2 / (n / len(groups))) / np.abs(target / fitted - 1 + 1e-9))
+        pull = np.minimum(
+            1, 4 * np.sqrt(2 / (n / len(groups))) / np.abs(target / fitted - 1 + 1e-9)
+        )
         weight = np.sqrt(pull) / fitted
     gain = float(coefficients[-1])
     offset = basis @ coefficients[:-1]

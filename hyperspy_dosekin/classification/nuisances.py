@@ -12,7 +12,7 @@ import numpy as np
 from hyperspy_dosekin.classification.noise import NoiseModel
 
 #: Names of the distributions of the intensity scale.
-SCALE_SHAPES = ("normal", "uniform")
+SCALE_SHAPES = ("normal", "uniform", "lognormal")
 #: Half width of a uniform distribution in units of its standard deviation.
 HALF_WIDTH = float(np.sqrt(3))
 #: Exponents of the power laws whose span models a residual background.
@@ -31,8 +31,8 @@ class Nuisances:
     noise
         Gain and read noise.
     scale_mean, scale_sd, scale_shape
-        Distribution of the intensity (thickness) factor; ``"normal"`` or ``"uniform"``. Never
-        negative.
+        Distribution of the intensity (thickness) factor; ``"normal"``, ``"uniform"`` or, for wide
+        ones, ``"lognormal"``. Never negative.
     shift_mean_ev, shift_sd_ev
         Normal distribution of the energy shift, eV.
     background_basis

@@ -72,7 +72,9 @@ class ReferenceSet:
 
     def class_means(self) -> np.ndarray:
         """Mean reference of each class, ``(n_class, n_channels)``."""
-        return np.stack([self.spectra[self.class_of == k].mean(axis=0) for k in range(self.n_class)])
+        return np.stack(
+            [self.spectra[self.class_of == k].mean(axis=0) for k in range(self.n_class)]
+        )
 
 
 def classes_of(labels: Sequence[object]) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -161,11 +163,15 @@ def resample(
     integral = area[place] + (inside - own[place]) * (values[place] + height) / 2
     width = np.diff(inside)
     return np.where(
-        width > 0, np.diff(integral) / np.where(width > 0, width, 1), np.interp(energy_ev, own, values)
+        width > 0,
+        np.diff(integral) / np.where(width > 0, width, 1),
+        np.interp(energy_ev, own, values),
     )
 
 
-def _broadened(own: np.ndarray, values: np.ndarray, fwhm_ev: float) -> tuple[np.ndarray, np.ndarray]:
+def _broadened(
+    own: np.ndarray, values: np.ndarray, fwhm_ev: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Convolution with a Gaussian, on a uniform axis fine enough for it."""
     from scipy.ndimage import gaussian_filter1d
 

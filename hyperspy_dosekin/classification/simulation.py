@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,9 +96,7 @@ class Simulator:
 
     def draw(self, number: int) -> Batch:
         """Simulate so many spectra."""
-        label = torch.multinomial(
-            self._weights, number, replacement=True, generator=self.generator
-        )
+        label = torch.multinomial(self._weights, number, replacement=True, generator=self.generator)
         clean = self.clean(label)
         return Batch(self.measured(clean), clean, label)
 
@@ -108,15 +107,22 @@ class Simulator:
         mixture = -torch.log(self._uniform(number, len(self._spectra)).clamp_min(1e-12))
         mixture = mixture * self._member[label]
         mixture = mixture / mixture.sum(dim=1, keepdim=True)
-        if known.scale_shape == "uniform":
-            score = HALF_WIDTH * (2 * self._uniform(number, 1) - 1)
-        else:
-            score = self._normal(number, 1).clamp(-3.5, 3.5)
-        scale = (known.scale_mean + known.scale_sd * score).clamp_min(0.02 * known.scale_mean)
+        scale = self._scale(number).clamp_min(0.02 * known.scale_mean)
         mean, sd = self._shift
         shift = mean + sd * self._normal(number, 1).clamp(-3.5, 3.5)
         coefficients = self._background + self._normal(number, len(self._basis)) @ self._root.T
         return _moved(scale * (mixture @ self._spectra), shift) + coefficients @ self._basis
+
+    def _scale(self, number: int) -> Tensor:
+        """Intensity factors, ``(number, 1)``."""
+        mean, sd = self.nuisances.scale_mean, self.nuisances.scale_sd
+        if self.nuisances.scale_shape == "uniform":
+            return mean + sd * HALF_WIDTH * (2 * self._uniform(number, 1) - 1)
+        score = self._normal(number, 1).clamp(-3.5, 3.5)
+        if self.nuisances.scale_shape == "normal":
+            return mean + sd * score
+        variance = math.log1p((sd / mean) ** 2)
+        return mean * torch.exp(math.sqrt(variance) * score - variance / 2)
 
     def measured(self, clean: Tensor) -> Tensor:
         """Clean spectra with noise."""

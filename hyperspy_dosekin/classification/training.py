@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hyperspy_dosekin.classification.architecture import DualAutoencoder, initialise
+from hyperspy_dosekin.classification.architecture import DualAutoencoder, initialise, make_network
 from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.simulation import Batch, Simulator
 from hyperspy_dosekin.classification.units import NetworkUnits
@@ -83,7 +83,9 @@ class _Records:
 
     def curve(self) -> LearningCurve:
         def columns(rows: list[dict[str, float]]) -> dict[str, np.ndarray]:
-            return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {})}
+            return {
+                name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {})
+            }
 
         return LearningCurve(
             np.array(self.step),
@@ -160,7 +162,10 @@ def _entropy(logits: Tensor) -> Tensor:
 def total(terms: Mapping[str, Tensor], weights: Mapping[str, float], kl_share: float) -> Tensor:
     """Weighted sum of the terms; the KL term counts by a share that rises in the warm-up."""
     return sum(
-        (weights[name] * (kl_share if name == "kl" else 1.0) * term for name, term in terms.items()),
+        (
+            weights[name] * (kl_share if name == "kl" else 1.0) * term
+            for name, term in terms.items()
+        ),
         start=next(iter(terms.values())).new_zeros(()),
     )
 
@@ -170,7 +175,9 @@ def schedule(step: int, config: VAEConfig) -> float:
     warm = max(1, round(config.warmup * config.steps / 3))
     if step < warm:
         return config.learning_rate * (step + 1) / warm
-    return 0.5 * config.learning_rate * (1 + math.cos(math.pi * (step - warm) / (config.steps - warm)))
+    return (
+        0.5 * config.learning_rate * (1 + math.cos(math.pi * (step - warm) / (config.steps - warm)))
+    )
 
 
 def train(
@@ -228,8 +235,9 @@ class _Trainer:
         held, self.trained = order[: min(n_held, 512)], order[n_held:]
         self.measured = (raw, clean)
         n_class = len(simulator._weights)
-        self.network = DualAutoencoder(raw.shape[1], n_class, config.n_latent, config.dropout)
-        self.network.to(device)
+        self.network = make_network(
+            raw.shape[1], n_class, config.n_latent, dropout=config.dropout, device=device
+        )
         initialise(self.network, self.generator)
         self.validation = self._in_units(simulator.draw(_VALIDATION))
         self.held = (raw[held], clean[held])
@@ -245,9 +253,7 @@ class _Trainer:
     def _batches(self) -> tuple[Batch, tuple[Tensor, Tensor]]:
         config = self.config
         simulated = self._in_units(self.simulator.draw(config.batch_size))
-        number = round(
-            config.measured_share * min(config.reconstruction_size, config.batch_size)
-        )
+        number = round(config.measured_share * min(config.reconstruction_size, config.batch_size))
         pick = torch.randint(
             len(self.trained), (number,), generator=self.generator, device=self.centre.device
         )
@@ -262,7 +268,7 @@ class _Trainer:
             generator = torch.Generator(device=self.centre.device).manual_seed(config.seed)
             some = VALIDATION_RECONSTRUCTION
             wide = VAEConfig(**{**vars(config), "reconstruction_size": some})
-            held = tuple(part[: some // 4] for part in self.held)
+            held = self.held[0][: some // 4], self.held[1][: some // 4]
             terms = loss_terms(network, self.validation, held, self.ratio, wide, generator)
             terms["total"] = total(terms, config.loss_weights, 1.0)
         network.train()
@@ -286,9 +292,7 @@ class _Trainer:
                 rate = schedule(step - 1, config)
                 optimiser.param_groups[0]["lr"] = rate
                 simulated, measured = self._batches()
-                terms = loss_terms(
-                    network, simulated, measured, self.ratio, config, self.generator
-                )
+                terms = loss_terms(network, simulated, measured, self.ratio, config, self.generator)
                 share = min(1.0, step / max(1.0, config.warmup * config.steps))
                 loss = total(terms, config.loss_weights, share)
                 optimiser.zero_grad(set_to_none=True)
@@ -310,7 +314,9 @@ class _Trainer:
                 if measure_every is not None:
                     measure_every(step, network)
                 if found["total"] < best_loss:
-                    since = 0 if found["total"] < best_loss * (1 - _SMALLEST_PROGRESS) else since + 1
+                    since = (
+                        0 if found["total"] < best_loss * (1 - _SMALLEST_PROGRESS) else since + 1
+                    )
                     best, best_loss = self._copy(), found["total"]
                 else:
                     since += 1

@@ -38,7 +38,9 @@ class NetworkUnits:
         ratio = float(np.sqrt(np.mean(((spectra - centre) / sigma) ** 2)))
         ratio = max(ratio, np.finfo(np.float32).tiny)
         return cls(
-            centre.astype(np.float32), (sigma * ratio).astype(np.float32), min(ratio, _LARGEST_RATIO)
+            centre.astype(np.float32),
+            (sigma * ratio).astype(np.float32),
+            float(min(ratio, _LARGEST_RATIO)),
         )
 
     def apply(self, spectra: Any) -> Any:

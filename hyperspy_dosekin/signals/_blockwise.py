@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from dask.system import CPU_COUNT
 
-
 #: Chunks that a sample is spread over, where there are so many.
 _SAMPLED_CHUNKS = 24
 
@@ -171,7 +170,9 @@ def sample_rows(
     count = 0
     for index in order:
         place = np.unravel_index(index, chunks[0].numblocks)
-        size = int(np.prod([sizes[i] for sizes, i in zip(chunks[0].chunks, place, strict=True)][:-1]))
+        size = int(
+            np.prod([sizes[i] for sizes, i in zip(chunks[0].chunks, place, strict=True)][:-1])
+        )
         rows = rng.permutation(size)[: min(quota, number - count)]
         blocks = [array.blocks[place] for array in chunks]
         blocks = [block.reshape(size, block.shape[-1])[np.sort(rows)] for block in blocks]

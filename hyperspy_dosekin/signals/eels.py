@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperspy_dosekin.signals._processing_record import processing_diagnostics
 from hyperspy_dosekin.signals._quantity import area_quantity, holds_channel_contents
+from hyperspy_dosekin.signals._unprocessed import warn_if_unprocessed
 from hyperspy_dosekin.signals.classify import classify_vae
 from hyperspy_dosekin.signals.dose_axis import (
     DOSE_UNITS,
@@ -168,6 +169,7 @@ def fit_dose_pinn(
     """
     if find_dose_axis(self, dose_axis) is None:
         raise ValueError(_no_dose_axis(self))
+    warn_if_unprocessed(self)
     series = integrate_windows(self, windows, dose_axis=dose_axis)
     return series.fit_dose_pinn(**fit_options)
 

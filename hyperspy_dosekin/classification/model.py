@@ -1,0 +1,230 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A trained model as plain arrays, and what it says about spectra."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from hyperspy_dosekin.classification.architecture import DualAutoencoder, make_network
+from hyperspy_dosekin.classification.calibration import reweighted, softmax
+from hyperspy_dosekin.classification.classifiers import MAKERS
+from hyperspy_dosekin.classification.novelty import NoveltyScale
+from hyperspy_dosekin.classification.nuisances import Nuisances
+from hyperspy_dosekin.classification.units import NetworkUnits
+
+#: Spectra that go through the network at a time.
+_BLOCK = 1024
+#: KL divergence in nats from which a latent counts as active.
+ACTIVE_KL = 0.1
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Everything that classifies spectra, as arrays and numbers; it travels to other processes.
+
+    Parameters
+    ----------
+    names
+        Names of the classes.
+    energy_ev
+        Energies of the channels it was trained on, ``(n_channels,)``.
+    units
+        Units of the network.
+    nuisances
+        What it was trained with.
+    weights
+        Weights of the network by name.
+    n_latent
+        Latent variables.
+    latent_kl
+        Mean KL divergence of each latent in nats, ``(n_latent,)``.
+    classifier
+        ``"head"``, ``"gaussian_process"`` or ``"knn"``.
+    classifier_arrays
+        Arrays of a classifier other than the head.
+    power
+        Inverse temperature of the probabilities.
+    share
+        Class prior, ``(n_class,)``.
+    novelty
+        Scale of the distance to the references.
+    report
+        Further findings of the training: numbers, texts and arrays by name.
+    """
+
+    names: tuple[str, ...]
+    energy_ev: np.ndarray
+    units: NetworkUnits
+    nuisances: Nuisances
+    weights: Mapping[str, np.ndarray]
+    n_latent: int
+    latent_kl: np.ndarray
+    classifier: str
+    classifier_arrays: Mapping[str, np.ndarray]
+    power: float
+    share: np.ndarray
+    novelty: NoveltyScale
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Arrays only: the network is made again where they arrive."""
+        made = ("network", "_predict_latents")
+        return {name: value for name, value in self.__dict__.items() if name not in made}
+
+    @property
+    def active(self) -> np.ndarray:
+        """Which latents carry information, ``(n_latent,)``."""
+        return self.latent_kl > ACTIVE_KL
+
+    @property
+    def n_output(self) -> int:
+        """Columns of what `predict` returns."""
+        return len(self.names) + 2 + self.n_latent
+
+    def with_share(self, share: np.ndarray) -> Model:
+        """The same model with another class prior."""
+        return replace(self, share=np.asarray(share, dtype=np.float64))
+
+    @cached_property
+    def network(self) -> DualAutoencoder:
+        """The network, for inference."""
+        network = make_network(len(self.energy_ev), len(self.names), self.n_latent)
+        state = {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
+        network.load_state_dict(state)
+        return network.eval().requires_grad_(False)
+
+    @cached_property
+    def _predict_latents(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        if self.classifier == "head":
+            return None
+        return MAKERS[self.classifier](self.classifier_arrays)
+
+    def encode(self, spectra: np.ndarray) -> np.ndarray:
+        """Raw latents of spectra ``(n, n_channels)``, ``(n, n_latent)``, float32."""
+        return self._through(self.network.encode_raw, self.units.apply(spectra), self.n_latent)
+
+    def log_probability(self, latents: np.ndarray) -> np.ndarray:
+        """Log-probabilities of raw latents, uncalibrated, for a uniform prior."""
+        if self._predict_latents is not None:
+            active = latents[:, classified_latents(self.active)]
+            return np.log(np.maximum(self._predict_latents(active), 1e-6))
+        logits = self._through(self.network.head, latents, len(self.names)).astype(np.float64)
+        return np.log(np.maximum(softmax(logits), _TINY))
+
+    def probability(self, latents: np.ndarray, *, share: np.ndarray | None = None) -> np.ndarray:
+        """Calibrated probabilities of raw latents, under a prior (by default that of the model)."""
+        uniform = softmax(self.power * self.log_probability(latents))
+        return reweighted(uniform, self.share if share is None else share)
+
+    def expected_entropy(self, latents: np.ndarray) -> np.ndarray:
+        """Entropy in nats that would be left without noise, ``(n,)``."""
+        value = self._through(self.network.expected_entropy, latents, 1)[:, 0]
+        return np.log(len(self.names)) / (1 + np.exp(-value.astype(np.float64)))
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Spectra of latents, ``(n, n_channels)``, in the units of the data."""
+        return self.units.undo(self._through(self.network.decode, latents, len(self.energy_ev)))
+
+    def _through(self, function: Any, rows: np.ndarray, n_output: int) -> np.ndarray:
+        """Apply a part of the network block by block."""
+        found = np.empty((len(rows), n_output), dtype=np.float32)
+        with _one_thread(), torch.inference_mode():
+            for i in range(0, len(rows), _BLOCK):
+                block = torch.from_numpy(np.ascontiguousarray(rows[i : i + _BLOCK], np.float32))
+                found[i : i + _BLOCK] = function(block).numpy()
+        return found
+
+
+def classified_latents(active: np.ndarray) -> np.ndarray:
+    """Latents that a classifier other than the head reads: the active ones, else all."""
+    return active if active.any() else np.ones_like(active)
+
+
+def usable(spectra: np.ndarray) -> np.ndarray:
+    """Which spectra ``(…, n_channels)`` hold data: finite, and not the same in all channels."""
+    finite = np.isfinite(spectra).all(axis=-1)
+    return finite & (spectra != spectra[..., :1]).any(axis=-1)
+
+
+def predict(spectra: np.ndarray, *, model: Model) -> np.ndarray:
+    """All that is known about single spectra, side by side.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(…, n_channels)``, of any real type.
+    model
+        The trained model.
+
+    Returns
+    -------
+    Shape ``(…, n_class + 2 + n_latent)``, float32: probabilities of the classes, the part of
+    their entropy that the classes' overlap explains (nats), novelty (−log10 of the false-alarm
+    probability), raw latents. NaN for spectra without data.
+    """
+    rows = spectra.reshape(-1, spectra.shape[-1])
+    good = usable(rows)
+    found = np.full((len(rows), model.n_output), np.nan, dtype=np.float32)
+    rows = rows[good].astype(np.float32)
+    if len(rows):
+        latents = model.encode(rows)
+        probability = model.probability(latents)
+        found[good] = np.concatenate(
+            [
+                probability,
+                model.expected_entropy(latents)[:, None],
+                model.novelty.novelty(rows.astype(np.float64))[:, None],
+                latents,
+            ],
+            axis=1,
+        )
+    return found.reshape(*spectra.shape[:-1], -1)
+
+
+def denoise(spectra: np.ndarray, *, model: Model) -> np.ndarray:
+    """Noise-free versions of spectra ``(…, n_channels)``, float32; NaN for those without data."""
+    rows = spectra.reshape(-1, spectra.shape[-1])
+    good = usable(rows)
+    found = np.full(rows.shape, np.nan, dtype=np.float32)
+    if good.any():
+        found[good] = model.decode(model.encode(rows[good].astype(np.float32)))
+    return found.reshape(spectra.shape)
+
+
+class _Threads:
+    """Torch's thread count while any of several Python threads needs it to be one."""
+
+    lock = threading.Lock()
+    users = 0
+    before = 1
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run on one Torch thread, also from several Python threads at once.
+
+    dask calls from a pool. Each caller on its own would restore what another one has set, so the
+    first in remembers and the last out restores.
+    """
+    with _Threads.lock:
+        if _Threads.users == 0:
+            _Threads.before = torch.get_num_threads()
+        _Threads.users += 1
+        torch.set_num_threads(1)  # noqa: TID251 - put back below
+    try:
+        yield
+    finally:
+        with _Threads.lock:
+            _Threads.users -= 1
+            if _Threads.users == 0:
+                torch.set_num_threads(_Threads.before)  # noqa: TID251

@@ -1,0 +1,146 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Models to files and back: safetensors with a JSON description. Nothing in a file is executed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.classification.config import CLASSIFIERS
+from hyperspy_dosekin.classification.model import Model
+from hyperspy_dosekin.classification.noise import NoiseModel
+from hyperspy_dosekin.classification.novelty import NoveltyScale
+from hyperspy_dosekin.classification.nuisances import Nuisances
+from hyperspy_dosekin.classification.units import NetworkUnits
+
+#: What such a file says it is, and the version of its layout.
+KIND = "hyperspy_dosekin.DualVAE"
+FORMAT = 1
+
+
+def save_model(model: Model, path: Path) -> None:
+    """Write a model to a ``.safetensors`` file."""
+    from safetensors.numpy import save_file
+
+    arrays: dict[str, np.ndarray] = {}
+    description: dict[str, Any] = {"kind": KIND, "format": FORMAT}
+    _put("units", _parts(model.units), arrays, description)
+    nuisances = _parts(model.nuisances)
+    del nuisances["noise"]
+    _put("nuisances", nuisances, arrays, description)
+    _put("noise", _parts(model.nuisances.noise), arrays, description)
+    _put("novelty", _parts(model.novelty), arrays, description)
+    _put("weights", dict(model.weights), arrays, description)
+    _put("classifier_arrays", dict(model.classifier_arrays), arrays, description)
+    _put("report", dict(model.report), arrays, description)
+    rest = _parts(model)
+    for name in ("units", "nuisances", "novelty", "weights", "classifier_arrays", "report"):
+        del rest[name]
+    _put("model", rest, arrays, description)
+    # safetensors keeps texts only, by name.
+    text = json.dumps(description, ensure_ascii=False)
+    save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, path, {KIND: text})
+
+
+def load_model(path: Path) -> Model:
+    """Read a model that `save_model` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, of another kind, or of a later version of this package.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}; give the path that DualVAE.save wrote.")
+    arrays, description = _read(path)
+    try:
+        model = _assemble(arrays, description)
+        # A network that cannot be made is found out now, not with the first spectrum.
+        model.network  # noqa: B018
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} is damaged: {error}; save the model again, or train it anew."
+        ) from error
+    return model
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    foreign = f"{path} is no model of DualVAE.save, or it is damaged"
+    try:
+        with safe_open(path, framework="np") as file:
+            text = (file.metadata() or {}).get(KIND)
+            if text is None:
+                raise ValueError(f"{foreign}: it has no description of one.")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        description = json.loads(text)
+    except (SafetensorError, OSError, UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
+        raise ValueError(f"{foreign}: {error}") from error
+    if not isinstance(description, dict) or description.get("kind") != KIND:
+        raise ValueError(f"{foreign}: its description is of another kind.")
+    found = description.get("format")
+    if not isinstance(found, int) or found > FORMAT:
+        raise ValueError(
+            f"{path} has format {found!r}, this version reads up to {FORMAT}; update "
+            "hyperspy_dosekin."
+        )
+    return arrays, description
+
+
+def _assemble(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Model:
+    noise = NoiseModel(**_get("noise", arrays, description))
+    nuisances = _get("nuisances", arrays, description)
+    nuisances["notes"] = tuple(nuisances.get("notes", ()))
+    rest = _get("model", arrays, description)
+    rest["names"] = tuple(str(name) for name in rest["names"])
+    model = Model(
+        **rest,
+        units=NetworkUnits(**_get("units", arrays, description)),
+        nuisances=Nuisances(noise=noise, **nuisances),
+        novelty=NoveltyScale(**_get("novelty", arrays, description)),
+        weights=_get("weights", arrays, description),
+        classifier_arrays=_get("classifier_arrays", arrays, description),
+        report=_get("report", arrays, description),
+    )
+    n_class = len(model.names)
+    if model.share.shape != (n_class,) or model.classifier not in CLASSIFIERS:
+        raise ValueError("its parts do not go together")
+    for name, array in arrays.items():
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinity")
+    return model
+
+
+def _parts(record: Any) -> dict[str, Any]:
+    return {entry.name: getattr(record, entry.name) for entry in fields(record)}
+
+
+def _put(
+    group: str, parts: dict[str, Any], arrays: dict[str, np.ndarray], description: dict[str, Any]
+) -> None:
+    """Sort the parts of a record: arrays to the arrays, the rest to the description."""
+    description[group] = {}
+    for name, value in parts.items():
+        if isinstance(value, np.ndarray):
+            arrays[f"{group}/{name}"] = value
+        else:
+            description[group][name] = value.item() if isinstance(value, np.generic) else value
+
+
+def _get(
+    group: str, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]
+) -> dict[str, Any]:
+    prefix = f"{group}/"
+    return {
+        **description[group],
+        **{name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)},
+    }

@@ -1,0 +1,291 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A simulated annealing series of core-loss spectrum images, and the references behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from hyperspy.signals import Signal1D
+
+#: Names of the classes, in the order in which annealing passes through them.
+PHASES = ("fluoride", "oxyfluoride", "hydroxide", "oxide")
+UNKNOWN = "unknown"
+
+_EDGE = 688.0
+_CHANNELS = 160
+_OFFSET, _SCALE = 670.0, 0.5
+_REFERENCE_SCALE = 0.1
+#: Height of the continuum, its width, and the (position, height, width) in eV of each peak.
+_SHAPES: dict[str, tuple[float, float, tuple[tuple[float, float, float], ...]]] = {
+    "fluoride": (0.40, 1.5, ((691.0, 0.72, 2.2), (699.0, 0.30, 4.0), (716.0, 0.12, 8.0))),
+    "oxyfluoride": (0.38, 2.0, ((690.0, 0.42, 1.8), (694.0, 0.38, 1.8), (704.0, 0.18, 6.0))),
+    "hydroxide": (0.42, 3.0, ((693.5, 0.30, 4.5), (708.0, 0.16, 7.0))),
+    "oxide": (0.16, 4.0, ((697.0, 0.10, 6.0), (722.0, 0.05, 9.0))),
+    UNKNOWN: (0.40, 1.5, ((695.0, 0.55, 2.2), (703.0, 0.55, 2.2))),
+}
+#: Background before its subtraction, in units of the edges, and its decay.
+_BACKGROUND, _DECAY = 2.0, 3.0
+
+
+def phase_spectrum(name: str, energy_ev: np.ndarray) -> np.ndarray:
+    """Noise-free edge of a phase, shape of `energy_ev` (eV): a rounded step with peaks."""
+    height, width, peaks = _SHAPES[name]
+    found = height * (0.5 + np.arctan((energy_ev - _EDGE) / (0.5 * width)) / np.pi)
+    found *= (np.maximum(energy_ev, _EDGE) / _EDGE) ** -2.5
+    for position, strength, spread in peaks:
+        found += strength * np.exp(-0.5 * ((energy_ev - position) / spread) ** 2)
+    return found
+
+
+def reference_spectra(
+    sources: Sequence[Any] | None = None, labels: Sequence[Any] | None = None, **options: Any
+) -> Signal1D:
+    """References of the classes of `annealing_series`, or those from files and signals.
+
+    Parameters
+    ----------
+    sources, labels
+        Files or signals, and the class of each, as for
+        `hyperspy_dosekin.reference_spectra`. By default the noise-free spectra behind
+        `annealing_series`, on an axis of their own: 0.1 eV a channel, wider than the data.
+    **options
+        As there, such as ``fwhm_ev`` and ``shift_ev``. For the default spectra also
+        ``unknown=True``, which appends the phase that `annealing_series` calls "unknown".
+
+    Returns
+    -------
+    Signal1D
+        Signal type "EELS", ``(reference|energy)``, labels in ``metadata.References.labels``.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.data import reference_spectra
+    >>> reference_spectra()
+    <EELSSpectrum, title: References, dimensions: (4|1200)>
+    """
+    from hyperspy_dosekin.signals.reference_spectra import (
+        make_reference_signal,
+    )
+    from hyperspy_dosekin.signals.reference_spectra import (
+        reference_spectra as collect,
+    )
+
+    if sources is not None:
+        return collect(sources, labels, **options)
+    names = [*PHASES, UNKNOWN] if options.pop("unknown", False) else list(PHASES)
+    if options:
+        raise TypeError(f"{sorted(options)} are options for sources only; give files or signals.")
+    if labels is None:
+        labels = names
+    if len(labels) != len(names):
+        raise ValueError(f"{len(labels)} labels for the {len(names)} references {names}.")
+    energy = 650.0 + _REFERENCE_SCALE * np.arange(1200)
+    spectra = np.stack([phase_spectrum(name, energy) for name in names])
+    signal = make_reference_signal(energy, spectra, labels)
+    signal.metadata.set_item("Simulation", {"names": names, "kind": "references"})
+    return signal
+
+
+def annealing_series(
+    seed: int = 0,
+    *,
+    shape: tuple[int, int, int] = (8, 24, 20),
+    peak_snr: float = 8.0,
+    thickness_variation: float = 0.15,
+    energy_jitter: float = 0.25,
+    background_variation: float = 0.03,
+    unknown_share: float = 0.0,
+    lazy: bool = False,
+) -> Signal1D:
+    """Simulate spectrum images of a film that changes its phase while it is heated.
+
+    Phases differ in the shape of their edge and in its height; thickness, which scales all of
+    them, confounds heights. The background has been subtracted, not quite.
+
+    Parameters
+    ----------
+    seed
+        Same seed and options, same data, lazy or not.
+    shape
+        Frames and pixels (temperature, y, x).
+    peak_snr
+        Signal-to-noise ratio of one channel at the peak of the first phase, in one pixel.
+    thickness_variation
+        Relative standard deviation of the thickness over the field, smooth in space.
+    energy_jitter
+        Standard deviation of the energy shift of a pixel, eV.
+    background_variation
+        Standard deviation of the residual background in units of the first phase's peak.
+    unknown_share
+        Share of pixels, in patches, that hold a phase which is not among the references: an edge
+        that is shifted and doubled.
+    lazy
+        Return a lazy signal, one chunk for each frame, simulated when it is computed.
+
+    Returns
+    -------
+    EELSSpectrum or LazyEELSSpectrum
+        Dimensions ``(x, y, temperature|energy)``. ``metadata.Simulation`` holds the truth, arrays
+        (temperature, y, x): ``label``, the index into ``names``; ``scale``; ``shift_ev``;
+        ``background``, the height of the residual at the first channel. `expected` gives the
+        spectra without noise.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range, named in the message.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.data import annealing_series
+    >>> s = annealing_series(shape=(3, 9, 8))
+    >>> s
+    <EELSSpectrum, title: Simulated annealing series, dimensions: (8, 9, 3|160)>
+    >>> s.metadata.Simulation.names
+    ['fluoride', 'oxyfluoride', 'hydroxide', 'oxide']
+    """
+    sizes = tuple(int(size) for size in shape)
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise ValueError(f"shape={shape!r} must be three sizes, (temperature, y, x).")
+    if not peak_snr > 0:
+        raise ValueError(f"peak_snr={peak_snr} must be positive.")
+    for name, value in (
+        ("thickness_variation", thickness_variation),
+        ("energy_jitter", energy_jitter),
+        ("background_variation", background_variation),
+    ):
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"{name}={value} must be a standard deviation, zero or more.")
+    if not 0 <= unknown_share < 1:
+        raise ValueError(f"unknown_share={unknown_share} must lie between 0 and 1.")
+    rng = np.random.default_rng(seed)
+    label = _labels(rng, sizes, unknown_share)
+    scale = np.maximum(1 + thickness_variation * _smooth(rng, sizes, 3.0), 0.2)
+    truth = {
+        "label": label,
+        "scale": scale,
+        "shift_ev": energy_jitter * rng.standard_normal(sizes),
+        "background": background_variation * rng.standard_normal(sizes),
+        "exponent": rng.uniform(1.0, 6.0, sizes),
+    }
+    names = [*PHASES, UNKNOWN] if unknown_share else list(PHASES)
+    energy = _OFFSET + _SCALE * np.arange(_CHANNELS)
+    peak = phase_spectrum(PHASES[0], energy).max()
+    simulation = {
+        "seed": int(seed),
+        "kind": "annealing series",
+        "names": names,
+        "peak_snr": float(peak_snr),
+        "counts": float(peak_snr**2 * (peak + _BACKGROUND) / peak**2),
+        **truth,
+    }
+    frames = [
+        {name: value[i] for name, value in truth.items()} | {"frame": i} for i in range(sizes[0])
+    ]
+    arguments = (energy, names, simulation["counts"], int(seed))
+    if lazy:
+        import dask
+        import dask.array as da
+
+        data = da.stack(
+            [
+                da.from_delayed(
+                    dask.delayed(_frame)(frame, *arguments),
+                    (*sizes[1:], _CHANNELS),
+                    dtype=np.float32,
+                )
+                for frame in frames
+            ]
+        )
+    else:
+        data = np.stack([_frame(frame, *arguments) for frame in frames])
+    return _to_signal(data, simulation)
+
+
+def expected(signal: Signal1D) -> np.ndarray:
+    """Noise-free spectra of a simulated annealing series, the shape of its data, float64."""
+    known = signal.metadata.Simulation
+    energy = signal.axes_manager.signal_axes[0].axis
+    truth = {
+        name: np.asarray(known.get_item(name))
+        for name in ("label", "scale", "shift_ev", "background", "exponent")
+    }
+    return _expected(truth, energy, list(known.names))
+
+
+def _expected(truth: dict[str, Any], energy: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    found = np.empty((*truth["label"].shape, energy.size))
+    for k, name in enumerate(names):
+        here = truth["label"] == k
+        moved = energy - truth["shift_ev"][here][:, None]
+        found[here] = phase_spectrum(name, moved) * truth["scale"][here][:, None]
+    law = (energy / energy[0]) ** -truth["exponent"][..., None]
+    return found + truth["background"][..., None] * law
+
+
+def _frame(
+    truth: dict[str, Any], energy: np.ndarray, names: Sequence[str], counts: float, seed: int
+) -> np.ndarray:
+    """Measured spectra of a frame, ``(y, x, n_channels)``, float32."""
+    background = _BACKGROUND * (energy / energy[0]) ** -_DECAY
+    rate = counts * np.maximum(_expected(truth, energy, names) + background, 1e-6)
+    # A generator for each frame, so that frames are the same in any order.
+    drawn = np.random.default_rng([seed, truth["frame"]]).poisson(rate)
+    return (drawn / counts - background).astype(np.float32)
+
+
+def _smooth(rng: np.random.Generator, sizes: tuple[int, ...], length: float) -> np.ndarray:
+    """Random fields, smooth in space, of mean 0 and standard deviation 1 over all frames."""
+    from scipy.ndimage import gaussian_filter
+
+    field = gaussian_filter(
+        rng.standard_normal(sizes), (0, min(length, sizes[1] / 4), min(length, sizes[2] / 4)),
+        mode="wrap",
+    )  # fmt: skip
+    return (field - field.mean()) / max(field.std(), 1e-12)
+
+
+def _labels(
+    rng: np.random.Generator, sizes: tuple[int, int, int], unknown_share: float
+) -> np.ndarray:
+    """Phases advance with temperature, in patches that keep their place."""
+    lasting = _smooth(rng, (1, *sizes[1:]), 2.5)
+    progress = np.linspace(-1.4, 2.6, sizes[0])[:, None, None]
+    field = progress + 0.8 * (0.85 * lasting + 0.5 * _smooth(rng, sizes, 2.0))
+    label = np.digitize(field, [-0.4, 0.7, 1.8])
+    if unknown_share:
+        patches = _smooth(rng, sizes, 1.5)
+        label[patches > np.quantile(patches, 1 - unknown_share)] = len(PHASES)
+    return label
+
+
+def _to_signal(data: Any, simulation: dict[str, Any]) -> Signal1D:
+    from hyperspy.signals import LazySignal1D, Signal1D
+
+    axes: list[dict[str, Any]] = [
+        {"name": "temperature", "units": "°C", "offset": 100.0, "scale": 100.0, "navigate": True,
+         "size": data.shape[0]},
+        *(
+            {"name": name, "units": "nm", "scale": 2.0, "size": size, "navigate": True}
+            for name, size in zip("yx", data.shape[1:3], strict=True)
+        ),
+        {"name": "Energy loss", "units": "eV", "offset": _OFFSET, "scale": _SCALE,
+         "size": _CHANNELS, "navigate": False},
+    ]  # fmt: skip
+    make = Signal1D if isinstance(data, np.ndarray) else LazySignal1D
+    signal = make(
+        data,
+        axes=axes,
+        metadata={
+            "General": {"title": "Simulated annealing series"},
+            "Signal": {"quantity": "Background-subtracted intensity"},
+            "Simulation": simulation,
+        },
+    )
+    signal.set_signal_type("EELS")
+    return signal

@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The simulated annealing series has the truth that it claims."""
+
+import numpy as np
+import pytest
+
+from hyperspy_dosekin.data import annealing_series, reference_spectra
+from hyperspy_dosekin.data.annealing import expected
+
+SHAPE = (5, 13, 11)
+
+
+@pytest.fixture(scope="module")
+def series():
+    return annealing_series(3, shape=SHAPE, unknown_share=0.1)
+
+
+def test_shape_axes_and_truth(series):
+    assert series.data.shape == (*SHAPE, 160)
+    assert series.metadata.Signal.signal_type == "EELS"
+    truth = series.metadata.Simulation
+    assert truth.label.shape == truth.scale.shape == truth.shift_ev.shape == SHAPE
+    assert truth.names[-1] == "unknown"
+    assert (truth.label == 4).mean() == pytest.approx(0.1, abs=0.01)
+    # phases advance with temperature
+    known = np.where(truth.label == 4, np.nan, truth.label)
+    means = np.nanmean(known, axis=(1, 2))
+    assert (np.diff(means) > 0).all()
+
+
+def test_noise_is_that_of_the_counts(series):
+    truth = series.metadata.Simulation
+    clean = expected(series)
+    noise = series.data - clean
+    background = 2.0 * (np.arange(160) * 0.5 + 670) ** -3.0 / 670**-3.0
+    variance = (clean + background) / truth.counts
+    # 114 400 squares: 0.4 %
+    assert (noise**2 / variance).mean() == pytest.approx(1.0, abs=0.02)
+    assert noise.mean() == pytest.approx(0.0, abs=1e-3)
+
+
+def test_lazy_is_the_same(series):
+    lazy = annealing_series(3, shape=SHAPE, unknown_share=0.1, lazy=True)
+    assert lazy._lazy
+    assert lazy.data.numblocks[0] == SHAPE[0]
+    assert (lazy.data.compute() == series.data).all()
+
+
+def test_seeds_differ():
+    a, b = (annealing_series(seed, shape=(2, 4, 3)).data for seed in (0, 1))
+    assert (a != b).any()
+
+
+def test_references_differ_in_shape_and_cover_the_data(series):
+    references = reference_spectra(unknown=True)
+    assert references.metadata.References.labels == series.metadata.Simulation.names
+    axis = references.axes_manager[-1]
+    energy = series.axes_manager[-1].axis
+    assert axis.low_value < energy[0]
+    assert axis.high_value > energy[-1]
+    rows = references.data / np.linalg.norm(references.data, axis=1, keepdims=True)
+    cosine = rows @ rows.T
+    assert np.abs(cosine[~np.eye(5, dtype=bool)]).max() < 0.995
+
+
+def test_a_noisy_pixel_is_its_reference_times_its_scale():
+    still = annealing_series(
+        1, shape=(3, 4, 5), energy_jitter=0, background_variation=0, peak_snr=3000
+    )
+    truth = still.metadata.Simulation
+    references = reference_spectra()
+    energy = still.axes_manager[-1].axis
+    row = references.data[truth.label[1, 2, 3]]
+    at = np.interp(energy, references.axes_manager[-1].axis, row) * truth.scale[1, 2, 3]
+    assert still.data[1, 2, 3] == pytest.approx(at, abs=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shape": (3, 4)}, "shape"),
+        ({"shape": (0, 4, 4)}, "shape"),
+        ({"peak_snr": 0}, "peak_snr=0"),
+        ({"energy_jitter": -1}, "energy_jitter=-1"),
+        ({"unknown_share": 1}, "unknown_share=1"),
+    ],
+)
+def test_impossible_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        annealing_series(**options)
+
+
+def test_references_from_signals_go_through():
+    references = reference_spectra()
+    again = reference_spectra([references.inav[0], references.inav[2]], ["a", "b"], fwhm_ev=2.0)
+    assert again.metadata.References.labels == ["a", "b"]
+    assert again.data[0].max() < references.data[0].max()
+    with pytest.raises(TypeError, match="fwhm_ev"):
+        reference_spectra(fwhm_ev=1.0)
