@@ -5,9 +5,8 @@
 Run ``python benchmarks/kinetics/run.py``. Curves: nine frames, four windows a pixel, k and p drawn
 from the default prior, noise as a share of the amplitude. Every estimator runs on one thread and
 on as many of the pixels as it manages in reasonable time; its error is that of these pixels, its
-time that of the processor, so that a busy machine does not count. DeepXDE
-takes part where it is installed (``pip install deepxde scikit-optimize pyaml``, backend PyTorch), ``--networks`` adds the
-network ensembles.
+time that of the processor, so that a busy machine does not count. ``--networks`` adds the network
+ensembles, and DeepXDE where it is installed (``pip install deepxde scikit-optimize pyaml``).
 """
 
 import argparse

@@ -73,8 +73,19 @@ def required_doses(*, exponent_free: bool, offset_free: bool) -> int:
     return 2 + exponent_free + offset_free
 
 
-def check_doses(problem: DoseProblem, *, exponent_free: bool, offset_free: bool) -> int:
-    """Return `required_doses`, or raise if the dose axis has fewer distinct doses.
+def check_doses(
+    dose_e_per_a2: np.ndarray, *, exponent_free: bool, offset_free: bool, of: str = ""
+) -> int:
+    """Return `required_doses`, or raise if fewer doses differ.
+
+    Parameters
+    ----------
+    dose_e_per_a2
+        Usable doses, in any order.
+    exponent_free, offset_free
+        Whether p and b are estimated.
+    of
+        What has these doses, for the message.
 
     Raises
     ------
@@ -82,14 +93,14 @@ def check_doses(problem: DoseProblem, *, exponent_free: bool, offset_free: bool)
         Saying how many are needed and for what.
     """
     required = required_doses(exponent_free=exponent_free, offset_free=offset_free)
-    present = int(np.unique(problem.dose_e_per_a2).size)
+    present = int(np.unique(dose_e_per_a2).size)
     if present < required:
         names = ["rate k", *["exponent p"] * exponent_free, "amplitude a"]
         names += ["offset b"] * offset_free
         raise ValueError(
-            f"{present} distinct doses are too few: estimating {', '.join(names)} of a window "
-            f"needs at least {required}. Record more frames, or give what is known of offset= "
-            "or exponent=."
+            f"{of + ' has ' if of else ''}{present} usable distinct doses, too few: estimating "
+            f"{', '.join(names)} of a window needs at least {required}. Record more frames, or "
+            "give what is known of offset= or exponent=."
         )
     return required
 
@@ -147,7 +158,9 @@ def prepare_curves(
     ValueError
         If the dose axis has too few distinct doses or the offset has the wrong shape.
     """
-    required = check_doses(problem, exponent_free=exponent_free, offset_free=offset is None)
+    required = check_doses(
+        problem.dose_e_per_a2, exponent_free=exponent_free, offset_free=offset is None
+    )
     shape = problem.values.shape[:2]
     known = broadcast_offset(offset, shape)
     usable = problem.usable

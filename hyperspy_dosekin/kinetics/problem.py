@@ -8,9 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Fewest distinct doses with which two kinetic and two readout parameters can be estimated.
-MINIMUM_DOSES = 4
-
 
 @dataclass(frozen=True, eq=False)
 class DoseProblem:

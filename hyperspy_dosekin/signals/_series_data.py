@@ -12,7 +12,7 @@ import dask.array as da
 import numpy as np
 from hyperspy.signals import BaseSignal
 
-from hyperspy_dosekin.kinetics.problem import MINIMUM_DOSES, DoseProblem
+from hyperspy_dosekin.kinetics.problem import DoseProblem
 from hyperspy_dosekin.signals.dose_axis import dose_unit_factor
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class SeriesData:
         TypeError
             If the intensities are complex or not numbers.
         ValueError
-            If the doses are negative or not finite, or fewer than 4 of them differ.
+            If the doses are negative or not finite.
         """
         values = series.data
         if values.dtype.kind not in "iufb":
@@ -169,12 +169,6 @@ def _check_doses(dose: np.ndarray) -> None:
         raise ValueError(
             f"doses {dose.tolist()} must be finite and not negative: cumulative dose counts "
             "from zero. Set them with set_dose_axis, or calibrate the signal axis."
-        )
-    distinct = np.unique(dose).size
-    if distinct < MINIMUM_DOSES:
-        raise ValueError(
-            f"{distinct} distinct doses; a fit of k, p, a and b needs at least "
-            f"{MINIMUM_DOSES}. Record more frames."
         )
 
 

@@ -136,6 +136,11 @@ def fit_dose_series(
     offset = known_offset(options.offset, space, len(data.window_names))
     if law is not None:
         check_fit(law, config, data)
+    else:
+        from hyperspy_dosekin.kinetics.preparation import check_doses
+
+        free = options.exponent is None or options.exponent == "shared"
+        check_doses(data.dose_e_per_a2, exponent_free=free, offset_free=offset is None)
     network = network_config(options, offset) if estimator == "pinn" else None
     if spatial == "mean":
         data = data.averaged()
@@ -143,7 +148,7 @@ def fit_dose_series(
         if network is not None:
             from hyperspy_dosekin.kinetics.network.fit import check_network_problem, fit_network
 
-            check_network_problem(problem)
+            check_network_problem(problem, network)
     with progress_bars(show_progressbar) as progress:
         maps = ExactMaps.fit(
             data,

@@ -155,14 +155,14 @@ def _read_network(
     def group(prefix: str) -> dict[str, np.ndarray]:
         return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
 
-    problem = data.problem()
+    problem, config = data.problem(), NetworkConfig(**record["config"])
     history = History(
         arrays["iteration"], arrays["learning rate"], group("term "), record["n_adam"]
     )
     return NetworkFit(
         problem,
-        NetworkConfig(**record["config"]),
-        check_network_problem(problem),
+        config,
+        check_network_problem(problem, config),
         group("parameter "),
         history,
         record["complete"],

@@ -44,8 +44,8 @@ def integrate(block: np.ndarray, weights: WindowWeights, *, workers: int = 1) ->
     -------
     numpy.ndarray
         Areas, float64, shape ``(…, n_window)``; float32 intensities are summed in float32 in
-        windows of up to 128 channels, which rounds at 1e-7. An area is NaN where a channel of its window is;
-        NaN elsewhere does not matter.
+        windows of up to 128 channels, which rounds at 1e-7. An area is NaN where a channel of its
+        window is; NaN elsewhere does not matter.
 
     Raises
     ------

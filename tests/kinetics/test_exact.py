@@ -408,7 +408,7 @@ def test_everything_dead_or_nothing_there():
 @pytest.mark.parametrize(
     ("count", "options", "words"),
     [
-        (3, {}, "3 distinct doses.*rate k, exponent p, amplitude a, offset b.*at least 4"),
+        (3, {}, "3 usable distinct doses.*rate k, exponent p, amplitude a, offset b.*at least 4"),
         (2, {"exponent": 1.0}, "rate k, amplitude a, offset b.*at least 3"),
         (2, {"offset": 0.0}, "rate k, exponent p, amplitude a of a window.*at least 3"),
         (1, {"offset": 0.0, "exponent": 1.0}, "rate k, amplitude a of a window.*at least 2"),

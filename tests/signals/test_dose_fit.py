@@ -170,8 +170,19 @@ def test_bad_options(options, error, match):
 
 
 def test_too_few_doses():
-    with pytest.raises(ValueError, match="3 distinct doses"):
+    with pytest.raises(ValueError, match=r"3 usable distinct doses.*at least 4"):
         fit(make_series(values()[:, :3], dose=DOSE[:3]))
+
+
+@pytest.mark.parametrize("estimator", ["pinn", "exact"])
+def test_what_is_known_takes_fewer_doses(estimator):
+    three = make_series(values()[:, :3], dose=DOSE[:3])
+    options = {"estimator": estimator, "offset": [1.2, 0.5, 0.3, 2.0]}
+    assert np.isfinite(fit(three, **options).rate.data).all()
+    two = make_series(values()[:, :2], dose=DOSE[:2])
+    with pytest.raises(ValueError, match=r"rate k, exponent p, amplitude a .*at least 3"):
+        fit(two, **options)
+    assert np.isfinite(fit(two, **options, exponent=1.2).rate.data).all()
 
 
 def test_too_few_usable_doses_in_one_window():
@@ -179,7 +190,7 @@ def test_too_few_usable_doses_in_one_window():
     series.data[2, 3:] = np.nan
     with (
         pytest.warns(UserWarning, match="left out"),
-        pytest.raises(ValueError, match="'C–O' has 3 usable"),
+        pytest.raises(ValueError, match=r"'C–O' has 3 usable.*at least 4"),
     ):
         fit(series)
 

@@ -25,8 +25,9 @@ from hyperspy_dosekin.kinetics.network.losses import PriorTarget, Target
 from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
 from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer
 from hyperspy_dosekin.kinetics.network.training import train_adam, train_lbfgs
+from hyperspy_dosekin.kinetics.preparation import check_doses
 from hyperspy_dosekin.kinetics.prior import Prior
-from hyperspy_dosekin.kinetics.problem import MINIMUM_DOSES, DoseProblem
+from hyperspy_dosekin.kinetics.problem import DoseProblem
 from hyperspy_dosekin.numerics.device import resolve_device
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
 from hyperspy_dosekin.numerics.scaling import StandardScore
@@ -83,15 +84,15 @@ def fit_network(
     Raises
     ------
     ValueError
-        If there is more than one curve, a window has fewer than 4 usable doses, or a window
-        does not change with dose.
+        If there is more than one curve, a window has too few usable doses, or does not change
+        with dose.
 
     References
     ----------
     G. T. dos Santos, R. dos Reis, V. P. Dravid, arXiv:2605.01697 (2026).
     """
     config = NetworkConfig() if config is None else config
-    score = check_network_problem(problem)
+    score = check_network_problem(problem, config)
     if start is not None:
         config = stiffened(config, start, score)
     target = make_target(problem, score, config)
@@ -118,19 +119,20 @@ def fit_network(
     return NetworkFit(problem, config, score, arrays, recorder.history(), complete)
 
 
-def check_network_problem(problem: DoseProblem) -> StandardScore:
+def check_network_problem(problem: DoseProblem, config: NetworkConfig) -> StandardScore:
     """Check that a network can be fitted, and return the standard score of its windows."""
     if problem.values.shape[0] != 1:
         raise ValueError(
             f"the network fits one curve per window, got {problem.values.shape[0]}; average "
             'over space with spatial="mean", or use estimator="exact" for maps.'
         )
-    for name, number in zip(problem.window_names, problem.distinct_doses[0], strict=True):
-        if number < MINIMUM_DOSES:
-            raise ValueError(
-                f"window {name!r} has {number} usable distinct doses; a fit of k, p, a and b "
-                f"needs at least {MINIMUM_DOSES}."
-            )
+    for name, usable in zip(problem.window_names, problem.usable[0], strict=True):
+        check_doses(
+            problem.dose_e_per_a2[usable],
+            exponent_free=config.exponent is None,
+            offset_free=config.offset is None,
+            of=f"window {name!r}",
+        )
     score = StandardScore.of(np.where(problem.usable, problem.values, np.nan)[0])
     if score.constant.any():
         names = [n for n, c in zip(problem.window_names, score.constant, strict=True) if c]
