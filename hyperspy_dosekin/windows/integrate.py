@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from hyperspy_dosekin.windows.weights import WindowWeights
 
@@ -111,6 +113,12 @@ def integrate_with_noise(
     return areas, variance
 
 
+@functools.cache
+def _blas() -> ThreadpoolController:
+    """The BLAS of this process; looking for it takes milliseconds."""
+    return ThreadpoolController()
+
+
 def _pass_over(
     block: np.ndarray, weights: WindowWeights, workers: int, *, with_squares: bool
 ) -> list[np.ndarray]:
@@ -128,7 +136,12 @@ def _pass_over(
     runs = _runs(weights)
     in_float32 = not with_squares and _fits_float32(block, runs)
     if in_float32:
-        limit = FLOAT32_VALUES_AT_A_TIME // _widest_window(runs)
+        # With threads of our own BLAS is kept to one by other means, and the longer a product,
+        # the less the threads wait for Python's lock.
+        limit = max(
+            FLOAT32_VALUES_AT_A_TIME // _widest_window(runs),
+            n_spectra // (_PORTIONS_PER_WORKER * workers) if workers > 1 else 0,
+        )
     else:
         limit = VALUES_AT_A_TIME // max(run.channels.stop - run.channels.start for run in runs)
     portions = list(_portions(tuple(lead), max(1, limit)))
@@ -145,8 +158,8 @@ def _pass_over(
     if workers == 1:
         work(0)
     else:
-        # Copies and products release Python's lock.
-        with ThreadPoolExecutor(workers - 1) as pool:
+        # Copies and products release Python's lock. Threads of BLAS within them would compete.
+        with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(workers - 1) as pool:
             others = [pool.submit(work, start) for start in range(share, len(portions), share)]
             work(0)
             for other in others:
