@@ -2,11 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fixtures for every test and doctest: no window opens, no figure stays, Torch is left as found."""
 
+import logging
 import os
 import sys
 
 import pytest
 import wrapt
+
+# HyperSpy says once per process that numba is missing, which a doctest would take for its output.
+logging.getLogger("hyperspy.decorators").setLevel(logging.ERROR)
 
 # Before anything imports matplotlib, and inherited by the subprocesses of the tests.
 os.environ["MPLBACKEND"] = "Agg"

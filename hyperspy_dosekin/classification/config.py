@@ -48,7 +48,8 @@ class VAEConfig:
     learning_rate
         Largest learning rate; a linear warm-up and a half cosine to zero shape it.
     warmup
-        Share of the steps in which learning rate and weight of the KL term rise.
+        Share of the steps over all of which the weight of the KL term rises; the learning rate
+        rises over the first third of them.
     free_bits
         KL divergence of a latent, in nats, below which it costs nothing.
     reconstruction

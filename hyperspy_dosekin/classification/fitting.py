@@ -78,10 +78,7 @@ class FitSettings:
             raise ValueError(f"classifier={self.classifier!r} must be one of {list(CLASSIFIERS)}.")
         if self.n_components < 2:
             raise ValueError(f"n_components={self.n_components} must be at least 2.")
-        if isinstance(self.prior, str) and self.prior not in ("estimated", "uniform"):
-            raise ValueError(
-                f'prior={self.prior!r} must be "estimated", "uniform" or the share of each class.'
-            )
+        object.__setattr__(self, "prior", plain_prior(self.prior))
 
 
 def fit_model(
@@ -299,6 +296,28 @@ def _calibrated(
     )
 
 
+def plain_prior(prior: Any) -> str | list[float] | dict[str, float]:
+    """A prior as text and plain numbers, which a file can hold, whatever array or mapping it was.
+
+    Raises
+    ------
+    ValueError
+        If it is another text, no list and no mapping, or empty.
+    """
+    named = isinstance(prior, Mapping)
+    if isinstance(prior, str):
+        if prior in ("estimated", "uniform"):
+            return prior
+    elif np.ndim(list(prior.values()) if named else prior) == 1 and len(prior) > 0:
+        if named:
+            return {str(name): float(part) for name, part in prior.items()}
+        return [float(part) for part in prior]
+    raise ValueError(
+        f'prior={prior!r} must be "estimated", "uniform" or the share of each class, in order or '
+        "by name."
+    )
+
+
 def chosen_share(
     prior: str | Sequence[float] | Mapping[str, float], model: Model, spectra: np.ndarray
 ) -> np.ndarray:
@@ -319,16 +338,17 @@ def chosen_share(
         If shares are negative, all zero, or not one for each class.
     """
     n_class = len(model.names)
+    prior = plain_prior(prior)
     if isinstance(prior, str):
         uniform = np.full(n_class, 1 / n_class)
         if prior == "uniform" or not len(spectra):
             return uniform
         return estimate_share(model.probability(model.encode(spectra), share=uniform))
     if isinstance(prior, Mapping):
-        unknown = sorted(set(map(str, prior)) - set(model.names))
+        unknown = sorted(set(prior) - set(model.names))
         if unknown:
             raise ValueError(f"prior names {unknown}; the classes are {list(model.names)}.")
-        prior = [float(prior.get(name, 0.0)) for name in model.names]
+        prior = [prior.get(name, 0.0) for name in model.names]
     share = np.asarray(prior, dtype=np.float64)
     if share.shape != (n_class,):
         raise ValueError(

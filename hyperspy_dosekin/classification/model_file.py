@@ -24,12 +24,24 @@ KIND = "hyperspy_dosekin.DualVAE"
 FORMAT = 1
 
 
-def save_model(model: Model, path: Path) -> None:
-    """Write a model to a ``.safetensors`` file."""
+def save_model(model: Model, path: Path, settings: Mapping[str, Any] | None = None) -> None:
+    """Write a model to a ``.safetensors`` file.
+
+    Parameters
+    ----------
+    model
+        What was trained.
+    path
+        File to write.
+    settings
+        How it is to classify, apart from the model: what JSON can hold, by name.
+    """
     from safetensors.numpy import save_file
 
     arrays: dict[str, np.ndarray] = {}
     description: dict[str, Any] = {"kind": KIND, "format": FORMAT}
+    if settings is not None:
+        description["settings"] = dict(settings)
     _put("units", _parts(model.units), arrays, description)
     nuisances = _parts(model.nuisances)
     del nuisances["noise"]
@@ -70,6 +82,23 @@ def load_model(path: Path) -> Model:
             f"{path} is damaged: {error}; save the model again, or train it anew."
         ) from error
     return model
+
+
+def load_settings(path: Path) -> dict[str, Any]:
+    """Read the settings that `save_model` wrote; empty for a file without.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, of another kind, or of a later version of this package.
+    """
+    found = _read(path)[1].get("settings", {})
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"{path} is damaged: its settings are {found!r}; save the model again, or train it "
+            "anew."
+        )
+    return found
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -44,7 +44,7 @@ class NetworkUnits:
         )
 
     def apply(self, spectra: Any) -> Any:
-        """Spectra in network units; NumPy arrays or, with `tensors`, Torch tensors."""
+        """Spectra ``(…, n_channels)``, NumPy arrays, in network units."""
         return (spectra - self.centre) / self.spread
 
     def undo(self, spectra: Any) -> Any:

@@ -46,6 +46,12 @@ class VAEReport:
         return dict(zip(self._model.names, self._model.share.tolist(), strict=True))
 
     @property
+    def fwhm_ev(self) -> float | None:
+        """Broadening of the references found by ``fwhm="estimate"``, FWHM in eV, else ``None``."""
+        report = self._model.report
+        return float(report["fwhm_ev"]) if report.get("fwhm_estimated", False) else None
+
+    @property
     def history(self) -> Mapping[str, Any]:
         """Loss terms by step: ``"step"``, ``"learning_rate"``, ``"training"``, ``"validation"``."""
         report = self._model.report
@@ -115,6 +121,8 @@ class VAEReport:
         rows.append(
             ("energy shift", f"{known['shift_mean_ev']:.2g} ± {known['shift_sd_ev']:.2g} eV")
         )
+        if self.fwhm_ev is not None:
+            rows.append(("broadening", f"{self.fwhm_ev:.3g} eV FWHM, estimated"))
         rows.append(("residual background", f"± {known['background_sd']:.3g}"))
         rows.append(
             ("noise", f"gain {known['noise_gain']:.3g}, sd at zero {known['noise_sd_at_zero']:.3g}")

@@ -48,12 +48,13 @@ def classify_vae(
         ``"head"`` (default), ``"gaussian_process"`` or ``"knn"``.
     prior
         Class prior: ``"estimated"`` from the data (default), ``"uniform"``, or shares in order or
-        by name.
+        by name. With ``model=`` the default is the setting of that model.
     spatial
         ``"potts"`` lets neighbouring pixels share information; by default each is for itself.
     spatial_strength
-        Gain in log-probability from each neighbour of the same class; by default found by
-        pseudo-likelihood.
+        Gain in log-probability from each neighbour of the same class, applied as given. By
+        default gains are found by pseudo-likelihood for each pair of classes, and 0.45 of them is
+        applied, because neighbours err together.
     spatial_frames
         Whether pixels of successive frames are neighbours too.
     clean
@@ -123,7 +124,9 @@ def classify_vae(
             )
         trained = model if isinstance(model, DualVAE) else DualVAE.load(model)
         return trained.classify(self, prior=prior, **spatially)
-    vae = DualVAE(classifier=classifier or "head", prior=prior or "estimated", **options)
+    # An array has no truth value, and an empty list is a mistake rather than a wish.
+    prior = "estimated" if prior is None else prior
+    vae = DualVAE(classifier=classifier or "head", prior=prior, **options)
     vae.fit(
         self,
         references,

@@ -31,6 +31,8 @@ _logger = logging.getLogger(__name__)
 
 #: Spectra to train on, at most; the nuisances need no more, and the rest is simulated.
 MOST_SPECTRA = 20_000
+#: Settings that matter for classifying, and are saved with a model.
+_SAVED = ("prior", "seed", "max_spectra")
 
 
 class DualVAE:
@@ -202,7 +204,8 @@ class DualVAE:
                 progress=progress,
                 stop=stop or never_stop,
             )
-        self._model.report["fwhm_ev"] = width  # type: ignore[index]
+        report: Any = self._model.report
+        report["fwhm_ev"], report["fwhm_estimated"] = width, isinstance(self._fwhm, str)
         return self
 
     def _estimate_fwhm(
@@ -234,14 +237,15 @@ class DualVAE:
         signal
             Spectra on the energy axis and in the intensity unit of the training.
         prior
-            Class prior, as at the start; by default the one of the training data for the training
-            data themselves, and estimated anew for others.
+            Class prior, in the forms of the constructor; by default the one set there.
+            ``"estimated"`` is estimated anew, from at most 5 000 spectra of this signal.
         spatial
             ``"potts"`` lets neighbouring pixels share information; ``None`` takes each for
             itself.
         spatial_strength
-            Gain in log-probability from each neighbour of the same class; by default found by
-            pseudo-likelihood, for each pair of classes.
+            Gain in log-probability from each neighbour of the same class, applied as given. By
+            default gains are found by pseudo-likelihood for each pair of classes, and 0.45 of
+            them is applied, because neighbours err together.
         spatial_frames
             Whether pixels of successive frames are neighbours too.
 
@@ -316,6 +320,9 @@ class DualVAE:
     def save(self, path: Any, *, overwrite: bool = False) -> None:
         """Write the model to a ``.safetensors`` file, arrays and a JSON description.
 
+        The settings ``prior``, ``seed`` and ``max_spectra`` go along, so that it classifies the
+        same when it is loaded; those of the training alone do not.
+
         Parameters
         ----------
         path
@@ -334,11 +341,18 @@ class DualVAE:
         path = path if path.suffix else path.with_suffix(".safetensors")
         if path.exists() and not overwrite:
             raise FileExistsError(f"{path} exists; pass overwrite=True to replace it.")
-        save_model(self.trained, path)
+        settings = {
+            "prior": self._settings.prior,
+            "seed": int(self._settings.network.seed),
+            "max_spectra": int(self._max_spectra),
+        }
+        save_model(self.trained, path, settings)
 
     @classmethod
     def load(cls, path: Any) -> DualVAE:
         """Read a model that `save` wrote. Nothing in the file is executed.
+
+        Settings that are not in the file are the default ones.
 
         Raises
         ------
@@ -347,10 +361,22 @@ class DualVAE:
         ValueError
             If the file is damaged or of another kind.
         """
-        from hyperspy_dosekin.classification.model_file import load_model
+        from hyperspy_dosekin.classification.fitting import chosen_share
+        from hyperspy_dosekin.classification.model_file import load_model, load_settings
 
-        made = cls()
-        made._model = load_model(Path(path))
+        path = Path(path)
+        model = load_model(path)
+        saved = load_settings(path)
+        try:
+            made = cls(**{name: saved[name] for name in _SAVED if name in saved})
+            # Whether they fit is found out now, not with the first spectrum.
+            np.random.default_rng(made._settings.network.seed)
+            chosen_share(made._settings.prior, model, np.empty((0, model.energy_ev.size)))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is damaged: {error} Save the model again, or train it anew."
+            ) from error
+        made._model = model
         return made
 
     def compile(self, runtime: str = "auto") -> Any:

@@ -88,7 +88,11 @@ class VAEClassification:
 
     @property
     def spatial_strength(self) -> float | None:
-        """Mean gain in log-probability from a neighbour of the same class; ``None`` without."""
+        """Mean gain in log-probability from a neighbour of the same class over one of another.
+
+        As applied: what was given, or 0.45 of what was found by pseudo-likelihood. ``None`` for
+        pixels each for itself.
+        """
         return None if self._field is None else self._field.strength
 
     # Maps
@@ -108,7 +112,7 @@ class VAEClassification:
         ----------
         threshold
             Novelty beyond which a pixel is unknown; 2 rejects one in a hundred pixels that do
-            belong to a class.
+            belong to one of the classes.
         false_alarm_rate
             Share of pixels of known classes to be rejected, between 0 and 1, instead.
 
@@ -148,8 +152,10 @@ class VAEClassification:
         """Entropy of the class of every pixel, nats, in two parts.
 
         ``"total"`` is the entropy of the probabilities. ``"classifier"`` is the part of it that
-        would be left if the spectrum had no noise: the classes overlap. ``"encoding"`` is the
-        rest, which noise brings into the latents; a longer exposure would remove it.
+        is expected to be left if the spectrum had no noise: the classes overlap. It is learned
+        from simulated spectra under uniform shares and without the temperature, and never taken
+        above the total. ``"encoding"`` is the rest, which noise brings into the latents; a longer
+        exposure would remove it.
         """
         parts = map_blocks(
             _uncertainty,
@@ -175,8 +181,9 @@ class VAEClassification:
     def novelty(self) -> BaseSignal:
         """How far every pixel is from all references, −log10 of the false-alarm rate.
 
-        A pixel with novelty 2 is as far from the nearest class as one in a hundred simulated
-        spectra of that class.
+        Distances are standard scores, with a centre and a spread for each class, and the smallest
+        counts. A pixel with novelty 2 has a score that one in a hundred simulated spectra exceed,
+        of all classes together in their shares; in a single class it may be more or fewer.
         """
         return self._signal2d(
             self._maps(self._novelty),

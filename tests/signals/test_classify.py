@@ -7,6 +7,7 @@ import exspy
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 import hyperspy_dosekin
 from hyperspy_dosekin.classification.calibration import calibration_curve
@@ -224,6 +225,94 @@ def test_a_saved_model_classifies_as_before(result, series, tmp_path):
     assert repr(found.model) == repr(result.model)
 
 
+SHARES = (0.4, 0.3, 0.2, 0.1)
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        "estimated",
+        "uniform",
+        list(SHARES),
+        np.array(SHARES),
+        dict(zip(("oxide", "hydroxide", "oxyfluoride", "fluoride"), SHARES, strict=True)),
+    ],
+    ids=["estimated", "uniform", "list", "array", "mapping"],
+)
+def test_a_saved_model_keeps_its_settings(result, series, tmp_path, prior):
+    # 220 of 715 spectra, so that the sample, and with it the estimate, depends on the settings.
+    made = hyperspy_dosekin.DualVAE(prior=prior, seed=np.int64(5), max_spectra=220)
+    made._model = result.model.trained
+    made.save(tmp_path / "model")
+    found = hyperspy_dosekin.DualVAE.load(tmp_path / "model.safetensors")
+    shares = found.classify(series).class_share
+    assert shares == made.classify(series).class_share
+    if isinstance(prior, str) and prior == "estimated":
+        assert shares != result.class_share
+        return
+    kinds = {str: [0.25] * 4, dict: SHARES[::-1]}
+    assert list(shares.values()) == pytest.approx(kinds.get(type(prior), SHARES))
+
+
+def _without_settings(model, folder, settings=None):
+    """A file as it was written before settings were saved, or with others."""
+    from hyperspy_dosekin.classification.model_file import save_model
+
+    save_model(model.trained, folder / "other.safetensors", settings)
+    return folder / "other.safetensors"
+
+
+def test_a_file_without_settings_has_the_default_ones(result, series, tmp_path):
+    found = hyperspy_dosekin.DualVAE.load(_without_settings(result.model, tmp_path))
+    # The model of the fixture was trained with the default settings too.
+    assert found.classify(series).class_share == result.class_share
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prior": [1.0, 2.0]},
+        {"prior": {"odd": 1.0}},
+        {"prior": []},
+        {"prior": "odd"},
+        {"seed": "odd"},
+        {"seed": -1},
+        {"max_spectra": None},
+    ],
+    ids=str,
+)
+def test_settings_that_do_not_fit_are_damage(result, tmp_path, settings):
+    path = _without_settings(result.model, tmp_path, settings)
+    with pytest.raises(ValueError, match="damaged"):
+        hyperspy_dosekin.DualVAE.load(path)
+
+
+def test_shares_may_be_an_array(series, references, result):
+    found = series.classify_vae(references, prior=np.array(SHARES), **QUICK)
+    assert list(found.class_share.values()) == pytest.approx(SHARES)
+    again = series.classify_vae(model=result.model, prior=np.array(SHARES))
+    assert list(again.class_share.values()) == pytest.approx(SHARES)
+    for wrong in ({}, [], "odd"):
+        with pytest.raises(ValueError, match='must be "estimated", "uniform" or the share'):
+            series.classify_vae(model=result.model, prior=wrong)
+
+
+def test_broadening_that_was_found_is_reported(series, references, result):
+    broad = series.deepcopy()
+    # 3.5 eV, the fifth of the six widths that are tried
+    sd = 3.5 / np.sqrt(8 * np.log(2)) / 0.5
+    rng = np.random.default_rng(1)
+    clean = gaussian_filter1d(expected(series), sd, axis=-1)
+    broad.data = (clean + rng.normal(0, 0.03, clean.shape)).astype(np.float32)
+    found = broad.classify_vae(references, fwhm="estimate", **QUICK).report
+    assert found.fwhm_ev == pytest.approx(3.5)
+    assert "3.5 eV FWHM" in str(found)
+    given = series.classify_vae(references, fwhm=1.0, **QUICK).report
+    for report in (given, result.report):
+        assert report.fwhm_ev is None
+        assert "FWHM" not in str(report)
+
+
 def test_a_model_of_another_axis_or_scale_is_refused(result, series):
     other = series.isig[:-2]
     with pytest.raises(ValueError, match=r"160 channels from 670 to 749\.5 eV"):
@@ -317,6 +406,9 @@ def _other_units(references):
         (lambda r: r, {"spatial": "odd"}, "spatial='odd'"),
         (lambda r: r, {"classifier": "odd"}, "classifier='odd'"),
         (lambda r: r, {"prior": "odd"}, "prior='odd'"),
+        (lambda r: r, {"prior": {}}, r"prior=\{\} must be"),
+        (lambda r: r, {"prior": []}, r"prior=\[\] must be"),
+        (lambda r: r, {"prior": 0.5}, r"prior=0\.5 must be"),
         (lambda r: r, {"fwhm": -1.0}, "fwhm=-1"),
         (lambda r: r, {"steps": 0}, "steps=0"),
     ],
