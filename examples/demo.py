@@ -3,8 +3,8 @@
 """The main job on simulated data, offline: `make demo`.
 
 A dose series and a spectrum image of a beam-sensitive framework are simulated, with their truth.
-Their windows are integrated and fitted; tables go to the screen, figures (PNG) and results
-(.hspy) to the folder `demo_output`.
+The series goes from counts to single scattering; windows are integrated and fitted; tables go to
+the screen, figures (PNG) and results (.hspy) to the folder `demo_output`.
 """
 
 import argparse
@@ -38,12 +38,14 @@ def save_figure(figure: plt.Figure, path: Path) -> None:
 
 
 def one_series(output: Path) -> None:
-    """A series of nine spectra: kinetics by the certified network."""
+    """A series of nine spectra, from counts to kinetics by the certified network."""
     section("Dose series: kinetics of four windows")
-    simulated = hyperspy_dosekin.data.dose_series(seed=1, kinetics=KINETICS, processed=True)
-    simulated.save(output / "dose_series.hspy", overwrite=True)
+    counts = hyperspy_dosekin.data.dose_series(seed=1, kinetics=KINETICS, electrons=3e7)
+    counts.save(output / "dose_series_counts.hspy", overwrite=True)
 
-    s = hs.load(output / "dose_series.hspy")
+    s = hs.load(output / "dose_series_counts.hspy").process_low_loss(show_progressbar=True)
+    save_figure(s.plot_processing(), output / "dose_series_processing.png")
+    s.save(output / "dose_series.hspy", overwrite=True)
     result = s.fit_dose_pinn(show_progressbar=True)
     print(result)
     truth = s.metadata.Simulation.half_integrity_dose
