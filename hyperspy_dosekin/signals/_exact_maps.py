@@ -259,8 +259,8 @@ def _fit_eagerly(
                 )
     except KeyboardInterrupt:
         complete = False
-    if complete:
+    if complete and len(values) > 1:
         progress("pixels", len(values), len(values))
-    else:
+    if not complete:
         _logger.warning("The fit was interrupted; pixels that were not fitted are NaN.")
     return fields.reshape(*space, n_field, n_window), complete
