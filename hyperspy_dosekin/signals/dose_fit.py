@@ -127,6 +127,7 @@ def fit_dose_series(
     law = options.other_law()
     data = SeriesData.of(series)
     spatial, estimator = options.resolved(data.space_shape)
+    check_network_options(options, estimator)
     if spatial == "field":
         raise NotImplementedError(
             'spatial="field", in which neighbouring pixels share information, is not there yet; '
@@ -185,6 +186,24 @@ def check_fit(law: KineticLaw, config: ExactConfig, data: SeriesData) -> None:
     check_law(law, torch.as_tensor(data.dose_e_per_a2 / data.dose_e_per_a2[-1]))
 
 
+def check_network_options(options: FitOptions, estimator: str) -> None:
+    """Raise if an option is unknown, or one of the network where there is no network."""
+    from hyperspy_dosekin.kinetics.network.config import NetworkConfig
+
+    known = {entry.name for entry in fields(NetworkConfig)}
+    unknown = set(options.network) - known
+    if unknown:
+        raise TypeError(
+            f"fit_dose_pinn got the unknown options {sorted(unknown)}; options of the network "
+            f"are {sorted(known)}."
+        )
+    if options.network and estimator != "pinn":
+        raise ValueError(
+            f"{sorted(options.network)} are options of the network, and this fit is made by the "
+            'exact estimator; leave them out, or fit the mean with estimator="pinn".'
+        )
+
+
 def exact_config(options: FitOptions) -> ExactConfig:
     """Options of the exact estimator; the offset goes beside it, pixel by pixel."""
     from hyperspy_dosekin.kinetics.exact import ExactConfig
@@ -204,13 +223,6 @@ def network_config(options: FitOptions, offset: np.ndarray | None) -> NetworkCon
     """The network's configuration of a protocol, with the user's options on top."""
     from hyperspy_dosekin.kinetics.network.config import PROTOCOLS, NetworkConfig
 
-    known = {entry.name for entry in fields(NetworkConfig)}
-    unknown = set(options.network) - known
-    if unknown:
-        raise TypeError(
-            f"fit_dose_pinn got the unknown options {sorted(unknown)}; options of the network "
-            f"are {sorted(known)}."
-        )
     if options.exponent == "shared":
         raise ValueError(
             'exponent="shared" is fitted by estimator="exact"; the network fits one exponent '

@@ -162,6 +162,8 @@ def test_progress_follows_hyperspy(capsys):
         ({"loss_weights": {"ode": -1.0}}, ValueError, "negative"),
         ({"collocation": 0}, ValueError, "collocation"),
         ({"patience": 0}, ValueError, "patience"),
+        ({"phases": ("newton",)}, ValueError, "'adam', 'lbfgs', 'gauss_newton'"),
+        ({"phases": ()}, ValueError, "'adam'"),
     ],
 )
 def test_bad_options(options, error, match):
@@ -177,12 +179,13 @@ def test_too_few_doses():
 @pytest.mark.parametrize("estimator", ["pinn", "exact"])
 def test_what_is_known_takes_fewer_doses(estimator):
     three = make_series(values()[:, :3], dose=DOSE[:3])
-    options = {"estimator": estimator, "offset": [1.2, 0.5, 0.3, 2.0]}
-    assert np.isfinite(fit(three, **options).rate.data).all()
+    training = SHORT if estimator == "pinn" else {"show_progressbar": False}
+    options = {**training, "estimator": estimator, "offset": [1.2, 0.5, 0.3, 2.0]}
+    assert np.isfinite(three.fit_dose_pinn(**options).rate.data).all()
     two = make_series(values()[:, :2], dose=DOSE[:2])
     with pytest.raises(ValueError, match=r"rate k, exponent p, amplitude a .*at least 3"):
-        fit(two, **options)
-    assert np.isfinite(fit(two, **options, exponent=1.2).rate.data).all()
+        two.fit_dose_pinn(**options)
+    assert np.isfinite(two.fit_dose_pinn(**options, exponent=1.2).rate.data).all()
 
 
 def test_too_few_usable_doses_in_one_window():
@@ -227,3 +230,11 @@ def test_doses_in_other_units_are_converted():
     per_nm2 = make_series(series.data, dose=100 * DOSE)
     per_nm2.axes_manager.signal_axes[0].units = "e⁻/nm²"
     np.testing.assert_allclose(fit(per_nm2).dose, DOSE)
+
+
+def test_the_exact_estimator_swallows_no_option():
+    image = make_series(noise=0.01, space=(3, 5))
+    with pytest.raises(TypeError, match="'offsett'"):
+        image.fit_dose_pinn(offsett=0.0)
+    with pytest.raises(ValueError, match=r"'adam_epochs'.*exact estimator"):
+        image.fit_dose_pinn(adam_epochs=10)

@@ -24,6 +24,10 @@ from hyperspy_dosekin.kinetics.prior import Prior
 #: Doses at which law and trajectory are compared, none of which was used in training.
 OFF_GRID = 503
 
+#: Loss below which two fits do not differ, a misfit of some 1e-3 of a window's spread: data
+#: without noise have an exact loss of zero, and no ratio.
+NEGLIGIBLE_LOSS = 2e-7
+
 #: What a good fit stays within.
 LOWEST_LOSS_RATIO, HIGHEST_LOSS_RATIO = 0.99, 1.5
 HIGHEST_RESIDUAL, HIGHEST_DEVIATION = 0.01, 0.03
@@ -110,9 +114,8 @@ def certify(network: NetworkFit, exact: ExactFit, prior: Prior | None) -> Certif
     remedy = 'fit with estimator="exact", the solution itself'
     if not network.config.warm_start:
         remedy = 'fit with protocol="fast" or estimator="exact"'
-    return Certificate(
-        network.problem.window_names, loss.mean(axis=0) / exact_loss, residual, deviation, remedy
-    )
+    ratio = (loss.mean(axis=0) + NEGLIGIBLE_LOSS) / (exact_loss + NEGLIGIBLE_LOSS)
+    return Certificate(network.problem.window_names, ratio, residual, deviation, remedy)
 
 
 def _network_loss(

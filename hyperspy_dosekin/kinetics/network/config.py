@@ -12,6 +12,9 @@ from typing import Any
 #: Random seeds of the five members of the paper's ensemble.
 PAPER_SEEDS = (42, 59, 76, 93, 110)
 
+#: Phases of training that there are; `fit.PHASES` has their functions.
+PHASE_NAMES = ("adam", "lbfgs", "gauss_newton")
+
 #: Weight of each term in the loss; the weights are applied in one place, `losses.total`.
 LOSS_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
@@ -126,6 +129,11 @@ class NetworkConfig:
         if unknown:
             raise ValueError(
                 f"loss_weights names {sorted(unknown)}; the terms are {list(LOSS_WEIGHTS)}."
+            )
+        strange = [phase for phase in self.phases if phase not in PHASE_NAMES]
+        if strange or not self.phases:
+            raise ValueError(
+                f"phases={self.phases} must be one or more of {', '.join(map(repr, PHASE_NAMES))}."
             )
         if not self.seeds:
             raise ValueError("seeds is empty; give one whole number for each member.")

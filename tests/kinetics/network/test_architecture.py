@@ -102,3 +102,10 @@ def test_held_parameters_are_not_trained():
 @pytest.mark.parametrize("value", [1e-3, 0.7, 4.0, 60.0])
 def test_inverse_softplus(value):
     assert np.logaddexp(0, inverse_softplus(value)) == pytest.approx(value, rel=1e-12)
+
+
+def test_every_phase_that_has_a_name_has_a_function():
+    from hyperspy_dosekin.kinetics.network.config import PHASE_NAMES
+    from hyperspy_dosekin.kinetics.network.fit import PHASES
+
+    assert set(PHASE_NAMES) == set(PHASES)

@@ -58,6 +58,13 @@ def test_without_a_prior_it_is_the_least_squares_solution():
     np.testing.assert_allclose(network.rate, np.tile(exact.rate[0], (2, 1)), rtol=0.02)
 
 
+def test_data_without_noise_have_a_certificate():
+    network, exact = fit(make_problem(noise=0.0), prior=None)
+    certificate = certify(network, exact, None)
+    assert np.isfinite(certificate.loss_ratio).all()
+    assert certificate.warnings() == []
+
+
 def test_a_bad_fit_is_told_apart_in_words():
     problem = make_problem()
     network, exact = fit(problem, gauss_newton_iterations=1)
