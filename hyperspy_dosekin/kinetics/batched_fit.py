@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from hyperspy_dosekin.numerics.batched_minimiser import Minimum, minimise_batched
+from hyperspy_dosekin.numerics.batching import send
 from hyperspy_dosekin.numerics.device import resolve_device
 
 from .objective import Deviance, Layout
@@ -72,17 +73,15 @@ def build_deviance(
     """Deviance of some curves; single windows become curves of their own where not coupled."""
 
     def arranged(array: np.ndarray) -> Tensor:
-        block = array[part].reshape(-1, layout.n_window, *array.shape[2:])
-        block = np.ascontiguousarray(np.moveaxis(block, 0, -1))
-        if array.ndim == 3:
-            block = np.ascontiguousarray(np.swapaxes(block, 0, 1))
-        return torch.as_tensor(block)
+        block = send(array[part].reshape(-1, layout.n_window, *array.shape[2:]), device)
+        block = block.movedim(0, -1)
+        return (block.transpose(0, 1) if array.ndim == 3 else block).contiguous()
 
     root = None if root_weight is None else arranged(root_weight)
     alive = ~curves.dead[part]
     double = Deviance(
         layout,
-        torch.as_tensor(curves.normalised_dose)[:, None, None],
+        send(curves.normalised_dose, device)[:, None, None],
         arranged(curves.values),
         root,
         None,
@@ -91,11 +90,11 @@ def build_deviance(
     values = double.values if root is None else double.project(double.values)
     return Deviance(
         layout,
-        double.dose.to(device, dtype),
-        values.to(device, dtype),
-        None if root is None else root.to(device, dtype),
-        None if variance_known else arranged(curves.freedom).clamp(min=1).to(device, dtype),
-        None if alive.all() else arranged(~curves.dead).to(device, dtype),
+        double.dose.to(dtype),
+        values.to(dtype),
+        None if root is None else root.to(dtype),
+        None if variance_known else arranged(curves.freedom).clamp(min=1).to(dtype),
+        None if alive.all() else arranged(~curves.dead).to(dtype),
     )
 
 
@@ -291,7 +290,7 @@ def fit_curves(
         root_weight, noise = robust_weights(curves, layout, config.loss, device)
         variance_known = True
     with torch.no_grad():
-        step = max(config.chunk_size // n_window, 1)
+        step = max(config.chunk_size // n_window, 1) if device.type == "cpu" else n_curve
         objectives = [
             build_deviance(
                 curves,
@@ -302,7 +301,7 @@ def fit_curves(
                 root_weight,
                 variance_known=variance_known,
             )
-            for begin in range(0, n_curve, step)
+            for begin in range(0, n_curve, max(step, 1))
         ]
         if not objectives:
             empty = np.empty((0, n_window))

@@ -16,18 +16,28 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hyperspy_dosekin.numerics.batching import Ferry, map_slices
+from hyperspy_dosekin.numerics.device import resolve_device
+
 from .power_law import power_law_integrity
-from .preparation import PreparedCurves, prepare_curves
+from .preparation import PreparedCurves, broadcast_offset, prepare_curves
 from .prior import DEFAULT_PRIOR, Prior
 from .problem import DoseProblem
 
+if TYPE_CHECKING:
+    import torch
+
 _logger = logging.getLogger(__name__)
+
+# Curves × windows at once on a device other than the processor: 0.1 kB a curve and dose, for a
+# GB or two with nine doses.
+_DEVICE_CURVES = 2**20
 
 #: The pair of arXiv:2605.01697: C–O bonds go at least as fast as C–C bonds.
 DEFAULT_HIERARCHY = (("C–O", "C–C"),)
@@ -62,7 +72,8 @@ class ExactConfig:
     device
         ``"cpu"``, ``"cuda"`` … or ``"auto"``.
     chunk_size
-        Curves × windows that are worked on at once; bounds the memory.
+        Curves × windows that are worked on at once on the processor; bounds the memory. Other
+        devices take as many as fill them.
     max_iterations
         Steps at most.
 
@@ -145,6 +156,8 @@ class ExactFit:
         Whether the last step promised no improvement; ``False`` where dead.
     dead
         No estimate possible: too few usable doses, or constant.
+    notes
+        What the user should know of the computation, such as batches that did not fit a device.
     """
 
     rate: np.ndarray
@@ -156,6 +169,7 @@ class ExactFit:
     objective: np.ndarray
     converged: np.ndarray
     dead: np.ndarray
+    notes: tuple[str, ...] = ()
 
     def integrity(self, normalised_dose: ArrayLike) -> np.ndarray:
         """C on a dose grid, ``(n_curve, n_window, n_grid)``."""
@@ -176,32 +190,40 @@ def _readout(
     rate: np.ndarray,
     exponent: np.ndarray,
     root_weight: np.ndarray | None,
+    device: torch.device,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Solve for a and b at given (k, p), in float64 and the unit of the values."""
     import torch
 
     from .objective import log_scale_derivatives
 
+    ferry = Ferry(device)
     # The estimator's own form of the law: as exact, and twice as fast as that of `power_law`.
-    operands = (curves.normalised_dose, np.log(rate)[..., None], exponent[..., None])
-    integrity = log_scale_derivatives(
-        *(torch.as_tensor(np.ascontiguousarray(array)) for array in operands), by_exponent=False
-    )[0].numpy()
-    values = curves.values
+    # It has the doses first, where sums over them are sums of long rows.
+    dose = ferry.to_device("dose", curves.normalised_dose)[:, None]
+    log_rate, power = (
+        ferry.to_device(key, array.ravel())
+        for key, array in (("rate", np.log(rate)), ("exponent", np.asarray(exponent)))
+    )
+    integrity = log_scale_derivatives(dose, log_rate, power, by_exponent=False)[0]
+    by_dose = (-1, curves.normalised_dose.size)
+    values = ferry.to_device("values", curves.values.reshape(by_dose)).T
     if root_weight is None:
-        weight, total = 1.0, values.shape[-1]
+        weight, total = 1.0, float(len(dose))
     else:
-        weight = root_weight**2
-        total = np.maximum(weight.sum(axis=-1), 1e-300)
-    mean_integrity = mean_value = np.zeros(rate.shape)
+        weight = ferry.to_device("weight", root_weight.reshape(by_dose)).T ** 2
+        total = weight.sum(0).clamp(min=1e-300)
+    mean_integrity = mean_value = torch.zeros_like(log_rate)
     if not curves.offset_known:
-        mean_integrity = (weight * integrity).sum(axis=-1) / total
-        mean_value = (weight * values).sum(axis=-1) / total
-    column = integrity - mean_integrity[..., None]
-    norm = np.maximum((weight * column * column).sum(axis=-1), 1e-300)
-    amplitude = (weight * column * (values - mean_value[..., None])).sum(axis=-1) / norm
-    offset = curves.centre + curves.unit * (mean_value - amplitude * mean_integrity)
-    return amplitude * curves.unit, offset
+        mean_integrity = (weight * integrity).sum(0) / total
+        mean_value = (weight * values).sum(0) / total
+    column = integrity - mean_integrity
+    norm = (weight * column * column).sum(0).clamp(min=1e-300)
+    amplitude = (weight * column * (values - mean_value)).sum(0) / norm
+    found = np.empty((2, *rate.shape))
+    pair = torch.stack([amplitude, mean_value - amplitude * mean_integrity])
+    ferry.to_host("found", pair.reshape(found.shape), found)
+    return found[0] * curves.unit, curves.centre + curves.unit * found[1]
 
 
 def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactFit:
@@ -242,9 +264,44 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
     >>> round(fit.rate.item(), 4), round(fit.exponent.item(), 4), round(fit.offset.item(), 4)
     (3.0, 1.0, 5.0)
     """
+    config = config or ExactConfig()
+    device = resolve_device(config.device)
+    n_curve, n_window = problem.values.shape[:2]
+    # The whole dose axis decides whether there is anything to estimate, not the piece.
+    offset = broadcast_offset(config.offset, (n_curve, n_window))
+    # Chunks of the processor are small, and stragglers of all of them are finished together.
+    size = n_curve if device.type == "cpu" else _DEVICE_CURVES // max(n_window, 1)
+    pieces: dict[int, ExactFit] = {}
+    notes: list[str] = []
+
+    def work(part: slice) -> None:
+        variance = None if problem.variance is None else problem.variance[part]
+        pieces[part.start] = _fit_piece(
+            replace(problem, values=problem.values[part], variance=variance),
+            replace(config, offset=None if offset is None else offset[part]),
+            device,
+        )
+
+    # Also no curves at all are fitted once, for the shapes of the result.
+    map_slices(work, max(n_curve, 1), size=size, device=device, what="exact fit", note=notes.append)
+    found = [pieces[start] for start in sorted(pieces)]
+    dead = sum(int(piece.dead.sum()) for piece in found)
+    if dead:
+        _logger.info("%d of %d curves cannot be fitted", dead, n_curve * n_window)
+    if len(found) == 1:
+        return replace(found[0], notes=tuple(notes))
+    arrays = {
+        entry.name: np.concatenate([getattr(piece, entry.name) for piece in found])
+        for entry in fields(ExactFit)
+        if entry.name != "notes"
+    }
+    return ExactFit(**arrays, notes=tuple(notes))
+
+
+def _fit_piece(problem: DoseProblem, config: ExactConfig, device: torch.device) -> ExactFit:
+    """Fit curves that fit in the memory together."""
     from .batched_fit import fit_curves
 
-    config = config or ExactConfig()
     shape = problem.values.shape[:2]
     free = config.exponent is None or config.exponent == "shared"
     curves = prepare_curves(
@@ -262,7 +319,7 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
     found = fit_curves(curves, config, pairs)
     rate, exponent = np.exp(found.log_rate), found.exponent
     with np.errstate(over="ignore"):
-        amplitude, offset = _readout(curves, rate, exponent, found.root_weight)
+        amplitude, offset = _readout(curves, rate, exponent, found.root_weight, device)
     noise_sigma = found.noise * curves.unit / np.sqrt(np.maximum(curves.mean_weight, 1e-300))
     left = curves.freedom - found.effective_parameters
     # `squares` are in units of the noise where that is given, of the unit otherwise.
@@ -273,8 +330,6 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
         left > 0.5, noise_sigma * np.sqrt(squares / np.maximum(left, 0.5)), np.nan
     )
     dead = curves.dead
-    if dead.any():
-        _logger.info("%d of %d curves cannot be fitted", int(dead.sum()), dead.size)
 
     def masked(array: np.ndarray) -> np.ndarray:
         return np.where(dead, np.nan, np.broadcast_to(array, shape))

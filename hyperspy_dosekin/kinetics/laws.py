@@ -58,6 +58,11 @@ class LawParameter:
     ------
     ValueError
         If the box is empty, the start lies outside, or a logarithmic box reaches zero.
+
+    Examples
+    --------
+    >>> LawParameter("rate", lower=0.01, upper=20, start=1, logarithmic=True).free_box
+    (-4.605..., 2.995...)
     """
 
     name: str
@@ -79,11 +84,45 @@ class LawParameter:
             )
 
     def to_free(self, value: Tensor) -> Tensor:
-        """Value → the scale of estimation (ln where logarithmic)."""
+        """Value → the scale of estimation (ln where logarithmic).
+
+        Parameters
+        ----------
+        value
+            On the scale of the parameter.
+
+        Returns
+        -------
+        Tensor
+            Same shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> LawParameter("rate", 0.01, 20, 1, logarithmic=True).to_free(torch.tensor(1.0)).item()
+        0.0
+        """
         return value.log() if self.logarithmic else value
 
     def from_free(self, free: Tensor) -> Tensor:
-        """Inverse of `to_free`."""
+        """Inverse of `to_free`.
+
+        Parameters
+        ----------
+        free
+            On the scale of estimation.
+
+        Returns
+        -------
+        Tensor
+            Same shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> LawParameter("rate", 0.01, 20, 1, logarithmic=True).from_free(torch.tensor(0.0)).item()
+        1.0
+        """
         return free.exp() if self.logarithmic else free
 
     @property
@@ -105,6 +144,19 @@ class KineticLaw(ABC):
         The parameters, in order.
     has_exact_solution
         Whether `solution` is a closed form rather than a numerical integration.
+
+    Examples
+    --------
+    >>> import torch
+    >>> class ZeroOrder(KineticLaw):
+    ...     name = "zero order"
+    ...     parameters = (LawParameter("rate", 0.01, 20.0, 1.0, logarithmic=True),)
+    ...
+    ...     def rate(self, integrity, parameters, dose):
+    ...         return parameters["rate"] * (integrity > 0)
+    >>> dose = torch.tensor([0.0, 0.5])
+    >>> ZeroOrder().solution(dose, {"rate": torch.tensor(0.5)}).tolist()
+    [1.0, 0.75]
     """
 
     name: str
@@ -123,6 +175,19 @@ class KineticLaw(ABC):
             One tensor for each name; all operands broadcast.
         dose
             Normalised dose φ.
+
+        Returns
+        -------
+        Tensor
+            Of the broadcast shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from hyperspy_dosekin.kinetics import kinetic_law
+        >>> half = torch.tensor(0.5)
+        >>> kinetic_law("first order").rate(half, {"rate": torch.tensor(2.0)}, half).item()
+        1.0
         """
 
     def solution(self, dose: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
@@ -143,6 +208,14 @@ class KineticLaw(ABC):
         ------
         ValueError
             If the rate is NaN or negative somewhere on the way, naming the law.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from hyperspy_dosekin.kinetics import kinetic_law
+        >>> at = {"rate": torch.tensor(2.0), "exponent": torch.tensor(1.5)}
+        >>> kinetic_law("power law").solution(torch.tensor([0.0, 1.0]), at).tolist()
+        [1.0, 0.25]
         """
         from .numerical_law import integrate_law
 
@@ -151,7 +224,31 @@ class KineticLaw(ABC):
     def derivatives(
         self, dose: Tensor, parameters: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Integrity and its derivative by every parameter, each of shape ``(..., n_dose)``."""
+        """Integrity and its derivative by every parameter, each of shape ``(..., n_dose)``.
+
+        Parameters
+        ----------
+        dose
+            Normalised doses, shape ``(n_dose,)``.
+        parameters
+            One tensor of the batch shape ``(...)`` for each name.
+
+        Returns
+        -------
+        integrity : Tensor
+            Shape ``(..., n_dose)``.
+        by_parameter : dict of Tensor
+            The derivative by each parameter, of the same shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from hyperspy_dosekin.kinetics import kinetic_law
+        >>> law = kinetic_law("first order")
+        >>> integrity, by = law.derivatives(torch.tensor([0.0, 1.0]), {"rate": torch.tensor(1.0)})
+        >>> [round(value, 4) for value in by["rate"].tolist()]
+        [0.0, -0.3679]
+        """
         import torch
 
         names = [parameter.name for parameter in self.parameters]
@@ -187,7 +284,15 @@ _EXPONENT = LawParameter("exponent", 0.1, 5.0, 1.0)
 
 
 class PowerLaw(KineticLaw):
-    """``dC/dφ = −k C^p`` (arXiv:2605.01697); parameters ``rate`` (k) and ``exponent`` (p)."""
+    """``dC/dφ = −k C^p`` (arXiv:2605.01697); parameters ``rate`` (k) and ``exponent`` (p).
+
+    Examples
+    --------
+    >>> import torch
+    >>> at = {"rate": torch.tensor(2.0), "exponent": torch.tensor(0.5)}
+    >>> PowerLaw().solution(torch.tensor([0.0, 0.5, 1.0]), at).tolist()
+    [1.0, 0.25, 0.0]
+    """
 
     name = "power law"
     parameters = (_RATE, _EXPONENT)
@@ -218,7 +323,14 @@ class PowerLaw(KineticLaw):
 
 
 class FirstOrder(KineticLaw):
-    """``dC/dφ = −k C``: exponential decay; parameter ``rate`` (k)."""
+    """``dC/dφ = −k C``: exponential decay; parameter ``rate`` (k).
+
+    Examples
+    --------
+    >>> import torch
+    >>> FirstOrder().solution(torch.tensor([0.0]), {"rate": torch.tensor(2.0)}).tolist()
+    [1.0]
+    """
 
     name = "first order"
     parameters = (_RATE,)
@@ -239,6 +351,14 @@ class PlateauPowerLaw(KineticLaw):
     With u = (C − C∞)/(1 − C∞), ``dC/dφ = −k (1 − C∞) u^p``, so that u obeys the power law and
     ``C = C∞ + (1 − C∞) u(φ)`` exactly. A readout a·C + b absorbs the plateau (a' = a(1 − C∞),
     b' = b + a·C∞): C∞ can only be estimated where the offset b is known.
+
+    Examples
+    --------
+    >>> import torch
+    >>> at = {name: torch.tensor(value) for name, value in
+    ...       {"rate": 2.0, "exponent": 1.5, "plateau": 0.2}.items()}
+    >>> round(PlateauPowerLaw().solution(torch.tensor([1.0]), at).item(), 3)
+    0.4
     """
 
     name = "power law with plateau"
@@ -266,10 +386,32 @@ KINETIC_LAWS: dict[str, KineticLaw] = {}
 def register_law(law: KineticLaw) -> KineticLaw:
     """Make a law known by its name.
 
+    Parameters
+    ----------
+    law
+        The law; its name must be new.
+
+    Returns
+    -------
+    KineticLaw
+        The same law.
+
     Raises
     ------
     ValueError
         If another law has that name.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.kinetics import UserLaw
+    >>> law = UserLaw(
+    ...     lambda integrity, parameters, dose: parameters["rate"] * integrity**2,
+    ...     {"rate": (0.01, 20.0, 1.0)},
+    ...     name="second order",
+    ... )
+    >>> register_law(law) is kinetic_law("second order")
+    True
+    >>> del KINETIC_LAWS["second order"]
     """
     if law.name in KINETIC_LAWS:
         raise ValueError(
@@ -281,6 +423,16 @@ def register_law(law: KineticLaw) -> KineticLaw:
 
 def kinetic_law(law: str | KineticLaw = "power law") -> KineticLaw:
     """Law by name, or the law itself.
+
+    Parameters
+    ----------
+    law
+        Name of a registered law, or a law.
+
+    Returns
+    -------
+    KineticLaw
+        The law.
 
     Raises
     ------

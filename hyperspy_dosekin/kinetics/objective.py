@@ -28,14 +28,13 @@ from torch import Tensor
 
 from .prior import EXPONENT_BOX, HIERARCHY_WIDTH, LOG_RATE_BOX, Prior
 
-# Smallest 1 + x: below it a curve is extinct, and C and C^p there are 0 to rounding.
-_EXTINCTION = {torch.float64: 1e-300, torch.float32: 1e-36}
-# Below this |x| the derivative by p comes from its series in float32.
-_SERIES_LIMIT = 2e-2
-# A free p keeps this distance from 1 in float64, where it costs 1e-9 of the derivative by p.
-_NEAREST_TO_ONE = 1e-7
-# Makes 0/0 come out as 1 and never matters otherwise.
-_GUARD = 1e-30
+# By type: a p keeps this distance from 1, which costs no digit of C …
+_NEAREST_TO_ONE = {torch.float64: 1e-12, torch.float32: 1e-6}
+# … and below this one the derivative by p comes from its series, for which the other is too near.
+_SERIES_LIMIT = {torch.float64: 1e-5, torch.float32: 2e-3}
+# Smallest ln C, of which the exponential is 0 exactly, and 1 + x, whose inverse times 0 is 0.
+_SMALLEST_LOG = {torch.float64: -800.0, torch.float32: -120.0}
+_EXTINCTION = {torch.float64: 1e-14, torch.float32: 1e-7}
 
 
 def log_scale_derivatives(
@@ -43,9 +42,9 @@ def log_scale_derivatives(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """C, −dC/d ln k and −dC/d ln p, for speed rather than for the last digit.
 
-    `torch.where` over (dose, curve) costs as much as a logarithm. There is none here: with
-    ``u = 1 + x`` (see `power_law`) the quotient log(u)/(u − 1) is accurate for every rounded u,
-    and ``C^p = C/u``.
+    `torch.where` over (dose, curve) costs as much as a logarithm: there is none here. With
+    ``t = kφ``, ``e = p − 1`` and ``x = et`` it is ``ln C = −log1p(x)/e``, ``C^p = C/(1 + x)`` and
+    ``−dC/dp = (t/(1 + x) + ln C)·C/e``.
 
     Parameters
     ----------
@@ -56,24 +55,26 @@ def log_scale_derivatives(
     by_exponent
         Whether the last is wanted; ``None`` otherwise.
     """
+    dtype = log_rate.dtype
     t = dose * log_rate.exp()
     excess = exponent - 1.0
-    if by_exponent and excess.dtype == torch.float64:
-        near = excess.abs() < _NEAREST_TO_ONE
-        excess = torch.where(near, _NEAREST_TO_ONE, excess)
-    shifted = (excess * t).add_(1.0).clamp_(min=_EXTINCTION[t.dtype])
-    x = (shifted - 1.0).add_(_GUARD)
-    mean_log = shifted.log().add_(_GUARD).div_(x)
-    inverse = shifted.reciprocal_()
-    integrity = (t * mean_log).neg_().exp_()
-    powered = t * integrity
+    nearest = _NEAREST_TO_ONE[dtype]
+    excess = torch.where(excess.abs() < nearest, nearest, excess)
+    shifted = (t * excess).clamp_(min=-1.0)
+    logarithm = shifted.log1p().mul_(-excess.reciprocal()).clamp_(min=_SMALLEST_LOG[dtype])
+    integrity = logarithm.exp()
+    quotient = t / shifted.add_(1.0).clamp_(min=_EXTINCTION[dtype])
     if not by_exponent:
-        return integrity, powered.mul_(inverse), None
-    slope = mean_log.neg_().add_(inverse).div_(x)
-    if x.dtype == torch.float32:
-        series = x.mul(-0.8).add_(0.75).mul_(x).neg_().add_(2 / 3).mul_(x).sub_(0.5)
-        slope = slope + (x.abs() < _SERIES_LIMIT) * (series - slope)
-    return integrity, powered.mul(inverse), slope.mul_(t).mul_(powered).mul_(exponent)
+        return integrity, quotient.mul_(integrity), None
+    slope = logarithm.add_(quotient).mul_(integrity).mul_(exponent / excess)
+    by_rate = quotient.mul_(integrity)
+    near = torch.nonzero((excess.abs() < _SERIES_LIMIT[dtype]).ravel())[:, 0]
+    if near.numel():
+        few = t.flatten(1)[:, near]
+        by_series = (2 / 3 * few * excess.ravel()[near] - 0.5) * few * few
+        by_series *= integrity.flatten(1)[:, near] * exponent.ravel()[near]
+        slope.view(len(slope), -1)[:, near] = by_series
+    return integrity, by_rate, slope
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ class Deviance:
         total = deviance.sum(0)
         gradient = torch.empty_like(parameters)
         hessian = parameters.new_zeros((count, count, parameters.shape[1]))
-        rates = torch.arange(windows)
+        rates = torch.arange(windows, device=parameters.device)
         gradient[:windows] = blocks[0]
         hessian[rates, rates] = blocks[1]
         if layout.exponent == "free":
@@ -311,7 +312,7 @@ def _add_prior(
     score = (log_rate - mean) / width
     windows = log_rate.shape[0]
     gradient[:windows] += score / width
-    places = torch.arange(gradient.shape[0])
+    places = torch.arange(gradient.shape[0], device=gradient.device)
     hessian[places[:windows], places[:windows]] += 1.0 / width**2
     total = total + (score * score).sum(0)
     if rows.shape[0]:

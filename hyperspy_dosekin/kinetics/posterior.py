@@ -18,25 +18,30 @@ intervals are, if anything, too wide for such fits. Robust weights are used as t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hyperspy_dosekin.numerics.batching import map_slices, send
 from hyperspy_dosekin.numerics.device import resolve_device
 
 from .exact import ExactConfig, ExactFit, fit_exact
 from .interval_data import interval_curves
-from .posterior_grid import N_NODE, N_ROW, Nodes, grid_nodes, quantiles, refined
+from .posterior_grid import N_NODE, N_ROW, Nodes, exponent_quantiles, grid_nodes, quantiles
+from .preparation import PreparedCurves
 from .prior import EXPONENT_BOX, LOG_RATE_BOX
 from .problem import DoseProblem
 from .quantities import Quantity, check_level
 from .scan import ScanData, row_steps
 
-# Curves at once: 28 × 20 nodes of 256 curves make 1 MB an array.
-_BLOCK = 256
+# Curves at once, and those whose nodes are: 24 × 18 nodes of 128 curves make 0.4 MB an array.
+_BLOCK, _PIECE = 4096, 128
+# Curves at once on another device, where an array of nodes then takes 0.1 GB.
+_DEVICE_BLOCK = 2**15
 # Nodes of curves are kept between calls up to this number of values.
 _KEEP_VALUES = 6_000_000
 # Without a prior an interval is open where the density at the box is above this share of its peak.
@@ -62,6 +67,16 @@ class PosteriorSummary:
 
 
 @dataclass(frozen=True, eq=False)
+class _Source:
+    """Prepared curves, ln k and ln p of their estimates, which are not dead, and where to work."""
+
+    curves: PreparedCurves
+    start: np.ndarray
+    alive: np.ndarray
+    device: torch.device
+
+
+@dataclass(frozen=True, eq=False)
 class KineticPosterior:
     """Posterior of rate and exponent, curve by curve; made by `kinetic_posterior`.
 
@@ -80,29 +95,57 @@ class KineticPosterior:
     fit: ExactFit
     _kept: list[Nodes] = field(default_factory=list, init=False, repr=False)
 
-    def _blocks(self) -> Iterator[Nodes]:
-        """Nodes of all curves that are not dead, block by block."""
+    @cached_property
+    def _source(self) -> _Source:
+        """What the nodes are made of."""
+        curves = interval_curves(self.problem, self.config)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            start = np.stack([np.log(self.fit.rate).ravel(), np.log(self.fit.exponent).ravel()])
+        alive = np.flatnonzero(~(curves.dead | self.fit.dead))
+        return _Source(curves, start, alive, resolve_device(self.config.device))
+
+    def _made(self, part: slice) -> Iterator[Nodes]:
+        """Nodes of some of the curves that are not dead."""
+        source = self._source
+        index, device = source.alive[part], source.device
+        data = ScanData.of(source.curves, index, device)
+        point = send(source.start[:, index], device)
+        piece = _PIECE if device.type == "cpu" else index.size
+        return grid_nodes(data, index, point, self.config, max(piece, 1))
+
+    def _for_each(self, work: Callable[[Nodes], None]) -> None:
+        """Do something with the nodes of every block, which are kept where they are few."""
+        if self._kept:
+            for nodes in self._kept:
+                work(nodes)
+            return
+        source = self._source
+        keep = source.alive.size * 2 * N_ROW * N_NODE <= _KEEP_VALUES
+        kept: dict[int, list[Nodes]] = {}
+
+        def work_on(part: slice) -> None:
+            made = kept[part.start] = []
+            # Gradients are recorded or not by thread.
+            with torch.no_grad():
+                for nodes in self._made(part):
+                    work(nodes)
+                    if keep:
+                        made.append(nodes)
+
+        size = _BLOCK if source.device.type == "cpu" else _DEVICE_BLOCK
+        map_slices(work_on, source.alive.size, size=size, device=source.device, what="posterior")
+        self._kept.extend(nodes for start in sorted(kept) for nodes in kept[start])
+
+    def nodes(self) -> Iterator[Nodes]:
+        """The weighed nodes of rate and exponent, block by block of curves that are not dead."""
         if self._kept:
             yield from self._kept
             return
-        curves = interval_curves(self.problem, self.config)
-        device = resolve_device(self.config.device)
-        alive = np.flatnonzero(~(curves.dead | self.fit.dead))
-        per_curve = 2 * N_ROW * N_NODE
-        keep = alive.size * per_curve <= _KEEP_VALUES
-        with np.errstate(divide="ignore", invalid="ignore"):
-            start = np.stack([np.log(self.fit.rate).ravel(), np.log(self.fit.exponent).ravel()])
-        kept = []
-        with torch.no_grad():
-            for begin in range(0, alive.size, _BLOCK):
-                index = alive[begin : begin + _BLOCK]
-                data = ScanData.of(curves, index, device)
-                point = torch.as_tensor(start[:, index], device=device)
-                nodes = grid_nodes(data, index, point, self.config)
-                if keep:
-                    kept.append(nodes)
-                yield nodes
-        self._kept.extend(kept)
+        number = self._source.alive.size
+        for begin in range(0, number, _BLOCK):
+            with torch.no_grad():
+                made = list(self._made(slice(begin, min(begin + _BLOCK, number))))
+            yield from made
 
     def summarise(
         self, quantities: Sequence[Quantity] = (), levels: Sequence[float] = (0.95,)
@@ -133,20 +176,26 @@ class KineticPosterior:
         mean, deviation = np.full(count, np.nan), np.full(count, np.nan)
         found = {q: np.full((len(tails), count, q.n_value), np.nan) for q in quantities}
         half = Quantity("half_integrity_dose")
-        for nodes in self._blocks():
+
+        def work(nodes: Nodes) -> None:
             value = half.evaluate(nodes.log_rate, nodes.exponent)
             average = (nodes.weight * value).sum((0, 1))
             spread = (nodes.weight * (value - average) ** 2).sum((0, 1)).sqrt()
             mean[nodes.index], deviation[nodes.index] = average.cpu(), spread.cpu()
             probabilities = value.new_tensor(tails)
-            fine = refined(nodes)
             for quantity in quantities:
                 for place in range(quantity.n_value):
-                    value = quantity.evaluate(fine.log_rate, fine.exponent, place)
-                    ends = quantity.finish(quantiles(value, fine.weight, probabilities))
+                    if quantity.varies_with_rate:
+                        value = quantity.evaluate(nodes.log_rate, nodes.exponent, place)
+                        ends = quantiles(value, nodes.weight, probabilities)
+                    else:
+                        ends = exponent_quantiles(nodes, probabilities)
+                    ends = quantity.finish(ends)
                     if self.config.prior is None:
                         ends = _opened(ends, quantity, nodes, probabilities)
                     found[quantity][:, nodes.index, place] = ends.cpu().numpy()
+
+        self._for_each(work)
         intervals = {}
         for quantity, ends in found.items():
             last = (quantity.n_value,) if quantity.name == "integrity" else ()

@@ -25,6 +25,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from hyperspy_dosekin.numerics.batching import map_slices, send
 from hyperspy_dosekin.numerics.device import resolve_device
 
 from .exact import ExactConfig, ExactFit, fit_exact
@@ -38,7 +39,7 @@ from .scan import Rows, ScanData, best_on_rows, interpolate_rows, spread_rows
 PROFILE_LOG_RATE_BOX = (math.log(1e-3), math.log(100.0))
 _N_ROW, _N_COARSE = 32, 24
 _ZOOMS, _EXPANSIONS, _BISECTIONS = 4, 10, 14
-_BLOCK = 256
+_BLOCK, _DEVICE_BLOCK = 256, 2**15
 # Share of the nominal error that is spent; see above.
 _SPENT = 0.8
 
@@ -239,26 +240,28 @@ class KineticProfile:
         freedom = curves.freedom.ravel() - 1 - free
         confidence = 1 - _SPENT * (1 - level)
         found = {q: np.full((2, curves.dead.size, q.n_value), np.nan) for q in quantities}
-        with torch.no_grad():
-            for begin in range(0, alive.size, _BLOCK):
-                index = alive[begin : begin + _BLOCK]
-                if not curves.variance_known:
-                    blind = index[freedom[index] < 1]
-                    for quantity in quantities:
-                        found[quantity][0, blind] = 0.0
-                        found[quantity][1, blind] = 1.0 if quantity.name == "integrity" else np.inf
-                    index = index[freedom[index] >= 1]
-                if index.size == 0:
-                    continue
+
+        def work(part: slice) -> None:
+            index = alive[part]
+            if not curves.variance_known:
+                blind = index[freedom[index] < 1]
+                for quantity in quantities:
+                    found[quantity][0, blind] = 0.0
+                    found[quantity][1, blind] = 1.0 if quantity.name == "integrity" else np.inf
+                index = index[freedom[index] >= 1]
+            if index.size == 0:
+                return
+            # Gradients are recorded or not by thread.
+            with torch.no_grad():
                 data = ScanData.of(curves, index, device)
                 start = np.stack([self.fit.rate.ravel()[index], self.fit.exponent.ravel()[index]])
-                best = torch.as_tensor(np.log(start), device=device)
+                best = send(np.log(start), device)
                 if curves.variance_known:
                     rise = float(stats.chi2.ppf(confidence, 1))
                     limit = torch.stack([torch.ones_like(best[0]), torch.full_like(best[0], rise)])
                 else:
                     quantile = stats.f.ppf(confidence, 1, freedom[index]) / freedom[index]
-                    factor = torch.as_tensor(1 + quantile, device=device)
+                    factor = send(1 + quantile, device)
                     limit = torch.stack([factor, torch.zeros_like(factor)])
                 fixed = None if free else known_exponent(self.config)
                 region = _region(data, best, limit, fixed)
@@ -266,6 +269,9 @@ class KineticProfile:
                     for place in range(quantity.n_value):
                         ends = _range(quantity, region, place)
                         found[quantity][:, index, place] = ends.cpu().numpy()
+
+        size = _BLOCK if device.type == "cpu" else _DEVICE_BLOCK
+        map_slices(work, alive.size, size=size, device=device, what="profile")
         result = {}
         for quantity, ends in found.items():
             last = (quantity.n_value,) if quantity.name == "integrity" else ()

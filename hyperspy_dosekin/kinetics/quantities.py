@@ -58,6 +58,11 @@ class Quantity:
             object.__setattr__(self, "normalised_dose", doses)
 
     @property
+    def varies_with_rate(self) -> bool:
+        """Whether the value depends on k, and not on p alone."""
+        return self.name != "exponent"
+
+    @property
     def n_value(self) -> int:
         """Values per window: the doses of an integrity, 1 otherwise."""
         return len(self.normalised_dose) if self.name == "integrity" else 1

@@ -18,17 +18,16 @@ import torch
 from torch import Tensor
 
 from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
+from hyperspy_dosekin.numerics.batching import send
 
-from .objective import Deviance, Layout
 from .preparation import PreparedCurves
 from .prior import LOG_RATE_BOX, Prior
+from .row_objective import RowObjective, rate_and_inverse
 
 #: Mean and standard deviation of ln(|a|/σ) where priors are used: about fifty, with a factor
 #: of seven either way. Signals that the noise would hide, and ridges that end at absurd
 #: amplitudes, are no more likely than that.
 SIGNAL_TO_NOISE = (math.log(50.0), 2.0)
-_EXTINCT = 1e-300
-_GUARD = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +64,14 @@ class ScanData:
 
         def rows(array: np.ndarray) -> Tensor:
             chosen = np.ascontiguousarray(array.reshape(-1, n_dose)[index].T)
-            return torch.as_tensor(chosen, device=device)
+            return send(chosen, device)
 
         root = None if curves.root_weight is None else rows(curves.root_weight)
         data = cls(
-            torch.as_tensor(curves.normalised_dose, device=device),
+            send(curves.normalised_dose, device),
             rows(curves.values) if root is None else root * rows(curves.values),
             root,
-            torch.as_tensor(curves.freedom.reshape(-1)[index], device=device),
+            send(curves.freedom.reshape(-1)[index], device),
             not curves.offset_known,
             curves.variance_known,
         )
@@ -125,16 +124,12 @@ class ScanData:
         norm
             Sum of squares of C, weighed and free of the offset: (what is explained)/norm is a².
         """
-        rate = log_rate.exp()
-        excess = exponent - 1.0
-        scaled = rate * excess
-        sums = [torch.zeros(torch.broadcast_shapes(rate.shape, excess.shape)).to(rate)]
-        sums += [torch.zeros_like(sums[0]) for _ in range(2)]
+        scaled, inverse = rate_and_inverse(log_rate, exponent)
+        shape = torch.broadcast_shapes(scaled.shape, inverse.shape)
+        sums = [torch.zeros(shape).to(scaled) for _ in range(3)]
         for place, dose in enumerate(self.dose.tolist()):
-            shifted = (scaled * dose).add_(1.0).clamp_(min=_EXTINCT)
-            quotient = shifted.log().add_(_GUARD).div_(shifted.sub_(1.0).add_(_GUARD))
+            column = (scaled * dose).clamp_(min=-1.0).log1p_().mul_(inverse)
             # 1 − C instead of C: exact for small rates, and the same where the offset is free.
-            column = quotient.mul_(rate).mul_(-dose)
             column = column.expm1_() if self.offset_free else column.exp_()
             if self.root_weight is not None:
                 column = column * self.root_weight[place]
@@ -235,21 +230,7 @@ def best_on_rows(
         Steps at most.
     """
     n_row, n = exponent.shape
-
-    def tiled(array: Tensor) -> Tensor:
-        repeated = array[..., None, :].expand(*array.shape[:-1], n_row, n)
-        return repeated.reshape(*array.shape[:-1], -1)
-
-    layout = Layout(1, "given", data.offset_free, prior)
-    objective = Deviance(
-        layout,
-        data.dose[:, None, None],
-        tiled(data.values)[:, None],
-        None if data.root_weight is None else tiled(data.root_weight)[:, None],
-        None if data.variance_known else tiled(data.freedom).clamp(min=1)[None],
-        None,
-        exponent.reshape(1, -1),
-    )
+    objective = RowObjective.of(data, exponent, prior)
     lower, upper = (start.new_tensor([bound]) for bound in box)
     found = minimise_batched(
         objective,

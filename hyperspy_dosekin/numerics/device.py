@@ -10,19 +10,42 @@ if TYPE_CHECKING:
     import torch
 
 
-def resolve_device(device: str | torch.device = "auto") -> torch.device:
+def present_devices() -> tuple[str, ...]:
+    """Names of the devices of this machine that can be computed on, the processor first.
+
+    Examples
+    --------
+    >>> present_devices()[0]
+    'cpu'
+    """
+    import torch
+
+    names = ["cpu"]
+    if torch.cuda.is_available():
+        names += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return tuple(names)
+
+
+def resolve_device(
+    device: str | torch.device = "auto", *, needs_float64: bool = True
+) -> torch.device:
     """Return the Torch device that a user asked for.
 
     Parameters
     ----------
     device
-        ``"auto"`` takes CUDA where present, otherwise the CPU. Anything else is passed to
-        `torch.device`. Apple's MPS has no float64 and is therefore never chosen by itself.
+        ``"auto"`` takes CUDA where present, then Apple's MPS where float64 is not needed,
+        otherwise the processor. Anything else is passed to `torch.device`.
+    needs_float64
+        Whether the computation needs float64, which MPS does not have.
 
     Raises
     ------
     ValueError
-        If the device is not known to Torch or not present on this machine.
+        If the device is not known to Torch, not present on this machine, or has no float64 where
+        that is needed.
 
     Examples
     --------
@@ -31,16 +54,29 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     """
     import torch
 
+    present = present_devices()
     if isinstance(device, str) and device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        use_mps = "mps" in present and not needs_float64
+        return torch.device("mps" if use_mps else "cpu")
     try:
         chosen = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
-            f'device {device!r} is not known to Torch; use "auto", "cpu" or "cuda".'
+            f'device {device!r} is not known to Torch; use "auto" or one of the devices present, '
+            f"{', '.join(present)}."
         ) from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
+    kinds = {name.partition(":")[0] for name in present}
+    too_far = chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()
+    if chosen.type not in kinds or too_far:
         raise ValueError(
-            f'device {device!r} is not present on this machine; use device="auto" or "cpu".'
+            f'device {str(device)!r} is not present on this machine; use device="auto" or one of '
+            f"those that are, {', '.join(present)}."
+        )
+    if chosen.type == "mps" and needs_float64:
+        raise ValueError(
+            f"device {str(device)!r} has no float64, which this computation needs; use "
+            'device="auto" or "cpu".'
         )
     return chosen

@@ -69,6 +69,19 @@ class Certificate:
             & (self.max_deviation <= HIGHEST_DEVIATION)
         )
 
+    def __str__(self) -> str:
+        """A line for each window, and what is wrong."""
+        width = max(len(name) for name in self.window_names)
+        numbers = zip(
+            self.window_names, self.loss_ratio, self.residual_rms, self.max_deviation, strict=True
+        )
+        lines = [
+            f"{name:{width}}  loss {ratio:.3g} × exact, residual of the law {residual:.2g}, "
+            f"largest deviation of C {deviation:.2g}"
+            for name, ratio, residual, deviation in numbers
+        ]
+        return "\n".join([*lines, *(f"* {text}" for text in self.warnings())])
+
     def warnings(self) -> list[str]:
         """What is wrong, in words, with the remedy; empty for a good fit."""
         found = []
