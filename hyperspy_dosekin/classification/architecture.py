@@ -17,7 +17,7 @@ KERNELS = (7, 7, 3, 3)
 #: Fewer channels leave nothing after four halvings.
 FEWEST_CHANNELS = 32
 _SLOPE = 0.3
-_BLOCK = 64
+_BLOCK = 128
 
 
 def _lengths(n_channels: int) -> list[int]:

@@ -3,23 +3,81 @@
 """Classifiers of raw latents other than the head of the network.
 
 They are kept as the latents and labels they were fitted to, and made again from those: nothing
-is pickled, and a file cannot run code.
+is pickled, and a file cannot run code. `LATENT_CLASSIFIERS` holds them by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-#: Labelled latents each classifier is fitted to. A Gaussian process costs their cube.
-_SAMPLES = {"gaussian_process": 400, "knn": 20_000}
-#: Of those, the ones to which the length scales of a Gaussian process are fitted.
+Arrays = Mapping[str, np.ndarray]
+Predict = Callable[[np.ndarray], np.ndarray]
+
+#: Of its latents, the ones to which the length scales of a Gaussian process are fitted.
 _OPTIMISED = 120
 _NEIGHBOURS = 51
 _BLOCK = 4096
+
+
+def _nothing_more(latents: np.ndarray, label: np.ndarray) -> Arrays:
+    return {}
+
+
+@dataclass(frozen=True)
+class LatentClassifier:
+    """A classifier of raw latents, as what is kept of it and how it is made again.
+
+    Parameters
+    ----------
+    name
+        What users call it, as in ``classify_vae(classifier=name)``.
+    samples
+        Labelled latents that it is fitted to, at most.
+    make
+        Takes arrays (``"latents"``, ``(n, n_active)``; ``"label"``, ``(n,)``; ``"spread"``, the
+        standard deviation of each latent; and those of `fit`) and returns a function from latents
+        ``(m, n_active)`` to probabilities ``(m, n_class)``.
+    fit
+        Takes latents, in units of their spread, and labels, and returns further arrays to keep.
+    calibrated_on
+        Simulated spectra on which its temperature is found.
+    """
+
+    name: str
+    samples: int
+    make: Callable[[Arrays], Predict]
+    fit: Callable[[np.ndarray, np.ndarray], Arrays] = _nothing_more
+    calibrated_on: int | None = None
+
+
+#: Classifiers by name. Add your own with `register_classifier`.
+LATENT_CLASSIFIERS: dict[str, LatentClassifier] = {}
+
+
+def register_classifier(classifier: LatentClassifier) -> LatentClassifier:
+    """Make a classifier known by its name.
+
+    Raises
+    ------
+    ValueError
+        If another one has that name.
+    """
+    if classifier.name in classifier_names():
+        raise ValueError(
+            f"a classifier named {classifier.name!r} exists already; give the new one another name."
+        )
+    LATENT_CLASSIFIERS[classifier.name] = classifier
+    return classifier
+
+
+def classifier_names() -> tuple[str, ...]:
+    """Names of all classifiers; ``"head"`` is the one within the network."""
+    return ("head", *LATENT_CLASSIFIERS)
 
 
 def fit_classifier(kind: str, latents: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
@@ -28,25 +86,32 @@ def fit_classifier(kind: str, latents: np.ndarray, label: np.ndarray) -> dict[st
     Parameters
     ----------
     kind
-        ``"gaussian_process"`` or ``"knn"``.
+        Its name in `LATENT_CLASSIFIERS`.
     latents
         Active latents of simulated spectra, ``(n, n_active)``.
     label
         Their classes, ``(n,)``.
     """
-    number = min(_SAMPLES[kind], len(latents))
+    classifier = LATENT_CLASSIFIERS[kind]
+    number = min(classifier.samples, len(latents))
     latents, label = latents[:number], label[:number]
     spread = np.maximum(latents.std(axis=0), 1e-6)
     arrays = {"latents": latents, "label": label, "spread": spread}
-    if kind == "gaussian_process":
-        small = min(_OPTIMISED, number)
-        process = _gaussian_process(optimised=True)
-        # Matrices of this size lose time on more than one thread.
-        with threadpool_limits(1, user_api="blas"):
-            process.fit(latents[:small] / spread, label[:small])
-        kernels = process.kernel_.kernels if process.n_classes_ > 2 else [process.kernel_]
-        arrays["theta"] = np.stack([kernel.theta for kernel in kernels])
-    return arrays
+    return {**arrays, **classifier.fit(latents / spread, label)}
+
+
+def make_classifier(kind: str, arrays: Arrays) -> Predict:
+    """Function from active latents to probabilities, out of what `fit_classifier` returned."""
+    return LATENT_CLASSIFIERS[kind].make(arrays)
+
+
+def _fit_process(latents: np.ndarray, label: np.ndarray) -> Arrays:
+    process = _gaussian_process(optimised=True)
+    # Matrices of this size lose time on more than one thread.
+    with threadpool_limits(1, user_api="blas"):
+        process.fit(latents[:_OPTIMISED], label[:_OPTIMISED])
+    kernels = process.kernel_.kernels if process.n_classes_ > 2 else [process.kernel_]
+    return {"theta": np.stack([kernel.theta for kernel in kernels])}
 
 
 def _gaussian_process(*, optimised: bool, theta: np.ndarray | None = None) -> Any:
@@ -60,7 +125,7 @@ def _gaussian_process(*, optimised: bool, theta: np.ndarray | None = None) -> An
     return GaussianProcessClassifier(kernel, optimizer=optimiser, max_iter_predict=50)
 
 
-def _make_process(arrays: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+def _make_process(arrays: Arrays) -> Predict:
     spread, label = arrays["spread"], arrays["label"]
     latents = arrays["latents"] / spread
     theta = arrays["theta"]
@@ -90,7 +155,7 @@ def _make_process(arrays: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], np
     return predict
 
 
-def _make_neighbours(arrays: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+def _make_neighbours(arrays: Arrays) -> Predict:
     from sklearn.neighbors import KNeighborsClassifier
 
     spread, label = arrays["spread"], arrays["label"]
@@ -106,8 +171,8 @@ def _make_neighbours(arrays: Mapping[str, np.ndarray]) -> Callable[[np.ndarray],
     return predict
 
 
-#: How to make a function from latents to probabilities out of the arrays, by kind.
-MAKERS: Mapping[str, Callable[[Mapping[str, np.ndarray]], Callable[[np.ndarray], np.ndarray]]] = {
-    "gaussian_process": _make_process,
-    "knn": _make_neighbours,
-}
+# A Gaussian process costs the cube of its latents, and is slow to ask.
+register_classifier(
+    LatentClassifier("gaussian_process", 400, _make_process, _fit_process, calibrated_on=3000)
+)
+register_classifier(LatentClassifier("knn", 20_000, _make_neighbours))

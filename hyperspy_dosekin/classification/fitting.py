@@ -19,8 +19,12 @@ from hyperspy_dosekin.classification.calibration import (
     estimate_share,
     fit_temperature,
 )
-from hyperspy_dosekin.classification.classifiers import fit_classifier
-from hyperspy_dosekin.classification.config import CLASSIFIERS, VAEConfig
+from hyperspy_dosekin.classification.classifiers import (
+    LATENT_CLASSIFIERS,
+    classifier_names,
+    fit_classifier,
+)
+from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.estimation import EstimationOptions, estimate_nuisances
 from hyperspy_dosekin.classification.model import Model, classified_latents
 from hyperspy_dosekin.classification.noise import PrincipalComponents, estimate_noise
@@ -74,8 +78,9 @@ class FitSettings:
     network: VAEConfig = field(default_factory=VAEConfig)
 
     def __post_init__(self) -> None:
-        if self.classifier not in CLASSIFIERS:
-            raise ValueError(f"classifier={self.classifier!r} must be one of {list(CLASSIFIERS)}.")
+        known = classifier_names()
+        if self.classifier not in known:
+            raise ValueError(f"classifier={self.classifier!r} must be one of {list(known)}.")
         if self.n_components < 2:
             raise ValueError(f"n_components={self.n_components} must be at least 2.")
         object.__setattr__(self, "prior", plain_prior(self.prior))
@@ -180,12 +185,15 @@ def _fit(
         power=1.0,
         share=np.full(references.n_class, 1 / references.n_class),
         novelty=_novelty(simulator, found, spectra, references.n_class),
+        # What was trained on another device is asked there, too, but also works without one.
+        device="cpu" if torch.device(device).type == "cpu" else "auto",
     )
     model = _calibrated(draft, settings, simulator, spectra)
     report = {
         "complete": training.complete,
         "steps": int(training.curve.step[-1]) if training.curve.step.size else 0,
         "problems": list(problems),
+        "notes": list(training.notes),
         "seconds": {
             "estimation": estimated - started,
             "training": trained - estimated,
@@ -273,8 +281,8 @@ def _calibrated(
         latents = draft.encode(batch.raw.cpu().numpy())[:, classified_latents(draft.active)]
         arrays = fit_classifier(settings.classifier, latents, batch.label.cpu().numpy())
         draft = replace(draft, classifier=settings.classifier, classifier_arrays=arrays)
-    # A Gaussian process is slow to ask.
-    number = _CALIBRATION if settings.classifier != "gaussian_process" else 3000
+    entry = LATENT_CLASSIFIERS.get(settings.classifier)
+    number = (entry and entry.calibrated_on) or _CALIBRATION
     held, fresh = simulator.draw(number), simulator.draw(number)
     held_log = draft.log_probability(draft.encode(held.raw.cpu().numpy()))
     draft = replace(draft, power=fit_temperature(held_log, held.label.cpu().numpy()))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,13 +17,15 @@ import torch
 
 from hyperspy_dosekin.classification.architecture import DualAutoencoder, make_network
 from hyperspy_dosekin.classification.calibration import reweighted, softmax
-from hyperspy_dosekin.classification.classifiers import MAKERS
+from hyperspy_dosekin.classification.classifiers import make_classifier
 from hyperspy_dosekin.classification.novelty import NoveltyScale
 from hyperspy_dosekin.classification.nuisances import Nuisances
 from hyperspy_dosekin.classification.units import NetworkUnits
+from hyperspy_dosekin.numerics.batching import map_batches
+from hyperspy_dosekin.numerics.device import resolve_device
 
 #: Spectra that go through the network at a time.
-_BLOCK = 1024
+_BLOCK, _DEVICE_BLOCK = 1024, 2**16
 #: KL divergence in nats from which a latent counts as active.
 ACTIVE_KL = 0.1
 _TINY = 1e-12
@@ -60,6 +63,8 @@ class Model:
         Scale of the distance to the references.
     report
         Further findings of the training: numbers, texts and arrays by name.
+    device
+        Where spectra go through the network; ``"auto"`` is decided on the machine that does it.
     """
 
     names: tuple[str, ...]
@@ -75,10 +80,11 @@ class Model:
     share: np.ndarray
     novelty: NoveltyScale
     report: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
 
     def __getstate__(self) -> dict[str, Any]:
         """Arrays only: the network is made again where they arrive."""
-        made = ("network", "_predict_latents")
+        made = ("network", "_predict_latents", "_elsewhere")
         return {name: value for name, value in self.__dict__.items() if name not in made}
 
     @property
@@ -104,21 +110,33 @@ class Model:
         return network.eval().requires_grad_(False)
 
     @cached_property
+    def _elsewhere(self) -> dict[torch.device, DualAutoencoder]:
+        return {}
+
+    def _network_on(self, device: torch.device) -> DualAutoencoder:
+        if device.type == "cpu":
+            return self.network
+        with _Threads.lock:
+            if device not in self._elsewhere:
+                self._elsewhere[device] = copy.deepcopy(self.network).to(device)
+            return self._elsewhere[device]
+
+    @cached_property
     def _predict_latents(self) -> Callable[[np.ndarray], np.ndarray] | None:
         if self.classifier == "head":
             return None
-        return MAKERS[self.classifier](self.classifier_arrays)
+        return make_classifier(self.classifier, self.classifier_arrays)
 
     def encode(self, spectra: np.ndarray) -> np.ndarray:
         """Raw latents of spectra ``(n, n_channels)``, ``(n, n_latent)``, float32."""
-        return self._through(self.network.encode_raw, self.units.apply(spectra), self.n_latent)
+        return self._through("encode_raw", self.units.apply(spectra), self.n_latent)
 
     def log_probability(self, latents: np.ndarray) -> np.ndarray:
         """Log-probabilities of raw latents, uncalibrated, for a uniform prior."""
         if self._predict_latents is not None:
             active = latents[:, classified_latents(self.active)]
             return np.log(np.maximum(self._predict_latents(active), 1e-6))
-        logits = self._through(self.network.head, latents, len(self.names)).astype(np.float64)
+        logits = self._through("head", latents, len(self.names)).astype(np.float64)
         return np.log(np.maximum(softmax(logits), _TINY))
 
     def probability(self, latents: np.ndarray, *, share: np.ndarray | None = None) -> np.ndarray:
@@ -128,21 +146,25 @@ class Model:
 
     def expected_entropy(self, latents: np.ndarray) -> np.ndarray:
         """Entropy in nats that would be left without noise, ``(n,)``."""
-        value = self._through(self.network.expected_entropy, latents, 1)[:, 0]
+        value = self._through("expected_entropy", latents, 1)[:, 0]
         return np.log(len(self.names)) / (1 + np.exp(-value.astype(np.float64)))
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Spectra of latents, ``(n, n_channels)``, in the units of the data."""
-        return self.units.undo(self._through(self.network.decode, latents, len(self.energy_ev)))
+        return self.units.undo(self._through("decode", latents, len(self.energy_ev)))
 
-    def _through(self, function: Any, rows: np.ndarray, n_output: int) -> np.ndarray:
-        """Apply a part of the network block by block."""
+    def _through(self, part: str, rows: np.ndarray, n_output: int) -> np.ndarray:
+        """Apply a part of the network batch by batch."""
+        device = resolve_device(self.device, needs_float64=False)
+        function = getattr(self._network_on(device), part)
         found = np.empty((len(rows), n_output), dtype=np.float32)
-        with _one_thread(), torch.inference_mode():
-            for i in range(0, len(rows), _BLOCK):
-                block = torch.from_numpy(np.ascontiguousarray(rows[i : i + _BLOCK], np.float32))
-                found[i : i + _BLOCK] = function(block).numpy()
-        return found
+        size = _BLOCK if device.type == "cpu" else _DEVICE_BLOCK
+        # Rounded here, since not every device has more than single precision.
+        rows = np.asarray(rows, dtype=np.float32)
+        with _one_thread():
+            return map_batches(
+                function, [rows], found, size=size, device=device, what="classification"
+            )
 
 
 def classified_latents(active: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.classification.config import CLASSIFIERS
+from hyperspy_dosekin.classification.classifiers import classifier_names
 from hyperspy_dosekin.classification.model import Model
 from hyperspy_dosekin.classification.noise import NoiseModel
 from hyperspy_dosekin.classification.novelty import NoveltyScale
@@ -141,7 +141,7 @@ def _assemble(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) 
         report=_get("report", arrays, description),
     )
     n_class = len(model.names)
-    if model.share.shape != (n_class,) or model.classifier not in CLASSIFIERS:
+    if model.share.shape != (n_class,) or model.classifier not in classifier_names():
         raise ValueError("its parts do not go together")
     for name, array in arrays.items():
         if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():

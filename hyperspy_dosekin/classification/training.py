@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from hyperspy_dosekin.classification.architecture import DualAutoencoder, initialise, make_network
 from hyperspy_dosekin.classification.config import VAEConfig
+from hyperspy_dosekin.classification.gradients import PartedGradients
 from hyperspy_dosekin.classification.simulation import Batch, Simulator
 from hyperspy_dosekin.classification.units import NetworkUnits
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
@@ -67,11 +68,14 @@ class Training:
         Loss terms by step.
     complete
         ``False`` where the training was interrupted.
+    notes
+        What the user should know of the computation, such as a device that was too small.
     """
 
     network: DualAutoencoder
     curve: LearningCurve
     complete: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -209,7 +213,8 @@ def train(
     """
     generator = simulator.generator
     device = generator.device
-    with torch_threads(config.threads):
+    # The parts of a step are worked on side by side, each by one thread of Torch.
+    with torch_threads(1):
         return _Trainer(simulator, measured, units, config, device).run(
             progress, stop, measure_every
         )
@@ -234,6 +239,7 @@ class _Trainer:
         n_held = max(1, round(config.held_out * len(raw)))
         held, self.trained = order[: min(n_held, 512)], order[n_held:]
         self.measured = (raw, clean)
+        self.kl_share = 0.0
         n_class = len(simulator._weights)
         self.network = make_network(
             raw.shape[1], n_class, config.n_latent, dropout=config.dropout, device=device
@@ -242,6 +248,18 @@ class _Trainer:
         self.validation = self._in_units(simulator.draw(_VALIDATION))
         self.held = (raw[held], clean[held])
         self.records = _Records()
+        self.gradients = PartedGradients(
+            self._loss, tuple(self.network.parameters()), config, device
+        )
+
+    def _loss(
+        self, batch: Batch, measured: tuple[Tensor, Tensor], generator: torch.Generator, parts: int
+    ) -> dict[str, Tensor]:
+        """Loss terms of one of the parts of a batch."""
+        config = replace(self.config, reconstruction_size=self.config.reconstruction_size // parts)
+        terms = loss_terms(self.network, batch, measured, self.ratio, config, generator)
+        terms["total"] = total(terms, config.loss_weights, self.kl_share)
+        return terms
 
     def _in_units(self, batch: Batch) -> Batch:
         return Batch(
@@ -285,29 +303,32 @@ class _Trainer:
             network.parameters(), lr=config.learning_rate, weight_decay=1e-4, fused=True
         )
         best, best_loss, since, complete = self._copy(), math.inf, 0, True
-        sums: dict[str, float] = {}
+        sums: dict[str, Tensor] = {}
+        parameters = list(network.parameters())
         network.train()
         try:
             for step in range(1, config.steps + 1):
                 rate = schedule(step - 1, config)
                 optimiser.param_groups[0]["lr"] = rate
                 simulated, measured = self._batches()
-                terms = loss_terms(network, simulated, measured, self.ratio, config, self.generator)
-                share = min(1.0, step / max(1.0, config.warmup * config.steps))
-                loss = total(terms, config.loss_weights, share)
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+                self.kl_share = min(1.0, step / max(1.0, config.warmup * config.steps))
+                terms, gradients = self.gradients(simulated, measured)
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    parameter.grad = gradient
+                torch.nn.utils.clip_grad_norm_(parameters, 5.0)
                 optimiser.step()
-                for name, term in {**terms, "total": loss}.items():
-                    sums[name] = sums.get(name, 0.0) + float(term.detach())
+                # Kept where they are: asking a device for a number means to wait for it.
+                for name, term in terms.items():
+                    sums[name] = sums[name] + term if name in sums else term
                 if step % config.evaluate_every and step != config.steps:
                     continue
                 found = self._validate()
                 n = step - (self.records.step[-1] if self.records.step else 0)
                 self.records.step.append(step)
                 self.records.learning_rate.append(rate)
-                self.records.training.append({name: value / n for name, value in sums.items()})
+                self.records.training.append(
+                    {name: float(value) / n for name, value in sums.items()}
+                )
                 self.records.validation.append(found)
                 sums = {}
                 progress("Training", step, config.steps)
@@ -327,9 +348,11 @@ class _Trainer:
                     break
         except KeyboardInterrupt:
             complete = False
+        finally:
+            self.gradients.close()
         network.load_state_dict(best)
         network.eval()
-        return Training(network, self.records.curve(), complete)
+        return Training(network, self.records.curve(), complete, tuple(self.gradients.notes))
 
     def _copy(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.network.state_dict().items()}

@@ -14,8 +14,6 @@ from hyperspy_dosekin.signals.reference_spectra import energy_of
 if TYPE_CHECKING:
     from hyperspy_dosekin.classification.model import Model
 
-#: How far an energy may be from that of the model, in channels.
-_AXIS_TOLERANCE = 0.1
 #: Largest factor between the spread of the data and that of the spectra trained on.
 _SCALE_TOLERANCE = 5.0
 #: Pixels from which the strength of neighbours is found.
@@ -39,15 +37,10 @@ def ascending(signal: Any) -> tuple[np.ndarray, Any]:
 
 
 def check_axis(model: Model, energy: np.ndarray) -> None:
-    known = model.energy_ev
-    step = float(np.median(np.diff(known)))
-    if known.size == energy.size and np.abs(known - energy).max() < _AXIS_TOLERANCE * step:
-        return
-    raise ValueError(
-        f"the model was trained on {known.size} channels from {known[0]:g} to {known[-1]:g} eV, "
-        f"the signal has {energy.size} from {energy[0]:g} to {energy[-1]:g} eV; crop, rebin or "
-        "interpolate the signal to the axis of the model, or train a new one."
-    )
+    """Refuse energies other than those of the model."""
+    from hyperspy_dosekin.classification.energy_axis import check_energies
+
+    check_energies(model.energy_ev, energy, what="signal")
 
 
 def check_scale(model: Model, sample: np.ndarray) -> None:

@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.signals._blockwise import map_blocks, sample_rows, share
+from hyperspy_dosekin.signals._blockwise import map_blocks, sample_rows
+from hyperspy_dosekin.signals._chunk_advice import advise_on_chunks
+from hyperspy_dosekin.signals._trained_model import TrainedModel
 from hyperspy_dosekin.signals._vae_input import (
     ascending,
     check_axis,
@@ -23,19 +23,13 @@ from hyperspy_dosekin.signals.reference_spectra import references_on
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.classification.fitting import FitSettings
-    from hyperspy_dosekin.classification.model import Model
-    from hyperspy_dosekin.signals._vae_report import VAEReport
     from hyperspy_dosekin.signals.vae_classification import VAEClassification
-
-_logger = logging.getLogger(__name__)
 
 #: Spectra to train on, at most; the nuisances need no more, and the rest is simulated.
 MOST_SPECTRA = 20_000
-#: Settings that matter for classifying, and are saved with a model.
-_SAVED = ("prior", "seed", "max_spectra")
 
 
-class DualVAE:
+class DualVAE(TrainedModel):
     """Dual variational autoencoder and classifier, trained on references and measured spectra.
 
     The variational encoder reads clean spectra, a plain encoder raw ones, both share the decoder.
@@ -109,7 +103,6 @@ class DualVAE:
             network=VAEConfig(seed=seed, **network_options),
         )
         self._fwhm, self._max_spectra, self._device = fwhm, max_spectra, device
-        self._model: Model | None = None
 
     # Training
 
@@ -155,45 +148,37 @@ class DualVAE:
         ------
         ValueError
             If references or data cannot be used; the message says why.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+        >>> references = hyperspy_dosekin.data.reference_spectra()
+        >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
+        >>> vae = vae.fit(s, references, show_progressbar=False)
+        >>> vae
+        <DualVAE, 4 classes, 160 channels, head>
         """
-        from hyperspy_dosekin.classification.architecture import FEWEST_CHANNELS
-        from hyperspy_dosekin.classification.fitting import check_sample, fit_model
-        from hyperspy_dosekin.classification.model import usable
+        from hyperspy_dosekin.classification.fitting import fit_model
         from hyperspy_dosekin.numerics.device import resolve_device
         from hyperspy_dosekin.numerics.progress import never_stop
         from hyperspy_dosekin.signals._progress import progress_bars
+        from hyperspy_dosekin.signals._vae_training import (
+            likeliest_width,
+            training_axis,
+            training_rows,
+        )
 
-        check_spectra(signal)
-        energy, data = ascending(signal)
-        if energy.size < FEWEST_CHANNELS:
-            raise ValueError(
-                f"{energy.size} channels are too few; the network needs {FEWEST_CHANNELS} at "
-                "least: crop less, or do not rebin."
-            )
+        energy, data = training_axis(signal)
         # References are checked before anything is computed.
         width = 0.0 if isinstance(self._fwhm, str) else float(self._fwhm)
         chosen = references_on(energy, references, labels, fwhm_ev=width)
-        arrays = [data]
-        if clean is not None:
-            if clean.data.shape != signal.data.shape:
-                raise ValueError(
-                    f"clean has the shape {clean.data.shape}, the data {signal.data.shape}; they "
-                    "must be the same."
-                )
-            arrays.append(ascending(clean)[1])
         rng = np.random.default_rng(self._settings.network.seed)
-        rows, _ = sample_rows(arrays, self._max_spectra, rng)
-        good = usable(rows[0])
-        if not good.any():
-            raise ValueError(
-                "no spectrum holds data: all are zero, constant or NaN; check the signal."
-            )
-        rows = [np.asarray(part[good], dtype=np.float64) for part in rows]
-        check_sample(rows[0])
+        rows = training_rows(signal, data, clean, self._max_spectra, rng)
         with progress_bars(show_progressbar) as progress:
             if isinstance(self._fwhm, str):
-                width = self._estimate_fwhm(rows[0], energy, references, labels)
-                chosen = references_on(energy, references, labels, fwhm_ev=width)
+                seed = self._settings.network.seed
+                width, chosen = likeliest_width(rows[0], energy, references, labels, seed)
             self._model = fit_model(
                 rows[0],
                 chosen,
@@ -207,17 +192,6 @@ class DualVAE:
         report: Any = self._model.report
         report["fwhm_ev"], report["fwhm_estimated"] = width, isinstance(self._fwhm, str)
         return self
-
-    def _estimate_fwhm(
-        self, rows: np.ndarray, energy: np.ndarray, references: Any, labels: Any
-    ) -> float:
-        from hyperspy_dosekin.classification.estimation import likeliest
-
-        step = float(np.median(np.diff(energy)))
-        widths = [0.0, *(step * np.array([2.0, 3.0, 4.5, 7.0, 10.0]))]
-        candidates = [references_on(energy, references, labels, fwhm_ev=w) for w in widths]
-        best = likeliest(rows, candidates, np.random.default_rng(self._settings.network.seed))
-        return float(widths[best])
 
     # Use
 
@@ -249,12 +223,27 @@ class DualVAE:
         spatial_frames
             Whether pixels of successive frames are neighbours too.
 
+        Returns
+        -------
+        VAEClassification
+            Classes, probabilities, uncertainties, novelty; lazy if the signal is.
+
         Raises
         ------
         ValueError
             If the axis or the scale of the signal is another one.
         RuntimeError
             If nothing has been trained.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+        >>> references = hyperspy_dosekin.data.reference_spectra()
+        >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
+        >>> vae = vae.fit(s, references, show_progressbar=False)
+        >>> vae.classify(s.inav[:4, :5])
+        <VAEClassification, 3×5×4 pixels, 4 classes>
         """
         from hyperspy_dosekin.classification.fitting import chosen_share
         from hyperspy_dosekin.classification.model import predict, usable
@@ -267,6 +256,7 @@ class DualVAE:
         if spatial not in (None, "potts"):
             raise ValueError(f'spatial={spatial!r} must be "potts" or None.')
         rng = np.random.default_rng(self._settings.network.seed)
+        advise_on_chunks(signal, "classify_vae", whole="energy")
         rows, _ = sample_rows([data], min(self._max_spectra, 5000), rng)
         sample = rows[0][usable(rows[0])]
         check_scale(model, sample)
@@ -279,111 +269,13 @@ class DualVAE:
             data,
             output_sizes={"o": model.n_output},
             output_dtypes=(np.float32,),
-            model=share(model, data),
+            model=model,
         )
         probability = packed[..., : len(model.names)]
         field = None
         if spatial == "potts":
             probability, field = smoothed(probability, model, spatial_strength, spatial_frames)
         return VAEClassification(self, model, signal, data, packed, probability, field)
-
-    @property
-    def trained(self) -> Model:
-        """The trained model as arrays.
-
-        Raises
-        ------
-        RuntimeError
-            If nothing has been trained.
-        """
-        if self._model is None:
-            raise RuntimeError("this DualVAE has not been trained; call fit, or DualVAE.load.")
-        return self._model
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self.trained.names
-
-    @property
-    def report(self) -> VAEReport:
-        """What the training found out."""
-        from hyperspy_dosekin.signals._vae_report import VAEReport
-
-        return VAEReport(self.trained)
-
-    @property
-    def complete(self) -> bool:
-        """``False`` where the training was interrupted."""
-        return bool(self.trained.report.get("complete", True))
-
-    def save(self, path: Any, *, overwrite: bool = False) -> None:
-        """Write the model to a ``.safetensors`` file, arrays and a JSON description.
-
-        The settings ``prior``, ``seed`` and ``max_spectra`` go along, so that it classifies the
-        same when it is loaded; those of the training alone do not.
-
-        Parameters
-        ----------
-        path
-            File name; ``.safetensors`` is added where there is no extension.
-        overwrite
-            Whether to replace a file that is there.
-
-        Raises
-        ------
-        FileExistsError
-            If the file is there and is not to be overwritten.
-        """
-        from hyperspy_dosekin.classification.model_file import save_model
-
-        path = Path(path)
-        path = path if path.suffix else path.with_suffix(".safetensors")
-        if path.exists() and not overwrite:
-            raise FileExistsError(f"{path} exists; pass overwrite=True to replace it.")
-        settings = {
-            "prior": self._settings.prior,
-            "seed": int(self._settings.network.seed),
-            "max_spectra": int(self._max_spectra),
-        }
-        save_model(self.trained, path, settings)
-
-    @classmethod
-    def load(cls, path: Any) -> DualVAE:
-        """Read a model that `save` wrote. Nothing in the file is executed.
-
-        Settings that are not in the file are the default ones.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is damaged or of another kind.
-        """
-        from hyperspy_dosekin.classification.fitting import chosen_share
-        from hyperspy_dosekin.classification.model_file import load_model, load_settings
-
-        path = Path(path)
-        model = load_model(path)
-        saved = load_settings(path)
-        try:
-            made = cls(**{name: saved[name] for name in _SAVED if name in saved})
-            # Whether they fit is found out now, not with the first spectrum.
-            np.random.default_rng(made._settings.network.seed)
-            chosen_share(made._settings.prior, model, np.empty((0, model.energy_ev.size)))
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} is damaged: {error} Save the model again, or train it anew."
-            ) from error
-        made._model = model
-        return made
-
-    def compile(self, runtime: str = "auto") -> Any:
-        """Make a classifier for live use, which is not there yet."""
-        raise NotImplementedError(
-            f"compile(runtime={runtime!r}) is not there yet; classify() is, on whole signals."
-        )
 
     def __repr__(self) -> str:
         """One line: what it tells apart."""

@@ -18,7 +18,7 @@ from hyperspy_dosekin.classification.calibration import (
     reweighted,
     softmax,
 )
-from hyperspy_dosekin.classification.classifiers import MAKERS, fit_classifier
+from hyperspy_dosekin.classification.classifiers import fit_classifier, make_classifier
 from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.noise import NoiseModel
 from hyperspy_dosekin.classification.novelty import fit_novelty
@@ -246,7 +246,7 @@ def test_classifiers_are_made_again_from_their_arrays(kind, n_class):
     label = rng.integers(0, n_class, 400)
     latents = rng.normal(0, 0.6, (400, 2)) + 2.0 * label[:, None] * [1, -1]
     arrays = fit_classifier(kind, latents, label)
-    predict = MAKERS[kind]({name: value.copy() for name, value in arrays.items()})
+    predict = make_classifier(kind, {name: value.copy() for name, value in arrays.items()})
     probability = predict(latents)
     assert probability.shape == (400, n_class)
     assert probability.sum(1) == pytest.approx(1.0)

@@ -1,0 +1,36 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packages that are not installed with this one."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+#: How to get the packages of the runtimes.
+REMEDY = 'pip install "hyperspy_dosekin[realtime]"'
+
+
+def import_realtime(name: str) -> ModuleType:
+    """Import a package of the extra ``realtime``.
+
+    Parameters
+    ----------
+    name
+        Name of the package, ``"onnx"``, ``"onnxruntime"`` or ``"openvino"``.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If it is not installed; the message names the extra.
+    """
+    try:
+        module = import_module(name)
+        if name == "onnx":
+            import_module("onnx.numpy_helper")
+            import_module("onnx.helper")
+        return module
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{name} is not installed; it comes with {REMEDY}.", name=error.name
+        ) from error
