@@ -33,6 +33,7 @@ def map_blocks(
     output_sizes: Mapping[str, int] | None = None,
     output_dtypes: Sequence[npt.DTypeLike] = (np.float64,),
     eager_options: Mapping[str, Any] | None = None,
+    method: str | None = None,
     **options: Any,
 ) -> Any:
     """Call a kernel on arrays, at once if all are NumPy arrays, else block by block with dask.
@@ -47,7 +48,7 @@ def map_blocks(
         Core axes of inputs and outputs in the notation of NumPy's generalised ufuncs:
         ``"(e)->(w)"`` turns a spectrum into windows, ``"(w,d),(w,d)->(w),(w)"`` takes values and
         their variance and gives two maps. Core axes are the last ones, and each of them arrives
-        whole, rechunked if need be; the leading axes must broadcast.
+        whole, joined if it is in chunks; the leading axes must broadcast.
     *arrays
         NumPy or dask arrays.
     output_sizes
@@ -57,8 +58,12 @@ def map_blocks(
     eager_options
         Passed on to the kernel only in the call on whole NumPy arrays, which has the machine to
         itself, such as ``{"workers": cpu_count()}``.
+    method
+        What the user called, for the message if a lazy block fails, and for the names of tasks;
+        by default the name of the kernel.
     **options
-        Passed on to the kernel, the same for every block.
+        Passed on to the kernel, the same for every block. Large ones, such as a model, become one
+        node of the graph, which travels to each worker of a cluster once.
 
     Returns
     -------
@@ -67,17 +72,21 @@ def map_blocks(
     """
     if not any(is_lazy(array) for array in arrays):
         return kernel(*(np.asarray(array) for array in arrays), **options, **(eager_options or {}))
-    metas = tuple(np.empty((0,), dtype=dtype) for dtype in output_dtypes)
-    # Without `meta` dask would call the kernel on empty arrays, here and now, to learn its types.
-    return da.apply_gufunc(
+    from hyperspy_dosekin.signals._block_graph import lazy_blocks
+
+    return lazy_blocks(
         kernel,
         signature,
-        *arrays,
+        arrays,
         output_sizes=dict(output_sizes or {}),
-        meta=metas if len(metas) > 1 else metas[0],
-        allow_rechunk=True,
-        **options,
+        output_dtypes=tuple(output_dtypes),
+        method=method or _name_of(kernel),
+        options=options,
     )
+
+
+def _name_of(kernel: Any) -> str:
+    return str(getattr(kernel, "__name__", None) or _name_of(getattr(kernel, "func", type(kernel))))
 
 
 def cpu_count() -> int:
@@ -99,16 +108,30 @@ def crop_last(array: Any, part: slice) -> Any:
         # dask then drops the chunks outside the part, which need not even be read.
         return array[..., part]
     # dask's own slicing would copy a part that is less than half of a chunk.
-    return array.map_blocks(
+    return map_blocks(
         _crop_block,
-        part,
-        chunks=(*array.chunks[:-1], (part.stop - part.start,)),
-        meta=array._meta,
+        "(e)->(f)",
+        array,
+        output_sizes={"f": part.stop - part.start},
+        output_dtypes=(array.dtype,),
+        method="crop",
+        part=part,
     )
 
 
 def _crop_block(block: np.ndarray, part: slice) -> np.ndarray:
     return block[..., part]
+
+
+def column(array: Any, place: int) -> Any:
+    """Return one of the last axis, ``array[..., place]``; slices of dask take a task each."""
+    return map_blocks(
+        _column, "(q)->()", array, output_dtypes=(array.dtype,), method="column", place=place
+    )
+
+
+def _column(block: np.ndarray, place: int) -> np.ndarray:
+    return block[..., place]
 
 
 def as_lazy_as(array: Any, other: Any) -> Any:
@@ -125,23 +148,10 @@ def as_lazy_as(array: Any, other: Any) -> Any:
     return da.from_array(array, chunks=other.chunks, name=False)
 
 
-def share(value: Any, like: Any) -> Any:
-    """Return `value` as one node of the graph if `like` is lazy, else unchanged.
-
-    An option that is large, such as a model, then travels to a worker once and not with every
-    block.
-    """
-    if not is_lazy(like):
-        return value
-    import dask
-
-    return dask.delayed(value, traverse=False)
-
-
 def sample_rows(
     arrays: Sequence[Any], number: int, rng: np.random.Generator
 ) -> tuple[list[np.ndarray], bool]:
-    """Return rows of arrays ``(…, n)``, the same ones of each, without holding more than a chunk.
+    """Return rows of arrays ``(…, n)``, the same ones of each, without holding whole chunks.
 
     Parameters
     ----------
@@ -150,7 +160,8 @@ def sample_rows(
     number
         Rows at most.
     rng
-        Chooses them. Of lazy arrays it chooses chunks, in random order, and rows of each.
+        Chooses them. Of lazy arrays about 24 chunks are read, spread evenly, and it chooses rows of
+        each.
 
     Returns
     -------
@@ -161,28 +172,36 @@ def sample_rows(
     if not is_lazy(arrays[0]):
         rows = rng.permutation(total)[:number]
         return [np.asarray(array).reshape(total, -1)[rows] for array in arrays], number >= total
-    chunks = [array.rechunk({-1: -1}) for array in arrays]
-    chunks[1:] = [array.rechunk((*chunks[0].chunks[:-1], -1)) for array in chunks[1:]]
-    order = rng.permutation(int(np.prod(chunks[0].numblocks)))
+    from hyperspy_dosekin.signals._sampling import block_size, rows_of_blocks, spread_places
+
+    first = arrays[0]
+    same = [first] + [array.rechunk((*first.chunks[:-1], array.chunks[-1])) for array in arrays[1:]]
     # Several chunks, so that the sample is not one corner of the data.
-    quota = max(1, -(-number // min(len(order), _SAMPLED_CHUNKS)))
-    taken: list[list[np.ndarray]] = []
-    count = 0
-    for index in order:
-        place = np.unravel_index(index, chunks[0].numblocks)
-        size = int(
-            np.prod([sizes[i] for sizes, i in zip(chunks[0].chunks, place, strict=True)][:-1])
-        )
-        rows = rng.permutation(size)[: min(quota, number - count)]
-        blocks = [array.blocks[place] for array in chunks]
-        blocks = [block.reshape(size, block.shape[-1])[np.sort(rows)] for block in blocks]
-        taken.append([np.asarray(block.compute()) for block in blocks])
-        count += len(rows)
-        if count >= number:
-            break
+    places = spread_places(first.numblocks[:-1], _SAMPLED_CHUNKS)
+    sizes = [block_size(first, place) for place in places]
+    if sum(sizes) < min(number, total):
+        # Chunks are so small that many more are needed.
+        needed = -(-number * len(sizes) // max(sum(sizes), 1))
+        places = spread_places(first.numblocks[:-1], needed)
+        sizes = [block_size(first, place) for place in places]
+    chosen = _shares(sizes, number)
+    rows = [
+        np.sort(rng.permutation(size)[:share]) for size, share in zip(sizes, chosen, strict=True)
+    ]
+    taken = rows_of_blocks(same, places, rows)
+    count = sum(len(row) for row in rows)
     mixed = rng.permutation(count)
     columns = [np.concatenate(parts)[mixed] for parts in zip(*taken, strict=True)]
     return columns, count >= total
+
+
+def _shares(sizes: Sequence[int], number: int) -> list[int]:
+    """How many to take of each of several heaps, about as many of each, `number` in all."""
+    left, shares = number, [0] * len(sizes)
+    for rank, heap in enumerate(sorted(range(len(sizes)), key=lambda heap: sizes[heap])):
+        shares[heap] = min(sizes[heap], -(-left // (len(sizes) - rank)))
+        left -= shares[heap]
+    return shares
 
 
 def take(array: Any, indices: Sequence[int], axis: int) -> Any:
@@ -206,24 +225,35 @@ def wrap(eager: type, lazy: type, data: Any, **arguments: Any) -> Any:
 
 
 def navigation_chunks(array: Any, largest: int) -> Any:
-    """Return a lazy array with the last axis in one chunk and chunks not too large.
+    """Return a lazy array whose blocks, with the last axis whole, are not too large.
+
+    The last axis stays in its chunks: `map_blocks` joins them.
 
     Parameters
     ----------
     array
         NumPy or dask array ``(…, energy)``; NumPy arrays are returned as they are.
     largest
-        Bytes of the largest chunk wanted.
+        Bytes of the largest block wanted, all of the last axis counted.
     """
     if not is_lazy(array):
         return array
-    biggest = math.prod(max(sizes) for sizes in array.chunks[:-1]) * array.shape[-1]
-    if len(array.chunks[-1]) == 1 and biggest * array.dtype.itemsize <= largest:
-        return array
-    wanted = {axis: "auto" for axis in range(array.ndim - 1)}
-    if biggest * array.dtype.itemsize <= largest:
-        wanted = {}
-    return array.rechunk({**wanted, array.ndim - 1: -1}, block_size_limit=largest)
+    whole = array.shape[-1] * array.dtype.itemsize
+    chunks = [list(sizes) for sizes in array.chunks[:-1]]
+    for sizes in chunks:
+        # Each chunk is cut by itself, from the slowest axis on, so that none waits for another.
+        excess = -(-whole * math.prod(max(each) for each in chunks) // largest)
+        if excess > 1:
+            wanted = max(1, max(sizes) // excess)
+            sizes[:] = [part for size in sizes for part in _cut(size, wanted)]
+    new = (*(tuple(sizes) for sizes in chunks), array.chunks[-1])
+    return array if new == array.chunks else array.rechunk(new)
+
+
+def _cut(size: int, wanted: int) -> list[int]:
+    """Cut a length into nearly equal parts that are not longer than wanted."""
+    number = -(-size // wanted)
+    return [size // number + (i < size % number) for i in range(number)]
 
 
 def compute(*arrays: Any) -> tuple[Any, ...]:

@@ -55,9 +55,32 @@ class Estimate(ABC):
         amplitude = self.parameter("amplitude")[..., np.newaxis]
         return amplitude * self.integrity(dose_e_per_a2) + self.parameter("offset")[..., np.newaxis]
 
+    # Means over the members, the same without the first axis
+
+    def mean_parameter(self, name: str) -> Any:
+        """Mean of a parameter over the members, ``(…space…, window)``."""
+        return self.parameter(name).mean(axis=0)
+
+    def mean_integrity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """Mean integrity, ``(…space…, window, n_dose)``."""
+        return self.integrity(dose_e_per_a2).mean(axis=0)
+
+    def mean_intensity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """Mean intensity, ``(…space…, window, n_dose)``."""
+        return self.intensity(dose_e_per_a2).mean(axis=0)
+
+    def mean_dose_at(self, level: float) -> Any:
+        """Mean of the doses at a level, ``(…space…, window)``; NaN where a member never falls."""
+        dose = self.dose_at(level)
+        return np.where(np.isfinite(dose), dose, np.nan).mean(axis=0)
+
 
 class ExactEstimate(Estimate):
-    """The outcome of the exact estimator: one member, with or without space axes."""
+    """The outcome of the exact estimator: one member, with or without space axes.
+
+    Everything is made from the fields of the fit block by block, one step for each map, so that
+    maps of lazy fits add little to the graph of their tasks.
+    """
 
     def __init__(self, maps: ExactMaps) -> None:
         self.maps = maps
@@ -71,68 +94,115 @@ class ExactEstimate(Estimate):
 
     def parameter(self, name: str) -> Any:
         """A parameter of the law or the readout, ``(1, …space…, window)``."""
-        return self.maps.field(name)[np.newaxis]
+        return self.mean_parameter(name)[np.newaxis]
+
+    def mean_parameter(self, name: str) -> Any:
+        """The same, ``(…space…, window)``."""
+        return self.maps.field(name)
 
     def integrity(self, dose_e_per_a2: np.ndarray) -> Any:
         """Integrity at some doses, ``(1, …space…, window, n_dose)``."""
-        normalised = np.asarray(dose_e_per_a2) / self.maps.data.dose_e_per_a2[-1]
-        if np.any(normalised < 0) or not np.all(np.isfinite(normalised)):
-            raise ValueError("doses must be finite and not negative, in e⁻/Å².")
-        parameters = self._parameters()
-        return map_blocks(
-            _trajectories if self.maps.law is None else _law_trajectories,
-            f"{','.join('()' for _ in parameters)}->(d)",
-            *parameters,
-            output_sizes={"d": normalised.size},
-            normalised_dose=normalised,
-            **self._law(),
-        )
+        return self.mean_integrity(dose_e_per_a2)[np.newaxis]
+
+    def mean_integrity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """The same, ``(…space…, window, n_dose)``."""
+        return self._at(dose_e_per_a2, ())
+
+    def intensity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """Modelled intensity a C + b, ``(1, …space…, window, n_dose)``."""
+        return self.mean_intensity(dose_e_per_a2)[np.newaxis]
+
+    def mean_intensity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """The same, ``(…space…, window, n_dose)``."""
+        return self._at(dose_e_per_a2, self._places("amplitude", "offset"))
 
     def dose_at(self, level: float) -> Any:
         """Dose at which integrity falls to a level, e⁻/Å², ``(1, …space…, window)``."""
-        stored = _STORED_DOSES.get(level)
-        if self.maps.law is not None and stored is not None:
-            dose = self.parameter(stored)
-        else:
-            parameters = self._parameters()
-            dose = map_blocks(
-                _doses if self.maps.law is None else _law_doses,
-                f"{','.join('()' for _ in parameters)}->()",
-                *parameters,
-                level=level,
-                **self._law(),
-            )
-        return dose * self.maps.data.dose_e_per_a2[-1]
+        return self._dose_at(level, never=np.inf)[np.newaxis]
 
-    def _parameters(self) -> list[Any]:
-        return [self.parameter(name) for name in self.maps.parameter_names]
+    def mean_dose_at(self, level: float) -> Any:
+        """The same, ``(…space…, window)``; NaN where the integrity never falls so far."""
+        return self._dose_at(level, never=np.nan)
 
-    def _law(self) -> dict[str, KineticLaw]:
-        return {} if self.maps.law is None else {"law": self.maps.law}
+    def _at(self, dose_e_per_a2: np.ndarray, readout: tuple[int, ...]) -> Any:
+        normalised = np.asarray(dose_e_per_a2) / self.maps.data.dose_e_per_a2[-1]
+        if np.any(normalised < 0) or not np.all(np.isfinite(normalised)):
+            raise ValueError("doses must be finite and not negative, in e⁻/Å².")
+        return map_blocks(
+            _trajectories,
+            "(f,w)->(w,d)",
+            self.maps.fields,
+            output_sizes={"d": normalised.size},
+            method="fit_dose_pinn",
+            places=self._places(*self.maps.parameter_names),
+            readout=readout,
+            normalised_dose=normalised,
+            law=self.maps.law,
+        )
+
+    def _dose_at(self, level: float, never: float) -> Any:
+        stored = _STORED_DOSES.get(level) if self.maps.law is not None else None
+        names = self.maps.parameter_names if stored is None else (stored,)
+        return map_blocks(
+            _doses,
+            "(f,w)->(w)",
+            self.maps.fields,
+            method="fit_dose_pinn",
+            places=self._places(*names),
+            level=level if stored is None else None,
+            law=self.maps.law,
+            largest_dose=float(self.maps.data.dose_e_per_a2[-1]),
+            never=never,
+        )
+
+    def _places(self, *names: str) -> tuple[int, ...]:
+        return tuple(self.maps.field_names.index(name) for name in names)
 
 
 def _trajectories(
-    rate: np.ndarray, exponent: np.ndarray, normalised_dose: np.ndarray
+    fields: np.ndarray,
+    places: tuple[int, ...],
+    readout: tuple[int, ...],
+    normalised_dose: np.ndarray,
+    law: KineticLaw | None,
 ) -> np.ndarray:
-    return power_law_integrity(normalised_dose, rate[..., np.newaxis], exponent[..., np.newaxis])
+    """Integrity or, with the places of amplitude and offset, intensity at some doses."""
+    parameters = [fields[..., place, :] for place in places]
+    if law is None:
+        rate, exponent = (each[..., np.newaxis] for each in parameters)
+        integrity = power_law_integrity(normalised_dose, rate, exponent)
+    else:
+        from hyperspy_dosekin.kinetics.law_block import law_integrity
+
+        with torch_threads(1):
+            integrity = law_integrity(*parameters, law=law, normalised_dose=normalised_dose)
+    if not readout:
+        return integrity
+    amplitude, offset = (fields[..., place, :, np.newaxis] for place in readout)
+    return amplitude * integrity + offset
 
 
-def _doses(rate: np.ndarray, exponent: np.ndarray, level: float) -> np.ndarray:
-    return law_dose_at(level, rate, exponent)
+def _doses(
+    fields: np.ndarray,
+    places: tuple[int, ...],
+    level: float | None,
+    law: KineticLaw | None,
+    largest_dose: float,
+    never: float,
+) -> np.ndarray:
+    """Doses at a level, e⁻/Å²; a field that holds them already if the level is ``None``."""
+    parameters = [fields[..., place, :] for place in places]
+    if level is None:
+        (dose,) = parameters
+    elif law is None:
+        dose = law_dose_at(level, *parameters)
+    else:
+        from hyperspy_dosekin.kinetics.law_block import law_dose
 
-
-def _law_trajectories(*parameters: np.ndarray, **options: Any) -> np.ndarray:
-    from hyperspy_dosekin.kinetics.law_block import law_integrity
-
-    with torch_threads(1):
-        return law_integrity(*parameters, **options)
-
-
-def _law_doses(*parameters: np.ndarray, **options: Any) -> np.ndarray:
-    from hyperspy_dosekin.kinetics.law_block import law_dose
-
-    with torch_threads(1):
-        return law_dose(*parameters, **options)
+        with torch_threads(1):
+            dose = law_dose(*parameters, law=law, level=level)
+    dose = dose * largest_dose
+    return dose if np.isinf(never) else np.where(np.isfinite(dose), dose, never)
 
 
 class NetworkEstimate(Estimate):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
@@ -16,9 +17,11 @@ import numpy as np
 from hyperspy_dosekin.kinetics.block import FIELDS, LEVEL, fit_block, interval_block
 from hyperspy_dosekin.kinetics.exact import ExactConfig, ExactFit
 from hyperspy_dosekin.kinetics.quantities import Quantity
+from hyperspy_dosekin.numerics.device import resolve_device
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
-from hyperspy_dosekin.signals._blockwise import is_lazy, map_blocks
+from hyperspy_dosekin.signals._blockwise import cpu_count, is_lazy, map_blocks
+from hyperspy_dosekin.signals._merged_chunks import merge_chunks
 from hyperspy_dosekin.signals._progress import dask_progress
 from hyperspy_dosekin.signals._series_data import SeriesData
 
@@ -28,10 +31,18 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-#: Curves that are fitted between two reports of progress.
-EAGER_BLOCK = 1024
+#: Pixels that are fitted at a time: small blocks lose half of the time and more to the calls of
+#: Torch, larger ones gain nothing.
+PIXELS_AT_A_TIME = 8192
+#: The same on a device other than the processor, which fills it.
+PIXELS_ON_A_DEVICE = 2**18
+#: The same with intervals, which take most of the time, so that progress shows.
+PIXELS_WITH_INTERVALS = 1024
 #: The same for laws other than the power law, which take longer.
-EAGER_BLOCK_OF_LAWS = 32
+PIXELS_OF_LAWS = 32
+#: Lazy blocks of fewer pixels are joined, as long as so many are left for each core, or they are
+#: smaller than this share.
+_BLOCKS_PER_CORE, _SMALLEST_SHARE = 4, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +90,11 @@ class ExactMaps:
         """Fit all pixels; lazy data give lazy fields, of which nothing is computed."""
         maps = cls(data, config, offset, None, with_intervals=with_intervals, law=law)
         kernel, count = maps._kernel(), len(maps.field_names)
+        step = maps._pixels_at_a_time()
         if is_lazy(data.values):
-            return replace(maps, fields=_call(kernel, data, offset, "f,w", {"f": count}))
-        step = EAGER_BLOCK if law is None else EAGER_BLOCK_OF_LAWS
+            data = _joined(data, step)
+            maps = replace(maps, data=data)
+            return replace(maps, fields=_call(kernel, data, offset, "f,w", {"f": count}, step))
         fields, complete = _fit_eagerly(kernel, count, step, data, offset, progress, stop)
         return replace(maps, fields=fields, complete=complete)
 
@@ -98,6 +111,13 @@ class ExactMaps:
         from hyperspy_dosekin.kinetics.law_block import fit_law_block
 
         return partial(fit_law_block, law=self.law, **common)
+
+    def _pixels_at_a_time(self) -> int:
+        if self.law is not None:
+            return PIXELS_OF_LAWS
+        if resolve_device(self.config.device).type != "cpu":
+            return PIXELS_ON_A_DEVICE
+        return PIXELS_WITH_INTERVALS if self.with_intervals else PIXELS_AT_A_TIME
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -124,7 +144,8 @@ class ExactMaps:
 
     def field(self, name: str) -> Any:
         """One of `field_names`, ``(…space…, window)``."""
-        return self.fields[..., self.field_names.index(name), :]
+        place = self.field_names.index(name)
+        return map_blocks(_row, "(f,w)->(w)", self.fields, method="fit_dose_pinn", place=place)
 
     def as_fit(self) -> ExactFit:
         """The fit of a series without space axes, as one curve."""
@@ -180,8 +201,20 @@ class ExactMaps:
             method=method,
         )
         sizes = {"e": 2, "v": quantity.n_value}
-        ends = _call(kernel, self.data, self.offset, "e,w,v", sizes)
+        ends = _call(kernel, self.data, self.offset, "e,w,v", sizes, PIXELS_WITH_INTERVALS)
         return ends[..., 0, :, :], ends[..., 1, :, :]
+
+
+def _joined(data: SeriesData, wanted: int) -> SeriesData:
+    """The same lazy series with small blocks of pixels joined, values and variance alike."""
+    number = math.prod(data.space_shape)
+    fair = -(-number // (_BLOCKS_PER_CORE * cpu_count()))
+    wanted = min(wanted, max(fair, wanted // _SMALLEST_SHARE))
+    values = merge_chunks(data.values, 2, wanted)
+    variance = data.variance
+    if is_lazy(variance):
+        variance = merge_chunks(variance, 2, wanted)
+    return replace(data, values=values, variance=variance)
 
 
 def _call(
@@ -190,6 +223,7 @@ def _call(
     offset: Any,
     output: str,
     sizes: dict[str, int],
+    step: int,
 ) -> Any:
     """Call a kernel of values, variance and offset on whole blocks, without the absent ones."""
     arrays, cores = [data.values], ["(w,d)"]
@@ -202,9 +236,11 @@ def _call(
         f"{','.join(cores)}->({output})",
         *arrays,
         output_sizes=sizes,
+        method="fit_dose_pinn",
         kernel_of_all=kernel,
         has_variance=data.variance is not None,
         has_offset=offset is not None,
+        step=step,
     )
 
 
@@ -213,16 +249,35 @@ def _present(
     kernel_of_all: Callable[..., np.ndarray],
     has_variance: bool,
     has_offset: bool,
+    step: int,
 ) -> np.ndarray:
-    """Sort the arrays that are there into the places of the kernel."""
-    rest = list(arrays)
-    values = rest.pop(0)
-    variance = rest.pop(0) if has_variance else None
-    offset = rest.pop(0) if has_offset else None
+    """Call the kernel on a part of the block at a time, with what is there in its places.
+
+    A block may hold so many pixels that the work arrays of the kernel would not fit in memory.
+    """
+    lead = arrays[0].shape[:-2]
+    cores = [2] * (1 + has_variance) + [1] * has_offset
+    flat = [
+        np.broadcast_to(array, (*lead, *array.shape[-core:])).reshape(-1, *array.shape[-core:])
+        for array, core in zip(arrays, cores, strict=True)
+    ]
+    number = len(flat[0])
+    found: list[np.ndarray] = []
     # Chunks are worked on by the threads of dask, so each keeps to one of Torch; and the arrays
     # of a block are too small for more than one to pay.
     with torch_threads(1):
-        return kernel_of_all(values, variance, offset)
+        for start in range(0, max(number, 1), step):
+            rest = [array[start : start + step] for array in flat]
+            values = rest.pop(0)
+            variance = rest.pop(0) if has_variance else None
+            offset = rest.pop(0) if has_offset else None
+            found.append(kernel_of_all(values, variance, offset))
+    whole = found[0] if len(found) == 1 else np.concatenate(found)
+    return whole.reshape(*lead, *whole.shape[1:])
+
+
+def _row(fields: np.ndarray, place: int) -> np.ndarray:
+    return fields[..., place, :]
 
 
 def _fit_eagerly(
@@ -246,7 +301,9 @@ def _fit_eagerly(
     complete = True
     try:
         for start in range(0, len(values), step):
-            progress("pixels", start, len(values))
+            # The bar of a single curve would not move.
+            if len(values) > 1:
+                progress("pixels", start, len(values))
             if stop():
                 complete = False
                 break

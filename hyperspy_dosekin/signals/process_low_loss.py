@@ -15,13 +15,19 @@ from hyperspy_dosekin.processing.power_law import FEWEST_CHANNELS as FEWEST_IN_B
 from hyperspy_dosekin.processing.power_law import fit_power_law
 from hyperspy_dosekin.processing.spikes import THRESHOLD
 from hyperspy_dosekin.signals._also_align import align_others, check_others
-from hyperspy_dosekin.signals._blockwise import as_lazy_as_navigation, cpu_count, map_blocks
+from hyperspy_dosekin.signals._blockwise import (
+    as_lazy_as_navigation,
+    column,
+    cpu_count,
+    map_blocks,
+)
 from hyperspy_dosekin.signals._low_loss_survey import (
     Survey,
     check_found,
     look_at,
     warn_of_trouble,
 )
+from hyperspy_dosekin.signals._one_pass import Seen, room_for, run_in_one_pass, sample_of
 from hyperspy_dosekin.signals._processed_signal import processed_signal, result_type
 from hyperspy_dosekin.signals._processing_input import Recorded, read
 from hyperspy_dosekin.signals._processing_record import make_record
@@ -57,6 +63,7 @@ def process_low_loss(
     resolution: str = "zero_loss",
     also_align: Sequence[Any] = (),
     vacuum_threshold: float = 0.03,
+    survey: str = "auto",
     dtype: Any = None,
     show_progressbar: bool | None = None,
 ) -> Any:
@@ -69,8 +76,8 @@ def process_low_loss(
     the result is divided by the area of the zero-loss peak. The integral of S over energy is then
     t/λ, and `integrate_windows` gives :math:`\int S\,dE` of each window.
 
-    Nothing in the signal changes. Lazy signals are read once at once, for the positions of the
-    zero-loss peaks; all else is computed when the result is.
+    Nothing in the signal changes. Lazy signals are looked at once or in part, see `survey`; all
+    else is computed when the result is, and is the same as that of eager ones.
 
     Parameters
     ----------
@@ -112,6 +119,15 @@ def process_low_loss(
     vacuum_threshold
         Spectra with a smaller t/λ are marked in the diagnostic ``"vacuum_mask"``. They are
         processed like all others.
+    survey
+        What is looked at before anything is processed, for the common energy axis, the noise, the
+        mean zero-loss peak and the warnings. ``"all"``: every spectrum, for which lazy data are
+        read one time more. ``"sample"``: some hundred spectra in 8 places spread over the data,
+        whatever the chunks; the zero-loss peaks of all spectra are then found while they are
+        processed, so that lazy data are read once. The axis leaves room for a quarter more drift
+        than the sample has, and two channels; a spectrum that drifts further repeats the channel
+        at its end there. ``"auto"``: all of data up to 1 GiB, a sample of larger ones, lazy or not,
+        so that both give the same. With `also_align` all are looked at.
     dtype
         Type of the result: by default float32 for data of that type or of 16 bits or fewer,
         float64 for all others.
@@ -162,7 +178,10 @@ def process_low_loss(
     others = check_others(self, also_align)
     measured = read_measured(zero_loss, recorded) if hasattr(zero_loss, "axes_manager") else None
     search = _search(recorded, zero_loss_range)
-    survey = look_at(recorded, search, show_progressbar)
+    sample = sample_of(recorded, "all" if others else survey)
+    looked_at = recorded if sample is None else sample
+    survey_found = look_at(looked_at, search, show_progressbar, spikes=bool(spikes))
+    shape = recorded.data.shape[:-1]
     options = {
         "spikes": bool(spikes),
         "dark": bool(dark),
@@ -172,8 +191,9 @@ def process_low_loss(
         "normalise": bool(normalise),
         "resolution": resolution,
     }
-    if not survey.found.any() and measured is not None:
-        recorded, shape, origin = splice(recorded, measured)
+    spliced = not survey_found.found.any() and measured is not None
+    if spliced:
+        recorded, peak, origin = splice(recorded, measured)
         length = recorded.energy_ev.size
         # Behind the peak that was put there, only the spectra themselves are returned.
         chain = LowLossChain(
@@ -181,33 +201,41 @@ def process_low_loss(
             origin,
             0,
             length,
-            gain=survey.gain,
-            offset=survey.offset,
+            gain=survey_found.gain,
+            offset=survey_found.offset,
             align=False,
-            zero_loss=shape,
+            zero_loss=peak,
             zero_loss_is_measured=True,
             **options,
         )
-        position = np.full(survey.position.shape, float(origin))
-        fwhm = np.full(survey.position.shape, measured.fwhm)
-        moved = np.zeros(survey.position.shape)
+        # There is nothing to be found on the way.
+        sample, seen = None, Seen.nothing(shape)
+        position, fwhm = np.full(shape, float(origin)), np.full(shape, measured.fwhm)
         offset_ev = float(recorded.energy_ev[0])
     else:
-        check_found(survey, recorded, zero_loss_range)
-        warn_of_trouble(survey, recorded)
-        chain = _chain(recorded, survey, bool(align), zero_loss, measured, options)
-        position, fwhm = survey.position, survey.fwhm
-        # On the axis as it was recorded, so that it says where the peak was.
-        moved = -(recorded.energy_ev[0] + position * recorded.scale_ev)
+        check_found(survey_found, looked_at, zero_loss_range)
+        warn_of_trouble(survey_found, looked_at)
+        room = 0.0 if sample is None else room_for(survey_found)
+        chain = _chain(recorded, survey_found, bool(align), zero_loss, measured, options, room)
+        seen = Seen.of(survey_found)
+        position, fwhm = seen.position, seen.fwhm
         offset_ev = float(chain.energy_ev[0]) if align else float(recorded.energy_ev[chain.start])
     _check_background(chain)
-    _warn_if_no_tail(chain, survey)
+    _warn_if_no_tail(chain, survey_found)
 
     out_type = result_type(self.data.dtype, dtype)
-    spectra, numbers, variance = _run(recorded, position, fwhm, chain, out_type)
-    found = {name: numbers[..., place] for place, name in enumerate(DIAGNOSTICS)}
+    if sample is None:
+        spectra, numbers, variance = _run(recorded, position, fwhm, chain, out_type)
+    else:
+        spectra, numbers, variance, seen = run_in_one_pass(recorded, search, chain, out_type)
+        position, fwhm = seen.position, seen.fwhm
+    # On the axis as it was recorded, so that it says where the peak was.
+    moved = -(recorded.energy_ev[0] + seen.position * recorded.scale_ev)
+    if spliced:
+        moved = np.zeros(shape)
+    found = {name: column(numbers, place) for place, name in enumerate(DIAGNOSTICS)}
     steps, diagnostics = _steps(
-        chain, survey, found, moved, offset_ev, zero_loss, zero_loss_range, vacuum_threshold
+        chain, seen, found, moved, offset_ev, zero_loss, zero_loss_range, vacuum_threshold
     )
     record = make_record(self, "process_low_loss", steps, diagnostics)
     result = processed_signal(
@@ -250,17 +278,19 @@ def _chain(
     zero_loss: Any,
     measured: Any,
     options: dict[str, Any],
+    room: float,
 ) -> LowLossChain:
     n_channels = recorded.energy_ev.size
     origin = round(float(np.nanmedian(survey.position)))
     start, stop = 0, n_channels
     if align:
         shift = origin - survey.position[survey.found]
-        start = int(np.ceil(max(shift.max(), 0.0) - 1e-6))
-        stop = n_channels - int(np.ceil(max(-shift.min(), 0.0) - 1e-6))
+        start = int(np.ceil(max(shift.max() + room, 0.0) - 1e-6))
+        stop = n_channels - int(np.ceil(max(room - shift.min(), 0.0) - 1e-6))
     width = max(_TAIL_WIDTHS * float(np.nanmedian(survey.fwhm)), _TAIL_EV / recorded.scale_ev)
     common = {
         "structure": survey.structure,
+        "likeness": survey.likeness,
         "reach": int(np.ceil(width)),
         "scale_ev": recorded.scale_ev,
         "origin": origin,
@@ -337,6 +367,7 @@ def _run(
         output_sizes={"f": chain.stop - chain.start, "q": len(DIAGNOSTICS)},
         output_dtypes=dtypes,
         eager_options={"workers": cpu_count()},
+        method="process_low_loss",
         chain=chain,
         dtype=dtype,
         with_variance=recorded.knows_noise,
@@ -346,7 +377,7 @@ def _run(
 
 def _steps(
     chain: LowLossChain,
-    survey: Survey,
+    seen: Seen,
     found: dict[str, Any],
     moved: np.ndarray,
     offset_ev: float,
@@ -359,9 +390,9 @@ def _steps(
     diagnostics: dict[str, dict[str, tuple[Any, str]]] = {}
     steps["zero_loss_peak"] = {"range": zero_loss_range or "whole axis"}
     diagnostics["zero_loss_peak"] = {
-        "zero_loss_fwhm": (survey.fwhm * chain.scale_ev, "FWHM (eV)"),
-        "zero_loss_found": (survey.found, ""),
-        "zero_loss_saturated": (survey.saturated, ""),
+        "zero_loss_fwhm": (seen.fwhm * chain.scale_ev, "FWHM (eV)"),
+        "zero_loss_found": (seen.found, ""),
+        "zero_loss_saturated": (seen.saturated, ""),
     }
     if chain.spikes:
         steps["spikes"] = {
