@@ -8,11 +8,9 @@ CONSTRAINTS := requirements/constraints.txt
 
 ifdef PYTHON
 INSTALLED :=
-DOCS_INSTALLED :=
 else
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-DOCS_INSTALLED := $(VENV)/.docs-installed
 endif
 
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -m pip --quiet
@@ -23,8 +21,10 @@ TORCH := torch==2.13.0
 export OMP_NUM_THREADS ?= 1
 PYTEST_WORKERS ?= 2
 
+NO_BROWSER := No browser for the end-to-end tests; 'pytest -m e2e -rs' says how to get one.
+
 .DEFAULT_GOAL := help
-.PHONY: help install lint format typecheck pytest test test-lower demo docs bench wheel clean
+.PHONY: help install browser lint format typecheck pytest test test-lower demo docs first-hour bench wheel clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -39,12 +39,21 @@ $(VENV)/.installed: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	@echo "Installing into $(VENV) (the first time takes some minutes) ..."
 	@$(PIP) install --constraint $(CONSTRAINTS) $(TORCH)
 	@$(PIP) install --constraint $(CONSTRAINTS) "setuptools>=77"
-	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation --editable ".[gui,distributed,tests]"
+	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation --editable ".[gui,distributed,realtime,docs,tests]"
 	@touch $@
 
-$(VENV)/.docs-installed: $(VENV)/.installed
-	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation --editable ".[docs]"
-	@touch $@
+# Installed without asking on a Debian where we are root, as in a container, and nowhere else: without a
+# browser those tests are skipped, unless CI is set. Headless Chromium needs a font, or it draws boxes.
+browser: $(INSTALLED)  ## a browser for the end-to-end tests, where it can be installed
+	@if ! $(PYTHON) tests/e2e/browser.py >/dev/null; then \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	        echo "Installing chromium ..."; \
+	        apt-get -qq update >/dev/null 2>&1; \
+	        DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	            chromium fonts-dejavu-core >/dev/null 2>&1 || true; \
+	    fi; \
+	    $(PYTHON) tests/e2e/browser.py >/dev/null || echo "$(NO_BROWSER)"; \
+	fi
 
 lint: $(INSTALLED)  ## ruff and pyright
 	@$(PYTHON) -m ruff check .
@@ -55,8 +64,9 @@ format: $(INSTALLED)  ## let ruff correct what it can
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
-pytest: $(INSTALLED)
-	@$(PYTHON) -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --cov --cov-report=term --durations=10
+# By file, in their order, so that no worker makes the fixtures of a module again.
+pytest: $(INSTALLED) browser
+	@$(PYTHON) -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term --durations=10
 
 test: lint pytest  ## everything that continuous integration checks
 
@@ -76,16 +86,15 @@ test-lower: $(LOWER)/.installed  ## the oldest versions that pyproject.toml allo
 demo: $(INSTALLED)  ## the whole job on simulated data, offline; results in demo_output/
 	@$(PYTHON) examples/demo.py
 
-docs: $(DOCS_INSTALLED)  ## the web pages, in docs/_build/html
-	@$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+docs: $(INSTALLED)  ## the web pages, in docs/_build/html (GALLERY=plot_x runs only that example)
+	@GALLERY=$(GALLERY) $(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(INSTALLED)  ## every benchmark but the coverage studies (half an hour)
-	@$(PYTHON) benchmarks/import_time.py
-	@$(PYTHON) benchmarks/windows.py
-	@$(PYTHON) benchmarks/processing/accuracy.py
-	@$(PYTHON) benchmarks/processing/speed.py
-	@$(PYTHON) benchmarks/kinetics/run.py --networks
+first-hour: $(INSTALLED)  ## the code of README and Getting started, after "pip install ." in a new environment
+	@$(PYTHON) docs/check_first_hour.py --fresh
+
+bench: $(INSTALLED)  ## every benchmark but the coverage studies, and their table (an hour)
+	@$(PYTHON) benchmarks/run.py
 
 wheel: $(INSTALLED)  ## the wheel, in dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
@@ -93,5 +102,5 @@ wheel: $(INSTALLED)  ## the wheel, in dist/
 
 clean:  ## remove everything that the other targets have made but the environments
 	rm -rf build dist docs/_build docs/reference/generated docs/gallery docs/sg_execution_times.rst demo_output
-	rm -rf .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov hyperspy_dosekin.egg-info
+	rm -rf .pytest_cache .ruff_cache .hypothesis test_artifacts .coverage .coverage.* htmlcov hyperspy_dosekin.egg-info
 	find hyperspy_dosekin tests benchmarks examples docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

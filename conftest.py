@@ -4,7 +4,9 @@
 
 import logging
 import os
+import pickle
 import sys
+from dataclasses import replace
 
 import pytest
 import wrapt
@@ -73,3 +75,41 @@ def figures_are_closed():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With ``--dist loadfile``, let all tests in a browser be one file: one browser at a time."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneBrowser(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "tests/e2e" if nodeid.startswith("tests/e2e/") else super()._split_scope(nodeid)
+
+    return OneBrowser(config, log)
+
+
+_trained = {}
+
+
+@pytest.fixture(autouse=True)
+def examples_train_once(request, monkeypatch):
+    """Let examples in docstrings that train the same model on the same data share it."""
+    text = getattr(getattr(request.node, "dtest", None), "docstring", "")
+    if "classify_vae(" not in text and "DualVAE(" not in text:
+        return
+    from hyperspy_dosekin.classification import fitting
+
+    train = fitting.fit_model
+
+    def train_or_remember(*problem, clean=None, nuisances=None, device="cpu", **watchers):
+        key = pickle.dumps((problem, clean, nuisances, str(device)))
+        if key not in _trained:
+            _trained[key] = train(
+                *problem, clean=clean, nuisances=nuisances, device=device, **watchers
+            )
+        return replace(_trained[key], report=dict(_trained[key].report))
+
+    monkeypatch.setattr(fitting, "fit_model", train_or_remember)

@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Open the interactive tool for the kinetics of a dose series."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def dose_kinetics_tool(
+    self: Any,
+    windows: Any = None,
+    *,
+    display: bool = True,
+    toolkit: str | None = None,
+    **fit_options: Any,
+) -> Any:
+    """Choose energy windows with the mouse and see the kinetics of each at once, in a notebook.
+
+    The spectra of all frames lie over each other, coloured by dose, with a span for each window to
+    be dragged, renamed, added or removed. Below, the area of each window against dose with the
+    exact fit and its 95 % interval, and a table of k, p and D½ that says whether the data determine
+    D½. Dose axis, processing and what is known before the fit are chosen beside it. Of a spectrum
+    image a pixel, a rectangle or all pixels are looked at; the pixel follows the pointer of
+    ``s.plot()``.
+
+    The signal is not changed. Apply keeps the result as ``tool.result`` and as ``s.dose_kinetics``,
+    and Show code writes the calls that give the same numbers without the tool.
+
+    Parameters
+    ----------
+    windows
+        Windows to begin with, as for `integrate_windows`.
+    display
+        Whether to show the tool now.
+    toolkit
+        Of HyperSpy, such as ``"ipywidgets"``; by default what there is.
+    **fit_options
+        Options of `DoseSeries.fit_dose_pinn` to begin with.
+
+    Returns
+    -------
+    DoseKineticsTool or dict
+        The state of the tool. With ``display=False`` what HyperSpy's ``gui`` returns:
+        ``{toolkit: {"widget": …, "wdict": …}}``, the state being ``wdict["tool"]``.
+
+    Raises
+    ------
+    ImportError
+        Without the extra ``hyperspy_dosekin[gui]``.
+    ValueError
+        If the signal has no navigation axis, no window lies on the energy axis, or an option of the
+        fit is none that the tool can show.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.data import dose_series
+    >>> s = dose_series()
+    >>> shown = s.dose_kinetics_tool(display=False)
+    >>> tool = shown["ipywidgets"]["wdict"]["tool"]
+    >>> tool.windows.set_limits("C–C", 4.2, 6.8)
+    >>> print(tool.table[1].window, tool.table[1].half_dose)
+    C–C not determined
+    >>> tool.close()
+    """
+    from hyperspy_dosekin.signals._tools import open_tool
+
+    return open_tool(
+        "DoseKineticsTool", self, windows, display=display, toolkit=toolkit, **fit_options
+    )

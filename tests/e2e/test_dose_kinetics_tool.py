@@ -1,0 +1,205 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kinetics tool as a person uses it: in a notebook, in a browser."""
+
+import numpy as np
+import pytest
+
+START = """
+import logging, warnings
+warnings.simplefilter("ignore")
+logging.getLogger("hyperspy").setLevel(logging.ERROR)
+from hyperspy_dosekin.data import dose_series, dose_series_image
+"""
+SERIES = "s = dose_series()"
+IMAGE = "s = dose_series_image(seed=1, shape=(4, 6), processed=True)"
+OPEN = """
+shown = s.dose_kinetics_tool(display=False)["ipywidgets"]
+tool, figures = shown["wdict"]["tool"], shown["wdict"]["figures"]
+display(shown["widget"])
+"""
+SPECTRA, CURVES = "figures['spectra']", "figures['curves']"
+#: Intensity of the fit of C–C at the last dose, and the colour of its line.
+FITTED = "float(tool.live.fitted[1][-1])"
+ORANGE = (0xD5, 0x5E, 0x00)
+#: A point of the fit between two measured doses, where no symbol hides the line.
+BETWEEN = "float(np.interp({x}, tool.live.grid, tool.live.fitted[1]))"
+
+
+@pytest.fixture(scope="module")
+def series(open_notebook):
+    found = open_notebook(
+        [START, "import numpy as np", SERIES, OPEN], wait_for=".dk-curves canvas", name="kinetics"
+    )
+    found.page.set_viewport_size({"width": 1000, "height": 1300})
+    found.canvas(f"{CURVES}.figure", ".dk-curves").wait_drawn()
+    found.canvas(f"{SPECTRA}.figure", ".dk-spectra").wait_drawn()
+    return found
+
+
+@pytest.fixture(scope="module")
+def image(open_notebook):
+    found = open_notebook(
+        [START, "import numpy as np", IMAGE, OPEN],
+        wait_for=".dk-curves canvas",
+        name="kinetics-image",
+    )
+    found.page.set_viewport_size({"width": 1000, "height": 1300})
+    found.canvas("figures['navigator'].figure", ".dk-navigator").wait_drawn()
+    return found
+
+
+def line_is_at(notebook, canvas, x, y):
+    """Whether the picture has the colour of C–C within two pixels of a point of its panel."""
+    axes = f"{CURVES}.panels.panels[1].axes"
+    right, up = notebook.kernel.eval(f"[float(v) for v in {axes}.transData.transform(({x}, {y}))]")
+    size = notebook.kernel.eval(f"[float(v) for v in {CURVES}.figure.bbox.size]")
+    seen = canvas.pixels()
+    column = int(right / size[0] * seen.shape[1])
+    row = int((1 - up / size[1]) * seen.shape[0])
+    near = seen[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3, :3].astype(int)
+    return near.size and np.abs(near - ORANGE).sum(axis=-1).min() < 60
+
+
+def test_dragged_edge_moves_the_fit_in_kernel_and_picture(series):
+    kernel = series.kernel
+    spectra = series.canvas(f"{SPECTRA}.figure", ".dk-spectra")
+    curves = series.canvas(f"{CURVES}.figure", ".dk-curves")
+    axes = f"{SPECTRA}.axes"
+    before = kernel.eval(FITTED)
+    pictures = curves.pixels()
+    middle = kernel.eval(f"float(np.mean({axes}.get_ylim()))")
+    spectra.drag(axes, (7.0, middle), (8.5, middle))
+    left, right = kernel.wait("tool.windows.as_dict()['C–C']", lambda found: found[1] > 8)
+    # A pixel of the canvas is 0.05 eV.
+    assert left == pytest.approx(4.0)
+    assert right == pytest.approx(8.5, abs=0.15)
+    after = kernel.wait(FITTED, lambda found: found != before)
+    assert after > before, "a wider window holds more"
+    curves.wait_changed(pictures)
+    x = kernel.eval("float(tool.live.kinetics.dose[3:5].mean())")
+    y = kernel.eval(BETWEEN.format(x=x))
+    curves.wait_pixels(lambda _: line_is_at(series, curves, x, y), "fit where the kernel has it")
+    low, high = kernel.eval(f"list({CURVES}.panels.panels[1].axes.get_ylim())")
+    assert not line_is_at(series, curves, x, y + 0.3 * (high - low) * (1 if y < high / 2 else -1))
+    # What the person reads in the line of the window.
+    shown = series.page.locator(".dk-window").nth(1).locator("input").nth(2)
+    assert float(shown.input_value()) == pytest.approx(right, abs=1e-3)
+
+
+def test_answer_comes_at_once(series):
+    """A tenth of a second of processor time; the wall clock of a loaded machine says little."""
+    seconds = series.kernel.eval("tool.seconds")
+    assert 0 < seconds < 1.0
+    spent = series.kernel.eval(
+        "min((lambda t: (tool.windows.set_limits('M–O', 20 + 0.01 * i, 25),"
+        " __import__('time').process_time() - t)[1])(__import__('time').process_time())"
+        " for i in range(1, 6))"
+    )
+    assert spent < 0.1, "processor time of a fit with its intervals"
+
+
+def test_network_with_progress_and_stop(series):
+    page, kernel = series.page, series.kernel
+    kernel.run("tool.fit.protocol = 'paper'")
+    page.locator(".dk-network-button").click()
+    kernel.wait("tool.worker.fraction", lambda share: share > 0)
+    # The notebook answers while the network is fitted.
+    assert kernel.eval("tool.worker.running")
+    page.locator(".dk-progress").wait_for(state="visible")
+    page.locator(".dk-stop-button").click()
+    kernel.wait_equal("tool.worker.running", False)
+    assert kernel.eval("tool.network is not None and not tool.network.complete")
+    page.locator(".dk-message").get_by_text("stopped").wait_for()
+    kernel.run("tool.fit.protocol = 'fast'")
+    page.locator(".dk-network-button").click()
+    kernel.wait("tool.network is not None and tool.network.complete", bool)
+    page.locator(".dk-message").get_by_text("Network fitted").wait_for()
+
+
+def test_keyboard_alone_moves_a_window(series):
+    page, kernel = series.page, series.kernel
+    field = page.locator(".dk-window").nth(2).locator("input").nth(1)
+    field.focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("10.5")
+    page.keyboard.press("Tab")
+    kernel.wait_equal("tool.windows.as_dict()['C–O'][0]", 10.5)
+    page.keyboard.type("9")
+    page.keyboard.press("Tab")
+    page.locator(".dk-message-error").wait_for()
+    assert "must be smaller" in page.locator(".dk-message").inner_text()
+    kernel.wait_equal("list(tool.windows.as_dict()['C–O'])", [10.5, 15.0])
+
+
+def test_code_gives_the_same_numbers(series):
+    page, kernel = series.page, series.kernel
+    page.locator(".dk-code-button").click()
+    field = page.locator(".dk-code textarea")
+    field.wait_for(state="visible")
+    code = field.input_value()
+    kernel.wait("tool.code", lambda text: text == code)
+    page.locator(".dk-apply-button").click()
+    kernel.wait("tool.result is not None", bool)
+    # As a person would: copied to a new cell.
+    kernel.run(code)
+    for name in ("rate", "exponent", "half_integrity_dose"):
+        own = kernel.eval(f"np.nan_to_num(tool.result.{name}.data).tolist()")
+        found = kernel.eval(f"np.nan_to_num(result.{name}.data).tolist()")
+        np.testing.assert_allclose(found, own, rtol=1e-6)
+    page.locator(".dk-code-button").click()
+
+
+def test_pixel_is_switched_with_the_mouse_and_by_number(image):
+    page, kernel = image.page, image.kernel
+    navigator = image.canvas("figures['navigator'].figure", ".dk-navigator")
+    curves = image.canvas(f"{CURVES}.figure", ".dk-curves")
+    before, picture = kernel.eval(FITTED), curves.wait_drawn()
+    assert kernel.eval("list(tool.region.indices)") == [0, 0]
+    x, y = kernel.eval(
+        "[float(axis.index2value(i)) for axis, i in zip(s.axes_manager.navigation_axes, (4, 2))]"
+    )
+    navigator.click("figures['navigator'].axes", x, y)
+    kernel.wait_equal("list(tool.region.indices)", [4, 2])
+    assert kernel.eval("list(s.axes_manager.indices[:2])") == [4, 2]
+    assert kernel.wait(FITTED, lambda found: found != before) != before
+    curves.wait_changed(picture)
+    field = page.locator(".dk-index input").nth(1)
+    assert field.input_value() == "2"
+    field.fill("3")
+    field.press("Enter")
+    kernel.wait_equal("list(tool.region.indices)", [4, 3])
+    expected = (
+        "s.inav[4, 3].integrate_windows().fit_dose_pinn(estimator='exact').rate.data.tolist()"
+    )
+    np.testing.assert_allclose(
+        kernel.eval("tool.live.kinetics.rate.data.tolist()"), kernel.eval(expected), rtol=1e-6
+    )
+
+
+def test_rectangle_is_dragged(image):
+    page, kernel = image.page, image.kernel
+    page.locator(".dk-region select").select_option("rectangle")
+    kernel.wait_equal("tool.region.mode", "rectangle")
+    (left, right), (top, bottom) = kernel.eval("tool.region.rectangle")
+    navigator = image.canvas("figures['navigator'].figure", ".dk-navigator")
+    navigator.wait_drawn()
+    centre = kernel.eval("[sum(tuple(figures['navigator'].rectangle)[i:i+2]) / 2 for i in (0, 2)]")
+    step = kernel.eval("float(s.axes_manager[0].scale)")
+    # Spaces between pixels lie half a pixel from their values.
+    start = (centre[0] - 0.5 * step, centre[1] - 0.5 * step)
+    navigator.drag("figures['navigator'].axes", start, (start[0] + step, start[1]))
+    kernel.wait_equal(
+        "[list(ends) for ends in tool.region.rectangle]", [[left + 1, right + 1], [top, bottom]]
+    )
+
+
+def test_nothing_is_wider_than_the_page(series, image):
+    for notebook in (series, image):
+        wide = notebook.page.evaluate(
+            "() => { const box = document.querySelector('.dosekin-kinetics');"
+            " return [box.scrollWidth, box.clientWidth, box.getBoundingClientRect().right,"
+            " window.innerWidth]; }"
+        )
+        assert wide[0] <= wide[1] + 1
+        assert wide[2] <= wide[3]
