@@ -42,6 +42,20 @@ def plot_ablation(
     Returns
     -------
     The figure.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.plotting import AblationPicture, plot_ablation
+    >>> import numpy as np
+    >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
+    >>> picture = AblationPicture(
+    ...     window_names=("C–O",),
+    ...     dose=dose,
+    ...     values=np.exp(-dose / 200)[None],
+    ...     grid=grid,
+    ...     curves={"law": np.exp(-grid / 200)[None], "straight line": (1 - grid / 300)[None]},
+    ... )
+    >>> figure = plot_ablation(picture)
     """
     n_window = len(picture.window_names)
     width = layout.width_before(fig, figsize, 7.0 if n_window > 1 else 5.0)
@@ -69,7 +83,7 @@ def plot_ablation(
         figure,
         list(shown.values()),
         list(shown),
-        [style.WINDOW_NOTE, note if cut else ""],
+        [style.window_note(picture.energy_windows), note if cut else ""],
         columns=2,
     )
     layout.put_quantity(figure, left, picture.quantity)

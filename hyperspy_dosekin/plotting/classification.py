@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.plotting import layout, style
+from hyperspy_dosekin.plotting.maps import draw_scale_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
 #: Colour of pixels without data, and how they are called.
-_NO_DATA_COLOUR = "0.8"
+NO_DATA_COLOUR = "0.8"
+#: Share of the values that a colour scale holds.
+_NEARLY_ALL = 0.995
 _SIMULATED = "on new simulated spectra"
 
 
@@ -31,7 +34,7 @@ def class_colour_map(number: int) -> ListedColormap:
     """Colour map for labels from −1 (no data, grey) to ``number − 1``."""
     from matplotlib.colors import ListedColormap
 
-    return ListedColormap([_NO_DATA_COLOUR, *class_colours(number)], name="classes")
+    return ListedColormap([NO_DATA_COLOUR, *class_colours(number)], name="classes")
 
 
 def _handles(names: Sequence[str], number: int | None = None) -> list[Any]:
@@ -74,6 +77,8 @@ def plot_class_maps(
     names: Sequence[str],
     titles: Sequence[str],
     *,
+    pixel_size: float | None = None,
+    units: str = "",
     fig: FigureBase | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> FigureBase:
@@ -87,6 +92,8 @@ def plot_class_maps(
         Names of the classes.
     titles
         What to call each map.
+    pixel_size, units
+        Width of a pixel, for a scale bar in the first map; none without.
     fig
         Empty figure or subfigure to draw in, instead of a new one.
     figsize
@@ -100,6 +107,8 @@ def plot_class_maps(
     height = rows * (1.6 * min(ratio, 2.5) + 0.35) + 0.6
     figure = layout.new_figure(fig, figsize, (max(width, 4.0), min(height, 12.0)))
     panels = figure.subplots(rows, columns, squeeze=False)
+    if pixel_size and units:
+        draw_scale_bar(panels[0, 0], labels.shape[1:], pixel_size, units)
     for i, panel in enumerate(panels.flat):
         panel.set_axis_off()
         if i >= n:
@@ -116,8 +125,104 @@ def plot_class_maps(
     if (labels < 0).any():
         from matplotlib.patches import Patch
 
-        handles.append(Patch(facecolor=_NO_DATA_COLOUR, label=style.NO_DATA))
+        handles.append(Patch(facecolor=NO_DATA_COLOUR, label=style.NO_DATA))
     layout.put_legend(figure, handles, [h.get_label() for h in handles], columns=5)
+    return figure
+
+
+def plot_fractions(
+    share: np.ndarray,
+    names: Sequence[str],
+    place: np.ndarray,
+    label: str,
+    *,
+    fig: FigureBase | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> FigureBase:
+    """Draw the share of each class by condition.
+
+    Parameters
+    ----------
+    share
+        Share of each class, ``(n, n_class)``; NaN where a condition has no data.
+    names
+        Names of the classes.
+    place
+        Where on the horizontal axis each condition is, ``(n,)``.
+    label
+        Label of that axis, with its unit.
+    fig
+        Empty figure or subfigure to draw in, instead of a new one.
+    figsize
+        Width and height in inches.
+    """
+    figure = layout.new_figure(fig, figsize, (6.0, 3.8))
+    panel = figure.add_subplot()
+    handles = []
+    for own, look in zip(share.T, style.window_styles(len(names)), strict=True):
+        (line,) = panel.plot(
+            place, 100 * own, color=look.colour, ls=look.line, marker=look.marker, lw=1.6, ms=5
+        )
+        handles.append(line)
+    panel.set(ylim=(-3, 103), xlabel=label, ylabel="Share of pixels (%)")
+    layout.put_legend(figure, handles, list(names), columns=5)
+    return figure
+
+
+def plot_confidence(
+    maps: Mapping[str, np.ndarray],
+    titles: Sequence[str],
+    *,
+    highest: Mapping[str, float] | None = None,
+    pixel_size: float | None = None,
+    units: str = "",
+    fig: FigureBase | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> FigureBase:
+    """Draw maps that say how sure a classification is, a row for each of them.
+
+    Parameters
+    ----------
+    maps
+        Values by name, with their unit, ``(n, y, x)`` each; NaN where there are no data. Each
+        name has one colour scale for all conditions.
+    titles
+        What to call each condition.
+    highest
+        Upper ends of colour scales, by name; by default that of nearly all values.
+    pixel_size, units
+        Width of a pixel, for a scale bar in the first map; none without.
+    fig
+        Empty figure or subfigure to draw in, instead of a new one.
+    figsize
+        Width and height in inches.
+    """
+    from matplotlib import colormaps
+
+    rows, columns = len(maps), len(titles)
+    shape = next(iter(maps.values())).shape[1:]
+    ratio = float(np.clip(shape[0] / shape[1], 0.3, 2.5))
+    size = (1.7 * columns + 1.1, rows * (1.6 * ratio + 0.25) + 0.3)
+    figure = layout.new_figure(fig, figsize, (max(size[0], 4.0), min(size[1], 12.0)))
+    panels = figure.subplots(rows, columns, squeeze=False)
+    colours = colormaps["magma"].copy()
+    colours.set_bad(NO_DATA_COLOUR)
+    for row, (name, values) in zip(panels, maps.items(), strict=True):
+        numbers = values[np.isfinite(values)]
+        high = float(np.quantile(numbers, _NEARLY_ALL)) if numbers.size else 1.0
+        high = (highest or {}).get(name, high)
+        limits = {"vmin": 0.0, "vmax": high or 1.0}
+        for panel, image in zip(row, values, strict=True):
+            drawn = panel.imshow(image, cmap=colours, interpolation="nearest", **limits)
+            panel.set(xticks=[], yticks=[])
+        ends = "max" if numbers.size and numbers.max() > high else "neither"
+        bar = figure.colorbar(drawn, ax=list(row), extend=ends, fraction=0.04, aspect=14)
+        bar.set_label(style.wrap(name, 22), fontsize=style.SMALL)
+        bar.ax.tick_params(labelsize=style.TINY)
+    for panel, title in zip(panels[0], titles, strict=True):
+        panel.set_title(title, fontsize=style.SMALL)
+    if pixel_size and units:
+        draw_scale_bar(panels[0, 0], shape, pixel_size, units)
     return figure
 
 
@@ -212,6 +317,8 @@ def plot_latent(
             )  # fmt: skip
         panel.set_title(title, fontsize=style.SMALL + 1)
         panel.set(xticks=[], yticks=[])
+    panels[0].set(xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
+    panels[1].set(xlabel="Score of component 1", ylabel="Score of component 2")
     handles = [
         Line2D([], [], ls="none", marker=look.marker, ms=6, color=look.colour) for look in looks
     ]
@@ -251,12 +358,30 @@ def plot_silhouette(
     for i in np.flatnonzero(np.isnan(next(iter(silhouette.values())))):
         panel.text(i, 0.01, "one\nclass", ha="center", fontsize=style.TINY, color=style.GREY)
     panel.axhline(0, color="black", lw=0.8)
-    panel.set_xticks(place, titles, rotation=45 if len(titles) > 4 else 0, fontsize=style.SMALL,
-                     ha="right" if len(titles) > 4 else "center")  # fmt: skip
+    common, short = _without_common_words(titles)
+    long = max((len(text) for text in short), default=0) * len(short) > 50
+    panel.set_xticks(place, short, rotation=45 if long else 0, fontsize=style.SMALL,
+                     ha="right" if long else "center")  # fmt: skip
+    panel.set_xlabel(common)
     panel.set_ylabel("Mean silhouette")
     note = "Compactness of the classes, not correctness: it can rise while accuracy falls."
     layout.put_legend(figure, handles, list(silhouette), [note], columns=2)
     return figure
+
+
+def _without_common_words(titles: Sequence[str]) -> tuple[str, list[str]]:
+    """Label of an axis, and what is left to tell its ticks apart.
+
+    ``"temperature 100 °C"`` and ``"temperature 200 °C"`` are the ticks ``"100"`` and ``"200"`` of
+    an axis ``"Temperature (°C)"``; other titles stay as they are.
+    """
+    words = [title.split() for title in titles]
+    if len(titles) < 2 or any(len(own) != 3 for own in words):
+        return "", list(titles)
+    (name, *names), (unit, *units) = ({own[place] for own in words} for place in (0, 2))
+    if names or units:
+        return "", list(titles)
+    return f"{name[:1].upper()}{name[1:]} ({unit})", [own[1] for own in words]
 
 
 def plot_report(

@@ -42,7 +42,7 @@ def _notes(picture: CurvePicture) -> list[str]:
     mixed = picture.grows is not None and bool(picture.grows.any())
     return [
         f"{numbers}.",
-        style.WINDOW_NOTE,
+        style.window_note(picture.energy_windows),
         style.MIXED_NOTE if mixed else "",
         style.UNTESTED_NOTE if picture.identifiable is None else "",
     ]
@@ -74,6 +74,23 @@ def plot_integrity(
     Returns
     -------
     The figure.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.plotting import CurvePicture, plot_integrity
+    >>> import numpy as np
+    >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
+    >>> picture = CurvePicture(
+    ...     window_names=("C–O",),
+    ...     dose=dose,
+    ...     values=np.exp(-dose / 200)[None],
+    ...     grid=grid,
+    ...     fitted=np.exp(-grid / 200)[None],
+    ...     integrity=np.exp(-grid / 200)[None],
+    ...     half_dose=[138.6],
+    ...     reached=[True],
+    ... )
+    >>> figure = plot_integrity(picture)
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -215,6 +232,23 @@ def plot_fit(
     Returns
     -------
     The figure.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.plotting import CurvePicture, plot_fit
+    >>> import numpy as np
+    >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
+    >>> picture = CurvePicture(
+    ...     window_names=("C–O",),
+    ...     dose=dose,
+    ...     values=np.exp(-dose / 200)[None],
+    ...     grid=grid,
+    ...     fitted=np.exp(-grid / 200)[None],
+    ...     integrity=np.exp(-grid / 200)[None],
+    ...     half_dose=[138.6],
+    ...     reached=[True],
+    ... )
+    >>> figure = plot_fit(picture)
     """
     n_window = len(picture.window_names)
     width = layout.width_before(fig, figsize, 7.0 if n_window > 1 else 5.0)

@@ -43,6 +43,22 @@ def plot_diagnostics(
     Returns
     -------
     The figure.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.plotting import DiagnosticsPicture, plot_diagnostics
+    >>> import numpy as np
+    >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
+    >>> picture = DiagnosticsPicture(
+    ...     window_names=("C–O",),
+    ...     dose=dose,
+    ...     residual=[[0.01, -0.02, 0.01]],
+    ...     total_rms=[0.01, 0.02, 0.01],
+    ...     iteration=[0, 10, 20],
+    ...     learning_rate=[1e-3, 5e-4, 1e-6],
+    ...     terms={"data": [[1.0], [0.1], [0.01]]},
+    ... )
+    >>> figure = plot_diagnostics(picture)
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -87,7 +103,10 @@ def plot_diagnostics(
     if picture.member_labels:
         members += f" Members: {', '.join(picture.member_labels)}."
     figure.supxlabel(
-        style.wrap(style.WINDOW_NOTE + members, style.characters_in(width - 0.15, style.TINY)),
+        style.wrap(
+            style.window_note(picture.energy_windows) + members,
+            style.characters_in(width - 0.15, style.TINY),
+        ),
         x=0.01,
         ha="left",
         fontsize=style.TINY,

@@ -49,6 +49,18 @@ def plot_parameters(
     Returns
     -------
     The figure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hyperspy_dosekin.plotting import Estimate, ParameterPicture, plot_parameters
+    >>> picture = ParameterPicture(
+    ...     window_names=("C–C", "C–O"),
+    ...     half_dose=Estimate(value=[900.0, 300.0], lower=[600.0, 270.0], upper=[np.inf, 340.0]),
+    ...     reached=[True, True],
+    ...     rate=Estimate(value=[1.0, 3.0]),
+    ... )
+    >>> figure = plot_parameters(picture)
     """
     from matplotlib.lines import Line2D
 
@@ -106,7 +118,7 @@ def plot_parameters(
         labels.append(style.BEYOND)
     mixed = picture.grows is not None and bool(picture.grows.any())
     notes = [
-        style.WINDOW_NOTE,
+        style.window_note(picture.energy_windows),
         style.MIXED_NOTE if mixed else "",
         "" if examined else style.UNTESTED_NOTE,
     ]

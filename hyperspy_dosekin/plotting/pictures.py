@@ -118,11 +118,30 @@ class CurvePicture:
         Label of the data with its unit.
     title
         Title of the figure; none if empty.
+    energy_windows
+        Whether windows are ranges of energy, whose names a figure calls labels.
 
     Raises
     ------
     ValueError
         If a shape does not fit, or one bound of an interval lacks the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
+    >>> picture = CurvePicture(
+    ...     window_names=("C–O",),
+    ...     dose=dose,
+    ...     values=np.exp(-dose / 200)[None],
+    ...     grid=grid,
+    ...     fitted=np.exp(-grid / 200)[None],
+    ...     integrity=np.exp(-grid / 200)[None],
+    ...     half_dose=[138.6],
+    ...     reached=[True],
+    ... )
+    >>> picture.dose_max
+    300.0
     """
 
     window_names: tuple[str, ...]
@@ -146,6 +165,7 @@ class CurvePicture:
     grows: np.ndarray | None = None
     quantity: str = "Window area"
     title: str = ""
+    energy_windows: bool = True
 
     def __post_init__(self) -> None:
         n_window = _names(self, self.window_names)
@@ -187,6 +207,11 @@ class Estimate:
     ------
     ValueError
         If shapes differ, or one bound lacks the other.
+
+    Examples
+    --------
+    >>> Estimate(value=[900.0, 300.0], lower=[600.0, 270.0], upper=[np.inf, 340.0]).value
+    array([900., 300.])
     """
 
     value: np.ndarray
@@ -229,11 +254,24 @@ class ParameterPicture:
         Whether the amplitude is negative, ``(W,)``; default nowhere.
     title
         Title of the figure; none if empty.
+    energy_windows
+        Whether windows are ranges of energy, whose names a figure calls labels.
 
     Raises
     ------
     ValueError
         If a shape does not fit.
+
+    Examples
+    --------
+    >>> picture = ParameterPicture(
+    ...     window_names=("C–C", "C–O"),
+    ...     half_dose=Estimate(value=[900.0, 300.0], lower=[600.0, 270.0], upper=[np.inf, 340.0]),
+    ...     reached=[True, True],
+    ...     rate=Estimate(value=[1.0, 3.0]),
+    ... )
+    >>> picture.window_names
+    ('C–C', 'C–O')
     """
 
     window_names: tuple[str, ...]
@@ -248,6 +286,7 @@ class ParameterPicture:
     identifiable: np.ndarray | None = None
     grows: np.ndarray | None = None
     title: str = ""
+    energy_windows: bool = True
 
     def __post_init__(self) -> None:
         n_window = _names(self, self.window_names)
@@ -288,11 +327,29 @@ class DiagnosticsPicture:
         One label for each member, its seed for instance.
     title
         Title of the figure; none if empty.
+    energy_windows
+        Whether windows are ranges of energy, whose names a figure calls labels.
 
     Raises
     ------
     ValueError
         If a shape does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
+    >>> picture = DiagnosticsPicture(
+    ...     window_names=("C–O",),
+    ...     dose=dose,
+    ...     residual=[[0.01, -0.02, 0.01]],
+    ...     total_rms=[0.01, 0.02, 0.01],
+    ...     iteration=[0, 10, 20],
+    ...     learning_rate=[1e-3, 5e-4, 1e-6],
+    ...     terms={"data": [[1.0], [0.1], [0.01]]},
+    ... )
+    >>> picture.residual.shape
+    (1, 3)
     """
 
     window_names: tuple[str, ...]
@@ -306,6 +363,7 @@ class DiagnosticsPicture:
     optimisers: tuple[str, str] = ("Adam", "L-BFGS")
     member_labels: tuple[str, ...] = ()
     title: str = ""
+    energy_windows: bool = True
 
     def __post_init__(self) -> None:
         n_window = _names(self, self.window_names)
@@ -344,11 +402,27 @@ class AblationPicture:
         Label of the data with its unit.
     title
         Title of the figure; none if empty.
+    energy_windows
+        Whether windows are ranges of energy, whose names a figure calls labels.
 
     Raises
     ------
     ValueError
         If a shape does not fit, or there is no curve.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
+    >>> picture = AblationPicture(
+    ...     window_names=("C–O",),
+    ...     dose=dose,
+    ...     values=np.exp(-dose / 200)[None],
+    ...     grid=grid,
+    ...     curves={"law": np.exp(-grid / 200)[None], "straight line": (1 - grid / 300)[None]},
+    ... )
+    >>> picture.last_dose
+    300.0
     """
 
     window_names: tuple[str, ...]
@@ -360,6 +434,7 @@ class AblationPicture:
     sigma: np.ndarray | None = None
     quantity: str = "Window area"
     title: str = ""
+    energy_windows: bool = True
 
     def __post_init__(self) -> None:
         n_window = _names(self, self.window_names)
@@ -373,3 +448,87 @@ class AblationPicture:
     def last_dose(self) -> float:
         """Where measuring ended, in e⁻/Å²."""
         return float(np.max(self.dose) if self.dose_max is None else self.dose_max)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MapPicture:
+    """Maps of the half-integrity dose of every window.
+
+    Parameters
+    ----------
+    window_names
+        W labels.
+    half_dose
+        D½, ``(W, y, x)``, in e⁻/Å²; NaN where C never falls to ½ or nothing was fitted.
+    reached
+        Whether D½ lies inside the measured range, ``(W, y, x)``.
+    fitted
+        Whether there is an estimate, ``(W, y, x)``.
+    identifiable
+        Whether the data determine D½, ``(W, y, x)``; ``None`` if that was not examined.
+    lower, upper
+        Interval of D½, ``(W, y, x)``, in e⁻/Å²; needed with `identifiable`.
+    level
+        Probability (or confidence) of the interval.
+    interval_method
+        What the interval is.
+    pixel_size, units
+        Width of a pixel, for a scale bar; none without.
+    title
+        Title of the figure; none if empty.
+    energy_windows
+        Whether windows are ranges of energy, whose names a figure calls labels.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, or the flags come without the interval.
+
+    Examples
+    --------
+    >>> picture = MapPicture(
+    ...     window_names=("C–O",),
+    ...     half_dose=np.full((1, 3, 4), 500.0),
+    ...     reached=np.ones((1, 3, 4)),
+    ...     fitted=np.ones((1, 3, 4)),
+    ... )
+    >>> picture.shape
+    (3, 4)
+    """
+
+    window_names: tuple[str, ...]
+    half_dose: np.ndarray
+    reached: np.ndarray
+    fitted: np.ndarray
+    identifiable: np.ndarray | None = None
+    lower: np.ndarray | None = None
+    upper: np.ndarray | None = None
+    level: float = 0.95
+    interval_method: str = "posterior"
+    pixel_size: float | None = None
+    units: str = ""
+    title: str = ""
+    energy_windows: bool = True
+    states: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        n_window = _names(self, self.window_names)
+        shape = np.shape(self.half_dose)
+        if len(shape) != 3:
+            raise ValueError(
+                f"MapPicture.half_dose has {len(shape)} dimensions; pass an array (window, y, x)."
+            )
+        shape = (n_window, *shape[1:])
+        _arrays(self, float, shape, "half_dose", "lower upper")
+        _arrays(self, bool, shape, "reached fitted", "identifiable")
+        _pairs(self, "")
+        if self.identifiable is not None and self.lower is None:
+            raise ValueError("MapPicture has identifiable without lower and upper; pass all three.")
+        determined = True if self.identifiable is None else self.identifiable
+        states = np.where(determined, np.where(self.reached, 0, 1), 2)
+        object.__setattr__(self, "states", np.where(self.fitted, states, 3))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Pixels (y, x)."""
+        return self.half_dose.shape[1], self.half_dose.shape[2]

@@ -97,16 +97,19 @@ def plot_steps(
         _draw(panel, step, shown, low_loss)
         if place + columns >= len(steps):
             panel.set_xlabel("Energy loss (eV)", fontsize=9)
-        if place % columns == 0:
-            panel.set_ylabel("Intensity", fontsize=9)
-    layout.put_legend(figure, list(shown.values()), list(shown), columns=4)
+        relative = step.name == "normalise"
+        if place % columns == 0 or relative:
+            panel.set_ylabel("Relative intensity" if relative else "Intensity", fontsize=9)
+    named = sorted(shown, key=lambda label: label != "before")
+    layout.put_legend(figure, [shown[label] for label in named], named, columns=4)
     layout.put_title(figure, title)
     return figure
 
 
 def _draw(axes: Axes, step: ProcessingStep, shown: dict[str, Any], low_loss: bool) -> None:
     """Draw one step; `shown` collects what the legend has to explain."""
-    logarithmic = low_loss and (step.name in _LOG or step.name == "background")
+    moved = low_loss and step.name == "align" and step.before is not None
+    logarithmic = low_loss and not moved and step.name in {*_LOG, "background"}
     axes.tick_params(labelsize=style.SMALL)
     same_units = step.name not in ("normalise",)
     if step.before is not None and same_units:
@@ -121,6 +124,9 @@ def _draw(axes: Axes, step: ProcessingStep, shown: dict[str, Any], low_loss: boo
         (shown["replaced"],) = axes.plot(
             step.energy[where], step.before[where], "o", mfc="none", mec=_MODEL, ms=6
         )
+    if moved:
+        _limit_to_peak(axes, step)
+        return
     if logarithmic:
         axes.set_yscale("log")
         positive = step.after[step.after > 0]
@@ -131,6 +137,21 @@ def _draw(axes: Axes, step: ProcessingStep, shown: dict[str, Any], low_loss: boo
     else:
         axes.axhline(0, color="black", lw=0.6)
     axes.margins(x=0.01)
+
+
+def _limit_to_peak(axes: Axes, step: ProcessingStep) -> None:
+    """Show the zero-loss peak alone: on the whole axis nobody sees that it has moved."""
+    peak = int(np.nanargmax(step.after))
+    above = step.after > 0.5 * step.after[peak]
+    half = 4 * max(int(above.sum()), 2) * abs(step.energy[1] - step.energy[0])
+    axes.set_xlim(step.energy[peak] - half, step.energy[peak] + half)
+    axes.axvline(0, color="black", lw=0.6, ls=":")
+    # How high the peak is says the panel before; here a power of ten would lie on the title.
+    axes.tick_params(labelleft=False)
+    axes.annotate(
+        "zoom", (0.98, 0.95), xycoords="axes fraction", ha="right", va="top", fontsize=style.TINY,
+        color="0.3",
+    )  # fmt: skip
 
 
 def _limit_to_losses(axes: Axes, step: ProcessingStep) -> None:

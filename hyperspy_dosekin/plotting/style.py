@@ -66,6 +66,11 @@ def window_styles(n_window: int) -> list[WindowStyle]:
     ]
 
 
+def window_note(energy_windows: bool) -> str:
+    """What is to be said of the names of windows; nothing of spots or of lines."""
+    return WINDOW_NOTE if energy_windows else ""
+
+
 def wrap(text: str, characters: int) -> str:
     """Break a text into lines of so many characters; words that are too long are cut."""
     lines = [textwrap.wrap(line, max(characters, 4)) or [""] for line in text.split("\n")]

@@ -72,6 +72,18 @@ class KineticsIntervals:
         ------
         ValueError
             If the name or the method is unknown, or the level does not lie between 0 and 1.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact")
+        >>> lower, upper = result.interval("rate", level=0.68)
+        >>> bool((lower.data < upper.data).all())
+        True
+        >>> lower, upper = result.interval("dose_at", dose_level=0.8, method="profile")
+        >>> result.interval("integrity")[0]
+        <DoseSeries, title: integrity, dimensions: (4|101)>
         """
         from hyperspy_dosekin.kinetics.quantities import check_level
 
@@ -101,7 +113,31 @@ class KineticsIntervals:
     def integrity_interval(
         self, dose: np.ndarray, level: float = 0.95, method: str = "posterior"
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Interval of the integrity at any doses, arrays ``(…space…, window, n_dose)``."""
+        """Interval of the integrity at any doses, arrays ``(…space…, window, n_dose)``.
+
+        Parameters
+        ----------
+        dose
+            Doses in e⁻/Å², shape ``(n_dose,)``.
+        level
+            Probability of the interval, or its confidence.
+        method
+            As for `interval`.
+
+        Returns
+        -------
+        lower, upper : numpy.ndarray
+            Shape ``(…space…, window, n_dose)``.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact")
+        >>> lower, upper = result.integrity_interval([0.0, 700.0])
+        >>> lower.shape
+        (4, 2)
+        """
         normalised = tuple(np.asarray(dose) / self.dose_max)
         return self._maps.interval("integrity", level, method, normalised_dose=normalised)
 

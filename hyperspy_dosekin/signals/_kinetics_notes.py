@@ -70,8 +70,9 @@ MAPS = "Cells: median [5 %, 95 %] over pixels, which is their variety and not th
 def notes_of(result: DoseKinetics) -> list[str]:
     """All the notes that apply."""
     notes = [] if result.complete else [INCOMPLETE]
+    label = [LABEL] if has_energy_windows(result) else []
     if result.is_lazy:
-        return [*notes, LAZY, LABEL]
+        return [*notes, LAZY, *label]
     notes += _notes_on_maps(result) if result.space_shape else _notes_on_windows(result)
     if not result.has_intervals:
         notes.append(NOT_EXAMINED)
@@ -80,7 +81,15 @@ def notes_of(result: DoseKinetics) -> list[str]:
     text = equation(result.kinetic_law)
     text = f": {text}" if text else ""
     law = LAW.format(name=result.law, equation=text.rstrip("."), dose_max=result.dose_max)
-    return [*notes, law, LABEL]
+    return [*notes, law, *label]
+
+
+def has_energy_windows(result: DoseKinetics) -> bool:
+    """Whether the windows are ranges of energy, and not spots or lines of other signals."""
+    from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS
+
+    known = "window_ranges" in result.dose_metadata
+    return known or not set(LOW_LOSS_WINDOWS).isdisjoint(result.window_names)
 
 
 def _prior_text(result: DoseKinetics) -> str:

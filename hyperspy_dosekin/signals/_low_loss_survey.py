@@ -10,8 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from hyperspy_dosekin.processing.likeness import Likeness
 from hyperspy_dosekin.processing.structure import odd_channels, structure_of
-from hyperspy_dosekin.processing.survey import SURVEY, noise_from_scatter, survey_low_loss
+from hyperspy_dosekin.processing.survey import (
+    SURVEY,
+    likeness_of,
+    noise_from_scatter,
+    survey_low_loss,
+)
 from hyperspy_dosekin.processing.zero_loss import WIDEST_EV
 from hyperspy_dosekin.signals._blockwise import compute, cpu_count, map_blocks, sum_of_spectra
 from hyperspy_dosekin.signals._processing_input import Recorded
@@ -46,6 +52,8 @@ class Survey:
         Sum of all spectra as they are, shape ``(n_channels,)``.
     structure
         What the spectra have that is no spike, from `structure_of`, or ``None``.
+    likeness
+        What the spectra have in common, from `likeness_of`, or ``None``.
     """
 
     position: np.ndarray
@@ -58,10 +66,15 @@ class Survey:
     peak: np.ndarray
     total: np.ndarray
     structure: np.ndarray | None
+    likeness: Likeness | None
 
 
 def look_at(
-    recorded: Recorded, search: slice = slice(None), show_progressbar: bool | None = None
+    recorded: Recorded,
+    search: slice = slice(None),
+    show_progressbar: bool | None = None,
+    *,
+    spikes: bool = True,
 ) -> Survey:
     """Find the zero-loss peak of every spectrum, in one pass that is made at once.
 
@@ -73,6 +86,8 @@ def look_at(
         Channels in which the peak is.
     show_progressbar
         For lazy data.
+    spikes
+        Whether to learn what tells spikes.
     """
     data = recorded.data
     widest = WIDEST_EV / recorded.scale_ev
@@ -91,9 +106,10 @@ def look_at(
         largest_value=largest,
         reach=reach,
     )
+    variance = None if recorded.variance is None else recorded.variance[some_of(data)]
     with dask_progress(show_progressbar):
-        numbers, peak, total, some = compute(
-            numbers, sum_of_spectra(peak), sum_of_spectra(data), data[some_of(data)]
+        numbers, peak, total, some, variance = compute(
+            numbers, sum_of_spectra(peak), sum_of_spectra(data), data[some_of(data)], variance
         )
     seen = dict(zip(SURVEY, np.moveaxis(numbers, -1, 0), strict=True))
     found = seen["found"] > 0
@@ -110,6 +126,16 @@ def look_at(
             width = seen["fwhm"][some_of(data)].ravel()[usable]
             estimates = noise_from_scatter(some[usable], taken[usable], width)
             gain, offset = (float(np.median(each)) for each in estimates)
+    some, taken = some[usable], taken[usable]
+    structure = structure_of(some, taken, gain=gain, offset=offset)
+    likeness = None
+    if spikes:
+        noise: dict[str, Any] = {"gain": gain, "offset": offset}
+        if variance is not None:
+            variance = np.asarray(variance, dtype=np.float64).reshape(-1, data.shape[-1])
+            noise = {"gain": 0.0, "offset": variance[usable]}
+        width = seen["fwhm"][some_of(data)].ravel()[usable]
+        likeness = likeness_of(some, taken, width, **noise, structure=structure)
     return Survey(
         position=np.where(found, seen["position"], np.nan),
         fwhm=np.where(found, seen["fwhm"], np.nan),
@@ -118,7 +144,8 @@ def look_at(
         negative=seen["negative"],
         gain=gain,
         offset=offset,
-        structure=structure_of(some[usable], taken[usable], gain=gain, offset=offset),
+        structure=structure,
+        likeness=likeness,
         peak=peak / max(found.sum(), 1),
         total=total,
     )

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +14,10 @@ from hyperspy_dosekin.plotting.pictures import (
     CurvePicture,
     DiagnosticsPicture,
     Estimate,
+    MapPicture,
     ParameterPicture,
 )
+from hyperspy_dosekin.signals._kinetics_notes import has_energy_windows
 from hyperspy_dosekin.signals._laws import SYMBOLS
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ def curve_picture(result: DoseKinetics, extent: float = 1.0) -> CurvePicture:
     data = result.data
     variance = data.get_noise_variance()
     return CurvePicture(
+        energy_windows=has_energy_windows(result),
         window_names=result.window_names,
         dose=result.dose,
         values=_array(data),
@@ -70,6 +74,53 @@ def curve_picture(result: DoseKinetics, extent: float = 1.0) -> CurvePicture:
         quantity=data.metadata.Signal.quantity,
         **bounds,
     )
+
+
+def map_picture(result: DoseKinetics, windows: Sequence[str] | None) -> MapPicture:
+    """D½ of some windows in every pixel, with its interval and flags."""
+    names = result.window_names if windows is None else _window_list(windows)
+    unknown = [name for name in names if name not in result.window_names]
+    if unknown or not names:
+        raise ValueError(
+            f"windows={unknown or windows!r} must be some of {', '.join(result.window_names)}."
+        )
+    if not 1 <= len(result.space_shape) <= 2:
+        raise ValueError(
+            f"maps need one or two space axes, and this result has {len(result.space_shape)}; "
+            "draw its curves with plot(), or take a slice of the data first."
+        )
+    chosen = [result.window_names.index(name) for name in names]
+
+    def rows(signal: BaseSignal) -> np.ndarray:
+        array = np.asarray(signal.data)[chosen]
+        return array.reshape(len(chosen), -1, array.shape[-1])
+
+    result.compute()
+    known = {}
+    if result.has_intervals:
+        lower, upper = result.interval("half_integrity_dose")
+        known = {
+            "identifiable": rows(result.identifiable),
+            "lower": rows(lower),
+            "upper": rows(upper),
+        }
+    half = result.half_integrity_dose
+    axis = half.axes_manager.signal_axes[0]
+    units = axis.units if isinstance(axis.units, str) else ""
+    return MapPicture(
+        energy_windows=has_energy_windows(result),
+        window_names=tuple(names),
+        half_dose=rows(half),
+        reached=rows(result.reached),
+        fitted=~rows(result.not_fitted),
+        pixel_size=float(axis.scale) if axis.is_uniform and units else None,
+        units=units,
+        **known,
+    )
+
+
+def _window_list(windows: Any) -> tuple[str, ...]:
+    return (windows,) if isinstance(windows, str) else tuple(windows)
 
 
 def parameter_picture(result: DoseKinetics) -> ParameterPicture:
@@ -88,6 +139,7 @@ def parameter_picture(result: DoseKinetics) -> ParameterPicture:
 
     estimates = {name: estimate(name, signal) for name, signal in result.parameters.items()}
     return ParameterPicture(
+        energy_windows=has_energy_windows(result),
         window_names=result.window_names,
         rate=estimates.pop("rate", None),
         exponent=estimates.pop("exponent", None),
@@ -108,6 +160,7 @@ def diagnostics_picture(result: DoseKinetics) -> DiagnosticsPicture:
     with np.errstate(invalid="ignore"):
         total = np.sqrt(np.nansum(residual**2, axis=0) / np.isfinite(residual).sum(axis=0))
     return DiagnosticsPicture(
+        energy_windows=has_energy_windows(result),
         window_names=result.window_names,
         dose=result.dose,
         residual=residual,
@@ -131,6 +184,7 @@ def ablation_picture(result: DoseKinetics, extent: float, iterations: int) -> Ab
     data = result.data
     variance = data.get_noise_variance()
     return AblationPicture(
+        energy_windows=has_energy_windows(result),
         window_names=result.window_names,
         dose=result.dose,
         values=_array(data),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.signals._blockwise import as_lazy_as, navigation_chunks
+from hyperspy_dosekin.signals._chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals._energy_axis import ev_per_unit
 from hyperspy_dosekin.signals._noise import noise_of
 
@@ -25,7 +26,7 @@ class Recorded:
     Parameters
     ----------
     data
-        NumPy or dask array ``(…, energy)``; dask arrays have the energy in one chunk.
+        NumPy or dask array ``(…, energy)``, of blocks that are not too large.
     energy_ev
         Energies of the channels.
     scale_ev
@@ -89,6 +90,7 @@ def read(signal: Any, method: str) -> Recorded:
             f"the energy axis {str(axis.name)!r} has the scale {axis.scale:g}, and {method} needs "
             "energies that rise with the channel; reverse the data and the axis first."
         )
+    advise_on_chunks(signal, method, whole="energy")
     noise = noise_of(signal)
     variance = None if noise is None else noise.variance
     data = navigation_chunks(signal.data, LARGEST_BLOCK)

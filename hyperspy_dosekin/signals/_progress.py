@@ -40,9 +40,19 @@ def progress_bars(show_progressbar: bool | None) -> Iterator[Progress]:
 
 @contextmanager
 def dask_progress(show_progressbar: bool | None) -> Iterator[None]:
-    """A progress bar for what dask computes inside the block."""
+    """A progress bar for what dask computes inside the block, in this process or on a cluster."""
     if not _wanted(show_progressbar):
         yield
+        return
+    from hyperspy_dosekin.signals._cluster import current_client, progress_get
+
+    client = current_client()
+    if client is not None and not client.asynchronous:
+        import dask
+
+        # The bar of dask sees nothing of what a cluster does, which has one of its own.
+        with dask.config.set(scheduler=progress_get(client)):
+            yield
         return
     from dask.diagnostics import ProgressBar
 

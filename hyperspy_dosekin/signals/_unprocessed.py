@@ -42,7 +42,7 @@ def warn_if_unprocessed(signal: Any) -> None:
     axis = signal.axes_manager.signal_axes[0]
     if not axis.is_uniform or axis.size < 3:
         return
-    reasons = _reasons(signal, axis)
+    reasons = signs_of_raw(signal, axis)
     if not reasons:
         return
     signal._dosekin_warned = True
@@ -56,7 +56,8 @@ def warn_if_unprocessed(signal: Any) -> None:
     )
 
 
-def _reasons(signal: Any, axis: Any) -> list[str]:
+def signs_of_raw(signal: Any, axis: Any) -> list[str]:
+    """What makes spectra on a uniform axis look unprocessed, in words; empty if nothing does."""
     reasons = []
     if holds_counts(signal):
         reasons.append("the intensities are counts")

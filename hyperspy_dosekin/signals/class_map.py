@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hyperspy.signals import LazySignal2D, Signal2D
 
+from hyperspy_dosekin.classification.labels import NO_CLASS
+
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
+    from matplotlib.figure import Figure
 
-#: Label of a pixel without data.
-NO_CLASS = -1
 #: Name of that label, and of pixels that resemble no reference.
 NONE_NAME = "none"
 UNKNOWN_NAME = "unknown"
@@ -63,6 +64,17 @@ class ClassMap(Signal2D):
         ------
         ValueError
             If a lazy map has no names, without which the number of classes is not known.
+
+        Examples
+        --------
+        >>> import hyperspy.api as hs
+        >>> import numpy as np
+        >>> s = hs.signals.Signal2D(np.array([[[0, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, -1]]]))
+        >>> s.set_signal_type("ClassMap")
+        >>> s.metadata.set_item("Classes.names", ["oxide", "metal"])
+        >>> print(s.fractions().data)
+        [[0.5 0.5]
+         [0.  1. ]]
         """
         from hyperspy_dosekin.signals._blockwise import map_blocks, wrap
 
@@ -87,6 +99,97 @@ class ClassMap(Signal2D):
             "Classes": {"names": list(self.names)},
         }
         return wrap(Signal1D, LazySignal1D, share, axes=axes, metadata=metadata)
+
+    def plot_fractions(self, **options: Any) -> Figure:
+        """Draw the share of each class along the frames.
+
+        Parameters
+        ----------
+        **options
+            Passed to the figure.
+
+        Returns
+        -------
+        Figure
+            With one axis of frames the horizontal axis is that one, otherwise it is the number of
+            the frame.
+
+        Raises
+        ------
+        ValueError
+            If there are no frames.
+
+        Examples
+        --------
+        >>> import hyperspy.api as hs
+        >>> import numpy as np
+        >>> s = hs.signals.Signal2D(np.array([[[0, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, -1]]]))
+        >>> s.set_signal_type("ClassMap")
+        >>> s.metadata.set_item("Classes.names", ["oxide", "metal"])
+        >>> figure = s.plot_fractions()
+        """
+        from hyperspy_dosekin.plotting.classification import plot_fractions
+
+        frames = self.axes_manager.navigation_axes
+        if not frames:
+            raise ValueError(
+                "this map has no frames to draw fractions along; print them with s.fractions()."
+            )
+        share = np.asarray(self.fractions().data)
+        share = share.reshape(-1, share.shape[-1])
+        place, label = np.arange(len(share)), "Frame"
+        if len(frames) == 1:
+            place = frames[0].axis
+            name = frames[0].name if isinstance(frames[0].name, str) else "frame"
+            units = frames[0].units
+            label = f"{name[:1].upper()}{name[1:]}"
+            label += f" ({units})" if isinstance(units, str) and units else ""
+        return plot_fractions(share, self.names, place, label, **options)
+
+    def explore(self, *, display: bool = True, toolkit: str | None = None, **start: Any) -> Any:
+        """Look through the map: class of the pixel, share of each class by frame.
+
+        A map has labels only. For spectra, probabilities and a threshold for unknown pixels use
+        `VAEClassification.explore`.
+
+        Parameters
+        ----------
+        display
+            Whether to show the tool now.
+        toolkit
+            Of HyperSpy, such as ``"ipywidgets"``; by default what there is.
+        **start
+            ``x``, ``y`` and ``frame``, pixel indices and the number of the frame to start with.
+
+        Returns
+        -------
+        ClassificationExplorer or dict
+            State of the tool; ``tool.gui()`` shows it again. With ``display=False`` what HyperSpy's
+            ``gui`` returns: ``{toolkit: {"widget": …, "wdict": …}}``, the state being
+            ``wdict["tool"]``.
+
+        Raises
+        ------
+        ImportError
+            Without the extra ``hyperspy_dosekin[gui]``.
+        ValueError
+            If a start is out of range, or a lazy map has no names of classes.
+
+        Examples
+        --------
+        >>> import hyperspy.api as hs
+        >>> import numpy as np
+        >>> s = hs.signals.Signal2D(np.array([[[0, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, -1]]]))
+        >>> s.set_signal_type("ClassMap")
+        >>> s.metadata.set_item("Classes.names", ["oxide", "metal"])
+        >>> shown = s.explore(display=False)
+        >>> tool = shown["ipywidgets"]["wdict"]["tool"]
+        >>> tool.class_map.names
+        ('oxide', 'metal')
+        """
+        from hyperspy_dosekin.signals._tools import open_tool
+
+        return open_tool("ClassificationExplorer", self, display=display, toolkit=toolkit, **start)
 
     def plot(self, **options: Any) -> None:
         """Plot the map as HyperSpy does, one colour for each class, with a legend of names.

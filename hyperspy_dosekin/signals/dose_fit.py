@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import BaseSignal
 
-from hyperspy_dosekin.numerics.progress import Stop, never_stop
+from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop
+from hyperspy_dosekin.signals._chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals._progress import progress_bars
 from hyperspy_dosekin.signals._series_data import SeriesData
 
@@ -118,8 +120,12 @@ def fit_dose_series(
     *,
     show_progressbar: bool | None = None,
     stop: Stop = never_stop,
+    report: Progress | None = None,
 ) -> DoseKinetics:
-    """Fit a dose series; the body of `DoseSeries.fit_dose_pinn`."""
+    """Fit a dose series; the body of `DoseSeries.fit_dose_pinn`.
+
+    `report` is told of the progress instead of a bar, where it is given.
+    """
     from hyperspy_dosekin.signals._exact_maps import ExactMaps
     from hyperspy_dosekin.signals.dose_kinetics import DoseKinetics
 
@@ -143,6 +149,7 @@ def fit_dose_series(
         free = options.exponent is None or options.exponent == "shared"
         check_doses(data.dose_e_per_a2, exponent_free=free, offset_free=offset is None)
     network = network_config(options, offset) if estimator == "pinn" else None
+    advise_on_chunks(series, "fit_dose_pinn", whole="dose")
     if spatial == "mean":
         data = data.averaged()
         problem = data.problem()
@@ -150,7 +157,7 @@ def fit_dose_series(
             from hyperspy_dosekin.kinetics.network.fit import check_network_problem, fit_network
 
             check_network_problem(problem, network)
-    with progress_bars(show_progressbar) as progress:
+    with progress_bars(show_progressbar) if report is None else nullcontext(report) as progress:
         maps = ExactMaps.fit(
             data,
             config,

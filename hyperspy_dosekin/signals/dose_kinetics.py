@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 
 from hyperspy_dosekin.signals._blockwise import is_lazy
@@ -62,6 +61,19 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     References
     ----------
     G. T. dos Santos, R. dos Reis, V. P. Dravid, arXiv:2605.01697 (2026).
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+    >>> result = s.fit_dose_pinn(estimator="exact")
+    >>> result
+    <DoseKinetics, 4 windows, 9 doses, exact estimator...>
+    >>> result.half_integrity_dose.data.shape
+    (4,)
+    >>> lower, upper = result.interval("half_integrity_dose")
+    >>> result.identifiable.data.tolist()
+    [False, False, False, False]
     """
 
     def __init__(
@@ -192,7 +204,7 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     def integrity(self) -> DoseSeries:
         """Latent integrity C(Φ) from dose 0 to the largest, mean over members."""
         grid = np.linspace(0.0, self.dose_max, DOSE_GRID)
-        return self._series(self._estimate.integrity(grid).mean(axis=0), grid, "integrity")
+        return self._series(self._estimate.mean_integrity(grid), grid, "integrity")
 
     @property
     def fitted(self) -> DoseSeries:
@@ -208,15 +220,28 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
             Ascending doses in e⁻/Å², counted from true zero. Beyond the largest measured dose
             the fitted law continues.
 
+        Returns
+        -------
+        DoseSeries
+            Array ``(…space…, window, dose)`` in the unit of the data, mean over members.
+
         Raises
         ------
         ValueError
             If a dose is negative or not finite, or the doses do not ascend.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
+        >>> result.predict([0, 1000, 2000, 4000])
+        <DoseSeries, title: fitted..., dimensions: (4|4)>
         """
         doses = np.atleast_1d(np.asarray(dose, dtype=np.float64))
         if np.any(np.diff(doses) <= 0):
             raise ValueError(f"doses {doses.tolist()} must ascend; sort them and drop repeats.")
-        return self._series(self._estimate.intensity(doses).mean(axis=0), doses, "fitted")
+        return self._series(self._estimate.mean_intensity(doses), doses, "fitted")
 
     # Maps
 
@@ -291,13 +316,22 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         ------
         ValueError
             If the level does not lie between 0 and 1.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
+        >>> earlier, later = result.dose_at(0.8), result.dose_at(0.5)
+        >>> bool((earlier.data < later.data).all())
+        True
         """
-        return self._map(self._dose_at(level).mean(axis=0), _quantity_of_level(level))
+        return self._map(self._mean_dose_at(level), _quantity_of_level(level))
 
     @property
     def reached(self) -> BaseSignal:
         """Whether D½ lies inside the measured range of doses."""
-        dose = self._dose_at(0.5).mean(axis=0)
+        dose = self._mean_dose_at(0.5)
         inside = (dose >= self._data.dose_e_per_a2[0]) & (dose <= self.dose_max)
         return self._map(inside, "reached")
 
@@ -319,7 +353,7 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
             },
             "rate": rate,
             "rate_per_dose": rate / self.dose_max,
-            "half_integrity_dose": self._dose_at(0.5),
+            "half_integrity_dose": _finite(self._estimate.dose_at(0.5)),
         }
         spread = {name: self._map(value.std(axis=0, ddof=1), name) for name, value in maps.items()}
         for name, dose, value in (
@@ -341,6 +375,17 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         ----------
         show_progressbar
             Whether to show progress; ``None`` takes HyperSpy's preference.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series_image(shape=(3, 2), processed=True, lazy=True)
+        >>> result = s.fit_dose_pinn(intervals=False)
+        >>> result.is_lazy
+        True
+        >>> result.compute(show_progressbar=False)
+        >>> result.is_lazy
+        False
         """
         maps = self._maps.computed(show_progressbar)
         if maps is not self._maps:
@@ -388,6 +433,15 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         ------
         ValueError
             If the law is neither the power law nor first order, for which there is no component.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
+        >>> model = result.as_model()
+        >>> [component.name for component in model]
+        ['PowerLawDegradation']
         """
         from hyperspy_dosekin.signals._kinetics_model import kinetics_model
 
@@ -406,6 +460,18 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
             File name; ``.hspy`` is added where there is no extension.
         overwrite
             As for `hyperspy.signals.BaseSignal.save`.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     result.save(f"{folder}/kinetics.hspy")
+        ...     same = hyperspy_dosekin.load(f"{folder}/kinetics.hspy")
+        >>> bool((same.rate.data == result.rate.data).all())
+        True
         """
         from hyperspy_dosekin.signals.persistence import save
 
@@ -414,7 +480,7 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     # Plumbing
 
     def _mean(self, name: str) -> Any:
-        return self._estimate.parameter(name).mean(axis=0)
+        return self._estimate.mean_parameter(name)
 
     def _law_parameter(self, name: str) -> Any:
         """A parameter of the law, or what the law knows of it."""
@@ -428,11 +494,10 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
             f"{', '.join(self._maps.parameter_names)}, see result.parameters."
         )
 
-    def _dose_at(self, level: float) -> Any:
+    def _mean_dose_at(self, level: float) -> Any:
         if not 0 < level < 1:
             raise ValueError(f"level={level} must lie between 0 and 1, for instance 0.5.")
-        dose = self._estimate.dose_at(level)
-        return (da if isinstance(dose, da.Array) else np).where(np.isfinite(dose), dose, np.nan)
+        return self._estimate.mean_dose_at(level)
 
     def _map(self, array: Any, name: str) -> BaseSignal:
         return make_map(
@@ -453,6 +518,10 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
             quantity=QUANTITIES.get(name, name),
             dose_metadata=self._data.dose_metadata,
         )
+
+
+def _finite(dose: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(dose), dose, np.nan)
 
 
 def _quantity_of_level(level: float) -> str:

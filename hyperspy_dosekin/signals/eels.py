@@ -20,12 +20,16 @@ from hyperspy_dosekin.signals.dose_axis import (
     find_dose_axis,
     set_dose_axis,
 )
+from hyperspy_dosekin.signals.dose_kinetics_tool import dose_kinetics_tool
 from hyperspy_dosekin.signals.plot_processing import plot_processing
+from hyperspy_dosekin.signals.plot_windows import plot_windows
 from hyperspy_dosekin.signals.process_core_loss import process_core_loss
 from hyperspy_dosekin.signals.process_low_loss import process_low_loss
 
 
-def integrate_windows(self: Any, windows: Any = None, *, dose_axis: Any = None) -> Any:
+def integrate_windows(
+    self: Any, windows: Any = None, *, dose_axis: Any = None, device: str = "auto"
+) -> Any:
     r"""Integrate the spectra over energy windows.
 
     The area is the integral of the straight lines through neighbouring channels (the trapezoidal
@@ -50,6 +54,9 @@ def integrate_windows(self: Any, windows: Any = None, *, dose_axis: Any = None) 
     dose_axis
         The navigation axis of cumulative dose: its name, index or the axis itself. By default the
         one called "dose" or in units of dose, which `set_dose_axis` makes.
+    device
+        ``"cpu"``; ``"cuda"``; or ``"auto"``, which takes CUDA for large data where it is present
+        and, by a trial, faster than the processor.
 
     Returns
     -------
@@ -66,7 +73,7 @@ def integrate_windows(self: Any, windows: Any = None, *, dose_axis: Any = None) 
     ValueError
         If a window lies outside the energy axis, is reversed, empty or narrower than one channel,
         a name repeats, the energy axis is not in units of energy, `dose_axis` is no navigation axis
-        or several axes could be the dose.
+        or several axes could be the dose, or the device is not present.
 
     References
     ----------
@@ -89,12 +96,18 @@ def integrate_windows(self: Any, windows: Any = None, *, dose_axis: Any = None) 
     from hyperspy.signals import BaseSignal, LazySignal
 
     from hyperspy_dosekin.signals._blockwise import wrap
+    from hyperspy_dosekin.signals._chunk_advice import advise_on_chunks
     from hyperspy_dosekin.signals.dose_series import DoseSeries, LazyDoseSeries
 
     _check_numbers(self)
-    chosen, weights = _weights(self, windows)
+    advise_on_chunks(self, "integrate_windows", whole="energy", stacklevel=3)
+    if device not in ("auto", "cpu"):
+        from hyperspy_dosekin.numerics.device import resolve_device
+
+        resolve_device(device)
+    chosen, weights = window_weights_of(self, windows)
     dose = find_dose_axis(self, dose_axis)
-    areas, variance = _areas(self, weights)
+    areas, variance = window_areas(self, weights, device=device)
 
     # Deep, because an uneven axis would hand over the very array of its values.
     axes = [
@@ -184,6 +197,8 @@ METHODS = (
     process_core_loss,
     processing_diagnostics,
     plot_processing,
+    plot_windows,
+    dose_kinetics_tool,
 )
 
 
@@ -204,7 +219,7 @@ def _check_numbers(signal: Any) -> None:
         raise TypeError(f"data of type {dtype} are no numbers; convert them with s.change_dtype.")
 
 
-def _weights(signal: Any, windows: Any) -> tuple[Any, Any]:
+def window_weights_of(signal: Any, windows: Any) -> tuple[Any, Any]:
     """Windows in eV and the weights of the channels in them."""
     from hyperspy_dosekin.signals._energy_axis import energy_in_ev, ev_per_unit
     from hyperspy_dosekin.windows.definitions import Window, parse_windows
@@ -222,7 +237,7 @@ def _weights(signal: Any, windows: Any) -> tuple[Any, Any]:
     return chosen, window_weights(energy_ev, chosen, is_binned=holds_channel_contents(signal))
 
 
-def _areas(signal: Any, weights: Any) -> tuple[Any, Any]:
+def window_areas(signal: Any, weights: Any, *, device: str = "auto") -> tuple[Any, Any]:
     """Areas and their variance (or ``None``), arrays ``(…navigation…, window)``."""
     from hyperspy_dosekin.signals._blockwise import as_lazy_as, cpu_count, crop_last, map_blocks
     from hyperspy_dosekin.signals._noise import noise_of
@@ -233,6 +248,8 @@ def _areas(signal: Any, weights: Any) -> tuple[Any, Any]:
     common = {
         "output_sizes": {"w": len(weights.names)},
         "eager_options": {"workers": cpu_count()},
+        "method": "integrate_windows",
+        "device": device,
     }
     if noise is not None and noise.variance is None:
         return map_blocks(

@@ -86,6 +86,18 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> DoseKinetics:
     ValueError
         If the file holds no such result, one of a later version of this package, or one of
         another law than the one given.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+    >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     result.save(f"{folder}/kinetics.hspy")
+    ...     same = hyperspy_dosekin.load(f"{folder}/kinetics.hspy")
+    >>> same
+    <DoseKinetics, 4 windows, 9 doses, exact estimator>
     """
     import hyperspy.api as hs
 

@@ -95,8 +95,17 @@ def plot_processing(
             extra["model"] = np.where(energy >= begin, curve, np.nan)
         steps.append(ProcessingStep(name, energy_before, before, energy, after, **extra))
         before, energy_before = after, energy
-    title = f"{self.metadata.General.title} at {tuple(reversed(index)) or 'the one spectrum'}"
+    title = f"{self.metadata.General.title} {_place(self, index)}"
     return plot_steps(steps, title=title.strip(), fig=fig, figsize=figsize)
+
+
+def _place(signal: Any, index: tuple[int, ...]) -> str:
+    """Where a spectrum is: its indices or, on a single axis, the value there."""
+    if len(index) != 1:
+        return f"at {tuple(reversed(index))}" if index else ""
+    axis = signal.axes_manager.navigation_axes[0]
+    name, units = (text if isinstance(text, str) else "" for text in (axis.name, axis.units))
+    return f"at {name} {axis.axis[index[0]]:g} {units}".replace("  ", " ").strip()
 
 
 def _first(value: Any) -> Any:

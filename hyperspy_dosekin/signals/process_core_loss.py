@@ -14,6 +14,7 @@ from hyperspy_dosekin.processing.edge_alignment import EdgeShifts
 from hyperspy_dosekin.processing.rebinning import rebin as rebin_block
 from hyperspy_dosekin.signals._blockwise import (
     as_lazy_as_navigation,
+    column,
     cpu_count,
     map_blocks,
 )
@@ -173,7 +174,7 @@ def process_core_loss(
     )
     out_type = result_type(self.data.dtype, dtype)
     spectra, numbers, variance = _run(recorded, position, scale, chain, out_type)
-    found = {name: numbers[..., place] for place, name in enumerate(DIAGNOSTICS)}
+    found = {name: column(numbers, place) for place, name in enumerate(DIAGNOSTICS)}
     steps, diagnostics = _steps(
         recorded, chain, factor, reference, reference_background, background, edge, shifts, found,
         scale if low_loss is not None and normalise else None,
@@ -269,6 +270,7 @@ def _run(
         output_sizes={"f": chain.crop.stop - chain.crop.start, "q": len(DIAGNOSTICS)},
         output_dtypes=dtypes,
         eager_options={"workers": cpu_count()},
+        method="process_core_loss",
         chain=chain,
         dtype=dtype,
         with_variance=recorded.knows_noise,

@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hyperspy.signals import BaseSignal, LazySignal1D, LazySignal2D, Signal1D, Signal2D
 
-from hyperspy_dosekin.signals._blockwise import map_blocks, sample_rows, share, wrap
+from hyperspy_dosekin.classification.labels import (
+    labels_with_unknown,
+    most_probable,
+    uncertainty_parts,
+)
+from hyperspy_dosekin.signals._blockwise import map_blocks, wrap
+from hyperspy_dosekin.signals._classification_plots import ClassificationPlots
 from hyperspy_dosekin.signals.class_map import (
-    NO_CLASS,
     NONE_NAME,
     UNKNOWN_NAME,
     ClassMap,
@@ -22,21 +27,13 @@ from hyperspy_dosekin.signals.class_map import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from hyperspy_dosekin.classification.model import Model
     from hyperspy_dosekin.classification.potts import PottsField
     from hyperspy_dosekin.signals._vae_report import VAEReport
     from hyperspy_dosekin.signals.dual_vae import DualVAE
 
-#: Frames drawn, pixels embedded and pixels whose silhouette is taken, at most.
-_FRAMES = 24
-_EMBEDDED = 1500
-_SILHOUETTES = 600
-_DENOISED = 20_000
 
-
-class VAEClassification:
+class VAEClassification(ClassificationPlots):
     """Class of every pixel with its probability, and what else the autoencoder says.
 
     Made by `EELSSpectrum.classify_vae` and `DualVAE.classify`. All signals are lazy if the
@@ -46,6 +43,19 @@ class VAEClassification:
     References
     ----------
     J. D. Hollenbach et al., doi:10.1038/s41598-024-66902-4.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+    >>> references = hyperspy_dosekin.data.reference_spectra()
+    >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
+    >>> c.class_map
+    <ClassMap, title: Classes of Simulated annealing series, dimensions: (3|8, 9)>
+    >>> c.probability.data.shape
+    (3, 4, 9, 8)
+    >>> sorted(c.uncertainty)
+    ['classifier', 'encoding', 'total']
     """
 
     def __init__(
@@ -100,7 +110,7 @@ class VAEClassification:
     @property
     def class_map(self) -> ClassMap:
         """Most probable class of every pixel, integers; −1 where there are no data."""
-        labels = map_blocks(_labels, "(c)->()", self._probability, output_dtypes=(np.int16,))
+        labels = map_blocks(most_probable, "(c)->()", self._probability, output_dtypes=(np.int16,))
         return self._map(labels, "Classes", "Class", self.names)
 
     def class_map_with_unknown(
@@ -116,10 +126,24 @@ class VAEClassification:
         false_alarm_rate
             Share of pixels of known classes to be rejected, between 0 and 1, instead.
 
+        Returns
+        -------
+        ClassMap
+            Integers, the last label being "unknown".
+
         Raises
         ------
         ValueError
             If the threshold is not a number or the rate not between 0 and 1.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+        >>> references = hyperspy_dosekin.data.reference_spectra()
+        >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
+        >>> c.class_map_with_unknown(false_alarm_rate=0.001).names[-1]
+        'unknown'
         """
         if false_alarm_rate is not None:
             if not 0 < false_alarm_rate < 1:
@@ -130,7 +154,7 @@ class VAEClassification:
         if not np.isfinite(threshold):
             raise ValueError(f"threshold={threshold} must be a number, such as 2.")
         labels = map_blocks(
-            _labels_with_unknown,
+            labels_with_unknown,
             "(c),()->()",
             self._probability,
             self._novelty,
@@ -158,7 +182,7 @@ class VAEClassification:
         exposure would remove it.
         """
         parts = map_blocks(
-            _uncertainty,
+            uncertainty_parts,
             "(c),()->(u)",
             self._probability,
             self._packed[..., len(self.names)],
@@ -208,7 +232,7 @@ class VAEClassification:
             "(e)->(e)",
             self._data,
             output_dtypes=(np.float32,),
-            model=share(self._trained, self._data),
+            model=self._trained,
         )
         signal_axis = self._signal.axes_manager.signal_axes[0]
         if signal_axis.axis[0] > signal_axis.axis[-1]:
@@ -240,146 +264,54 @@ class VAEClassification:
         state = "" if self._vae.complete else ", incomplete"
         return f"<VAEClassification, {shape} pixels, {len(self.names)} classes{state}>"
 
-    def plot(self, **options: Any) -> Figure:
-        """Draw the class map of every frame, or of evenly chosen ones, with the class names."""
-        from hyperspy_dosekin.plotting.classification import plot_class_maps
+    def explore(self, *, display: bool = True, toolkit: str | None = None, **start: Any) -> Any:
+        """Look through the result: class map, and all that is known about one pixel.
 
-        labels, titles = self._frames(self.class_map.data)
-        return plot_class_maps(labels, self.names, titles, **options)
-
-    def plot_denoised(self, **options: Any) -> Figure:
-        """Draw mean and standard deviation of the denoised spectra of each class."""
-        from hyperspy_dosekin.classification.model import denoise
-        from hyperspy_dosekin.plotting.classification import plot_denoised
-
-        (rows, probability), _ = sample_rows(
-            [self._data, self._probability], _DENOISED, np.random.default_rng(0)
-        )
-        label = _labels(probability)
-        spectra = denoise(rows, model=self._trained)
-        return plot_denoised(
-            self._trained.energy_ev,
-            [spectra[label == k] for k in range(len(self.names))],
-            self.names,
-            quantity=str(self._signal.metadata.get_item("Signal.quantity", "") or "Intensity"),
-            **options,
-        )
-
-    def plot_latent(self, *, seed: int = 0, **options: Any) -> Figure:
-        """Draw the latents of some pixels in two dimensions beside their principal components.
+        Beside the map stand the measured and the denoised spectrum of a pixel over the references,
+        its probabilities, its uncertainties and its novelty. A click on the map chooses the pixel;
+        a slider sets the novelty beyond which pixels are unknown. Of a lazy result the frame and
+        the spectrum that are looked at are computed, nothing else.
 
         Parameters
         ----------
-        seed
-            For the choice of pixels and for t-SNE.
-        **options
-            Passed to the figure.
-
-        References
-        ----------
-        t-SNE: L. van der Maaten, G. Hinton, J. Mach. Learn. Res. 9, 2579 (2008).
-        """
-        from sklearn.manifold import TSNE
-
-        from hyperspy_dosekin.plotting.classification import plot_latent
-
-        latents, scores, label, _ = self._embedding_sample(_EMBEDDED, seed)
-        spread = np.maximum(latents.std(axis=0), 1e-9)
-        perplexity = min(30.0, max(5.0, len(latents) / 10))
-        embedded = TSNE(
-            perplexity=perplexity, init="pca", random_state=seed, max_iter=500
-        ).fit_transform(latents / spread)
-        return plot_latent(embedded, scores[:, :2], label, self.names, **options)
-
-    def silhouette(self, *, seed: int = 0) -> Mapping[str, np.ndarray]:
-        """Mean silhouette by condition (frame), of latents and of principal components.
-
-        It says how compact the classes look, not how right they are: it can rise while the
-        accuracy falls.
+        display
+            Whether to show the tool now.
+        toolkit
+            Of HyperSpy, such as ``"ipywidgets"``; by default what there is.
+        **start
+            ``x``, ``y`` and ``frame``, pixel indices and the number of the frame to start with,
+            and ``threshold``, by default 2.
 
         Returns
         -------
-        Mapping of ``"latents"`` and ``"components"`` to arrays ``(n_frame,)``, NaN for frames with
-        fewer than two classes; without frames there is one entry.
+        ClassificationExplorer or dict
+            State of the tool. ``tool.class_map`` is the map with the threshold as it stands;
+            ``tool.gui()`` shows the tool again. With ``display=False`` what HyperSpy's ``gui``
+            returns: ``{toolkit: {"widget": …, "wdict": …}}``, the state being ``wdict["tool"]``.
+
+        Raises
+        ------
+        ImportError
+            Without the extra ``hyperspy_dosekin[gui]``.
+        ValueError
+            If a start is out of range.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+        >>> references = hyperspy_dosekin.data.reference_spectra()
+        >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
+        >>> shown = c.explore(display=False, frame=1)
+        >>> tool = shown["ipywidgets"]["wdict"]["tool"]
+        >>> tool.class_map.names[-1]
+        'unknown'
         """
-        from sklearn.metrics import silhouette_score
+        from hyperspy_dosekin.signals._tools import open_tool
 
-        latents, scores, label, frame = self._embedding_sample(_SILHOUETTES * 24, seed)
-        n_frame = int(np.prod(self._frame_shape())) if self._frame_shape() else 1
-        found = {name: np.full(n_frame, np.nan) for name in ("latents", "components")}
-        for k in range(n_frame):
-            own = np.flatnonzero(frame == k)[:_SILHOUETTES]
-            sizes = np.bincount(label[own], minlength=len(self.names)) if len(own) else np.zeros(1)
-            if (sizes > 1).sum() < 2 or len(own) <= (sizes > 0).sum():
-                continue
-            for name, points in (("latents", latents), ("components", scores)):
-                found[name][k] = silhouette_score(points[own], label[own])
-        return MappingProxyType(found)
-
-    def plot_silhouette(self, *, seed: int = 0, **options: Any) -> Figure:
-        """Draw the silhouette by condition, of latents beside principal components."""
-        from hyperspy_dosekin.plotting.classification import plot_silhouette
-
-        _, titles = self._frames(None)
-        found = self.silhouette(seed=seed)
-        if len(titles) != len(found["latents"]):
-            titles = [str(i) for i in range(len(found["latents"]))]
-        return plot_silhouette(found, titles, **options)
+        return open_tool("ClassificationExplorer", self, display=display, toolkit=toolkit, **start)
 
     # Plumbing
-
-    def _embedding_sample(
-        self, number: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Active latents, principal components, class and frame of some pixels with data."""
-        from hyperspy_dosekin.classification.model import classified_latents
-        from hyperspy_dosekin.classification.noise import PrincipalComponents
-
-        arrays = [self._data, self._packed, self._probability, self._frame_numbers()]
-        (rows, packed, probability, frame), _ = sample_rows(
-            arrays, number, np.random.default_rng(seed)
-        )
-        label = _labels(probability)
-        good = label != NO_CLASS
-        latents = packed[good, len(self.names) + 2 :][:, classified_latents(self._trained.active)]
-        spectra = rows[good].astype(np.float64)
-        scores = PrincipalComponents.of(spectra, min(10, spectra.shape[1] - 1)).scores(spectra)
-        return latents.astype(np.float64), scores, label[good], frame[good, 0].astype(int)
-
-    def _frame_numbers(self) -> Any:
-        """Number of the frame of every pixel, ``(…navigation…, 1)``, lazy as the data."""
-        shape = self._data.shape[:-1]
-        frames = self._frame_shape()
-        number = np.arange(max(1, int(np.prod(frames))), dtype=np.float32)
-        number = number.reshape(*frames, *[1] * (len(shape) - len(frames)), 1)
-        # On top of the results, so that chunks fit; NaN where there are no data.
-        return self._packed[..., :1] * 0 + number
-
-    def _frame_shape(self) -> tuple[int, ...]:
-        return self._data.shape[:-1][:-2]
-
-    def _frames(self, labels: Any) -> tuple[Any, list[str]]:
-        """Maps ``(n, y, x)`` of all frames or of evenly chosen ones, and what to call them."""
-        axes = self._navigation_axes()[:-2]
-        shape = self._frame_shape()
-        number = int(np.prod(shape)) if shape else 1
-        chosen = np.unique(np.linspace(0, number - 1, min(number, _FRAMES)).round().astype(int))
-        titles = [
-            self._frame_title(axes, np.unravel_index(i, shape)) if shape else "" for i in chosen
-        ]
-        if labels is None:
-            return None, titles
-        stacked = labels.reshape(-1, *labels.shape[-2:])[chosen]
-        return np.asarray(stacked), titles
-
-    def _frame_title(self, axes: list[dict[str, Any]], place: Any) -> str:
-        texts = []
-        manager = list(reversed(self._signal.axes_manager.navigation_axes))
-        for axis, index in zip(manager[: len(axes)], place, strict=True):
-            units = axis.units if isinstance(axis.units, str) else ""
-            name = str(axis.name) if isinstance(axis.name, str) else "frame"
-            texts.append(f"{name} {axis.axis[int(index)]:g} {units}".strip())
-        return ", ".join(texts)
 
     def _navigation_axes(self) -> list[dict[str, Any]]:
         manager = self._signal.axes_manager
@@ -428,30 +360,6 @@ class VAEClassification:
         general.pop("FileIO", None)
         metadata["Classes"] = {"names": list(self.names)}
         return metadata
-
-
-def _labels(probability: np.ndarray) -> np.ndarray:
-    """Most probable class, ``(…)``; −1 where probabilities ``(…, n_class)`` are NaN."""
-    known = np.isfinite(probability).all(axis=-1)
-    return np.where(known, np.nan_to_num(probability).argmax(axis=-1), NO_CLASS).astype(np.int16)
-
-
-def _labels_with_unknown(
-    probability: np.ndarray, novelty: np.ndarray, *, threshold: float
-) -> np.ndarray:
-    """Most probable class, or the number of classes where the novelty is beyond the threshold."""
-    labels = _labels(probability)
-    unknown = (labels != NO_CLASS) & (np.nan_to_num(novelty) > threshold)
-    return np.where(unknown, probability.shape[-1], labels).astype(np.int16)
-
-
-def _uncertainty(probability: np.ndarray, noise_free: np.ndarray) -> np.ndarray:
-    """Encoding, classifier and total entropy, ``(…, 3)``."""
-    from hyperspy_dosekin.classification.calibration import entropy
-
-    total = entropy(probability.astype(np.float64))
-    classifier = np.minimum(noise_free, total)
-    return np.stack([total - classifier, classifier, total], axis=-1).astype(np.float32)
 
 
 def _moved(array: Any, source: int, target: int) -> Any:

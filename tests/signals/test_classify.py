@@ -450,11 +450,6 @@ def test_dead_pixels_have_no_class(result, series):
     assert found.class_map.metadata.Classes.without_data == "none"
 
 
-def test_live_use_is_not_there_yet(result):
-    with pytest.raises(NotImplementedError, match="not there yet"):
-        result.model.compile()
-
-
 def test_interruption_is_marked(series, references):
     found = series.classify_vae(references, stop=lambda: True, **QUICK)
     assert not found.model.complete
@@ -473,15 +468,26 @@ def test_figures_show_every_class(result):
         "latent": result.plot_latent(),
         "silhouette": result.plot_silhouette(),
         "report": result.report.plot(),
+        "unknown": result.plot(threshold=1.0),
+        "uncertainty": result.plot_uncertainty(),
+        "fractions": result.class_map.plot_fractions(),
     }
     for name, figure in figures.items():
         figure.canvas.draw()
         assert figure.axes, name
-        if name in ("map", "latent", "denoised"):
+        if name in ("map", "latent", "denoised", "unknown", "fractions"):
             text = " ".join(t.get_text() for t in figure.legends[0].get_texts())
             assert all(label in text for label in result.names), name
     titles = [axes.get_title() for axes in figures["map"].axes]
     assert titles[0] == "temperature 100 °C"
+    shown = figures["unknown"].axes[2].images[0].get_array()
+    np.testing.assert_array_equal(shown, result.class_map_with_unknown(1.0).data[2])
+    one = result.plot_uncertainty(frames=[2])
+    drawn = [axes.images[0].get_array() for axes in one.axes[:3]]
+    np.testing.assert_array_equal(drawn[0], result.uncertainty["total"].data[2])
+    np.testing.assert_array_equal(drawn[2], result.novelty.data[2])
+    with pytest.raises(ValueError, match="frames"):
+        result.plot_uncertainty(frames=[5])
     silhouette = result.silhouette()
     assert silhouette["latents"].shape == (5,)
     assert np.nanmax(np.abs(silhouette["latents"])) <= 1

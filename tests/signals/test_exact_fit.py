@@ -249,7 +249,7 @@ def test_maps_are_saved_and_loaded(maps, tmp_path):
 def test_stop_leaves_the_rest_nan(monkeypatch):
     from hyperspy_dosekin.signals import _exact_maps
 
-    monkeypatch.setattr(_exact_maps, "EAGER_BLOCK", 4)
+    monkeypatch.setattr(_exact_maps, "PIXELS_WITH_INTERVALS", 4)
     asked = []
     image = make_series(noise=0.01, space=(3, 5))
     result = image.fit_dose_pinn(stop=lambda: asked.append(1) or len(asked) == 3, **QUIET)
