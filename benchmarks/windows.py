@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Speed and memory of ``integrate_windows`` against HyperSpy's ``isig[a:b].integrate1D``.
 
-Run ``python benchmarks/windows.py``. All figures come from one run on one (9, 64, 64 | 1024) image.
+Run ``python benchmarks/windows.py``. The first figures come from one (9, 64, 64 | 1024) image.
 Calls to compare alternate, so that a busy machine slows both down, and each time is the best of
-several. Both sides return signals; making one HyperSpy signal, printed last, is a floor for ours.
+several. Both sides return signals; making one HyperSpy signal, printed after them, is a floor for
+ours. The last ones are against reading: ``numpy.sum`` over the channels of each window, of an
+array so large that neither a cache nor overheads matter, on one thread.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from collections.abc import Callable
 import dask
 import exspy
 import numpy as np
+from _table import Rows, add_json_option
 from hyperspy.signals import Signal1D
 
 import hyperspy_dosekin
@@ -30,6 +33,7 @@ SHAPE = (9, 64, 64, 1024)
 SCALE_EV = 0.18
 OFFSET_EV = -10.0
 WINDOWS = hyperspy_dosekin.LOW_LOSS_WINDOWS
+LARGE = 620e6  # bytes
 
 
 def image(cls: type, data: np.ndarray) -> Signal1D:
@@ -91,7 +95,9 @@ def report(label: str, signal: Signal1D, repeats: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=20)
-    repeats = parser.parse_args().repeats
+    add_json_option(parser)
+    options = parser.parse_args()
+    repeats = options.repeats
     warnings.simplefilter("ignore")
     data = np.random.default_rng(0).random(SHAPE, dtype=np.float32) + 1
     print(
@@ -116,25 +122,93 @@ def main() -> None:
             report("float32, unbinned", unbinned, max(2, repeats // 3))
             report("float32, binned, lazy", binned.as_lazy(), max(2, repeats // 3))
             report("float32, unbinned, lazy", unbinned.as_lazy(), 2)
+    signal = our_signal(image(exspy.signals.EELSSpectrum, data))
+    (floor,) = best_ms(lambda: signal._deepcopy_with_new_data(signal.data), repeats=repeats)
+    print(f"making a signal takes {floor:.1f} ms\n")
+    rows = Rows(options.json)
+    for dtype in (np.float32, np.float64, np.uint16):
+        against_reading(rows, data, np.dtype(dtype), max(3, repeats // 3))
+    on_gpu(rows, data, max(3, repeats // 3))
+
+
+def weights_and_spans() -> tuple:
     energy = OFFSET_EV + SCALE_EV * np.arange(SHAPE[-1])
     weights = window_weights(energy, parse_windows(WINDOWS), is_binned=True)
-    spans = [
-        slice(weights.channels.start + span.start, weights.channels.start + span.stop)
-        for span in weights.spans
-    ]
+    first = weights.channels.start
+    return weights, [slice(first + span.start, first + span.stop) for span in weights.spans]
+
+
+def large(data: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    copies = int(LARGE / (data.size * dtype.itemsize)) + 1
+    return np.tile((1000 * data).astype(dtype), (1, copies, 1, 1))
+
+
+def against_reading(rows: Rows, data: np.ndarray, dtype: np.dtype, repeats: int) -> None:
+    data = large(data, dtype)
+    weights, spans = weights_and_spans()
     used = data[..., weights.channels]
-    signal = our_signal(image(exspy.signals.EELSSpectrum, data))
-    ours, sums, floor = best_ms(
+    kernel, sums = best_ms(
         lambda: integrate(used, weights),
         lambda: [data[..., span].sum(axis=-1) for span in spans],
-        lambda: signal._deepcopy_with_new_data(signal.data),
         repeats=repeats,
     )
-    print(
-        f"\nkernel {ours:.1f} ms; numpy.sum over the channels of the windows {sums:.1f} ms: ",
-        end="",
+    rows.add(
+        f"window integration, kernel, {dtype.name}, one thread: speed of numpy.sum",
+        asked="≥ 60",
+        measured=100 * sums / kernel,
+        unit="%",
+        note=timing(data, kernel, sums, repeats),
     )
-    print(f"{sums / ours:.0%} of its speed (one thread); making a signal {floor:.1f} ms")
+    signal = image(exspy.signals.EELSSpectrum, data)
+    second = ", its noise variance too" if dtype.kind == "u" else ""
+    before = eels_threads(1)
+    method, sums = best_ms(
+        lambda: our_signal(signal),
+        lambda: [data[..., span].sum(axis=-1) for span in spans],
+        repeats=repeats,
+    )
+    eels_threads(before)
+    rows.add(
+        f"window integration, signal method, {dtype.name}, one thread: speed of numpy.sum",
+        asked="≥ 60",
+        measured=100 * sums / method,
+        unit="%",
+        note=timing(data, method, sums, repeats) + second,
+    )
+
+
+def timing(data: np.ndarray, ours: float, sums: float, repeats: int) -> str:
+    size = f"{data.nbytes / 1e6:.0f} MB"
+    return f"{size}, {ours:.0f} ms against {sums:.0f} ms, best of {repeats}"
+
+
+def eels_threads(number: int) -> int:
+    """Let the signal method use so many threads."""
+    from hyperspy_dosekin.signals import _blockwise
+
+    before, _blockwise.CPU_COUNT = _blockwise.CPU_COUNT, number
+    return before
+
+
+def on_gpu(rows: Rows, data: np.ndarray, repeats: int) -> None:
+    what = "window integration, float32, from the memory of the host, GPU"
+    import torch
+
+    if not torch.cuda.is_available():
+        rows.skip(what, asked=None, unit="million spectra/s", why="no CUDA device here")
+        return
+    data = large(data, np.dtype(np.float32))
+    weights, _ = weights_and_spans()
+    used = data[..., weights.channels]
+    integrate(used, weights, device="cuda")
+    times = best_ms(
+        lambda: integrate(used, weights, device="cuda"),
+        lambda: integrate(used, weights, workers=cpu_count()),
+        repeats=repeats,
+    )
+    there, here = (data.size / SHAPE[-1] / time / 1e3 for time in times)
+    note = f"the processor's threads together: {here:.1f}"
+    rows.add(what, asked=None, measured=there, unit="million spectra/s", note=note)
 
 
 if __name__ == "__main__":

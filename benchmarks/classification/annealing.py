@@ -6,7 +6,8 @@
     python benchmarks/classification/annealing.py --own
 
 The first needs ../shared/bench/annealing_benchmark.py and is skipped without it; `--own` runs on
-`hyperspy_dosekin.data.annealing_series`.
+`hyperspy_dosekin.data.annealing_series`. `--table` only trains, on the one or else the other, for
+the table of benchmarks.
 """
 
 import argparse
@@ -20,6 +21,10 @@ import numpy as np
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from sklearn.metrics import roc_auc_score
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _table import Rows, add_json_option
 
 import hyperspy_dosekin
 from hyperspy_dosekin.classification import estimation
@@ -208,12 +213,54 @@ def own_simulation(snr, seed):
     study(signal, table, np.arange(len(table)), label, clean, energy, snr, seed)
 
 
+def trained(rows, device):
+    """Time and accuracy of one training."""
+    name = "two cores" if device == "cpu" else "GPU"
+    what = f"VAE training, {name}"
+    asked = "≤ 30" if device == "cpu" else "≤ 5"
+    import torch
+
+    if device != "cpu" and not torch.cuda.is_available():
+        rows.skip(what, asked=asked, unit="s", why="no CUDA device here")
+        return
+    if (SHARED / "annealing_benchmark.py").exists():
+        sys.path.insert(0, str(SHARED))
+        import annealing_benchmark
+
+        made = annealing_benchmark.make_benchmark(0, 3)
+        energy, label, source = made["axis"], made["label"], "shared benchmark"
+        signal = as_signal(made["X"].reshape(*made["image_shape"], -1), energy)
+        table, labels = np.asarray(made["dft"], dtype=float), made["dft_label"]
+    else:
+        signal = hyperspy_dosekin.data.annealing_series(0, peak_snr=3, shape=(24, 30, 19))
+        references = hyperspy_dosekin.data.reference_spectra()
+        energy, source = signal.axes_manager[-1].axis, "own simulation"
+        label = signal.metadata.Simulation.label.ravel()
+        axis = references.axes_manager[-1].axis
+        table, labels = np.stack([np.interp(energy, axis, r.data) for r in references]), None
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = signal.classify_vae(table, labels=labels, show_progressbar=False, seed=0, device=device)
+    accuracy = np.mean(found.class_map.data.ravel() == label)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    note = (
+        f"{label.size} spectra, {source}, SNR 3, accuracy {accuracy:.3f}, {cpu:.0f} s of processor"
+    )
+    rows.add(what, asked=asked, measured=wall, unit="s", note=note)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--snr", type=float, nargs="+", default=[1.2, 3, 8, 20])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--own", action="store_true", help="on our own simulation")
+    parser.add_argument("--table", action="store_true", help="only the rows of the table")
+    add_json_option(parser)
     options = parser.parse_args()
+    if options.table:
+        rows = Rows(options.json)
+        for device in ("cpu", "cuda"):
+            trained(rows, device)
+        return
     if not options.own and not (SHARED / "annealing_benchmark.py").exists():
         print(f"skipped: {SHARED / 'annealing_benchmark.py'} is not here; try --own")
         return

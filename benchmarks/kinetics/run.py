@@ -6,7 +6,8 @@ Run ``python benchmarks/kinetics/run.py``. Curves: nine frames, four windows a p
 from the default prior, noise as a share of the amplitude. Every estimator runs on one thread and
 on as many of the pixels as it manages in reasonable time; its error is that of these pixels, its
 time that of the processor, so that a busy machine does not count. ``--networks`` adds the network
-ensembles, and DeepXDE where it is installed (``pip install deepxde scikit-optimize pyaml``).
+ensembles, and DeepXDE where it is installed (``pip install deepxde scikit-optimize pyaml``);
+``--table`` leaves all out but the rows of the table of benchmarks.
 """
 
 import argparse
@@ -14,14 +15,21 @@ import importlib.util
 import logging
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from scipy.optimize import least_squares
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _table import Rows, add_json_option
+
+from hyperspy_dosekin.kinetics.block import INTERVALS
 from hyperspy_dosekin.kinetics.cramer_rao import cramer_rao
 from hyperspy_dosekin.kinetics.exact import ExactConfig, fit_exact
 from hyperspy_dosekin.kinetics.laws import half_dose, power_law_integrity
@@ -220,12 +228,88 @@ def compared(problem: DoseProblem, networks: bool) -> Iterator[Row]:
         yield timed("DeepXDE, one member", 1, partial(deepxde, one))
 
 
+def simulated(pixels: int, noise: float) -> SimulatedCurves:
+    random = np.random.default_rng(0)
+    return simulate_curves(random, *draw_prior(random, (pixels, N_WINDOW)), noise=noise)
+
+
+def table(rows: Rows, pixels: int, noises: list[float]) -> None:
+    """Rows for the table of benchmarks."""
+    single = ExactConfig(dtype="float32")
+    for noise in noises:
+        problem = simulated(pixels, noise).problem
+        with torch_threads(1):
+            exact(first(problem, 512), single)
+            row = timed("", pixels, partial(exact, problem, single), 5)
+            few = first(problem, 512)
+            fit = fit_exact(few)
+            quantities = [Quantity(name) for name in INTERVALS]
+
+            def summarise(few=few, fit=fit, quantities=quantities):
+                kinetic_posterior(few, fit=fit).summarise(quantities)
+                return None, None
+
+            posterior = timed("", 512, summarise, 3)
+        rows.add(
+            f"pixel maps, exact fits, kernel, float32, one core, noise {noise:.0%}",
+            asked="≥ 40000",
+            measured=pixels / row.seconds,
+            unit="pixels/s",
+            note="processor time, best of 5, four windows a pixel, nine frames",
+        )
+        rows.add(
+            f"pixel maps, posterior with three intervals, one core, noise {noise:.0%}",
+            asked=None,
+            measured=512 * N_WINDOW / posterior.seconds,
+            unit="curves/s",
+            note="processor time, best of 3, the estimates given",
+        )
+
+
+def table_of_gpu(rows: Rows) -> None:
+    import torch
+
+    maps = "pixel maps, exact fits, float32, GPU", "≥ 2000000", "pixels/s"
+    posterior = "pixel maps, posterior with three intervals, GPU", None, "curves/s"
+    if not torch.cuda.is_available():
+        for what, asked, unit in (maps, posterior):
+            rows.skip(what, asked=asked, unit=unit, why="no CUDA device here")
+        return
+    problem = simulated(2**20, 0.01).problem
+    config = ExactConfig(dtype="float32", device="cuda")
+    few, double = first(problem, 2**16), replace(config, dtype="float64")
+    fit = fit_exact(few, double)
+    quantities = [Quantity(name) for name in INTERVALS]
+
+    def summarise():
+        kinetic_posterior(few, double, fit=fit).summarise(quantities)
+
+    for (what, asked, unit), call, number in (
+        (maps, partial(exact, problem, config), 2**20),
+        (posterior, summarise, 2**16 * N_WINDOW),
+    ):
+        seconds = []
+        for _ in range(4):
+            started = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - started)
+        note = f"{torch.cuda.get_device_name()}, best of 4 on the clock, from arrays to arrays"
+        rows.add(what, asked=asked, measured=number / min(seconds), unit=unit, note=note)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pixels", type=int, default=16_384)
     parser.add_argument("--noise", type=float, nargs="+", default=[0.01, 0.05])
     parser.add_argument("--networks", action="store_true", help="fit the network ensembles too")
+    parser.add_argument("--table", action="store_true", help="only the rows of the table")
+    add_json_option(parser)
     options = parser.parse_args()
+    rows = Rows(options.json)
+    table(rows, options.pixels, options.noise)
+    table_of_gpu(rows)
+    if options.table:
+        return
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for noise in options.noise:
         random = np.random.default_rng(0)

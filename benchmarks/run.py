@@ -1,0 +1,139 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table of benchmarks: runs them all and prints it, with the machine and the versions.
+
+    python benchmarks/run.py                     # or make bench
+    python benchmarks/run.py --only windows live
+    python benchmarks/run.py --rst docs/benchmarks/table.inc
+
+Each benchmark is a script of its own, run in a fresh interpreter, which hands in its rows as
+`_table.py` says; a row is a figure of one run, ratios are taken within it. What the machine lacks
+(a GPU, a package) is in the table as not measured, with the reason; a benchmark that fails is named
+below the table, and makes the exit status 1. A missed bound does not.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from _table import Row, machine, read_rows
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A script and what it is called with.
+
+    Parameters
+    ----------
+    name
+        For ``--only``, and the heading.
+    script
+        Its path below `benchmarks/`.
+    arguments
+        For the table.
+    reports
+        Whether it hands in rows; the others print for people only.
+    """
+
+    name: str
+    script: str
+    arguments: tuple[str, ...] = ()
+    reports: bool = True
+
+
+BENCHMARKS = (
+    Benchmark("import", "import_time.py"),
+    Benchmark("windows", "windows.py"),
+    Benchmark("kinetics", "kinetics/run.py", ("--table",)),
+    Benchmark("training", "classification/annealing.py", ("--table",)),
+    Benchmark("live", "classification/live.py"),
+    Benchmark("chain", "large/chain.py"),
+    Benchmark("graph", "large/graph.py"),
+    Benchmark("cluster", "large/cluster.py"),
+    Benchmark("processing-accuracy", "processing/accuracy.py", reports=False),
+    Benchmark("processing", "processing/speed.py", reports=False),
+    Benchmark("estimators", "kinetics/run.py", ("--networks",), reports=False),
+)
+
+
+def run(benchmark: Benchmark, folder: Path) -> tuple[list[Row], str | None]:
+    """Rows of a benchmark, and what went wrong."""
+    path = folder / f"{benchmark.name}.jsonl"
+    command = [sys.executable, str(HERE / benchmark.script), *benchmark.arguments]
+    if benchmark.reports:
+        command += ["--json", str(path)]
+    status = subprocess.run(command, check=False).returncode
+    rows = read_rows(path)
+    if status:
+        return rows, f"{benchmark.script} ended with status {status}"
+    if benchmark.reports and not rows:
+        return rows, f"{benchmark.script} handed in no rows"
+    return rows, None
+
+
+def as_rst(found: dict[str, list[Row]]) -> str:
+    """The table as reStructuredText."""
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 40 12 14 34", ""]
+    lines += ["   * - what", "     - asked", "     - measured", "     - how"]
+    for rows in found.values():
+        for row in rows:
+            asked = "" if row.asked is None else f"{row.asked} {row.unit}"
+            mark = {True: "", False: " (missed)", None: ""}[row.reached]
+            measured = "not measured" if row.measured is None else f"{row.measured:.4g} {row.unit}"
+            lines += [f"   * - {row.what}", f"     - {asked}", f"     - {measured}{mark}"]
+            lines += [f"     - {row.note}"]
+    return "\n".join(lines) + "\n"
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = [benchmark.name for benchmark in BENCHMARKS]
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--rst", metavar="PATH", help="write the table for the documentation")
+    parser.add_argument("--quick", action="store_true", help="leave out what hands in no rows")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = parsed()
+    chosen = [b for b in BENCHMARKS if options.only is None or b.name in options.only]
+    if options.quick:
+        chosen = [b for b in chosen if b.reports]
+    about, started = machine(), time.perf_counter()
+    found: dict[str, list[Row]] = {}
+    failures = []
+    with tempfile.TemporaryDirectory() as folder:
+        for benchmark in chosen:
+            print(f"\n== {benchmark.name}: {benchmark.script} {' '.join(benchmark.arguments)}")
+            if not (HERE / benchmark.script).exists():
+                failures.append(f"{benchmark.script} does not exist")
+                continue
+            found[benchmark.name], failure = run(benchmark, Path(folder))
+            failures += [failure] if failure else []
+    print("\n== table, one run of each")
+    for line in about:
+        print(line)
+    for rows in found.values():
+        for row in rows:
+            print(row)
+    counts = [row.reached for rows in found.values() for row in rows]
+    print(
+        f"{counts.count(True)} reached, {counts.count(False)} missed, {counts.count(None)} without "
+        f"a bound or not measured; {time.perf_counter() - started:.0f} s"
+    )
+    for failure in failures:
+        print("FAILED:", failure)
+    if options.rst:
+        text = "".join(f"| {line}\n" for line in about) + "\n" + as_rst(found)
+        Path(options.rst).write_text(text, encoding="utf-8")
+    return int(bool(failures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
