@@ -4,6 +4,7 @@
 from . import components, data, kinetics, signals, windows
 from .signals.dose_kinetics import DoseKinetics
 from .signals.dual_vae import DualVAE
+from .signals.live_classifier import LiveClassifier, LiveStream
 from .signals.persistence import load
 from .signals.reference_spectra import reference_spectra
 from .signals.vae_classification import VAEClassification
@@ -15,6 +16,8 @@ __all__ = [
     "LOW_LOSS_WINDOWS",
     "DoseKinetics",
     "DualVAE",
+    "LiveClassifier",
+    "LiveStream",
     "VAEClassification",
     "__version__",
     "components",

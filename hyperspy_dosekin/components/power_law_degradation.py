@@ -131,7 +131,26 @@ class PowerLawDegradation(Component):
         return a * power_law_integrity(self._normalised(x), k, p) + b
 
     def function(self, x: np.ndarray) -> np.ndarray:
-        """Intensity at the doses `x`, of the shape of `x`, with the current parameter values."""
+        """Intensity at the doses `x`, of the shape of `x`, with the current parameter values.
+
+        Parameters
+        ----------
+        x
+            Doses in the units of the axis.
+
+        Returns
+        -------
+        numpy.ndarray
+            Same shape.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from hyperspy_dosekin.components import PowerLawDegradation
+        >>> component = PowerLawDegradation(k=2.0, p=1.5, a=3.0, b=1.0)
+        >>> print(component.function(np.array([0.0, 1.0])))
+        [4.   1.75]
+        """
         return self._function(x, self.k.value, self.p.value, self.a.value, self.b.value)
 
     def function_nd(
@@ -149,6 +168,14 @@ class PowerLawDegradation(Component):
         Returns
         -------
         Array of shape ``(navigation …, n_dose)``; ``(n_dose,)`` without navigation axes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from hyperspy_dosekin.components import PowerLawDegradation
+        >>> component = PowerLawDegradation(a=2.0)
+        >>> print(component.function_nd(np.array([0.0])))
+        [2.]
         """
         if not self._is_navigation_multidimensional:
             return self.function(axis)
@@ -158,21 +185,97 @@ class PowerLawDegradation(Component):
         return self._function(axis, k, p, a, b)
 
     def grad_k(self, x: np.ndarray) -> np.ndarray:
-        """Differentiate `function` by k."""
+        """Differentiate `function` by k.
+
+        Parameters
+        ----------
+        x
+            Doses in the units of the axis.
+
+        Returns
+        -------
+        numpy.ndarray
+            Same shape.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from hyperspy_dosekin.components import PowerLawDegradation
+        >>> component = PowerLawDegradation(k=2.0, p=1.5, a=3.0, b=1.0)
+        >>> print(component.grad_k(np.array([0.0, 1.0])))
+        [-0.    -0.375]
+        """
         _, by_rate, _ = power_law_derivatives(self._normalised(x), self.k.value, self.p.value)
         return self.a.value * by_rate
 
     def grad_p(self, x: np.ndarray) -> np.ndarray:
-        """Differentiate `function` by p."""
+        """Differentiate `function` by p.
+
+        Parameters
+        ----------
+        x
+            Doses in the units of the axis.
+
+        Returns
+        -------
+        numpy.ndarray
+            Same shape.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from hyperspy_dosekin.components import PowerLawDegradation
+        >>> component = PowerLawDegradation(k=2.0, p=1.5, a=3.0, b=1.0)
+        >>> print(component.grad_p(np.array([0.0, 1.0])).round(3))
+        [0.    0.579]
+        """
         _, _, by_exponent = power_law_derivatives(self._normalised(x), self.k.value, self.p.value)
         return self.a.value * by_exponent
 
     def grad_a(self, x: np.ndarray) -> np.ndarray:
-        """Differentiate `function` by a, which gives the integrity C."""
+        """Differentiate `function` by a, which gives the integrity C.
+
+        Parameters
+        ----------
+        x
+            Doses in the units of the axis.
+
+        Returns
+        -------
+        numpy.ndarray
+            Same shape.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from hyperspy_dosekin.components import PowerLawDegradation
+        >>> component = PowerLawDegradation(k=2.0, p=1.5, a=3.0, b=1.0)
+        >>> print(component.grad_a(np.array([0.0, 1.0])))
+        [1.   0.25]
+        """
         return power_law_integrity(self._normalised(x), self.k.value, self.p.value)
 
     def grad_b(self, x: np.ndarray) -> np.ndarray:
-        """Differentiate `function` by b, which gives 1."""
+        """Differentiate `function` by b, which gives 1.
+
+        Parameters
+        ----------
+        x
+            Doses in the units of the axis.
+
+        Returns
+        -------
+        numpy.ndarray
+            Same shape.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from hyperspy_dosekin.components import PowerLawDegradation
+        >>> component = PowerLawDegradation(k=2.0, p=1.5, a=3.0, b=1.0)
+        >>> print(component.grad_b(np.array([0.0, 1.0])))
+        [1. 1.]
+        """
         return np.ones_like(x, dtype=np.float64)
 
     @property
@@ -201,6 +304,19 @@ class PowerLawDegradation(Component):
         -------
         bool
             ``False``, with nothing changed, if fewer than four doses lie in the range.
+
+        Examples
+        --------
+        >>> import hyperspy.api as hs
+        >>> import numpy as np
+        >>> from hyperspy_dosekin.components import PowerLawDegradation
+        >>> s = hs.signals.Signal1D(3 * np.exp(-2 * np.arange(9) / 8) + 1)
+        >>> component = PowerLawDegradation(dose_max=8)
+        >>> s.create_model().append(component)
+        >>> component.estimate_parameters(s, 0, 8)
+        True
+        >>> print(f"{component.k.value:.0f} {component.p.value:.0f}")
+        2 1
         """
         super()._estimate_parameters(signal)
         axis = signal.axes_manager.signal_axes[0]
