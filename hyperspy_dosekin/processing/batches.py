@@ -24,6 +24,7 @@ def run_in_batches(
     outputs: Sequence[tuple[tuple[int, ...], npt.DTypeLike]],
     *,
     workers: int = 1,
+    larger: int = 1,
 ) -> tuple[np.ndarray, ...]:
     """Call a kernel on batches of spectra and put the results together.
 
@@ -40,6 +41,8 @@ def run_in_batches(
         Core shape and type of each output.
     workers
         Threads; NumPy and SciPy release Python's lock.
+    larger
+        Factor by which batches are larger than usual, for a kernel that divides them again.
 
     Returns
     -------
@@ -53,7 +56,7 @@ def run_in_batches(
     ]
     n_spectra = len(flat[0])
     results = tuple(np.empty((n_spectra, *shape), dtype=dtype) for shape, dtype in outputs)
-    size = max(1, _VALUES_AT_A_TIME // max(flat[0][:1].size, 1))
+    size = larger * max(1, _VALUES_AT_A_TIME // max(flat[0][:1].size, 1))
     starts = range(0, n_spectra, size)
 
     def work(start: int) -> None:
@@ -65,7 +68,7 @@ def run_in_batches(
     # pages takes as long as computing; it stops doing so for blocks smaller than the largest one
     # that was ever freed. The block is never touched, so that it costs nothing.
     np.empty(_LESSON, dtype=np.uint8)
-    workers = max(1, min(workers, len(starts) // _BATCHES_PER_WORKER))
+    workers = max(1, min(workers, len(starts) * larger // _BATCHES_PER_WORKER, len(starts)))
     if workers == 1:
         for start in starts:
             work(start)

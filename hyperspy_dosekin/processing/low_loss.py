@@ -12,15 +12,14 @@ import numpy as np
 
 from hyperspy_dosekin.processing.batches import run_in_batches
 from hyperspy_dosekin.processing.deconvolution import RESOLUTIONS, fourier_log
+from hyperspy_dosekin.processing.likeness import KnownLikeness, Likeness
 from hyperspy_dosekin.processing.power_law import fit_power_law
 from hyperspy_dosekin.processing.prediction import fewest_channels
 from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance
 from hyperspy_dosekin.processing.spikes import THRESHOLD, remove_spikes
 from hyperspy_dosekin.processing.structure import KnownStructure
-from hyperspy_dosekin.processing.zero_loss import reflect, truncate
+from hyperspy_dosekin.processing.zero_loss import protected_channels, reflect, truncate
 
-#: Channels nearer to the zero-loss peak, in units of its width, are never taken for spikes.
-PROTECTED_WIDTHS = 2.5
 #: Fewer channels after the peak make no deconvolution.
 FEWEST_CHANNELS = 32
 #: What is recorded of each spectrum.
@@ -32,6 +31,8 @@ DIAGNOSTICS = (
     "exponent",
     "background_level",
 )
+#: Batches of spectra in which spikes are looked for at a time.
+_SPIKES_AT_A_TIME = 6
 #: Channels without electrons that a dark level needs.
 _FEWEST_DARK = 16
 
@@ -56,6 +57,8 @@ class LowLossChain:
         Of spikes, in standard deviations.
     structure
         What the spectra have that is no spike, from `structure_of`.
+    likeness
+        What the spectra have in common, from `likeness_of`.
     reach
         Channels on either side of the zero-loss peak that its tails reach; by default all.
     dark
@@ -81,6 +84,7 @@ class LowLossChain:
     spikes: bool = True
     threshold: float = THRESHOLD
     structure: np.ndarray | None = None
+    likeness: Likeness | None = None
     reach: int | None = None
     dark: bool = True
     background: tuple[float, float] | None = None
@@ -173,9 +177,19 @@ def process_block(
         outputs.append(((n_kept,), dtype))
 
     def kernel(*parts: np.ndarray) -> tuple[np.ndarray, ...]:
-        return process_spectra(*parts, chain=chain, with_variance=with_variance)
+        # Few spectra have spikes: it pays to look for them in many at a time.
+        cleaned = _cleaned(*parts, chain=chain)
+        number = -(-len(parts[0]) // _SPIKES_AT_A_TIME)
+        made = []
+        for first in range(0, len(parts[0]), number):
+            part = slice(first, first + number)
+            few = [each[part] for each in parts]
+            options = {"chain": chain, "with_variance": with_variance}
+            made.append(process_spectra(*few, **options, cleaned=cleaned.part(part)))
+        return tuple(np.concatenate(each) for each in zip(*made, strict=True))
 
-    return run_in_batches(kernel, arrays, core, outputs, workers=workers)
+    larger = _SPIKES_AT_A_TIME if chain.spikes else 1
+    return run_in_batches(kernel, arrays, core, outputs, workers=workers, larger=larger)
 
 
 def process_spectra(
@@ -187,42 +201,25 @@ def process_spectra(
     chain: LowLossChain,
     with_variance: bool = False,
     watch: Callable[[str, Mapping[str, Any]], None] | None = None,
+    cleaned: _Cleaned | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Run the chain on a few spectra; parameters and results as for `process_block`.
+
+    `cleaned` is what `_cleaned` returns for them, if that is known already.
 
     `watch` is called after each step with its name and what it has made, for those who want to
     look.
     """
-    watch = watch or (lambda name, made: None)
-    values = spectra.astype(np.float64)
-    # Peaks where none was found would be moved out of the axis.
-    missing = ~np.isfinite(position)
-    if np.issubdtype(spectra.dtype, np.floating):
-        missing |= ~np.isfinite(values).all(axis=-1)
-    position = np.where(missing, chain.origin, position)
-    values[missing] = 1.0
+    if watch is None:
+        watch = _nobody
+    if cleaned is None:
+        cleaned = _cleaned(spectra, position, fwhm, variance, chain=chain)
+    values, touched, replaced = cleaned.spectra, cleaned.touched, cleaned.variance
+    position, missing = cleaned.position, cleaned.missing
     diagnostics = {name: np.full(len(values), np.nan) for name in DIAGNOSTICS}
-    n_channels = values.shape[-1]
-    watch("recorded", {"spectra": values})
-
-    touched = replaced = None
-    if chain.spikes and n_channels >= fewest_channels():
-        reach = np.maximum(PROTECTED_WIDTHS * np.nan_to_num(fwhm, nan=1.0), 3.0)
-        protected = (np.ceil(position - reach), np.floor(position + reach))
-        noise = {"gain": chain.gain, "offset": chain.offset}
-        if variance is not None:
-            noise = {"gain": 0.0, "offset": variance}
-        structure = None
-        if chain.structure is not None:
-            start = n_channels - np.round(position).astype(np.intp)
-            structure = KnownStructure(chain.structure, start)
-        values, touched, replaced = remove_spikes(
-            values,
-            **noise,
-            protected=protected,
-            structure=structure,
-            threshold=chain.threshold,
-        )
+    if watch is not _nobody:
+        watch("recorded", {"spectra": np.where(missing[:, np.newaxis], 1.0, spectra)})
+    if touched is not None:
         diagnostics["spikes"] = touched.sum(axis=-1).astype(float)
         watch("spikes", {"spectra": values, "touched": touched})
 
@@ -294,6 +291,78 @@ def process_spectra(
         return values, numbers
     noise_variance[missing] = np.nan
     return values, numbers, noise_variance
+
+
+def _nobody(name: str, made: Mapping[str, Any]) -> None:
+    """Look at nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Cleaned:
+    """Spectra without spikes.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(n_spectra, n_channels)``.
+    position, missing
+        Channel of the zero-loss peak, and whether there is none, or NaN, shape ``(n_spectra,)``.
+    touched, variance
+        Channels that were replaced and the variance there, shape of `spectra`; ``None`` if spikes
+        were not looked for.
+    """
+
+    spectra: np.ndarray
+    position: np.ndarray
+    missing: np.ndarray
+    touched: np.ndarray | None
+    variance: np.ndarray | None
+
+    def part(self, part: slice) -> _Cleaned:
+        touched = None if self.touched is None else self.touched[part]
+        variance = None if self.variance is None else self.variance[part]
+        return _Cleaned(
+            self.spectra[part], self.position[part], self.missing[part], touched, variance
+        )
+
+
+def _cleaned(
+    spectra: np.ndarray,
+    position: np.ndarray,
+    fwhm: np.ndarray,
+    variance: np.ndarray | None = None,
+    *,
+    chain: LowLossChain,
+) -> _Cleaned:
+    values = spectra.astype(np.float64)
+    # Peaks where none was found would be moved out of the axis.
+    missing = ~np.isfinite(position)
+    if np.issubdtype(spectra.dtype, np.floating):
+        missing |= ~np.isfinite(values).all(axis=-1)
+    values[missing] = 1.0
+    position = np.where(missing, chain.origin, position)
+    n_channels = values.shape[-1]
+    if not chain.spikes or n_channels < fewest_channels():
+        return _Cleaned(values, position, missing, None, None)
+    noise: dict[str, Any] = {"gain": chain.gain, "offset": chain.offset}
+    if variance is not None:
+        noise = {"gain": 0.0, "offset": variance}
+    # Where the zero-loss peak is on the common axis.
+    start = n_channels - np.round(position).astype(np.intp)
+    structure = likeness = None
+    if chain.structure is not None:
+        structure = KnownStructure(chain.structure, start)
+    if chain.likeness is not None:
+        likeness = KnownLikeness(chain.likeness, start)
+    values, touched, replaced = remove_spikes(
+        values,
+        **noise,
+        protected=protected_channels(position, fwhm),
+        structure=structure,
+        likeness=likeness,
+        threshold=chain.threshold,
+    )
+    return _Cleaned(values, position, missing, touched, replaced)
 
 
 def _subtract(

@@ -1,33 +1,21 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""X-ray spikes: found by what the neighbouring channels predict, and replaced by it."""
+"""X-ray spikes: found by what other spectra and neighbouring channels predict, and replaced."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.processing.prediction import (
-    REACH,
-    Predictor,
-    SpikeTests,
-    logarithm,
-    predict_all,
-)
-from hyperspy_dosekin.processing.structure import SIGMA_PER_MEDIAN, SPARE, KnownStructure
+from hyperspy_dosekin.processing.like_spikes import OtherSpectra
+from hyperspy_dosekin.processing.likeness import KnownLikeness
+from hyperspy_dosekin.processing.own_spikes import OwnNeighbours
+from hyperspy_dosekin.processing.prediction import fewest_channels
+from hyperspy_dosekin.processing.structure import KnownStructure
 
-#: A channel is a spike if it exceeds the smooth prediction by so many standard deviations …
+#: A channel is a spike if it exceeds what is expected by so many standard deviations.
 THRESHOLD = 4.1
-#: … and the flexible prediction, which structure of the specimen cannot fool, by so many fewer;
-_LENIENCE = 1.1
-#: or the flexible prediction alone by so many more.
-_STRICTNESS = 0.5
-#: A pair stands out more than a channel does, so that more can be asked of it.
-_PAIR, _PAIR_LENIENCE = 0.8, 0.6
-#: Standard deviations by which each channel of a pair has to exceed the prediction.
-_EACH = 2.3
 #: Spikes of one spectrum that lie so near each other are judged one after the other.
 _ROUNDS = 3
 
@@ -39,16 +27,25 @@ def remove_spikes(
     offset: float | np.ndarray,
     protected: tuple[np.ndarray, np.ndarray] | None = None,
     structure: KnownStructure | None = None,
+    likeness: KnownLikeness | None = None,
     threshold: float = THRESHOLD,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    r"""Replace X-ray spikes of one or two channels by what their neighbours predict.
+    r"""Replace X-ray spikes of one or two channels by what is expected there.
 
-    A channel, or a pair of channels, is a spike if it exceeds a smooth prediction (cubic
-    polynomial through five neighbours on either side) by `threshold` standard deviations and a
-    flexible one (fifth order, through four), which follows edges and bands of the specimen, by
-    nearly as many; or the flexible one alone by somewhat more. Predictions are made on the
-    logarithm of the intensities, in which the flanks of the zero-loss peak are smooth. Spectra
-    that scatter more than their noise explains, all over, are judged by their own scatter.
+    With `likeness`, the spectrum is expected to be made of what all spectra have in common. Where
+    it is not, its neighbouring channels tell what else to expect, since whatever the specimen does
+    has the width of the energy resolution at least and a spike has not: the deviation is taken for
+    a Gaussian process of that resolution, whose size the neighbours decide. A channel, or a pair
+    of channels, is a spike if noise exceeds the expectation as far as rarely as it does `threshold`
+    standard deviations.
+
+    Without, and in channels that few of the other spectra have, a spike exceeds a smooth
+    prediction (cubic polynomial through five neighbours on either side) by `threshold` standard
+    deviations and a flexible one (fifth order, through four), which follows edges and bands of the
+    specimen, by nearly as many; or the flexible one alone by somewhat more. Predictions are made on
+    the logarithm of the intensities, in which the flanks of the zero-loss peak are smooth.
+
+    Spectra that scatter more than their noise explains, all over, are judged by their own scatter.
 
     Parameters
     ----------
@@ -60,7 +57,9 @@ def remove_spikes(
     protected
         First and last of the channels that must not be touched, shape ``(n_spectra,)`` each.
     structure
-        What all spectra have in common and is no spike.
+        What all spectra have in common and is no spike, for use without `likeness`.
+    likeness
+        Model of the spectra.
     threshold
         In standard deviations.
 
@@ -82,231 +81,82 @@ def remove_spikes(
     [30] 100.0
     """
     number, n_channels = spectra.shape
-    channel = np.arange(n_channels)
     if protected is None:
         protected = (np.full(number, n_channels), np.full(number, -1))
     first, last = (np.asarray(limit)[:, np.newaxis] for limit in protected)
+
+    def alone(rows: Any, channels: slice) -> OwnNeighbours:
+        known = None
+        if structure is not None:
+            known = KnownStructure(structure.deviation, structure.start[rows] + channels.start)
+        noise = offset[rows, channels] if isinstance(offset, np.ndarray) else offset
+        return OwnNeighbours(gain, noise, known, threshold)
+
+    every, whole = slice(None), slice(0, n_channels)
+    if likeness is None:
+        return _remove(alone(every, whole), spectra, first, last)
+    finder = OtherSpectra(likeness.model, likeness.start, gain, offset, threshold)
+    # Each with the spectra, the channels and what of them must not be touched.
+    searches: list[tuple[Any, Any, slice, np.ndarray, np.ndarray, Any]]
+    searches = [(finder, every, whole, first, last, None)]
+    doubtful = finder.doubtful(spectra)
+    rows = np.flatnonzero(doubtful.any(axis=-1))
+    if rows.size:
+        closed = ~doubtful[rows]
+        searches.append((alone(rows, whole), rows, whole, first[rows], last[rows], closed))
+    # What the model covers has been searched.
+    begin, end = (limit[:, np.newaxis] for limit in likeness.covered(n_channels))
+    channel = np.arange(n_channels)
+    left, right = int(begin.max(initial=0)), int(end.min(initial=n_channels))
+    parts = []
+    if left:
+        parts.append(slice(0, min(left + fewest_channels(), n_channels)))
+    if right < n_channels:
+        parts.append(slice(max(right - fewest_channels(), 0), n_channels))
+    for part in parts:
+        closed = (channel[part] >= begin) & (channel[part] < end)
+        limits = first - part.start, last - part.start
+        searches.append((alone(every, part), every, part, *limits, closed))
+    cleaned, touched, replaced = spectra, *(np.zeros(spectra.shape, kind) for kind in (bool, float))
+    for search, rows, part, *limits in searches:
+        clean, more, variance = _remove(search, cleaned[rows, part], *limits)
+        if more.any():
+            cleaned = spectra.copy() if cleaned is spectra else cleaned
+            cleaned[rows, part] = clean
+            touched[rows, part] |= more
+            replaced[rows, part] += variance
+    return cleaned, touched, replaced
+
+
+def _remove(
+    finder: OwnNeighbours | OtherSpectra,
+    spectra: np.ndarray,
+    first: np.ndarray,
+    last: np.ndarray,
+    closed: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Replace what a finder finds outside the channels from `first` to `last` and `closed`."""
+    n_channels = spectra.shape[-1]
+    channel = np.arange(n_channels)
     cleaned = spectra
     touched = np.zeros(spectra.shape, dtype=bool)
     replaced = np.zeros(spectra.shape)
-    rows = _suspicious(spectra, gain, offset, first, last, threshold)
+    rows = finder.suspicious(spectra, first, last)
     for turn in range(_ROUNDS):
         if not rows.size:
             break
-        closed = touched[rows] | ((channel >= first[rows]) & (channel <= last[rows]))
-        found = _strongest(
-            cleaned[rows],
-            gain,
-            offset[rows] if isinstance(offset, np.ndarray) and offset.ndim > 1 else offset,
-            closed,
-            np.zeros((2, 1, 1)) if structure is None else structure.of(rows, n_channels),
-            threshold,
-        )
+        protected = (channel >= first[rows]) & (channel <= last[rows])
+        shut = touched[rows] if closed is None else touched[rows] | closed[rows]
+        found = finder.strongest(cleaned[rows], rows, protected, shut)
         if not found.row.size:
             break
         if turn == 0:
             cleaned = spectra.copy()
-        for step in (0, 1):
+        for step in range(found.value.shape[-1]):
             here = found.width > step
             index = (rows[found.row[here]], found.channel[here] + step)
-            cleaned[index] = found.value[here]
+            cleaned[index] = found.value[here, step]
             touched[index] = True
-            replaced[index] = found.variance[here]
-        rows = rows[np.unique(found.row)]
+            replaced[index] = found.variance[here, step]
+        rows = rows[found.again]
     return cleaned, touched, replaced
-
-
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """Spikes: row and first channel, width, what belongs there and its variance."""
-
-    row: np.ndarray
-    channel: np.ndarray
-    width: np.ndarray
-    value: np.ndarray
-    variance: np.ndarray
-
-
-def _suspicious(
-    spectra: np.ndarray,
-    gain: float,
-    offset: float | np.ndarray,
-    first: np.ndarray,
-    last: np.ndarray,
-    threshold: float,
-) -> np.ndarray:
-    """Rows that may have a spike: a quick look that misses none, since most rows have none.
-
-    For what exceeds a prediction, the difference of the logarithms times the intensity is more
-    than the excess. Single precision is enough to tell where to look again.
-    """
-    tests = SpikeTests.of(spectra.shape[-1])
-    floor = np.asarray(4 * np.sqrt(gain**2 + offset), dtype=np.float32)
-    score = spectra.astype(np.float32)
-    np.maximum(score, -0.75 * floor, out=score)
-    score += floor
-    level = np.log(score)
-    sigma, *differences = predict_all(
-        (tests.level, tests.single, tests.single_flexible, tests.double, tests.double_flexible),
-        level,
-    )
-    for each in differences:
-        np.subtract(level, each, out=each)
-    np.exp(sigma, out=sigma)
-    sigma -= floor
-    np.maximum(sigma, 0.0, out=sigma)
-    sigma *= np.float32(gain)
-    sigma += np.asarray(offset + SPARE * gain**2, dtype=np.float32)
-    np.sqrt(sigma, out=sigma)
-    score /= sigma
-    rows = []
-    for smooth, flexible, margin, lenience in (
-        (tests.single, tests.single_flexible, 0.0, _LENIENCE),
-        (tests.double, tests.double_flexible, _PAIR, _PAIR_LENIENCE),
-    ):
-        own = 1.0 if smooth is tests.single else 0.5
-        strict = _STRICTNESS if own == 1.0 else 0.0
-        limits = (threshold + margin, threshold - lenience, threshold + margin + strict)
-        noise = [np.sqrt(own + test.variance) for test in (smooth, flexible)]
-        difference = differences[:2] if own == 1.0 else differences[2:]
-        scaled = [
-            (limit * by).astype(np.float32)
-            for limit, by in zip(limits, (noise[0], noise[1], noise[1]), strict=True)
-        ]
-        bound, bound_flexible = (_bound(each, level, score, own) for each in difference)
-        row, column = np.nonzero(
-            ((bound > scaled[0]) & (bound_flexible > scaled[1])) | (bound_flexible > scaled[2])
-        )
-        open_ = (column < first[row, 0]) | (column > last[row, 0])
-        row, column = row[open_], column[open_]
-        # The few that are left are looked at without the approximation.
-        exact = []
-        for each, by in zip(difference, noise, strict=True):
-            expected = np.exp(level[row, column] - each[row, column]) - _at(floor, row, column)
-            excess = (spectra[row, column] - expected) / sigma[row, column]
-            if own == 0.5:
-                after = np.minimum(column + 1, spectra.shape[-1] - 1)
-                excess += (spectra[row, after] - expected) / sigma[row, after]
-                excess *= 0.5
-            # What single precision has lost.
-            exact.append(excess / by[column] + 0.01)
-        spiky = (exact[0] > limits[0]) & (exact[1] > limits[1])
-        rows.append(row[spiky | (exact[1] > limits[2])])
-    return np.unique(np.concatenate(rows))
-
-
-def _bound(difference: np.ndarray, level: np.ndarray, score: np.ndarray, own: float) -> np.ndarray:
-    """At least the excess of each channel, or of it and the next one, in standard deviations."""
-    if own == 1.0:
-        return difference * score
-    bound = level[:, 1:] - level[:, :-1]
-    bound += difference[:, :-1]
-    bound *= score[:, 1:]
-    whole = difference * score
-    whole[:, :-1] += bound
-    whole *= np.float32(0.5)
-    whole[:, -1] = 0.0
-    return whole
-
-
-def _at(value: Any, row: np.ndarray, column: np.ndarray) -> Any:
-    """Entries of an array of the shape of the spectra; a number is the same for all."""
-    return value[row, column] if np.ndim(value) > 1 else value
-
-
-def _widened(
-    expected: np.ndarray, sigma: np.ndarray, structure: np.ndarray, factor: np.ndarray
-) -> np.ndarray:
-    """Factor by which known structure widens the scatter around a prediction."""
-    relative = structure * np.maximum(expected, 0.0) / sigma
-    return np.sqrt(1 + relative**2 / factor)
-
-
-def _nanmedian(values: np.ndarray) -> np.ndarray:
-    """Median of each row without its NaN, shape ``(n, 1)``; 0 where nothing is left."""
-    ordered = np.sort(values, axis=-1)
-    number = values.shape[-1] - np.isnan(values).sum(axis=-1)
-    middle = np.maximum(number // 2, 0)
-    median = np.take_along_axis(ordered, np.minimum(middle, values.shape[-1] - 1)[:, None], -1)
-    return np.nan_to_num(median)
-
-
-def _strongest(
-    spectra: np.ndarray,
-    gain: float,
-    offset: float | np.ndarray,
-    protected: np.ndarray,
-    structure: np.ndarray,
-    threshold: float,
-) -> _Found:
-    """Spikes that no stronger one is near to."""
-    n_channels = spectra.shape[-1]
-    tests = SpikeTests.of(n_channels)
-    floor = 4 * np.sqrt(gain**2 + offset)
-    level = logarithm(spectra, floor)
-    # Some noise where no electron is expected, so that a single one is no outlier. The level
-    # of the noise comes from more channels than the prediction, which a few low ones would lower.
-    sigma = np.exp(tests.level(level)) - floor
-    sigma = np.sqrt(gain * np.maximum(sigma, 0.0) + offset + SPARE * gain**2)
-
-    def excess(test: Predictor) -> tuple[np.ndarray, np.ndarray]:
-        expected = np.exp(test(level)) - floor
-        return expected, (spectra - expected) / sigma
-
-    smooth, single = excess(tests.single)
-    flexible, rough = excess(tests.single_flexible)
-    single /= np.sqrt(1 + tests.single.variance)
-    rough /= np.sqrt(1 + tests.single_flexible.variance)
-    # Cameras whose gain is not what is said, or with fixed patterns, scatter more than predicted.
-    scatter = np.where(protected, np.nan, np.abs(rough))
-    excessive = np.maximum(_nanmedian(scatter) * SIGMA_PER_MEDIAN, 1.0)
-    sigma *= excessive
-    single /= excessive
-    rough /= excessive * _widened(flexible, sigma, structure[0], 1 + tests.single_flexible.variance)
-    one = (single > threshold) & (rough > threshold - _LENIENCE)
-    one |= rough > threshold + _STRICTNESS
-    one &= ~protected
-
-    pair_smooth, pair = excess(tests.double)
-    pair_flexible, pair_rough = excess(tests.double_flexible)
-    # The prediction at a channel is for the mean of it and the next one.
-    after = (spectra[:, 1:] - pair_smooth[:, :-1]) / sigma[:, 1:]
-    after_rough = (spectra[:, 1:] - pair_flexible[:, :-1]) / sigma[:, 1:]
-    two = np.zeros_like(one)
-    noise = np.sqrt(0.5 + tests.double.variance)
-    noise_rough = np.sqrt(0.5 + tests.double_flexible.variance)
-    widened = _widened(pair_flexible, sigma, structure[1], 0.5 + tests.double_flexible.variance)
-    pair_rough /= widened
-    after_rough /= widened[:, :-1]
-    both = 0.5 * (pair[:, :-1] + after) / noise[:-1]
-    both_rough = 0.5 * (pair_rough[:, :-1] + after_rough) / noise_rough[:-1]
-    lower = np.minimum(pair[:, :-1], after)
-    lower_rough = np.minimum(pair_rough[:, :-1], after_rough)
-    two[:, :-1] = (
-        (both > threshold + _PAIR) & (both_rough > threshold - _PAIR_LENIENCE) & (lower > _EACH)
-    )
-    two[:, :-1] |= (both_rough > threshold + _PAIR) & (lower_rough > _EACH)
-    two &= ~protected
-    two[:, :-1] &= ~protected[:, 1:]
-
-    rows, columns = np.nonzero(one | two)
-    strength = np.where(one, np.maximum(single, rough), 0.0)
-    strength_two = np.zeros_like(strength)
-    strength_two[:, :-1] = np.where(two[:, :-1], np.maximum(both, both_rough), 0.0)
-    best = np.maximum(strength, strength_two)
-    near = np.clip(columns[:, np.newaxis] + np.arange(-REACH, REACH + 1), 0, n_channels - 1)
-    alone = best[rows, columns] >= best[rows[:, np.newaxis], near].max(axis=-1, initial=0.0)
-    where = rows, columns = rows[alone], columns[alone]
-    is_pair = strength_two[where] > strength[where]
-    # Where the two predictions disagree there is structure, which only the flexible one follows.
-    use_rough = np.abs(smooth[where] - flexible[where]) > 2 * sigma[where]
-    choices = [is_pair & use_rough, is_pair, use_rough]
-    value = np.select(
-        choices, [pair_flexible[where], pair_smooth[where], flexible[where]], smooth[where]
-    )
-    makers = (tests.double_flexible, tests.double, tests.single_flexible)
-    factor = np.select(
-        choices, [maker.variance[columns] for maker in makers], tests.single.variance[columns]
-    )
-    plain = gain * np.maximum(value, 0.0) + np.broadcast_to(offset, spectra.shape)[where]
-    return _Found(rows, columns, np.where(is_pair, 2, 1), value, factor * plain)

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 #: Wider peaks, in eV, are plasmons and edges, not the zero-loss peak of any source in use.
 WIDEST_EV = 5.0
+#: Channels nearer to the zero-loss peak, in units of its width, are never taken for spikes.
+PROTECTED_WIDTHS = 2.5
 _SIGMA_PER_FWHM = 1 / 2.3548200450309493
 #: The error of the position falls by an order of magnitude in each step.
 _STEPS = 8
@@ -41,6 +43,18 @@ class ZeroLossSurvey:
     height: np.ndarray
     found: np.ndarray
     saturated: np.ndarray
+
+
+def protected_channels(position: np.ndarray, fwhm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last channel too near to the zero-loss peak to be a spike.
+
+    Parameters
+    ----------
+    position, fwhm
+        Channel and full width at half maximum of the peak in channels, shape ``(…)``.
+    """
+    reach = np.maximum(PROTECTED_WIDTHS * np.nan_to_num(fwhm, nan=1.0), 3.0)
+    return np.ceil(position - reach), np.floor(position + reach)
 
 
 def find_zero_loss(

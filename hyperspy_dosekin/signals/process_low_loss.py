@@ -107,7 +107,8 @@ def process_low_loss(
         Energies (left, right) in eV, on the axis as it is, between which the zero-loss peak is the
         highest; by default the whole axis.
     spike_threshold
-        Standard deviations by which a spike exceeds what its neighbours predict.
+        Standard deviations by which a spike exceeds what the other spectra, and its neighbours,
+        let expect.
     resolution
         ``"zero_loss"`` leaves the energy resolution as it is, the classical choice. Windows then
         lose a little over their limits, for a 0.6 eV zero-loss peak about 2.5 % of π–π* and 1 % of

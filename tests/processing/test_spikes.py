@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hyperspy_dosekin.processing import spikes
+from hyperspy_dosekin.processing import own_spikes
 from hyperspy_dosekin.processing.spikes import remove_spikes
 from hyperspy_dosekin.processing.structure import KnownStructure, odd_channels, structure_of
 
@@ -68,7 +68,9 @@ def test_the_zero_loss_peak_is_never_touched():
 def test_the_quick_look_misses_nothing(monkeypatch):
     spectra, _ = spiked(8, seed=3)
     quick = remove_spikes(spectra, gain=1.0, offset=0.0, protected=PROTECTED)
-    monkeypatch.setattr(spikes, "_suspicious", lambda spectra, *_: np.arange(len(spectra)))
+    monkeypatch.setattr(
+        own_spikes.OwnNeighbours, "suspicious", lambda self, spectra, *_: np.arange(len(spectra))
+    )
     slow = remove_spikes(spectra, gain=1.0, offset=0.0, protected=PROTECTED)
     for one, other in zip(quick, slow, strict=True):
         np.testing.assert_array_equal(one, other)
