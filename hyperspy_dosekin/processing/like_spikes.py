@@ -6,29 +6,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from scipy.special import log_ndtr
 
+from hyperspy_dosekin.processing.judgement import (
+    CLIPPED,
+    EACH,
+    PER_SKEWNESS,
+    WIDTHS,
+    Residuals,
+    judge,
+)
 from hyperspy_dosekin.processing.likeness import SPARE, Likeness, Placed, place
 from hyperspy_dosekin.processing.own_spikes import Found
+from hyperspy_dosekin.processing.placed_sums import BLOCK, block_sums, coefficients_of, product
 from hyperspy_dosekin.processing.prediction import REACH, SpikeTests, predictor
-from hyperspy_dosekin.processing.resolution import ASKED, deviations
 from hyperspy_dosekin.processing.structure import SIGMA_PER_MEDIAN
 
-#: Channels side by side that are replaced at once: spikes of one or two, and two such.
-WIDTHS = (1, 2, 3, 4)
 #: Channels on either side, and order, of the polynomials that tell where else to look.
 _POLYNOMIAL = {1: (4, 5), 2: (4, 5)}
-#: Few counts are skewed to the high side: standard deviations to add, in units of the skewness.
-_PER_SKEWNESS = 2.0
 #: The quick looks ask for less, by so many standard deviations.
 _LENIENCE = 0.1
 #: Dips, and sums over some channels, that the model should not leave.
 _DEEPEST, _LARGEST_SUM, _SUMMED = 5.5, 5.0, 8
-#: Channels over which the model should have less than this share of the variance …
-_BLOCK, _NOISIEST = 16, 0.2
+#: Share of the variance that the model should have at most over a block of channels …
+_NOISIEST = 0.2
 #: … and ratios of the variance to the usual one should not differ by more than this factor.
 _UNLIKE = 12.0
 #: Scatter of every so many channels that noise as expected does not have.
@@ -39,57 +41,10 @@ _LONELY = 3.0
 _PULLING = 25.0
 #: Intensities that fit in the cache with what is made of them.
 _AT_A_TIME = 2**17
-#: Numbers in a matrix that BLAS takes on one thread.
-_PORTION = 2**13
-#: Larger deviations pull no harder at the coefficients.
-_CLIPPED = 4.0
 #: Fits of the coefficients, each without what exceeds the last one so far.
 _FITS = 15
 #: Standard deviations above the polynomials.
 _ROUGH = 3.4
-#: Several channels stand out more than one does, so that more can be asked of them.
-_MARGIN = {1: 0.0, 2: 0.8, 3: 2.0, 4: 3.0}
-#: Standard deviations by which each channel of a pair has to exceed what is expected.
-_EACH = 2.5
-
-
-@dataclass(frozen=True, eq=False)
-class _Residuals:
-    """What the model leaves of spectra, all of shape ``(n_spectra, n_channels)``.
-
-    Parameters
-    ----------
-    deviation
-        In units of `sigma`.
-    quiet
-        The same without single channels that stand out as nothing of the specimen can.
-    sigma
-        Standard deviation of the noise.
-    skewness
-        Of the noise.
-    leverage
-        As in `Placed`.
-    available
-        Whether the model covers the channel.
-    whitened, group
-        Of `Placed` for each place of the model, shape ``(n_place, n_component, n_channels)``, and
-        the place of each spectrum, shape ``(n_spectra,)``.
-    doubt
-        Share of the variance that noise of the components has.
-    strange
-        Rows that the model does not describe.
-    """
-
-    deviation: np.ndarray
-    quiet: np.ndarray
-    sigma: np.ndarray
-    skewness: np.ndarray
-    leverage: np.ndarray
-    available: np.ndarray
-    whitened: np.ndarray
-    group: np.ndarray
-    doubt: np.ndarray
-    strange: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,20 +78,20 @@ class OtherSpectra:
         """
         doubtful = np.zeros(spectra.shape, dtype=bool)
         for rows, placed in self._groups(np.arange(len(spectra)), spectra.shape[-1]):
-            unsure = self._unsure(_coefficients(spectra[rows], placed), rows, placed)
+            unsure = self._unsure(coefficients_of(spectra[rows], placed), rows, placed)
             again = np.flatnonzero(unsure.any(axis=-1))
             if again.size:
                 # A line of its own has spoiled the fit of some of them.
                 rows = rows[again]
                 coefficients = self._robust(spectra[rows], rows, placed)[0]
-                unsure = np.repeat(self._unsure(coefficients, rows, placed), _BLOCK, axis=-1)
+                unsure = np.repeat(self._unsure(coefficients, rows, placed), BLOCK, axis=-1)
                 doubtful[rows] = unsure[:, : spectra.shape[-1]] & placed.available
         return doubtful
 
     def _unsure(self, coefficients: np.ndarray, rows: np.ndarray, placed: Placed) -> np.ndarray:
         """Tell block by block what a fit is worth, shape ``(n_rows, n_block)``."""
-        sums = _block_sums(placed)
-        variance = self.gain * np.maximum(_product(coefficients, sums.basis), 0.0)
+        sums = block_sums(placed)
+        variance = self.gain * np.maximum(product(coefficients, sums.basis), 0.0)
         variance += sums.number * SPARE * self.gain**2
         if isinstance(self.offset, np.ndarray):
             variance += sums.of(self.offset[rows])
@@ -157,7 +112,7 @@ class OtherSpectra:
             # Single precision is enough to tell where to look again.
             score = spectra[rows].astype(np.float32)
             basis, projection, left = placed.single
-            expected = _product(_product(score, projection.T), basis)
+            expected = product(product(score, projection.T), basis)
             score -= expected
             offset = self.offset[rows] if isinstance(self.offset, np.ndarray) else self.offset
             np.maximum(expected, 0.0, out=expected)
@@ -173,7 +128,7 @@ class OtherSpectra:
             row, column = np.nonzero(score > np.float32(limit) * left)
             # Few of the channels need to be looked at more closely.
             skewness = self._skewness(expected[row, column], variance[row, column])
-            odd[row[score[row, column] > limit + _PER_SKEWNESS * skewness]] = True
+            odd[row[score[row, column] > limit + PER_SKEWNESS * skewness]] = True
             seen.append(rows[odd])
         return np.sort(np.concatenate(seen)) if seen else np.empty(0, dtype=np.intp)
 
@@ -198,7 +153,7 @@ class OtherSpectra:
         for width in WIDTHS:
             starts = self._candidates(left, closed, width, starts)
             if starts[0].size:
-                judged.append(_judge(left, protected, *starts, width, self))
+                judged.append(judge(left, protected, *starts, width, self))
         if not judged:
             none = np.empty(0, dtype=np.intp)
             nothing = np.empty((0, max(WIDTHS)))
@@ -246,13 +201,13 @@ class OtherSpectra:
         self, spectra: np.ndarray, rows: np.ndarray, placed: Placed
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Coefficients, what is expected and the variance of its noise."""
-        coefficients = _coefficients(spectra, placed)
-        expected = _product(coefficients, placed.basis)
+        coefficients = coefficients_of(spectra, placed)
+        expected = product(coefficients, placed.basis)
         return coefficients, expected, self._variance(expected, rows, placed)
 
     def _noise_of_components(self, coefficients: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Variance of sums of components, whose sources are noisy, ``(n_spectra, n_channels)``."""
-        return _product(_product(coefficients, self.model.say) ** 2, noise)
+        return product(product(coefficients, self.model.say) ** 2, noise)
 
     def _robust(
         self, spectra: np.ndarray, rows: np.ndarray, placed: Placed
@@ -266,11 +221,11 @@ class OtherSpectra:
                 _, expected, variance = fit
                 score = (spectra - expected) / np.sqrt(variance) * (placed.weight > 0)
                 # A spike alone makes no spectrum strange.
-                part = np.flatnonzero(_strange(np.minimum(score, _CLIPPED)))
+                part = np.flatnonzero(_strange(np.minimum(score, CLIPPED)))
                 if not part.size:
                     break
             _, expected, variance = (each[part] for each in fit)
-            clip = _CLIPPED * np.sqrt(variance)
+            clip = CLIPPED * np.sqrt(variance)
             clipped = np.clip(spectra[part], expected - clip, expected + clip)
             for each, better in zip(fit, self._fitted(clipped, rows[part], placed), strict=True):
                 each[part] = better
@@ -279,9 +234,7 @@ class OtherSpectra:
     def _skewness(self, expected: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         return self.gain**2 * np.maximum(expected, 0.0) / sigma**3
 
-    def _residuals(
-        self, spectra: np.ndarray, rows: np.ndarray, protected: np.ndarray
-    ) -> _Residuals:
+    def _residuals(self, spectra: np.ndarray, rows: np.ndarray, protected: np.ndarray) -> Residuals:
         """Deviations from the model, which large deviations have little influence on."""
         deviation, sigma, skewness, leverage, doubt = (np.empty(spectra.shape) for _ in range(5))
         whitened, place_of = [], np.empty(len(spectra), dtype=np.intp)
@@ -310,7 +263,7 @@ class OtherSpectra:
             excess = np.maximum(excess, 1.0)
             deviation[strange] /= excess
             sigma[strange] *= excess
-        return _Residuals(
+        return Residuals(
             deviation,
             _without_lonely(deviation, self.model.fwhm),
             sigma,
@@ -325,7 +278,7 @@ class OtherSpectra:
 
     def _candidates(
         self,
-        left: _Residuals,
+        left: Residuals,
         closed: np.ndarray,
         width: int,
         narrower: tuple[np.ndarray, np.ndarray] | None,
@@ -355,49 +308,8 @@ class OtherSpectra:
         here = (row[:, np.newaxis], channel[:, np.newaxis] + np.arange(width))
         worth = ~closed[here].any(axis=-1)
         if width > 1:
-            worth &= score[here].min(axis=-1) > _EACH - 1
+            worth &= score[here].min(axis=-1) > EACH - 1
         return row[worth], channel[worth]
-
-
-@dataclass(frozen=True, eq=False)
-class _Sums:
-    """What a placed model has in blocks of channels, those near the zero-loss peak left out.
-
-    Parameters
-    ----------
-    used
-        Whether a channel is taken, shape ``(n_channels,)``.
-    number, usual
-        Channels, and variance of the usual spectrum, shape ``(n_block,)``.
-    basis, noise
-        Sums of the components and of the noise of their sources, shape ``(…, n_block)``.
-    """
-
-    used: np.ndarray
-    number: np.ndarray
-    usual: np.ndarray
-    basis: np.ndarray
-    noise: np.ndarray
-
-    def of(self, values: np.ndarray) -> np.ndarray:
-        """Sums of ``(…, n_channels)``."""
-        return _summed(values, self.used)
-
-
-def _summed(values: np.ndarray, used: np.ndarray) -> np.ndarray:
-    return np.add.reduceat(values * used, np.arange(0, used.size, _BLOCK), axis=-1)
-
-
-@lru_cache(maxsize=64)
-def _block_sums(placed: Placed) -> _Sums:
-    used = placed.weight > 0
-    return _Sums(
-        used=used,
-        number=np.maximum(_summed(np.ones(used.size), used), 1.0),
-        usual=_summed(1 / np.where(used, placed.weight, 1.0) ** 2, used),
-        basis=_summed(placed.basis, used),
-        noise=_summed(placed.noise, used).astype(np.float64),
-    )
 
 
 def _strange(score: np.ndarray) -> np.ndarray:
@@ -418,80 +330,3 @@ def _without_lonely(deviation: np.ndarray, fwhm: float) -> np.ndarray:
     left[:, 0], right[:, -1] = deviation[:, 0], deviation[:, -1]
     lonely = share * deviation - np.maximum(left, right) > _LONELY * np.sqrt(1 + share**2)
     return np.where(lonely, 0.5 * (left + right), deviation)
-
-
-def _coefficients(spectra: np.ndarray, placed: Placed) -> np.ndarray:
-    """Shape ``(n_spectra, n_component)``."""
-    return _product(spectra, placed.projection.T)
-
-
-def _product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Matrix product, row by row, so that the result for one does not depend on the others.
-
-    In portions that are so small that BLAS keeps to one thread: the threads are ours.
-    """
-    rows = rows[:, np.newaxis]
-    n_in, n_out = matrix.shape
-    if n_in * n_out <= _PORTION:
-        return np.matmul(rows, matrix)[:, 0]
-    if n_in > n_out:
-        step = max(_PORTION // n_out, 1)
-        parts = [slice(first, first + step) for first in range(0, n_in, step)]
-        return np.sum([np.matmul(rows[..., part], matrix[part])[:, 0] for part in parts], axis=0)
-    step = max(_PORTION // n_in, 1)
-    parts = [slice(first, first + step) for first in range(0, n_out, step)]
-    return np.concatenate([np.matmul(rows, matrix[:, part])[:, 0] for part in parts], axis=-1)
-
-
-def _judge(
-    left: _Residuals,
-    protected: np.ndarray,
-    row: np.ndarray,
-    channel: np.ndarray,
-    width: int,
-    finder: OtherSpectra,
-) -> tuple[np.ndarray, ...]:
-    """Row, channel, width, strength, excess and variance of what is put there."""
-    n_channels = protected.shape[-1]
-    inside = channel[:, np.newaxis] + np.arange(width)
-    offsets = np.concatenate([np.arange(-ASKED, 0), np.arange(width, width + ASKED)])
-    around = channel[:, np.newaxis] + offsets
-    at = (row[:, np.newaxis], np.clip(around, 0, n_channels - 1))
-    usable = (around >= 0) & (around < n_channels) & left.available[at] & ~protected[at]
-    n_left = np.cumprod(usable[:, ASKED - 1 :: -1], axis=-1).sum(axis=-1)
-    n_right = np.cumprod(usable[:, ASKED:], axis=-1).sum(axis=-1)
-    beside = np.where(usable, left.quiet[at], 0.0)
-    expectation = deviations(finder.model.fwhm, width).judge(beside, n_left, n_right)
-
-    here = (row[:, np.newaxis], inside)
-    score = left.deviation[here]
-    clipped = np.clip(score, -_CLIPPED, _CLIPPED)
-    # What the channels themselves have had to say in the coefficients is taken back.
-    own_say = left.whitened[left.group[row][:, np.newaxis], :, inside]
-    matrix = np.matmul(own_say, np.swapaxes(own_say, -1, -2))
-    own = np.linalg.inv(np.eye(width) - matrix) - np.eye(width)
-    score = score + np.matmul(own, clipped[..., np.newaxis])[..., 0]
-    more = own.mean(axis=(-2, -1))
-    own_variance = np.diagonal(own, axis1=-2, axis2=-1)
-
-    # What is there besides the model is noisy too.
-    shot = finder.gain / left.sigma[here].mean(axis=-1)
-    expectation = expectation.noisier(shot, beside.max(axis=-1) - _CLIPPED)
-    tail = expectation.tail(score.mean(axis=-1), more)
-    skewness = left.skewness[here].mean(axis=-1) / np.sqrt(width)
-    limit = finder.threshold + _MARGIN[width] + _PER_SKEWNESS * skewness
-    strength = log_ndtr(-limit) - tail
-    excess = score - expectation.value()
-    spread = expectation.spread() + own_variance + left.doubt[here]
-    if width > 1:
-        each = excess / np.sqrt(1 + spread)
-        strength = np.where(each.min(axis=-1) > _EACH, strength, 0.0)
-    pad = ((0, 0), (0, max(WIDTHS) - width))
-    return (
-        row,
-        channel,
-        np.full(len(row), width),
-        strength,
-        np.pad(excess, pad),
-        np.pad(spread, pad),
-    )
