@@ -176,6 +176,11 @@ class Runtime(ABC):
             )
 
     def _absent(self, settings: LiveSettings, present: Sequence[str]) -> ValueError:
+        if not present:
+            return ValueError(
+                f"what runtime={self.name!r} needs, with device={settings.device!r}, is not "
+                'present on this machine; take another runtime or runtime="auto".'
+            )
         return ValueError(
             f"device={settings.device!r} is not present for runtime={self.name!r}, which has "
             f'{list(present)} here; use device="auto" or one of those.'
