@@ -10,6 +10,7 @@ runs: only there can an exception find its way back.
 
 from __future__ import annotations
 
+import base64
 import functools
 import pickle
 import types
@@ -44,10 +45,24 @@ class Portable:
         return cloudpickle.dumps(self.function)
 
     def __reduce__(self) -> Any:
-        return functools.partial, (_Stub(), self.payload)
+        return functools.partial, (_Stub(), _Packed(self.payload))
 
     def __dask_tokenize__(self) -> Any:
         return Portable.__name__, self.function
+
+
+class _Packed:
+    """Bytes that are spelt in another way as long as they travel.
+
+    Whatever has the bytes ``__main__`` in it, `distributed` pickles again with cloudpickle, which,
+    unlike its own pickler, can do nothing with the file that lazy data are read from (h5py).
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def __reduce__(self) -> Any:
+        return base64.b64decode, (base64.b64encode(self.content),)
 
 
 class _Stub:
@@ -59,7 +74,7 @@ class _Stub:
     def __reduce__(self) -> Any:
         import cloudpickle
 
-        return cloudpickle.loads, (_stub_as_bytes(),)
+        return cloudpickle.loads, (_Packed(_stub_as_bytes()),)
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import time
 
 import dask
 import dask.array as da
+import hyperspy.api as hs
 import numpy as np
 import pytest
 
@@ -53,6 +54,14 @@ def test_the_chain_gives_bit_by_bit_what_threads_give(client):
     equal(found, dask.compute(*lazy, scheduler="threads"))
     threads = client.run(lambda: __import__("torch").get_num_threads())
     assert set(threads.values()) == {1}
+
+
+def test_data_that_are_read_from_a_file_of_hyperspy(client, tmp_path):
+    # h5py files travel only with the pickler of distributed itself.
+    path = tmp_path / "image.hspy"
+    dose_series_image(0, shape=(7, 6)).save(path, chunks=(9, 3, 3, 512))
+    lazy = maps_of_chain(hs.load(path, lazy=True))
+    equal(dask.compute(*lazy), dask.compute(*lazy, scheduler="threads"))
 
 
 def test_a_client_that_is_not_the_default_gives_the_same(other_client):
