@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -23,12 +22,15 @@ from hyperspy_dosekin.classification.nuisances import Nuisances
 from hyperspy_dosekin.classification.units import NetworkUnits
 from hyperspy_dosekin.numerics.batching import map_batches
 from hyperspy_dosekin.numerics.device import resolve_device
+from hyperspy_dosekin.numerics.threads import torch_threads
 
 #: Spectra that go through the network at a time.
 _BLOCK, _DEVICE_BLOCK = 1024, 2**16
 #: KL divergence in nats from which a latent counts as active.
 ACTIVE_KL = 0.1
 _TINY = 1e-12
+#: Blocks are classified by several threads, and one of them moves the network to a device.
+_COPYING = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ class Model:
     def _network_on(self, device: torch.device) -> DualAutoencoder:
         if device.type == "cpu":
             return self.network
-        with _Threads.lock:
+        with _COPYING:
             if device not in self._elsewhere:
                 self._elsewhere[device] = copy.deepcopy(self.network).to(device)
             return self._elsewhere[device]
@@ -161,7 +163,7 @@ class Model:
         size = _BLOCK if device.type == "cpu" else _DEVICE_BLOCK
         # Rounded here, since not every device has more than single precision.
         rows = np.asarray(rows, dtype=np.float32)
-        with _one_thread():
+        with torch_threads(1):
             return map_batches(
                 function, [rows], found, size=size, device=device, what="classification"
             )
@@ -221,32 +223,3 @@ def denoise(spectra: np.ndarray, *, model: Model) -> np.ndarray:
     if good.any():
         found[good] = model.decode(model.encode(rows[good].astype(np.float32)))
     return found.reshape(spectra.shape)
-
-
-class _Threads:
-    """Torch's thread count while any of several Python threads needs it to be one."""
-
-    lock = threading.Lock()
-    users = 0
-    before = 1
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run on one Torch thread, also from several Python threads at once.
-
-    dask calls from a pool. Each caller on its own would restore what another one has set, so the
-    first in remembers and the last out restores.
-    """
-    with _Threads.lock:
-        if _Threads.users == 0:
-            _Threads.before = torch.get_num_threads()
-        _Threads.users += 1
-        torch.set_num_threads(1)  # noqa: TID251 - put back below
-    try:
-        yield
-    finally:
-        with _Threads.lock:
-            _Threads.users -= 1
-            if _Threads.users == 0:
-                torch.set_num_threads(_Threads.before)  # noqa: TID251
