@@ -23,8 +23,8 @@ from _table import Rows, add_json_option
 from hyperspy.signals import Signal1D
 
 import hyperspy_dosekin
-from hyperspy_dosekin.signals._blockwise import cpu_count
-from hyperspy_dosekin.signals.eels import integrate_windows
+from hyperspy_dosekin.lazy.blocks import cpu_count
+from hyperspy_dosekin.signals.windows.integrate import integrate_windows
 from hyperspy_dosekin.windows.definitions import parse_windows
 from hyperspy_dosekin.windows.integrate import integrate
 from hyperspy_dosekin.windows.weights import window_weights
@@ -184,9 +184,9 @@ def timing(data: np.ndarray, ours: float, sums: float, repeats: int) -> str:
 
 def eels_threads(number: int) -> int:
     """Let the signal method use so many threads."""
-    from hyperspy_dosekin.signals import _blockwise
+    from hyperspy_dosekin.lazy import blocks
 
-    before, _blockwise.CPU_COUNT = _blockwise.CPU_COUNT, number
+    before, blocks.CPU_COUNT = blocks.CPU_COUNT, number
     return before
 
 

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The public names. Read at run time too (lazy_loader). Keep this file ASCII.
 from . import components, data, kinetics, signals, windows
-from .signals.dose_kinetics import DoseKinetics
-from .signals.dual_vae import DualVAE
-from .signals.live_classifier import LiveClassifier, LiveStream
-from .signals.persistence import load
-from .signals.reference_spectra import reference_spectra
-from .signals.vae_classification import VAEClassification
+from .signals.classification.dual_vae import DualVAE
+from .signals.classification.live import LiveClassifier, LiveStream
+from .signals.classification.references import reference_spectra
+from .signals.classification.result import VAEClassification
+from .signals.kinetics.load import load
+from .signals.kinetics.result import DoseKinetics
 from .windows.definitions import LOW_LOSS_WINDOWS
 
 __version__: str

@@ -10,12 +10,13 @@ import argparse
 
 import numpy as np
 
-from hyperspy_dosekin.kinetics.exact import ExactConfig, fit_exact
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.identifiability import identifiability
-from hyperspy_dosekin.kinetics.laws import half_dose, power_law_integrity
-from hyperspy_dosekin.kinetics.posterior import kinetic_posterior
-from hyperspy_dosekin.kinetics.profile import kinetic_profile
-from hyperspy_dosekin.kinetics.quantities import Quantity
+from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
+from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.kinetics.simulation import draw_prior, simulate_curves
 from hyperspy_dosekin.numerics.threads import torch_threads
 

@@ -30,14 +30,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _table import Rows, add_json_option
 
 from hyperspy_dosekin.kinetics.block import INTERVALS
-from hyperspy_dosekin.kinetics.cramer_rao import cramer_rao
-from hyperspy_dosekin.kinetics.exact import ExactConfig, fit_exact
-from hyperspy_dosekin.kinetics.laws import half_dose, power_law_integrity
-from hyperspy_dosekin.kinetics.posterior import kinetic_posterior
-from hyperspy_dosekin.kinetics.prior import DEFAULT_PRIOR, EXPONENT_BOX, LOG_RATE_BOX
-from hyperspy_dosekin.kinetics.problem import DoseProblem
-from hyperspy_dosekin.kinetics.profile import kinetic_profile
-from hyperspy_dosekin.kinetics.quantities import Quantity
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.design import cramer_rao
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
+from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, EXPONENT_BOX, LOG_RATE_BOX
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
+from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.kinetics.simulation import SimulatedCurves, draw_prior, simulate_curves
 from hyperspy_dosekin.numerics.threads import torch_threads
 

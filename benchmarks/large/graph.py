@@ -55,9 +55,9 @@ def processable(chunks):
 
 #: What computes a sample while a graph is built.
 COMPUTING = (
-    ("_one_pass", "compute"),
-    ("process_low_loss", "look_at"),
-    ("dual_vae", "sample_rows"),
+    ("processing.one_pass", "compute"),
+    ("processing.low_loss", "look_at"),
+    ("classification.dual_vae", "sample_rows"),
 )
 
 

@@ -13,8 +13,8 @@ from scipy.optimize import curve_fit
 from scipy.stats import poisson
 
 from hyperspy_dosekin.data import dose_series, dose_series_image
-from hyperspy_dosekin.processing.edge_alignment import align_on_edge
-from hyperspy_dosekin.processing.power_law import fit_power_law
+from hyperspy_dosekin.processing.background import fit_power_law
+from hyperspy_dosekin.processing.core_loss.edge_alignment import align_on_edge
 
 DRIFT = np.linspace(-0.3, 0.3, 9)
 
@@ -173,7 +173,7 @@ def lines() -> None:
 
 
 def touched_in(s, context):
-    from hyperspy_dosekin.processing.low_loss import process_spectra
+    from hyperspy_dosekin.processing.low_loss.chain import process_spectra
 
     flat = s.data.reshape(-1, s.data.shape[-1])
     position, fwhm = context["position"].ravel(), context["fwhm"].ravel()

@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import hyperspy_dosekin
-from hyperspy_dosekin.kinetics.cramer_rao import cramer_rao
+from hyperspy_dosekin.kinetics.design import cramer_rao
 
 RATE = 1 / 1368  # per e⁻/Å²
 TRUTH = np.log(2) / RATE

@@ -16,11 +16,7 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.classification.explanations import LOG_MARGINALS, class_templates
-from hyperspy_dosekin.classification.noise import (
-    NoiseModel,
-    PrincipalComponents,
-    estimate_noise,
-)
+from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents, estimate_noise
 from hyperspy_dosekin.classification.nuisances import (
     HALF_WIDTH,
     Nuisances,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from hyperspy.component import Component
 
-from hyperspy_dosekin.kinetics.laws import power_law_derivatives, power_law_integrity
+from hyperspy_dosekin.kinetics.laws.power_law import power_law_derivatives, power_law_integrity
 
 if TYPE_CHECKING:
     from hyperspy.signals import Signal1D

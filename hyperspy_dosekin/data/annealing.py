@@ -68,12 +68,8 @@ def reference_spectra(
     >>> reference_spectra()
     <EELSSpectrum, title: References, dimensions: (4|1200)>
     """
-    from hyperspy_dosekin.signals.reference_spectra import (
-        make_reference_signal,
-    )
-    from hyperspy_dosekin.signals.reference_spectra import (
-        reference_spectra as collect,
-    )
+    from hyperspy_dosekin.signals.classification.references import make_reference_signal
+    from hyperspy_dosekin.signals.classification.references import reference_spectra as collect
 
     if sources is not None:
         return collect(sources, labels, **options)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hyperspy_dosekin.kinetics.laws import power_law_integrity
+from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
 
 from .recipe import Recipe
 from .spectrometer import Spectrometer, SpectrumNoise

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.kinetics.laws import half_dose
+from hyperspy_dosekin.kinetics.laws.power_law import half_dose
 
 from .recipe import RECIPE_VERSION
 from .scene import Scene

@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from .exact import ExactConfig, fit_exact
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+
 from .identifiability import identifiability
-from .posterior import kinetic_posterior
-from .problem import DoseProblem
-from .quantities import Quantity
 
 #: Level of the intervals that are computed along with the estimates.
 LEVEL = 0.95
@@ -140,7 +142,7 @@ def interval_block(
     numpy.ndarray
         Lower and upper ends, ``(…, 2, n_window, n_value)``.
     """
-    from .profile import kinetic_profile
+    from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
 
     lead, n_window = values.shape[:-2], values.shape[-2]
     problem = problem_of(values, variance, dose_e_per_a2, window_names)

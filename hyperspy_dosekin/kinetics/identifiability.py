@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .exact import ExactConfig, ExactFit, fit_exact
-from .posterior import kinetic_posterior
-from .preparation import broadcast_offset
-from .problem import DoseProblem
-from .profile import kinetic_profile
+from hyperspy_dosekin.kinetics.curves.preparation import broadcast_offset
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
+from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
 
 #: Largest posterior standard deviation of ln D½ of an identifiable window.
 LARGEST_POSTERIOR_SD = 0.25

@@ -14,18 +14,22 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.estimate.law_fit import LawFit, fit_law
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.kinetics.laws.solution import dose_at_level, trajectories
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.model.coupling import LawData, LawModel, law_blocks, law_curves
+from hyperspy_dosekin.kinetics.posterior.law_intervals import (
+    LawQuantity,
+    allowed_range,
+    posterior_ends,
+)
+from hyperspy_dosekin.kinetics.posterior.sampling import LawNodes, posterior_nodes
 from hyperspy_dosekin.numerics.device import resolve_device
 
 from .block import LEVEL, offset_of, problem_of
-from .exact import ExactConfig
 from .identifiability import LARGEST_POSTERIOR_SD, LARGEST_PROFILE_WIDTH
-from .law_fit import LawFit, fit_law
-from .law_intervals import LawQuantity, allowed_range, posterior_ends
-from .law_model import LawData, LawModel, law_blocks, law_curves
-from .law_posterior import LawNodes, posterior_nodes
-from .law_solution import dose_at_level, trajectories
-from .laws import KineticLaw
-from .problem import DoseProblem
 
 #: Probability of never reaching ½ above which nothing is said of D½.
 NEVER = 0.025

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .power_law import half_dose, power_law_integrity
-from .prior import DEFAULT_PRIOR, EXPONENT_BOX, LOG_RATE_BOX, Prior
-from .problem import DoseProblem
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, EXPONENT_BOX, LOG_RATE_BOX, Prior
 
 #: The nine frames of arXiv:2605.01697, in e⁻/Å².
 PAPER_DOSE = 152.0 * np.arange(1, 10)

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Read at run time too (lazy_loader). Keep this file ASCII.
-from .ablation import plot_ablation
-from .curves import plot_fit, plot_integrity
-from .diagnostics import plot_diagnostics
-from .latency import plot_latency
-from .maps import plot_maps
-from .parameters import plot_parameters
-from .pictures import (
+from .classification.latency import plot_latency
+from .kinetics.ablation import plot_ablation
+from .kinetics.curves import plot_fit, plot_integrity
+from .kinetics.diagnostics import plot_diagnostics
+from .kinetics.maps import plot_maps
+from .kinetics.parameters import plot_parameters
+from .kinetics.pictures import (
     AblationPicture,
     CurvePicture,
     DiagnosticsPicture,
@@ -15,7 +15,7 @@ from .pictures import (
     MapPicture,
     ParameterPicture,
 )
-from .spectra import plot_spectra
+from .spectra.windows import plot_spectra
 
 __all__ = [
     "AblationPicture",

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Read at run time too (lazy_loader). Keep this file ASCII.
-from .class_map import ClassMap, LazyClassMap
-from .dose_kinetics import DoseKinetics
-from .dose_series import DoseSeries, LazyDoseSeries
-from .dual_vae import DualVAE
-from .vae_classification import VAEClassification
+from .classification.class_map import ClassMap, LazyClassMap
+from .classification.dual_vae import DualVAE
+from .classification.result import VAEClassification
+from .kinetics.dose_series import DoseSeries, LazyDoseSeries
+from .kinetics.result import DoseKinetics
 
 __all__ = [
     "ClassMap",

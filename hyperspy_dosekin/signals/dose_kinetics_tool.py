@@ -63,7 +63,7 @@ def dose_kinetics_tool(
     C–C not determined
     >>> tool.close()
     """
-    from hyperspy_dosekin.signals._tools import open_tool
+    from hyperspy_dosekin.signals.tools import open_tool
 
     return open_tool(
         "DoseKineticsTool", self, windows, display=display, toolkit=toolkit, **fit_options

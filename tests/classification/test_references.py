@@ -5,12 +5,7 @@
 import numpy as np
 import pytest
 
-from hyperspy_dosekin.classification.readers import (
-    read_columns,
-    read_fdmnes,
-    read_feff,
-    reader_for,
-)
+from hyperspy_dosekin.classification.readers import read_columns, read_fdmnes, read_feff, reader_for
 from hyperspy_dosekin.classification.references import (
     ReferenceSet,
     classes_of,

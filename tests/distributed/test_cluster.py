@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from hyperspy_dosekin.data import annealing_series, dose_series_image, reference_spectra
-from hyperspy_dosekin.signals._blockwise import map_blocks
-from hyperspy_dosekin.signals._cluster import check_cluster
+from hyperspy_dosekin.lazy.blocks import map_blocks
+from hyperspy_dosekin.lazy.cluster import check_cluster
 
 distributed = pytest.importorskip("distributed")
 cloudpickle = pytest.importorskip("cloudpickle")

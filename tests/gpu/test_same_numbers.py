@@ -15,12 +15,13 @@ from hyperspy_dosekin.classification.noise import NoiseModel
 from hyperspy_dosekin.classification.nuisances import Nuisances, background_basis
 from hyperspy_dosekin.classification.references import ReferenceSet
 from hyperspy_dosekin.classification.simulation import Simulator
-from hyperspy_dosekin.kinetics.exact import ExactConfig, fit_exact
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.network.config import PROTOCOLS, NetworkConfig
 from hyperspy_dosekin.kinetics.network.fit import fit_network
-from hyperspy_dosekin.kinetics.posterior import kinetic_posterior
-from hyperspy_dosekin.kinetics.prior import DEFAULT_PRIOR
-from hyperspy_dosekin.kinetics.profile import kinetic_profile
+from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
+from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
 from hyperspy_dosekin.kinetics.simulation import draw_prior, simulate_curves
 from hyperspy_dosekin.numerics import batching
 from hyperspy_dosekin.numerics.batching import map_batches

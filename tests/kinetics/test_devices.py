@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from hyperspy_dosekin.kinetics import batched_fit, exact, posterior, profile
-from hyperspy_dosekin.kinetics.exact import ExactConfig, ExactFit, fit_exact
-from hyperspy_dosekin.kinetics.posterior import kinetic_posterior
-from hyperspy_dosekin.kinetics.profile import kinetic_profile
-from hyperspy_dosekin.kinetics.quantities import Quantity
-from hyperspy_dosekin.kinetics.scan import ScanData
+from hyperspy_dosekin.kinetics.estimate import fit as exact
+from hyperspy_dosekin.kinetics.estimate import search as batched_fit
+from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior import posterior, profile
+from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
+from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 from hyperspy_dosekin.kinetics.simulation import draw_prior, simulate_curves
 from hyperspy_dosekin.numerics import batching
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from hyperspy_dosekin.kinetics.cramer_rao import cramer_rao
-from hyperspy_dosekin.kinetics.exact import ExactConfig, fit_exact
+from hyperspy_dosekin.kinetics.design import cramer_rao
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.identifiability import identifiability
-from hyperspy_dosekin.kinetics.laws import half_dose, power_law_integrity
+from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.simulation import draw_prior, simulate_curves
 
 PAPER = np.arange(1, 10) / 9

@@ -6,8 +6,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from hyperspy_dosekin.kinetics.power_law import half_dose, power_law_integrity
-from hyperspy_dosekin.plotting.pictures import (
+from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
+from hyperspy_dosekin.plotting.kinetics.pictures import (
     AblationPicture,
     CurvePicture,
     DiagnosticsPicture,

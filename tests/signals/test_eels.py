@@ -470,7 +470,7 @@ def test_data_without_areas():
     ragged = np.empty((3,), dtype=object)
     ragged[:] = [np.ones(4), np.ones(5), np.ones(6)]
     ragged = hs.signals.BaseSignal(ragged, ragged=True)
-    from hyperspy_dosekin.signals.eels import integrate_windows
+    from hyperspy_dosekin.signals.windows.integrate import integrate_windows
 
     with pytest.raises(TypeError, match="ragged"):
         integrate_windows(ragged)

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from hyperspy_dosekin.data import annealing_series, dose_series_image, reference_spectra
-from hyperspy_dosekin.signals import _one_pass
-from hyperspy_dosekin.signals._block_graph import joined, parse_signature
-from hyperspy_dosekin.signals._blockwise import column, map_blocks, navigation_chunks
-from hyperspy_dosekin.signals._chunk_advice import ChunkWarning, good_chunks
-from hyperspy_dosekin.signals._merged_chunks import MergeLayer, merge_chunks
-from hyperspy_dosekin.signals._sampling import rows_of_blocks, spread_boxes, spread_places
+from hyperspy_dosekin.lazy.blocks import column, map_blocks, navigation_chunks
+from hyperspy_dosekin.lazy.graph import joined, parse_signature
+from hyperspy_dosekin.lazy.merging import MergeLayer, merge_chunks
+from hyperspy_dosekin.lazy.sampling import rows_of_blocks, spread_boxes, spread_places
+from hyperspy_dosekin.signals.chunk_advice import ChunkWarning, good_chunks
+from hyperspy_dosekin.signals.processing import one_pass
 
 QUIET = {"show_progressbar": False}
 
@@ -84,7 +84,7 @@ def test_the_whole_chain_reads_each_chunk_once_but_for_a_sample(image):
 @pytest.mark.parametrize("survey", ["sample", "auto"])
 @pytest.mark.parametrize("chunks", [(9, 2, 4, 512), (2, 11, 7, 100)])
 def test_a_sample_is_the_same_of_eager_and_lazy_data(image, monkeypatch, survey, chunks):
-    monkeypatch.setattr(_one_pass, "ALL_UP_TO", 0)
+    monkeypatch.setattr(one_pass, "ALL_UP_TO", 0)
     lazy = image.as_lazy()
     lazy.data = lazy.data.rechunk(chunks)
     eager = image.process_low_loss(survey=survey, **QUIET)
@@ -170,7 +170,7 @@ def test_classification_reads_a_sample_and_then_each_chunk_once():
 MEMORY = """
 import resource, sys
 import dask.array as da, dask, exspy, numpy as np, torch
-import hyperspy_dosekin.kinetics.block, hyperspy_dosekin.signals._exact_maps
+import hyperspy_dosekin.kinetics.block, hyperspy_dosekin.signals.kinetics.maps
 from hyperspy_dosekin.data import dose_series_image
 
 def peak():
@@ -236,7 +236,7 @@ def milliseconds(call):
     return best, result
 
 
-@pytest.mark.filterwarnings("ignore::hyperspy_dosekin.signals._chunk_advice.ChunkWarning")
+@pytest.mark.filterwarnings("ignore::hyperspy_dosekin.signals.chunk_advice.ChunkWarning")
 @pytest.mark.parametrize("chunks", [(9, 1, 1, 1024), (1, 9, 1, 1024)])
 def test_graphs_for_ten_thousand_chunks_take_little_time(chunks):
     # 50 ms on a machine that has nothing else to do, and four times that on one that has.

@@ -9,12 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hyperspy_dosekin.classification.live.graph import (
-    SLOPE,
-    LiveGraph,
-    NoveltyArrays,
-    on_pairs,
-)
+from hyperspy_dosekin.classification.live.graph import SLOPE, LiveGraph, NoveltyArrays, on_pairs
 
 
 class LiveNetwork(nn.Module):

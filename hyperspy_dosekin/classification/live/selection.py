@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hyperspy_dosekin.classification.live.graph import LiveGraph
-from hyperspy_dosekin.classification.live.latency import time_text
 from hyperspy_dosekin.classification.live.precision import (
     PrecisionLoss,
     activation_ranges,
@@ -20,6 +19,7 @@ from hyperspy_dosekin.classification.live.precision import (
 from hyperspy_dosekin.classification.live.runtimes import RUNTIMES, runtime_of
 from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings, Program
 from hyperspy_dosekin.classification.model import Model
+from hyperspy_dosekin.numerics.stream.latency import time_text
 
 #: Batch size that ``"auto"`` measures, if none is given.
 TYPICAL_BATCH = 32

@@ -13,13 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.classification.live.frame_queue import (
-    POLICIES,
-    QUEUE_SIZES,
-    ArrivedFrame,
-    FrameQueue,
-)
-from hyperspy_dosekin.classification.live.latency import LatencyHistogram, time_text
+from hyperspy_dosekin.numerics.stream.frames import POLICIES, QUEUE_SIZES, ArrivedFrame, FrameQueue
+from hyperspy_dosekin.numerics.stream.latency import LatencyHistogram, time_text
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.classification.live.compiled import CompiledClassifier

@@ -10,15 +10,15 @@ import ipywidgets
 from hyperspy_gui_ipywidgets.utils import add_display_arg
 from link_traits import dlink, link
 
-from hyperspy_dosekin.gui.explorer import LARGEST_THRESHOLD, ClassificationExplorer
+from hyperspy_dosekin.gui.classification.explorer import LARGEST_THRESHOLD, ClassificationExplorer
 from hyperspy_dosekin.gui.ipywidgets.canvas import make_figure
-from hyperspy_dosekin.plotting.exploration import (
+from hyperspy_dosekin.plotting.classification.exploration import (
     FIGURE_SIZE,
     MAP_SIZE,
     ClassificationFigure,
     ClassMapFigure,
 )
-from hyperspy_dosekin.signals.class_map import UNKNOWN_NAME
+from hyperspy_dosekin.signals.classification.class_map import UNKNOWN_NAME
 
 _WIDE = {"description_width": "initial"}
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.network.architecture import (
     fourier_features,
     initial_parameters,
@@ -19,7 +20,6 @@ from hyperspy_dosekin.kinetics.network.gauss_newton import train_gauss_newton
 from hyperspy_dosekin.kinetics.network.history import Recorder
 from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
 from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer
-from hyperspy_dosekin.kinetics.problem import DoseProblem
 from hyperspy_dosekin.numerics.threads import torch_threads
 
 

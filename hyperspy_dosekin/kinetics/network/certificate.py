@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hyperspy_dosekin.kinetics.exact import ExactFit
+from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
+from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.network.architecture import fourier_features, integrity
 from hyperspy_dosekin.kinetics.network.fit import make_target, prior_target
 from hyperspy_dosekin.kinetics.network.losses import MISFITS, ode_residual
 from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
-from hyperspy_dosekin.kinetics.prior import Prior
 
 #: Doses at which law and trajectory are compared, none of which was used in training.
 OFF_GRID = 503

@@ -12,7 +12,10 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from hyperspy_dosekin.kinetics.exact import ExactFit
+from hyperspy_dosekin.kinetics.curves.preparation import check_doses
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
+from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.network.architecture import (
     Parameters,
     initial_parameters,
@@ -25,9 +28,6 @@ from hyperspy_dosekin.kinetics.network.losses import PriorTarget, Target
 from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
 from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer
 from hyperspy_dosekin.kinetics.network.training import train_adam, train_lbfgs
-from hyperspy_dosekin.kinetics.preparation import check_doses
-from hyperspy_dosekin.kinetics.prior import Prior
-from hyperspy_dosekin.kinetics.problem import DoseProblem
 from hyperspy_dosekin.numerics.device import resolve_device
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
 from hyperspy_dosekin.numerics.scaling import StandardScore

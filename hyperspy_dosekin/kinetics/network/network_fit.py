@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hyperspy_dosekin.kinetics.crossing import first_crossing
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.laws.power_law import dose_at as law_dose_at
+from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
 from hyperspy_dosekin.kinetics.network.config import NetworkConfig
+from hyperspy_dosekin.kinetics.network.crossing import first_crossing
 from hyperspy_dosekin.kinetics.network.history import History
-from hyperspy_dosekin.kinetics.power_law import dose_at as law_dose_at
-from hyperspy_dosekin.kinetics.power_law import power_law_integrity
-from hyperspy_dosekin.kinetics.problem import DoseProblem
 from hyperspy_dosekin.numerics.scaling import StandardScore
 
 #: Doses at which a trajectory is sampled to find where it crosses a level.

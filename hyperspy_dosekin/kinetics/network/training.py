@@ -10,10 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.network.architecture import (
-    Parameters,
-    trainable,
-)
+from hyperspy_dosekin.kinetics.network.architecture import Parameters, trainable
 from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 from hyperspy_dosekin.kinetics.network.losses import Target, Task, loss_terms, total
 from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer

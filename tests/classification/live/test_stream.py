@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from hyperspy_dosekin.classification.live.compiled import CompiledClassifier
-from hyperspy_dosekin.classification.live.latency import LatencyHistogram, time_text
 from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings
 from hyperspy_dosekin.classification.live.stream import Stream
+from hyperspy_dosekin.numerics.stream.latency import LatencyHistogram, time_text
 
 CHANNELS = 47
 
@@ -259,7 +259,7 @@ def test_a_forgotten_stream_ends_by_itself(live, spectra):
 
 
 def test_a_source_that_hangs_does_not_hang_us(live, spectra, monkeypatch, caplog):
-    from hyperspy_dosekin.classification.live import frame_queue
+    from hyperspy_dosekin.numerics.stream import frames as frame_queue
 
     monkeypatch.setattr(frame_queue, "_PATIENCE", 0.1)
     release = threading.Event()

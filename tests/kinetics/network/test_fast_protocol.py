@@ -5,13 +5,14 @@
 import numpy as np
 import pytest
 
-from hyperspy_dosekin.kinetics.exact import ExactConfig, fit_exact
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
+from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.network.certificate import certify
 from hyperspy_dosekin.kinetics.network.config import PROTOCOLS, NetworkConfig
 from hyperspy_dosekin.kinetics.network.fit import fit_network
-from hyperspy_dosekin.kinetics.power_law import power_law_integrity
-from hyperspy_dosekin.kinetics.prior import DEFAULT_PRIOR
-from hyperspy_dosekin.kinetics.problem import DoseProblem
 
 NAMES = ("a", "b", "c")
 RATE = np.array([0.9, 3.0, 2.0])

@@ -11,13 +11,7 @@ import torch
 from hyperspy_dosekin.kinetics.network.architecture import initial_parameters, trainable
 from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 from hyperspy_dosekin.kinetics.network.linearisation import linearise
-from hyperspy_dosekin.kinetics.network.losses import (
-    PriorTarget,
-    Target,
-    Task,
-    loss_terms,
-    total,
-)
+from hyperspy_dosekin.kinetics.network.losses import PriorTarget, Target, Task, loss_terms, total
 
 CONFIG = NetworkConfig(seeds=(3, 5), fourier_features=3, width=4, depth=2, collocation=6)
 TARGET = Target(

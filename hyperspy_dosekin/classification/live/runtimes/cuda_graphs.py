@@ -12,11 +12,7 @@ from torch import Tensor
 
 from hyperspy_dosekin.classification.live.graph import LiveGraph
 from hyperspy_dosekin.classification.live.network import LiveNetwork
-from hyperspy_dosekin.classification.live.runtimes.runtime import (
-    LiveSettings,
-    Program,
-    Runtime,
-)
+from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings, Program, Runtime
 from hyperspy_dosekin.classification.live.runtimes.torch_runtime import DTYPES
 
 #: Runs before the recording, in which libraries choose kernels and take memory.

@@ -1,0 +1,187 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tool has to say, and the buttons that make it do something."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import ipywidgets
+
+from hyperspy_dosekin.gui.kinetics.table import HEADERS, NOT_DETERMINED
+from hyperspy_dosekin.gui.tools import DoseKineticsTool
+
+#: Dark on light, with enough contrast, and never told by colour alone.
+_COLOURS = {"info": ("#0b3d0b", "#eef6ee", "✓"), "error": ("#7a0000", "#fdecec", "⚠")}
+_CELL = "padding:2px 10px;border-bottom:1px solid #ccc;text-align:right;white-space:nowrap"
+
+
+def message_html(text: str, level: str) -> str:
+    """A message, in a box that says whether it is an error."""
+    if not text:
+        return ""
+    colour, ground, sign = _COLOURS[level]
+    return (
+        f'<div role="status" class="dk-message-{level}" style="color:{colour};background:{ground};'
+        f'border-left:4px solid {colour};padding:3px 8px;line-height:1.35;">'
+        f"{sign} {escape(text)}</div>"
+    )
+
+
+def table_html(rows: Any) -> str:
+    """The table of all windows."""
+    if not rows:
+        return ""
+    head = "".join(
+        f'<th style="{_CELL};font-weight:bold;{"text-align:left" if not place else ""}">'
+        f"{escape(text)}</th>"
+        for place, text in enumerate(HEADERS)
+    )
+    body = []
+    for row in rows:
+        cells = []
+        for place, text in enumerate(row):
+            style = f"{_CELL};text-align:left" if place == 0 else _CELL
+            if text in (NOT_DETERMINED, "NO"):
+                style += ";font-style:italic"
+            cells.append(f'<td style="{style}">{escape(text)}</td>')
+        body.append(f"<tr>{''.join(cells)}</tr>")
+    return (
+        '<table class="dk-table" style="border-collapse:collapse;color:#111;background:#fff;'
+        'font-size:13px;line-height:1.4">'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    )
+
+
+def notes_html(notes: Any) -> str:
+    """What is to be said beside the numbers."""
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return (
+        f'<ul class="dk-notes" style="margin:2px 0 2px 1.2em;padding:0;color:#222;font-size:12px;'
+        f'line-height:1.4">{items}</ul>'
+        if items
+        else ""
+    )
+
+
+class Results:
+    """Message, table, notes, buttons, progress and code."""
+
+    def __init__(self, tool: DoseKineticsTool) -> None:
+        self.tool = tool
+        full = {"width": "auto"}
+        self.message = ipywidgets.HTML(layout=full)
+        self.message.add_class("dk-message")
+        self.table = ipywidgets.HTML(layout=full)
+        self.notes = ipywidgets.HTML(layout=full)
+        self.buttons = {
+            name: ipywidgets.Button(
+                description=text, tooltip=tooltip, icon=icon, layout={"width": "auto"}
+            )
+            for name, text, tooltip, icon in (
+                ("network", "Fit network", "Fit the physics-informed networks", "cogs"),
+                ("stop", "Stop", "Stop what runs, and keep what is there", "stop"),
+                ("apply", "Apply", "Keep the result: tool.result and s.dose_kinetics", "check"),
+                ("save", "Save", "Save the result to the file", "floppy-o"),
+                ("code", "Show code", "The calls that give this result", "code"),
+                ("close", "Close", "Close the tool", "times"),
+            )
+        }
+        for name, button in self.buttons.items():
+            button.add_class(f"dk-{name}-button")
+        self.progress = ipywidgets.FloatProgress(
+            min=0.0, max=1.0, value=0.0, layout={"width": "150px", "visibility": "hidden"}
+        )
+        self.progress.add_class("dk-progress")
+        self.what = ipywidgets.Label(layout={"width": "150px"})
+        self.path = ipywidgets.Text(
+            value=tool.path, continuous_update=False, tooltip="File", layout={"width": "150px"}
+        )
+        self.overwrite = ipywidgets.Checkbox(
+            value=tool.overwrite, description="Overwrite", indent=False, layout={"width": "auto"}
+        )
+        self.code = ipywidgets.Textarea(layout={"width": "auto", "display": "none"}, rows=9)
+        self.code.add_class("dk-code")
+        style = ipywidgets.HTML(
+            "<style>.dk-code textarea{font-family:monospace;font-size:12px;color:#111;"
+            "background:#fafafa}</style>"
+        )
+        first = ("network", "stop")
+        second = ("apply", "save")
+        self.widget = ipywidgets.VBox(
+            [
+                self.table,
+                self.notes,
+                ipywidgets.HBox(
+                    [*(self.buttons[name] for name in first), self.progress, self.what]
+                ),
+                ipywidgets.HBox(
+                    [
+                        *(self.buttons[name] for name in second),
+                        self.path,
+                        self.overwrite,
+                        self.buttons["code"],
+                        self.buttons["close"],
+                    ]
+                ),
+                self.code,
+                style,
+            ]
+        )
+        self._connect()
+
+    def _connect(self) -> None:
+        tool = self.tool
+        self.buttons["network"].on_click(lambda button: tool.fit_network())
+        self.buttons["stop"].on_click(lambda button: tool.stop())
+        self.buttons["apply"].on_click(lambda button: tool.attempt(tool.apply))
+        self.buttons["save"].on_click(lambda button: tool.save())
+        self.buttons["code"].on_click(lambda button: self._toggle_code())
+        self.path.observe(lambda change: tool.trait_set(path=change["new"]), "value")
+        self.overwrite.observe(lambda change: tool.trait_set(overwrite=change["new"]), "value")
+        for name in ("message", "level"):
+            tool.observe(self._show_message, name)
+        for name in ("live", "table", "notes", "network"):
+            tool.observe(self._show_results, name)
+        # The code also names what does not change the numbers that are shown.
+        for name in ("estimator", "protocol", "extent"):
+            tool.fit.observe(self._show_code, name)
+        for name in ("running", "what", "fraction", "stopping"):
+            tool.worker.observe(self._show_progress, name)
+        self._show_message()
+        self._show_results()
+        self._show_progress()
+
+    def _show_message(self, event: Any = None) -> None:
+        self.message.value = message_html(self.tool.message, self.tool.level)
+
+    def _show_results(self, event: Any = None) -> None:
+        self.table.value = table_html(self.tool.table)
+        self.notes.value = notes_html(self.tool.notes)
+        self._show_code()
+
+    def _show_progress(self, event: Any = None) -> None:
+        worker = self.tool.worker
+        self.progress.layout.visibility = "visible" if worker.running else "hidden"
+        self.progress.value = worker.fraction
+        percent = f"{worker.what} {100 * worker.fraction:.0f} %"
+        text = "stopping …" if worker.stopping else percent
+        self.what.value = text if worker.running else ""
+        self.buttons["network"].disabled = worker.running
+        self.buttons["stop"].disabled = not worker.running or worker.stopping
+
+    def _toggle_code(self) -> None:
+        hidden = self.code.layout.display == "none"
+        self.code.layout.display = "flex" if hidden else "none"
+        self.buttons["code"].description = "Hide code" if hidden else "Show code"
+        self._show_code()
+
+    def _show_code(self, event: Any = None) -> None:
+        if self.code.layout.display == "none":
+            return
+        try:
+            self.code.value = self.tool.code
+        except Exception as error:
+            self.code.value = f"# There is no code yet: {error}"
+        self.code.rows = min(self.code.value.count("\n") + 2, 24)

@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The list of windows: a line for each, with its name and limits to type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets
+import numpy as np
+from matplotlib.colors import to_hex
+
+from hyperspy_dosekin.gui.kinetics.windows import WindowRow
+from hyperspy_dosekin.gui.tools import DoseKineticsTool
+from hyperspy_dosekin.plotting.style import window_styles
+
+_NUMBER = {"width": "84px"}
+#: Digits that are shown of a limit; the limit itself keeps all.
+_DIGITS = 4
+
+
+class WindowLine:
+    """One window: colour, name, limits, and a button to remove it."""
+
+    def __init__(self, tool: DoseKineticsTool, row: WindowRow, colour: Any) -> None:
+        self.tool, self.row = tool, row
+        self._busy = False
+        swatch = ipywidgets.HTML(
+            f'<div style="width:14px;height:14px;margin-top:8px;background:{to_hex(colour)}"></div>'
+        )
+        self.name = ipywidgets.Text(
+            value=row.name,
+            continuous_update=False,
+            tooltip="Name of the window",
+            layout={"width": "112px"},
+        )
+        self.left = ipywidgets.FloatText(step=0.1, layout=_NUMBER, tooltip="Left limit")
+        self.right = ipywidgets.FloatText(step=0.1, layout=_NUMBER, tooltip="Right limit")
+        self.remove = ipywidgets.Button(
+            icon="times",
+            tooltip=f"Remove {row.name}",
+            layout={"width": "34px"},
+        )
+        self.remove.add_class("dk-remove")
+        self.widget = ipywidgets.HBox(
+            [
+                swatch,
+                self.name,
+                self.left,
+                ipywidgets.Label("to"),
+                self.right,
+                ipywidgets.Label(tool.energy_units),
+                self.remove,
+            ]
+        )
+        self.widget.add_class("dk-window")
+        self.show()
+        self.name.observe(self._rename, "value")
+        self.left.observe(self._move, "value")
+        self.right.observe(self._move, "value")
+        self.remove.on_click(lambda button: tool.attempt(tool.windows.remove, row.name))
+        row.roi.events.changed.connect(self._dragged, ["roi"])
+
+    def close(self) -> None:
+        """Follow the span no more."""
+        if self._dragged in self.row.roi.events.changed.connected:
+            self.row.roi.events.changed.disconnect(self._dragged)
+
+    def show(self) -> None:
+        """Show what the state is."""
+        self._busy = True
+        try:
+            self.name.value = self.row.name
+            left, right = self.row.limits
+            if np.isfinite([left, right]).all():
+                self.left.value, self.right.value = round(left, _DIGITS), round(right, _DIGITS)
+        finally:
+            self._busy = False
+
+    def _dragged(self, roi: Any) -> None:
+        self.show()
+
+    def _rename(self, change: Any) -> None:
+        if self._busy:
+            return
+        self.tool.attempt(self.tool.rename_window, self.row.name, change["new"])
+        self.show()
+
+    def _move(self, change: Any) -> None:
+        if self._busy:
+            return
+        left, right = self.row.limits
+        # The other limit stays as it is, with all its digits.
+        place = (change["new"], right) if change["owner"] is self.left else (left, change["new"])
+        self.tool.attempt(self.tool.windows.set_limits, self.row.name, *place)
+        self.show()
+
+
+class WindowList:
+    """All windows, and the buttons that change the list."""
+
+    def __init__(self, tool: DoseKineticsTool) -> None:
+        self.tool = tool
+        self.lines: list[WindowLine] = []
+        self._box = ipywidgets.VBox()
+        self.buttons = {
+            name: ipywidgets.Button(
+                description=text, tooltip=tooltip, icon=icon, layout={"width": "auto"}
+            )
+            for name, text, tooltip, icon in (
+                ("add", "Add", "Add a window", "plus"),
+                ("reset", "Reset", "The windows of the start", "undo"),
+                (
+                    "paper",
+                    "Paper defaults",
+                    "Those of arXiv:2605.01697",
+                    "file-text-o",
+                ),
+            )
+        }
+        for name, button in self.buttons.items():
+            button.add_class(f"dk-{name}")
+        self.snap = ipywidgets.Checkbox(
+            value=tool.windows.snap,
+            description="Snap to channel",
+            indent=False,
+            layout={"width": "auto"},
+        )
+        self.widget = ipywidgets.VBox(
+            [self._box, ipywidgets.HBox([*self.buttons.values(), self.snap])]
+        )
+        self.refresh()
+        self.buttons["add"].on_click(lambda button: tool.attempt(tool.windows.add))
+        self.buttons["reset"].on_click(lambda button: tool.attempt(tool.windows.reset))
+        self.buttons["paper"].on_click(lambda button: tool.attempt(tool.windows.paper_defaults))
+        self.snap.observe(self._snap, "value")
+        tool.windows.observe(lambda event: self.refresh(), "listed")
+        tool.windows.observe(lambda event: self.show(), "moved")
+
+    def _snap(self, change: Any) -> None:
+        self.tool.windows.snap = change["new"]
+        self.show()
+
+    def refresh(self) -> None:
+        """A line for each window that is there now."""
+        for line in self.lines:
+            line.close()
+        rows = self.tool.windows.rows
+        looks = window_styles(len(rows))
+        self.lines = [
+            WindowLine(self.tool, row, look.colour) for row, look in zip(rows, looks, strict=True)
+        ]
+        self._box.children = [line.widget for line in self.lines]
+
+    def show(self) -> None:
+        """Show the limits of all windows."""
+        for line in self.lines:
+            line.show()

@@ -1,0 +1,260 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The exact estimator: the power law in closed form, fitted to every curve at once.
+
+The readout a·C + b is projected out, (k, p) start at the best of a dictionary of decays and are
+refined by a batched Levenberg–Marquardt inside a box. The result is the posterior mode in
+(ln k, p) — the least-squares fit where the prior is removed — not the end of a training. The law
+and its readout are those of [1]_.
+
+References
+----------
+.. [1] G. T. dos Santos, R. dos Reis, V. P. Dravid, arXiv:2605.01697 (2026).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hyperspy_dosekin.kinetics.curves.preparation import (
+    PreparedCurves,
+    broadcast_offset,
+    prepare_curves,
+)
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.numerics.batching import Ferry, map_slices
+from hyperspy_dosekin.numerics.device import resolve_device
+
+if TYPE_CHECKING:
+    import torch
+
+_logger = logging.getLogger(__name__)
+
+# Curves × windows at once on a device other than the processor: 0.1 kB a curve and dose, for a
+# GB or two with nine doses.
+_DEVICE_CURVES = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class ExactFit:
+    """Estimates, each ``(n_curve, n_window)`` and NaN where no estimate is possible.
+
+    Parameters
+    ----------
+    rate
+        k per normalised dose.
+    exponent
+        p.
+    amplitude, offset
+        a and b of the readout, in the unit of the values; a < 0 where the window grows.
+    residual_sigma
+        Standard deviation of the noise from the residuals, unit of the values, with the
+        coefficients that the data determine taken off the number of frames (a parameter held by
+        its prior takes off less than one); NaN where no frame is left.
+    noise_sigma
+        The noise that weighs data against priors: the estimate is the exact minimum of
+        Σ(y − aC − b)²/noise_sigma² + priors. Given variance, or √(S/ν) with ν the frames less the
+        free coefficients of the readout.
+    objective
+        Deviance at the estimate (−2 ln posterior up to a constant); of the whole curve where
+        windows are coupled.
+    converged
+        Whether the last step promised no improvement; ``False`` where dead.
+    dead
+        No estimate possible: too few usable doses, or constant.
+    notes
+        What the user should know of the computation, such as batches that did not fit a device.
+    """
+
+    rate: np.ndarray
+    exponent: np.ndarray
+    amplitude: np.ndarray
+    offset: np.ndarray
+    residual_sigma: np.ndarray
+    noise_sigma: np.ndarray
+    objective: np.ndarray
+    converged: np.ndarray
+    dead: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    def integrity(self, normalised_dose: ArrayLike) -> np.ndarray:
+        """C on a dose grid, ``(n_curve, n_window, n_grid)``."""
+        return power_law_integrity(
+            np.asarray(normalised_dose, dtype=np.float64),
+            self.rate[..., None],
+            self.exponent[..., None],
+        )
+
+    def fitted(self, normalised_dose: ArrayLike) -> np.ndarray:
+        """a·C + b on a dose grid, in the unit of the values."""
+        integrity = self.integrity(normalised_dose)
+        return self.amplitude[..., None] * integrity + self.offset[..., None]
+
+
+def _readout(
+    curves: PreparedCurves,
+    rate: np.ndarray,
+    exponent: np.ndarray,
+    root_weight: np.ndarray | None,
+    device: torch.device,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve for a and b at given (k, p), in float64 and the unit of the values."""
+    import torch
+
+    from hyperspy_dosekin.kinetics.model.objective import log_scale_derivatives
+
+    ferry = Ferry(device)
+    # The estimator's own form of the law: as exact, and twice as fast as that of `power_law`.
+    # It has the doses first, where sums over them are sums of long rows.
+    dose = ferry.to_device("dose", curves.normalised_dose)[:, None]
+    log_rate, power = (
+        ferry.to_device(key, array.ravel())
+        for key, array in (("rate", np.log(rate)), ("exponent", np.asarray(exponent)))
+    )
+    integrity = log_scale_derivatives(dose, log_rate, power, by_exponent=False)[0]
+    by_dose = (-1, curves.normalised_dose.size)
+    values = ferry.to_device("values", curves.values.reshape(by_dose)).T
+    if root_weight is None:
+        weight, total = 1.0, float(len(dose))
+    else:
+        weight = ferry.to_device("weight", root_weight.reshape(by_dose)).T ** 2
+        total = weight.sum(0).clamp(min=1e-300)
+    mean_integrity = mean_value = torch.zeros_like(log_rate)
+    if not curves.offset_known:
+        mean_integrity = (weight * integrity).sum(0) / total
+        mean_value = (weight * values).sum(0) / total
+    column = integrity - mean_integrity
+    norm = (weight * column * column).sum(0).clamp(min=1e-300)
+    amplitude = (weight * column * (values - mean_value)).sum(0) / norm
+    found = np.empty((2, *rate.shape))
+    pair = torch.stack([amplitude, mean_value - amplitude * mean_integrity])
+    ferry.to_host("found", pair.reshape(found.shape), found)
+    return found[0] * curves.unit, curves.centre + curves.unit * found[1]
+
+
+def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactFit:
+    """Fit the power law with a linear readout to every curve and window.
+
+    Parameters
+    ----------
+    problem
+        The data; frames that are NaN (or of no variance) are left out. With ``variance`` the
+        frames are weighed by it, and it sets the scale of the priors; otherwise the noise is
+        estimated with each window.
+    config
+        Options.
+
+    Returns
+    -------
+    Estimates. Curves that cannot be fitted are NaN and marked, never an exception.
+
+    Raises
+    ------
+    ValueError
+        If the dose axis has too few distinct doses for what is estimated (four doses suffice for
+        k, p, a and b, but leave nothing for the noise: without ``variance`` the priors then weigh
+        nothing), or an option does not fit the data.
+
+    Notes
+    -----
+    Windows are fitted by themselves, unless ``exponent="shared"`` or a pair of the hierarchy
+    couples those of a curve; then their parameters are solved for jointly.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dose = np.linspace(100.0, 900.0, 9)
+    >>> values = 5 + 2 * np.exp(-3 * dose / 900)
+    >>> problem = DoseProblem(dose, values[None, None], ("C–O",))
+    >>> fit = fit_exact(problem, ExactConfig(prior=None))
+    >>> round(fit.rate.item(), 4), round(fit.exponent.item(), 4), round(fit.offset.item(), 4)
+    (3.0, 1.0, 5.0)
+    """
+    config = config or ExactConfig()
+    device = resolve_device(config.device)
+    n_curve, n_window = problem.values.shape[:2]
+    # The whole dose axis decides whether there is anything to estimate, not the piece.
+    offset = broadcast_offset(config.offset, (n_curve, n_window))
+    # Chunks of the processor are small, and stragglers of all of them are finished together.
+    size = n_curve if device.type == "cpu" else _DEVICE_CURVES // max(n_window, 1)
+    pieces: dict[int, ExactFit] = {}
+    notes: list[str] = []
+
+    def work(part: slice) -> None:
+        variance = None if problem.variance is None else problem.variance[part]
+        pieces[part.start] = _fit_piece(
+            replace(problem, values=problem.values[part], variance=variance),
+            replace(config, offset=None if offset is None else offset[part]),
+            device,
+        )
+
+    # Also no curves at all are fitted once, for the shapes of the result.
+    map_slices(work, max(n_curve, 1), size=size, device=device, what="exact fit", note=notes.append)
+    found = [pieces[start] for start in sorted(pieces)]
+    dead = sum(int(piece.dead.sum()) for piece in found)
+    if dead:
+        _logger.info("%d of %d curves cannot be fitted", dead, n_curve * n_window)
+    if len(found) == 1:
+        return replace(found[0], notes=tuple(notes))
+    arrays = {
+        entry.name: np.concatenate([getattr(piece, entry.name) for piece in found])
+        for entry in fields(ExactFit)
+        if entry.name != "notes"
+    }
+    return ExactFit(**arrays, notes=tuple(notes))
+
+
+def _fit_piece(problem: DoseProblem, config: ExactConfig, device: torch.device) -> ExactFit:
+    """Fit curves that fit in the memory together."""
+    from .search import fit_curves
+
+    shape = problem.values.shape[:2]
+    free = config.exponent is None or config.exponent == "shared"
+    curves = prepare_curves(
+        problem,
+        offset=config.offset,
+        exponent_free=free,
+        absolute_variance=config.noise == "absolute",
+    )
+    names = problem.window_names
+    pairs = tuple(
+        (names.index(faster), names.index(slower))
+        for faster, slower in config.hierarchy
+        if faster in names and slower in names
+    )
+    found = fit_curves(curves, config, pairs)
+    rate, exponent = np.exp(found.log_rate), found.exponent
+    with np.errstate(over="ignore"):
+        amplitude, offset = _readout(curves, rate, exponent, found.root_weight, device)
+    noise_sigma = found.noise * curves.unit / np.sqrt(np.maximum(curves.mean_weight, 1e-300))
+    left = curves.freedom - found.effective_parameters
+    # `squares` are in units of the noise where that is given, of the unit otherwise.
+    known = curves.variance_known or config.loss is not None
+    squares = found.squares if known else np.maximum(curves.freedom, 0.0)
+    # Less than half a frame left over cannot carry an estimate of the noise.
+    residual_sigma = np.where(
+        left > 0.5, noise_sigma * np.sqrt(squares / np.maximum(left, 0.5)), np.nan
+    )
+    dead = curves.dead
+
+    def masked(array: np.ndarray) -> np.ndarray:
+        return np.where(dead, np.nan, np.broadcast_to(array, shape))
+
+    return ExactFit(
+        rate=masked(rate),
+        exponent=masked(exponent),
+        amplitude=masked(amplitude),
+        offset=masked(curves.centre if curves.offset_known else offset),
+        residual_sigma=masked(residual_sigma),
+        noise_sigma=masked(noise_sigma),
+        objective=masked(found.objective),
+        converged=found.converged & ~dead,
+        dead=dead,
+    )

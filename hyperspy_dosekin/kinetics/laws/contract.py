@@ -1,0 +1,319 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The contract of a kinetic law: what the integrity of a window does under dose.
+
+A law says how fast the integrity C falls, ``dC/dφ = −rate(C, parameters, φ)`` from ``C(0) = 1``,
+with φ = Φ/Φ_max. Nothing but the rate is needed; a law with a closed form gives it as `solution`,
+any other is integrated numerically.
+
+Torch is imported when a law is evaluated, not with this module.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LawParameter:
+    """One parameter of a law, with its box and the scale on which it is estimated.
+
+    Parameters
+    ----------
+    name
+        Identifier, such as ``"rate"``.
+    lower, upper
+        Box of the parameter.
+    start
+        Value to begin an estimation with, inside the box.
+    logarithmic
+        Whether it is estimated on the scale of its logarithm; needs ``lower > 0``.
+
+    Raises
+    ------
+    ValueError
+        If the box is empty, the start lies outside, or a logarithmic box reaches zero.
+
+    Examples
+    --------
+    >>> LawParameter("rate", lower=0.01, upper=20, start=1, logarithmic=True).free_box
+    (-4.605..., 2.995...)
+    """
+
+    name: str
+    lower: float
+    upper: float
+    start: float
+    logarithmic: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.lower < self.upper or not self.lower <= self.start <= self.upper:
+            raise ValueError(
+                f"parameter {self.name!r}: start {self.start} must lie in a box with lower < "
+                f"upper, not [{self.lower}, {self.upper}]."
+            )
+        if self.logarithmic and self.lower <= 0:
+            raise ValueError(
+                f"parameter {self.name!r}: the lower bound {self.lower} of a logarithmic "
+                "parameter must be positive; raise it or set logarithmic=False."
+            )
+
+    def to_free(self, value: Tensor) -> Tensor:
+        """Value → the scale of estimation (ln where logarithmic).
+
+        Parameters
+        ----------
+        value
+            On the scale of the parameter.
+
+        Returns
+        -------
+        Tensor
+            Same shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> LawParameter("rate", 0.01, 20, 1, logarithmic=True).to_free(torch.tensor(1.0)).item()
+        0.0
+        """
+        return value.log() if self.logarithmic else value
+
+    def from_free(self, free: Tensor) -> Tensor:
+        """Inverse of `to_free`.
+
+        Parameters
+        ----------
+        free
+            On the scale of estimation.
+
+        Returns
+        -------
+        Tensor
+            Same shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> LawParameter("rate", 0.01, 20, 1, logarithmic=True).from_free(torch.tensor(0.0)).item()
+        1.0
+        """
+        return free.exp() if self.logarithmic else free
+
+    @property
+    def free_box(self) -> tuple[float, float]:
+        """Box on the scale of estimation."""
+        if self.logarithmic:
+            return math.log(self.lower), math.log(self.upper)
+        return self.lower, self.upper
+
+
+class KineticLaw(ABC):
+    """Contract of a kinetic law; only `rate` has to be written.
+
+    Attributes
+    ----------
+    name
+        Short name for messages and tables.
+    parameters
+        The parameters, in order.
+    has_exact_solution
+        Whether `solution` is a closed form rather than a numerical integration.
+
+    Examples
+    --------
+    >>> import torch
+    >>> class ZeroOrder(KineticLaw):
+    ...     name = "zero order"
+    ...     parameters = (LawParameter("rate", 0.01, 20.0, 1.0, logarithmic=True),)
+    ...
+    ...     def rate(self, integrity, parameters, dose):
+    ...         return parameters["rate"] * (integrity > 0)
+    >>> dose = torch.tensor([0.0, 0.5])
+    >>> ZeroOrder().solution(dose, {"rate": torch.tensor(0.5)}).tolist()
+    [1.0, 0.75]
+    """
+
+    name: str
+    parameters: tuple[LawParameter, ...]
+    has_exact_solution: bool = False
+
+    @abstractmethod
+    def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
+        """Loss of integrity per normalised dose, ``−dC/dφ ≥ 0``.
+
+        Parameters
+        ----------
+        integrity
+            C in [0, 1].
+        parameters
+            One tensor for each name; all operands broadcast.
+        dose
+            Normalised dose φ.
+
+        Returns
+        -------
+        Tensor
+            Of the broadcast shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from hyperspy_dosekin.kinetics import kinetic_law
+        >>> half = torch.tensor(0.5)
+        >>> kinetic_law("first order").rate(half, {"rate": torch.tensor(2.0)}, half).item()
+        1.0
+        """
+
+    def solution(self, dose: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Integrity C(φ), differentiable once in the parameters.
+
+        Parameters
+        ----------
+        dose
+            Normalised doses, shape ``(n_dose,)``, ascending and not negative.
+        parameters
+            One tensor of the batch shape ``(...)`` for each name.
+
+        Returns
+        -------
+        C of shape ``(..., n_dose)``.
+
+        Raises
+        ------
+        ValueError
+            If the rate is NaN or negative somewhere on the way, naming the law.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from hyperspy_dosekin.kinetics import kinetic_law
+        >>> at = {"rate": torch.tensor(2.0), "exponent": torch.tensor(1.5)}
+        >>> kinetic_law("power law").solution(torch.tensor([0.0, 1.0]), at).tolist()
+        [1.0, 0.25]
+        """
+        return self.integrated(dose, parameters)
+
+    def integrated(self, dose: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Integrity C(φ) by numerical integration of the rate, also where there is a closed form.
+
+        Parameters
+        ----------
+        dose
+            Normalised doses, shape ``(n_dose,)``, ascending and not negative.
+        parameters
+            One tensor of the batch shape ``(...)`` for each name; converted to float64.
+
+        Returns
+        -------
+        C of shape ``(..., n_dose)`` in the type of `dose`, differentiable in the parameters. The
+        attribute `tolerance` of the law, 1e-8 if it has none, bounds the error of a step.
+
+        Raises
+        ------
+        ValueError
+            If the doses are not ascending, or the rate is NaN or negative on the way.
+        RuntimeError
+            If the law is too stiff for the number of steps allowed.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from hyperspy_dosekin.kinetics import kinetic_law
+        >>> law, at = kinetic_law("first order"), {"rate": torch.tensor(2.0)}
+        >>> law.integrated(torch.tensor([1.0]), at).numpy().round(5).tolist()
+        [0.13534]
+        """
+        import torch
+
+        from hyperspy_dosekin.numerics.ode import integrate
+
+        names = list(parameters)
+        shape = torch.broadcast_shapes(*(value.shape for value in parameters.values()))
+        double = {name: parameters[name].to(torch.float64) for name in names}
+        device = next(iter(double.values())).device if double else dose.device
+        integrity = torch.ones(shape, dtype=torch.float64, device=device)
+
+        def slope(at: float, state: Tensor) -> Tensor:
+            return self._slope(state, double, torch.as_tensor(at, dtype=torch.float64))
+
+        tolerance = getattr(self, "tolerance", 1e-8)
+        what = f"kinetic law {self.name!r}"
+        found = integrate(slope, integrity, dose, tolerance=tolerance, what=what)
+        return found.to(dose.dtype)
+
+    def _slope(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
+        """``dC/dφ``, checked."""
+        import torch
+
+        rate = self.rate(integrity.clamp(0.0, 1.0), parameters, dose)
+        values = rate.detach()
+        where = f"at normalised dose {dose.item():.4g}"
+        if torch.isnan(values).any():
+            raise ValueError(
+                f"kinetic law {self.name!r} returned NaN {where}; make its rate finite for every "
+                "integrity in [0, 1] and every parameter in its box."
+            )
+        if (values < 0).any():
+            raise ValueError(
+                f"kinetic law {self.name!r} lets the integrity grow {where} (rate "
+                f"{values.min().item():.4g}); its function is the loss −dC/dφ and must not be "
+                "negative."
+            )
+        return -rate
+
+    def derivatives(
+        self, dose: Tensor, parameters: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Integrity and its derivative by every parameter, each of shape ``(..., n_dose)``.
+
+        Parameters
+        ----------
+        dose
+            Normalised doses, shape ``(n_dose,)``.
+        parameters
+            One tensor of the batch shape ``(...)`` for each name.
+
+        Returns
+        -------
+        integrity : Tensor
+            Shape ``(..., n_dose)``.
+        by_parameter : dict of Tensor
+            The derivative by each parameter, of the same shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from hyperspy_dosekin.kinetics import kinetic_law
+        >>> law = kinetic_law("first order")
+        >>> integrity, by = law.derivatives(torch.tensor([0.0, 1.0]), {"rate": torch.tensor(1.0)})
+        >>> [round(value, 4) for value in by["rate"].tolist()]
+        [0.0, -0.3679]
+        """
+        import torch
+
+        names = [parameter.name for parameter in self.parameters]
+        with torch.enable_grad():
+            leaves = {name: parameters[name].detach().requires_grad_() for name in names}
+            integrity = self.solution(dose, leaves)
+            columns = [
+                torch.autograd.grad(
+                    integrity[..., index].sum(),
+                    list(leaves.values()),
+                    retain_graph=True,
+                    materialize_grads=True,
+                )
+                for index in range(dose.numel())
+            ]
+        by_parameter = {
+            name: torch.stack([column[place] for column in columns], dim=-1)
+            for place, name in enumerate(names)
+        }
+        return integrity.detach(), by_parameter

@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options of the exact estimator, checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from numpy.typing import ArrayLike
+
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
+
+if TYPE_CHECKING:
+    pass
+
+#: The pair of arXiv:2605.01697: C–O bonds go at least as fast as C–C bonds.
+DEFAULT_HIERARCHY = (("C–O", "C–C"),)
+
+
+LOSSES = (None, "huber", "soft_l1")
+
+
+@dataclass(frozen=True, eq=False)
+class ExactConfig:
+    """Options of `fit_exact`.
+
+    Parameters
+    ----------
+    prior
+        Priors of ln k and p; ``None`` for least squares inside the box.
+    offset
+        Known b, in the unit of the values, broadcastable to ``(n_curve, n_window)``; ``None``
+        estimates it. It is worth more than any other knowledge.
+    exponent
+        Known p, ``"shared"`` for one p common to the windows of a curve, ``None`` for one p each.
+    hierarchy
+        Pairs of window names (faster, slower): k of the first is held above that of the second by
+        a soft prior, one standard deviation per 0.1 in ln k. Pairs with an absent window are
+        ignored.
+    loss
+        ``None`` for squares; ``"huber"`` or ``"soft_l1"`` against outlying frames.
+    noise
+        ``"absolute"`` takes a given variance as the noise; ``"relative"`` takes it as weights of
+        the frames only and the size of the noise from the residuals, which holds also where
+        drift or dose errors add to the counting noise.
+    dtype
+        ``"float64"`` or ``"float32"``; centring is always in float64.
+    device
+        ``"cpu"``, ``"cuda"`` … or ``"auto"``.
+    chunk_size
+        Curves × windows that are worked on at once on the processor; bounds the memory. Other
+        devices take as many as fill them.
+    max_iterations
+        Steps at most.
+
+    Raises
+    ------
+    ValueError
+        If an option is not one of those above.
+    """
+
+    prior: Prior | None = DEFAULT_PRIOR
+    offset: ArrayLike | None = None
+    exponent: float | Literal["shared"] | None = None
+    hierarchy: tuple[tuple[str, str], ...] = ()
+    loss: Literal["huber", "soft_l1"] | None = None
+    noise: Literal["absolute", "relative"] = "absolute"
+    dtype: Literal["float64", "float32"] = "float64"
+    device: str = "cpu"
+    chunk_size: int = 32_768
+    max_iterations: int = 60
+
+    def __post_init__(self) -> None:
+        check_exponent(self.exponent)
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss {self.loss!r} is not one of {LOSSES}.")
+        if self.noise not in ("absolute", "relative"):
+            raise ValueError(f'noise {self.noise!r} must be "absolute" or "relative".')
+        if self.dtype not in ("float64", "float32"):
+            raise ValueError(f'dtype {self.dtype!r} must be "float64" or "float32".')
+        if self.chunk_size < 1 or self.max_iterations < 1:
+            raise ValueError(
+                f"chunk_size {self.chunk_size} and max_iterations {self.max_iterations} must be "
+                "at least 1."
+            )
+        if self.prior is not None and not isinstance(self.prior, Prior):
+            raise ValueError(f"prior {self.prior!r} must be a Prior or None.")
+        pairs = tuple(tuple(str(name) for name in pair) for pair in self.hierarchy)
+        for pair in pairs:
+            if len(pair) != 2 or pair[0] == pair[1]:
+                raise ValueError(
+                    f"hierarchy pair {pair!r} must name two different windows, (faster, slower)."
+                )
+        object.__setattr__(self, "hierarchy", pairs)
+
+
+def check_exponent(exponent: float | str | None) -> None:
+    """Raise unless an exponent option is ``None``, ``"shared"`` or a sensible number."""
+    if exponent is None or exponent == "shared":
+        return
+    if isinstance(exponent, str) or not math.isfinite(exponent) or not 0 <= exponent <= 10:
+        raise ValueError(
+            f"exponent {exponent!r} must be a number in [0, 10], "
+            '"shared" for one common to the windows, or None to estimate one each.'
+        )

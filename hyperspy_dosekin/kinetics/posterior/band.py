@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Interval of the fitted intensity a·C + b: where the curve of the fit lies, all unknowns in it.
+
+It can be narrow where nothing else is: data say well where their own curve runs, and still next to
+nothing about the half-integrity dose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
+from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
+
+from .posterior import KineticPosterior
+from .quantities import check_level
+
+#: Nodes of less probability than this share of the largest do not matter.
+_NEGLIGIBLE = 1e-5
+
+
+def intensity_interval(
+    posterior: KineticPosterior, normalised_dose: Sequence[float] | np.ndarray, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the interval of a·C + b at some doses, point by point.
+
+    On each node (k, p) of the posterior the readout is a linear regression, of which mean and
+    scale are known (with a and b flat, and Student's t where the noise is marginalised). Their
+    mixture over nodes is summed up by its mean and scale, with the spread of the means counted
+    into the scale, which makes the interval rather too wide than too narrow.
+
+    Parameters
+    ----------
+    posterior
+        Posterior of rate and exponent, from `kinetic_posterior`.
+    normalised_dose
+        Doses in units of the largest measured dose, ``(n_grid,)``, not negative.
+    level
+        Probability of the interval.
+
+    Returns
+    -------
+    lower, upper : numpy.ndarray
+        ``(n_curve, n_window, n_grid)`` each, in the unit of the data; NaN where there is no
+        estimate.
+
+    Raises
+    ------
+    ValueError
+        If the level does not lie between 0 and 1.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
+    >>> from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+    >>> dose = np.linspace(100.0, 900.0, 9)
+    >>> noise = np.random.default_rng(0).normal(scale=0.02, size=9)
+    >>> truth = 5 + 2 * np.exp(-3 * dose / 900)
+    >>> problem = DoseProblem(dose, (truth + noise)[None, None], ("C–O",))
+    >>> lower, upper = intensity_interval(kinetic_posterior(problem), dose / 900)
+    >>> bool(np.all((lower < truth) & (truth < upper)))
+    True
+    """
+    check_level(level)
+    curves = interval_curves(posterior.problem, posterior.config)
+    grid = np.asarray(normalised_dose, dtype=np.float64)
+    doses = np.concatenate([curves.normalised_dose, grid])
+    shape = curves.unit.shape
+    ends = np.full((2, curves.unit.size, grid.size), np.nan)
+    values = curves.values.reshape(-1, curves.normalised_dose.size)
+    root = curves.root_weight
+    weights = np.ones_like(values) if root is None else root.reshape(values.shape) ** 2
+    freedom = curves.freedom.reshape(-1)
+    for nodes in posterior.nodes():
+        log_rate, exponent, weight = np.broadcast_arrays(
+            *(array.cpu().numpy() for array in (nodes.log_rate, nodes.exponent, nodes.weight))
+        )
+        for place, curve in enumerate(nodes.index):
+            share = weight[..., place].ravel()
+            kept = share > _NEGLIGIBLE * share.max()
+            integrity = power_law_integrity(
+                doses,
+                np.exp(log_rate[..., place].ravel()[kept])[:, np.newaxis],
+                exponent[..., place].ravel()[kept][:, np.newaxis],
+            )
+            degrees = np.inf if curves.variance_known else max(float(freedom[curve]), 1.0)
+            mean, scale = _mixture(
+                integrity,
+                share[kept] / share[kept].sum(),
+                values[curve],
+                weights[curve],
+                offset_known=curves.offset_known,
+                degrees=degrees,
+            )
+            reach = stats.t.ppf((1 + level) / 2, degrees) * scale
+            ends[:, curve] = mean - reach, mean + reach
+    ends = ends * curves.unit.reshape(-1, 1) + curves.centre.reshape(-1, 1)
+    lower, upper = ends.reshape(2, *shape, grid.size)
+    return lower, upper
+
+
+def _mixture(
+    integrity: np.ndarray,
+    share: np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray,
+    *,
+    offset_known: bool,
+    degrees: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale of a·C + b over nodes, ``(n_grid,)``.
+
+    Parameters
+    ----------
+    integrity
+        C at the measured doses and then on the grid, ``(n_node, n_dose + n_grid)``.
+    share
+        Probability of the nodes, ``(n_node,)``.
+    values, weights
+        Of the measured doses, ``(n_dose,)``; missing ones have no weight.
+    offset_known
+        Whether b is known; the values are then free of it.
+    degrees
+        Degrees of freedom of the noise; infinite where values are in units of a known noise.
+    """
+    n_dose = values.size
+    total = weights.sum()
+    measured, wanted = integrity[:, :n_dose], integrity[:, n_dose:]
+    middle = np.zeros((share.size, 1))
+    mean_value = 0.0
+    if not offset_known:
+        middle = (measured @ weights / total)[:, np.newaxis]
+        mean_value = float(values @ weights / total)
+    column, free_values = measured - middle, values - mean_value
+    norm = np.maximum((column**2) @ weights, 1e-300)
+    amplitude = column @ (weights * free_values) / norm
+    squares = np.maximum(weights @ free_values**2 - amplitude**2 * norm, 0.0)
+    noise = np.ones_like(squares) if np.isinf(degrees) else squares / degrees
+    curve = mean_value + amplitude[:, np.newaxis] * (wanted - middle)
+    spread = (wanted - middle) ** 2 / norm[:, np.newaxis]
+    if not offset_known:
+        spread = spread + 1 / total
+    mean = share @ curve
+    variance = share @ (noise[:, np.newaxis] * spread + (curve - mean) ** 2)
+    return mean, np.sqrt(variance)

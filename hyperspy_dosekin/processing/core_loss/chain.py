@@ -1,0 +1,200 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From core-loss counts to edges without background, spectrum by spectrum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.processing.background import PowerLawFit, fit_power_law
+from hyperspy_dosekin.processing.batches import run_in_batches
+from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance
+
+#: What is recorded of each spectrum.
+DIAGNOSTICS = ("reference_area", "exponent", "background_level", "background_error")
+
+
+@dataclass(frozen=True, eq=False)
+class CoreLossChain:
+    """The steps of the chain, and what they need to know; channels are those after rebinning.
+
+    Parameters
+    ----------
+    energy_ev
+        Energies of the channels, shape ``(n_channels,)``.
+    gain, offset
+        Noise variance of an intensity y: `gain` y + `offset`.
+    align
+        Whether to move spectra.
+    reference
+        Channels of the edge to whose area spectra are normalised, or `None`.
+    reference_background
+        Channels of a power law subtracted below that area, or `None`.
+    background
+        Channels to which the background is fitted, or `None`.
+    crop
+        Channels of the result.
+    """
+
+    energy_ev: np.ndarray
+    gain: float
+    offset: float
+    align: bool
+    reference: slice | None
+    reference_background: slice | None
+    background: slice | None
+    crop: slice
+
+
+def process_block(
+    block: np.ndarray,
+    position: np.ndarray,
+    scale: np.ndarray,
+    variance: np.ndarray | None = None,
+    *,
+    chain: CoreLossChain,
+    dtype: Any = np.float64,
+    with_variance: bool = False,
+    workers: int = 1,
+) -> tuple[np.ndarray, ...]:
+    """Run the chain on a block.
+
+    Parameters
+    ----------
+    block
+        Intensities, shape ``(…, n_channels)``.
+    position
+        Channels by which the edge lies too high, shape ``(…)``.
+    scale
+        Number by which to divide, such as the intensity of the zero-loss peak; shape ``(…)``.
+    variance
+        Noise variance of each intensity, instead of the gain of the chain.
+    chain
+        The steps.
+    dtype
+        Type of the spectra in the result.
+    with_variance
+        Whether to return the noise variance too.
+    workers
+        Threads.
+
+    Returns
+    -------
+    spectra : numpy.ndarray
+        Shape ``(…, n_kept)``.
+    diagnostics : numpy.ndarray
+        The entries of `DIAGNOSTICS`, shape ``(…, 4)``.
+    variance : numpy.ndarray
+        With `with_variance`, shape of the spectra.
+    """
+    arrays = [block, np.broadcast_to(position, block.shape[:-1])]
+    arrays.append(np.broadcast_to(scale, block.shape[:-1]))
+    core = [1, 0, 0]
+    if variance is not None:
+        arrays.append(variance)
+        core.append(1)
+    n_kept = chain.crop.stop - chain.crop.start
+    outputs: list[Any] = [((n_kept,), dtype), ((len(DIAGNOSTICS),), np.float64)]
+    if with_variance:
+        outputs.append(((n_kept,), dtype))
+
+    def kernel(*parts: np.ndarray) -> tuple[np.ndarray, ...]:
+        return process_spectra(*parts, chain=chain, with_variance=with_variance)
+
+    return run_in_batches(kernel, arrays, core, outputs, workers=workers)
+
+
+def process_spectra(
+    spectra: np.ndarray,
+    position: np.ndarray,
+    scale: np.ndarray,
+    variance: np.ndarray | None = None,
+    *,
+    chain: CoreLossChain,
+    with_variance: bool = False,
+    watch: Any = None,
+) -> tuple[np.ndarray, ...]:
+    """Run the chain on a few spectra; parameters and results as for `process_block`."""
+    watch = watch or (lambda name, made: None)
+    values = spectra.astype(np.float64)
+    missing = ~(np.isfinite(values).all(axis=-1) & np.isfinite(position) & np.isfinite(scale))
+    values[missing] = 1.0
+    noise = None
+    if variance is not None:
+        noise = np.where(missing[:, np.newaxis], 1.0, variance)
+    elif with_variance:
+        noise = chain.gain * np.maximum(values, 0.0) + chain.offset
+    watch("recorded", {"spectra": values})
+    if chain.align:
+        shift = -np.where(missing, 0.0, position)
+        values = shift_spectra(values, shift)
+        noise = None if noise is None else shift_variance(noise, shift)
+        watch("align", {"spectra": values})
+    diagnostics = {name: np.full(len(values), np.nan) for name in DIAGNOSTICS}
+    divisor = np.where(missing, 1.0, scale)
+    if chain.reference is not None:
+        area = _reference_area(values, noise, chain)
+        diagnostics["reference_area"] = area
+        # An area that is not positive is no edge; the spectrum has no scale.
+        missing |= ~(area > 0)
+        divisor = np.where(area > 0, area, 1.0)
+    if np.any(divisor != 1):
+        values = values / divisor[:, np.newaxis]
+        noise = None if noise is None else noise / divisor[:, np.newaxis] ** 2
+        watch("normalise", {"spectra": values})
+    if chain.background is not None:
+        fit = _fit(values, noise, divisor, chain.background, chain)
+        kept = chain.energy_ev[chain.crop]
+        diagnostics["exponent"], diagnostics["background_level"] = fit.exponent, fit.level
+        diagnostics["background_error"] = np.sqrt(fit.area_variance(kept))
+        beyond = slice(chain.background.start, None)
+        values[:, beyond] -= fit.at(chain.energy_ev[beyond])
+        if noise is not None:
+            noise[:, beyond] += fit.variance(chain.energy_ev[beyond])
+        watch("background", {"spectra": values, "background": fit})
+    values = values[:, chain.crop]
+    watch("crop", {"spectra": values})
+    values[missing] = np.nan
+    numbers = np.stack([diagnostics[name] for name in DIAGNOSTICS], axis=-1)
+    if not with_variance or noise is None:
+        return values, numbers
+    noise = noise[:, chain.crop]
+    noise[missing] = np.nan
+    return values, numbers, noise
+
+
+def _fit(
+    values: np.ndarray,
+    noise: np.ndarray | None,
+    divisor: np.ndarray,
+    window: slice,
+    chain: CoreLossChain,
+) -> PowerLawFit:
+    """Fit a background, with the noise that the fit itself predicts.
+
+    Weights from the noisy intensities would put the background too low. Where the variance of each
+    intensity is given, it is taken as proportional to the background, in each spectrum.
+    """
+    part = values[:, window]
+    gain, offset = chain.gain / divisor, chain.offset / divisor**2
+    if noise is not None:
+        gain = noise[:, window].sum(axis=-1) / np.maximum(part.sum(axis=-1), 1e-300)
+        offset = np.zeros_like(gain)
+    return fit_power_law(
+        part, chain.energy_ev[window], gain=gain[:, np.newaxis], offset=offset[:, np.newaxis]
+    )
+
+
+def _reference_area(
+    values: np.ndarray, noise: np.ndarray | None, chain: CoreLossChain
+) -> np.ndarray:
+    assert chain.reference is not None
+    area = values[:, chain.reference].sum(axis=-1)
+    if chain.reference_background is not None:
+        whole = np.ones(len(values))
+        fit = _fit(values, noise, whole, chain.reference_background, chain)
+        area = area - fit.at(chain.energy_ev[chain.reference]).sum(axis=-1)
+    return area

@@ -1,0 +1,197 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A look at low-loss spectra before anything is done to them."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from hyperspy_dosekin.processing.batches import run_in_batches
+from hyperspy_dosekin.processing.low_loss.zero_loss import find_zero_loss, protected_channels
+from hyperspy_dosekin.processing.shifting import shift_spectra
+from hyperspy_dosekin.processing.spikes.prediction import fewest_channels
+from hyperspy_dosekin.processing.spikes.removal import THRESHOLD, remove_spikes
+from hyperspy_dosekin.processing.spikes.structure import KnownStructure
+from hyperspy_dosekin.processing.spikes.subspace import (
+    FEWEST,
+    SPARE,
+    KnownLikeness,
+    Likeness,
+    fit_likeness,
+)
+
+#: What the survey says of each spectrum.
+SURVEY = ("position", "fwhm", "height", "found", "saturated", "negative")
+#: Times that the model of the spectra is fitted, without the spikes that the last one showed.
+_ROUNDS = 3
+#: Part of the usual threshold for spikes that must not enter the model.
+_EAGER = 0.85
+#: Median of the square of a standard normal number.
+_MEDIAN_SQUARE = 0.4549364
+
+
+def survey_low_loss(
+    block: np.ndarray,
+    *,
+    widest: float,
+    search: slice,
+    largest_value: float,
+    reach: int,
+    workers: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Look at every spectrum before anything is done to it.
+
+    Parameters
+    ----------
+    block
+        Shape ``(…, n_channels)``.
+    widest, search, largest_value
+        As for `find_zero_loss`.
+    reach
+        Channels on either side of the peak to return.
+    workers
+        Threads.
+
+    Returns
+    -------
+    numbers : numpy.ndarray
+        The entries of `SURVEY`, shape ``(…, 6)``.
+    peak : numpy.ndarray
+        Peak of each spectrum moved to the middle, shape ``(…, 2 * reach + 1)``; zero where none is
+        found.
+    """
+
+    def look(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values = spectra.astype(np.float64)
+        if np.issubdtype(spectra.dtype, np.floating):
+            values = np.nan_to_num(values)
+        seen = find_zero_loss(values, widest=widest, search=search, largest_value=largest_value)
+        numbers = np.stack(
+            [
+                seen.position,
+                np.where(np.isfinite(seen.fwhm), seen.fwhm, np.nan),
+                seen.height,
+                seen.found,
+                seen.saturated,
+                (values < 0).mean(axis=-1),
+            ],
+            axis=-1,
+        )
+        whole = np.round(seen.position).astype(np.intp)
+        index = whole[:, np.newaxis] + np.arange(-reach, reach + 1)
+        around = np.take_along_axis(values, np.clip(index, 0, values.shape[-1] - 1), axis=-1)
+        peak = shift_spectra(around, whole - seen.position)
+        return numbers, np.where(seen.found[:, np.newaxis], peak, 0.0)
+
+    outputs = [((len(SURVEY),), np.float64), ((2 * reach + 1,), np.float64)]
+    numbers, peak = run_in_batches(look, [block], [1], outputs, workers=workers)
+    return numbers, peak
+
+
+def noise_from_scatter(
+    spectra: np.ndarray, position: np.ndarray, fwhm: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate gain and offset of the noise variance, from third differences of the channels.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(n_spectra, n_channels)``.
+    position, fwhm
+        Channel and width of the zero-loss peak, shape ``(n_spectra,)``.
+
+    Returns
+    -------
+    gain, offset : numpy.ndarray
+        Of each spectrum, shape ``(n_spectra,)``.
+    """
+    weights = np.array([1.0, -3.0, 3.0, -1.0]) / np.sqrt(20.0)
+    difference = np.zeros((len(spectra), spectra.shape[-1] - 3))
+    for place, weight in enumerate(weights):
+        difference += weight * spectra[:, place : spectra.shape[-1] - 3 + place]
+    level = 0.5 * (spectra[:, 1:-2] + spectra[:, 2:-1])
+    channel = np.arange(level.shape[-1]) + 1.5
+    near = np.abs(channel - position[:, np.newaxis]) < 3 * np.nan_to_num(fwhm, posinf=0)[:, None]
+    before = (channel < position[:, np.newaxis]) & ~near
+    square = difference**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        quiet = _median_where(square, before | (level <= 0)) / _MEDIAN_SQUARE
+        quiet = np.nan_to_num(quiet)
+        ratio = (square - quiet[:, np.newaxis] * _MEDIAN_SQUARE) / level
+        bright = level > np.median(level, axis=-1, keepdims=True)
+        gain = _median_where(ratio, bright & ~near & (level > 0)) / _MEDIAN_SQUARE
+    return np.maximum(np.nan_to_num(gain), 0.0), quiet
+
+
+def likeness_of(
+    spectra: np.ndarray,
+    position: np.ndarray,
+    fwhm: np.ndarray,
+    *,
+    gain: float,
+    offset: float | np.ndarray,
+    structure: np.ndarray | None,
+) -> Likeness | None:
+    """Model what spectra have in common, without their spikes.
+
+    Parameters
+    ----------
+    spectra
+        Some of the spectra, shape ``(n_spectra, n_channels)``.
+    position, fwhm
+        Channel and width of the zero-loss peak of each, shape ``(n_spectra,)``.
+    gain, offset
+        As for `remove_spikes`.
+    structure
+        From `structure_of`.
+
+    Returns
+    -------
+    Likeness or None
+        ``None`` if there are too few spectra or channels.
+    """
+    number, n_channels = spectra.shape
+    if number < FEWEST or n_channels < fewest_channels():
+        return None
+    protected = protected_channels(position, fwhm)
+    start = n_channels - np.round(position).astype(np.intp)
+    options = {
+        "gain": gain,
+        "offset": offset,
+        "protected": protected,
+        "structure": None if structure is None else KnownStructure(structure, start),
+    }
+    variance = gain * np.maximum(spectra, 0.0) + offset + SPARE * gain**2
+    _, spikes, _ = remove_spikes(spectra, **options)
+    model = None
+    for _ in range(_ROUNDS):
+        # Matrices so small are slower on several threads.
+        with threadpool_limits(1, user_api="blas"):
+            model = fit_likeness(
+                spectra,
+                variance,
+                position,
+                fwhm,
+                spikes,
+                reach=float(np.median(protected[1] - protected[0])) / 2,
+            )
+        if model is None:
+            return None
+        # A spectrum resembles a model that it is part of, its spikes included.
+        likeness = KnownLikeness(model, start)
+        _, more, _ = remove_spikes(
+            spectra, **options, likeness=likeness, threshold=_EAGER * THRESHOLD
+        )
+        if not (more & ~spikes).any():
+            break
+        spikes |= more
+    return model
+
+
+def _median_where(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanmedian(np.where(where, values, np.nan), axis=-1)

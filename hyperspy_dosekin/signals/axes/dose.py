@@ -1,0 +1,293 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The axis of cumulative dose: making it and finding it."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.signals.axes.cumulative_dose import A2_PER_NM2, cumulative_dose, listed
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from hyperspy_dosekin.signals.axes.cumulative_dose import At
+
+DOSE_NAME = "dose"
+DOSE_UNITS = "e⁻/Å²"
+#: Words in the names of axes that count the frames of a series, the likeliest first. The axis that
+#: ``hs.load(stack=True)`` adds is called "stack_element".
+SERIES_WORDS = ("dose", "fluence", "frame", "frames", "time", "stack", "series", "exposure")
+#: Doses that differ from an even spacing by less than this share of a step are evenly spaced.
+UNIFORM_TOLERANCE = 1e-8
+
+_PLAIN_CHARACTERS = str.maketrans({"⁻": "-", "−": "-", "–": "-", "²": "2", "\u212b": "Å"})
+_DOSE_UNIT = re.compile(
+    r"e(?:lectrons?)?-?(?:/(?P<over>L)(?:\^|\*\*)?2|[·*]?(?P<times>L)(?:\^|\*\*)?-2)$".replace(
+        "L", "Å|A|[Aa]ngstroms?|nm"
+    )
+)
+
+
+def set_dose_axis(
+    self: Any,
+    dose: npt.ArrayLike | None = None,
+    *,
+    axis: Any = None,
+    dose_rate: npt.ArrayLike | None = None,
+    frame_time: npt.ArrayLike | None = None,
+    beam_current: float | None = None,
+    area: float | None = None,
+    pre_exposure: float = 0.0,
+    at: At = "end",
+) -> None:
+    r"""Make a navigation axis the axis of cumulative dose.
+
+    The dose of a frame is all that the specimen has received since it was first exposed, before the
+    series too: degradation that happened earlier shifts every kinetic parameter. It comes from one
+    of three sources,
+
+    * `dose`, as it is;
+    * `dose_rate` × `frame_time`, added up over the frames;
+    * `beam_current` / *e* / `area` × `frame_time`, added up over the frames,
+
+    and `pre_exposure` is added.
+
+    Parameters
+    ----------
+    dose
+        Cumulative dose of each frame in e⁻/Å², shape ``(n_frame,)``. Frames that are not in order
+        of dose are sorted, data and noise variance with them, and a warning says so.
+    axis
+        The navigation axis: its name, its index as in ``s.axes_manager[index]`` or the axis itself.
+        By default the one called dose, frame, time, stack or similar, else the last navigation
+        axis, the one that stacking adds.
+    dose_rate
+        Dose rate at the specimen in e⁻/Å²/s, a number or one for each frame.
+    frame_time
+        Time between the starts of frames in s, during which the beam is on, a number or one for
+        each frame. By default the exposure in the metadata
+        (``Acquisition_instrument.TEM.Detector.EELS.exposure``, or the dwell time where there is
+        none). A file holds the exposure of one spectrum: for scanned frames with a dose rate
+        averaged over the scanned area give the time of a whole frame, and where the beam stays on
+        between frames give the time from one frame to the next.
+    beam_current
+        Beam current in A. By default that in the metadata, where it is in nA
+        (``Acquisition_instrument.TEM.beam_current``; zero means that it was not recorded).
+    area
+        Irradiated area in nm², for a scanned frame the scanned area.
+    pre_exposure
+        Dose in e⁻/Å² before the first frame.
+    at
+        Moment of a frame whose dose counts: its ``"end"``, ``"middle"`` or ``"start"``. Only for
+        doses computed from a rate.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not numeric.
+    ValueError
+        If the sources are contradictory or incomplete, a value is negative, zero where it cannot be
+        or not finite, the number of doses is not that of frames, doses repeat, or the axis is not a
+        navigation axis. The signal is as it was then.
+
+    Warns
+    -----
+    UserWarning
+        If frames were not in order of dose and have been sorted.
+
+    Notes
+    -----
+    The axis is called "dose", in e⁻/Å², uniform where doses are evenly spaced and a ``DataAxis``
+    otherwise. ``metadata.Dose`` records ``pre_exposure``, ``source``, ``at`` and, where they apply,
+    ``dose_rate``, ``frame_time`` and ``frame_order`` (the original place of each frame, if sorted).
+    Otherwise nothing changes.
+
+    Examples
+    --------
+    >>> import exspy
+    >>> import numpy as np
+    >>> s = exspy.signals.EELSSpectrum(np.ones((9, 1024)))
+    >>> s.set_dose_axis(dose_rate=3.45, frame_time=44.0)
+    >>> s.axes_manager["dose"].axis[[0, -1]]
+    array([ 151.8, 1366.2])
+
+    50 pA spread over a disc of 100 nm diameter, after 20 e⁻/Å² for finding the place:
+
+    >>> area = np.pi * 50**2
+    >>> s.set_dose_axis(beam_current=50e-12, area=area, frame_time=0.5, pre_exposure=20)
+    >>> print(s.axes_manager["dose"].axis[0])
+    218.67
+    """
+    series_axis = _choose_axis(self, axis)
+    n_frame = series_axis.size
+    computed = cumulative_dose(
+        self,
+        n_frame,
+        dose=dose,
+        dose_rate=dose_rate,
+        frame_time=frame_time,
+        beam_current=beam_current,
+        area=area,
+        pre_exposure=pre_exposure,
+        at=at,
+    )
+    values, record = computed.values, dict(computed.record)
+    order = np.argsort(values, kind="stable")
+    _refuse_repeated(values, order)
+
+    # Everything has been checked: from here on the signal changes.
+    earlier = self.metadata.get_item("Dose.frame_order")
+    if earlier is None or len(earlier) != n_frame:
+        earlier = range(n_frame)
+    if not np.array_equal(order, np.arange(n_frame)):
+        warnings.warn(
+            f"the doses {listed(values)} are not ascending; the frames have been sorted by dose, "
+            f"in the order {order.tolist()}.",
+            UserWarning,
+            stacklevel=2,
+        )
+        _sort_frames(self, series_axis, order)
+    original = [int(earlier[place]) for place in order]
+    if original != list(range(n_frame)):
+        record["frame_order"] = original
+    _calibrate(self, series_axis, values[order])
+    self.metadata.set_item("Dose", record)
+
+
+def find_dose_axis(signal: Any, dose_axis: Any = None) -> Any:
+    """Return the navigation axis of dose, or ``None`` where there is none.
+
+    Parameters
+    ----------
+    signal
+        A HyperSpy signal.
+    dose_axis
+        The axis, if it is known: its name, index or the axis itself. By default the navigation axis
+        called "dose" or, without one, in units of dose such as e⁻/Å² or e/nm².
+
+    Raises
+    ------
+    ValueError
+        If `dose_axis` is no navigation axis, or several axes could be the dose.
+    """
+    if dose_axis is not None:
+        return _navigation_axis(signal, dose_axis, "dose_axis")
+    axes = signal.axes_manager.navigation_axes
+    found = [axis for axis in axes if str(axis.name).strip().lower() == DOSE_NAME]
+    found = found or [axis for axis in axes if dose_unit_factor(axis.units) is not None]
+    if len(found) > 1:
+        raise ValueError(
+            "several navigation axes could be the dose axis: "
+            f"{', '.join(_label(axis) for axis in found)}; name one with dose_axis=…."
+        )
+    return found[0] if found else None
+
+
+def dose_unit_factor(units: Any) -> float | None:
+    """Return the number of e⁻/Å² in a unit of dose, or ``None`` for any other unit.
+
+    Parameters
+    ----------
+    units
+        Units of an axis, such as ``"e⁻/Å²"``, ``"e-/A^2"`` or ``"e nm-2"``.
+    """
+    if not isinstance(units, str):
+        return None
+    found = _DOSE_UNIT.match(re.sub(r"\s", "", units.translate(_PLAIN_CHARACTERS)))
+    if found is None:
+        return None
+    return 1 / A2_PER_NM2 if "nm" in found.groups() else 1.0
+
+
+def describe_navigation_axes(signal: Any) -> str:
+    """Return the navigation axes of a signal as text, in HyperSpy's order, for messages."""
+    return ", ".join(_label(axis) for axis in signal.axes_manager.navigation_axes) or "(none)"
+
+
+def _choose_axis(signal: Any, axis: Any) -> Any:
+    if axis is not None:
+        return _navigation_axis(signal, axis, "axis")
+    axes = signal.axes_manager.navigation_axes
+    if not axes:
+        signal_axes = ", ".join(_label(axis) for axis in signal.axes_manager.signal_axes)
+        raise ValueError(
+            f"the signal has no navigation axis to carry the dose, only the signal axis "
+            f"{signal_axes}; stack the frames of the series with hyperspy.api.stack first."
+        )
+    for word in SERIES_WORDS:
+        for candidate in axes:
+            if word in re.split(r"[^a-z]+", str(candidate.name).lower()):
+                return candidate
+    return axes[-1]
+
+
+def _navigation_axis(signal: Any, axis: Any, argument: str) -> Any:
+    try:
+        found = signal.axes_manager[axis]
+    except (ValueError, IndexError, TypeError, AttributeError, KeyError):
+        found = None
+    if found is None or isinstance(found, tuple) or not found.navigate:
+        raise ValueError(
+            f"{argument}={str(axis) if hasattr(axis, 'navigate') else repr(axis)} is not a "
+            f"navigation axis; choose from {describe_navigation_axes(signal)}."
+        )
+    return found
+
+
+def _label(axis: Any) -> str:
+    name = axis.name if isinstance(axis.name, str) and axis.name else "unnamed"
+    manager_index = axis.index_in_axes_manager
+    return f"{name!r} (index {manager_index}, size {axis.size})"
+
+
+def _refuse_repeated(values: np.ndarray, order: np.ndarray) -> None:
+    """HyperSpy axes hold distinct values only."""
+    same = np.flatnonzero(np.diff(values[order]) == 0)
+    if same.size:
+        frames = sorted({int(frame) for place in same for frame in order[place : place + 2]})
+        raise ValueError(
+            f"frames {frames} have the same dose ({listed(values[frames])} e⁻/Å²), which an axis "
+            "cannot hold; average these frames, or give the dose that each has received."
+        )
+
+
+def _sort_frames(signal: Any, axis: Any, order: np.ndarray) -> None:
+    """Replace the data, and the noise variance that goes with them, by reordered copies."""
+    from hyperspy.signals import BaseSignal
+
+    from hyperspy_dosekin.lazy.blocks import take
+
+    place = axis.index_in_array
+    variance = signal.get_noise_variance()
+    if isinstance(variance, BaseSignal) and variance.data.shape == signal.data.shape:
+        # A new signal, because the caller may hold the old one.
+        signal.set_noise_variance(
+            type(variance)(
+                take(variance.data, order, place),
+                axes=list(variance.axes_manager.as_dictionary().values()),
+                metadata=variance.metadata.as_dictionary(),
+            )
+        )
+    signal.data = take(signal.data, order, place)
+    signal.events.data_changed.trigger(obj=signal)
+
+
+def _calibrate(signal: Any, axis: Any, values: np.ndarray) -> None:
+    """Replace the axis by one with the doses."""
+    from hyperspy.axes import DataAxis, UniformDataAxis
+
+    common = {"name": DOSE_NAME, "units": DOSE_UNITS, "navigate": True}
+    n = values.size
+    step = (values[-1] - values[0]) / (n - 1) if n > 1 else (values[0] or 1.0)
+    even = values[0] + step * np.arange(n)
+    if np.all(np.abs(values - even) <= UNIFORM_TOLERANCE * step):
+        new = UniformDataAxis(size=n, offset=values[0], scale=step, **common)
+    else:
+        new = DataAxis(axis=values, **common)
+    new.is_binned = axis.is_binned
+    signal.axes_manager.set_axis(new, axis.index_in_array)

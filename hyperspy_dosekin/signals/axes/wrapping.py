@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wrap arrays as HyperSpy signals with the axes of the series they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from hyperspy.signals import BaseSignal, LazySignal, LazySignal1D, Signal1D
+
+from hyperspy_dosekin.signals.axes.dose import DOSE_NAME, DOSE_UNITS
+
+Axis = dict[str, Any]
+
+
+def window_axis(n_window: int) -> Axis:
+    """The navigation axis of windows, whose value is the index into the window names."""
+    return {"name": "window", "size": n_window, "offset": 0, "scale": 1, "navigate": True}
+
+
+def dose_axis(dose_e_per_a2: np.ndarray) -> Axis:
+    """A signal axis of cumulative dose: uniform where the doses are."""
+    step = np.diff(dose_e_per_a2)
+    common = {"name": DOSE_NAME, "units": DOSE_UNITS, "navigate": False}
+    if step.size and np.allclose(step, step[0], rtol=1e-9, atol=0) and step[0] > 0:
+        return {
+            **common,
+            "size": dose_e_per_a2.size,
+            "offset": float(dose_e_per_a2[0]),
+            "scale": float((dose_e_per_a2[-1] - dose_e_per_a2[0]) / step.size),
+        }
+    return {**common, "axis": np.asarray(dose_e_per_a2)}
+
+
+def make_map(
+    array: Any,
+    space_axes: Sequence[Axis],
+    window_names: Sequence[str],
+    *,
+    title: str,
+    quantity: str,
+) -> BaseSignal:
+    """A map ``(window, …space…)`` from an array ``(…space…, window)``.
+
+    Navigation is the window and the signal is space, so that `plot()` shows an image for each
+    window; without space it is a one-dimensional signal over the windows.
+    """
+    array = (da if isinstance(array, da.Array) else np).moveaxis(array, -1, 0)
+    window = window_axis(len(window_names))
+    if space_axes:
+        axes = [window, *({**axis, "navigate": False} for axis in space_axes)]
+    else:
+        axes = [{**window, "navigate": False}]
+    make = LazySignal if isinstance(array, da.Array) else BaseSignal
+    signal = make(array, axes=axes, metadata=_metadata(title, quantity, window_names))
+    signal._assign_subclass()
+    return signal
+
+
+def make_dose_series(
+    array: Any,
+    dose_e_per_a2: np.ndarray,
+    space_axes: Sequence[Axis],
+    window_names: Sequence[str],
+    *,
+    title: str,
+    quantity: str,
+    dose_metadata: Mapping[str, Any] | None = None,
+) -> Signal1D:
+    """A `DoseSeries` from an array ``(…space…, window, dose)``."""
+    axes = [{**axis, "navigate": True} for axis in space_axes]
+    axes += [window_axis(len(window_names)), dose_axis(dose_e_per_a2)]
+    metadata = _metadata(title, quantity, window_names)
+    metadata["Dose"] = {**(dose_metadata or {}), **metadata["Dose"]}
+    make = LazySignal1D if isinstance(array, da.Array) else Signal1D
+    series = make(array, axes=axes, metadata=metadata)
+    series.set_signal_type("DoseSeries")
+    return series
+
+
+def _metadata(title: str, quantity: str, window_names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "General": {"title": title},
+        "Signal": {"quantity": quantity},
+        "Dose": {"window_names": list(window_names)},
+    }

@@ -1,0 +1,288 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The trainable classifier of spectra, on HyperSpy signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.lazy.blocks import map_blocks, sample_rows
+from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
+from hyperspy_dosekin.signals.classification.references import references_on
+from hyperspy_dosekin.signals.classification.spectra import (
+    ascending,
+    check_axis,
+    check_scale,
+    check_spectra,
+    smoothed,
+)
+from hyperspy_dosekin.signals.classification.trained_model import TrainedModel
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.classification.fitting import FitSettings
+    from hyperspy_dosekin.signals.classification.result import VAEClassification
+
+#: Spectra to train on, at most; the nuisances need no more, and the rest is simulated.
+MOST_SPECTRA = 20_000
+
+
+class DualVAE(TrainedModel):
+    """Dual variational autoencoder and classifier, trained on references and measured spectra.
+
+    The variational encoder reads clean spectra, a plain encoder raw ones, both share the decoder.
+    Training spectra of known class are simulated from the references with noise, thickness
+    scale, energy jitter and residual background as estimated from the data.
+
+    Parameters
+    ----------
+    classifier
+        ``"head"``, a small dense network trained jointly; ``"gaussian_process"`` or ``"knn"`` on
+        the active latents.
+    prior
+        Class prior: ``"estimated"`` from the data, ``"uniform"``, or a share for each class, in
+        order or by name.
+    n_components
+        Principal components of the clean version of the data.
+    fwhm
+        Full width at half maximum, in eV, of a Gaussian to broaden the references with, or
+        ``"estimate"`` to find it by how well the broadened references explain the data.
+    max_spectra
+        Measured spectra to train on, at most; chosen at random.
+    seed
+        Same seed, data and machine, same model.
+    device
+        Where to train: ``"auto"``, ``"cpu"`` or another device of Torch.
+    **network_options
+        Further settings of `hyperspy_dosekin.classification.config.VAEConfig`, such as ``steps``,
+        ``n_latent``, ``loss_weights`` or ``patience``.
+
+    References
+    ----------
+    J. D. Hollenbach et al., doi:10.1038/s41598-024-66902-4.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> data = hyperspy_dosekin.data
+    >>> s = data.annealing_series(shape=(4, 9, 8))
+    >>> vae = hyperspy_dosekin.DualVAE(steps=20, evaluate_every=10)
+    >>> vae.fit(s, data.reference_spectra(), show_progressbar=False)
+    <DualVAE, 4 classes, 160 channels, head>
+    >>> vae.classify(s).class_map
+    <ClassMap, title: Classes of Simulated annealing series, dimensions: (4|8, 9)>
+    """
+
+    def __init__(
+        self,
+        *,
+        classifier: str = "head",
+        prior: Any = "estimated",
+        n_components: int = 10,
+        fwhm: float | str = 0.0,
+        max_spectra: int = MOST_SPECTRA,
+        seed: int = 0,
+        device: Any = "auto",
+        **network_options: Any,
+    ) -> None:
+        from hyperspy_dosekin.classification.config import VAEConfig
+        from hyperspy_dosekin.classification.fitting import FitSettings
+
+        if isinstance(fwhm, str) and fwhm != "estimate":
+            raise ValueError(f'fwhm={fwhm!r} must be a width in eV or "estimate".')
+        if not isinstance(fwhm, str) and not fwhm >= 0:
+            raise ValueError(f"fwhm={fwhm} must not be negative.")
+        if max_spectra < 200:
+            raise ValueError(f"max_spectra={max_spectra} must be at least 200.")
+        self._settings: FitSettings = FitSettings(
+            classifier=classifier,
+            prior=prior,
+            n_components=n_components,
+            network=VAEConfig(seed=seed, **network_options),
+        )
+        self._fwhm, self._max_spectra, self._device = fwhm, max_spectra, device
+
+    # Training
+
+    def fit(
+        self,
+        signal: Any,
+        references: Any,
+        labels: Sequence[Any] | None = None,
+        *,
+        clean: Any = None,
+        nuisances: Any = None,
+        show_progressbar: bool | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> DualVAE:
+        """Train on a signal and references; Ctrl-C ends it and keeps the best weights so far.
+
+        Parameters
+        ----------
+        signal
+            Spectra, any navigation axes, at least 32 channels and 200 spectra. Of a lazy signal
+            only a sample is computed.
+        references
+            A signal ``(reference|energy)``, a list of one-dimensional signals or files, or an
+            array on the axis of the data. In any energy unit and step, covering the data.
+        labels
+            Class of each reference; by default those in its metadata, else titles.
+        clean
+            Clean version of the signal, of the same shape; by default its leading principal
+            components.
+        nuisances
+            Known `hyperspy_dosekin.classification.nuisances.Nuisances`; by default estimated.
+        show_progressbar
+            ``None`` takes HyperSpy's preference.
+        stop
+            Asked now and then; ``True`` ends the training as Ctrl-C does.
+
+        Returns
+        -------
+        DualVAE
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If references or data cannot be used; the message says why.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+        >>> references = hyperspy_dosekin.data.reference_spectra()
+        >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
+        >>> vae = vae.fit(s, references, show_progressbar=False)
+        >>> vae
+        <DualVAE, 4 classes, 160 channels, head>
+        """
+        from hyperspy_dosekin.classification.fitting import fit_model
+        from hyperspy_dosekin.numerics.device import resolve_device
+        from hyperspy_dosekin.numerics.progress import never_stop
+        from hyperspy_dosekin.signals.classification.training_data import (
+            likeliest_width,
+            training_axis,
+            training_rows,
+        )
+        from hyperspy_dosekin.signals.progress import progress_bars
+
+        energy, data = training_axis(signal)
+        # References are checked before anything is computed.
+        width = 0.0 if isinstance(self._fwhm, str) else float(self._fwhm)
+        chosen = references_on(energy, references, labels, fwhm_ev=width)
+        rng = np.random.default_rng(self._settings.network.seed)
+        rows = training_rows(signal, data, clean, self._max_spectra, rng)
+        with progress_bars(show_progressbar) as progress:
+            if isinstance(self._fwhm, str):
+                seed = self._settings.network.seed
+                width, chosen = likeliest_width(rows[0], energy, references, labels, seed)
+            self._model = fit_model(
+                rows[0],
+                chosen,
+                self._settings,
+                clean=rows[1] if len(rows) > 1 else None,
+                nuisances=nuisances,
+                device=resolve_device(self._device),
+                progress=progress,
+                stop=stop or never_stop,
+            )
+        report: Any = self._model.report
+        report["fwhm_ev"], report["fwhm_estimated"] = width, isinstance(self._fwhm, str)
+        return self
+
+    # Use
+
+    def classify(
+        self,
+        signal: Any,
+        *,
+        prior: Any = None,
+        spatial: str | None = None,
+        spatial_strength: float | None = None,
+        spatial_frames: bool = False,
+    ) -> VAEClassification:
+        """Classify the spectra of a signal; lazy in, lazy out.
+
+        Parameters
+        ----------
+        signal
+            Spectra on the energy axis and in the intensity unit of the training.
+        prior
+            Class prior, in the forms of the constructor; by default the one set there.
+            ``"estimated"`` is estimated anew, from at most 5 000 spectra of this signal.
+        spatial
+            ``"potts"`` lets neighbouring pixels share information; ``None`` takes each for
+            itself.
+        spatial_strength
+            Gain in log-probability from each neighbour of the same class, applied as given. By
+            default gains are found by pseudo-likelihood for each pair of classes, and 0.45 of
+            them is applied, because neighbours err together.
+        spatial_frames
+            Whether pixels of successive frames are neighbours too.
+
+        Returns
+        -------
+        VAEClassification
+            Classes, probabilities, uncertainties, novelty; lazy if the signal is.
+
+        Raises
+        ------
+        ValueError
+            If the axis or the scale of the signal is another one.
+        RuntimeError
+            If nothing has been trained.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+        >>> references = hyperspy_dosekin.data.reference_spectra()
+        >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
+        >>> vae = vae.fit(s, references, show_progressbar=False)
+        >>> vae.classify(s.inav[:4, :5])
+        <VAEClassification, 3×5×4 pixels, 4 classes>
+        """
+        from hyperspy_dosekin.classification.fitting import chosen_share
+        from hyperspy_dosekin.classification.model import predict, usable
+        from hyperspy_dosekin.signals.classification.result import VAEClassification
+
+        model = self.trained
+        check_spectra(signal)
+        energy, data = ascending(signal)
+        check_axis(model, energy)
+        if spatial not in (None, "potts"):
+            raise ValueError(f'spatial={spatial!r} must be "potts" or None.')
+        rng = np.random.default_rng(self._settings.network.seed)
+        advise_on_chunks(signal, "classify_vae", whole="energy")
+        rows, _ = sample_rows([data], min(self._max_spectra, 5000), rng)
+        sample = rows[0][usable(rows[0])]
+        check_scale(model, sample)
+        if prior is None:
+            prior = self._settings.prior
+        model = model.with_share(chosen_share(prior, model, sample.astype(np.float32)))
+        packed = map_blocks(
+            predict,
+            "(e)->(o)",
+            data,
+            output_sizes={"o": model.n_output},
+            output_dtypes=(np.float32,),
+            model=model,
+        )
+        probability = packed[..., : len(model.names)]
+        field = None
+        if spatial == "potts":
+            probability, field = smoothed(probability, model, spatial_strength, spatial_frames)
+        return VAEClassification(self, model, signal, data, packed, probability, field)
+
+    def __repr__(self) -> str:
+        """One line: what it tells apart."""
+        if self._model is None:
+            return "<DualVAE, not trained>"
+        state = "" if self.complete else ", incomplete"
+        return (
+            f"<DualVAE, {len(self.names)} classes, {self.trained.energy_ev.size} channels, "
+            f"{self.trained.classifier}{state}>"
+        )

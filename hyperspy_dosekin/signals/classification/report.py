@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the training of a `DualVAE` found out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hyperspy_dosekin.classification.calibration import CalibrationCurve
+    from hyperspy_dosekin.classification.model import Model
+
+
+class VAEReport:
+    """Findings of a training: nuisances, active latents, learning curves, calibration.
+
+    ``print`` it for a table, `plot` draws it.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    @property
+    def active_latents(self) -> int:
+        """Number of latents that carry information; fewer than two are a failed fit."""
+        return int(self._model.active.sum())
+
+    @property
+    def latent_kl(self) -> np.ndarray:
+        """Mean KL divergence of each latent, nats, ``(n_latent,)``."""
+        return self._model.latent_kl.copy()
+
+    @property
+    def nuisances(self) -> dict[str, Any]:
+        """What single spectra differ by, as estimated: scale, shift (eV), background, noise."""
+        return self._model.nuisances.summary()
+
+    @property
+    def class_share(self) -> dict[str, float]:
+        """Class prior by name."""
+        return dict(zip(self._model.names, self._model.share.tolist(), strict=True))
+
+    @property
+    def fwhm_ev(self) -> float | None:
+        """Broadening of the references found by ``fwhm="estimate"``, FWHM in eV, else ``None``."""
+        report = self._model.report
+        return float(report["fwhm_ev"]) if report.get("fwhm_estimated", False) else None
+
+    @property
+    def history(self) -> Mapping[str, Any]:
+        """Loss terms by step: ``"step"``, ``"learning_rate"``, ``"training"``, ``"validation"``."""
+        report = self._model.report
+
+        def terms(kind: str) -> dict[str, np.ndarray]:
+            prefix = f"{kind}."
+            return {n[len(prefix) :]: v for n, v in report.items() if n.startswith(prefix)}
+
+        return {
+            "step": report.get("curve_step", np.empty(0)),
+            "learning_rate": report.get("curve_learning_rate", np.empty(0)),
+            "training": terms("training"),
+            "validation": terms("validation"),
+        }
+
+    @property
+    def calibration(self) -> CalibrationCurve:
+        """Accuracy against confidence on new simulated spectra, under a uniform prior."""
+        from hyperspy_dosekin.classification.calibration import CalibrationCurve
+
+        report = self._model.report
+        return CalibrationCurve(
+            *(report[f"calibration_{name}"] for name in ("confidence", "accuracy", "weight"))
+        )
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error on new simulated spectra."""
+        return float(self._model.report["calibration_error"])
+
+    @property
+    def simulated_accuracy(self) -> float:
+        """Share of new simulated spectra that are classified right, under a uniform prior."""
+        return float(self._model.report["simulated_accuracy"])
+
+    @property
+    def temperature(self) -> float:
+        """Factor by which the confidence of the classifier was lowered (above 1) or raised."""
+        return 1 / self._model.power
+
+    @property
+    def complete(self) -> bool:
+        """``False`` where the training was interrupted."""
+        return bool(self._model.report.get("complete", True))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Warnings: classes without signal, collinear or indistinguishable, collapsed latents."""
+        return tuple(self._model.report.get("problems", ()))
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Time that estimation, training and calibration took."""
+        return dict(self._model.report.get("seconds", {}))
+
+    def __str__(self) -> str:
+        """The findings as a table."""
+        known, rows = self.nuisances, []
+        rows.append(("classes", ", ".join(self._model.names)))
+        rows.append(("active latents", f"{self.active_latents} of {self._model.n_latent}"))
+        rows.append(
+            (
+                "scale",
+                f"{known['scale_mean']:.4g} ± {known['scale_sd']:.2g}, {known['scale_shape']}",
+            )
+        )
+        rows.append(
+            ("energy shift", f"{known['shift_mean_ev']:.2g} ± {known['shift_sd_ev']:.2g} eV")
+        )
+        if self.fwhm_ev is not None:
+            rows.append(("broadening", f"{self.fwhm_ev:.3g} eV FWHM, estimated"))
+        rows.append(("residual background", f"± {known['background_sd']:.3g}"))
+        rows.append(
+            ("noise", f"gain {known['noise_gain']:.3g}, sd at zero {known['noise_sd_at_zero']:.3g}")
+        )
+        share = ", ".join(f"{name} {100 * part:.1f} %" for name, part in self.class_share.items())
+        rows.append(("class prior", share))
+        rows.append(
+            (
+                "on simulations",
+                f"accuracy {self.simulated_accuracy:.3f}, calibration error "
+                f"{self.calibration_error:.3f}",
+            )
+        )
+        rows.append(("training", f"{self._model.report.get('steps', 0)} steps"))
+        width = max(len(name) for name, _ in rows)
+        lines = [f"{name:<{width}}  {text}" for name, text in rows]
+        if not self.complete:
+            lines.append("The training was interrupted; the best weights so far were kept.")
+        return "\n".join([*lines, *self.problems])
+
+    def plot(self, **options: Any) -> Figure:
+        """Draw learning curves, activity of the latents and calibration."""
+        from hyperspy_dosekin.plotting.classification.maps import plot_report
+
+        history = self.history
+        return plot_report(
+            history["step"],
+            history["training"],
+            history["validation"],
+            self.latent_kl,
+            self.calibration,
+            **options,
+        )

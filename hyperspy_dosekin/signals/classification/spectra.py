@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a `DualVAE` asks of a signal, and what it makes of neighbouring pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.lazy.blocks import map_blocks
+from hyperspy_dosekin.signals.classification.references import energy_of
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.classification.model import Model
+
+#: Largest factor between the spread of the data and that of the spectra trained on.
+_SCALE_TOLERANCE = 5.0
+#: Pixels from which the strength of neighbours is found.
+_FIELD_PIXELS = 60_000
+
+
+def check_spectra(signal: Any) -> None:
+    """Raise unless the signal holds spectra of real numbers."""
+    if signal.axes_manager.signal_dimension != 1:
+        raise ValueError(f"{signal} holds no spectra: its signal must have one dimension.")
+    if signal.data.dtype.kind not in "fiu":
+        raise TypeError(f"data of type {signal.data.dtype} are no real numbers.")
+
+
+def ascending(signal: Any) -> tuple[np.ndarray, Any]:
+    """Energies in eV, ascending, and the data in that order."""
+    energy = energy_of(signal)
+    data = signal.data
+    if energy[0] > energy[-1]:
+        return energy[::-1], data[..., ::-1]
+    return energy, data
+
+
+def check_axis(model: Model, energy: np.ndarray) -> None:
+    """Refuse energies other than those of the model."""
+    from hyperspy_dosekin.classification.energy_axis import check_energies
+
+    check_energies(model.energy_ev, energy, what="signal")
+
+
+def check_scale(model: Model, sample: np.ndarray) -> None:
+    """Refuse intensities of another unit, which would look like another thickness."""
+    if not len(sample):
+        return
+    spread = model.units.apply(sample.astype(np.float64))
+    ratio = float(np.median(np.sqrt((spread**2).mean(axis=1))))
+    expected = float(model.report.get("typical_spread", 1.0))
+    if 1 / _SCALE_TOLERANCE <= ratio / expected <= _SCALE_TOLERANCE:
+        return
+    raise ValueError(
+        f"intensities differ from those of the training by {ratio / expected:.3g} times their "
+        "usual amount; process and normalise the signal as the training data were, or train a "
+        "new model."
+    )
+
+
+def smoothed(probability: Any, model: Model, strength: float | None, frames: bool) -> Any:
+    """Probabilities of pixels given their neighbours, and the field that was used."""
+    from hyperspy_dosekin.classification import potts
+
+    lead = probability.ndim - 1
+    if lead == 0:
+        raise ValueError("there is one spectrum: it has no neighbours; use spatial=None.")
+    if frames and lead < 3:
+        raise ValueError(
+            f"spatial_frames=True, but the signal has {lead} navigation axes and no frames."
+        )
+    n_core = min(lead, 3 if frames else 2)
+    axes = tuple(range(-n_core - 1, -1))
+    # Diagonal neighbours are those of the first two axes: x and y.
+    axes = axes[::-1]
+    if strength is None:
+        field = potts.fit_field(_few_frames(probability, n_core), model.share, axes)
+    else:
+        field = potts.uniform_field(strength, model.share)
+    core = ",".join([*"fyx"[-n_core:], "c"])
+    smooth = map_blocks(
+        potts.apply_field,
+        f"({core})->({core})",
+        probability,
+        output_dtypes=(np.float32,),
+        potts=field,
+        share=model.share,
+        along=axes,
+    )
+    return smooth, field
+
+
+def _few_frames(probability: Any, n_core: int) -> np.ndarray:
+    """Enough whole frames, evenly chosen, to see what neighbours are like."""
+    shape = probability.shape
+    frame = int(np.prod(shape[-1 - n_core : -1]))
+    stacked = probability.reshape(-1, *shape[-1 - n_core :])
+    wanted = max(1, min(len(stacked), _FIELD_PIXELS // frame))
+    chosen = np.unique(np.linspace(0, len(stacked) - 1, wanted).round().astype(int))
+    return np.asarray(stacked[chosen], dtype=np.float64)

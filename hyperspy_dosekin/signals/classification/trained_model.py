@@ -1,0 +1,241 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a trained `DualVAE` is asked, written to and made into, apart from its classification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    from hyperspy_dosekin.classification.fitting import FitSettings
+    from hyperspy_dosekin.classification.model import Model
+    from hyperspy_dosekin.signals.classification.live import LiveClassifier
+    from hyperspy_dosekin.signals.classification.report import VAEReport
+
+    Loaded = TypeVar("Loaded", bound="TrainedModel")
+
+#: Settings that matter for classifying, and are saved with a model.
+_SAVED = ("prior", "seed", "max_spectra")
+
+
+class TrainedModel:
+    """Base of `DualVAE`: it sets the settings, and the model once it is trained."""
+
+    _settings: FitSettings
+    _max_spectra: int
+    _model: Model | None = None
+
+    @property
+    def trained(self) -> Model:
+        """The trained model as arrays.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been trained.
+        """
+        if self._model is None:
+            raise RuntimeError("this DualVAE has not been trained; call fit, or DualVAE.load.")
+        return self._model
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.trained.names
+
+    @property
+    def report(self) -> VAEReport:
+        """What the training found out."""
+        from hyperspy_dosekin.signals.classification.report import VAEReport
+
+        return VAEReport(self.trained)
+
+    @property
+    def complete(self) -> bool:
+        """``False`` where the training was interrupted."""
+        return bool(self.trained.report.get("complete", True))
+
+    def save(self, path: Any, *, overwrite: bool = False) -> None:
+        """Write the model to a ``.safetensors`` file, arrays and a JSON description.
+
+        The settings ``prior``, ``seed`` and ``max_spectra`` go along, so that it classifies the
+        same when it is loaded; those of the training alone do not.
+
+        Parameters
+        ----------
+        path
+            File name; ``.safetensors`` is added where there is no extension.
+        overwrite
+            Whether to replace a file that is there.
+
+        Raises
+        ------
+        FileExistsError
+            If the file is there and is not to be overwritten.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+        >>> references = hyperspy_dosekin.data.reference_spectra()
+        >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
+        >>> vae = vae.fit(s, references, show_progressbar=False)
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     vae.save(f"{folder}/phases.safetensors")
+        ...     same = hyperspy_dosekin.DualVAE.load(f"{folder}/phases.safetensors")
+        >>> same
+        <DualVAE, 4 classes, 160 channels, head>
+        """
+        from hyperspy_dosekin.classification.model_file import save_model
+
+        path = Path(path)
+        path = path if path.suffix else path.with_suffix(".safetensors")
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{path} exists; pass overwrite=True to replace it.")
+        settings = {
+            "prior": self._settings.prior,
+            "seed": int(self._settings.network.seed),
+            "max_spectra": int(self._max_spectra),
+        }
+        save_model(self.trained, path, settings)
+
+    @classmethod
+    def load(cls: type[Loaded], path: Any) -> Loaded:
+        """Read a model that `save` wrote. Nothing in the file is executed.
+
+        Settings that are not in the file are the default ones.
+
+        Parameters
+        ----------
+        path
+            A ``.safetensors`` file.
+
+        Returns
+        -------
+        DualVAE
+            Trained.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged or of another kind.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+        >>> references = hyperspy_dosekin.data.reference_spectra()
+        >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
+        >>> vae = vae.fit(s, references, show_progressbar=False)
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     vae.save(f"{folder}/phases.safetensors")
+        ...     same = hyperspy_dosekin.DualVAE.load(f"{folder}/phases.safetensors")
+        >>> same
+        <DualVAE, 4 classes, 160 channels, head>
+        """
+        from hyperspy_dosekin.classification.fitting import chosen_share
+        from hyperspy_dosekin.classification.model_file import load_model, load_settings
+
+        path = Path(path)
+        model = load_model(path)
+        saved = load_settings(path)
+        try:
+            made = cls(**{name: saved[name] for name in _SAVED if name in saved})
+            # Whether they fit is found out now, not with the first spectrum.
+            np.random.default_rng(made._settings.network.seed)
+            chosen_share(made._settings.prior, model, np.empty((0, model.energy_ev.size)))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is damaged: {error} Save the model again, or train it anew."
+            ) from error
+        made._model = model
+        return made
+
+    def compile(
+        self,
+        runtime: str = "auto",
+        *,
+        precision: str = "float32",
+        threads: int = 1,
+        device: str = "auto",
+        prior: Any = None,
+        novelty: bool = False,
+        batch_sizes: Sequence[int] = (),
+        max_accuracy_loss: float = 0.005,
+    ) -> LiveClassifier:
+        """Make a classifier for live use: one graph from counts to probabilities.
+
+        Parameters
+        ----------
+        runtime
+            ``"torch"``, ``"onnxruntime"``, ``"openvino"``, ``"cuda_graphs"``, or ``"auto"``, which
+            measures those that are installed and takes the fastest. The second and third come with
+            ``pip install "hyperspy_dosekin[realtime]"``.
+        precision
+            ``"float32"``, ``"bfloat16"`` or ``"int8"``. The accuracy of the latter two is compared
+            with that of float32 on spectra simulated from the references.
+        threads
+            Processor threads of one call. More than one rarely pay below some hundred spectra.
+        device
+            ``"auto"``, ``"cpu"``, ``"cuda"``, or ``"gpu"`` with OpenVINO.
+        prior
+            Class prior: ``"uniform"`` or shares, in order or by name; by default the one of the
+            training, since there is no signal yet to estimate another one from.
+        novelty
+            Whether the novelty is computed too.
+        batch_sizes
+            Numbers of spectra that get buffers of just that size; the first is what ``"auto"``
+            measures (32 if there is none).
+        max_accuracy_loss
+            Share of spectra by which the accuracy may fall with less precise arithmetic.
+
+        Returns
+        -------
+        LiveClassifier
+            What was measured is in its `report`.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If the package of the runtime is not installed.
+        RuntimeError
+            If nothing has been trained.
+        ValueError
+            If the model has another classifier than the head, if the runtime, precision or device
+            is not there, or if less precise arithmetic loses more than allowed.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+        >>> references = hyperspy_dosekin.data.reference_spectra()
+        >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
+        >>> vae = vae.fit(s, references, show_progressbar=False)
+        >>> live = vae.compile("torch")
+        >>> labels, probabilities = live.classify(s.data[0, 0])
+        >>> probabilities.shape
+        (8, 4)
+        """
+        from hyperspy_dosekin.signals.classification._live import compile_live
+
+        return compile_live(
+            self.trained,
+            prior,
+            novelty,
+            runtime=runtime,
+            precision=precision,
+            threads=threads,
+            device=str(device),
+            batch_sizes=tuple(batch_sizes),
+            max_accuracy_loss=max_accuracy_loss,
+        )

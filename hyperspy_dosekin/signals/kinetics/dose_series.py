@@ -1,0 +1,237 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Intensities against cumulative dose, as a HyperSpy signal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hyperspy.signals import LazySignal1D, Signal1D
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+
+_POSITION_NAMES = {"x", "y", "z"}
+_POSITION_UNITS = {"m", "mm", "µm", "μm", "um", "nm", "Å", "pm", "px", "pixel", "pixels"}
+
+
+class DoseSeries(Signal1D):
+    """Intensities of one or more windows against cumulative dose.
+
+    The array is ``(…space…, window, dose)``; HyperSpy prints ``(window, x, y|dose)``. The signal
+    axis holds the cumulative dose of each frame, in e⁻/Å² and counted from the first electron. The
+    windows may be energy windows of EELS, diffraction spots, EDS lines: any intensity.
+
+    See Also
+    --------
+    hyperspy_dosekin.signals.windows.integrate.integrate_windows : makes one from low-loss EELS.
+
+    Examples
+    --------
+    Three diffraction spots in nine frames of 152 e⁻/Å²:
+
+    >>> import hyperspy.api as hs
+    >>> import numpy as np
+    >>> dose = 152.0 * np.arange(1, 10)
+    >>> spots = np.exp(-np.outer([1, 2, 5], dose) / 1000)
+    >>> s = hs.signals.Signal1D(spots, axes=[{"size": 3}, {"axis": dose, "name": "dose"}])
+    >>> s.set_signal_type("DoseSeries")
+    >>> s
+    <DoseSeries, title: , dimensions: (3|9)>
+    >>> s.window_names
+    ('1', '2', '3')
+    """
+
+    _signal_type = "DoseSeries"
+
+    @property
+    def dose(self) -> np.ndarray:
+        """Cumulative dose of each frame, shape ``(n_dose,)``, in the units of the signal axis."""
+        return np.asarray(self.axes_manager.signal_axes[0].axis, dtype=np.float64)
+
+    @property
+    def window_axis(self) -> Any:
+        """The navigation axis that counts windows, or ``None`` where there is a single window.
+
+        It is the axis called "window". Without one it is the navigation axis next to the dose (the
+        first that HyperSpy prints), unless that is a position (named x, y or z, or in units of
+        length) or the windows of the metadata have been sliced away.
+        """
+        axes = self.axes_manager.navigation_axes
+        named = [axis for axis in axes if axis.name == "window"]
+        if named:
+            return named[0]
+        if not axes or self.metadata.has_item("Dose.window_names"):
+            return None
+        axis = axes[0]
+        is_position = str(axis.name).lower() in _POSITION_NAMES or axis.units in _POSITION_UNITS
+        return None if is_position else axis
+
+    @property
+    def window_names(self) -> tuple[str, ...]:
+        """One label for each window.
+
+        The value of the window axis is the place of a name in ``metadata.Dose.window_names``, so
+        names follow their windows through ``inav``. Windows without a name are "1", "2", ….
+        """
+        recorded = [str(name) for name in self.metadata.get_item("Dose.window_names", [])]
+        axis = self.window_axis
+        if axis is None:
+            return (recorded[0],) if len(recorded) == 1 else ("1",)
+        values = np.asarray(axis.axis, dtype=np.float64)
+        places = np.rint(values).astype(int)
+        counts_windows = (
+            np.array_equal(places, values) and len(set(places)) == axis.size and places.min() >= 0
+        )
+        if not counts_windows:
+            # Somebody calibrated the axis, so that its values are no places any more.
+            places = np.arange(axis.size)
+        return tuple(
+            recorded[place] if place < len(recorded) else str(place + 1) for place in places
+        )
+
+    def fit_dose_pinn(
+        self,
+        *,
+        estimator: str | None = None,
+        spatial: str = "auto",
+        protocol: str = "fast",
+        law: str | KineticLaw = "power law",
+        offset: Any = None,
+        exponent: float | str | None = None,
+        hierarchy: Sequence[tuple[str, str]] = (("C–O", "C–C"),),
+        seeds: Sequence[int] = (42, 59, 76, 93, 110),
+        prior: Any = "default",
+        loss: str | None = None,
+        noise: str = "relative",
+        dtype: str = "float64",
+        intervals: bool = True,
+        device: str = "auto",
+        show_progressbar: bool | None = None,
+        stop: Callable[[], bool] | None = None,
+        **network_options: Any,
+    ) -> DoseKinetics:
+        """Fit the degradation kinetics of every window.
+
+        Each window i has a latent integrity C_i(φ) that starts at 1 and obeys
+        dC_i/dφ = −k_i C_i^{p_i}, with φ the dose divided by the largest dose, and is read out as
+        the intensity a_i C_i + b_i, where a_i may have either sign; `law` puts another law in
+        the place of that one. Frames with NaN are left out, and frames out of order are sorted
+        by dose, each with a warning.
+
+        Parameters
+        ----------
+        estimator
+            ``"pinn"``, the ensemble of physics-informed networks, or ``"exact"``, the closed
+            form of the law. By default the network for the mean and the exact estimator for
+            maps and for every law but the power law.
+        spatial
+            ``"mean"`` averages over all space axes, ``"pixel"`` fits every pixel, ``"field"``
+            lets neighbours share information. ``"auto"`` takes ``"pixel"`` where there are
+            space axes, unless the network is asked for.
+        protocol
+            How the network is trained: ``"fast"``, from the exact solution and with its
+            priors, or ``"paper"``, as published.
+        law
+            ``"power law"``, ``"first order"``, ``"power law with plateau"``, a law registered
+            under another name, or a law of your own
+            (`hyperspy_dosekin.kinetics.UserLaw` makes one of a function). Others than the
+            power law have one to three parameters, are fitted window by window without
+            `hierarchy`, and take about a hundred times as long: twenty milliseconds to a
+            tenth of a second for each curve.
+        offset
+            Known offset b, in the unit of the data: a number, one for each window, one for each
+            pixel and window ``(…space…, window)``, or what `integrate_windows` made of a fully
+            damaged specimen. ``None`` fits it. Nothing else makes D½ as certain.
+        exponent
+            Known exponent p of all windows, ``"shared"`` to fit one for all windows of a pixel
+            (exact estimator), or ``None`` to fit each.
+        hierarchy
+            Pairs (faster, slower) of window names: a soft prior that the first degrades with
+            the larger rate constant. Pairs whose windows are not there are ignored.
+        seeds
+            Random seeds of the networks, one for each member.
+        prior
+            Normal priors ``{"log_rate": (mean, sd), "exponent": (mean, sd)}`` of ln k and p; by
+            default (0, 1) and (1, 0.7). ``None`` for none.
+        loss
+            ``None`` for squares; ``"huber"`` or ``"soft_l1"`` against outlying frames (exact
+            estimator).
+        noise
+            ``"relative"`` takes a known noise variance as weights of the frames, and the size of
+            the noise from the residuals; ``"absolute"`` takes it as the noise.
+        dtype
+            Precision of the exact estimator, ``"float64"`` or ``"float32"``.
+        intervals
+            Whether intervals and flags are computed with the fit; without them maps are ready
+            several times sooner, and `DoseKinetics.interval` computes them when asked.
+        device
+            ``"auto"``, ``"cpu"`` or another device of Torch.
+        show_progressbar
+            Whether to show progress; ``None`` takes HyperSpy's preference.
+        stop
+            Function that is asked now and then; when it returns ``True`` the fit ends and keeps
+            what is there, as Ctrl-C does.
+        **network_options
+            Further settings of `hyperspy_dosekin.kinetics.network.config.NetworkConfig`, such as
+            ``adam_epochs``, ``lbfgs_iterations`` or ``patience`` (early stop).
+
+        Returns
+        -------
+        DoseKinetics
+            Parameters, trajectories, plots; ``print`` it for a table.
+
+        Raises
+        ------
+        ValueError
+            If fewer than 4 doses differ, doses are negative, a window does not change with
+            dose, an option is not one of those above, or a law gives NaN or lets the
+            integrity grow.
+        TypeError
+            If the data are complex, or an option is unknown.
+
+        References
+        ----------
+        G. T. dos Santos, R. dos Reis, V. P. Dravid, arXiv:2605.01697 (2026).
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.integrate_windows().fit_dose_pinn(
+        ...     seeds=(1, 2), gauss_newton_iterations=5, show_progressbar=False
+        ... )
+        >>> result
+        <DoseKinetics, 4 windows, 9 doses, network, 2 members...>
+        """
+        from hyperspy_dosekin.numerics.progress import never_stop
+        from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series
+        from hyperspy_dosekin.signals.kinetics.options import FitOptions
+
+        options = FitOptions(
+            estimator=estimator,
+            spatial=spatial,
+            protocol=protocol,
+            offset=offset,
+            exponent=exponent,
+            hierarchy=tuple(hierarchy or ()),
+            seeds=tuple(seeds),
+            **({} if isinstance(prior, str) and prior == "default" else {"prior": prior}),
+            loss=loss,
+            noise=noise,
+            dtype=dtype,
+            intervals=intervals,
+            device=device,
+            network=network_options,
+            law=law,
+        )
+        return fit_dose_series(
+            self, options, show_progressbar=show_progressbar, stop=stop or never_stop
+        )
+
+
+class LazyDoseSeries(DoseSeries, LazySignal1D):
+    """Lazy twin of `DoseSeries`."""

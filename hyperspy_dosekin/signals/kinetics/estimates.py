@@ -1,0 +1,230 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a result asks of an estimator's outcome, whatever the estimator was."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.kinetics.laws.power_law import dose_at as law_dose_at
+from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
+from hyperspy_dosekin.lazy.blocks import map_blocks
+from hyperspy_dosekin.numerics.threads import torch_threads
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
+    from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
+
+#: Names of the parameters that every estimator of the power law returns.
+PARAMETERS = ("rate", "exponent", "amplitude", "offset")
+
+#: Levels whose doses are found with the fit of other laws, and their fields.
+_STORED_DOSES = {0.5: "half_integrity_dose", 1 / math.e: "critical_dose"}
+
+
+class Estimate(ABC):
+    """Fitted parameters and trajectories, for one or more members of an ensemble."""
+
+    #: What the fit was made with, for people to read.
+    description: str
+
+    @property
+    @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """One label for each member."""
+
+    @abstractmethod
+    def parameter(self, name: str) -> Any:
+        """A parameter of `PARAMETERS`, ``(n_member, …space…, window)``."""
+
+    @abstractmethod
+    def integrity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """Integrity at some doses, ``(n_member, …space…, window, n_dose)``."""
+
+    @abstractmethod
+    def dose_at(self, level: float) -> Any:
+        """Dose at which integrity falls to a level, e⁻/Å², ``(n_member, …space…, window)``."""
+
+    def intensity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """Modelled intensity a C + b, ``(n_member, …space…, window, n_dose)``."""
+        amplitude = self.parameter("amplitude")[..., np.newaxis]
+        return amplitude * self.integrity(dose_e_per_a2) + self.parameter("offset")[..., np.newaxis]
+
+    # Means over the members, the same without the first axis
+
+    def mean_parameter(self, name: str) -> Any:
+        """Mean of a parameter over the members, ``(…space…, window)``."""
+        return self.parameter(name).mean(axis=0)
+
+    def mean_integrity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """Mean integrity, ``(…space…, window, n_dose)``."""
+        return self.integrity(dose_e_per_a2).mean(axis=0)
+
+    def mean_intensity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """Mean intensity, ``(…space…, window, n_dose)``."""
+        return self.intensity(dose_e_per_a2).mean(axis=0)
+
+    def mean_dose_at(self, level: float) -> Any:
+        """Mean of the doses at a level, ``(…space…, window)``; NaN where a member never falls."""
+        dose = self.dose_at(level)
+        return np.where(np.isfinite(dose), dose, np.nan).mean(axis=0)
+
+
+class ExactEstimate(Estimate):
+    """The outcome of the exact estimator: one member, with or without space axes.
+
+    Everything is made from the fields of the fit block by block, one step for each map, so that
+    maps of lazy fits add little to the graph of their tasks.
+    """
+
+    def __init__(self, maps: ExactMaps) -> None:
+        self.maps = maps
+        named = "" if maps.law is None else f", {maps.law.name}"
+        self.description = f"exact estimator{named}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One member."""
+        return ("exact",)
+
+    def parameter(self, name: str) -> Any:
+        """A parameter of the law or the readout, ``(1, …space…, window)``."""
+        return self.mean_parameter(name)[np.newaxis]
+
+    def mean_parameter(self, name: str) -> Any:
+        """The same, ``(…space…, window)``."""
+        return self.maps.field(name)
+
+    def integrity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """Integrity at some doses, ``(1, …space…, window, n_dose)``."""
+        return self.mean_integrity(dose_e_per_a2)[np.newaxis]
+
+    def mean_integrity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """The same, ``(…space…, window, n_dose)``."""
+        return self._at(dose_e_per_a2, ())
+
+    def intensity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """Modelled intensity a C + b, ``(1, …space…, window, n_dose)``."""
+        return self.mean_intensity(dose_e_per_a2)[np.newaxis]
+
+    def mean_intensity(self, dose_e_per_a2: np.ndarray) -> Any:
+        """The same, ``(…space…, window, n_dose)``."""
+        return self._at(dose_e_per_a2, self._places("amplitude", "offset"))
+
+    def dose_at(self, level: float) -> Any:
+        """Dose at which integrity falls to a level, e⁻/Å², ``(1, …space…, window)``."""
+        return self._dose_at(level, never=np.inf)[np.newaxis]
+
+    def mean_dose_at(self, level: float) -> Any:
+        """The same, ``(…space…, window)``; NaN where the integrity never falls so far."""
+        return self._dose_at(level, never=np.nan)
+
+    def _at(self, dose_e_per_a2: np.ndarray, readout: tuple[int, ...]) -> Any:
+        normalised = np.asarray(dose_e_per_a2) / self.maps.data.dose_e_per_a2[-1]
+        if np.any(normalised < 0) or not np.all(np.isfinite(normalised)):
+            raise ValueError("doses must be finite and not negative, in e⁻/Å².")
+        return map_blocks(
+            _trajectories,
+            "(f,w)->(w,d)",
+            self.maps.fields,
+            output_sizes={"d": normalised.size},
+            method="fit_dose_pinn",
+            places=self._places(*self.maps.parameter_names),
+            readout=readout,
+            normalised_dose=normalised,
+            law=self.maps.law,
+        )
+
+    def _dose_at(self, level: float, never: float) -> Any:
+        stored = _STORED_DOSES.get(level) if self.maps.law is not None else None
+        names = self.maps.parameter_names if stored is None else (stored,)
+        return map_blocks(
+            _doses,
+            "(f,w)->(w)",
+            self.maps.fields,
+            method="fit_dose_pinn",
+            places=self._places(*names),
+            level=level if stored is None else None,
+            law=self.maps.law,
+            largest_dose=float(self.maps.data.dose_e_per_a2[-1]),
+            never=never,
+        )
+
+    def _places(self, *names: str) -> tuple[int, ...]:
+        return tuple(self.maps.field_names.index(name) for name in names)
+
+
+def _trajectories(
+    fields: np.ndarray,
+    places: tuple[int, ...],
+    readout: tuple[int, ...],
+    normalised_dose: np.ndarray,
+    law: KineticLaw | None,
+) -> np.ndarray:
+    """Integrity or, with the places of amplitude and offset, intensity at some doses."""
+    parameters = [fields[..., place, :] for place in places]
+    if law is None:
+        rate, exponent = (each[..., np.newaxis] for each in parameters)
+        integrity = power_law_integrity(normalised_dose, rate, exponent)
+    else:
+        from hyperspy_dosekin.kinetics.law_block import law_integrity
+
+        with torch_threads(1):
+            integrity = law_integrity(*parameters, law=law, normalised_dose=normalised_dose)
+    if not readout:
+        return integrity
+    amplitude, offset = (fields[..., place, :, np.newaxis] for place in readout)
+    return amplitude * integrity + offset
+
+
+def _doses(
+    fields: np.ndarray,
+    places: tuple[int, ...],
+    level: float | None,
+    law: KineticLaw | None,
+    largest_dose: float,
+    never: float,
+) -> np.ndarray:
+    """Doses at a level, e⁻/Å²; a field that holds them already if the level is ``None``."""
+    parameters = [fields[..., place, :] for place in places]
+    if level is None:
+        (dose,) = parameters
+    elif law is None:
+        dose = law_dose_at(level, *parameters)
+    else:
+        from hyperspy_dosekin.kinetics.law_block import law_dose
+
+        with torch_threads(1):
+            dose = law_dose(*parameters, law=law, level=level)
+    dose = dose * largest_dose
+    return dose if np.isinf(never) else np.where(np.isfinite(dose), dose, never)
+
+
+class NetworkEstimate(Estimate):
+    """The outcome of a network fit."""
+
+    def __init__(self, network: NetworkFit) -> None:
+        self.network = network
+        self.description = f"network, {len(network.config.seeds)} members"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The seeds."""
+        return tuple(f"seed {seed}" for seed in self.network.config.seeds)
+
+    def parameter(self, name: str) -> np.ndarray:
+        """A parameter of `PARAMETERS`, ``(n_member, window)``."""
+        return getattr(self.network, name)
+
+    def integrity(self, dose_e_per_a2: np.ndarray) -> np.ndarray:
+        """Integrity at some doses, ``(n_member, window, n_dose)``."""
+        return self.network.integrity(dose_e_per_a2)
+
+    def dose_at(self, level: float) -> np.ndarray:
+        """Dose at which integrity falls to a level, e⁻/Å², ``(n_member, window)``."""
+        return self.network.dose_at(level)

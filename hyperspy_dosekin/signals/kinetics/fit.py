@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a dose series and the options of a fit to a result."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop
+from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
+from hyperspy_dosekin.signals.kinetics.options import (
+    FitOptions,
+    check_network_options,
+    exact_config,
+    known_offset,
+    network_config,
+)
+from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.progress import progress_bars
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.kinetics.model.config import ExactConfig
+    from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
+    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+
+
+def fit_dose_series(
+    series: DoseSeries,
+    options: FitOptions,
+    *,
+    show_progressbar: bool | None = None,
+    stop: Stop = never_stop,
+    report: Progress | None = None,
+) -> DoseKinetics:
+    """Fit a dose series; the body of `DoseSeries.fit_dose_pinn`.
+
+    `report` is told of the progress instead of a bar, where it is given.
+    """
+    from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
+    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+
+    config, prior = exact_config(options), options.as_prior()
+    law = options.other_law()
+    data = SeriesData.of(series)
+    spatial, estimator = options.resolved(data.space_shape)
+    check_network_options(options, estimator)
+    if spatial == "field":
+        raise NotImplementedError(
+            'spatial="field", in which neighbouring pixels share information, is not there yet; '
+            'use spatial="pixel" or spatial="mean".'
+        )
+    space = data.space_shape if spatial == "pixel" else ()
+    offset = known_offset(options.offset, space, len(data.window_names))
+    if law is not None:
+        check_fit(law, config, data)
+    else:
+        from hyperspy_dosekin.kinetics.curves.preparation import check_doses
+
+        free = options.exponent is None or options.exponent == "shared"
+        check_doses(data.dose_e_per_a2, exponent_free=free, offset_free=offset is None)
+    network = network_config(options, offset) if estimator == "pinn" else None
+    advise_on_chunks(series, "fit_dose_pinn", whole="dose")
+    if spatial == "mean":
+        data = data.averaged()
+        problem = data.problem()
+        if network is not None:
+            from hyperspy_dosekin.kinetics.network.fit import check_network_problem, fit_network
+
+            check_network_problem(problem, network)
+    with progress_bars(show_progressbar) if report is None else nullcontext(report) as progress:
+        maps = ExactMaps.fit(
+            data,
+            config,
+            offset,
+            law=law,
+            with_intervals=options.intervals,
+            progress=progress,
+            stop=stop,
+        )
+        if network is None:
+            return DoseKinetics(data, maps, options)
+        exact = maps.as_fit()
+        fitted = fit_network(
+            problem,
+            network,
+            start=exact if network.warm_start else None,
+            prior=prior if network.warm_start else None,
+            device=options.device,
+            progress=progress,
+            stop=stop,
+        )
+    return DoseKinetics(data, maps, options, network=fitted)
+
+
+def check_fit(law: KineticLaw, config: ExactConfig, data: SeriesData) -> None:
+    """Raise before any long work if a law cannot be fitted."""
+    import torch
+
+    from hyperspy_dosekin.kinetics.estimate.law_fit import check_options
+    from hyperspy_dosekin.kinetics.laws.solution import check_law
+
+    check_options(law, config)
+    check_law(law, torch.as_tensor(data.dose_e_per_a2 / data.dose_e_per_a2[-1]))

@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Results from files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
+from hyperspy_dosekin.signals.kinetics.law_names import law_of_record
+from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
+from hyperspy_dosekin.signals.kinetics.options import FitOptions, exact_config
+from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+
+if TYPE_CHECKING:
+    pass
+from hyperspy_dosekin.signals.kinetics.file import FORMAT, NODE, _read_network
+
+
+def load(path: Any, *, law: str | KineticLaw | None = None) -> DoseKinetics:
+    """Load a result that `DoseKinetics.save` wrote.
+
+    Parameters
+    ----------
+    path
+        A ``.hspy`` or ``.zspy`` file.
+    law
+        The kinetic law, where the result was fitted with a law of your own that is not registered
+        (`hyperspy_dosekin.kinetics.register_law`). Without it such a result has all its maps and
+        the intervals of the fit, but no new trajectories, doses or intervals.
+
+    Returns
+    -------
+    DoseKinetics
+        The result, its numbers equal to the last digit.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no such result, one of a later version of this package, or one of
+        another law than the one given.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+    >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     result.save(f"{folder}/kinetics.hspy")
+    ...     same = hyperspy_dosekin.load(f"{folder}/kinetics.hspy")
+    >>> same
+    <DoseKinetics, 4 windows, 9 doses, exact estimator>
+    """
+    import hyperspy.api as hs
+
+    series = hs.load(path)
+    node = getattr(series, "metadata", None)
+    if node is None or not node.has_item(NODE):
+        raise ValueError(
+            f"{path} holds no result of a kinetics fit; it must have been written by "
+            "DoseKinetics.save."
+        )
+    node = node.get_item(NODE)
+    if node.format > FORMAT:
+        raise ValueError(
+            f"{path} has format {node.format}, this version reads up to {FORMAT}; update "
+            "hyperspy_dosekin."
+        )
+    record = json.loads(node.record)
+    arrays = {
+        name: np.asarray(node.arrays.get_item(f"array_{i}"))
+        for i, name in enumerate(record["arrays"])
+    }
+    del series.metadata.Dosekin
+    data = SeriesData.of(series)
+    offset = arrays.get("known offset")
+    found = law_of_record(record["law"], law)
+    named = found.name if KINETIC_LAWS.get(found.name) is found else found
+    options = FitOptions(**{**record["options"], "offset": offset, "law": named})
+    maps = ExactMaps(
+        data,
+        exact_config(options),
+        offset,
+        arrays["fields"],
+        record["maps complete"],
+        options.intervals,
+        options.other_law(),
+    )
+    network = record["network"] and _read_network(data, arrays, record["network"])
+    return DoseKinetics(data, maps, options, network=network)

@@ -1,0 +1,324 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The exact estimator over all pixels of a series, eager or chunk by chunk."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.kinetics.block import FIELDS, LEVEL, fit_block, interval_block
+from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+from hyperspy_dosekin.lazy.blocks import cpu_count, is_lazy, map_blocks
+from hyperspy_dosekin.lazy.merging import merge_chunks
+from hyperspy_dosekin.numerics.device import resolve_device
+from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
+from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.progress import dask_progress
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.kinetics.posterior.law_intervals import LawQuantity
+
+_logger = logging.getLogger(__name__)
+
+#: Pixels that are fitted at a time: small blocks lose half of the time and more to the calls of
+#: Torch, larger ones gain nothing.
+PIXELS_AT_A_TIME = 8192
+#: The same on a device other than the processor, which fills it.
+PIXELS_ON_A_DEVICE = 2**18
+#: The same with intervals, which take most of the time, so that progress shows.
+PIXELS_WITH_INTERVALS = 1024
+#: The same for laws other than the power law, which take longer.
+PIXELS_OF_LAWS = 32
+#: Lazy blocks of fewer pixels are joined, as long as so many are left for each core, or they are
+#: smaller than this share.
+_BLOCKS_PER_CORE, _SMALLEST_SHARE = 4, 8
+
+
+@dataclass(frozen=True, eq=False)
+class ExactMaps:
+    """Exact fits of every pixel and window.
+
+    Parameters
+    ----------
+    data
+        The series.
+    config
+        Options of the estimator, without the offset.
+    offset
+        Known offset, ``(…space…, window)``, or ``None``.
+    fields
+        NumPy or dask array ``(…space…, field, window)``, see `field_names`.
+    complete
+        ``False`` if the fit was interrupted; what had not been fitted is NaN.
+    with_intervals
+        Whether the fields of intervals and flags were computed.
+    law
+        The law; ``None`` for the power law in closed form.
+    """
+
+    data: SeriesData
+    config: ExactConfig
+    offset: Any
+    fields: Any
+    complete: bool = True
+    with_intervals: bool = True
+    law: KineticLaw | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        data: SeriesData,
+        config: ExactConfig,
+        offset: Any = None,
+        *,
+        law: KineticLaw | None = None,
+        with_intervals: bool = True,
+        progress: Progress = no_progress,
+        stop: Stop = never_stop,
+    ) -> ExactMaps:
+        """Fit all pixels; lazy data give lazy fields, of which nothing is computed."""
+        maps = cls(data, config, offset, None, with_intervals=with_intervals, law=law)
+        kernel, count = maps._kernel(), len(maps.field_names)
+        step = maps._pixels_at_a_time()
+        if is_lazy(data.values):
+            data = _joined(data, step)
+            maps = replace(maps, data=data)
+            return replace(maps, fields=_call(kernel, data, offset, "f,w", {"f": count}, step))
+        fields, complete = _fit_eagerly(kernel, count, step, data, offset, progress, stop)
+        return replace(maps, fields=fields, complete=complete)
+
+    def _kernel(self) -> Callable[..., np.ndarray]:
+        """The function that fits a block."""
+        common = {
+            "dose_e_per_a2": self.data.dose_e_per_a2,
+            "window_names": self.data.window_names,
+            "config": self.config,
+            "with_intervals": self.with_intervals,
+        }
+        if self.law is None:
+            return partial(fit_block, **common)
+        from hyperspy_dosekin.kinetics.law_block import fit_law_block
+
+        return partial(fit_law_block, law=self.law, **common)
+
+    def _pixels_at_a_time(self) -> int:
+        if self.law is not None:
+            return PIXELS_OF_LAWS
+        if resolve_device(self.config.device).type != "cpu":
+            return PIXELS_ON_A_DEVICE
+        return PIXELS_WITH_INTERVALS if self.with_intervals else PIXELS_AT_A_TIME
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """What the fields hold, in their order."""
+        if self.law is None:
+            return FIELDS
+        from hyperspy_dosekin.kinetics.law_block import law_fields
+
+        return law_fields(self.law)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The parameters of the law."""
+        if self.law is None:
+            return ("rate", "exponent")
+        return tuple(parameter.name for parameter in self.law.parameters)
+
+    def computed(self, show_progressbar: bool | None = None) -> ExactMaps:
+        """The same with all fields in memory; itself where they are."""
+        if not is_lazy(self.fields):
+            return self
+        with dask_progress(show_progressbar):
+            return replace(self, fields=self.fields.compute())
+
+    def field(self, name: str) -> Any:
+        """One of `field_names`, ``(…space…, window)``."""
+        place = self.field_names.index(name)
+        return map_blocks(_row, "(f,w)->(w)", self.fields, method="fit_dose_pinn", place=place)
+
+    def as_fit(self) -> ExactFit:
+        """The fit of a series without space axes, as one curve."""
+        names = [entry.name for entry in dataclass_fields(ExactFit)]
+        whole = {name: np.asarray(self.field(name))[np.newaxis] for name in names if name in FIELDS}
+        whole["converged"] = whole["converged"] == 1
+        whole["dead"] = whole["dead"] == 1
+        return ExactFit(objective=np.full_like(whole["rate"], np.nan), **whole)
+
+    def interval(
+        self,
+        name: str,
+        level: float,
+        method: str,
+        *,
+        dose_level: float = 0.5,
+        normalised_dose: tuple[float, ...] = (),
+    ) -> tuple[Any, Any]:
+        """Lower and upper ends, ``(…space…, window, n_value)`` each.
+
+        Parameters
+        ----------
+        name
+            A parameter of the law, ``"half_integrity_dose"``, ``"dose_at"`` or ``"integrity"``.
+        level, method
+            As for `DoseKinetics.interval`.
+        dose_level, normalised_dose
+            Integrity of ``"dose_at"``, and doses of ``"integrity"``.
+        """
+        with_fit = self.with_intervals and f"{name} lower" in self.field_names
+        if with_fit and method == "posterior" and level == LEVEL:
+            lower, upper = (self.field(f"{name} {end}") for end in ("lower", "upper"))
+            return lower[..., np.newaxis], upper[..., np.newaxis]
+        quantity: Quantity | LawQuantity
+        if self.law is None:
+            quantity = Quantity(name, dose_level if name == "dose_at" else None, normalised_dose)
+            interval_kernel = interval_block
+        else:
+            from hyperspy_dosekin.kinetics.law_block import interval_law_block
+            from hyperspy_dosekin.kinetics.posterior.law_intervals import LawQuantity
+
+            of_dose = {"half_integrity_dose": 0.5, "dose_at": dose_level}
+            kind = "dose_at" if name in of_dose else name
+            quantity = LawQuantity(kind, of_dose.get(name, 0.5), normalised_dose)
+            interval_kernel = partial(interval_law_block, law=self.law)
+        kernel = partial(
+            interval_kernel,
+            dose_e_per_a2=self.data.dose_e_per_a2,
+            window_names=self.data.window_names,
+            config=self.config,
+            quantity=quantity,
+            level=level,
+            method=method,
+        )
+        sizes = {"e": 2, "v": quantity.n_value}
+        ends = _call(kernel, self.data, self.offset, "e,w,v", sizes, PIXELS_WITH_INTERVALS)
+        return ends[..., 0, :, :], ends[..., 1, :, :]
+
+
+def _joined(data: SeriesData, wanted: int) -> SeriesData:
+    """The same lazy series with small blocks of pixels joined, values and variance alike."""
+    number = math.prod(data.space_shape)
+    fair = -(-number // (_BLOCKS_PER_CORE * cpu_count()))
+    wanted = min(wanted, max(fair, wanted // _SMALLEST_SHARE))
+    values = merge_chunks(data.values, 2, wanted)
+    variance = data.variance
+    if is_lazy(variance):
+        variance = merge_chunks(variance, 2, wanted)
+    return replace(data, values=values, variance=variance)
+
+
+def _call(
+    kernel: Callable[..., np.ndarray],
+    data: SeriesData,
+    offset: Any,
+    output: str,
+    sizes: dict[str, int],
+    step: int,
+) -> Any:
+    """Call a kernel of values, variance and offset on whole blocks, without the absent ones."""
+    arrays, cores = [data.values], ["(w,d)"]
+    if data.variance is not None:
+        arrays, cores = [*arrays, data.variance], [*cores, "(w,d)"]
+    if offset is not None:
+        arrays, cores = [*arrays, offset], [*cores, "(w)"]
+    return map_blocks(
+        _present,
+        f"{','.join(cores)}->({output})",
+        *arrays,
+        output_sizes=sizes,
+        method="fit_dose_pinn",
+        kernel_of_all=kernel,
+        has_variance=data.variance is not None,
+        has_offset=offset is not None,
+        step=step,
+    )
+
+
+def _present(
+    *arrays: np.ndarray,
+    kernel_of_all: Callable[..., np.ndarray],
+    has_variance: bool,
+    has_offset: bool,
+    step: int,
+) -> np.ndarray:
+    """Call the kernel on a part of the block at a time, with what is there in its places.
+
+    A block may hold so many pixels that the work arrays of the kernel would not fit in memory.
+    """
+    lead = arrays[0].shape[:-2]
+    cores = [2] * (1 + has_variance) + [1] * has_offset
+    flat = [
+        np.broadcast_to(array, (*lead, *array.shape[-core:])).reshape(-1, *array.shape[-core:])
+        for array, core in zip(arrays, cores, strict=True)
+    ]
+    number = len(flat[0])
+    found: list[np.ndarray] = []
+    # Chunks are worked on by the threads of dask, so each keeps to one of Torch; and the arrays
+    # of a block are too small for more than one to pay.
+    with torch_threads(1):
+        for start in range(0, max(number, 1), step):
+            rest = [array[start : start + step] for array in flat]
+            values = rest.pop(0)
+            variance = rest.pop(0) if has_variance else None
+            offset = rest.pop(0) if has_offset else None
+            found.append(kernel_of_all(values, variance, offset))
+    whole = found[0] if len(found) == 1 else np.concatenate(found)
+    return whole.reshape(*lead, *whole.shape[1:])
+
+
+def _row(fields: np.ndarray, place: int) -> np.ndarray:
+    return fields[..., place, :]
+
+
+def _fit_eagerly(
+    kernel: Callable[..., np.ndarray],
+    n_field: int,
+    step: int,
+    data: SeriesData,
+    offset: Any,
+    progress: Progress,
+    stop: Stop,
+) -> tuple[np.ndarray, bool]:
+    """Fit block after block, so that progress shows and Ctrl-C keeps what is there."""
+    space, n_window = data.space_shape, len(data.window_names)
+    core = data.values.shape[-2:]
+    values = data.values.reshape(-1, *core)
+    variance = None if data.variance is None else np.reshape(data.variance, (-1, *core))
+    known = None
+    if offset is not None:
+        known = np.broadcast_to(offset, (*space, n_window)).reshape(-1, n_window)
+    fields = np.full((len(values), n_field, n_window), np.nan)
+    complete = True
+    try:
+        for start in range(0, len(values), step):
+            # The bar of a single curve would not move.
+            if len(values) > 1:
+                progress("pixels", start, len(values))
+            if stop():
+                complete = False
+                break
+            part = slice(start, start + step)
+            with torch_threads(1):
+                fields[part] = kernel(
+                    values[part],
+                    None if variance is None else variance[part],
+                    None if known is None else known[part],
+                )
+    except KeyboardInterrupt:
+        complete = False
+    if complete and len(values) > 1:
+        progress("pixels", len(values), len(values))
+    if not complete:
+        _logger.warning("The fit was interrupted; pixels that were not fitted are NaN.")
+    return fields.reshape(*space, n_field, n_window), complete

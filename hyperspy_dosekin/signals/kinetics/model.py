@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A kinetics result as a HyperSpy model of its data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.components.power_law_degradation import PowerLawDegradation
+from hyperspy_dosekin.signals.kinetics.law_names import KNOWN_EXPONENTS, is_power_law
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+
+#: Parameters of the component and the attributes of the result that hold their values.
+PARAMETERS = {"k": "rate", "p": "exponent", "a": "amplitude", "b": "offset"}
+
+
+def kinetics_model(result: DoseKinetics) -> Any:
+    """Model of the fitted series with one `PowerLawDegradation`; see `DoseKinetics.as_model`."""
+    if not is_power_law(result.kinetic_law) and result.law not in KNOWN_EXPONENTS:
+        raise ValueError(
+            f"there is no model component for the kinetic law {result.law!r}, only for the power "
+            'law and first order; fit with law="power law" for a model.'
+        )
+    result.compute(show_progressbar=False)
+    series = result.data
+    if series._lazy:
+        series.compute(show_progressbar=False)
+    model = series.create_model()
+    component = PowerLawDegradation(dose_max=result.dose_max)
+    model.append(component)
+    for parameter, name in PARAMETERS.items():
+        values = np.moveaxis(np.asarray(getattr(result, name).data, dtype=float), 0, -1)
+        stored = getattr(component, parameter).map
+        fitted = np.isfinite(values)
+        stored["values"][...] = np.where(fitted, values, 0.0).reshape(stored.shape)
+        stored["is_set"][...] = fitted.reshape(stored.shape)
+    model.fetch_stored_values()
+    return model

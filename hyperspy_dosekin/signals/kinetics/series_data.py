@@ -1,0 +1,186 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A `DoseSeries` read into plain arrays, in the order that every estimator expects."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+from hyperspy.signals import BaseSignal
+
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.signals.axes.dose import dose_unit_factor
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesData:
+    """The arrays and labels of a dose series.
+
+    Parameters
+    ----------
+    dose_e_per_a2
+        Ascending cumulative doses, ``(n_dose,)``.
+    values
+        NumPy or dask array ``(…space…, window, dose)``.
+    variance
+        Its noise variance, an array of the same shape, or ``None``.
+    window_names
+        One name for each window.
+    space_axes
+        HyperSpy axis dictionaries of the space axes, in the order of the array.
+    title, quantity
+        Taken from the metadata.
+    dose_metadata
+        The ``Dose`` node of the metadata.
+    """
+
+    dose_e_per_a2: np.ndarray
+    values: Any
+    variance: Any
+    window_names: tuple[str, ...]
+    space_axes: tuple[dict[str, Any], ...]
+    title: str
+    quantity: str
+    dose_metadata: dict[str, Any]
+
+    @property
+    def space_shape(self) -> tuple[int, ...]:
+        """Sizes of the space axes."""
+        return self.values.shape[:-2]
+
+    @classmethod
+    def of(cls, series: DoseSeries) -> SeriesData:
+        """Read a series, sorting its frames by dose with a warning where they are not sorted.
+
+        Raises
+        ------
+        TypeError
+            If the intensities are complex or not numbers.
+        ValueError
+            If the doses are negative or not finite.
+        """
+        values = series.data
+        if values.dtype.kind not in "iufb":
+            raise TypeError(
+                f"a dose series of {values.dtype} cannot be fitted; it must hold real numbers. "
+                "Take the modulus or the real part first."
+            )
+        # Units that are not known are taken as they are: counts of frames can be fitted, too.
+        units = series.axes_manager.signal_axes[0].units
+        dose = np.asarray(series.dose, dtype=np.float64) * (dose_unit_factor(units) or 1.0)
+        _check_doses(dose)
+        variance = _variance_like(series)
+        order = np.argsort(dose, kind="stable")
+        if not np.array_equal(order, np.arange(dose.size)):
+            warnings.warn(
+                "The doses are not ascending; the frames are sorted by dose for the fit.",
+                UserWarning,
+                stacklevel=2,
+            )
+            dose, values = dose[order], values[..., order]
+            variance = None if variance is None else variance[..., order]
+        window = series.window_axis
+        axes = [axis for axis in series.axes_manager._axes[:-1] if axis is not window]
+        if window is None:
+            values, variance = values[..., np.newaxis, :], _new_axis(variance)
+        else:
+            library = da if isinstance(values, da.Array) else np
+            values = library.moveaxis(values, window.index_in_array, -2)
+            if variance is not None:
+                variance = library.moveaxis(variance, window.index_in_array, -2)
+        metadata = series.metadata
+        return cls(
+            dose,
+            values,
+            variance,
+            tuple(series.window_names),
+            tuple(axis.get_axis_dictionary() for axis in axes),
+            metadata.get_item("General.title", ""),
+            metadata.get_item("Signal.quantity", "") or "Intensity",
+            metadata.Dose.as_dictionary() if metadata.has_item("Dose") else {},
+        )
+
+    def averaged(self) -> SeriesData:
+        """The mean over space, computed, with the variance of that mean.
+
+        A pixel that misses a frame would move the mean of that frame alone, so a pixel counts
+        only where it has all frames of the window that any pixel has.
+        """
+        if not self.space_shape:
+            return self._computed()
+        space = tuple(range(len(self.space_shape)))
+        library = da if isinstance(self.values, da.Array) else np
+        finite = library.isfinite(self.values)
+        recorded = finite.any(axis=space, keepdims=True)
+        whole = (finite | ~recorded).all(axis=-1, keepdims=True)
+        used = whole & recorded
+        number = used.sum(axis=space)
+        sums = [library.where(used, self.values, 0.0).sum(axis=space, dtype=np.float64)]
+        if self.variance is not None:
+            sums.append(library.where(used, self.variance, 0.0).sum(axis=space, dtype=np.float64))
+        n_pixel = int(np.prod(self.space_shape))
+        if library is da:
+            number, *sums = da.compute(number, *sums)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(number > 0, sums[0] / number, np.nan)
+            variance = np.where(number > 0, sums[1] / number**2, np.nan) if sums[1:] else None
+        left_out = n_pixel - int(number.max(axis=-1).min(initial=n_pixel))
+        if left_out:
+            warnings.warn(
+                f"{left_out} of {n_pixel} pixels miss frames and are left out of the mean.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return replace(self, values=mean, variance=variance, space_axes=())
+
+    def _computed(self) -> SeriesData:
+        values, variance = da.compute(self.values, self.variance)
+        return replace(self, values=values, variance=variance)
+
+    def problem(self) -> DoseProblem:
+        """The fit problem of a series without space axes, with a warning for missing frames."""
+        problem = DoseProblem(
+            self.dose_e_per_a2,
+            np.asarray(self.values, dtype=np.float64)[np.newaxis],
+            self.window_names,
+            None if self.variance is None else np.asarray(self.variance)[np.newaxis],
+        )
+        missing = ~problem.usable[0]
+        if missing.any():
+            frames = ", ".join(f"{d:g}" for d in self.dose_e_per_a2[missing.any(axis=0)])
+            warnings.warn(
+                f"Frames at dose {frames} e⁻/Å² hold NaN or infinite intensities and are left "
+                "out of the fit.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return problem
+
+
+def _check_doses(dose: np.ndarray) -> None:
+    if not np.all(np.isfinite(dose)) or np.any(dose < 0):
+        raise ValueError(
+            f"doses {dose.tolist()} must be finite and not negative: cumulative dose counts "
+            "from zero. Set them with set_dose_axis, or calibrate the signal axis."
+        )
+
+
+def _new_axis(variance: Any) -> Any:
+    return None if variance is None else variance[..., np.newaxis, :]
+
+
+def _variance_like(series: DoseSeries) -> Any:
+    """Noise variance as an array of the shape of the series, or ``None``."""
+    variance = series.get_noise_variance()
+    if variance is None:
+        return None
+    array = variance.data if isinstance(variance, BaseSignal) else variance
+    library = da if isinstance(array, da.Array) or isinstance(series.data, da.Array) else np
+    return library.broadcast_to(library.asarray(array), series.data.shape)

@@ -1,0 +1,175 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Windows of `process_core_loss`, and one look at all spectra for their shifts."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.lazy.blocks import compute, crop_last, sum_of_spectra
+from hyperspy_dosekin.processing.background import FEWEST_CHANNELS, fit_power_law
+from hyperspy_dosekin.processing.core_loss.edge_alignment import EdgeShifts, align_on_edge
+from hyperspy_dosekin.signals.axes.dose import find_dose_axis
+from hyperspy_dosekin.signals.processing.recorded import Recorded
+from hyperspy_dosekin.signals.progress import dask_progress
+
+_logger = logging.getLogger(__name__)
+
+Window = tuple[float, float]
+
+#: An edge whose structure is weaker than this, in standard deviations of its noise, is not there.
+_PRESENT = 2.0
+#: A background that misses the end of its own window by so much touches the edge.
+_TOUCHING_SHARE, _TOUCHING_SIGMA = 0.01, 5.0
+
+
+def window_channels(recorded: Recorded, limits: Window | None, name: str) -> slice | None:
+    """Return the channels of a window.
+
+    Raises
+    ------
+    ValueError
+        If it is not inside the axis or too narrow.
+    """
+    if limits is None:
+        return None
+    left, right = (float(limit) for limit in limits)
+    energy, half = recorded.energy_ev, 0.5 * recorded.scale_ev
+    if not left < right or left < energy[0] - half or right > energy[-1] + half:
+        raise ValueError(
+            f"{name}=({left:g}, {right:g}) eV is no window of the axis, which runs from "
+            f"{energy[0]:g} to {energy[-1]:g} eV; move it inside."
+        )
+    tolerance = 1e-6 * recorded.scale_ev
+    inside = np.flatnonzero((energy >= left - tolerance) & (energy <= right + tolerance))
+    if inside.size < FEWEST_CHANNELS:
+        raise ValueError(
+            f"{name}=({left:g}, {right:g}) eV holds {inside.size} channel(s), and at least "
+            f"{FEWEST_CHANNELS} are needed; widen it."
+        )
+    return slice(int(inside[0]), int(inside[-1]) + 1)
+
+
+def check_windows(
+    recorded: Recorded,
+    reference: Window | None,
+    reference_background: Window | None,
+    background: Window | None,
+    edge: float | None,
+    crop: Window | None,
+) -> None:
+    """Refuse backgrounds that touch an edge."""
+    onset = edge if edge is not None else (crop[0] if crop is not None else None)
+    for name, window, limit, what in (
+        ("background", background, onset, "the edge"),
+        (
+            "reference_background",
+            reference_background,
+            None if reference is None else reference[0],
+            "the reference edge",
+        ),
+    ):
+        if window is None or limit is None:
+            continue
+        if window[1] > limit:
+            raise ValueError(
+                f"{name}=({window[0]:g}, {window[1]:g}) eV reaches into {what}, which begins at "
+                f"{limit:g} eV; end it below."
+            )
+        if window[0] <= 0:
+            raise ValueError(
+                f"{name}=({window[0]:g}, {window[1]:g}) eV must lie at positive energies."
+            )
+    if (
+        background is not None
+        and reference is not None
+        and max(background[0], reference[0]) < min(background[1], reference[1])
+    ):
+        raise ValueError(
+            f"background=({background[0]:g}, {background[1]:g}) eV overlaps the reference edge "
+            f"({reference[0]:g}, {reference[1]:g}) eV; fit the background elsewhere."
+        )
+    if reference_background is not None and reference is None:
+        raise ValueError("reference_background needs reference=(left, right), the edge above it.")
+
+
+def look_at_edge(
+    signal: Any,
+    recorded: Recorded,
+    windows: dict[str, slice | None],
+    align: bool,
+    max_shift: float,
+    local_average: float | None,
+    show_progressbar: bool | None,
+) -> tuple[np.ndarray, EdgeShifts | None]:
+    """Sum of all spectra, and their shifts, in one pass that is made at once."""
+    wanted: list[Any] = [sum_of_spectra(recorded.data)]
+    edge = windows["reference"]
+    if align and edge is not None:
+        wanted.append(crop_last(recorded.data, edge))
+        if recorded.variance is not None:
+            wanted.append(sum_of_spectra(crop_last(recorded.variance, edge)))
+    with dask_progress(show_progressbar):
+        total, *rest = compute(*wanted)
+    if not rest:
+        return total, None
+    window = np.asarray(rest[0], dtype=np.float64)
+    n_spectra = max(window[..., 0].size, 1)
+    variance: float | None = None
+    if len(rest) > 1:
+        variance = float(rest[1].mean()) / n_spectra
+    elif recorded.knows_noise:
+        variance = recorded.gain * max(float(np.nanmean(window)), 0.0) + recorded.offset
+    limit = float(max_shift) / recorded.scale_ev
+    if not 0 < limit < 0.5 * window.shape[-1]:
+        raise ValueError(
+            f"max_shift={max_shift:g} eV must be positive and less than half of the reference "
+            f"window, {0.5 * window.shape[-1] * recorded.scale_ev:g} eV; widen reference=…."
+        )
+    dose = find_dose_axis(signal)
+    axes = tuple(
+        axis for axis in range(window.ndim - 1) if dose is None or axis != dose.index_in_array
+    )
+    shifts = align_on_edge(window, variance, max_shift=limit, width=local_average, smooth_axes=axes)
+    strength = np.nan_to_num(shifts.signal_to_noise)
+    shape = window.reshape(-1, window.shape[-1]).mean(axis=0)
+    line = np.linspace(shape[:3].mean(), shape[-3:].mean(), shape.size)
+    absent = float((strength < _PRESENT).mean())
+    # A bare background sags below the straight line through its ends.
+    if absent > 0.5 or (shape - line).sum() < 0:
+        left, right = recorded.energy_ev[edge.start], recorded.energy_ev[edge.stop - 1]
+        raise ValueError(
+            f"the reference edge ({left:g}, {right:g}) eV does not stand out of noise and "
+            f"background in {100 * max(absent, 0.5):.0f} % or more of the spectra; pass another "
+            "reference=…, average spectra first, or align=False."
+        )
+    if absent > 0:
+        _logger.warning(
+            "The reference edge does not stand out of the noise in %.0f %% of the spectra; their "
+            "shifts are those of their neighbours.",
+            100 * absent,
+        )
+    return total, shifts
+
+
+def warn_if_touching(recorded: Recorded, window: slice | None, total: np.ndarray) -> None:
+    """Log if the mean spectrum departs from a power law at the right end of the fit window."""
+    assert window is not None
+    energy, values = recorded.energy_ev[window], total[window]
+    n_last = max(energy.size // 5, 2)
+    if energy.size - n_last < FEWEST_CHANNELS or not np.all(values > 0):
+        return
+    fit = fit_power_law(values[:-n_last], energy[:-n_last])
+    last, expected = values[-n_last:].sum(), fit.at(energy[-n_last:]).sum()
+    gain = recorded.gain if np.isfinite(recorded.gain) and recorded.gain > 0 else 1.0
+    error = np.sqrt(gain * (expected + gain * fit.area_variance(energy[-n_last:])))
+    if last - expected > max(_TOUCHING_SHARE * expected, _TOUCHING_SIGMA * error):
+        _logger.warning(
+            "The mean spectrum exceeds the power law by %.1f %% at the right end of the background "
+            "window, near %g eV: the window seems to touch an edge. End it earlier.",
+            100 * (last / expected - 1),
+            energy[-1],
+        )

@@ -1,0 +1,420 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From raw counts to the single-scattering distribution: `process_low_loss`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.lazy.blocks import as_lazy_as_navigation, column, cpu_count, map_blocks
+from hyperspy_dosekin.processing.background import FEWEST_CHANNELS as FEWEST_IN_BACKGROUND
+from hyperspy_dosekin.processing.background import fit_power_law
+from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, LowLossChain, process_block
+from hyperspy_dosekin.processing.spikes.removal import THRESHOLD
+from hyperspy_dosekin.signals.processing.also_align import align_others, check_others
+from hyperspy_dosekin.signals.processing.one_pass import Seen, room_for, run_in_one_pass, sample_of
+from hyperspy_dosekin.signals.processing.record import make_record
+from hyperspy_dosekin.signals.processing.recorded import Recorded, read
+from hyperspy_dosekin.signals.processing.result import processed_signal, result_type
+from hyperspy_dosekin.signals.processing.survey import Survey, check_found, look_at, warn_of_trouble
+from hyperspy_dosekin.signals.processing.zero_loss_model import (
+    check_zero_loss,
+    model_shape,
+    read_measured,
+    splice,
+)
+
+_logger = logging.getLogger(__name__)
+
+#: How far the tails of the zero-loss peak reach: so many widths, or eV if that is more.
+_TAIL_WIDTHS, _TAIL_EV = 15.0, 10.0
+#: Exponent of the flattest tail of a zero-loss peak; that of a Lorentzian is 2.
+_FLATTEST_TAIL = 1.0
+#: Quantity of the result, which says that its areas are integrals over energy.
+QUANTITY = "Single scattering (1/eV)"
+
+
+def process_low_loss(
+    self: Any,
+    *,
+    align: bool = True,
+    spikes: bool = True,
+    dark: bool = True,
+    background: tuple[float, float] | None = None,
+    deconvolve: bool = True,
+    normalise: bool = True,
+    zero_loss: Any = "reflected",
+    zero_loss_range: tuple[float, float] | None = None,
+    spike_threshold: float = THRESHOLD,
+    resolution: str = "zero_loss",
+    also_align: Sequence[Any] = (),
+    vacuum_threshold: float = 0.03,
+    survey: str = "auto",
+    dtype: Any = None,
+    show_progressbar: bool | None = None,
+) -> Any:
+    r"""Process low-loss spectra: from counts to the single-scattering distribution S per eV.
+
+    In this order [1]_: the zero-loss peak of every spectrum is found to a small fraction of a
+    channel; X-ray spikes are replaced; spectra are moved so that the peak is at 0 eV, in the middle
+    of a channel, and cropped to what all of them have; what dark subtraction left is subtracted,
+    and a power law if asked for; plural scattering is removed by Fourier-log deconvolution; and
+    the result is divided by the area of the zero-loss peak. The integral of S over energy is then
+    t/λ, and `integrate_windows` gives :math:`\int S\,dE` of each window.
+
+    Nothing in the signal changes. Lazy signals are looked at once or in part, see `survey`; all
+    else is computed when the result is, and is the same as that of eager ones.
+
+    Parameters
+    ----------
+    align
+        Move the zero-loss peak to 0 eV. Otherwise the axis stays as it is.
+    spikes
+        Replace X-ray spikes of one or two channels, which never are channels within 2.5 widths of
+        the zero-loss peak.
+    dark
+        Subtract the mean of the channels further below the zero-loss peak than its tails reach,
+        15 widths or 10 eV, if the axis has them: what dark subtraction left over.
+    background
+        Window (left, right), in eV beyond the zero-loss peak, to which a power law is fitted that
+        is subtracted from its left end on. It stands for the tail of the zero-loss peak there.
+    deconvolve
+        Remove plural scattering, and with it the zero-loss peak.
+    normalise
+        Divide by the area of the zero-loss peak and the width of a channel.
+    zero_loss
+        Where the zero-loss peak comes from. ``"reflected"``: of each spectrum its gain side and
+        the mirror image of that. ``"fitted"``: a model fitted to the mean of all, as high as each
+        spectrum's. A number: all below that energy in eV. A signal: a measured peak, for example
+        in vacuum, of which the mean is taken, as high as each spectrum's. If the axis of the
+        spectra begins beyond the zero-loss peak, the measured one is put before them as it is,
+        and should have been recorded with the same exposure.
+    zero_loss_range
+        Energies (left, right) in eV, on the axis as it is, between which the zero-loss peak is the
+        highest; by default the whole axis.
+    spike_threshold
+        Standard deviations by which a spike exceeds what the other spectra, and its neighbours,
+        let expect.
+    resolution
+        ``"zero_loss"`` leaves the energy resolution as it is, the classical choice. Windows then
+        lose a little over their limits, for a 0.6 eV zero-loss peak about 2.5 % of π–π* and 1 % of
+        C–C. ``"sharpened"`` takes that back to a few per mille; noise of single channels is up to
+        twice as large, and correlated, so that the recorded variance of areas is too large.
+    also_align
+        Core-loss signals with the same navigation shape, recorded at the same time: they are moved
+        by the same energy, **in place**.
+    vacuum_threshold
+        Spectra with a smaller t/λ are marked in the diagnostic ``"vacuum_mask"``. They are
+        processed like all others.
+    survey
+        What is looked at before anything is processed, for the common energy axis, the noise, the
+        mean zero-loss peak and the warnings. ``"all"``: every spectrum, for which lazy data are
+        read one time more. ``"sample"``: some hundred spectra in 8 places spread over the data,
+        whatever the chunks; the zero-loss peaks of all spectra are then found while they are
+        processed, so that lazy data are read once. The axis leaves room for a quarter more drift
+        than the sample has, and two channels; a spectrum that drifts further repeats the channel
+        at its end there. ``"auto"``: all of data up to 1 GiB, a sample of larger ones, lazy or not,
+        so that both give the same. With `also_align` all are looked at.
+    dtype
+        Type of the result: by default float32 for data of that type or of 16 bits or fewer,
+        float64 for all others.
+    show_progressbar
+        Whether to show the progress of the first look at lazy data; by default as set in
+        HyperSpy's preferences.
+
+    Returns
+    -------
+    EELSSpectrum or LazyEELSSpectrum
+        S, ``metadata.Signal.quantity`` "Single scattering (1/eV)"; with its noise variance where
+        that of the data is known. Every step with its parameters and what it found, as signals,
+        is in ``metadata.Dosekin.processing``, see `processing_diagnostics` and
+        `plot_processing`. Spectra without zero-loss peak, and with NaN, are NaN.
+
+        Since the values are per eV, the energy axis is not binned. eXSpy makes it binned in every
+        copy; `integrate_windows` goes by the quantity instead.
+
+    Raises
+    ------
+    ValueError
+        If no spectrum has a zero-loss peak, a window lies outside the axis, there are too few
+        channels, the energy axis is not uniform, or an option is out of its range.
+    TypeError
+        If the data are no real numbers or `zero_loss` is of another kind.
+
+    References
+    ----------
+    .. [1] G. T. dos Santos, R. dos Reis, V. P. Dravid, arXiv:2605.01697 (2026).
+
+    R. F. Egerton, *Electron Energy-Loss Spectroscopy in the Electron Microscope*, chapter 4,
+    doi:10.1007/978-1-4419-9583-4.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.data import dose_series
+    >>> s = dose_series(t_over_lambda=0.4, spike_rate=0.5)
+    >>> processed = s.process_low_loss()
+    >>> processed
+    <EELSSpectrum, title: Simulated low-loss dose series, dimensions: (9|511)>
+    >>> areas = processed.integrate_windows()
+    >>> truth = s.metadata.Simulation.window_areas
+    >>> bool(abs(areas.data / truth - 1).max() < 0.05)
+    True
+    """
+    recorded = read(self, "process_low_loss")
+    check_zero_loss(zero_loss)
+    others = check_others(self, also_align)
+    measured = read_measured(zero_loss, recorded) if hasattr(zero_loss, "axes_manager") else None
+    search = _search(recorded, zero_loss_range)
+    sample = sample_of(recorded, "all" if others else survey)
+    looked_at = recorded if sample is None else sample
+    survey_found = look_at(looked_at, search, show_progressbar, spikes=bool(spikes))
+    shape = recorded.data.shape[:-1]
+    options = {
+        "spikes": bool(spikes),
+        "dark": bool(dark),
+        "threshold": float(spike_threshold),
+        "background": None if background is None else tuple(float(limit) for limit in background),
+        "deconvolve": bool(deconvolve),
+        "normalise": bool(normalise),
+        "resolution": resolution,
+    }
+    spliced = not survey_found.found.any() and measured is not None
+    if spliced:
+        recorded, peak, origin = splice(recorded, measured)
+        length = recorded.energy_ev.size
+        # Behind the peak that was put there, only the spectra themselves are returned.
+        chain = LowLossChain(
+            recorded.scale_ev,
+            origin,
+            0,
+            length,
+            gain=survey_found.gain,
+            offset=survey_found.offset,
+            align=False,
+            zero_loss=peak,
+            zero_loss_is_measured=True,
+            **options,
+        )
+        # There is nothing to be found on the way.
+        sample, seen = None, Seen.nothing(shape)
+        position, fwhm = np.full(shape, float(origin)), np.full(shape, measured.fwhm)
+        offset_ev = float(recorded.energy_ev[0])
+    else:
+        check_found(survey_found, looked_at, zero_loss_range)
+        warn_of_trouble(survey_found, looked_at)
+        room = 0.0 if sample is None else room_for(survey_found)
+        chain = _chain(recorded, survey_found, bool(align), zero_loss, measured, options, room)
+        seen = Seen.of(survey_found)
+        position, fwhm = seen.position, seen.fwhm
+        offset_ev = float(chain.energy_ev[0]) if align else float(recorded.energy_ev[chain.start])
+    _check_background(chain)
+    _warn_if_no_tail(chain, survey_found)
+
+    out_type = result_type(self.data.dtype, dtype)
+    if sample is None:
+        spectra, numbers, variance = _run(recorded, position, fwhm, chain, out_type)
+    else:
+        spectra, numbers, variance, seen = run_in_one_pass(recorded, search, chain, out_type)
+        position, fwhm = seen.position, seen.fwhm
+    # On the axis as it was recorded, so that it says where the peak was.
+    moved = -(recorded.energy_ev[0] + seen.position * recorded.scale_ev)
+    if spliced:
+        moved = np.zeros(shape)
+    found = {name: column(numbers, place) for place, name in enumerate(DIAGNOSTICS)}
+    steps, diagnostics = _steps(
+        chain, seen, found, moved, offset_ev, zero_loss, zero_loss_range, vacuum_threshold
+    )
+    record = make_record(self, "process_low_loss", steps, diagnostics)
+    result = processed_signal(
+        self,
+        spectra,
+        variance,
+        offset_ev=offset_ev,
+        scale_ev=recorded.scale_ev,
+        quantity=QUANTITY if chain.normalise else None,
+        record=record,
+        is_binned=None if not chain.normalise else False,
+        # What each step needs in order to be shown again.
+        context={"chain": chain, "position": position, "fwhm": fwhm, "recorded": recorded},
+    )
+    if others:
+        # The axis is calibrated by what all spectra have in common, and the rest moves them.
+        common = offset_ev - float(recorded.energy_ev[chain.start])
+        align_others(others, moved - common, common, record)
+    return result
+
+
+def _search(recorded: Recorded, limits: tuple[float, float] | None) -> slice:
+    if limits is None:
+        return slice(0, recorded.energy_ev.size)
+    left, right = (float(limit) for limit in limits)
+    inside = np.flatnonzero((recorded.energy_ev >= left) & (recorded.energy_ev <= right))
+    if inside.size < 3:
+        raise ValueError(
+            f"zero_loss_range=({left:g}, {right:g}) eV holds {inside.size} channel(s) of the axis, "
+            f"which runs from {recorded.energy_ev[0]:g} to {recorded.energy_ev[-1]:g} eV; move or "
+            "widen it."
+        )
+    return slice(int(inside[0]), int(inside[-1]) + 1)
+
+
+def _chain(
+    recorded: Recorded,
+    survey: Survey,
+    align: bool,
+    zero_loss: Any,
+    measured: Any,
+    options: dict[str, Any],
+    room: float,
+) -> LowLossChain:
+    n_channels = recorded.energy_ev.size
+    origin = round(float(np.nanmedian(survey.position)))
+    start, stop = 0, n_channels
+    if align:
+        shift = origin - survey.position[survey.found]
+        start = int(np.ceil(max(shift.max() + room, 0.0) - 1e-6))
+        stop = n_channels - int(np.ceil(max(room - shift.min(), 0.0) - 1e-6))
+    width = max(_TAIL_WIDTHS * float(np.nanmedian(survey.fwhm)), _TAIL_EV / recorded.scale_ev)
+    common = {
+        "structure": survey.structure,
+        "likeness": survey.likeness,
+        "reach": int(np.ceil(width)),
+        "scale_ev": recorded.scale_ev,
+        "origin": origin,
+        "start": start,
+        "stop": stop,
+        "gain": survey.gain,
+        "offset": survey.offset,
+        "align": align,
+        **options,
+    }
+    if stop - start < n_channels // 2:
+        raise ValueError(
+            f"the zero-loss peak moves by {np.ptp(survey.position[survey.found]):.0f} of the "
+            f"{n_channels} channels, so that the spectra have only {stop - start} channels in "
+            "common; leave out spectra that do not belong, or pass zero_loss_range=(left, right)."
+        )
+    model = model_shape(zero_loss, measured, survey, np.arange(start, stop) - origin)
+    return LowLossChain(zero_loss=model, **common)
+
+
+def _check_background(chain: LowLossChain) -> None:
+    if chain.background is None:
+        return
+    left, right = chain.background
+    energy = chain.energy_ev
+    if not (0 < left < right and right <= energy[-1]):
+        raise ValueError(
+            f"background=({left:g}, {right:g}) eV must be a window of the axis beyond the "
+            f"zero-loss peak, between 0 and {energy[-1]:g} eV; move it."
+        )
+    number = int(((energy >= left) & (energy <= right)).sum())
+    if number < FEWEST_IN_BACKGROUND:
+        raise ValueError(
+            f"background=({left:g}, {right:g}) eV holds {number} channel(s), and a power law needs "
+            f"{FEWEST_IN_BACKGROUND}; widen it."
+        )
+
+
+def _warn_if_no_tail(chain: LowLossChain, survey: Survey) -> None:
+    """Log if the mean spectrum does not fall in the window of the background as a tail does."""
+    if chain.background is None or survey.total.size < chain.stop:
+        return
+    energy = chain.energy_ev
+    window = (energy >= chain.background[0]) & (energy <= chain.background[1])
+    fit = fit_power_law(survey.total[chain.start : chain.stop][window], energy[window])
+    if not fit.exponent > _FLATTEST_TAIL:
+        _logger.warning(
+            "The mean spectrum falls as E^-%.2f only in the background window (%g, %g) eV: losses, "
+            "not the tail of the zero-loss peak, are fitted there, and subtracted everywhere. Move "
+            "the window, or leave background out: deconvolution removes the zero-loss peak anyway.",
+            fit.exponent,
+            *chain.background,
+        )
+
+
+def _run(
+    recorded: Recorded, position: np.ndarray, fwhm: np.ndarray, chain: LowLossChain, dtype: Any
+) -> tuple[Any, Any, Any]:
+    """Spectra, diagnostics and noise variance (or ``None``)."""
+    arrays = [recorded.data]
+    arrays += [as_lazy_as_navigation(array, recorded.data) for array in (position, fwhm)]
+    signature, outputs = "(e),(),()", "(f),(q)"
+    dtypes: tuple[Any, ...] = (dtype, np.float64)
+    if recorded.variance is not None:
+        arrays.append(recorded.variance)
+        signature += ",(e)"
+    if recorded.knows_noise:
+        outputs += ",(f)"
+        dtypes += (dtype,)
+    made = map_blocks(
+        process_block,
+        f"{signature}->{outputs}",
+        *arrays,
+        output_sizes={"f": chain.stop - chain.start, "q": len(DIAGNOSTICS)},
+        output_dtypes=dtypes,
+        eager_options={"workers": cpu_count()},
+        method="process_low_loss",
+        chain=chain,
+        dtype=dtype,
+        with_variance=recorded.knows_noise,
+    )
+    return (*made, None)[:3]
+
+
+def _steps(
+    chain: LowLossChain,
+    seen: Seen,
+    found: dict[str, Any],
+    moved: np.ndarray,
+    offset_ev: float,
+    zero_loss: Any,
+    zero_loss_range: Any,
+    vacuum_threshold: float,
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, tuple[Any, str]]]]:
+    """Parameters and diagnostics of each step that was done, in order."""
+    steps: dict[str, dict[str, Any]] = {}
+    diagnostics: dict[str, dict[str, tuple[Any, str]]] = {}
+    steps["zero_loss_peak"] = {"range": zero_loss_range or "whole axis"}
+    diagnostics["zero_loss_peak"] = {
+        "zero_loss_fwhm": (seen.fwhm * chain.scale_ev, "FWHM (eV)"),
+        "zero_loss_found": (seen.found, ""),
+        "zero_loss_saturated": (seen.saturated, ""),
+    }
+    if chain.spikes:
+        steps["spikes"] = {
+            "threshold": chain.threshold,
+            "gain": float(chain.gain),
+            "offset": float(chain.offset),
+        }
+        diagnostics["spikes"] = {"spikes": (found["spikes"], "Replaced channels")}
+    if chain.align:
+        steps["align"] = {"energy_offset": offset_ev}
+        diagnostics["align"] = {"shift": (moved, "Shift (eV)")}
+    if chain.n_dark:
+        steps["dark"] = {"channels": chain.n_dark}
+        diagnostics["dark"] = {"dark_level": (found["dark_level"], "Intensity (counts)")}
+    if chain.background is not None:
+        steps["background"] = {"model": "power law", "window": chain.background}
+        diagnostics["background"] = {
+            "exponent": (found["exponent"], "Exponent"),
+            "background_level": (found["background_level"], "Background (counts)"),
+        }
+    if chain.deconvolve or chain.normalise:
+        described = zero_loss if isinstance(zero_loss, str | int | float) else "measured"
+        steps["zero_loss"] = {"model": described, "vacuum_threshold": vacuum_threshold}
+        thickness = found["t_over_lambda"]
+        diagnostics["zero_loss"] = {
+            "zero_loss_intensity": (found["zero_loss_intensity"], "Intensity (counts)"),
+            "t_over_lambda": (thickness, "t/λ"),
+            "vacuum_mask": (thickness < vacuum_threshold, ""),
+        }
+    if chain.deconvolve:
+        steps["deconvolve"] = {"method": "Fourier-log", "resolution": chain.resolution}
+    if chain.normalise:
+        steps["normalise"] = {"to": "area of the zero-loss peak, per eV"}
+    return steps, diagnostics

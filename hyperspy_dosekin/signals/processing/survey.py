@@ -1,0 +1,231 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One look at all low-loss spectra: where their zero-loss peaks are, and what is wrong."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.lazy.blocks import compute, cpu_count, map_blocks, sum_of_spectra
+from hyperspy_dosekin.processing.low_loss.survey import (
+    SURVEY,
+    likeness_of,
+    noise_from_scatter,
+    survey_low_loss,
+)
+from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV
+from hyperspy_dosekin.processing.spikes.structure import odd_channels, structure_of
+from hyperspy_dosekin.processing.spikes.subspace import Likeness
+from hyperspy_dosekin.signals.processing.recorded import Recorded
+from hyperspy_dosekin.signals.progress import dask_progress
+
+_logger = logging.getLogger(__name__)
+
+#: Spectra, about, from which their common structure is taken.
+_SOME = 100
+#: Share of negative values that counting and a fair dark reference do not make.
+_MANY_NEGATIVE = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What all spectra look like; arrays of the navigation shape, never lazy.
+
+    Parameters
+    ----------
+    position, fwhm
+        Channel and full width at half maximum, in channels, of the zero-loss peak; NaN where there
+        is none.
+    found, saturated
+        Whether there is one, and whether it has a flat top.
+    negative
+        Share of channels below zero.
+    gain, offset
+        Noise variance: `gain` times the intensity plus `offset`, from the metadata or estimated.
+    peak
+        Mean zero-loss peak in the middle of a few eV, shape ``(n_peak,)``.
+    total
+        Sum of all spectra as they are, shape ``(n_channels,)``.
+    structure
+        What the spectra have that is no spike, from `structure_of`, or ``None``.
+    likeness
+        What the spectra have in common, from `likeness_of`, or ``None``.
+    """
+
+    position: np.ndarray
+    fwhm: np.ndarray
+    found: np.ndarray
+    saturated: np.ndarray
+    negative: np.ndarray
+    gain: float
+    offset: float
+    peak: np.ndarray
+    total: np.ndarray
+    structure: np.ndarray | None
+    likeness: Likeness | None
+
+
+def look_at(
+    recorded: Recorded,
+    search: slice = slice(None),
+    show_progressbar: bool | None = None,
+    *,
+    spikes: bool = True,
+) -> Survey:
+    """Find the zero-loss peak of every spectrum, in one pass that is made at once.
+
+    Parameters
+    ----------
+    recorded
+        The spectra.
+    search
+        Channels in which the peak is.
+    show_progressbar
+        For lazy data.
+    spikes
+        Whether to learn what tells spikes.
+    """
+    data = recorded.data
+    widest = WIDEST_EV / recorded.scale_ev
+    reach = int(min(np.ceil(widest), data.shape[-1] - 1))
+    kind = np.dtype(data.dtype)
+    largest = float(np.iinfo(kind).max) if kind.kind in "iu" else np.inf
+    numbers, peak = map_blocks(
+        survey_low_loss,
+        "(e)->(q),(p)",
+        data,
+        output_sizes={"q": len(SURVEY), "p": 2 * reach + 1},
+        output_dtypes=(np.float64, np.float64),
+        eager_options={"workers": cpu_count()},
+        widest=widest,
+        search=search,
+        largest_value=largest,
+        reach=reach,
+    )
+    variance = None if recorded.variance is None else recorded.variance[some_of(data)]
+    with dask_progress(show_progressbar):
+        numbers, peak, total, some, variance = compute(
+            numbers, sum_of_spectra(peak), sum_of_spectra(data), data[some_of(data)], variance
+        )
+    seen = dict(zip(SURVEY, np.moveaxis(numbers, -1, 0), strict=True))
+    found = seen["found"] > 0
+    taken = (seen["position"] * np.where(found, 1.0, np.nan))[some_of(data)].ravel()
+    some = np.asarray(some, dtype=np.float64).reshape(-1, data.shape[-1])
+    usable = np.isfinite(taken) & np.isfinite(some).all(axis=-1)
+    gain, offset = recorded.gain, recorded.offset
+    if recorded.variance is not None:
+        # Of use only where the structure of the spectra is told from noise.
+        gain, offset = 1.0, 0.0
+    elif not recorded.knows_noise:
+        gain, offset = 1.0, 0.0
+        if usable.any():
+            width = seen["fwhm"][some_of(data)].ravel()[usable]
+            estimates = noise_from_scatter(some[usable], taken[usable], width)
+            gain, offset = (float(np.median(each)) for each in estimates)
+    some, taken = some[usable], taken[usable]
+    structure = structure_of(some, taken, gain=gain, offset=offset)
+    likeness = None
+    if spikes:
+        noise: dict[str, Any] = {"gain": gain, "offset": offset}
+        if variance is not None:
+            variance = np.asarray(variance, dtype=np.float64).reshape(-1, data.shape[-1])
+            noise = {"gain": 0.0, "offset": variance[usable]}
+        width = seen["fwhm"][some_of(data)].ravel()[usable]
+        likeness = likeness_of(some, taken, width, **noise, structure=structure)
+    return Survey(
+        position=np.where(found, seen["position"], np.nan),
+        fwhm=np.where(found, seen["fwhm"], np.nan),
+        found=found,
+        saturated=seen["saturated"] > 0,
+        negative=seen["negative"],
+        gain=gain,
+        offset=offset,
+        structure=structure,
+        likeness=likeness,
+        peak=peak / max(found.sum(), 1),
+        total=total,
+    )
+
+
+def some_of(array: Any) -> tuple[slice, ...]:
+    """Return slices that take some spectra, evenly spaced, of an array ``(…, energy)``."""
+    leading = array.shape[:-1]
+    each = max(round(_SOME ** (1 / max(len(leading), 1))), 1)
+    return tuple(slice(None, None, -(-size // each)) for size in leading)
+
+
+def check_found(survey: Survey, recorded: Recorded, search_ev: Any) -> None:
+    """Refuse spectra without zero-loss peaks.
+
+    Raises
+    ------
+    ValueError
+        If none of the spectra has one.
+    """
+    if survey.found.any():
+        return
+    first, last = recorded.energy_ev[[0, -1]]
+    where = f"the axis, {first:g} to {last:g} eV," if search_ev is None else f"{search_ev} eV"
+    raise ValueError(
+        f"there is no zero-loss peak in {where} of any spectrum: no maximum narrower than "
+        f"{WIDEST_EV:g} eV away from the ends. Pass zero_loss= a spectrum of the zero-loss peak "
+        "recorded with the same exposure, or zero_loss_range=(left, right) if something else is "
+        "more intense."
+    )
+
+
+def warn_of_trouble(survey: Survey, recorded: Recorded) -> None:
+    """Log what spoils the results without making them impossible."""
+    number = survey.found.size
+    lost = number - int(survey.found.sum())
+    if lost:
+        _logger.warning(
+            "%d of %d spectra have no zero-loss peak; they are NaN in the result.", lost, number
+        )
+    saturated = int(survey.saturated.sum())
+    if saturated:
+        _logger.warning(
+            "The zero-loss peak of %d of %d spectra has a flat top and is probably saturated: its "
+            "intensity is too low, t/λ and all areas are too high there. Record shorter frames, "
+            "or pass zero_loss= a spectrum that is not saturated, scaled to the same exposure.",
+            saturated,
+            number,
+        )
+    negative = float(survey.negative.mean())
+    if negative > _MANY_NEGATIVE:
+        _logger.warning(
+            "%.0f %% of the intensities are negative, more than noise around zero explains where "
+            "there are losses: the dark reference seems too high. Correct it before processing.",
+            100 * negative,
+        )
+    centre = np.nanmedian(survey.position)
+    span = np.nanmax(np.abs(survey.position - centre)) + 3 * np.nanmedian(survey.fwhm)
+    protected = np.abs(np.arange(survey.total.size) - centre) < span
+    variance = survey.gain * np.maximum(survey.total, 0.0) + survey.offset * number
+    odd = _in_most_spectra(odd_channels(survey.total, variance, protected), recorded.data)
+    if odd.size:
+        _logger.warning(
+            "Channels %s differ from their neighbours by more than 2 %% in the sum of all "
+            "spectra: their gain seems shifted. Apply a gain reference, or interpolate over them, "
+            "before processing.",
+            ", ".join(str(channel) for channel in odd[:10]) + (" …" if odd.size > 10 else ""),
+        )
+
+
+def _in_most_spectra(channels: np.ndarray, data: Any) -> np.ndarray:
+    """Return those channels that deviate in most spectra, and not by a spike in one of them."""
+    kept = []
+    for channel in channels:
+        (around,) = compute(data[..., channel - 2 : channel + 3])
+        around = np.asarray(around, dtype=np.float64).reshape(-1, 5)
+        beside = around[:, [0, 1, 3, 4]] @ np.array([-1.0, 4.0, 4.0, -1.0]) / 6
+        deviation = around[:, 2] - beside
+        middle = np.median(deviation)
+        error = 1.9 * np.median(np.abs(deviation - middle)) / np.sqrt(deviation.size)
+        if abs(middle) > max(0.01 * around.mean(), 6 * error):
+            kept.append(channel)
+    return np.array(kept, dtype=np.intp)

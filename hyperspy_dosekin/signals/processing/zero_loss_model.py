@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ``zero_loss=`` of `process_low_loss` may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.lazy.blocks import compute, prepend
+from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss, fit_zero_loss
+from hyperspy_dosekin.processing.shifting import shift_spectra
+from hyperspy_dosekin.signals.processing.recorded import Recorded, read
+from hyperspy_dosekin.signals.processing.survey import Survey
+
+MODELS = ("reflected", "fitted")
+_REMEDY = (
+    "pass 'reflected', 'fitted', an energy in eV at which the zero-loss peak ends, or a signal of "
+    "the zero-loss peak."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredPeak:
+    """A measured zero-loss peak.
+
+    Parameters
+    ----------
+    counts
+        Mean spectrum with the peak at the channel `origin`, shape ``(n_channels,)``.
+    origin
+        Channel of the peak.
+    fwhm
+        Its full width at half maximum in channels.
+    """
+
+    counts: np.ndarray
+    origin: int
+    fwhm: float
+
+    def on(self, channels: np.ndarray) -> np.ndarray:
+        """Give the counts at channels relative to the peak; zero where nothing was measured."""
+        index = channels + self.origin
+        inside = (index >= 0) & (index < self.counts.size)
+        return np.where(inside, self.counts[np.clip(index, 0, self.counts.size - 1)], 0.0)
+
+
+def check_zero_loss(zero_loss: Any) -> None:
+    """Refuse what is no description of a zero-loss peak.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is an unknown word, not a positive energy, or of another kind.
+    """
+    if isinstance(zero_loss, str):
+        if zero_loss not in MODELS:
+            raise ValueError(f"zero_loss={zero_loss!r} is not known; {_REMEDY}")
+    elif isinstance(zero_loss, Real) and not isinstance(zero_loss, bool):
+        if not (np.isfinite(zero_loss) and zero_loss > 0):
+            raise ValueError(f"zero_loss={zero_loss!r} is no energy above zero; {_REMEDY}")
+    elif not hasattr(zero_loss, "axes_manager"):
+        raise TypeError(f"zero_loss={zero_loss!r} describes no zero-loss peak; {_REMEDY}")
+
+
+def read_measured(zero_loss: Any, recorded: Recorded) -> MeasuredPeak:
+    """Find the peak in a measured spectrum, or in the mean of several.
+
+    Parameters
+    ----------
+    zero_loss
+        Signal with channels as wide as those of the data.
+    recorded
+        The data.
+
+    Raises
+    ------
+    ValueError
+        If its channels have another width, or there is no zero-loss peak in it.
+    """
+    measured = read(zero_loss, "zero_loss=")
+    if not np.isclose(measured.scale_ev, recorded.scale_ev, rtol=1e-3):
+        raise ValueError(
+            f"the channels of zero_loss are {measured.scale_ev:g} eV wide, those of the data "
+            f"{recorded.scale_ev:g} eV; rebin one of them with s.rebin(scale=…)."
+        )
+    (data,) = compute(measured.data)
+    spectra = np.asarray(data, dtype=np.float64).reshape(-1, data.shape[-1])
+    seen = find_zero_loss(spectra, widest=WIDEST_EV / measured.scale_ev)
+    if not seen.found.any():
+        raise ValueError(
+            "there is no zero-loss peak in zero_loss: no maximum narrower than "
+            f"{WIDEST_EV:g} eV away from its ends; pass a spectrum of the zero-loss peak."
+        )
+    spectra, position = spectra[seen.found], seen.position[seen.found]
+    origin = round(float(np.median(position)))
+    mean = shift_spectra(spectra, origin - position).mean(axis=0)
+    return MeasuredPeak(np.maximum(mean, 0.0), origin, float(np.median(seen.fwhm[seen.found])))
+
+
+def model_shape(
+    zero_loss: Any, measured: MeasuredPeak | None, survey: Survey, channels: np.ndarray
+) -> Any:
+    """Return what the chain takes as its model of the zero-loss peak.
+
+    Parameters
+    ----------
+    zero_loss
+        As the user gave it, in eV where it is an energy.
+    measured
+        The peak, if it was measured.
+    survey
+        Of the data.
+    channels
+        Channels of the result, relative to the peak.
+    """
+    if measured is not None:
+        shape = measured.on(channels)
+    elif zero_loss == "fitted":
+        middle = survey.peak.size // 2
+        shape = fit_zero_loss(survey.peak, middle, float(np.nanmedian(survey.fwhm)), channels)
+    else:
+        return zero_loss
+    return shape / shape.sum()
+
+
+def splice(recorded: Recorded, measured: MeasuredPeak) -> tuple[Recorded, np.ndarray, int]:
+    """Put a measured zero-loss peak before spectra that begin beyond it.
+
+    Parameters
+    ----------
+    recorded
+        Spectra on a calibrated axis.
+    measured
+        The peak, of the same exposure.
+
+    Returns
+    -------
+    recorded : Recorded
+        Spectra that begin with the peak.
+    zero_loss : numpy.ndarray
+        The peak on all their channels.
+    origin : int
+        Its channel.
+
+    Raises
+    ------
+    ValueError
+        If the axis of the spectra begins below or at the peak.
+    """
+    start = round(float(recorded.energy_ev[0]) / recorded.scale_ev)
+    if start <= 1:
+        raise ValueError(
+            f"the axis begins at {recorded.energy_ev[0]:g} eV, so that the zero-loss peak should "
+            "be on it, but none was found; calibrate the axis, or leave these spectra out."
+        )
+    before = np.arange(-measured.origin, start)
+    data = prepend(measured.on(before), recorded.data)
+    variance = recorded.variance
+    if variance is not None:
+        variance = prepend(np.zeros(before.size), variance)
+    every = np.arange(-measured.origin, start + recorded.data.shape[-1])
+    spliced = replace(
+        recorded,
+        data=data,
+        energy_ev=every * recorded.scale_ev,
+        variance=variance,
+    )
+    return spliced, measured.on(every), measured.origin

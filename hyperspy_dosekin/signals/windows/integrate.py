@@ -1,0 +1,235 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Areas of energy windows of spectra, as a signal."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.signals.axes.dose import (
+    DOSE_UNITS,
+    dose_unit_factor,
+    find_dose_axis,
+)
+from hyperspy_dosekin.signals.axes.quantity import area_quantity, holds_channel_contents
+
+
+def integrate_windows(
+    self: Any, windows: Any = None, *, dose_axis: Any = None, device: str = "auto"
+) -> Any:
+    r"""Integrate the spectra over energy windows.
+
+    The area is the integral of the straight lines through neighbouring channels (the trapezoidal
+    rule), with the ends of the window interpolated inside a channel, so that it changes
+    continuously with the limits. Where the energy axis is binned, as it is by default in EELS,
+    intensities are the contents of channels and areas have the same unit, such as counts;
+    otherwise, or where the unit in ``metadata.Signal.quantity`` is per eV, areas are in
+    intensity × eV. Areas are relative intensities of fixed windows, and the names of windows are
+    labels, not bond assignments.
+
+    The noise variance of the areas is attached to the result where the noise of the signal is
+    known: from ``metadata.Signal.Noise_properties``, else as Poisson noise where the data are
+    counts (integers, or ``metadata.Signal.quantity`` names counts). Channels are taken as
+    independent.
+
+    Parameters
+    ----------
+    windows
+        Mapping ``{name: (left, right)}`` in units of the energy axis, a list of
+        :class:`hyperspy.api.roi.SpanROI` or of pairs ``(left, right)``, called "1", "2", …, or
+        ``None`` for ``hyperspy_dosekin.LOW_LOSS_WINDOWS``, which are in eV on any axis.
+    dose_axis
+        The navigation axis of cumulative dose: its name, index or the axis itself. By default the
+        one called "dose" or in units of dose, which `set_dose_axis` makes.
+    device
+        ``"cpu"``; ``"cuda"``; or ``"auto"``, which takes CUDA for large data where it is present
+        and, by a trial, faster than the processor.
+
+    Returns
+    -------
+    DoseSeries or BaseSignal
+        With a dose axis a `DoseSeries`, array ``(…space…, window, dose)``. Without one a plain
+        signal, array ``(…navigation…, window)``, all of it navigation. Both are float64 and lazy
+        if the signal is; then nothing has been computed. Names and limits (eV) of the windows are
+        in ``metadata.Dose.window_names`` and ``metadata.Dose.window_ranges``.
+
+    Raises
+    ------
+    TypeError
+        If the data are complex, ragged or not numeric, or `windows` is of another kind.
+    ValueError
+        If a window lies outside the energy axis, is reversed, empty or narrower than one channel,
+        a name repeats, the energy axis is not in units of energy, `dose_axis` is no navigation axis
+        or several axes could be the dose, or the device is not present.
+
+    References
+    ----------
+    Windows of low-loss EELS against dose: arXiv:2605.01697.
+
+    Examples
+    --------
+    >>> import exspy
+    >>> import numpy as np
+    >>> s = exspy.signals.EELSSpectrum(np.ones((9, 3, 2, 1024), dtype="uint16"))
+    >>> s.axes_manager[-1].scale = 0.05
+    >>> s.axes_manager[-1].units = "eV"
+    >>> s.set_dose_axis(dose_rate=3.45, frame_time=44.0)
+    >>> s.integrate_windows()
+    <DoseSeries, title: Window areas, dimensions: (4, 2, 3|9)>
+    >>> areas = s.integrate_windows({"plasmon": (18, 26)})
+    >>> print(areas.data[0, 0, 0, 0].round(3))
+    160.0
+    """
+    from hyperspy.signals import BaseSignal, LazySignal
+
+    from hyperspy_dosekin.lazy.blocks import wrap
+    from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
+    from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries, LazyDoseSeries
+
+    _check_numbers(self)
+    advise_on_chunks(self, "integrate_windows", whole="energy", stacklevel=3)
+    if device not in ("auto", "cpu"):
+        from hyperspy_dosekin.numerics.device import resolve_device
+
+        resolve_device(device)
+    chosen, weights = window_weights_of(self, windows)
+    dose = find_dose_axis(self, dose_axis)
+    areas, variance = window_areas(self, weights, device=device)
+
+    # Deep, because an uneven axis would hand over the very array of its values.
+    axes = [
+        copy.deepcopy(axis.get_axis_dictionary())
+        for axis in reversed(self.axes_manager.navigation_axes)
+    ]
+    window_axis = {"size": len(chosen), "name": "window", "offset": 0, "scale": 1, "navigate": True}
+    metadata = _metadata(self, chosen)
+    if dose is None:
+        classes = (BaseSignal, LazySignal)
+        axes = [*axes, window_axis]
+    else:
+        classes = (DoseSeries, LazyDoseSeries)
+        place = dose.index_in_array
+        signal_axis = _in_dose_units(axes.pop(place))
+        axes = [*axes, window_axis, signal_axis]
+        areas, variance = (
+            None if array is None else np.moveaxis(array, place, -1) for array in (areas, variance)
+        )
+    result = wrap(*classes, areas, axes=axes, metadata=metadata)
+    if variance is not None:
+        title = f"Noise variance of {metadata['General']['title']}"
+        noise = wrap(
+            *classes,
+            variance,
+            axes=copy.deepcopy(axes),
+            metadata={"General": {"title": title}, "Dose": copy.deepcopy(metadata["Dose"])},
+        )
+        result.set_noise_variance(noise)
+    return result
+
+
+def _check_numbers(signal: Any) -> None:
+    """Refuse data that have no area."""
+    if signal.ragged:
+        raise TypeError(
+            "the signal is ragged: its spectra have no common energy axis to integrate over; "
+            "interpolate them to one axis first."
+        )
+    dtype = signal.data.dtype
+    if np.issubdtype(dtype, np.complexfloating):
+        raise TypeError(
+            f"data of type {dtype} are complex, and areas of windows are defined for intensities; "
+            "take s.real, s.amplitude or another real part first."
+        )
+    if not (np.issubdtype(dtype, np.number) or np.issubdtype(dtype, np.bool_)):
+        raise TypeError(f"data of type {dtype} are no numbers; convert them with s.change_dtype.")
+
+
+def window_weights_of(signal: Any, windows: Any) -> tuple[Any, Any]:
+    """Windows in eV and the weights of the channels in them."""
+    from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
+    from hyperspy_dosekin.windows.definitions import Window, parse_windows
+    from hyperspy_dosekin.windows.weights import window_weights
+
+    axis = signal.axes_manager.signal_axes[0]
+    chosen = parse_windows(windows)
+    energy_ev = energy_in_ev(axis)
+    if windows is not None:
+        # A user reads limits off the axis, whatever its unit; the default ones are in eV.
+        factor = ev_per_unit(axis)
+        chosen = tuple(
+            Window(window.name, window.left * factor, window.right * factor) for window in chosen
+        )
+    return chosen, window_weights(energy_ev, chosen, is_binned=holds_channel_contents(signal))
+
+
+def window_areas(signal: Any, weights: Any, *, device: str = "auto") -> tuple[Any, Any]:
+    """Areas and their variance (or ``None``), arrays ``(…navigation…, window)``."""
+    from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, map_blocks
+    from hyperspy_dosekin.signals.axes.noise import noise_of
+    from hyperspy_dosekin.windows.integrate import integrate, integrate_with_noise
+
+    noise = noise_of(signal)
+    used = crop_last(signal.data, weights.channels)
+    common = {
+        "output_sizes": {"w": len(weights.names)},
+        "eager_options": {"workers": cpu_count()},
+        "method": "integrate_windows",
+        "device": device,
+    }
+    if noise is not None and noise.variance is None:
+        return map_blocks(
+            integrate_with_noise,
+            "(e)->(w),(w)",
+            used,
+            **common,
+            output_dtypes=(np.float64, np.float64),
+            weights=weights,
+            gain=noise.gain,
+            offset=noise.offset,
+        )
+    areas = map_blocks(integrate, "(e)->(w)", used, **common, weights=weights)
+    if noise is None:
+        return areas, None
+    variance = map_blocks(
+        integrate,
+        "(e)->(w)",
+        crop_last(as_lazy_as(noise.variance, signal.data), weights.channels),
+        **common,
+        weights=weights.squared(),
+    )
+    return areas, variance
+
+
+def _in_dose_units(axis: dict[str, Any]) -> dict[str, Any]:
+    """Turn a navigation axis into the signal axis of dose, in e⁻/Å² if its units are known."""
+    axis = {**axis, "navigate": False}
+    factor = dose_unit_factor(axis["units"])
+    if factor is not None:
+        axis["units"] = DOSE_UNITS
+        for calibration in ("scale", "offset", "axis"):
+            if factor != 1 and calibration in axis:
+                axis[calibration] = axis[calibration] * factor
+    return axis
+
+
+def _metadata(signal: Any, windows: Any) -> dict[str, Any]:
+    """Metadata of the result: what describes the experiment, and the windows."""
+    # Noise, markers and navigator are those of the spectra, and may be as large as the data.
+    metadata = {
+        name: copy.deepcopy(node.as_dictionary() if hasattr(node, "as_dictionary") else node)
+        for name, node in signal.metadata
+        if name not in ("Signal", "Markers", "_HyperSpy")
+    }
+    title = signal.metadata.get_item("General.title", "")
+    general = metadata.setdefault("General", {})
+    general["title"] = f"Window areas of {title}" if title else "Window areas"
+    metadata["Signal"] = {"quantity": area_quantity(signal)}
+    metadata["Dose"] = {
+        **metadata.get("Dose", {}),
+        "window_names": [window.name for window in windows],
+        "window_ranges": [[window.left, window.right] for window in windows],
+    }
+    return metadata

@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+
+from hyperspy_dosekin.kinetics.laws.power_law import (
+    dose_at,
+    half_dose,
+    power_law_derivatives,
+    power_law_integrity,
+)
+from hyperspy_dosekin.kinetics.laws.power_law_torch import (
+    power_law_integrity_torch,
+    power_law_value_and_derivatives,
+)
+
+mpmath = pytest.importorskip("mpmath")
+
+RATES = (1e-9, 0.03, 1.0, 2.0, 17.0)
+EXPONENTS = (0.1, 0.5, 1 - 1e-9, 1.0, 1 + 1e-12, 1.00007, 1.5, 4.9)
+DOSES = (0.0, 0.013, 0.4, 0.99999, 1.7)
+
+
+def _exact(dose, rate, exponent):
+    """C, dC/dk and dC/dp with fifty digits."""
+    with mpmath.workdps(50):
+        dose, rate, exponent = (mpmath.mpf(float(x)) for x in (dose, rate, exponent))
+        excess, time = exponent - 1, rate * dose
+        if excess == 0:
+            value = mpmath.exp(-time)
+            return float(value), float(-dose * value), float(value * time**2 / 2)
+        base = 1 + excess * time
+        if base <= 0:
+            return 0.0, 0.0, 0.0
+        value = base ** (-1 / excess)
+        by_exponent = value * (mpmath.log(base) / excess**2 - time / (excess * base))
+        return float(value), float(-dose * value**exponent), float(by_exponent)
+
+
+# Three roundings of numbers below one in C; dC/dp grows to about two and loses 2·eps/0.02 of
+# its slope to cancellation above the limit of the series.
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(np.float64, (3e-16, 2e-15, 2e-14)), (np.float32, (3e-7, 1e-6, 4e-6))]
+)
+def test_value_and_derivatives_to_rounding(dtype, tolerance):
+    dose, rate, exponent = np.meshgrid(DOSES, RATES, EXPONENTS, indexing="ij")
+    dose, rate, exponent = (array.astype(dtype) for array in (dose, rate, exponent))
+    found = power_law_derivatives(dose, rate, exponent)
+    truth = np.vectorize(_exact)(dose, rate, exponent)
+    for array, expected, limit in zip(found, truth, tolerance, strict=True):
+        assert array.dtype == dtype
+        assert np.abs(array - expected).max() < limit
+
+
+def test_obeys_its_differential_equation():
+    doses = np.linspace(0, 1, 11)
+    for rate, exponent in ((0.7, 1.0), (3.0, 0.5), (5.0, 2.3), (1.9, 0.9)):
+        solution = solve_ivp(
+            lambda _, integrity, k=rate, p=exponent: -k * np.maximum(integrity, 0) ** p,
+            (0, 1),
+            [1.0],
+            t_eval=doses,
+            rtol=1e-10,
+            atol=1e-12,
+        )
+        # The solver's own error, largest at the corner of extinction.
+        expected = power_law_integrity(doses, rate, exponent)
+        np.testing.assert_allclose(solution.y[0], expected, atol=1e-7)
+
+
+def test_extinction_is_reached_and_kept():
+    extinct = 1 / ((1 - 0.5) * 4.0)
+    doses = extinct * np.array([0.999, 1.0, 1.001, 3.0])
+    integrity, by_rate, by_exponent = power_law_derivatives(doses, 4.0, 0.5)
+    assert integrity[0] > 0
+    assert np.all(integrity[1:] == 0)
+    assert np.all(by_rate[1:] == 0)
+    assert np.all(by_exponent[1:] == 0)
+
+
+@given(
+    level=st.floats(1e-3, 1.0),
+    rate=st.floats(1e-3, 50.0),
+    exponent=st.floats(0.05, 6.0),
+)
+def test_dose_at_is_the_inverse(level, rate, exponent):
+    dose = dose_at(level, rate, exponent)
+    # Rounding of φ is amplified by the slope of C, at most k.
+    assert power_law_integrity(dose, rate, exponent) == pytest.approx(level, abs=1e-13)
+
+
+def test_dose_at_limits():
+    assert half_dose(1.0, 1.0) == pytest.approx(np.log(2), rel=1e-15)
+    assert dose_at(1.0, 2.0, 1.3) == 0
+    assert dose_at(0.0, 2.0, 0.5) == pytest.approx(1.0, rel=1e-15)
+    assert dose_at(0.0, 2.0, 1.0) == np.inf
+    assert half_dose(0.0, 1.5) == np.inf
+    assert np.isnan(half_dose(np.nan, 1.0))
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        dose_at(1.2, 1.0, 1.0)
+
+
+def test_broadcasts_and_keeps_single_precision():
+    value = power_law_integrity(np.ones((3, 1, 5), np.float32), np.ones((2, 1), np.float32), 2)
+    assert value.shape == (3, 2, 5)
+    assert power_law_integrity(np.float32(1), np.float32(1), np.float32(1)).dtype == np.float32
+    assert power_law_integrity(1, 1, 1).dtype == np.float64
+
+
+# p = 1, k → 0, just before and just after extinction, p > 1.
+@pytest.mark.parametrize(
+    ("rate", "exponent"),
+    [(1.0, 1.0), (1e-7, 1.0), (2.0, 0.5), (2.2, 0.5), (3.0, 1 + 1e-9), (0.4, 2.5)],
+)
+def test_gradients(rate, exponent):
+    dose = torch.tensor([0.2, 0.93], dtype=torch.float64, requires_grad=True)
+    rate = torch.tensor([[rate]], dtype=torch.float64, requires_grad=True)
+    exponent = torch.tensor([[[exponent]]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(power_law_integrity_torch, (dose, rate, exponent))
+
+
+@settings(max_examples=50)
+@given(
+    dose=st.floats(0, 2),
+    rate=st.floats(0, 1e3),
+    exponent=st.floats(-1, 8),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+def test_gradients_are_finite_everywhere(dose, rate, exponent, dtype):
+    leaves = [torch.tensor(x, dtype=dtype, requires_grad=True) for x in (dose, rate, exponent)]
+    value = power_law_integrity_torch(*leaves)
+    value.backward()
+    assert 0 <= value.item() <= 1
+    assert all(torch.isfinite(leaf.grad) for leaf in leaves)
+
+
+def test_torch_equals_numpy():
+    dose, rate, exponent = np.meshgrid(DOSES, RATES, EXPONENTS, indexing="ij")
+    expected = power_law_derivatives(dose, rate, exponent)
+    tensors = [torch.as_tensor(array) for array in (dose, rate, exponent)]
+    for tensor, array in zip(power_law_value_and_derivatives(*tensors), expected, strict=True):
+        # The two libraries' logarithms may differ in the last digit.
+        np.testing.assert_allclose(tensor.numpy(), array, rtol=1e-13, atol=1e-16)

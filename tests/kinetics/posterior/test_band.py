@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The interval of the fitted curve holds the true curve as often as it says."""
+
+import numpy as np
+import pytest
+
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
+from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
+
+DOSE = 152.0 * np.arange(1, 10)
+N_CURVE = 300
+GRID = np.linspace(0.0, 1.0, 7)
+AMPLITUDE, OFFSET, NOISE = 2.0, 0.3, 0.05
+
+
+def simulated(exponent=None, seed=0):
+    """Curves with truths drawn from the prior, and the truth on the grid."""
+    random = np.random.default_rng(seed)
+    rate = np.exp(random.normal(0.0, 1.0, N_CURVE))[:, np.newaxis]
+    power = np.abs(random.normal(1.0, 0.7, N_CURVE))[:, np.newaxis]
+    if exponent is not None:
+        power[:] = exponent
+    values = AMPLITUDE * power_law_integrity(DOSE / DOSE[-1], rate, power) + OFFSET
+    noisy = values + random.normal(scale=NOISE, size=values.shape)
+    return noisy[:, np.newaxis], AMPLITUDE * power_law_integrity(GRID, rate, power) + OFFSET
+
+
+@pytest.mark.parametrize(
+    ("config", "exponent", "known_noise"),
+    [
+        (ExactConfig(), None, False),
+        (ExactConfig(), None, True),
+        (ExactConfig(offset=OFFSET), None, False),
+        (ExactConfig(exponent=1.0), 1.0, False),
+    ],
+)
+@pytest.mark.parametrize("level", [0.95, 0.8])
+def test_coverage(config, exponent, known_noise, level):
+    values, truth = simulated(exponent)
+    variance = np.full_like(values, NOISE**2) if known_noise else None
+    posterior = kinetic_posterior(DoseProblem(DOSE, values, ("a",), variance), config)
+    lower, upper = intensity_interval(posterior, GRID, level)
+    share = ((lower[:, 0] < truth) & (truth < upper[:, 0])).mean()
+    # 300 curves with points that go together: 3 sd of the share are 0.03 and 0.06. The interval
+    # may be a little too wide, by which it was meant to err.
+    assert level - {0.95: 0.03, 0.8: 0.06}[level] < share < level + {0.95: 0.045, 0.8: 0.14}[level]
+
+
+def test_wider_where_nothing_was_measured():
+    values, _ = simulated()
+    lower, upper = intensity_interval(kinetic_posterior(DoseProblem(DOSE, values, ("a",))), GRID)
+    width = np.median((upper - lower)[:, 0], axis=0)
+    assert width[0] == width.max()
+
+
+def test_unit_of_the_data_and_missing_frames():
+    values, _ = simulated()
+    values = values[:5].repeat(2, axis=1)
+    values[1, 1, 3] = np.nan
+    values[2, 0] = np.nan
+    ends = [
+        intensity_interval(kinetic_posterior(DoseProblem(DOSE, scale * values, ("a", "b"))), GRID)
+        for scale in (1.0, 1e6)
+    ]
+    assert ends[0][0].shape == (5, 2, GRID.size)
+    np.testing.assert_allclose(ends[1][0], 1e6 * ends[0][0], rtol=1e-6)
+    dead = np.isnan(ends[0][0]).all(axis=-1)
+    assert np.argwhere(dead).tolist() == [[2, 0]]
+
+
+def test_level_is_checked():
+    values, _ = simulated()
+    posterior = kinetic_posterior(DoseProblem(DOSE, values[:1], ("a",)))
+    with pytest.raises(ValueError, match="level"):
+        intensity_interval(posterior, GRID, 95)

@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hyperspy_dosekin.processing.low_loss.zero_loss import (
+    find_zero_loss,
+    fit_zero_loss,
+    reflect,
+    truncate,
+)
+from hyperspy_dosekin.processing.shifting import shift_block, shift_spectra, shift_variance
+
+CHANNEL = np.arange(120)
+
+
+def peak(centre, sigma=1.6, height=1e5):
+    centre = np.asarray(centre, dtype=float)[..., np.newaxis]
+    return height * np.exp(-0.5 * ((CHANNEL - centre) / sigma) ** 2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(20, 90), st.floats(0.8, 6), st.floats(1, 1e7))
+def test_position_of_a_gaussian_is_exact_wherever_it_is(centre, sigma, height):
+    found = find_zero_loss(peak(centre, sigma, height), widest=30)
+    assert found.found
+    # Narrower peaks than this are undersampled: the channels do not hold their position exactly.
+    assert found.position == pytest.approx(centre, abs=0.02 if sigma < 1.2 else 1e-4)
+
+
+def test_residual_shift_at_1e5_counts():
+    rng = np.random.default_rng(0)
+    centre = rng.uniform(30, 80, 400)
+    spectra = peak(centre, height=1e5 / (1.6 * np.sqrt(2 * np.pi)))
+    found = find_zero_loss(rng.poisson(spectra), widest=30)
+    residual = found.position - centre
+    # The Cramér-Rao bound is σ/√N = 0.005 channels; the Gaussian weight costs a factor 1.2.
+    assert residual.std() < 1.4 * 1.6 / np.sqrt(1e5)
+    assert abs(residual.mean()) < 4 * 1.6 / np.sqrt(1e5) / np.sqrt(400)
+
+
+def test_losses_and_spikes_do_not_move_the_peak():
+    spectrum = peak(40.3) + 300 * (CHANNEL > 44)
+    spectrum[100] = 5e5
+    assert find_zero_loss(spectrum, widest=30).position == pytest.approx(40.3, abs=5e-3)
+
+
+@pytest.mark.parametrize(
+    "spectrum",
+    [
+        np.zeros(120),
+        np.full(120, np.nan),
+        1e5 * (CHANNEL + 1.0) ** -2,  # a core loss
+        peak(60, 25),  # a plasmon
+        peak(-0.5),
+    ],
+)
+def test_what_is_no_zero_loss_peak(spectrum):
+    found = find_zero_loss(spectrum, widest=20)
+    assert not found.found
+    assert np.isfinite(found.position)
+
+
+def test_saturation_is_a_flat_top():
+    clipped = np.minimum(peak([40.2, 50.4]), [[1e9], [5e4]])
+    assert find_zero_loss(clipped, widest=30).saturated.tolist() == [False, True]
+    assert find_zero_loss(peak(40.0), widest=30, largest_value=1e5).saturated
+
+
+def test_search_range_decides_between_two_peaks():
+    spectrum = peak(30.2) + 3 * peak(80.6)
+    assert find_zero_loss(spectrum, widest=30).position == pytest.approx(80.6, abs=1e-3)
+    near = find_zero_loss(spectrum, widest=30, search=slice(10, 50))
+    assert near.position == pytest.approx(30.2, abs=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(-12, 12), st.floats(-12, 12))
+def test_shifts_add_up_and_keep_the_area(first, second):
+    spectra = peak([[50.0], [61.5], [58.2]][0]) + 1.0
+    shift = np.array([first])
+    once = shift_spectra(spectra, shift + second)
+    twice = shift_spectra(shift_spectra(spectra, shift), np.array([second]))
+    # Aliasing of a Gaussian of 1.6 channels: exp(-2 (π·1.6/2)²) = 3e-6 of its height.
+    np.testing.assert_allclose(once, twice, atol=5.0)
+    np.testing.assert_allclose(once, peak(50.0 + first + second)[np.newaxis] + 1, atol=5.0)
+
+
+def test_noise_stays_white_when_shifted():
+    noise = np.random.default_rng(1).standard_normal((4000, 64))
+    moved = shift_spectra(noise, np.full(4000, 0.37))[:, 8:-8]
+    # The highest frequency, one of 65, cannot be moved by a fraction.
+    assert moved.var() == pytest.approx(1, abs=0.02)
+    assert (moved[:, 1:] * moved[:, :-1]).mean() == pytest.approx(0, abs=0.01)
+
+
+def test_variance_moves_with_the_spectrum_and_is_never_negative():
+    variance = peak([50.0, 61.5]) + 3
+    moved = shift_variance(variance, np.array([2.25, -7.5]))
+    assert moved.min() >= 3 - 1e-9
+    np.testing.assert_allclose(
+        (moved @ CHANNEL) / moved.sum(axis=1), (variance @ CHANNEL) / variance.sum(axis=1)
+        + np.array([2.25, -7.5]), atol=0.1,
+    )  # fmt: skip
+
+
+def test_shift_block_crops_and_treats_spectra_one_by_one():
+    block = np.stack([peak([40.0, 50.0, 60.0]), peak([41.0, 52.0, 63.0])])
+    shift = np.array([[0.5, -0.5, 2.0], [0.0, 1.25, -3.0]])
+    moved = shift_block(block, shift, start=4, stop=110, workers=2)
+    assert moved.shape == (2, 3, 106)
+    single = shift_block(block[1, 2], shift[1, 2], start=4, stop=110)
+    np.testing.assert_allclose(single, moved[1, 2], rtol=0, atol=1e-7)
+
+
+def test_models_of_a_symmetric_peak_agree():
+    spectrum = peak(40.0) + 500 * (CHANNEL > 52)
+    np.testing.assert_allclose(reflect(spectrum, 40), peak(40.0), atol=1e-6)
+    assert reflect(spectrum, 40, 5)[[34, 46]].tolist() == [0, 0]
+    assert truncate(spectrum, 50).sum() == pytest.approx(peak(40.0).sum())
+    fitted = fit_zero_loss(spectrum, 40, 1.6 * 2.355, CHANNEL - 40)
+    np.testing.assert_allclose(fitted, peak(40.0), atol=20)

@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+import numpy as np
+import pytest
+
+from hyperspy_dosekin.processing.spikes import neighbours as own_spikes
+from hyperspy_dosekin.processing.spikes.removal import remove_spikes
+from hyperspy_dosekin.processing.spikes.structure import KnownStructure, odd_channels, structure_of
+
+CHANNEL = np.arange(300)
+#: Zero-loss peak, a band as narrow as bands get, a plasmon.
+SHAPE = (
+    3e5 * np.exp(-0.5 * ((CHANNEL - 40) / 1.7) ** 2)
+    + 900 * np.exp(-0.5 * ((CHANNEL - 75) / 4.0) ** 2)
+    + 3000 * np.exp(-0.5 * ((CHANNEL - 150) / 40.0) ** 2)
+    + 20
+)
+PROTECTED = (np.full(400, 30), np.full(400, 50))
+
+
+def poisson(seed=0, number=400):
+    return np.random.default_rng(seed).poisson(SHAPE, (number, 300)).astype(float)
+
+
+def spiked(height, seed=1):
+    """One spike in every spectrum, one or two channels wide, away from the peak."""
+    rng = np.random.default_rng(seed)
+    spectra, where = poisson(seed), np.zeros((400, 300), dtype=bool)
+    channel = rng.integers(54, 298, 400)
+    for row, (first, width) in enumerate(zip(channel, rng.integers(1, 3, 400), strict=True)):
+        part = slice(first, first + width)
+        spectra[row, part] += height * np.sqrt(SHAPE[first])
+        where[row, part] = True
+    return spectra, where
+
+
+def test_spikes_of_twelve_sigma_are_removed_and_little_else():
+    spectra, where = spiked(12)
+    clean, touched, variance = remove_spikes(spectra, gain=1.0, offset=0.0, protected=PROTECTED)
+    removed = np.array([row[spike].all() for row, spike in zip(touched, where, strict=True)])
+    assert removed.mean() > 0.99
+    # 1e-4 of 120 000 channels, and as many again for luck.
+    assert touched[~where].sum() < 24
+    error = (clean - SHAPE)[touched & where] / np.sqrt(np.broadcast_to(SHAPE, where.shape))[
+        touched & where
+    ]
+    # What is put there is a mean of neighbours: hardly noisier than they, and unbiased.
+    assert error.std() < 1.3
+    assert abs(error.mean()) < 0.3
+    assert (variance[touched] > 0).all()
+    assert not variance[~touched].any()
+
+
+def test_most_spikes_of_eight_sigma_are_removed():
+    spectra, where = spiked(8, seed=5)
+    _, touched, _ = remove_spikes(spectra, gain=1.0, offset=0.0, protected=PROTECTED)
+    removed = np.array([row[spike].all() for row, spike in zip(touched, where, strict=True)])
+    assert removed.mean() > 0.97
+
+
+def test_the_zero_loss_peak_is_never_touched():
+    spectra = poisson(2)
+    spectra[:, 40] += 1e5
+    _, touched, _ = remove_spikes(spectra, gain=1.0, offset=0.0, protected=PROTECTED)
+    assert not touched[:, 30:51].any()
+
+
+def test_the_quick_look_misses_nothing(monkeypatch):
+    spectra, _ = spiked(8, seed=3)
+    quick = remove_spikes(spectra, gain=1.0, offset=0.0, protected=PROTECTED)
+    monkeypatch.setattr(
+        own_spikes.OwnNeighbours, "suspicious", lambda self, spectra, *_: np.arange(len(spectra))
+    )
+    slow = remove_spikes(spectra, gain=1.0, offset=0.0, protected=PROTECTED)
+    for one, other in zip(quick, slow, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 7.0])
+def test_units_of_the_intensity_do_not_matter(factor):
+    spectra, _ = spiked(12)
+    plain = remove_spikes(spectra[:50], gain=1.0, offset=2.0)[1]
+    scaled = remove_spikes(factor * spectra[:50], gain=factor, offset=2.0 * factor**2)[1]
+    np.testing.assert_array_equal(plain, scaled)
+
+
+def test_a_variance_for_each_channel_stands_for_gain_and_offset():
+    spectra, where = spiked(20)
+    _, touched, _ = remove_spikes(
+        spectra, gain=0.0, offset=np.broadcast_to(SHAPE, spectra.shape), protected=PROTECTED
+    )
+    assert touched[where].mean() > 0.98
+
+
+def test_spectra_noisier_than_said_are_judged_by_their_own_scatter():
+    rng = np.random.default_rng(0)
+    spectra = SHAPE + 2 * np.sqrt(SHAPE) * rng.standard_normal((100, 300))
+    protected = tuple(limit[:100] for limit in PROTECTED)
+    _, touched, _ = remove_spikes(spectra, gain=1.0, offset=0.0, protected=protected)
+    assert touched.mean() < 1e-3
+
+
+def test_what_all_spectra_have_is_no_spike():
+    rng = np.random.default_rng(4)
+    line = SHAPE + 600 * (CHANNEL == 220)
+    spectra = rng.poisson(line, (40, 300)).astype(float)
+    position = np.full(40, 40.0)
+    structure = structure_of(spectra, position, gain=1.0, offset=0.0)
+    start = np.full(40, 300 - 40)
+    protected = tuple(limit[:40] for limit in PROTECTED)
+    options = {"gain": 1.0, "offset": 0.0, "protected": protected}
+    _, alone, _ = remove_spikes(spectra, **options)
+    _, known, _ = remove_spikes(spectra, **options, structure=KnownStructure(structure, start))
+    assert alone[:, 220].mean() > 0.9
+    assert known[:, 220].mean() < 0.1
+    assert structure_of(spectra[:2], position[:2], gain=1.0, offset=0.0) is None
+
+
+def test_channels_of_another_gain_are_listed():
+    total = 1e4 * SHAPE
+    total[[120, 200]] *= [0.95, 1.06]
+    protected = np.abs(CHANNEL - 40) < 15
+    assert odd_channels(total, total, protected).tolist() == [120, 200]
+    assert odd_channels(1e4 * SHAPE, 1e4 * SHAPE, protected).size == 0
+    assert odd_channels(np.ones(5), np.ones(5), np.zeros(5, dtype=bool)).size == 0
