@@ -20,11 +20,12 @@ PACKAGE = Path(hyperspy_dosekin.__file__).parent
 KERNELS = {"windows", "processing", "kinetics", "classification", "plotting"}
 MAY_IMPORT = {
     "numerics": set(),
+    "lazy": {"numerics"},
     **{part: {"numerics"} for part in KERNELS},
     "components": {*KERNELS, "numerics"},
-    "data": {*KERNELS, "numerics", "components", "signals"},
-    "signals": {*KERNELS, "numerics", "components"},
-    "gui": {*KERNELS, "numerics", "components", "signals", "data"},
+    "data": {*KERNELS, "numerics", "components", "signals", "lazy"},
+    "signals": {*KERNELS, "numerics", "components", "lazy"},
+    "gui": {*KERNELS, "numerics", "components", "signals", "data", "lazy"},
 }
 SPEAK_HYPERSPY = {"signals", "components", "gui", "data"}
 PARTS = sorted(

@@ -3,7 +3,6 @@
 # Read at run time too (lazy_loader). Keep this file ASCII.
 from .closed_forms import FirstOrder, PlateauPowerLaw, PowerLaw
 from .contract import KineticLaw, LawParameter
-from .power_law import dose_at, half_dose, power_law_derivatives, power_law_integrity
 from .prior import Prior
 from .registry import KINETIC_LAWS, kinetic_law, register_law
 from .user_law import UserLaw
@@ -17,10 +16,6 @@ __all__ = [
     "PowerLaw",
     "Prior",
     "UserLaw",
-    "dose_at",
-    "half_dose",
     "kinetic_law",
-    "power_law_derivatives",
-    "power_law_integrity",
     "register_law",
 ]

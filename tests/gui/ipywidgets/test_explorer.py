@@ -15,10 +15,10 @@ pytest.importorskip("ipympl")
 from hyperspy.ui_registry import UI_REGISTRY
 from matplotlib.backend_bases import MouseEvent
 from matplotlib.colors import to_rgba
-from tests.gui.test_explorer_state import make_map
 
 from hyperspy_dosekin.gui.tools import ClassificationExplorer
 from hyperspy_dosekin.plotting.classification.maps import class_colours
+from tests.gui.classification.test_explorer import make_map
 from tests.gui.classified import DEAD, make_result, make_series
 
 MAP, SPECTRUM, PROBABILITY, UNCERTAINTY, NOVELTY = range(5)

@@ -6,7 +6,6 @@ import dask
 import hyperspy.api as hs
 import numpy as np
 import pytest
-from tests.signals.kinetics_series import DOSE, EXPONENT, NAMES, OFFSET, RATE, make_series
 
 import hyperspy_dosekin
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
@@ -15,6 +14,7 @@ from hyperspy_dosekin.kinetics.laws.power_law import half_dose
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
+from tests.signals.kinetics.kinetics_series import DOSE, EXPONENT, NAMES, OFFSET, RATE, make_series
 
 QUIET = {"show_progressbar": False}
 MAPS = ("rate", "exponent", "amplitude", "offset", "half_integrity_dose", "identifiable")

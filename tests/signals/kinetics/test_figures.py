@@ -5,9 +5,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from tests.signals.kinetics_series import NAMES, SHORT, make_series, values
 
 import hyperspy_dosekin
+from tests.signals.kinetics.kinetics_series import NAMES, SHORT, make_series, values
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,8 @@
 import hyperspy.api as hs
 import numpy as np
 import pytest
-from tests.signals.kinetics_series import DOSE, NAMES, SHORT, make_series, values
+
+from tests.signals.kinetics.kinetics_series import DOSE, NAMES, SHORT, make_series, values
 
 
 def fit(series, **options):

@@ -5,11 +5,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from tests.signals.kinetics_series import DOSE, NAMES, OFFSET, make_series
 
 import hyperspy_dosekin
 from hyperspy_dosekin.kinetics import LawParameter, PowerLaw, UserLaw, kinetic_law, register_law
 from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
+from tests.signals.kinetics.kinetics_series import DOSE, NAMES, OFFSET, make_series
 
 QUIET = {"show_progressbar": False}
 

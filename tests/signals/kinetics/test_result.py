@@ -6,10 +6,10 @@ import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from tests.signals.kinetics_series import DOSE, NAMES, SHORT, make_series
 
 import hyperspy_dosekin
 from hyperspy_dosekin.kinetics.laws.power_law import dose_at
+from tests.signals.kinetics.kinetics_series import DOSE, NAMES, SHORT, make_series
 
 MAPS = ("rate", "exponent", "amplitude", "offset", "rate_per_dose", "half_integrity_dose")
 
