@@ -12,12 +12,12 @@ from hyperspy_dosekin.signals.axes.dose import (
     set_dose_axis,
 )
 from hyperspy_dosekin.signals.classification.classify import classify_vae
-from hyperspy_dosekin.signals.dose_kinetics_tool import dose_kinetics_tool
 from hyperspy_dosekin.signals.processing.core_loss import process_core_loss
 from hyperspy_dosekin.signals.processing.low_loss import process_low_loss
 from hyperspy_dosekin.signals.processing.plot import plot_processing
 from hyperspy_dosekin.signals.processing.record import processing_diagnostics
 from hyperspy_dosekin.signals.processing.unprocessed import warn_if_unprocessed
+from hyperspy_dosekin.signals.tools import dose_kinetics_tool
 from hyperspy_dosekin.signals.windows.integrate import integrate_windows
 from hyperspy_dosekin.signals.windows.plot import plot_windows
 

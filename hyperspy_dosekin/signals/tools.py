@@ -1,32 +1,36 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The doorway from signals to the interactive tools.
+"""Open the interactive tools.
 
-Tools are built upon signals and not the other way round. So a tool is found by its name when
-somebody asks for it, as HyperSpy finds the views of its own, and nothing of it is imported before.
+Tools are built upon signals and not the other way round. HyperSpy finds the view of a tool in its
+registry, by the key under which ``hyperspy_extension.yaml`` lists it, when somebody asks for it.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
+
+from hyperspy.ui_registry import get_gui
+from traits.api import HasTraits
 
 
 def open_tool(
-    name: str, *arguments: Any, display: bool = True, toolkit: str | None = None, **options: Any
-) -> Any:
-    """Make a tool of ``hyperspy_dosekin.gui.tools``, and show it.
+    thing: Any, toolkey: str, *, display: bool = True, toolkit: str | None = None, **options: Any
+) -> HasTraits | dict[str, Any]:
+    """Make a tool for a signal or a result, and show it.
 
     Parameters
     ----------
-    name
-        Name of its class.
-    *arguments, **options
-        Of the class.
+    thing
+        What the tool is opened for.
+    toolkey
+        Key of the tool in HyperSpy's registry.
     display
         Whether to show it now.
     toolkit
         Of HyperSpy, such as ``"ipywidgets"``; ``None`` takes what there is.
+    **options
+        Of the tool.
 
     Returns
     -------
@@ -39,6 +43,74 @@ def open_tool(
     ImportError
         If the widgets are not installed; the message says how to get them.
     """
-    tool = getattr(import_module("hyperspy_dosekin.gui.tools"), name)(*arguments, **options)
-    shown = tool.gui(display=display, toolkit=toolkit)
-    return tool if display else shown
+    opened: list[HasTraits] = []
+    shown = get_gui(
+        thing, toolkey, display=display, toolkit=toolkit, on_open=opened.append, **options
+    )
+    return opened[-1] if shown is None else shown
+
+
+def dose_kinetics_tool(
+    self: Any,
+    windows: Any = None,
+    *,
+    display: bool = True,
+    toolkit: str | None = None,
+    **fit_options: Any,
+) -> HasTraits | dict[str, Any]:
+    """Choose energy windows with the mouse and see the kinetics of each at once, in a notebook.
+
+    The spectra of all frames lie over each other, coloured by dose, with a span for each window to
+    be dragged, renamed, added or removed. Below, the area of each window against dose with the
+    exact fit and its 95 % interval, and a table of k, p and D½ that says whether the data determine
+    D½. Dose axis, processing and what is known before the fit are chosen beside it. Of a spectrum
+    image a pixel, a rectangle or all pixels are looked at; the pixel follows the pointer of
+    ``s.plot()``.
+
+    The signal is not changed. Apply keeps the result as ``tool.result`` and as ``s.dose_kinetics``,
+    and Show code writes the calls that give the same numbers without the tool.
+
+    Parameters
+    ----------
+    windows
+        Windows to begin with, as for `integrate_windows`.
+    display
+        Whether to show the tool now.
+    toolkit
+        Of HyperSpy, such as ``"ipywidgets"``; by default what there is.
+    **fit_options
+        Options of `DoseSeries.fit_dose_pinn` to begin with.
+
+    Returns
+    -------
+    DoseKineticsTool or dict
+        The state of the tool. With ``display=False`` what HyperSpy's ``gui`` returns:
+        ``{toolkit: {"widget": …, "wdict": …}}``, the state being ``wdict["tool"]``.
+
+    Raises
+    ------
+    ImportError
+        Without the extra ``hyperspy_dosekin[gui]``.
+    ValueError
+        If the signal has no navigation axis, no window lies on the energy axis, or an option of the
+        fit is none that the tool can show.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.data import dose_series
+    >>> s = dose_series()
+    >>> shown = s.dose_kinetics_tool(display=False)
+    >>> tool = shown["ipywidgets"]["wdict"]["tool"]
+    >>> tool.windows.set_limits("C–C", 4.2, 6.8)
+    >>> print(tool.table[1].window, tool.table[1].half_dose)
+    C–C not determined
+    >>> tool.close()
+    """
+    return open_tool(
+        self,
+        "hyperspy_dosekin.DoseKineticsTool",
+        display=display,
+        toolkit=toolkit,
+        windows=windows,
+        **fit_options,
+    )

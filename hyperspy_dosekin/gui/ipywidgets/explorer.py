@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets
@@ -12,6 +13,7 @@ from link_traits import dlink, link
 
 from hyperspy_dosekin.gui.classification.explorer import LARGEST_THRESHOLD, ClassificationExplorer
 from hyperspy_dosekin.gui.ipywidgets.canvas import make_figure
+from hyperspy_dosekin.gui.ipywidgets.opening import state_of
 from hyperspy_dosekin.plotting.classification.exploration import (
     FIGURE_SIZE,
     MAP_SIZE,
@@ -24,8 +26,15 @@ _WIDE = {"description_width": "initial"}
 
 
 @add_display_arg
-def classification_explorer(obj: ClassificationExplorer, **_: Any) -> dict[str, Any]:
-    """Show map, pixel, and the controls of a `ClassificationExplorer`."""
+def classification_explorer(
+    obj: Any, on_open: Callable[[ClassificationExplorer], None] | None = None, **start: Any
+) -> dict[str, Any]:
+    """Show a `ClassificationExplorer`: a state, or one that is made for a result."""
+    return _view(state_of(obj, ClassificationExplorer, on_open, start))
+
+
+def _view(obj: ClassificationExplorer) -> dict[str, Any]:
+    """The box of all widgets, and each by its name."""
     wdict = _controls(obj)
     figure, canvas = make_figure(FIGURE_SIZE if obj.has_spectra else MAP_SIZE)
     drawing = _Drawing(obj, figure)

@@ -10,6 +10,7 @@ import numpy as np
 from hyperspy.signals import LazySignal2D, Signal2D
 
 from hyperspy_dosekin.classification.labels import NO_CLASS
+from hyperspy_dosekin.signals.tools import open_tool
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
@@ -187,9 +188,8 @@ class ClassMap(Signal2D):
         >>> tool.class_map.names
         ('oxide', 'metal')
         """
-        from hyperspy_dosekin.signals.tools import open_tool
-
-        return open_tool("ClassificationExplorer", self, display=display, toolkit=toolkit, **start)
+        key = "hyperspy_dosekin.ClassificationExplorer"
+        return open_tool(self, key, display=display, toolkit=toolkit, **start)
 
     def plot(self, **options: Any) -> None:
         """Plot the map as HyperSpy does, one colour for each class, with a legend of names.

@@ -25,12 +25,13 @@ from hyperspy_dosekin.signals.classification.class_map import (
     LazyClassMap,
 )
 from hyperspy_dosekin.signals.classification.plots import ClassificationPlots
+from hyperspy_dosekin.signals.tools import open_tool
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.classification.model import Model
     from hyperspy_dosekin.classification.potts import PottsField
-    from hyperspy_dosekin.signals.classification.dual_vae import DualVAE
     from hyperspy_dosekin.signals.classification.report import VAEReport
+    from hyperspy_dosekin.signals.classification.trained_model import TrainedModel
 
 
 class VAEClassification(ClassificationPlots):
@@ -60,7 +61,7 @@ class VAEClassification(ClassificationPlots):
 
     def __init__(
         self,
-        vae: DualVAE,
+        vae: TrainedModel,
         model: Model,
         signal: Any,
         data: Any,
@@ -75,7 +76,7 @@ class VAEClassification(ClassificationPlots):
     # What classified
 
     @property
-    def model(self) -> DualVAE:
+    def model(self) -> TrainedModel:
         """The trained classifier, for other signals and to be saved."""
         return self._vae
 
@@ -307,9 +308,8 @@ class VAEClassification(ClassificationPlots):
         >>> tool.class_map.names[-1]
         'unknown'
         """
-        from hyperspy_dosekin.signals.tools import open_tool
-
-        return open_tool("ClassificationExplorer", self, display=display, toolkit=toolkit, **start)
+        key = "hyperspy_dosekin.ClassificationExplorer"
+        return open_tool(self, key, display=display, toolkit=toolkit, **start)
 
     # Plumbing
 

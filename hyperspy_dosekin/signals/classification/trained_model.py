@@ -226,12 +226,20 @@ class TrainedModel:
         >>> probabilities.shape
         (8, 4)
         """
-        from hyperspy_dosekin.signals.classification._live import compile_live
+        from hyperspy_dosekin.classification.fitting import chosen_share
+        from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings
+        from hyperspy_dosekin.signals.classification.live import LiveClassifier
 
-        return compile_live(
-            self.trained,
-            prior,
-            novelty,
+        if isinstance(prior, str) and prior == "estimated":
+            raise ValueError(
+                'prior="estimated" needs spectra, and there are none yet; leave it out for the '
+                "shares of the training, or give shares."
+            )
+        model = self.trained
+        if prior is not None:
+            nothing = np.empty((0, model.energy_ev.size))
+            model = model.with_share(chosen_share(prior, model, nothing))
+        settings = LiveSettings(
             runtime=runtime,
             precision=precision,
             threads=threads,
@@ -239,3 +247,4 @@ class TrainedModel:
             batch_sizes=tuple(batch_sizes),
             max_accuracy_loss=max_accuracy_loss,
         )
+        return LiveClassifier(model, settings, novelty=novelty)

@@ -14,9 +14,7 @@ import pytest
 from traits.api import TraitError
 
 from hyperspy_dosekin.gui.tools import ClassificationExplorer
-from tests.gui.classified import CHANNELS, DEAD, SHAPE, make_result, make_series
-
-NAMES = ["oxide", "metal", "carbide"]
+from tests.gui.classified import CHANNELS, DEAD, NAMES, SHAPE, make_map, make_result, make_series
 
 
 @pytest.fixture
@@ -27,14 +25,6 @@ def result():
 @pytest.fixture
 def tool(result):
     return ClassificationExplorer(result)
-
-
-def make_map(shape=(2, 5, 7)):
-    rng = np.random.default_rng(0)
-    signal = hs.signals.Signal2D(rng.integers(-1, 3, shape))
-    signal.set_signal_type("ClassMap")
-    signal.metadata.set_item("Classes.names", NAMES)
-    return signal
 
 
 def counted(tool, name):

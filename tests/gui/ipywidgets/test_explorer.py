@@ -18,8 +18,7 @@ from matplotlib.colors import to_rgba
 
 from hyperspy_dosekin.gui.tools import ClassificationExplorer
 from hyperspy_dosekin.plotting.classification.maps import class_colours
-from tests.gui.classification.test_explorer import make_map
-from tests.gui.classified import DEAD, make_result, make_series
+from tests.gui.classified import DEAD, make_map, make_result, make_series
 
 MAP, SPECTRUM, PROBABILITY, UNCERTAINTY, NOVELTY = range(5)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets
@@ -13,6 +14,7 @@ from hyperspy_dosekin.gui.ipywidgets.canvas import make_figure
 from hyperspy_dosekin.gui.ipywidgets.kinetics.controls import Controls, RegionControls
 from hyperspy_dosekin.gui.ipywidgets.kinetics.results import Results
 from hyperspy_dosekin.gui.ipywidgets.kinetics.windows import WindowList
+from hyperspy_dosekin.gui.ipywidgets.opening import state_of
 from hyperspy_dosekin.gui.kinetics.figures import CurvesFigure, SpectraFigure
 from hyperspy_dosekin.gui.kinetics.navigator import NavigatorFigure, can_navigate
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
@@ -22,8 +24,15 @@ _WIDTH, _NAVIGATOR, _HEIGHT, _CURVES = 9.2, 2.9, 3.1, 2.6
 
 
 @add_display_arg
-def dose_kinetics_tool(obj: DoseKineticsTool, **_: Any) -> dict[str, Any]:
-    """Show a `DoseKineticsTool`."""
+def dose_kinetics_tool(
+    obj: Any, on_open: Callable[[DoseKineticsTool], None] | None = None, **options: Any
+) -> dict[str, Any]:
+    """Show a `DoseKineticsTool`: a state, or one that is made for a signal; see `state_of`."""
+    return _view(state_of(obj, DoseKineticsTool, on_open, options))
+
+
+def _view(obj: DoseKineticsTool) -> dict[str, Any]:
+    """The box of all widgets, and each by its name."""
     figures, canvases = _figures(obj)
     windows, controls, results = WindowList(obj), Controls(obj), Results(obj)
     frames = {name: ipywidgets.Box([canvas]) for name, canvas in canvases.items()}

@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a view is opened for: a state that is there, or a signal for which one is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+State = TypeVar("State")
+
+
+def state_of(
+    obj: Any, kind: type[State], on_open: Callable[[State], None] | None, options: dict[str, Any]
+) -> State:
+    """The state that is to be shown.
+
+    Parameters
+    ----------
+    obj
+        The state, or the signal or result that one is made for.
+    kind
+        Class of the state.
+    on_open
+        Called with the state: HyperSpy gives back nothing of a view that it displays.
+    options
+        Of a state that is made.
+
+    Raises
+    ------
+    TypeError
+        If there are options for a state that is there already.
+    """
+    if isinstance(obj, kind):
+        if options:
+            raise TypeError(
+                f"this {kind.__name__} is open already and takes no options, such as "
+                f"{next(iter(options))!r}; set its traits, or open another."
+            )
+        state = obj
+    else:
+        state = kind(obj, **options)
+    if on_open is not None:
+        on_open(state)
+    return state
