@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .camera import Camera
+
 if TYPE_CHECKING:
     from hyperspy.signals import Signal1D
 
@@ -96,6 +98,8 @@ def annealing_series(
     energy_jitter: float = 0.25,
     background_variation: float = 0.03,
     unknown_share: float = 0.0,
+    dead_channels: Sequence[int] = (),
+    dead_value: float = np.nan,
     lazy: bool = False,
 ) -> Signal1D:
     """Simulate spectrum images of a film that changes its phase while it is heated.
@@ -120,6 +124,8 @@ def annealing_series(
     unknown_share
         Share of pixels, in patches, that hold a phase which is not among the references: an edge
         that is shifted and doubled.
+    dead_channels, dead_value
+        Indices of channels that record nothing, and what they hold.
     lazy
         Return a lazy signal, one chunk for each frame, simulated when it is computed.
 
@@ -159,6 +165,7 @@ def annealing_series(
             raise ValueError(f"{name}={value} must be a standard deviation, zero or more.")
     if not 0 <= unknown_share < 1:
         raise ValueError(f"unknown_share={unknown_share} must lie between 0 and 1.")
+    camera = Camera(_CHANNELS, dead_channels=tuple(dead_channels), dead_value=dead_value)
     rng = np.random.default_rng(seed)
     label = _labels(rng, sizes, unknown_share)
     scale = np.maximum(1 + thickness_variation * _smooth(rng, sizes, 3.0), 0.2)
@@ -180,10 +187,12 @@ def annealing_series(
         "counts": float(peak_snr**2 * (peak + _BACKGROUND) / peak**2),
         **truth,
     }
+    if camera.dead_channels:
+        simulation["dead_channels"] = list(camera.dead_channels)
     frames = [
         {name: value[i] for name, value in truth.items()} | {"frame": i} for i in range(sizes[0])
     ]
-    arguments = (energy, names, simulation["counts"], int(seed))
+    arguments = (energy, names, simulation["counts"], int(seed), camera)
     if lazy:
         import dask
         import dask.array as da
@@ -225,14 +234,19 @@ def _expected(truth: dict[str, Any], energy: np.ndarray, names: Sequence[str]) -
 
 
 def _frame(
-    truth: dict[str, Any], energy: np.ndarray, names: Sequence[str], counts: float, seed: int
+    truth: dict[str, Any],
+    energy: np.ndarray,
+    names: Sequence[str],
+    counts: float,
+    seed: int,
+    camera: Camera,
 ) -> np.ndarray:
     """Measured spectra of a frame, ``(y, x, n_channels)``, float32."""
     background = _BACKGROUND * (energy / energy[0]) ** -_DECAY
     rate = counts * np.maximum(_expected(truth, energy, names) + background, 1e-6)
     # A generator for each frame, so that frames are the same in any order.
     drawn = np.random.default_rng([seed, truth["frame"]]).poisson(rate)
-    return (drawn / counts - background).astype(np.float32)
+    return camera.finish(drawn / counts - background).astype(np.float32)
 
 
 def _smooth(rng: np.random.Generator, sizes: tuple[int, ...], length: float) -> np.ndarray:

@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from numbers import Integral
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS
+
+from .camera import Camera
+from .check import require
 
 #: Raised whenever the same seed and options begin to give other numbers.
 RECIPE_VERSION = 1
@@ -23,6 +25,9 @@ DEFAULT_DOSE = np.arange(1, 10) * 152.0
 
 # Fewer would not sample the zero-loss peak.
 _FEWEST_CHANNELS_PER_ZERO_LOSS = 1.5
+
+CHANNEL_RESPONSES = ("point", "integrated")
+ENERGY_UNITS = {"eV": 1.0, "meV": 1e3}
 
 
 @dataclass(frozen=True)
@@ -95,11 +100,6 @@ def complete_kinetics(
     return completed
 
 
-def _require(condition: bool, name: str, value: Any, constraint: str) -> None:
-    if not condition:
-        raise ValueError(f"{name}={value!r} {constraint}.")
-
-
 @dataclass(frozen=True, eq=False)
 class Recipe:
     """Options of a simulated dose series; see `hyperspy_dosekin.data.dose_series`.
@@ -133,15 +133,28 @@ class Recipe:
     zero_loss_fwhm: float = 0.6
     zero_loss_asymmetry: float = 0.0
     zero_loss_tail: float = 0.005
+    plasmon_energy: float = 21.5
+    plasmon_width: float = 15.0
+    vibrations: ArrayLike = ()
+    temperature: float = 300.0
+    channel_response: str = "point"
+    energy_units: str = "eV"
+    pedestal: float = 0.0
+    average_of: int = 1
+    normalise: str = "none"
+    claimed_noise: str = "true"
+    dead_channels: Sequence[int] = ()
+    dead_value: float = np.nan
     dtype: DTypeLike | None = None
     bands: Mapping[str, BandKinetics] = field(init=False)
+    camera: Camera = field(init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, Integral) or isinstance(self.seed, bool):
             raise TypeError(f"seed={self.seed!r} must be an integer; it is recorded in the result.")
-        _require(self.seed >= 0, "seed", self.seed, "must not be negative")
+        require(self.seed >= 0, "seed", self.seed, "must not be negative")
         dose = np.atleast_1d(np.asarray(self.dose, dtype=np.float64))
-        _require(
+        require(
             dose.ndim == 1
             and dose.size >= 2
             and bool(np.all(np.isfinite(dose)) and dose[0] >= 0 and np.all(np.diff(dose) > 0)),
@@ -154,33 +167,45 @@ class Recipe:
         self._check_bands()
         self._check_numbers()
         self._check_energy_axis()
-        default = np.int32 if self.noise and not self.processed else np.float64
+        self._check_vibrations()
+        names = [one.name for one in fields(Camera)]
+        object.__setattr__(self, "camera", Camera(**{name: getattr(self, name) for name in names}))
+        require(
+            not self.processed or self.camera.is_plain,
+            "processed",
+            True,
+            "gives what perfect processing would: pedestal, average_of, normalise, claimed_noise "
+            "and dead_channels are for raw counts",
+        )
+        whole = self.noise and not self.processed and self.camera.whole_numbers
+        recorded = np.float32 if self.noise and not self.processed else np.float64
+        default = np.int32 if whole else recorded
         object.__setattr__(self, "dtype", np.dtype(default if self.dtype is None else self.dtype))
-        _require(
-            self.dtype.kind == "f"
-            or (self.dtype.kind in "iu" and self.noise and not self.processed),
+        require(
+            self.dtype.kind == "f" or (self.dtype.kind in "iu" and whole),
             "dtype",
             str(self.dtype),
-            "does not fit: integers are for counts with noise, all else needs a float type",
+            "does not fit: integers are for counts with noise that are neither averaged nor "
+            "normalised nor NaN, all else needs a float type",
         )
 
     def _check_bands(self) -> None:
         for name, band in self.bands.items():
             rate = np.asarray(band.k, dtype=np.float64)
-            _require(
+            require(
                 bool(np.all(np.isfinite(rate)) and np.all(rate >= 0)),
                 f"kinetics[{name!r}]['k']",
                 band.k,
                 "must be finite and not negative",
             )
             numbers = (band.p, band.a, band.b)
-            _require(
+            require(
                 bool(np.all(np.isfinite(numbers))),
                 f"kinetics[{name!r}] p, a, b",
                 numbers,
                 "must be finite numbers",
             )
-            _require(
+            require(
                 min(band.b, band.a + band.b) >= 0,
                 f"kinetics[{name!r}] a, b",
                 (band.a, band.b),
@@ -188,7 +213,7 @@ class Recipe:
             )
         total = sum(band.a + band.b for band in self.bands.values())
         # A hair of tolerance, so that shares that add up to one may do so in floating point.
-        _require(
+        require(
             total <= 1 + 1e-12,
             "kinetics",
             {name: band.a + band.b for name, band in self.bands.items()},
@@ -198,24 +223,28 @@ class Recipe:
 
     def _check_numbers(self) -> None:
         thickness = np.asarray(self.t_over_lambda, dtype=np.float64)
-        _require(
+        require(
             bool(np.all(np.isfinite(thickness)) and np.all(thickness >= 0)),
             "t_over_lambda",
             self.t_over_lambda,
             "must be finite and not negative",
         )
-        _require(
+        require(
             bool(np.all(np.isfinite(np.asarray(self.drift, dtype=np.float64)))),
             "drift",
             self.drift,
             "must be finite, in eV",
         )
-        for name in ("electrons", "gain"):
+        for name in ("electrons", "plasmon_energy", "plasmon_width", "temperature"):
             value = getattr(self, name)
-            _require(np.isfinite(value) and value > 0, name, value, "must be positive")
+            require(np.isfinite(value) and value > 0, name, value, "must be positive")
+        for name, known in (
+            ("channel_response", CHANNEL_RESPONSES),
+            ("energy_units", tuple(ENERGY_UNITS)),
+        ):
+            require(getattr(self, name) in known, name, getattr(self, name), f"must be in {known}")
         for name in (
             "pre_exposure",
-            "read_noise",
             "intensity_variation",
             "shift_jitter",
             "spike_rate",
@@ -223,39 +252,51 @@ class Recipe:
             "zero_loss_asymmetry",
         ):
             value = getattr(self, name)
-            _require(np.isfinite(value) and value >= 0, name, value, "must not be negative")
-        _require(
+            require(np.isfinite(value) and value >= 0, name, value, "must not be negative")
+        require(
             0 <= self.zero_loss_tail < 1, "zero_loss_tail", self.zero_loss_tail, "must be in [0, 1)"
         )
 
+    def _check_vibrations(self) -> None:
+        lines = np.asarray(self.vibrations, dtype=np.float64)
+        lines = lines.reshape(0, 3) if not lines.size else np.atleast_2d(lines)
+        require(
+            lines.shape[1:] == (3,) and bool(np.all(np.isfinite(lines)) and np.all(lines >= 0)),
+            "vibrations",
+            self.vibrations,
+            "must be rows of three numbers, zero or more: energy (eV), share of the zero-loss "
+            "peak, full width at half maximum (eV)",
+        )
+        object.__setattr__(self, "vibrations", lines)
+
     def _check_energy_axis(self) -> None:
-        _require(
+        require(
             np.isfinite(self.energy_scale) and self.energy_scale > 0,
             "energy_scale",
             self.energy_scale,
             "must be a positive width in eV",
         )
         widest = self.zero_loss_fwhm / _FEWEST_CHANNELS_PER_ZERO_LOSS
-        _require(
-            np.isfinite(self.zero_loss_fwhm) and self.energy_scale <= widest,
+        require(
+            np.isfinite(self.zero_loss_fwhm) and self.energy_scale <= widest * (1 + 1e-9),
             "energy_scale",
             self.energy_scale,
             f"is too coarse for a zero-loss peak {self.zero_loss_fwhm} eV wide; channels of "
             f"{widest:.3g} eV at most sample it",
         )
-        _require(
+        require(
             isinstance(self.channels, Integral) and self.channels >= 2,
             "channels",
             self.channels,
             "must be an integer of two or more",
         )
-        _require(
+        require(
             bool(np.isfinite(self.energy_offset)),
             "energy_offset",
             self.energy_offset,
             "is no energy",
         )
-        _require(
+        require(
             self.energy_offset < 0 < self.energy[-1],
             "energy_offset",
             self.energy_offset,

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
 
+from .camera import SpectrumNoise
 from .recipe import Recipe
-from .spectrometer import Spectrometer, SpectrumNoise
+from .spectrometer import Spectrometer
 
 # Share of the variance of ln k that all windows have in common: regions that suffer, suffer in
 # every window.
@@ -226,7 +227,7 @@ class Scene:
         expected = self.spectrometer.expected_electrons(shares, thickness, electrons, aligned)
         zero_loss = electrons * np.exp(-thickness * shares.sum(axis=-1))
         unit = recipe.gain * zero_loss * recipe.energy_scale
-        noise = (recipe.gain**2 * expected + recipe.read_noise**2) / unit[:, None] ** 2
+        noise = recipe.camera.variance(expected) / unit[:, None] ** 2
         return noise if variance else self.noise.disturb(values, noise, indices)
 
     def _recorded(
@@ -240,10 +241,11 @@ class Scene:
         recipe = self.recipe
         expected = self.spectrometer.expected_electrons(shares, thickness, electrons, shift)
         if recipe.noise:
-            counts = self.noise.record(expected, indices, recipe)
+            counts = self.noise.record(expected, indices, recipe.camera)
         else:
-            counts = recipe.gain * expected
+            counts = recipe.camera.expect(expected)
         self._add_spikes(counts, expected, indices)
+        counts = recipe.camera.finish(counts)
         if recipe.dtype.kind in "iu":
             limits = np.iinfo(recipe.dtype)
             # A camera saturates; it does not wrap around.
@@ -261,5 +263,5 @@ class Scene:
         for which, channel, width in zip(
             row[here], spikes.channel[here], spikes.width[here], strict=True
         ):
-            noise = np.sqrt(recipe.gain**2 * expected[which, channel] + recipe.read_noise**2)
+            noise = np.sqrt(recipe.camera.variance(expected[which, channel]))
             counts[which, channel : channel + width] += recipe.spike_height * max(noise, 1.0)

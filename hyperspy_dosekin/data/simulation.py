@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .recipe import DEFAULT_DOSE, Recipe
+from .camera import EXPOSURE
+from .recipe import DEFAULT_DOSE, ENERGY_UNITS, Recipe
 from .scene import Scene
 from .truth import describe
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from hyperspy.signals import Signal1D
 
 _PIXEL_SIZE = 4.0  # nm
-_EXPOSURE = 44.0  # s
 
 
 def dose_series(
@@ -44,6 +44,18 @@ def dose_series(
     zero_loss_fwhm: float = 0.6,
     zero_loss_asymmetry: float = 0.0,
     zero_loss_tail: float = 0.005,
+    plasmon_energy: float = 21.5,
+    plasmon_width: float = 15.0,
+    vibrations: ArrayLike = (),
+    temperature: float = 300.0,
+    channel_response: Literal["point", "integrated"] = "point",
+    energy_units: Literal["eV", "meV"] = "eV",
+    pedestal: float = 0.0,
+    average_of: int = 1,
+    normalise: Literal["none", "maximum", "sum", "exposure"] = "none",
+    claimed_noise: Literal["true", "inverse", "counts", "none"] = "true",
+    dead_channels: Sequence[int] = (),
+    dead_value: float = np.nan,
     dtype: DTypeLike | None = None,
 ) -> Signal1D:
     r"""Simulate a low-loss EELS dose series of a material like MIL-101(Fe).
@@ -100,9 +112,42 @@ def dose_series(
         centroid stays.
     zero_loss_tail
         Share of the zero-loss peak that has Lorentzian tails.
+    plasmon_energy, plasmon_width
+        Energy and width of the volume plasmon in eV. A narrow plasmon of a thick specimen is higher
+        than the zero-loss peak.
+    vibrations
+        Rows (energy in eV, share of the zero-loss peak, full width at half maximum in eV) of
+        vibrational losses. Each has a gain on the other side, weaker by the Boltzmann factor. They
+        are no part of t/λ, S and the areas of windows.
+    temperature
+        Temperature of the specimen in K, for the gains.
+    channel_response
+        ``"point"``: a channel holds the density at its centre times its width. ``"integrated"``:
+        the electrons that fall on it, as in a camera; the difference matters where the zero-loss
+        peak is two channels wide.
+    energy_units
+        Unit of the energy axis of the signal; options are in eV in any case.
+    pedestal
+        Counts that every channel has without electrons; they have no noise but the read noise.
+    average_of
+        Exposures of which every spectrum is the mean; `electrons` is that of one of them.
+    normalise
+        What counts are divided by before they are written: the maximum or the sum of each
+        spectrum, or the exposure, 44 s.
+    claimed_noise
+        What the file says of its noise. ``"true"``: the right linear model of what is above the
+        pedestal, where there is one (not where every spectrum is divided by a number of its own).
+        ``"inverse"``: electrons per count in place of counts per electron, and nothing of read
+        noise, as readers of DigitalMicrograph files write. ``"counts"``: counts of gain 1, whatever
+        they are.
+        ``"none"``: nothing.
+    dead_channels
+        Indices of channels that record nothing.
+    dead_value
+        What dead channels hold.
     dtype
         Default: int32 for counts with noise, which saturate at the limits of the type as a camera
-        does, float64 otherwise.
+        does; float32 for recorded spectra that are no whole numbers; float64 otherwise.
 
     Returns
     -------
@@ -164,6 +209,18 @@ def dose_series(
         zero_loss_fwhm=zero_loss_fwhm,
         zero_loss_asymmetry=zero_loss_asymmetry,
         zero_loss_tail=zero_loss_tail,
+        plasmon_energy=plasmon_energy,
+        plasmon_width=plasmon_width,
+        vibrations=vibrations,
+        temperature=temperature,
+        channel_response=channel_response,
+        energy_units=energy_units,
+        pedestal=pedestal,
+        average_of=average_of,
+        normalise=normalise,
+        claimed_noise=claimed_noise,
+        dead_channels=dead_channels,
+        dead_value=dead_value,
         dtype=dtype,
     )
     scene = Scene(recipe, (1, 1))
@@ -323,9 +380,9 @@ def _to_signal(scene: Scene, data: Any, variance: Any, title: str) -> Signal1D:
     axes.append(
         {
             "name": "Energy loss",
-            "units": "eV",
-            "offset": recipe.energy_offset,
-            "scale": recipe.energy_scale,
+            "units": recipe.energy_units,
+            "offset": recipe.energy_offset * ENERGY_UNITS[recipe.energy_units],
+            "scale": recipe.energy_scale * ENERGY_UNITS[recipe.energy_units],
             "size": recipe.channels,
             "navigate": False,
         }
@@ -333,27 +390,20 @@ def _to_signal(scene: Scene, data: Any, variance: Any, title: str) -> Signal1D:
     cls = Signal1D if isinstance(data, np.ndarray) else LazySignal1D
     metadata = {
         "General": {"title": title},
-        "Signal": {
-            "quantity": "Single scattering (1/eV)" if recipe.processed else "Electrons (Counts)"
-        },
+        "Signal": {"quantity": "Single scattering (1/eV)"},
         "Acquisition_instrument": {
             "TEM": {
                 "beam_energy": 300.0,
                 "convergence_angle": 10.0,
-                "Detector": {"EELS": {"collection_angle": 20.0, "exposure": _EXPOSURE}},
+                "Detector": {"EELS": {"collection_angle": 20.0, "exposure": EXPOSURE}},
             }
         },
         "Simulation": describe(scene, image=image),
     }
-    if recipe.noise and not recipe.processed:
-        # What `estimate_poissonian_noise_variance` reads.
-        metadata["Signal"]["Noise_properties"] = {
-            "Variance_linear_model": {
-                "gain_factor": float(recipe.gain),
-                "gain_offset": float(recipe.read_noise) ** 2,
-                "correlation_factor": 1.0,
-            }
-        }
+    if not recipe.processed:
+        metadata["Signal"]["quantity"], model = recipe.camera.claims()
+        if recipe.noise and model is not None:
+            metadata["Signal"]["Noise_properties"] = {"Variance_linear_model": model}
     signal = cls(data, axes=axes, metadata=metadata)
     signal.set_signal_type("EELS")
     if variance is not None:

@@ -15,8 +15,8 @@ from scipy.integrate import quad
 #: Energy up to which the distribution extends at least, in eV.
 HIGHEST_ENERGY = 200.0
 
-_PLASMON_ENERGY = 21.5  # eV, organic frameworks peak at 20–24
-_PLASMON_WIDTH = 15.0  # eV
+#: Energy and width of the volume plasmon, in eV; organic frameworks peak at 20–24.
+PLASMON = (21.5, 15.0)
 _IRON_EDGE = 54.0  # eV, Fe M2,3
 _IRON_EDGE_ONSET = 1.5  # eV, width of the rise
 _IRON_EDGE_SHARE = 0.012  # of the rest
@@ -25,7 +25,7 @@ _CHARACTERISTIC = 489.0e3
 _COLLECTION_ANGLE = 20e-3  # rad
 
 
-def _plasmon(energy: np.ndarray) -> np.ndarray:
+def _plasmon(energy: np.ndarray, peak: float, width: float) -> np.ndarray:
     """Drude loss function times the angular factor of a small aperture.
 
     R. F. Egerton, *Electron Energy-Loss Spectroscopy in the Electron Microscope*, chapter 3,
@@ -33,10 +33,7 @@ def _plasmon(energy: np.ndarray) -> np.ndarray:
     """
     positive = np.maximum(energy, 1e-9)
     loss_function = (
-        positive
-        * _PLASMON_WIDTH
-        * _PLASMON_ENERGY**2
-        / ((positive**2 - _PLASMON_ENERGY**2) ** 2 + (positive * _PLASMON_WIDTH) ** 2)
+        positive * width * peak**2 / ((positive**2 - peak**2) ** 2 + (positive * width) ** 2)
     )
     angular = np.log1p((_COLLECTION_ANGLE * _CHARACTERISTIC / positive) ** 2)
     return np.where(energy > 0, loss_function * angular, 0.0)
@@ -64,19 +61,28 @@ class SingleScattering:
         Limits of the bands in eV, shape ``(n_window, 2)``.
     highest
         Energy in eV at which the distribution ends.
+    plasmon
+        Energy and width of the volume plasmon, in eV.
     """
 
-    def __init__(self, windows: np.ndarray, highest: float = HIGHEST_ENERGY) -> None:
+    def __init__(
+        self,
+        windows: np.ndarray,
+        highest: float = HIGHEST_ENERGY,
+        plasmon: tuple[float, float] = PLASMON,
+    ) -> None:
         self.windows = windows
         self.highest = highest
+        self.plasmon = plasmon
         # Breakpoints keep the adaptive rule from missing the edge.
-        points = [_PLASMON_ENERGY, _IRON_EDGE]
-        self._plasmon_area = quad(_plasmon, 0, highest, points=points, limit=200)[0]
+        points = [plasmon[0], _IRON_EDGE]
+        area = quad(_plasmon, 0, highest, args=plasmon, points=points, limit=200)
+        self._plasmon_area = area[0]
         self._edge_area = quad(_iron_edge, 0, highest, points=points, limit=200)[0]
 
     def rest(self, energy: np.ndarray) -> np.ndarray:
         """Plasmon and iron edge per eV, of unit area between 0 and `highest`."""
-        shape = (1 - _IRON_EDGE_SHARE) * _plasmon(energy) / self._plasmon_area
+        shape = (1 - _IRON_EDGE_SHARE) * _plasmon(energy, *self.plasmon) / self._plasmon_area
         shape = shape + _IRON_EDGE_SHARE * _iron_edge(energy) / self._edge_area
         return np.where(energy <= self.highest, shape, 0.0)
 

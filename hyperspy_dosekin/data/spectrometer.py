@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From single scattering to what a camera records: plural scattering, zero-loss peak, noise."""
+"""From single scattering to what reaches a camera: plural scattering, zero-loss peak, channels."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _BATCH = 16
 # The zero-loss transform at the highest frequency kept is e^-_DECAY; less would ring visibly in
 # the empty channels before the peak.
 _DECAY = 30.0
+_BOLTZMANN = 8.617333262e-5  # eV/K
 
 
 class Spectrometer:
@@ -38,7 +39,8 @@ class Spectrometer:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         highest = max(HIGHEST_ENERGY, float(recipe.energy[-1]))
-        self.scattering = SingleScattering(recipe.window_ranges, highest)
+        plasmon = (recipe.plasmon_energy, recipe.plasmon_width)
+        self.scattering = SingleScattering(recipe.window_ranges, highest, plasmon)
         sigma = recipe.zero_loss_fwhm / math.sqrt(8 * math.log(2))
         # exp(−2π²σ²f²) = e^-_DECAY at f = 1/(2 step).
         widest_step = math.pi * sigma / math.sqrt(2 * _DECAY)
@@ -51,6 +53,10 @@ class Spectrometer:
         shapes = self.scattering.shapes(self.step * np.arange(self.length))
         self.transforms = self.step * fft.rfft(shapes, axis=-1)
         self.zero_loss = self._zero_loss_transform(sigma)
+        if recipe.channel_response == "integrated":
+            # A channel is the integral of the density over its width.
+            self.zero_loss = self.zero_loss * np.sinc(self.frequency * recipe.energy_scale)
+        self.elastic = self.zero_loss * self._vibration_transform()
 
     def _zero_loss_transform(self, sigma: float) -> np.ndarray:
         """Transform of the zero-loss peak, 1 at f = 0.
@@ -65,6 +71,21 @@ class Spectrometer:
         lorentzian = np.exp(-0.5 * cycle * recipe.zero_loss_fwhm)
         tail = recipe.zero_loss_tail
         return gaussian * ((1 - tail) * core + tail * lorentzian)
+
+    def _vibration_transform(self) -> np.ndarray | float:
+        """Transform of what vibrations do to the zero-loss peak, 1 at f = 0.
+
+        Lorentzian losses, and gains weaker by the Boltzmann factor (detailed balance), in
+        Poisson-distributed numbers as for every excitation of independent oscillators.
+        """
+        exponent: np.ndarray | float = 0.0
+        cycle = 2 * np.pi * self.frequency
+        for energy, share, width in np.asarray(self.recipe.vibrations):
+            gain = math.exp(-energy / (_BOLTZMANN * self.recipe.temperature))
+            damped = share * np.exp(-0.5 * cycle * width)
+            turn = np.exp(1j * cycle * energy)
+            exponent = exponent + damped * (turn.conj() + gain * turn) - share * (1 + gain)
+        return np.exp(exponent)
 
     def expected_electrons(
         self, shares: np.ndarray, thickness: np.ndarray, electrons: np.ndarray, shift: np.ndarray
@@ -95,7 +116,7 @@ class Spectrometer:
             exponent = weights @ self.transforms
             exponent -= exponent[:, :1].real
             exponent += cycle * (recipe.energy_offset - shift[part, None])
-            spectrum = fft.irfft(np.exp(exponent) * self.zero_loss, self.length, axis=-1)
+            spectrum = fft.irfft(np.exp(exponent) * self.elastic, self.length, axis=-1)
             sampled = spectrum[:, : recipe.channels * self.subdivision : self.subdivision]
             # Density per eV is spectrum/step; a channel holds density times its width.
             result[part] = sampled * (electrons[part, None] * self.subdivision)
@@ -109,52 +130,3 @@ class Spectrometer:
         energy = self.step * np.arange(last)
         spline = CubicSpline(energy, broadened[:, :last], axis=-1)
         return np.stack([spline.integrate(*window) for window in self.scattering.windows])
-
-
-class SpectrumNoise:
-    """Random numbers that belong to a spectrum, not to the block in which it is computed.
-
-    Parameters
-    ----------
-    seed
-        Source of the key that all spectra share.
-    """
-
-    def __init__(self, seed: np.random.SeedSequence) -> None:
-        self._key = seed.generate_state(2, np.uint64)
-
-    def generator(self, index: int) -> np.random.Generator:
-        """Make the generator of one spectrum; streams are 2^192 numbers apart."""
-        counter = np.array([0, 0, 0, index], dtype=np.uint64)
-        return np.random.Generator(np.random.Philox(key=self._key, counter=counter))
-
-    def record(self, electrons: np.ndarray, indices: np.ndarray, recipe: Recipe) -> np.ndarray:
-        """Draw the counts of the camera, before rounding.
-
-        Parameters
-        ----------
-        electrons
-            Expected electrons, shape ``(n_spectrum, channels)``.
-        indices
-            Index of every spectrum in the whole data set, shape ``(n_spectrum,)``.
-        recipe
-            Gain and read noise.
-
-        Returns
-        -------
-        Shape ``(n_spectrum, channels)``, float64.
-        """
-        counts = np.empty_like(electrons)
-        for row, index in enumerate(indices):
-            generator = self.generator(int(index))
-            counts[row] = recipe.gain * generator.poisson(electrons[row])
-            if recipe.read_noise:
-                counts[row] += recipe.read_noise * generator.standard_normal(recipe.channels)
-        return counts
-
-    def disturb(self, values: np.ndarray, variance: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Add normal noise of the given variance; shapes as for `record`."""
-        noise = np.stack(
-            [self.generator(int(index)).standard_normal(values.shape[-1]) for index in indices]
-        )
-        return values + np.sqrt(variance) * noise

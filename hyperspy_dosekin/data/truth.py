@@ -81,8 +81,20 @@ def describe(scene: Scene, *, image: bool) -> dict[str, Any]:
         "zero_loss_fwhm": float(recipe.zero_loss_fwhm),
         "zero_loss_asymmetry": float(recipe.zero_loss_asymmetry),
         "zero_loss_tail": float(recipe.zero_loss_tail),
+        "channel_response": recipe.channel_response,
+        "plasmon_energy": float(recipe.plasmon_energy),
+        "plasmon_width": float(recipe.plasmon_width),
+        "pedestal": float(recipe.pedestal),
+        "average_of": int(recipe.average_of),
+        "normalise": recipe.normalise,
+        "claimed_noise": recipe.claimed_noise,
         "number_of_spikes": len(scene.spikes.channel),
     }
+    # Files hold no empty arrays.
+    if recipe.camera.dead_channels:
+        truth["dead_channels"] = list(recipe.camera.dead_channels)
+    if len(recipe.vibrations):
+        truth |= {"vibrations": recipe.vibrations, "temperature": float(recipe.temperature)}
     if truth["number_of_spikes"]:
         position = scene.spikes.position
         truth["spikes"] = {

@@ -47,6 +47,16 @@ def test_lazy_is_the_same(series):
     assert (lazy.data.compute() == series.data).all()
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_dead_channels(series, lazy):
+    options = {"unknown_share": 0.1, "dead_channels": (3, 80), "lazy": lazy}
+    dead = np.asarray(annealing_series(3, shape=SHAPE, **options).data)
+    assert np.isnan(dead).any(axis=(0, 1, 2)).nonzero()[0].tolist() == [3, 80]
+    np.testing.assert_array_equal(np.delete(dead, (3, 80), -1), np.delete(series.data, (3, 80), -1))
+    with pytest.raises(ValueError, match="dead_channels"):
+        annealing_series(dead_channels=(160,))
+
+
 def test_seeds_differ():
     a, b = (annealing_series(seed, shape=(2, 4, 3)).data for seed in (0, 1))
     assert (a != b).any()
