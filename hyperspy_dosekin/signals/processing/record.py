@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,11 @@ def make_record(
     diagnostics
         For each step, arrays over the navigation space with their quantity, by name.
     """
-    from hyperspy_dosekin import __version__
-
-    record: dict[str, Any] = {"chain": chain, "version": __version__, "steps": list(steps)}
+    record: dict[str, Any] = {
+        "chain": chain,
+        "version": version("hyperspy_dosekin"),
+        "steps": list(steps),
+    }
     for name, parameters in steps.items():
         entry: dict[str, Any] = {key: _plain(value) for key, value in parameters.items()}
         maps = {

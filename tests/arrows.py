@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which file of a package imports which, read from their text and not by importing them."""
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+#: Functions that import what a string names, and built-in ones that run it.
+IMPORTERS = {"import_module", "find_spec", "resolve_name", "run_module", "run_path"}
+BUILT_IN = {"__import__", "exec", "eval"}
+
+
+def module_of(path, root):
+    """Dotted name of a file below the folder that holds the package."""
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path, root):
+    """Absolute names of what a file imports, anywhere in it: in functions, and for types only."""
+    inside = list(path.relative_to(root).with_suffix("").parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = inside[: len(inside) - node.level] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def arrows_of(package):
+    """Modules of a package, each with the set of those that it imports.
+
+    A name that comes through the ``__init__.pyi`` of a folder counts for the file that defines it.
+    """
+    package = Path(package)
+    root = package.parent
+    files = {module_of(path, root): path for path in package.rglob("*.py")}
+    handed_on = {
+        f"{module_of(stub, root)}.{name.rpartition('.')[2]}": name
+        for stub in package.rglob("*.pyi")
+        for name in imports_of(stub, root)
+    }
+    arrows = {module: set() for module in files}
+    for module, path in files.items():
+        for name in imports_of(path, root):
+            while name in handed_on:
+                name = handed_on[name]
+            while name and name not in files:
+                name = name.rpartition(".")[0]
+            if name and name != module:
+                arrows[module].add(name)
+    return arrows
+
+
+def circles_of(arrows):
+    """Groups that import each other in a loop, as frozen sets."""
+    reach = {}
+    for start in arrows:
+        seen, waiting = set(), [start]
+        while waiting:
+            new = arrows.get(waiting.pop(), set()) - seen
+            seen |= new
+            waiting += new
+        reach[start] = seen
+    return {
+        frozenset(other for other in reach[one] if one in reach[other])
+        for one in arrows
+        if one in reach[one]
+    }
+
+
+def rooms_of(arrows, folder):
+    """The same between the rooms of a folder: its files, and its folders each as one."""
+    prefix = f"{folder}."
+    rooms = defaultdict(set)
+    for module, others in arrows.items():
+        if module.startswith(prefix):
+            room = module.removeprefix(prefix).split(".")[0]
+            found = {o.removeprefix(prefix).split(".")[0] for o in others if o.startswith(prefix)}
+            rooms[room] |= found - {room}
+    return dict(rooms)
+
+
+def named_in_strings(package):
+    """Strings that name a module of the package, or begin to: ``(file, line, text)``.
+
+    Docstrings may name what they like, and a message may tell a person of a function.
+    """
+    package = Path(package)
+    root = package.parent
+    modules = {module_of(path, root) for path in package.rglob("*.py")} - {package.name}
+    within = {module.partition(".")[2] for module in modules}
+    for path in sorted(package.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+            if not is_text or id(node) in docstrings:
+                continue
+            text = node.value
+            words = re.findall(rf"{package.name}(?:\.\w+)+", text)
+            whole = text.strip(".")
+            if (
+                not modules.isdisjoint(words)
+                # One that is put together, one with a name in it, one that is relative.
+                or text == f"{package.name}."
+                or (words == [text] and text.rpartition(".")[0] in modules)
+                or ("." in text and whole in within)
+            ):
+                yield path.relative_to(package).as_posix(), node.lineno, text
+
+
+def imports_by_name(package):
+    """Files that use a function which imports what a string or a variable names."""
+    package = Path(package)
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = {getattr(node, "attr", None)}
+            if isinstance(node, ast.ImportFrom):
+                names = {alias.name for alias in node.names}
+            if names & IMPORTERS or getattr(node, "id", None) in BUILT_IN:
+                yield path.relative_to(package).as_posix()
