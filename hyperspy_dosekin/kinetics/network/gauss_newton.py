@@ -4,7 +4,8 @@
 
 The fit is a nonlinear least-squares problem with many more weights than residuals. The step
 δ = −Jᵀ (J Jᵀ + λ)⁻¹ r therefore solves a system of the size of the residuals (about 170 for four
-windows) instead of the weights (29 396); Jᵀ v is one backward pass.
+windows) instead of the weights (29 396); Jᵀ v is one backward pass. Many frames are compressed
+to few residuals first, so that the cost grows with the frames and not with their cube.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.network.architecture import Parameters, trainable
+from hyperspy_dosekin.kinetics.network.compression import compress
 from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 from hyperspy_dosekin.kinetics.network.linearisation import linearise
 from hyperspy_dosekin.kinetics.network.losses import LossWeights, Target, Task, loss_terms, total
@@ -51,11 +53,14 @@ def train_gauss_newton(
     like = parameters["frequencies"]
     damping = torch.full((len(members),), FIRST_DAMPING, dtype=like.dtype, device=like.device)
     generator = np.random.default_rng(config.seeds)
-    check = Task.of(replace(target, collocation=CHECK_DOSES), parameters)
+    few = (
+        compress(target.dose, target.scores, target.weights) if target.misfit == "square" else None
+    )
+    check = Task.of(replace(target, collocation=CHECK_DOSES), parameters, few)
     recorder, length, idle = observer.recorder, config.gauss_newton_iterations, 0
     try:
         for iteration in range(length):
-            task = Task.of(_jittered(target, config, generator), parameters)
+            task = Task.of(_jittered(target, config, generator), parameters, few)
             with torch.no_grad():
                 terms = loss_terms(parameters, task)
             recorder.add(recorder.n_adam + iteration, terms, members)

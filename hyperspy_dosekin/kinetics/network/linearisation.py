@@ -22,6 +22,7 @@ from hyperspy_dosekin.kinetics.network.architecture import (
     integrity,
     kinetic_parameters,
 )
+from hyperspy_dosekin.kinetics.network.compression import Compression
 from hyperspy_dosekin.kinetics.network.losses import (
     SMALLEST_INTEGRITY,
     LossWeights,
@@ -61,8 +62,13 @@ def linearise(
     tape: list[DenseRecord] = []
     value, slope = integrity(parameters, task.features, tape)
     n_dose, n_collocation = task.n_dose, slope.shape[1]
-    misfit = parameters["amplitude"] * value[:, :n_dose] + parameters["offset"] - task.scores
-    data_scale = _data_scale(misfit.detach(), task, weights["data"])
+    compression = task.compression
+    misfit = parameters["amplitude"] * value[:, :n_dose] + parameters["offset"]
+    if compression is None:
+        misfit = misfit - task.scores
+        data_scale = _data_scale(misfit.detach(), task, weights["data"])
+    else:
+        data_scale = torch.ones_like(misfit[:1])
     ode_scale = math.sqrt(2 * weights["ode"] / n_collocation)
     ode = ode_residual(parameters, value[:, n_dose:], slope)
     by_dose = torch.cat([data_scale * misfit, ode_scale * ode], dim=1)
@@ -70,7 +76,10 @@ def linearise(
     columns = _scalar_columns(parameters, value.detach(), data_scale, ode_scale, trained)
     gram = _gram_of_layers(by_dose, tape, n_dose) + _gram_of_scalars(columns)
     extra = _extra_residuals(parameters, task, weights)
-    residuals = by_dose.transpose(1, 2).flatten(1)
+    rows = by_dose.transpose(1, 2)
+    if compression is not None:
+        rows, columns, gram = _mixed(rows, columns, gram, compression, weights["data"])
+    residuals = rows.flatten(1)
     if extra is None:
         return Linearisation(residuals, gram)
     gradients = _extra_gradients(extra, parameters, trained)
@@ -79,6 +88,23 @@ def linearise(
     top = torch.cat([gram, cross.transpose(1, 2)], dim=2)
     bottom = torch.cat([cross, corner], dim=2)
     return Linearisation(torch.cat([residuals, extra], dim=1), torch.cat([top, bottom], dim=1))
+
+
+def _mixed(
+    rows: Tensor, columns: Tensor, gram: Tensor, compression: Compression, weight: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Turn intensities at nodes, their derivatives and J Jᵀ into those of the residuals."""
+    n_node = compression.dose.size
+    _, n_window, n_row = rows.shape
+    mixing = torch.eye(n_row, dtype=rows.dtype, device=rows.device).repeat(n_window, 1, 1)
+    mixing[:, :n_node, :n_node] = torch.as_tensor(compression.mixing).to(rows)
+    mixing[:, :n_node] *= math.sqrt(weight)
+    scores = torch.zeros_like(rows[0])
+    scores[:, :n_node] = torch.as_tensor(compression.scores).to(rows) * math.sqrt(weight)
+    rows = (mixing @ rows[..., None])[..., 0] - scores
+    columns = (mixing @ columns[..., None])[..., 0]
+    whole = torch.block_diag(*mixing)
+    return rows, columns, whole @ gram @ whole.T
 
 
 def _data_scale(misfit: Tensor, task: Task, weight: float) -> Tensor:

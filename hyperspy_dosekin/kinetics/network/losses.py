@@ -21,6 +21,7 @@ from hyperspy_dosekin.kinetics.network.architecture import (
     integrity,
     kinetic_parameters,
 )
+from hyperspy_dosekin.kinetics.network.compression import Compression
 
 #: Integrity below this is raised to it before the power, whose slope is infinite at zero.
 SMALLEST_INTEGRITY = 1e-12
@@ -87,8 +88,9 @@ class Target:
 class Task:
     """A target as tensors of the precision and on the device of some parameters.
 
-    The features are of the measured doses followed by the collocation doses; `scores` and
-    `weights` are ``(1, n_dose, n_window)``, `hierarchy` is ``(n_pair, 2)``.
+    The features are of the measured doses, or of the nodes of a `compression`, followed by the
+    collocation doses; `scores` and `weights` are ``(1, n_dose, n_window)``, `hierarchy` is
+    ``(n_pair, 2)``.
     """
 
     features: Features
@@ -97,25 +99,37 @@ class Task:
     hierarchy: Tensor
     prior: PriorTarget | None
     misfit: Misfit
+    compression: Compression | None = None
 
     @classmethod
-    def of(cls, target: Target, parameters: Parameters) -> Task:
+    def of(
+        cls, target: Target, parameters: Parameters, compression: Compression | None = None
+    ) -> Task:
         """The task that `target` sets to the members in `parameters`."""
         like = parameters["frequencies"]
-        dose = torch.as_tensor(np.concatenate([target.dose, target.collocation])).to(like)
+        first = target.dose if compression is None else compression.dose
+        dose = torch.as_tensor(np.concatenate([first, target.collocation])).to(like)
         return cls(
-            fourier_features(parameters, dose, first_tangent=target.dose.size),
+            fourier_features(parameters, dose, first_tangent=first.size),
             torch.as_tensor(target.scores).to(like)[None],
             torch.as_tensor(target.weights).to(like)[None],
             torch.tensor(target.hierarchy, dtype=torch.long, device=like.device).reshape(-1, 2),
             target.prior,
             MISFITS[target.misfit],
+            compression,
         )
 
     @property
     def n_dose(self) -> int:
-        """Number of measured doses, which come first in `features`."""
-        return self.scores.shape[1]
+        """Number of measured doses, or of nodes, which come first in `features`."""
+        return self.features.first_tangent
+
+    def at_frames(self, value: Tensor) -> Tensor:
+        """Values at the frames of those at all doses, ``(n_member, n_dose, n_window)``."""
+        first = value[:, : self.n_dose]
+        if self.compression is None:
+            return first
+        return torch.as_tensor(self.compression.to_frames).to(first) @ first
 
 
 def log_cosh(residual: Tensor) -> Tensor:
@@ -192,7 +206,7 @@ def loss_terms(
 ) -> dict[str, Tensor]:
     """Each term of the loss before its weight, ``(n_member,)`` each."""
     value, slope = integrity(parameters, task.features)
-    measured, collocated = value[:, : task.n_dose], value[:, task.n_dose :]
+    measured, collocated = task.at_frames(value), value[:, task.n_dose :]
     misfit = parameters["amplitude"] * measured + parameters["offset"] - task.scores
     residual = ode_residual(parameters, collocated, slope)
     squared = residual.square().sum(dim=-1)

@@ -10,6 +10,7 @@ from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.network import compression
 from hyperspy_dosekin.kinetics.network.certificate import certify
 from hyperspy_dosekin.kinetics.network.config import PROTOCOLS, NetworkConfig
 from hyperspy_dosekin.kinetics.network.fit import fit_network
@@ -19,8 +20,8 @@ RATE = np.array([0.9, 3.0, 2.0])
 EXPONENT = np.array([1.0, 2.5, 1.6])
 
 
-def make_problem(noise=0.01, variance=None, missing=False):
-    dose = np.arange(1, 10) / 9
+def make_problem(noise=0.01, variance=None, missing=False, frames=9):
+    dose = np.arange(1, frames + 1) / frames
     clean = power_law_integrity(dose, RATE[:, None], EXPONENT[:, None])
     rng = np.random.default_rng(4)
     values = [[-0.6], [1.0], [2.0]] * clean + [[1.2], [0.5], [0.3]]
@@ -64,6 +65,17 @@ def test_data_without_noise_have_a_certificate():
     certificate = certify(network, exact, None)
     assert np.isfinite(certificate.loss_ratio).all()
     assert certificate.warnings() == []
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_many_frames_in_few_residuals_change_nothing(monkeypatch, missing):
+    problem = make_problem(noise=0.05, frames=120, missing=missing)
+    network, exact = fit(problem)
+    assert certify(network, exact, DEFAULT_PRIOR).warnings() == []
+    monkeypatch.setattr(compression, "FEWEST_FRAMES", 10**9)
+    whole, _ = fit(problem)
+    np.testing.assert_allclose(network.rate, whole.rate, rtol=1e-4)
+    np.testing.assert_allclose(network.dose_at(0.5), whole.dose_at(0.5), rtol=1e-4)
 
 
 def test_a_bad_fit_is_told_apart_in_words():
