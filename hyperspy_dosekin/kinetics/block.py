@@ -12,6 +12,7 @@ import numpy as np
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 
@@ -64,6 +65,7 @@ def fit_block(
     window_names: Sequence[str],
     config: ExactConfig,
     with_intervals: bool = True,
+    band_dose: Sequence[float] = (),
 ) -> np.ndarray:
     """Fit a block of curves and say what the data determine.
 
@@ -81,22 +83,27 @@ def fit_block(
         Options; its offset is replaced by the one of the block.
     with_intervals
         Whether to compute the posterior and the flags, most of the work.
+    band_dose
+        Normalised doses at which the interval of the fitted intensity a·C + b is wanted, too; its
+        lower ends and then its upper ends follow the other rows.
 
     Returns
     -------
     numpy.ndarray
-        Shape ``(…, len(FIELDS), n_window)``, float64, NaN where there is no estimate.
+        Shape ``(…, len(FIELDS) + 2·n_band_dose, n_window)``, float64, NaN where there is no
+        estimate.
     """
     lead, n_window = values.shape[:-2], values.shape[-2]
     problem = problem_of(values, variance, dose_e_per_a2, window_names)
     config = replace(config, offset=offset_of(offset, n_window))
     fit = fit_exact(problem, config)
     found = {name: getattr(fit, name) for name in FIELDS[:8]}
-    if with_intervals:
+    if with_intervals or len(band_dose):
         # Windows are taken one by one there, so the estimate is, too.
         alone = config if not config.hierarchy else replace(config, hierarchy=())
         quantities = [Quantity(name) for name in INTERVALS]
-        summary = kinetic_posterior(problem, alone, fit=fit).summarise(quantities, [LEVEL])
+        posterior = kinetic_posterior(problem, alone, fit=fit)
+        summary = posterior.summarise(quantities, [LEVEL])
         flags = identifiability(problem, alone, fit=fit, sd_log_half_dose=summary.sd_log_half_dose)
         found["sd_log_half_dose"] = flags.sd_log_half_dose
         found["profile_width"] = flags.profile_width
@@ -109,7 +116,14 @@ def fit_block(
     for position, name in enumerate(FIELDS):
         if name in found:
             block[:, position] = found[name]
-    return block.reshape(*lead, len(FIELDS), n_window)
+    if len(band_dose):
+        block = with_band(block, intensity_interval(posterior, band_dose, LEVEL))
+    return block.reshape(*lead, -1, n_window)
+
+
+def with_band(block: np.ndarray, ends: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Put the ends ``(n, n_window, n_grid)`` of an interval after the rows of a block."""
+    return np.concatenate([block, *(np.moveaxis(end, -1, 1) for end in ends)], axis=1)
 
 
 def interval_block(

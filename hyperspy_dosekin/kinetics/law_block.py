@@ -20,6 +20,7 @@ from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.laws.solution import dose_at_level, trajectories
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.model.coupling import LawData, LawModel, law_blocks, law_curves
+from hyperspy_dosekin.kinetics.posterior.band import Band
 from hyperspy_dosekin.kinetics.posterior.law_intervals import (
     LawQuantity,
     allowed_range,
@@ -28,7 +29,7 @@ from hyperspy_dosekin.kinetics.posterior.law_intervals import (
 from hyperspy_dosekin.kinetics.posterior.sampling import LawNodes, posterior_nodes
 from hyperspy_dosekin.numerics.device import resolve_device
 
-from .block import LEVEL, offset_of, problem_of
+from .block import LEVEL, offset_of, problem_of, with_band
 from .identifiability import LARGEST_POSTERIOR_SD, LARGEST_PROFILE_WIDTH
 
 #: Probability of never reaching ½ above which nothing is said of D½.
@@ -75,12 +76,13 @@ def fit_law_block(
     law: KineticLaw,
     config: ExactConfig,
     with_intervals: bool = True,
+    band_dose: Sequence[float] = (),
 ) -> np.ndarray:
     """Fit a law to a block of curves and say what the data determine.
 
     Parameters
     ----------
-    values, variance, offset, dose_e_per_a2, window_names, config, with_intervals
+    values, variance, offset, dose_e_per_a2, window_names, config, with_intervals, band_dose
         As for `block.fit_block`.
     law
         The law.
@@ -88,26 +90,32 @@ def fit_law_block(
     Returns
     -------
     numpy.ndarray
-        Shape ``(…, len(law_fields(law)), n_window)``, float64, NaN where there is no estimate.
+        Shape ``(…, len(law_fields(law)) + 2·n_band_dose, n_window)``, float64, NaN where there is
+        no estimate.
     """
     lead, n_window = values.shape[:-2], values.shape[-2]
     problem, config = _problem(values, variance, offset, dose_e_per_a2, window_names, config)
     fit = fit_law(problem, law, config)
     found = {**fit.parameters, **{name: getattr(fit, name) for name in (*_FITTED, *_DOSES)}}
-    if with_intervals:
-        found |= _summary(problem, law, config, fit)
+    band = None
+    if with_intervals or len(band_dose):
+        curves = law_curves(problem, law, config)
+        band = Band(curves, np.asarray(band_dose, dtype=np.float64), LEVEL)
+        found |= _summary(problem, law, config, fit, band)
     fields = law_fields(law)
     block = np.full((fit.dead.shape[0], len(fields), n_window), np.nan)
     for position, name in enumerate(fields):
         if name in found:
             block[:, position] = found[name]
-    return block.reshape(*lead, len(fields), n_window)
+    if band is not None and len(band_dose):
+        block = with_band(block, band.ends)
+    return block.reshape(*lead, -1, n_window)
 
 
 def _summary(
-    problem: DoseProblem, law: KineticLaw, config: ExactConfig, fit: LawFit
+    problem: DoseProblem, law: KineticLaw, config: ExactConfig, fit: LawFit, band: Band
 ) -> dict[str, np.ndarray]:
-    """Intervals, moments and flags of all curves, each ``(n_curve, n_window)``."""
+    """Intervals, moments and flags of all curves, each ``(n_curve, n_window)``, and the band."""
     names = [parameter.name for parameter in law.parameters]
     half = LawQuantity("dose_at")
     quantities = {**{name: LawQuantity(name) for name in names}, "half_integrity_dose": half}
@@ -118,6 +126,7 @@ def _summary(
     }
     open_box = config.prior is None
     for model, _, nodes in _node_blocks(problem, law, config, fit, with_prior=True):
+        _add_to_band(band, law, nodes)
         for name, quantity in quantities.items():
             value = quantity.evaluate(law, nodes.values)
             ends = posterior_ends(model, quantity, value, nodes, LEVEL, open_box=open_box)
@@ -142,6 +151,19 @@ def _summary(
     with np.errstate(invalid="ignore"):
         found["identifiable"] = narrow & (found["profile_width"] <= LARGEST_PROFILE_WIDTH)
     return {name: array.reshape(fit.dead.shape) for name, array in found.items()}
+
+
+def _add_to_band(band: Band, law: KineticLaw, nodes: LawNodes) -> None:
+    if not band.n_grid:
+        return
+    # Trajectories are asked for at ascending doses.
+    ascending, places = np.unique(band.doses, return_inverse=True)
+    for place, curve in enumerate(nodes.index):
+        share = nodes.weight[place].cpu().numpy()
+        kept = band.kept(share)
+        values = nodes.values[:, place].cpu()[:, torch.as_tensor(kept)]
+        integrity = trajectories(law, torch.as_tensor(ascending), values).numpy()
+        band.add(int(curve), integrity[:, places], share[kept])
 
 
 def _problem(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
 from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
 from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
 
@@ -67,40 +68,88 @@ def intensity_interval(
     """
     check_level(level)
     curves = interval_curves(posterior.problem, posterior.config)
-    grid = np.asarray(normalised_dose, dtype=np.float64)
-    doses = np.concatenate([curves.normalised_dose, grid])
-    shape = curves.unit.shape
-    ends = np.full((2, curves.unit.size, grid.size), np.nan)
-    values = curves.values.reshape(-1, curves.normalised_dose.size)
-    root = curves.root_weight
-    weights = np.ones_like(values) if root is None else root.reshape(values.shape) ** 2
-    freedom = curves.freedom.reshape(-1)
+    band = Band(curves, np.asarray(normalised_dose, dtype=np.float64), level)
     for nodes in posterior.nodes():
         log_rate, exponent, weight = np.broadcast_arrays(
             *(array.cpu().numpy() for array in (nodes.log_rate, nodes.exponent, nodes.weight))
         )
         for place, curve in enumerate(nodes.index):
             share = weight[..., place].ravel()
-            kept = share > _NEGLIGIBLE * share.max()
+            kept = band.kept(share)
             integrity = power_law_integrity(
-                doses,
+                band.doses,
                 np.exp(log_rate[..., place].ravel()[kept])[:, np.newaxis],
                 exponent[..., place].ravel()[kept][:, np.newaxis],
             )
-            degrees = np.inf if curves.variance_known else max(float(freedom[curve]), 1.0)
-            mean, scale = _mixture(
-                integrity,
-                share[kept] / share[kept].sum(),
-                values[curve],
-                weights[curve],
-                offset_known=curves.offset_known,
-                degrees=degrees,
-            )
-            reach = stats.t.ppf((1 + level) / 2, degrees) * scale
-            ends[:, curve] = mean - reach, mean + reach
-    ends = ends * curves.unit.reshape(-1, 1) + curves.centre.reshape(-1, 1)
-    lower, upper = ends.reshape(2, *shape, grid.size)
-    return lower, upper
+            band.add(curve, integrity, share[kept])
+    return band.ends
+
+
+class Band:
+    """Intervals of a·C + b, added curve by curve from the nodes of any law.
+
+    Parameters
+    ----------
+    curves
+        The data.
+    grid
+        Normalised doses of the band, ``(n_grid,)``.
+    level
+        Probability of the interval.
+
+    Attributes
+    ----------
+    doses
+        The measured doses and then the grid, at which `add` wants the integrity.
+    """
+
+    def __init__(self, curves: PreparedCurves, grid: np.ndarray, level: float) -> None:
+        check_level(level)
+        self._curves, self._level = curves, level
+        self.n_grid = grid.size
+        self.doses = np.concatenate([curves.normalised_dose, grid])
+        self._values = curves.values.reshape(-1, curves.normalised_dose.size)
+        root = curves.root_weight
+        whole = self._values.shape
+        self._weights = np.ones(whole) if root is None else root.reshape(whole) ** 2
+        self._ends = np.full((2, curves.unit.size, grid.size), np.nan)
+
+    @staticmethod
+    def kept(share: np.ndarray) -> np.ndarray:
+        """Which nodes count, ``(n_node,)``; the others need not be evaluated."""
+        return share > _NEGLIGIBLE * share.max()
+
+    def add(self, curve: int, integrity: np.ndarray, share: np.ndarray) -> None:
+        """Set the interval of a curve.
+
+        Parameters
+        ----------
+        curve
+            Its place in ``n_curve · n_window``.
+        integrity
+            C at the measured doses and then on the grid, ``(n_node, n_dose + n_grid)``.
+        share
+            Weights of the nodes, ``(n_node,)``.
+        """
+        known = self._curves.variance_known
+        degrees = np.inf if known else max(float(self._curves.freedom.reshape(-1)[curve]), 1.0)
+        mean, scale = _mixture(
+            integrity,
+            share / share.sum(),
+            self._values[curve],
+            self._weights[curve],
+            offset_known=self._curves.offset_known,
+            degrees=degrees,
+        )
+        reach = stats.t.ppf((1 + self._level) / 2, degrees) * scale
+        self._ends[:, curve] = mean - reach, mean + reach
+
+    @property
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends, ``(n_curve, n_window, n_grid)`` each, in the unit of the data."""
+        unit, centre = (a.reshape(-1, 1) for a in (self._curves.unit, self._curves.centre))
+        lower, upper = (self._ends * unit + centre).reshape(2, *self._curves.unit.shape, -1)
+        return lower, upper
 
 
 def _mixture(

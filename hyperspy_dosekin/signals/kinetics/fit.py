@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
@@ -38,12 +41,31 @@ def fit_dose_series(
 
     `report` is told of the progress instead of a bar, where it is given.
     """
+    advise_on_chunks(series, "fit_dose_pinn", whole="dose")
+    return fit_series_data(
+        SeriesData.of(series), options, show_progressbar=show_progressbar, stop=stop, report=report
+    )
+
+
+def fit_series_data(
+    data: SeriesData,
+    options: FitOptions,
+    *,
+    show_progressbar: bool | None = None,
+    stop: Stop = never_stop,
+    report: Progress | None = None,
+    band_dose: Sequence[float] = (),
+) -> DoseKinetics:
+    """Fit a series that has been read; see `fit_dose_series`.
+
+    The interval of the fitted intensity at `band_dose`, doses as those of the data, is computed
+    with the fit, so that `DoseKinetics.intensity_interval` has it at hand.
+    """
     from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
     from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 
     config, prior = exact_config(options), options.as_prior()
     law = options.other_law()
-    data = SeriesData.of(series)
     spatial, estimator = options.resolved(data.space_shape)
     check_network_options(options, estimator)
     if spatial == "field":
@@ -61,7 +83,6 @@ def fit_dose_series(
         free = options.exponent is None or options.exponent == "shared"
         check_doses(data.dose_e_per_a2, exponent_free=free, offset_free=offset is None)
     network = network_config(options, offset) if estimator == "pinn" else None
-    advise_on_chunks(series, "fit_dose_pinn", whole="dose")
     if spatial == "mean":
         data = data.averaged()
         problem = data.problem()
@@ -76,6 +97,7 @@ def fit_dose_series(
             offset,
             law=law,
             with_intervals=options.intervals,
+            band_dose=tuple(np.asarray(band_dose) / data.dose_e_per_a2[-1]),
             progress=progress,
             stop=stop,
         )

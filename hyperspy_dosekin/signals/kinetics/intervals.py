@@ -141,6 +141,33 @@ class KineticsIntervals:
         normalised = tuple(np.asarray(dose) / self.dose_max)
         return self._maps.interval("integrity", level, method, normalised_dose=normalised)
 
+    def intensity_interval(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """95 % posterior interval of the fitted intensity a C + b at any doses.
+
+        It says where the curve of the fit lies, with all parameters unknown, and can be narrow
+        where nothing else is determined.
+
+        Parameters
+        ----------
+        dose
+            Doses, shape ``(n_dose,)``.
+
+        Returns
+        -------
+        lower, upper : numpy.ndarray
+            Shape ``(…space…, window, n_dose)``, in the unit of the data.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact")
+        >>> lower, upper = result.intensity_interval(result.dose)
+        >>> bool(((lower < result.data.data) & (result.data.data < upper)).mean() > 0.8)
+        True
+        """
+        return self._maps.band(tuple(np.asarray(dose) / self.dose_max))
+
     @property
     def identifiable(self) -> BaseSignal:
         """Whether the data determine D½.

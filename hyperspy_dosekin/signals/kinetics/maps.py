@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from functools import partial
@@ -64,6 +64,8 @@ class ExactMaps:
         ``False`` if the fit was interrupted; what had not been fitted is NaN.
     with_intervals
         Whether the fields of intervals and flags were computed.
+    band_dose
+        Normalised doses of an interval of a·C + b whose ends follow the other fields.
     law
         The law; ``None`` for the power law in closed form.
     """
@@ -75,6 +77,7 @@ class ExactMaps:
     complete: bool = True
     with_intervals: bool = True
     law: KineticLaw | None = None
+    band_dose: tuple[float, ...] = ()
 
     @classmethod
     def fit(
@@ -85,12 +88,13 @@ class ExactMaps:
         *,
         law: KineticLaw | None = None,
         with_intervals: bool = True,
+        band_dose: Sequence[float] = (),
         progress: Progress = no_progress,
         stop: Stop = never_stop,
     ) -> ExactMaps:
         """Fit all pixels; lazy data give lazy fields, of which nothing is computed."""
-        maps = cls(data, config, offset, None, with_intervals=with_intervals, law=law)
-        kernel, count = maps._kernel(), len(maps.field_names)
+        maps = cls(data, config, offset, None, True, with_intervals, law, tuple(band_dose))
+        kernel, count = maps._kernel(), len(maps.field_names) + 2 * len(maps.band_dose)
         step = maps._pixels_at_a_time()
         if is_lazy(data.values):
             data = _joined(data, step)
@@ -106,6 +110,7 @@ class ExactMaps:
             "window_names": self.data.window_names,
             "config": self.config,
             "with_intervals": self.with_intervals,
+            "band_dose": self.band_dose,
         }
         if self.law is None:
             return partial(fit_block, **common)
@@ -205,6 +210,59 @@ class ExactMaps:
         ends = _call(kernel, self.data, self.offset, "e,w,v", sizes, PIXELS_WITH_INTERVALS)
         return ends[..., 0, :, :], ends[..., 1, :, :]
 
+    def band(self, normalised_dose: Sequence[float]) -> tuple[Any, Any]:
+        """Ends of the 95 % interval of a·C + b, ``(…space…, window, n_dose)`` each."""
+        first, wanted = len(self.field_names), tuple(normalised_dose)
+        fields = self.fields
+        if wanted != self.band_dose:
+            kernel = replace(self, band_dose=wanted)._kernel()
+            sizes = {"f": first + 2 * len(wanted)}
+            fields = _call(kernel, self.data, self.offset, "f,w", sizes, PIXELS_WITH_INTERVALS)
+        middle = first + len(wanted)
+        ends = (slice(first, middle), slice(middle, middle + len(wanted)))
+        lower, upper = (
+            map_blocks(
+                _rows, "(f,w)->(w,d)", fields, output_sizes={"d": len(wanted)},
+                method="fit_dose_pinn", places=place,
+            )
+            for place in ends
+        )  # fmt: skip
+        return lower, upper
+
+    @classmethod
+    def side_by_side(cls, parts: Sequence[ExactMaps], order: Sequence[str]) -> ExactMaps:
+        """Fits of some windows each as one of all of them.
+
+        Parameters
+        ----------
+        parts
+            Fits with the same doses, space axes, law and options.
+        order
+            Names of the windows, in their new order.
+        """
+        first = parts[0]
+        names = [name for part in parts for name in part.data.window_names]
+        places = [names.index(name) for name in order]
+
+        def joined(arrays: list[Any], axis: int) -> Any:
+            if any(array is None for array in arrays):
+                return None
+            return np.take(np.concatenate(arrays, axis=axis), places, axis=axis)
+
+        data = replace(
+            first.data,
+            values=joined([part.data.values for part in parts], -2),
+            variance=joined([part.data.variance for part in parts], -2),
+            window_names=tuple(order),
+        )
+        return replace(
+            first,
+            data=data,
+            offset=joined([part.offset for part in parts], -1),
+            fields=joined([part.fields for part in parts], -1),
+            complete=all(part.complete for part in parts),
+        )
+
 
 def _joined(data: SeriesData, wanted: int) -> SeriesData:
     """The same lazy series with small blocks of pixels joined, values and variance alike."""
@@ -279,6 +337,10 @@ def _present(
 
 def _row(fields: np.ndarray, place: int) -> np.ndarray:
     return fields[..., place, :]
+
+
+def _rows(fields: np.ndarray, places: slice) -> np.ndarray:
+    return np.moveaxis(fields[..., places, :], -1, -2)
 
 
 def _fit_eagerly(
