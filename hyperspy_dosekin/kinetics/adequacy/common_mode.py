@@ -45,7 +45,7 @@ def common_mode_test(windows: list[ProjectedResiduals]) -> tuple[np.ndarray, np.
     p_value = np.full(n, np.nan)
     number = DRAWS[-1]
     step = max(1, _AT_ONCE // (number * size * len(windows)))
-    draws = [normal_draws(number, size, seed) for seed in range(len(windows))]
+    draws = np.split(normal_draws(number, size * len(windows)), len(windows), axis=1)
     going_on = np.flatnonzero(count > 1)
     for start in range(0, going_on.size, step):
         index = going_on[start : start + step]

@@ -109,8 +109,14 @@ class FittedCurves:
         return found
 
     def columns(self) -> tuple[np.ndarray, np.ndarray]:
-        """Fitted intensities ``(n_curve, n_window, n_dose)``, and their derivatives by each free
-        coefficient, ``(n_curve, n_window, n_column, n_dose)``; 0 where dead.
+        """Fitted intensities and their derivatives by each free coefficient; 0 where dead.
+
+        Returns
+        -------
+        fitted : numpy.ndarray
+            ``(n_curve, n_window, n_dose)``.
+        derivatives : numpy.ndarray
+            ``(n_curve, n_window, n_column, n_dose)``, up to a factor for each column.
         """
         import torch
 

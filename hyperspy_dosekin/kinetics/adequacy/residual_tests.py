@@ -92,13 +92,13 @@ def residual_tests(residuals: ProjectedResiduals, *, variance_known: np.ndarray)
 
 
 @lru_cache(maxsize=8)
-def normal_draws(number: int, size: int, seed: int = 20) -> np.ndarray:
+def normal_draws(number: int, size: int) -> np.ndarray:
     """Standard normal draws ``(number, size)``, the same at every call.
 
     All curves share them, so that their chance would be the same for all; evenly spread draws
     leave little of it.
     """
-    uniform = stats.qmc.Sobol(size, seed=seed).random(number)
+    uniform = stats.qmc.Sobol(size, seed=20).random(number)
     draws = special.ndtri(np.clip(uniform, 1e-12, 1 - 1e-12))
     draws.flags.writeable = False
     return draws
