@@ -60,7 +60,8 @@ class Examination:
         """Whether the law describes the data: something could be tested, and nothing fails."""
         p_value = np.stack([self.p_value[name] for name in TESTS])
         tested = np.isfinite(p_value)
-        return tested.any(axis=0) & ~(np.where(tested, p_value, 1.0) < SMALLEST_P).any(axis=0)
+        lowest = np.where(tested, p_value, 1.0).min(axis=0)
+        return np.asarray(tested.any(axis=0) & (lowest >= SMALLEST_P))
 
 
 @dataclass(frozen=True, eq=False)

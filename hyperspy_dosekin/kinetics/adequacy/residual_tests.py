@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from .projection import ProjectedResiduals
 
@@ -98,7 +98,10 @@ def normal_draws(number: int, size: int) -> np.ndarray:
     All curves share them, so that their chance would be the same for all; evenly spread draws
     leave little of it.
     """
-    uniform = stats.qmc.Sobol(size, seed=20).random(number)
+    import torch
+
+    engine = torch.quasirandom.SobolEngine(size, scramble=True, seed=20)
+    uniform = engine.draw(number, dtype=torch.float64).numpy()
     draws = special.ndtri(np.clip(uniform, 1e-12, 1 - 1e-12))
     draws.flags.writeable = False
     return draws
