@@ -46,7 +46,7 @@ FLOORS = {
     "kinetics": [
         {"laws"},
         {"curves", "design"},
-        {"model", "simulation"},
+        {"model", "simulation", "adequacy"},
         {"estimate"},
         {"posterior", "network"},
         {"identifiability"},
