@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.classification.classifiers import classifier_names
-from hyperspy_dosekin.classification.model import Model
+from hyperspy_dosekin.classification.model import Model, denoise, predict
 from hyperspy_dosekin.classification.noise import NoiseModel
 from hyperspy_dosekin.classification.novelty import NoveltyScale
 from hyperspy_dosekin.classification.nuisances import Nuisances
 from hyperspy_dosekin.classification.units import NetworkUnits
+from hyperspy_dosekin.numerics.device import usable_device
+from hyperspy_dosekin.numerics.files import digest, replaced_when_written
 
 #: What such a file says it is, and the version of its layout.
 KIND = "hyperspy_dosekin.DualVAE"
@@ -55,9 +57,12 @@ def save_model(model: Model, path: Path, settings: Mapping[str, Any] | None = No
     for name in ("units", "nuisances", "novelty", "weights", "classifier_arrays", "report"):
         del rest[name]
     _put("model", rest, arrays, description)
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    description["checksum"] = digest(arrays, _as_text(description))
     # safetensors keeps texts only, by name.
-    text = json.dumps(description, ensure_ascii=False)
-    save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, path, {KIND: text})
+    text = _as_text(description)
+    with replaced_when_written(path) as beside:
+        save_file(arrays, beside, {KIND: text})
 
 
 def load_model(path: Path) -> Model:
@@ -75,13 +80,26 @@ def load_model(path: Path) -> Model:
     arrays, description = _read(path)
     try:
         model = _assemble(arrays, description)
-        # A network that cannot be made is found out now, not with the first spectrum.
-        model.network  # noqa: B018
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        _try_out(model)
+    except Exception as error:
+        # Whatever wrong types and shapes lead to.
         raise ValueError(
             f"{path} is damaged: {error}; save the model again, or train it anew."
         ) from error
     return model
+
+
+def _try_out(model: Model) -> None:
+    """Classify one spectrum: what does not go together is found out now, not with the first one."""
+    spectrum = np.linspace(1.0, 2.0, model.energy_ev.size)[np.newaxis]
+    with np.errstate(all="ignore"):
+        found = predict(spectrum, model=model)
+        denoised = denoise(spectrum, model=model)
+    if found.shape != (1, model.n_output) or not np.isfinite(found[0, : len(model.names)]).all():
+        raise ValueError("its parts do not go together: it gives no probabilities")
+    if denoised.shape != spectrum.shape:
+        raise ValueError("its parts do not go together: it gives no spectra")
+    model.nuisances.noise.variance(spectrum)
 
 
 def load_settings(path: Path) -> dict[str, Any]:
@@ -112,7 +130,9 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
                 raise ValueError(f"{foreign}: it has no description of one.")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         description = json.loads(text)
-    except (SafetensorError, OSError, UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
+        if str(error).startswith(foreign):
+            raise
         raise ValueError(f"{foreign}: {error}") from error
     if not isinstance(description, dict) or description.get("kind") != KIND:
         raise ValueError(f"{foreign}: its description is of another kind.")
@@ -122,7 +142,17 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             f"{path} has format {found!r}, this version reads up to {FORMAT}; update "
             "hyperspy_dosekin."
         )
+    checksum = description.pop("checksum", None)  # absent from files of early versions
+    if checksum is not None and checksum != digest(arrays, _as_text(description)):
+        raise ValueError(
+            f"{path} is damaged: its content is not what was saved; save the model again, or "
+            "train it anew."
+        )
     return arrays, description
+
+
+def _as_text(description: Mapping[str, Any]) -> str:
+    return json.dumps(description, ensure_ascii=False, sort_keys=True)
 
 
 def _assemble(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Model:
@@ -131,6 +161,7 @@ def _assemble(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) 
     nuisances["notes"] = tuple(nuisances.get("notes", ()))
     rest = _get("model", arrays, description)
     rest["names"] = tuple(str(name) for name in rest["names"])
+    rest["device"] = usable_device(rest["device"])
     model = Model(
         **rest,
         units=NetworkUnits(**_get("units", arrays, description)),
@@ -140,13 +171,38 @@ def _assemble(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) 
         classifier_arrays=_get("classifier_arrays", arrays, description),
         report=_get("report", arrays, description),
     )
-    n_class = len(model.names)
-    if model.share.shape != (n_class,) or model.classifier not in classifier_names():
-        raise ValueError("its parts do not go together")
+    if model.classifier not in classifier_names():
+        raise ValueError(f"its classifier {model.classifier!r} is not known")
+    _check_shapes(model)
     for name, array in arrays.items():
         if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinity")
     return model
+
+
+def _check_shapes(model: Model) -> None:
+    n_class, n_channel = len(model.names), model.energy_ev.size
+    known, scale = model.nuisances, model.novelty
+    n_basis, n_factor = known.background_mean.size, scale.factors.shape[1]
+    expected = {
+        "energies": (model.energy_ev, (n_channel,)),
+        "latents": (model.latent_kl, (model.n_latent,)),
+        "shares": (model.share, (n_class,)),
+        "centre of the unit": (model.units.centre, (n_channel,)),
+        "spread of the unit": (model.units.spread, (n_channel,)),
+        "noise": (known.noise.offset, (n_channel,)),
+        "backgrounds": (known.background_basis, (n_basis, n_channel)),
+        "spread of the backgrounds": (known.background_covariance, (n_basis, n_basis)),
+        "means of the classes": (scale.mean, (n_class, n_channel)),
+        "spreads of the classes": (scale.sigma, (n_class, n_channel)),
+        "factors of the classes": (scale.factors, (n_class, n_factor, n_channel)),
+        "centres of distances": (scale.centre, (n_class,)),
+        "spreads of distances": (scale.spread, (n_class,)),
+        "scores": (scale.score, scale.log_probability.shape),
+    }
+    for name, (array, shape) in expected.items():
+        if array.shape != shape:
+            raise ValueError(f"its {name} have the shape {array.shape}, not {shape}")
 
 
 def _parts(record: Any) -> dict[str, Any]:

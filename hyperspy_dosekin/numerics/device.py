@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+_logger = logging.getLogger(__name__)
 
 
 def present_devices() -> tuple[str, ...]:
@@ -26,6 +29,29 @@ def present_devices() -> tuple[str, ...]:
     if torch.backends.mps.is_available():
         names.append("mps")
     return tuple(names)
+
+
+def usable_device(device: str) -> str:
+    """Return the device if this machine has it, else ``"auto"``.
+
+    For what comes from a file, which may have been written on another machine.
+
+    Parameters
+    ----------
+    device
+        Name of a Torch device, or ``"auto"``.
+
+    Examples
+    --------
+    >>> usable_device("cuda:99")
+    'auto'
+    """
+    try:
+        resolve_device(device, needs_float64=False)
+    except ValueError:
+        _logger.info("The device %r is not present here; device='auto' is used.", device)
+        return "auto"
+    return device
 
 
 def resolve_device(

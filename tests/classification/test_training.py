@@ -247,6 +247,10 @@ def test_damaged_and_foreign_files_are_refused(model, tmp_path):
 
     arrays = load_file(path)
     description = json.loads(_description(path))
+    with pytest.raises(ValueError, match="not what was saved"):
+        _save_changed(arrays | {"weights/odd": np.zeros(1)}, description, foreign)
+    # Files of early versions have no checksum: their parts are looked at all the same.
+    del description["checksum"]
 
     def changed(**changes):
         save_file(arrays, foreign, {KIND: json.dumps({**description, **changes})})
@@ -260,9 +264,34 @@ def test_damaged_and_foreign_files_are_refused(model, tmp_path):
         load_model(changed(model={**description["model"], "names": ["a", "b"]}))
     with pytest.raises(ValueError, match="damaged"):
         load_model(changed(novelty={}, units={}, weights={"odd": 1}))
+    with pytest.raises(ValueError, match="recursion"):
+        _save_changed(arrays, {}, foreign, text="[" * 100_000 + "]" * 100_000)
+    for name, wrong in {
+        "novelty/mean": arrays["novelty/mean"][:, :-1],
+        "novelty/score": arrays["novelty/score"][:2],
+        "units/centre": arrays["units/centre"][:-1],
+        "model/latent_kl": arrays["model/latent_kl"][:-1],
+        "model/energy_ev": arrays["model/energy_ev"][:-1],
+        "noise/offset": arrays["noise/offset"][:-1],
+    }.items():
+        with pytest.raises(ValueError, match="damaged"):
+            _save_changed(arrays | {name: wrong}, description, foreign)
     arrays["units/spread"] = arrays["units/spread"] * np.nan
     with pytest.raises(ValueError, match="NaN"):
         load_model(changed())
+
+
+def test_model_of_another_machine_finds_its_device_here(model, tmp_path):
+    model = replace(model, device="cuda:99")
+    save_model(model, tmp_path / "model.safetensors")
+    assert load_model(tmp_path / "model.safetensors").device == "auto"
+
+
+def _save_changed(arrays, description, path, text=None):
+    from safetensors.numpy import save_file
+
+    save_file(arrays, path, {KIND: text or json.dumps(description)})
+    load_model(path)
 
 
 def _description(path):

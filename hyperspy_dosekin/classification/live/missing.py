@@ -23,6 +23,8 @@ def import_realtime(name: str) -> ModuleType:
     ------
     ModuleNotFoundError
         If it is not installed; the message names the extra.
+    ImportError
+        If it is installed but does not load.
     """
     try:
         module = import_module(name)
@@ -33,4 +35,11 @@ def import_realtime(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"{name} is not installed; it comes with {REMEDY}.", name=error.name
+        ) from error
+    except Exception as error:
+        # A missing system library is an OSError; what a broken package raises may be anything.
+        raise ImportError(
+            f"{name} is installed but does not load ({type(error).__name__}: {error}); install it "
+            f"again with {REMEDY}.",
+            name=name,
         ) from error

@@ -13,6 +13,7 @@ from hyperspy_dosekin.classification.live.graph import LiveGraph
 from hyperspy_dosekin.classification.live.network import LiveNetwork
 from hyperspy_dosekin.classification.live.runtimes.runtime import Program
 from hyperspy_dosekin.classification.model import Model
+from hyperspy_dosekin.numerics.text import printable
 
 #: Spectra that the loss is measured on; a tenth of a per cent of them are four.
 _SPECTRA = 4096
@@ -53,7 +54,7 @@ class PrecisionLoss:
 
     def __str__(self) -> str:
         """One sentence."""
-        return (
+        return printable(
             f"{self.precision}: accuracy {self.accuracy:.4f} after {self.accuracy_float32:.4f} in "
             f"float32, same class for {self.agreement:.2%}, largest change of a probability "
             f"{self.largest_change:.2g} ({self.n_spectra} simulated spectra)"

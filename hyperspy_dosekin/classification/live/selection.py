@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,9 @@ from hyperspy_dosekin.classification.live.runtimes import RUNTIMES, runtime_of
 from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings, Program
 from hyperspy_dosekin.classification.model import Model
 from hyperspy_dosekin.numerics.stream.latency import time_text
+from hyperspy_dosekin.numerics.text import printable
+
+_logger = logging.getLogger(__name__)
 
 #: Batch size that ``"auto"`` measures, if none is given.
 TYPICAL_BATCH = 32
@@ -81,7 +85,7 @@ class LiveReport:
             lines.append(f"  {timing.runtime:<12} {value}")
         if self.precision_loss is not None:
             lines.append(str(self.precision_loss))
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,12 +179,16 @@ def _timed(
 ) -> RuntimeTiming:
     """Time a runtime for a short while, or say why it cannot be used."""
     runtime = RUNTIMES[name]
+    part = min(batch, runtime.largest_batch)
     try:
         runtime.check(settings)
-    except (ModuleNotFoundError, ValueError) as error:
+        program = runtime.compile(graph, part, settings, ranges)
+    except (ImportError, ValueError) as error:
         return RuntimeTiming(name, None, str(error))
-    part = min(batch, runtime.largest_batch)
-    program = runtime.compile(graph, part, settings, ranges)
+    except Exception as error:
+        # A damaged package; there may be others.
+        _logger.warning("The runtime %s cannot be used here.", name, exc_info=True)
+        return RuntimeTiming(name, None, f"does not work here: {error}")
     program.spectra[:] = np.resize(spectra, program.spectra.shape)
     times: list[float] = []
     program.run()

@@ -15,6 +15,7 @@ import numpy as np
 
 from hyperspy_dosekin.numerics.stream.frames import POLICIES, QUEUE_SIZES, ArrivedFrame, FrameQueue
 from hyperspy_dosekin.numerics.stream.latency import LatencyHistogram, time_text
+from hyperspy_dosekin.numerics.text import printable
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.classification.live.compiled import CompiledClassifier
@@ -103,7 +104,7 @@ class StreamReport:
         if self.classified:
             lines.append(f"classification of a frame, median: {time_text(computing)}; latency:")
             lines.append(str(self.latency))
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 class Stream:

@@ -20,6 +20,7 @@ from hyperspy_dosekin.kinetics.network.architecture import fourier_features, int
 from hyperspy_dosekin.kinetics.network.fit import make_target, prior_target
 from hyperspy_dosekin.kinetics.network.losses import MISFITS, ode_residual
 from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
+from hyperspy_dosekin.numerics.text import printable
 
 #: Doses at which law and trajectory are compared, none of which was used in training.
 OFF_GRID = 503
@@ -80,7 +81,7 @@ class Certificate:
             f"largest deviation of C {deviation:.2g}"
             for name, ratio, residual, deviation in numbers
         ]
-        return "\n".join([*lines, *(f"* {text}" for text in self.warnings())])
+        return printable("\n".join([*lines, *(f"* {text}" for text in self.warnings())]))
 
     def warnings(self) -> list[str]:
         """What is wrong, in words, with the remedy; empty for a good fit."""

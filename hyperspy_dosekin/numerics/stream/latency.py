@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.text import printable
+
 #: Bins of a decade: a percentile is right to 2 %.
 _PER_DECADE = 50
 #: Shortest and longest time that are told apart, as powers of ten of a second.
@@ -101,7 +103,7 @@ class LatencyHistogram:
             start, stop = (time_text(10.0 ** (_FIRST + j / 10)) for j in (i, i + 1))
             length = math.ceil(_WIDEST_BAR * bars[i] / bars.max())
             lines.append(f"{start:>8} – {stop:<8} {bars[i]:>8} {'█' * length}".rstrip())
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def time_text(seconds: float) -> str:

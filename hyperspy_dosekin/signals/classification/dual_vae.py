@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import map_blocks, sample_rows
+from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.classification.references import references_on
 from hyperspy_dosekin.signals.classification.spectra import (
@@ -282,7 +283,7 @@ class DualVAE(TrainedModel):
         if self._model is None:
             return "<DualVAE, not trained>"
         state = "" if self.complete else ", incomplete"
-        return (
+        return printable(
             f"<DualVAE, {len(self.names)} classes, {self.trained.energy_ev.size} channels, "
             f"{self.trained.classifier}{state}>"
         )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.text import printable
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -141,7 +143,7 @@ class VAEReport:
         lines = [f"{name:<{width}}  {text}" for name, text in rows]
         if not self.complete:
             lines.append("The training was interrupted; the best weights so far were kept.")
-        return "\n".join([*lines, *self.problems])
+        return printable("\n".join([*lines, *self.problems]))
 
     def plot(self, **options: Any) -> Figure:
         """Draw learning curves, activity of the latents and calibration."""

@@ -18,6 +18,7 @@ from hyperspy_dosekin.classification.labels import (
     uncertainty_parts,
 )
 from hyperspy_dosekin.lazy.blocks import map_blocks, wrap
+from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.classification.class_map import (
     NONE_NAME,
     UNKNOWN_NAME,
@@ -263,7 +264,7 @@ class VAEClassification(ClassificationPlots):
         """One line: what was classified, into what."""
         shape = "×".join(str(size) for size in self._probability.shape[:-1]) or "1"
         state = "" if self._vae.complete else ", incomplete"
-        return f"<VAEClassification, {shape} pixels, {len(self.names)} classes{state}>"
+        return printable(f"<VAEClassification, {shape} pixels, {len(self.names)} classes{state}>")
 
     def explore(self, *, display: bool = True, toolkit: str | None = None, **start: Any) -> Any:
         """Look through the result: class map, and all that is known about one pixel.

@@ -72,12 +72,15 @@ class TrainedModel:
         path
             File name; ``.safetensors`` is added where there is no extension.
         overwrite
-            Whether to replace a file that is there.
+            Whether to replace a file that is there. Whatever happens meanwhile, the old file or
+            the new one is there, whole.
 
         Raises
         ------
         FileExistsError
             If the file is there and is not to be overwritten.
+        ValueError
+            If the file name has the extension of another format.
 
         Examples
         --------
@@ -94,9 +97,9 @@ class TrainedModel:
         <DualVAE, 4 classes, 160 channels, head>
         """
         from hyperspy_dosekin.classification.model_file import save_model
+        from hyperspy_dosekin.numerics.files import with_extension
 
-        path = Path(path)
-        path = path if path.suffix else path.with_suffix(".safetensors")
+        path = with_extension(path, [".safetensors"], "a model")
         if path.exists() and not overwrite:
             raise FileExistsError(f"{path} exists; pass overwrite=True to replace it.")
         settings = {
