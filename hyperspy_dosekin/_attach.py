@@ -64,12 +64,12 @@ def attach(cls: type) -> None:
     Parameters
     ----------
     cls
-        The class that gets the methods, each under the name of its function.
+        The class that gets the methods, each under the name of its function,
+        and once more under its alias where it has one.
     """
-    from hyperspy_dosekin.signals.eels import METHODS
+    from hyperspy_dosekin.signals.eels import ALIASES, METHODS
 
-    for function in METHODS:
-        name = function.__name__
+    for name, function in {**{f.__name__: f for f in METHODS}, **ALIASES}.items():
         present = getattr(cls, name, None)
         if present is None:
             setattr(cls, name, function)

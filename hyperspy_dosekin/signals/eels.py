@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from hyperspy_dosekin.signals.axes.dose import (
     describe_navigation_axes,
@@ -12,6 +13,7 @@ from hyperspy_dosekin.signals.axes.dose import (
     set_dose_axis,
 )
 from hyperspy_dosekin.signals.classification.classify import classify_vae
+from hyperspy_dosekin.signals.kinetics.options import FitOptions, takes_fit_options
 from hyperspy_dosekin.signals.processing.core_loss import process_core_loss
 from hyperspy_dosekin.signals.processing.low_loss import process_low_loss
 from hyperspy_dosekin.signals.processing.plot import plot_processing
@@ -21,20 +23,36 @@ from hyperspy_dosekin.signals.tools import dose_kinetics_tool
 from hyperspy_dosekin.signals.windows.integrate import integrate_windows
 from hyperspy_dosekin.signals.windows.plot import plot_windows
 
+if TYPE_CHECKING:
+    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 
+
+@takes_fit_options()
 def fit_dose_pinn(
-    self: Any, windows: Any = None, *, dose_axis: Any = None, **fit_options: Any
-) -> Any:
+    self: Any,
+    windows: Any = None,
+    *,
+    dose_axis: Any = None,
+    show_progressbar: bool | None = None,
+    stop: Callable[[], bool] | None = None,
+    **options: Any,
+) -> DoseKinetics:
     """Integrate windows and fit degradation kinetics to their dose dependence.
 
-    The same as ``s.integrate_windows(windows).fit_dose_pinn(**fit_options)``.
+    The same as ``s.integrate_windows(windows).fit_dose_pinn(…)``. ``fit_dose_kinetics`` is another
+    name of this method.
 
     Parameters
     ----------
     windows, dose_axis
         As for `integrate_windows`.
-    **fit_options
-        Options of :func:`hyperspy_dosekin.signals.kinetics.fit.fit_dose_pinn`.
+    **options
+        Options of the fit, see `FitOptions` and `NetworkConfig`.
+    show_progressbar
+        Whether to show progress; ``None`` takes HyperSpy's preference.
+    stop
+        Function that is asked now and then; when it returns ``True`` the fit ends and keeps what
+        is there, as Ctrl-C does.
 
     Returns
     -------
@@ -46,7 +64,7 @@ def fit_dose_pinn(
     ValueError
         If there is no dose axis, or for the reasons of `integrate_windows` and of the fit.
     TypeError
-        For the reasons of `integrate_windows`.
+        For the reasons of `integrate_windows`, or if an option is unknown.
 
     References
     ----------
@@ -62,12 +80,17 @@ def fit_dose_pinn(
         ...
     ValueError: there is no dose axis: this signal is a single spectrum...
     """
+    # Before the spectra are read, which may take long.
+    FitOptions.of(**options)
     if find_dose_axis(self, dose_axis) is None:
         raise ValueError(_no_dose_axis(self))
     warn_if_unprocessed(self)
     series = integrate_windows(self, windows, dose_axis=dose_axis)
-    return series.fit_dose_pinn(**fit_options)
+    return series.fit_dose_pinn(show_progressbar=show_progressbar, stop=stop, **options)
 
+
+#: Further names of methods.
+ALIASES = {"fit_dose_kinetics": fit_dose_pinn}
 
 #: Functions that become methods of ``EELSSpectrum``, each under its own name.
 METHODS = (

@@ -13,6 +13,9 @@ from typing import Any
 from hyperspy.ui_registry import get_gui
 from traits.api import HasTraits
 
+from hyperspy_dosekin.signals.kinetics.options import METHOD_OPTIONS, takes_fit_options
+from hyperspy_dosekin.signals.signatures import refuse_unknown
+
 
 def open_tool(
     thing: Any, toolkey: str, *, display: bool = True, toolkit: str | None = None, **options: Any
@@ -50,13 +53,14 @@ def open_tool(
     return opened[-1] if shown is None else shown
 
 
+@takes_fit_options("spatial")
 def dose_kinetics_tool(
     self: Any,
     windows: Any = None,
     *,
     display: bool = True,
     toolkit: str | None = None,
-    **fit_options: Any,
+    **options: Any,
 ) -> HasTraits | dict[str, Any]:
     """Choose energy windows with the mouse and see the kinetics of each at once, in a notebook.
 
@@ -78,8 +82,8 @@ def dose_kinetics_tool(
         Whether to show the tool now.
     toolkit
         Of HyperSpy, such as ``"ipywidgets"``; by default what there is.
-    **fit_options
-        Options of `DoseSeries.fit_dose_pinn` to begin with.
+    **options
+        Options of the fit to begin with, see `FitOptions` and `NetworkConfig`.
 
     Returns
     -------
@@ -91,6 +95,8 @@ def dose_kinetics_tool(
     ------
     ImportError
         Without the extra ``hyperspy_dosekin[gui]``.
+    TypeError
+        If an option is unknown.
     ValueError
         If the signal has no navigation axis, no window lies on the energy axis, or an option of the
         fit is none that the tool can show.
@@ -106,11 +112,12 @@ def dose_kinetics_tool(
     C–C not determined
     >>> tool.close()
     """
+    refuse_unknown("dose_kinetics_tool", options, METHOD_OPTIONS)
     return open_tool(
         self,
         "hyperspy_dosekin.DoseKineticsTool",
         display=display,
         toolkit=toolkit,
         windows=windows,
-        **fit_options,
+        **options,
     )

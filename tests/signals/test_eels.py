@@ -534,7 +534,8 @@ def test_the_fit_gets_the_areas_and_the_options(monkeypatch):
     s = make(np.int32)
     windows = {"C–O": (10, 15)}
     assert s.fit_dose_pinn(windows, seeds=(1, 2), estimator="exact") == "result"
-    assert seen["options"] == {"seeds": (1, 2), "estimator": "exact"}
+    given = {"seeds": (1, 2), "estimator": "exact"}
+    assert seen["options"] == {**given, "show_progressbar": None, "stop": None}
     expected = s.integrate_windows(windows)
     np.testing.assert_array_equal(seen["series"].data, expected.data)
     assert seen["series"].window_names == ("C–O",)

@@ -17,7 +17,7 @@ from hyperspy_dosekin.gui.kinetics.region import Region
 from hyperspy_dosekin.gui.kinetics.windows import KineticsWindows
 from hyperspy_dosekin.gui.worker import Worker
 from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series
-from hyperspy_dosekin.signals.kinetics.options import FitOptions
+from hyperspy_dosekin.signals.kinetics.options import FitOptions, unused_by
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 
 _logger = logging.getLogger(__name__)
@@ -69,7 +69,8 @@ class KineticsActions(t.HasTraits):
             return
         key, data = self._key, self._data
         try:
-            arguments = {**self._fit_arguments(), "estimator": "pinn", "spatial": "mean"}
+            arguments = _usable(self._fit_arguments(), "pinn")
+            arguments |= {"estimator": "pinn", "spatial": "mean"}
             arguments["protocol"] = self.fit.protocol
             options = fit_options_of(arguments)
             series = _series_of(data)
@@ -128,7 +129,7 @@ class KineticsActions(t.HasTraits):
             return
         dose, processing = self.dose.arguments(), self.processing.arguments()
         windows = self.windows.as_dict()
-        options = fit_options_of({**self._fit_arguments(), "estimator": "exact"})
+        options = fit_options_of({**_usable(self._fit_arguments(), "exact"), "estimator": "exact"})
         signal = self.signal
 
         def work(report: Any, stop: Any) -> DoseKinetics:
@@ -187,7 +188,7 @@ class KineticsActions(t.HasTraits):
             If the state is not one that can be fitted.
         """
         maps = self.fit.extent == "pixels" and bool(self.region.sizes)
-        arguments = self._fit_arguments()
+        arguments = _usable(self._fit_arguments(), "exact" if maps else self.fit.estimator)
         if maps:
             arguments = {"estimator": "exact", **arguments}
         else:
@@ -229,6 +230,11 @@ class KineticsActions(t.HasTraits):
         if text.split()[0].rstrip(",:").isalpha():
             text = text[0].upper() + text[1:]
         self.trait_set(message=text, level="error")
+
+
+def _usable(arguments: dict[str, Any], estimator: str) -> dict[str, Any]:
+    """The tool holds options of both estimators; each gets those that it has a use for."""
+    return {name: value for name, value in arguments.items() if name not in unused_by(estimator)}
 
 
 def fit_options_of(arguments: dict[str, Any]) -> FitOptions:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from hyperspy_dosekin.kinetics.model.config import DEFAULT_HIERARCHY
+
 #: Random seeds of the five members of the paper's ensemble.
 PAPER_SEEDS = (42, 59, 76, 93, 110)
 
@@ -107,7 +109,7 @@ class NetworkConfig:
     phases: tuple[str, ...] = ("adam", "lbfgs")
     loss_weights: Mapping[str, float] = field(default_factory=lambda: dict(LOSS_WEIGHTS))
     window_weights: Mapping[str, float] = field(default_factory=lambda: dict(WINDOW_WEIGHTS))
-    hierarchy: tuple[tuple[str, str], ...] = (("C–O", "C–C"),)
+    hierarchy: tuple[tuple[str, str], ...] = DEFAULT_HIERARCHY
     offset: tuple[float, ...] | None = None
     exponent: float | None = None
     misfit: str = "log-cosh"

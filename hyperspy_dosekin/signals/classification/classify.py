@@ -5,9 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from hyperspy_dosekin.signals.classification.dual_vae import MODEL_OPTIONS, DualVAE
+from hyperspy_dosekin.signals.signatures import documentation_of, refuse_unknown, takes_options
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.signals.classification.result import VAEClassification
 
 
+@takes_options(MODEL_OPTIONS, documentation_of(DualVAE, MODEL_OPTIONS))
 def classify_vae(
     self: Any,
     references: Any = None,
@@ -24,7 +31,7 @@ def classify_vae(
     show_progressbar: bool | None = None,
     stop: Callable[[], bool] | None = None,
     **options: Any,
-) -> Any:
+) -> VAEClassification:
     """Name the structure in every pixel from reference spectra, and say how sure that is.
 
     A dual variational autoencoder and a classifier are trained on spectra simulated from the
@@ -62,13 +69,12 @@ def classify_vae(
         components.
     nuisances
         Known nuisances instead of estimated ones.
+    **options
+        Of `DualVAE` and of its training.
     show_progressbar
         ``None`` takes HyperSpy's preference.
     stop
         Asked now and then; ``True`` ends the training early.
-    **options
-        Of `DualVAE`: ``n_components``, ``fwhm`` (eV), ``max_spectra``, ``seed``, ``device``,
-        ``steps``, ``n_latent``, ``loss_weights`` and further settings of the training.
 
     Returns
     -------
@@ -82,7 +88,7 @@ def classify_vae(
         If there are no references nor a model, they are of one class, do not cover the axis, or
         the data cannot be trained on; the message says what to do.
     TypeError
-        If an argument is of the wrong kind.
+        If an argument is of the wrong kind, or an option is unknown.
 
     References
     ----------
@@ -99,8 +105,7 @@ def classify_vae(
     >>> c.class_map.names
     ('fluoride', 'oxyfluoride', 'hydroxide', 'oxide')
     """
-    from hyperspy_dosekin.signals.classification.dual_vae import DualVAE
-
+    refuse_unknown("classify_vae", options, MODEL_OPTIONS)
     spatially = {
         "spatial": spatial,
         "spatial_strength": spatial_strength,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.classification.config import LOSS_WEIGHTS, VAEConfig
 from hyperspy_dosekin.lazy.blocks import map_blocks, sample_rows
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
@@ -21,6 +22,12 @@ from hyperspy_dosekin.signals.classification.spectra import (
     smoothed,
 )
 from hyperspy_dosekin.signals.classification.trained_model import TrainedModel
+from hyperspy_dosekin.signals.signatures import (
+    documentation_of,
+    options_of,
+    refuse_unknown,
+    takes_options,
+)
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.classification.fitting import FitSettings
@@ -29,7 +36,22 @@ if TYPE_CHECKING:
 #: Spectra to train on, at most; the nuisances need no more, and the rest is simulated.
 MOST_SPECTRA = 20_000
 
+#: Settings of the training, which the model takes beside its own.
+_TRAINING_OPTIONS = {
+    name: each.replace(default=dict(LOSS_WEIGHTS)) if name == "loss_weights" else each
+    for name, each in options_of(VAEConfig).items()
+    if name != "seed"
+}
 
+
+def _with_training_options(cls: type[DualVAE]) -> type[DualVAE]:
+    """Show the settings of the training among those of the class, and in its docstring."""
+    show = takes_options(_TRAINING_OPTIONS, documentation_of(VAEConfig, _TRAINING_OPTIONS))
+    show(cls.__init__)
+    return show(cls)
+
+
+@_with_training_options
 class DualVAE(TrainedModel):
     """Dual variational autoencoder and classifier, trained on references and measured spectra.
 
@@ -57,8 +79,7 @@ class DualVAE(TrainedModel):
     device
         Where to train: ``"auto"``, ``"cpu"`` or another device of Torch.
     **network_options
-        Further settings of `hyperspy_dosekin.classification.config.VAEConfig`, such as ``steps``,
-        ``n_latent``, ``loss_weights`` or ``patience``.
+        Settings of the training, see `VAEConfig`.
 
     References
     ----------
@@ -88,9 +109,9 @@ class DualVAE(TrainedModel):
         device: Any = "auto",
         **network_options: Any,
     ) -> None:
-        from hyperspy_dosekin.classification.config import VAEConfig
         from hyperspy_dosekin.classification.fitting import FitSettings
 
+        refuse_unknown("DualVAE", network_options, _TRAINING_OPTIONS)
         if isinstance(fwhm, str) and fwhm != "estimate":
             raise ValueError(f'fwhm={fwhm!r} must be a width in eV or "estimate".')
         if not isinstance(fwhm, str) and not fwhm >= 0:
@@ -287,3 +308,9 @@ class DualVAE(TrainedModel):
             f"<DualVAE, {len(self.names)} classes, {self.trained.energy_ev.size} channels, "
             f"{self.trained.classifier}{state}>"
         )
+
+
+#: All that makes a model, beside what `classify_vae` names itself.
+MODEL_OPTIONS = {
+    name: each for name, each in options_of(DualVAE).items() if name not in ("classifier", "prior")
+}

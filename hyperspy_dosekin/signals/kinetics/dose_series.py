@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import LazySignal1D, Signal1D
 
+from hyperspy_dosekin.numerics.progress import never_stop
+from hyperspy_dosekin.signals.kinetics.options import FitOptions, takes_fit_options
+
 if TYPE_CHECKING:
-    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 
 _POSITION_NAMES = {"x", "y", "z"}
@@ -93,26 +95,13 @@ class DoseSeries(Signal1D):
             recorded[place] if place < len(recorded) else str(place + 1) for place in places
         )
 
+    @takes_fit_options()
     def fit_dose_pinn(
         self,
         *,
-        estimator: str | None = None,
-        spatial: str = "auto",
-        protocol: str = "fast",
-        law: str | KineticLaw = "power law",
-        offset: Any = None,
-        exponent: float | str | None = None,
-        hierarchy: Sequence[tuple[str, str]] = (("C–O", "C–C"),),
-        seeds: Sequence[int] = (42, 59, 76, 93, 110),
-        prior: Any = "default",
-        loss: str | None = None,
-        noise: str = "relative",
-        dtype: str = "float64",
-        intervals: bool = True,
-        device: str = "auto",
         show_progressbar: bool | None = None,
         stop: Callable[[], bool] | None = None,
-        **network_options: Any,
+        **options: Any,
     ) -> DoseKinetics:
         """Fit the degradation kinetics of every window.
 
@@ -120,64 +109,17 @@ class DoseSeries(Signal1D):
         dC_i/dφ = −k_i C_i^{p_i}, with φ the dose divided by the largest dose, and is read out as
         the intensity a_i C_i + b_i, where a_i may have either sign; `law` puts another law in
         the place of that one. Frames with NaN are left out, and frames out of order are sorted
-        by dose, each with a warning.
+        by dose, each with a warning. ``fit_dose_kinetics`` is another name of this method.
 
         Parameters
         ----------
-        estimator
-            ``"pinn"``, the ensemble of physics-informed networks, or ``"exact"``, the closed
-            form of the law. By default the network for the mean and the exact estimator for
-            maps and for every law but the power law.
-        spatial
-            ``"mean"`` averages over all space axes, ``"pixel"`` fits every pixel, ``"field"``
-            lets neighbours share information. ``"auto"`` takes ``"pixel"`` where there are
-            space axes, unless the network is asked for.
-        protocol
-            How the network is trained: ``"fast"``, from the exact solution and with its
-            priors, or ``"paper"``, as published.
-        law
-            ``"power law"``, ``"first order"``, ``"power law with plateau"``, a law registered
-            under another name, or a law of your own
-            (`hyperspy_dosekin.kinetics.UserLaw` makes one of a function). Others than the
-            power law have one to three parameters, are fitted window by window without
-            `hierarchy`, and take about a hundred times as long: twenty milliseconds to a
-            tenth of a second for each curve.
-        offset
-            Known offset b, in the unit of the data: a number, one for each window, one for each
-            pixel and window ``(…space…, window)``, or what `integrate_windows` made of a fully
-            damaged specimen. ``None`` fits it. Nothing else makes D½ as certain.
-        exponent
-            Known exponent p of all windows, ``"shared"`` to fit one for all windows of a pixel
-            (exact estimator), or ``None`` to fit each.
-        hierarchy
-            Pairs (faster, slower) of window names: a soft prior that the first degrades with
-            the larger rate constant. Pairs whose windows are not there are ignored.
-        seeds
-            Random seeds of the networks, one for each member.
-        prior
-            Normal priors ``{"log_rate": (mean, sd), "exponent": (mean, sd)}`` of ln k and p; by
-            default (0, 1) and (1, 0.7). ``None`` for none.
-        loss
-            ``None`` for squares; ``"huber"`` or ``"soft_l1"`` against outlying frames (exact
-            estimator).
-        noise
-            ``"relative"`` takes a known noise variance as weights of the frames, and the size of
-            the noise from the residuals; ``"absolute"`` takes it as the noise.
-        dtype
-            Precision of the exact estimator, ``"float64"`` or ``"float32"``.
-        intervals
-            Whether intervals and flags are computed with the fit; without them maps are ready
-            several times sooner, and `DoseKinetics.interval` computes them when asked.
-        device
-            ``"auto"``, ``"cpu"`` or another device of Torch.
+        **options
+            Options of the fit, see `FitOptions` and `NetworkConfig`.
         show_progressbar
             Whether to show progress; ``None`` takes HyperSpy's preference.
         stop
             Function that is asked now and then; when it returns ``True`` the fit ends and keeps
             what is there, as Ctrl-C does.
-        **network_options
-            Further settings of `hyperspy_dosekin.kinetics.network.config.NetworkConfig`, such as
-            ``adam_epochs``, ``lbfgs_iterations`` or ``patience`` (early stop).
 
         Returns
         -------
@@ -207,30 +149,16 @@ class DoseSeries(Signal1D):
         >>> result
         <DoseKinetics, 4 windows, 9 doses, network, 2 members...>
         """
-        from hyperspy_dosekin.numerics.progress import never_stop
         from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series
-        from hyperspy_dosekin.signals.kinetics.options import FitOptions
 
-        options = FitOptions(
-            estimator=estimator,
-            spatial=spatial,
-            protocol=protocol,
-            offset=offset,
-            exponent=exponent,
-            hierarchy=tuple(hierarchy or ()),
-            seeds=tuple(seeds),
-            **({} if isinstance(prior, str) and prior == "default" else {"prior": prior}),
-            loss=loss,
-            noise=noise,
-            dtype=dtype,
-            intervals=intervals,
-            device=device,
-            network=network_options,
-            law=law,
-        )
         return fit_dose_series(
-            self, options, show_progressbar=show_progressbar, stop=stop or never_stop
+            self,
+            FitOptions.of(**options),
+            show_progressbar=show_progressbar,
+            stop=stop or never_stop,
         )
+
+    fit_dose_kinetics = fit_dose_pinn
 
 
 class LazyDoseSeries(DoseSeries, LazySignal1D):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.signals.kinetics.law_names import law_record
 from hyperspy_dosekin.signals.kinetics.options import FitOptions
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
@@ -112,6 +113,8 @@ def asdict_shallow(options: FitOptions) -> dict[str, Any]:
 
 def _jsonable(value: Any) -> Any:
     """Return the same value with arrays as lists and mappings as dictionaries."""
+    if isinstance(value, Prior):
+        return asdict(value)
     if isinstance(value, Mapping):
         return {str(key): _jsonable(entry) for key, entry in value.items()}
     if isinstance(value, np.ndarray | np.generic):

@@ -14,7 +14,6 @@ from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.kinetics.options import (
     FitOptions,
-    check_network_options,
     exact_config,
     known_offset,
     network_config,
@@ -67,13 +66,13 @@ def fit_series_data(
     config, prior = exact_config(options), options.as_prior()
     law = options.other_law()
     spatial, estimator = options.resolved(data.space_shape)
-    check_network_options(options, estimator)
     if spatial == "field":
         raise NotImplementedError(
             'spatial="field", in which neighbouring pixels share information, is not there yet; '
             'use spatial="pixel" or spatial="mean".'
         )
     space = data.space_shape if spatial == "pixel" else ()
+    options.check_windows(data.window_names)
     offset = known_offset(options.offset, space, len(data.window_names))
     if law is not None:
         check_fit(law, config, data)

@@ -1,21 +1,35 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of a fit, checked, and what the estimators get of them."""
+"""The options of a fit: one class for the methods, the estimators, the tool and files."""
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import BaseSignal
 
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
+from hyperspy_dosekin.kinetics.model.config import DEFAULT_HIERARCHY, ExactConfig
+from hyperspy_dosekin.kinetics.network.config import (
+    PAPER_SEEDS,
+    PROTOCOLS,
+    NetworkConfig,
+)
+from hyperspy_dosekin.signals.signatures import (
+    did_you_mean,
+    documentation_of,
+    options_of,
+    refuse_unknown,
+    takes_options,
+)
+
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
-    from hyperspy_dosekin.kinetics.laws.prior import Prior
-    from hyperspy_dosekin.kinetics.model.config import ExactConfig
-    from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 
 ESTIMATORS = ("pinn", "exact")
 
@@ -23,40 +37,113 @@ ESTIMATORS = ("pinn", "exact")
 SPATIAL = ("auto", "mean", "pixel", "field")
 
 
-PROTOCOLS = ("fast", "paper")
-
-
-NOISE = ("relative", "absolute")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """The options of a fit, checked one by one; see `DoseSeries.fit_dose_pinn`."""
+    """Options of a fit of dose kinetics, checked.
+
+    A new option is a field here with its entry below. Where `ExactConfig` or `NetworkConfig` has a
+    field of the same name it gets the value; methods, tools, files and the reference show it by
+    themselves.
+
+    Parameters
+    ----------
+    estimator
+        ``"pinn"``, the ensemble of physics-informed networks, or ``"exact"``, the closed form of
+        the law. By default the network for the mean and the exact estimator for maps and for every
+        law but the power law.
+    spatial
+        ``"mean"`` averages over all space axes, ``"pixel"`` fits every pixel, ``"field"`` lets
+        neighbours share information. ``"auto"`` takes ``"pixel"`` where there are space axes,
+        unless the network is asked for.
+    protocol
+        How the network is trained: ``"fast"``, from the exact solution and with its priors, or
+        ``"paper"``, as published.
+    law
+        ``"power law"``, ``"first order"``, ``"power law with plateau"``, a law registered under
+        another name, or a law of your own (`hyperspy_dosekin.kinetics.UserLaw` makes one of a
+        function). Others than the power law have one to three parameters, are fitted window by
+        window without `hierarchy`, and take about a hundred times as long: twenty milliseconds to
+        a tenth of a second for each curve.
+    offset
+        Known offset b, in the unit of the data: a number, one for each window, one for each pixel
+        and window ``(…space…, window)``, or what `integrate_windows` made of a fully damaged
+        specimen. ``None`` fits it. Nothing else makes D½ as certain.
+    exponent
+        Known exponent p of all windows, ``"shared"`` to fit one for all windows of a pixel (exact
+        estimator), or ``None`` to fit each.
+    hierarchy
+        Pairs (faster, slower) of window names: a soft prior that the first degrades with the larger
+        rate constant. A pair whose windows are not there counts for nothing, with a warning unless
+        it is the default one.
+    seeds
+        Random seeds of the networks, one for each member.
+    prior
+        Normal priors ``{"log_rate": (mean, sd), "exponent": (mean, sd)}`` of ln k and p; by
+        default (0, 1) and (1, 0.7). ``None`` for none.
+    loss
+        ``None`` for squares; ``"huber"`` or ``"soft_l1"`` against outlying frames (exact
+        estimator).
+    noise
+        ``"relative"`` takes a known noise variance as weights of the frames, and the size of the
+        noise from the residuals; ``"absolute"`` takes it as the noise.
+    dtype
+        Precision of the exact estimator, ``"float64"`` or ``"float32"``.
+    intervals
+        Whether intervals and flags are computed with the fit; without them maps are ready several
+        times sooner, and `DoseKinetics.interval` computes them when asked.
+    device
+        ``"auto"``, ``"cpu"`` or another device of Torch.
+    network
+        Settings of `NetworkConfig` by name, such as ``adam_epochs``; methods take them as options
+        of their own.
+
+    Raises
+    ------
+    ValueError
+        If an option is not one of those above, or two contradict each other.
+    TypeError
+        If a setting of the network is unknown.
+
+    Examples
+    --------
+    >>> FitOptions.of(estimator="pinn", adam_epochs=100).network
+    {'adam_epochs': 100}
+    """
 
     estimator: str | None = None
     spatial: str = "auto"
     protocol: str = "fast"
+    law: str | KineticLaw = "power law"
     offset: Any = None
     exponent: float | str | None = None
-    hierarchy: tuple[tuple[str, str], ...] = (("C–O", "C–C"),)
-    seeds: tuple[int, ...] = (42, 59, 76, 93, 110)
-    prior: Mapping[str, Sequence[float]] | None = field(
-        default_factory=lambda: {"log_rate": (0.0, 1.0), "exponent": (1.0, 0.7)}
-    )
+    hierarchy: Sequence[tuple[str, str]] = DEFAULT_HIERARCHY
+    seeds: Sequence[int] = PAPER_SEEDS
+    prior: Prior | Mapping[str, Sequence[float]] | None = DEFAULT_PRIOR
     loss: str | None = None
     noise: str = "relative"
     dtype: str = "float64"
     intervals: bool = True
     device: str = "auto"
     network: Mapping[str, Any] = field(default_factory=dict)
-    law: str | KineticLaw = "power law"
+
+    @classmethod
+    def of(cls, function: str = "fit_dose_pinn", /, **options: Any) -> FitOptions:
+        """Options as methods take them: those of the network beside the others.
+
+        Parameters
+        ----------
+        function
+            Name of the method, for messages.
+        **options
+            The options.
+        """
+        refuse_unknown(function, options, METHOD_OPTIONS)
+        network = {name: options.pop(name) for name in list(options) if name in NETWORK_OPTIONS}
+        return cls(**options, network=network)
 
     def __post_init__(self) -> None:
-        from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
-        from hyperspy_dosekin.signals.kinetics.law_names import is_power_law
-
-        name = kinetic_law(self.law).name
-        if not is_power_law(self.law) and self.estimator == "pinn":
+        name = self.kinetic_law.name
+        if self.other_law() is not None and self.estimator == "pinn":
             raise ValueError(
                 f'estimator="pinn" knows the power law only; fit the law {name!r} with '
                 'estimator="exact".'
@@ -64,91 +151,183 @@ class FitOptions:
         if self.estimator is not None:
             _check_choice("estimator", self.estimator, ESTIMATORS)
         _check_choice("spatial", self.spatial, SPATIAL)
-        _check_choice("protocol", self.protocol, PROTOCOLS)
-        _check_choice("noise", self.noise, NOISE)
+        _check_choice("protocol", self.protocol, sorted(PROTOCOLS))
         if self.spatial == "pixel" and self.estimator == "pinn":
             raise ValueError(
                 'spatial="pixel" fits every pixel with estimator="exact"; the network fits the '
                 'mean over space, spatial="mean".'
             )
+        refuse_unknown("fit_dose_pinn", self.network, NETWORK_OPTIONS)
+        object.__setattr__(self, "network", dict(self.network))
+        object.__setattr__(self, "prior", _checked_prior(self.prior))
         object.__setattr__(self, "hierarchy", tuple(tuple(pair) for pair in self.hierarchy or ()))
         object.__setattr__(self, "seeds", tuple(self.seeds))
-        if self.prior is not None:
-            pairs = {name: tuple(pair) for name, pair in self.prior.items()}
-            object.__setattr__(self, "prior", pairs)
+        exact_config(self)
+        if self.network:
+            NetworkConfig(**{**PROTOCOLS[self.protocol], **self.network})
+
+    @property
+    def kinetic_law(self) -> KineticLaw:
+        """The law."""
+        from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
+
+        return kinetic_law(self.law)
+
+    def other_law(self) -> KineticLaw | None:
+        """The law, ``None`` for the power law."""
+        from hyperspy_dosekin.signals.kinetics.law_names import is_power_law
+
+        return None if is_power_law(self.law) else self.kinetic_law
+
+    def as_prior(self) -> Prior | None:
+        """The prior of rate and exponent."""
+        assert self.prior is None or isinstance(self.prior, Prior)
+        return self.prior
 
     def resolved(self, space_shape: Sequence[int]) -> tuple[str, str]:
-        """Spatial mode and estimator for a series with these space axes."""
+        """Spatial mode and estimator for a series with these space axes.
+
+        Raises
+        ------
+        ValueError
+            If an option was given that they have no use for.
+        """
         spatial = self.spatial
         if spatial == "auto":
             spatial = "pixel" if space_shape and self.estimator != "pinn" else "mean"
         by_network = spatial != "pixel" and self.other_law() is None
-        return spatial, self.estimator or ("pinn" if by_network else "exact")
+        estimator = self.estimator or ("pinn" if by_network else "exact")
+        self._refuse_unused(estimator)
+        return spatial, estimator
 
-    def other_law(self) -> KineticLaw | None:
-        """The law, ``None`` for the power law."""
-        from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
-        from hyperspy_dosekin.signals.kinetics.law_names import is_power_law
+    def given(self) -> dict[str, Any]:
+        """The options that differ from the defaults, by name, as methods take them."""
+        default = {entry.name: entry.default for entry in fields(self)}
+        named = {name: getattr(self, name) for name in default if name != "network"}
+        return {
+            **{name: value for name, value in named.items() if not _same(value, default[name])},
+            **self.network,
+        }
 
-        return None if is_power_law(self.law) else kinetic_law(self.law)
+    def replaced(self, **changes: Any) -> FitOptions:
+        """The same options with some changed."""
+        return replace(self, **changes)
 
-    def as_prior(self) -> Prior | None:
-        """The prior of rate and exponent, checked."""
-        from hyperspy_dosekin.kinetics.laws.prior import Prior
-
-        if self.prior is None:
-            return None
-        unknown = set(self.prior) - {"log_rate", "exponent"}
-        if unknown:
+    def _refuse_unused(self, estimator: str) -> None:
+        """No option is ignored in silence."""
+        unused = [name for name in self.given() if name in unused_by(estimator)]
+        whose, remedy = {
+            "exact": ("the network", 'fit the mean with estimator="pinn"'),
+            "pinn": ("the exact estimator", 'fit with estimator="exact"'),
+        }[estimator]
+        if unused:
             raise ValueError(
-                f'prior names {sorted(unknown)}; it may have "log_rate" and "exponent", each '
-                "(mean, standard deviation), or be None."
+                f"{', '.join(map(repr, unused))}: only {whose} has that option, and this fit is "
+                f"made by {'the exact estimator' if estimator == 'exact' else 'the network'}; "
+                f"leave it out, or {remedy}."
             )
-        return Prior(**self.prior)
+
+    def check_windows(self, names: Sequence[str]) -> None:
+        """Warn of pairs of the hierarchy whose windows are not there."""
+        if self.hierarchy == DEFAULT_HIERARCHY:
+            return
+        for name in dict.fromkeys(name for pair in self.hierarchy for name in pair):
+            if name not in names:
+                warnings.warn(
+                    f"hierarchy names the window {name!r}, which is not one of "
+                    f"{', '.join(map(repr, names))}{did_you_mean(name, names)} The pair counts "
+                    "for nothing.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+
+
+class _ByProtocol:
+    """What a signature shows for a default that depends on the protocol."""
+
+    def __repr__(self) -> str:
+        return "<by protocol>"
+
+
+def _network_parameters() -> dict[str, inspect.Parameter]:
+    """The settings of the network that are no option of the fit already."""
+    own = {entry.name for entry in fields(FitOptions)}
+    by_protocol = {name for protocol in PROTOCOLS.values() for name in protocol}
+    shown = {}
+    for entry in fields(NetworkConfig):
+        if entry.name in own:
+            continue
+        parameter = options_of(NetworkConfig)[entry.name]
+        if entry.name in by_protocol:
+            parameter = parameter.replace(default=_ByProtocol())
+        elif callable(entry.default_factory):
+            parameter = parameter.replace(default=entry.default_factory())
+        shown[entry.name] = parameter
+    return shown
+
+
+#: Options of the network that methods take beside those of `FitOptions`.
+NETWORK_OPTIONS: Mapping[str, inspect.Parameter] = _network_parameters()
+
+#: All options that methods take.
+METHOD_OPTIONS: Mapping[str, inspect.Parameter] = {
+    **{name: each for name, each in options_of(FitOptions).items() if name != "network"},
+    **NETWORK_OPTIONS,
+}
+
+
+def unused_by(estimator: str) -> frozenset[str]:
+    """Options that an estimator has no use for."""
+    if estimator == "exact":
+        return frozenset({"seeds", "protocol", *NETWORK_OPTIONS})
+    return frozenset({"loss"})
+
+
+def takes_fit_options(*but: str) -> Any:
+    """Show the options of a fit in the place of the ``**options`` of a method.
+
+    Parameters
+    ----------
+    *but
+        Options that the method does not take.
+    """
+    shown = {name: each for name, each in METHOD_OPTIONS.items() if name not in but}
+    text = documentation_of(FitOptions, shown) + documentation_of(NetworkConfig, NETWORK_OPTIONS)
+    return takes_options(shown, text)
 
 
 def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}.")
-
-
-def check_network_options(options: FitOptions, estimator: str) -> None:
-    """Raise if an option is unknown, or one of the network where there is no network."""
-    from hyperspy_dosekin.kinetics.network.config import NetworkConfig
-
-    known = {entry.name for entry in fields(NetworkConfig)}
-    unknown = set(options.network) - known
-    if unknown:
-        raise TypeError(
-            f"fit_dose_pinn got the unknown options {sorted(unknown)}; options of the network "
-            f"are {sorted(known)}."
-        )
-    if options.network and estimator != "pinn":
         raise ValueError(
-            f"{sorted(options.network)} are options of the network, and this fit is made by the "
-            'exact estimator; leave them out, or fit the mean with estimator="pinn".'
+            f"{name}={value!r} is not one of {', '.join(map(repr, choices))}"
+            f"{did_you_mean(value, choices)}"
         )
+
+
+def _checked_prior(prior: Prior | Mapping[str, Sequence[float]] | None) -> Prior | None:
+    if prior is None or isinstance(prior, Prior):
+        return prior
+    unknown = set(prior) - {entry.name for entry in fields(Prior)}
+    if unknown:
+        raise ValueError(
+            f'prior names {sorted(unknown)}; it may have "log_rate" and "exponent", each '
+            "(mean, standard deviation), or be None."
+        )
+    return Prior(**{name: (pair[0], pair[1]) for name, pair in prior.items()})
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Whether an option has its default value; a known offset may be an array or a signal."""
+    return value is default or (type(value) is type(default) and value == default)
 
 
 def exact_config(options: FitOptions) -> ExactConfig:
     """Options of the exact estimator; the offset goes beside it, pixel by pixel."""
-    from hyperspy_dosekin.kinetics.model.config import ExactConfig
-
-    return ExactConfig(
-        prior=options.as_prior(),
-        exponent=options.exponent,
-        hierarchy=options.hierarchy,
-        loss=options.loss,
-        dtype=options.dtype,
-        device=options.device,
-        noise=options.noise,
-    )
+    return ExactConfig(**_common(options, ExactConfig))
 
 
 def network_config(options: FitOptions, offset: np.ndarray | None) -> NetworkConfig:
     """The network's configuration of a protocol, with the user's options on top."""
-    from hyperspy_dosekin.kinetics.network.config import PROTOCOLS, NetworkConfig
-
     if options.exponent == "shared":
         raise ValueError(
             'exponent="shared" is fitted by estimator="exact"; the network fits one exponent '
@@ -156,14 +335,18 @@ def network_config(options: FitOptions, offset: np.ndarray | None) -> NetworkCon
         )
     return NetworkConfig(
         **{
-            "seeds": options.seeds,
-            "hierarchy": options.hierarchy,
+            **_common(options, NetworkConfig),
             "offset": None if offset is None else tuple(offset.tolist()),
-            "exponent": options.exponent,
             **PROTOCOLS[options.protocol],
             **options.network,
         }
     )
+
+
+def _common(options: FitOptions, config: type) -> dict[str, Any]:
+    """What the options have a value for among the fields of a configuration."""
+    names = {entry.name for entry in fields(options)} - {"offset"}
+    return {e.name: getattr(options, e.name) for e in fields(config) if e.name in names}
 
 
 def known_offset(offset: Any, space: Sequence[int], n_window: int) -> np.ndarray | None:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from hyperspy_dosekin.signals.processing.record import make_record, navigation_a
 from hyperspy_dosekin.signals.processing.recorded import Recorded, read
 from hyperspy_dosekin.signals.processing.result import processed_signal, result_type
 
+if TYPE_CHECKING:
+    from exspy.signals import EELSSpectrum
+
 
 def process_core_loss(
     self: Any,
@@ -44,7 +47,7 @@ def process_core_loss(
     components: int | str | None = None,
     dtype: Any = None,
     show_progressbar: bool | None = None,
-) -> Any:
+) -> EELSSpectrum:
     r"""Process core-loss spectra: from counts to edges without background.
 
     In this order [1]_, and only what is asked for: channels are joined; spectra are aligned on a

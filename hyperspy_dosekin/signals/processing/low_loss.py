@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from hyperspy_dosekin.signals.processing.zero_loss_model import (
     read_measured,
     splice,
 )
+
+if TYPE_CHECKING:
+    from exspy.signals import EELSSpectrum
 
 _logger = logging.getLogger(__name__)
 
@@ -56,7 +59,7 @@ def process_low_loss(
     survey: str = "auto",
     dtype: Any = None,
     show_progressbar: bool | None = None,
-) -> Any:
+) -> EELSSpectrum:
     r"""Process low-loss spectra: from counts to the single-scattering distribution S per eV.
 
     In this order [1]_: the zero-loss peak of every spectrum is found to a small fraction of a

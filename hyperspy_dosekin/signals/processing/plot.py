@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import compute
 from hyperspy_dosekin.signals.processing.result import CONTEXT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def plot_processing(
@@ -18,7 +21,7 @@ def plot_processing(
     *,
     fig: Any = None,
     figsize: tuple[float, float] | None = None,
-) -> Any:
+) -> Figure:
     """Plot one spectrum before and after each step of its processing.
 
     The steps are done again for that spectrum, so that nothing of them is kept in memory

@@ -8,18 +8,22 @@ import copy
 from typing import Any
 
 import numpy as np
+from hyperspy.signals import BaseSignal, LazySignal
 
+from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, map_blocks, wrap
 from hyperspy_dosekin.signals.axes.dose import (
     DOSE_UNITS,
     dose_unit_factor,
     find_dose_axis,
 )
 from hyperspy_dosekin.signals.axes.quantity import area_quantity, holds_channel_contents
+from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
+from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries, LazyDoseSeries
 
 
 def integrate_windows(
     self: Any, windows: Any = None, *, dose_axis: Any = None, device: str = "auto"
-) -> Any:
+) -> DoseSeries | BaseSignal:
     r"""Integrate the spectra over energy windows.
 
     The area is the integral of the straight lines through neighbouring channels (the trapezoidal
@@ -83,12 +87,6 @@ def integrate_windows(
     >>> print(areas.data[0, 0, 0, 0].round(3))
     160.0
     """
-    from hyperspy.signals import BaseSignal, LazySignal
-
-    from hyperspy_dosekin.lazy.blocks import wrap
-    from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
-    from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries, LazyDoseSeries
-
     _check_numbers(self)
     advise_on_chunks(self, "integrate_windows", whole="energy", stacklevel=3)
     if device not in ("auto", "cpu"):
@@ -167,7 +165,6 @@ def window_weights_of(signal: Any, windows: Any) -> tuple[Any, Any]:
 
 def window_areas(signal: Any, weights: Any, *, device: str = "auto") -> tuple[Any, Any]:
     """Areas and their variance (or ``None``), arrays ``(…navigation…, window)``."""
-    from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, map_blocks
     from hyperspy_dosekin.signals.axes.noise import noise_of
     from hyperspy_dosekin.windows.integrate import integrate, integrate_with_noise
 

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
 
 from hyperspy_dosekin.signals.axes.dose import dose_unit_factor, find_dose_axis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def plot_windows(
@@ -22,7 +25,7 @@ def plot_windows(
     logarithmic: bool | None = None,
     fig: Any = None,
     figsize: tuple[float, float] | None = None,
-) -> Any:
+) -> Figure:
     """Plot the spectra of a dose series, coloured by dose, with the windows shaded.
 
     Spectra are means over all space axes. A second panel shows each less the first: what the

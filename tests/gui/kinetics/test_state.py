@@ -366,8 +366,6 @@ def test_options_that_the_tool_has_no_place_for_are_refused(raw):
     with pytest.raises(ValueError, match="spatial"):
         DoseKineticsTool(raw, spatial="pixel")
     tool = DoseKineticsTool(raw, nonsense=3)
-    tool.fit_network()
-    tool.worker.wait(60)
     assert tool.level == "error"
     assert "nonsense" in tool.message
 
