@@ -60,9 +60,10 @@ FLOORS = {
     ],
     "plotting": [{"style"}, {"layout"}, {"kinetics"}, {"classification", "spectra"}],
     "signals": [
-        {"axes", "progress", "chunk_advice", "tools"},
-        {"kinetics", "classification", "processing"},
-        {"windows"},
+        {"axes", "progress", "chunk_advice", "signatures"},
+        {"kinetics", "processing"},
+        {"tools"},
+        {"classification", "windows"},
         {"eels"},
     ],
     "gui": [{"worker"}, {"kinetics", "classification"}, {"tools"}, {"ipywidgets"}],
