@@ -59,7 +59,7 @@ class PowerLawFit:
         """
         background = self.at(energy_ev)
         total = background.sum(axis=-1)
-        moment = background @ self._x(energy_ev)
+        moment = (background * self._x(energy_ev)).sum(axis=-1)
         a, ab, b = np.moveaxis(self.covariance, -1, 0)
         return np.maximum(a * total**2 - 2 * ab * total * moment + b * moment**2, 0.0)
 
@@ -74,6 +74,7 @@ def fit_power_law(
     gain: npt.ArrayLike = 1.0,
     offset: npt.ArrayLike = 0.0,
     variance: np.ndarray | None = None,
+    reference_ev: float | None = None,
 ) -> PowerLawFit:
     r"""Fit a power law to a window of each spectrum by weighted least squares.
 
@@ -88,11 +89,14 @@ def fit_power_law(
     window
         Intensities, shape ``(…, n_channels)``.
     energy_ev
-        Their energies, all positive, shape ``(n_channels,)``.
+        Their energies, all positive, shape ``(n_channels,)``, or that of `window` where each
+        spectrum has its own.
     gain, offset
         Noise variance of an intensity y: `gain` y + `offset`; numbers, or arrays ``(…, 1)``.
     variance
         Noise variance of each intensity instead, shape of `window`.
+    reference_ev
+        Energy at which the level is given; by default the geometric mean of all energies.
 
     Returns
     -------
@@ -118,9 +122,9 @@ def fit_power_law(
     """
     window = np.asarray(window)
     energy_ev = np.asarray(energy_ev, dtype=float)
-    if energy_ev.size < FEWEST_CHANNELS:
+    if energy_ev.shape[-1] < FEWEST_CHANNELS:
         raise ValueError(
-            f"{energy_ev.size} channel(s) do not determine a power law; "
+            f"{energy_ev.shape[-1]} channel(s) do not determine a power law; "
             f"widen the fit window to {FEWEST_CHANNELS} channels at least."
         )
     if energy_ev.min() <= 0:
@@ -138,8 +142,10 @@ def fit_power_law(
     known = None
     if variance is not None:
         known = np.broadcast_to(variance, window.shape).reshape(values.shape).astype(np.float64)
-    reference = float(np.exp(np.log(energy_ev).mean()))
+    reference = reference_ev or float(np.exp(np.log(energy_ev).mean()))
     x = np.log(energy_ev / reference)
+    if x.ndim > 1:
+        x = x.reshape(-1, n_channels)
     mean = values.mean(axis=-1, keepdims=True)
     usable = (mean[:, 0] > 0) & np.isfinite(mean[:, 0])
     values = np.where(usable[:, np.newaxis], values, 1.0)
@@ -150,6 +156,9 @@ def fit_power_law(
         spread = line if known is None else known[rows]
         # A channel without noise would outweigh all others.
         return 1.0 / np.maximum(spread, 1e-12 * mean[rows] ** 2)
+
+    def of(rows: Any) -> np.ndarray:
+        return x if x.ndim == 1 else x[rows]
 
     # Logarithms of the smallest counts say little; they are lifted so that none is missing.
     logarithm = np.log(np.maximum(values, 0.05 * mean))
@@ -162,13 +171,13 @@ def fit_power_law(
     for _ in range(_STEPS):
         part = background[active]
         weight = weights(part, active) * part**2
-        step, slope, inverse = _solve(weight, x, (values[active] - part) / part)
+        step, slope, inverse = _solve(weight, of(active), (values[active] - part) / part)
         covariance[active] = inverse
         step = np.clip(step, -1.0, 1.0)
         slope = np.clip(slope, -2.0, 2.0)
         a[active] += step
         r[active] = np.clip(r[active] - slope, *EXPONENTS)
-        background[active] = np.exp(a[active, np.newaxis] - r[active, np.newaxis] * x)
+        background[active] = np.exp(a[active, np.newaxis] - r[active, np.newaxis] * of(active))
         moving = np.maximum(np.abs(step), np.abs(slope) * np.ptp(x)) > _CONVERGED
         active = active[moving]
         if not active.size:
@@ -185,11 +194,11 @@ def _solve(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weighted straight lines: intercept, slope, and the inverse normal matrix for (a, −slope)."""
     s0 = weight.sum(axis=-1)
-    s1 = weight @ x
-    s2 = weight @ (x * x)
+    s1 = (weight * x).sum(axis=-1)
+    s2 = (weight * x * x).sum(axis=-1)
     weighted = weight * target
     t0 = weighted.sum(axis=-1)
-    t1 = weighted @ x
+    t1 = (weighted * x).sum(axis=-1)
     determinant = s0 * s2 - s1 * s1
     determinant = np.where(determinant > 0, determinant, np.inf)
     intercept = (s2 * t0 - s1 * t1) / determinant

@@ -16,13 +16,21 @@ fft: Any = scipy.fft
 
 #: Channels appended to a spectrum, over which it runs from its last to its first value.
 _JOINT = 64
+#: Channels above this share of the highest are the top of a peak.
+_TOP_SHARE = 0.02
+#: Root of intensities that makes peaks wide enough for a cubic. Logarithms, for which all Gaussians
+#: are alike, swing where a tail begins.
+_ROOT = 4
+#: Channels that differ by less are as well joined by a straight line.
+_STEEP = 1.2
 
 
 def shift_spectra(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Move spectra to higher channels by a phase in Fourier space.
 
-    Exact for what the channels resolve, and independent noise stays independent. What comes in at
-    an end repeats the channel there.
+    Exact for what the channels resolve, and independent noise stays independent. A peak narrower
+    than about three channels is not resolved: it then rings, over the whole spectrum. What comes in
+    at an end repeats the channel there.
 
     Parameters
     ----------
@@ -46,7 +54,7 @@ def shift_spectra(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     True
     """
     whole = np.round(shift).astype(np.intp)
-    moved = _shift_whole(spectra, whole)
+    moved = shift_whole(spectra, whole)
     fraction = shift - whole
     if not np.any(np.abs(fraction) > 1e-12):
         return moved
@@ -59,11 +67,11 @@ def shift_spectra(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     first, last = _end_levels(moved)
     extended[:, n_channels:] = last + (first - last) * blend
     transform = fft.rfft(extended, axis=-1, overwrite_x=True)
-    transform *= _turns(-2 * np.pi / length * fraction, transform.shape[-1])
+    transform *= turns(-2 * np.pi / length * fraction, transform.shape[-1])
     return fft.irfft(transform, length, axis=-1, overwrite_x=True)[:, :n_channels]
 
 
-def _turns(angle: np.ndarray, number: int) -> np.ndarray:
+def turns(angle: np.ndarray, number: int) -> np.ndarray:
     """Powers 0, 1, … of exp(i·angle), shape ``(n_spectra, number)``.
 
     Products of two shorter lists of powers: complex exponentials are slow.
@@ -76,6 +84,122 @@ def _turns(angle: np.ndarray, number: int) -> np.ndarray:
     return product.reshape(len(angle), -1)[:, :number]
 
 
+def shift_linear(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Move spectra by straight lines between channels, which cannot ring.
+
+    Areas stay what they are. A line is broadened: a fraction f of a channel adds f (1 - f) channel²
+    to its variance, and noise of neighbouring channels becomes correlated.
+
+    Parameters
+    ----------
+    spectra, shift
+        As for `shift_spectra`.
+
+    Examples
+    --------
+    >>> shift_linear(np.array([[0.0, 4.0, 0.0, 0.0]]), np.array([0.25]))
+    array([[0., 3., 1., 0.]])
+    """
+    below = np.floor(shift).astype(np.intp)
+    fraction = (shift - below)[:, np.newaxis]
+    moved = shift_whole(spectra, below)
+    result = (1 - fraction) * moved
+    result[:, 1:] += fraction * moved[:, :-1]
+    result[:, :1] += fraction * moved[:, :1]
+    return result
+
+
+def shift_cubic(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Move spectra by cubics through four neighbouring channels, which ring no further than those.
+
+    Areas stay what they are, and curves of second order. Noise of neighbouring channels becomes
+    correlated.
+
+    Parameters
+    ----------
+    spectra, shift
+        As for `shift_spectra`.
+
+    Examples
+    --------
+    >>> shift_cubic(np.arange(6.0)[np.newaxis] ** 2, np.array([-0.5]))[0, 2:4]
+    array([ 6.25, 12.25])
+    """
+    below = np.floor(shift).astype(np.intp)
+    f = (shift - below)[:, np.newaxis]
+    moved = shift_whole(spectra, below)
+    wide = np.pad(moved, [(0, 0), (2, 1)], mode="edge")
+    result = np.zeros_like(moved)
+    for place, weight in enumerate(_cubic(f)):
+        result += weight * wide[:, 3 - place : 3 - place + moved.shape[-1]]
+    return result
+
+
+def _cubic(f: Any) -> tuple[Any, Any, Any, Any]:
+    """Weights of four values in the cubic through them, at `f` from the second to the third."""
+    return (
+        -f * (f - 1) * (f - 2) / 6,
+        (f + 1) * (f - 1) * (f - 2) / 2,
+        -(f + 1) * f * (f - 2) / 2,
+        (f + 1) * f * (f - 1) / 6,
+    )
+
+
+def shift_peak(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Move peaks that few channels sample, by what is `between` neighbouring channels.
+
+    Parameters
+    ----------
+    spectra, shift
+        As for `shift_spectra`.
+
+    Examples
+    --------
+    >>> channel = np.arange(24)
+    >>> peak = np.exp(-0.5 * ((channel - 11.0) / 2) ** 2)[np.newaxis]
+    >>> moved = shift_peak(peak, np.array([0.4]))
+    >>> bool(abs(moved - np.exp(-0.5 * ((channel - 11.4) / 2) ** 2)).max() < 2e-3)
+    True
+    """
+    below = np.floor(shift).astype(np.intp)
+    moved = shift_whole(spectra, below)
+    wide = np.pad(moved, [(0, 0), (2, 1)], mode="edge")
+    neighbours = np.stack([wide[:, 3 - place : 3 - place + moved.shape[-1]] for place in range(4)])
+    return between(neighbours, (shift - below)[:, np.newaxis])
+
+
+def between(neighbours: np.ndarray, fraction: Any) -> np.ndarray:
+    """Value of a peak between the middle two of four neighbouring channels.
+
+    A cubic through the fourth roots, in which a Gaussian has twice as many channels. Where the four
+    do not fall or rise as a flank does, noise has the upper hand, and a straight line, which leaves
+    its mean alone, takes over.
+
+    Parameters
+    ----------
+    neighbours
+        Intensities, four of each place, shape ``(4, n_spectra, n_places)``.
+    fraction
+        Of the way from the second to the third, 0 to 1, shape ``(n_spectra, 1)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n_spectra, n_places)``.
+    """
+    result = (1 - fraction) * neighbours[1] + fraction * neighbours[2]
+    low, high = neighbours.min(axis=0), neighbours.max(axis=0)
+    step = np.diff(neighbours, axis=0) > 0
+    flank = (high > _STEEP * low) & (step == step[0]).all(axis=0)
+    top = low > _TOP_SHARE * neighbours.max(axis=(0, -1))[:, np.newaxis]
+    used = (low > 0) & (flank | top)
+    weights = _cubic(np.broadcast_to(fraction, result.shape)[used])
+    roots = neighbours[:, used] ** (1 / _ROOT)
+    root = sum(weight * each for weight, each in zip(weights, roots, strict=True))
+    result[used] = np.maximum(root, 0.0) ** _ROOT
+    return result
+
+
 def shift_variance(variance: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Move noise variances along with spectra, by straight lines between channels.
 
@@ -84,10 +208,7 @@ def shift_variance(variance: np.ndarray, shift: np.ndarray) -> np.ndarray:
     variance, shift
         As for `shift_spectra`.
     """
-    below = np.floor(shift).astype(np.intp)
-    fraction = (shift - below)[:, np.newaxis]
-    moved = _shift_whole(variance, below)
-    return (1 - fraction) * moved + fraction * _shift_whole(moved, np.ones_like(below))
+    return shift_linear(variance, shift)
 
 
 def shift_block(
@@ -139,7 +260,8 @@ def _end_levels(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _shift_whole(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def shift_whole(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Move spectra by whole channels; what comes in at an end repeats the channel there."""
     if not shift.any():
         return spectra
     n_channels = spectra.shape[-1]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,19 @@ import numpy as np
 from hyperspy_dosekin.processing.background import fit_power_law
 from hyperspy_dosekin.processing.batches import run_in_batches
 from hyperspy_dosekin.processing.low_loss.deconvolution import RESOLUTIONS, fourier_log
-from hyperspy_dosekin.processing.low_loss.zero_loss import protected_channels, reflect, truncate
-from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance
+from hyperspy_dosekin.processing.low_loss.zero_loss import (
+    PeakShape,
+    protected_channels,
+    reflect,
+    truncate,
+)
+from hyperspy_dosekin.processing.shifting import (
+    shift_cubic,
+    shift_linear,
+    shift_spectra,
+    shift_variance,
+    shift_whole,
+)
 from hyperspy_dosekin.processing.spikes.prediction import fewest_channels
 from hyperspy_dosekin.processing.spikes.removal import THRESHOLD, remove_spikes
 from hyperspy_dosekin.processing.spikes.structure import KnownStructure
@@ -30,11 +41,19 @@ DIAGNOSTICS = (
     "t_over_lambda",
     "exponent",
     "background_level",
+    "ringing",
 )
+#: How spectra are moved.
+ALIGNMENTS = ("cubic", "linear", "integer", "fourier", "none")
 #: Batches of spectra in which spikes are looked for at a time.
 _SPIKES_AT_A_TIME = 6
+#: Channels beside those kept that a cubic needs.
+_MARGIN = 2
 #: Channels without electrons that a dark level needs.
 _FEWEST_DARK = 16
+#: Window in which ringing is looked for: it begins so many widths beyond the peak and is so wide,
+#: in eV or channels, whatever is more.
+_RINGING_WIDTHS, _RINGING_EV, _RINGING_CHANNELS = 3.0, 8.0, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +70,11 @@ class LowLossChain:
         Channels of the recorded axis that are kept.
     gain, offset
         Noise variance of a recorded intensity y: `gain` y + `offset`.
-    align, spikes, deconvolve, normalise
+    align
+        One of `ALIGNMENTS`. In each of them spectra are deconvolved with the peak where it is in
+        its channel. ``"cubic"``, ``"linear"`` and ``"integer"`` move them by whole channels before,
+        and the first two by the rest after; ``"fourier"`` by both before.
+    spikes, deconvolve, normalise
         Whether to do the step.
     threshold
         Of spikes, in standard deviations.
@@ -66,10 +89,10 @@ class LowLossChain:
     background
         Limits in eV of the window of a power-law background to subtract, or `None`.
     zero_loss
-        Model of the zero-loss peak: `"reflected"`, an energy in eV at which it ends, or its shape
-        on the channels kept, shape ``(stop - start,)``.
-    zero_loss_is_measured
-        Whether that shape has the intensity of the zero-loss peak of every spectrum.
+        Model of the zero-loss peak: ``"reflected"``; an energy in eV at which it ends; a
+        `PeakShape` of area 1; or the peak of every spectrum, shape ``(stop - start,)``.
+    fwhm
+        Full width at half maximum of a typical peak in channels.
     resolution
         Of the deconvolution.
     """
@@ -80,7 +103,7 @@ class LowLossChain:
     stop: int
     gain: float = 1.0
     offset: float = 0.0
-    align: bool = True
+    align: str = "cubic"
     spikes: bool = True
     threshold: float = THRESHOLD
     structure: np.ndarray | None = None
@@ -90,7 +113,7 @@ class LowLossChain:
     background: tuple[float, float] | None = None
     deconvolve: bool = True
     zero_loss: Any = "reflected"
-    zero_loss_is_measured: bool = False
+    fwhm: float = 4.0
     resolution: str = "zero_loss"
     normalise: bool = True
 
@@ -100,6 +123,8 @@ class LowLossChain:
                 f"resolution={self.resolution!r} is none of {RESOLUTIONS}; "
                 "'zero_loss' is the classical choice."
             )
+        if self.align not in ALIGNMENTS:
+            raise ValueError(f"align={self.align!r} is none of {ALIGNMENTS}; 'cubic' suits all.")
         if not (np.isfinite(self.threshold) and self.threshold > 0):
             raise ValueError(
                 f"spike_threshold={self.threshold!r} must be a positive number of standard "
@@ -119,6 +144,13 @@ class LowLossChain:
             return 0
         number = self.origin - self.start - self.reach
         return number if number >= _FEWEST_DARK else 0
+
+    @property
+    def ringing_taper(self) -> np.ndarray:
+        """Weights of the channels from the peak on in which ringing is looked for."""
+        begin = int(np.ceil(max(_RINGING_WIDTHS * self.fwhm, 3)))
+        number = max(round(_RINGING_EV / self.scale_ev), _RINGING_CHANNELS)
+        return np.concatenate([np.zeros(begin), np.blackman(number + 2)[1:-1]])
 
     @property
     def energy_ev(self) -> np.ndarray:
@@ -162,7 +194,7 @@ def process_block(
     spectra : numpy.ndarray
         Shape ``(…, stop - start)``.
     diagnostics : numpy.ndarray
-        The entries of `DIAGNOSTICS`, shape ``(…, 6)``.
+        The entries of `DIAGNOSTICS`, shape ``(…, 7)``.
     variance : numpy.ndarray
         With `with_variance`, shape of the spectra.
     """
@@ -233,36 +265,34 @@ def process_spectra(
         if touched is not None and replaced is not None and touched.any():
             noise_variance[touched] = replaced[touched]
 
-    kept = slice(chain.start, chain.stop)
-    if chain.align:
-        shift = chain.origin - position
-        values = shift_spectra(values, shift)
-        if noise_variance is not None:
-            noise_variance = shift_variance(noise_variance, shift)
-    values = values[:, kept]
-    if noise_variance is not None:
-        noise_variance = noise_variance[:, kept]
-    origin = chain.origin - chain.start
-    watch("align", {"spectra": values})
+    before = _alternation(values, np.round(position), chain.ringing_taper)
+    # What comes from beside the channels kept when a part of a channel is left to move.
+    margin = _MARGIN if chain.align in ("cubic", "linear") else 0
+    begin = max(chain.start - margin, 0)
+    wide = replace(chain, start=begin, stop=min(chain.stop + margin, values.shape[-1]))
+    kept = slice(chain.start - begin, chain.stop - begin)
+    values, noise_variance, centre, rest = _align(values, noise_variance, position, wide)
+    watch("align", {"spectra": values[:, kept], "alternation": before})
     n_dark = chain.n_dark
     if n_dark:
-        level = values[:, :n_dark].mean(axis=-1)
+        dark = slice(kept.start, kept.start + n_dark)
+        level = values[:, dark].mean(axis=-1)
         diagnostics["dark_level"] = level
         values = values - level[:, np.newaxis]
         if noise_variance is not None:
             # The level is noisy too.
-            extra = noise_variance[:, :n_dark].mean(axis=-1, keepdims=True) / n_dark
+            extra = noise_variance[:, dark].mean(axis=-1, keepdims=True) / n_dark
             noise_variance = noise_variance + extra
-        watch("dark", {"spectra": values})
+        watch("dark", {"spectra": values[:, kept]})
 
     end = values.shape[-1]
     if chain.background is not None:
-        values, noise_variance, fit, end = _subtract(values, noise_variance, chain)
+        values, noise_variance, fit, end = _subtract(values, noise_variance, rest, wide)
         diagnostics["exponent"], diagnostics["background_level"] = fit.exponent, fit.level
-        watch("background", {"spectra": values, "background": fit})
+        watch("background", {"spectra": values[:, kept], "background": fit})
 
     if chain.deconvolve or chain.normalise:
-        elastic = _zero_loss(values, fwhm, origin, chain)
+        elastic = _zero_loss(values, fwhm, centre, chain)
         # What is beyond the fit window of the background has been subtracted with it.
         elastic[:, end:] = 0.0
         intensity = elastic.sum(axis=-1)
@@ -270,20 +300,33 @@ def process_spectra(
         with np.errstate(divide="ignore", invalid="ignore"):
             diagnostics["t_over_lambda"] = np.log(total / intensity)
         diagnostics["zero_loss_intensity"] = intensity
-        watch("zero_loss", {"spectra": values, "zero_loss": elastic})
+        watch("zero_loss", {"spectra": values[:, kept], "zero_loss": elastic[:, kept]})
         if chain.deconvolve:
             with np.errstate(divide="ignore", invalid="ignore"):
-                values = fourier_log(values, elastic, origin, resolution=chain.resolution)
+                values = fourier_log(values, elastic, centre, resolution=chain.resolution)
             if noise_variance is not None:
-                noise_variance = _deconvolved_variance(noise_variance, elastic, origin, end, chain)
-            watch("deconvolve", {"spectra": values})
-        if chain.normalise:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                unit = np.where(intensity > 0, intensity, np.nan)[:, np.newaxis] * chain.scale_ev
-                values = values / unit
-                if noise_variance is not None:
-                    noise_variance = noise_variance / unit**2
-            watch("normalise", {"spectra": values})
+                noise_variance = _deconvolved_variance(noise_variance, elastic, centre, end, chain)
+            watch("deconvolve", {"spectra": values[:, kept]})
+    if margin:
+        # A cubic would swing below zero beside the zero-loss peak, if that is still there.
+        smooth = chain.align == "cubic" and chain.deconvolve
+        values = (shift_cubic if smooth else shift_linear)(values, rest)
+        if noise_variance is not None:
+            noise_variance = shift_variance(noise_variance, rest)
+    values = values[:, kept]
+    if noise_variance is not None:
+        noise_variance = noise_variance[:, kept]
+    centre = centre - kept.start
+    after = _alternation(values, np.round(centre + rest), chain.ringing_taper)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        diagnostics["ringing"] = (after[0] - before[0]) / np.abs(before[1])
+    if chain.normalise:
+        intensity = diagnostics["zero_loss_intensity"]
+        unit = np.where(intensity > 0, intensity, np.nan)[:, np.newaxis] * chain.scale_ev
+        values = values / unit
+        if noise_variance is not None:
+            noise_variance = noise_variance / unit**2
+        watch("normalise", {"spectra": values})
     values[missing] = np.nan
     numbers = np.stack([diagnostics[name] for name in DIAGNOSTICS], axis=-1)
     numbers[missing] = np.nan
@@ -366,13 +409,19 @@ def _cleaned(
 
 
 def _subtract(
-    values: np.ndarray, variance: np.ndarray | None, chain: LowLossChain
+    values: np.ndarray, variance: np.ndarray | None, rest: np.ndarray, chain: LowLossChain
 ) -> tuple[np.ndarray, np.ndarray | None, Any, int]:
     """Subtract the power law from the beginning of its window on."""
     assert chain.background is not None
     energy = chain.energy_ev
     left, right = chain.background
     window = np.flatnonzero((energy >= left) & (energy <= right))
+    # The same in all spectra, so that their levels can be compared.
+    reference = float(np.exp(np.log(energy[window]).mean()))
+    if rest.any():
+        # Each spectrum is still a part of a channel away from the common axis.
+        energy = energy + rest[:, np.newaxis] * chain.scale_ev
+        energy = np.maximum(energy, 0.1 * chain.scale_ev)
     gain: Any = chain.gain
     offset: Any = chain.offset
     if variance is not None:
@@ -380,49 +429,96 @@ def _subtract(
         total = values[:, window].sum(axis=-1, keepdims=True)
         gain = variance[:, window].sum(axis=-1, keepdims=True) / np.maximum(total, 1e-300)
         offset = 0.0
-    fit = fit_power_law(values[:, window], energy[window], gain=gain, offset=offset)
+    fit = fit_power_law(
+        values[:, window], energy[..., window], gain=gain, offset=offset, reference_ev=reference
+    )
     beyond = slice(int(window[0]), None)
     values = values.copy()
-    values[:, beyond] -= fit.at(energy[beyond])
+    values[:, beyond] -= fit.at(energy[..., beyond])
     if variance is not None:
         noisier = variance.copy()
-        noisier[:, beyond] += fit.variance(energy[beyond])
+        noisier[:, beyond] += fit.variance(energy[..., beyond])
         variance = noisier
     return values, variance, fit, int(window[0])
 
 
+def _align(
+    values: np.ndarray, variance: np.ndarray | None, position: np.ndarray, chain: LowLossChain
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
+    """Move spectra and crop them.
+
+    Returns
+    -------
+    values, variance
+        On the channels kept.
+    centre
+        Channel of the peak there, shape ``(n,)``.
+    rest
+        What is left of the shift, less than a channel; zero where nothing is to follow.
+    """
+    kept = slice(chain.start, chain.stop)
+    rest = np.zeros(len(values))
+    if chain.align == "none":
+        moved, noise, centre = values, variance, position - chain.start
+    else:
+        shift = chain.origin - position
+        whole = np.round(shift).astype(np.intp)
+        if chain.align == "fourier":
+            moved = shift_spectra(values, shift)
+            noise = None if variance is None else shift_variance(variance, shift)
+        else:
+            rest = shift - whole
+            moved = shift_whole(values, whole)
+            noise = None if variance is None else shift_whole(variance, whole)
+        centre = (chain.origin - chain.start) - rest
+    return moved[:, kept], None if noise is None else noise[:, kept], centre, rest
+
+
+def _alternation(
+    values: np.ndarray, centre: np.ndarray, taper: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How much intensity alternates from channel to channel beyond the peak, and its mean."""
+    begin = int(np.flatnonzero(taper)[0])
+    index = centre.astype(np.intp)[:, np.newaxis] + np.arange(begin, taper.size)
+    part = np.take_along_axis(values, np.clip(index, 0, values.shape[-1] - 1), axis=-1)
+    taper = taper[begin:]
+    sign = 1.0 - 2.0 * (np.arange(taper.size) % 2)
+    return np.abs(part @ (sign * taper)), part @ taper
+
+
 def _zero_loss(
-    values: np.ndarray, fwhm: np.ndarray, origin: int, chain: LowLossChain
+    values: np.ndarray, fwhm: np.ndarray, centre: np.ndarray, chain: LowLossChain
 ) -> np.ndarray:
     if isinstance(chain.zero_loss, str):
-        return reflect(values, origin, chain.reach)
-    if np.ndim(chain.zero_loss) == 0:
-        return truncate(values, origin + int(np.floor(chain.zero_loss / chain.scale_ev)) + 1)
-    shape = np.asarray(chain.zero_loss)
-    if chain.zero_loss_is_measured:
-        return np.tile(shape, (len(values), 1))
+        return reflect(values, centre, chain.reach)
+    if isinstance(chain.zero_loss, np.ndarray):
+        return np.tile(chain.zero_loss, (len(values), 1))
+    if not isinstance(chain.zero_loss, PeakShape):
+        return truncate(values, centre + chain.zero_loss / chain.scale_ev)
+    shape = chain.zero_loss.at(centre, values.shape[-1])
     # As high as the spectrum around its peak, up to where losses begin.
-    offset = np.arange(values.shape[-1]) - origin
+    offset = np.arange(values.shape[-1]) - centre[:, np.newaxis]
     width = np.nan_to_num(fwhm, nan=2.0)[:, np.newaxis]
     core = (offset >= -1.5 * width) & (offset <= np.maximum(0.5 * width, 1))
-    height = np.where(core, values, 0.0).sum(axis=-1) / (core @ shape)
+    height = (core * values).sum(axis=-1) / (core * shape).sum(axis=-1)
     return height[:, np.newaxis] * shape
 
 
 def _deconvolved_variance(
-    variance: np.ndarray, elastic: np.ndarray, origin: int, end: int, chain: LowLossChain
+    variance: np.ndarray, elastic: np.ndarray, centre: np.ndarray, end: int, chain: LowLossChain
 ) -> np.ndarray:
     """Variance after deconvolution: what is removed as plural scattering hardly adds to it."""
     result = variance.copy()
     if isinstance(chain.zero_loss, str):
         # The mirror image of the gain side has been subtracted.
-        mirrored = reflect(variance, origin, chain.reach)
-        result[:, origin + 1 : end] += mirrored[:, origin + 1 : end]
+        mirrored = reflect(variance, centre, chain.reach, variance=True)
+        beyond = np.arange(variance.shape[-1]) > centre[:, np.newaxis]
+        result[:, :end] += np.where(beyond, mirrored, 0.0)[:, :end]
     if chain.resolution == "sharpened":
         area = elastic.sum(axis=-1, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore"):
             peak = elastic / np.where(area > 0, area, np.nan)
         # Sum of the squares of the filter 2 - z, channel by channel.
-        factor = 4 - 4 * peak[:, origin] + (peak**2).sum(axis=-1)
+        factor = 4 - 4 * peak.max(axis=-1) + (peak**2).sum(axis=-1)
         result *= factor[:, np.newaxis]
     return result

@@ -7,7 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.fft
+
+from hyperspy_dosekin.processing.shifting import turns
 
 # SciPy's transforms have no types that a checker could follow.
 fft: Any = scipy.fft
@@ -18,7 +21,11 @@ RESOLUTIONS = ("zero_loss", "sharpened")
 
 
 def fourier_log(
-    spectra: np.ndarray, zero_loss: np.ndarray, origin: int, *, resolution: str = "zero_loss"
+    spectra: np.ndarray,
+    zero_loss: np.ndarray,
+    origin: npt.ArrayLike,
+    *,
+    resolution: str = "zero_loss",
 ) -> np.ndarray:
     r"""Fourier-log deconvolution of spectra that hold the zero-loss peak.
 
@@ -38,7 +45,8 @@ def fourier_log(
     zero_loss
         Zero-loss peak of each spectrum, same shape.
     origin
-        Channel of zero energy loss.
+        Channel of zero energy loss, a number, or one for each spectrum; a fraction where the peak
+        is between channels. The result has it there too.
     resolution
         One of `RESOLUTIONS`.
 
@@ -91,7 +99,8 @@ def fourier_log(
     logarithm *= elastic
     if resolution == "sharpened":
         elastic /= zero_loss.sum(axis=-1, keepdims=True)
-        elastic *= np.exp(2j * np.pi * fft.rfftfreq(length) * origin)
+        centre = np.broadcast_to(np.asarray(origin, dtype=float), len(spectra))
+        elastic *= turns(2 * np.pi / length * centre, elastic.shape[-1])
         np.subtract(2.0, elastic, out=elastic)
         logarithm *= elastic
     return fft.irfft(logarithm, length, axis=-1, overwrite_x=True)[:, :n_channels]

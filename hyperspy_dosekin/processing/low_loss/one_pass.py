@@ -48,7 +48,7 @@ def look_and_process(
     spectra : numpy.ndarray
         Shape ``(…, stop - start)``.
     numbers : numpy.ndarray
-        The entries of `NUMBERS`, shape ``(…, 12)``; position and width of the peak are NaN where
+        The entries of `NUMBERS`, shape ``(…, 13)``; position and width of the peak are NaN where
         there is none.
     variance : numpy.ndarray
         With `with_variance`, shape of the spectra.

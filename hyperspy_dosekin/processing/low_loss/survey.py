@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from hyperspy_dosekin.processing.batches import run_in_batches
 from hyperspy_dosekin.processing.low_loss.zero_loss import find_zero_loss, protected_channels
-from hyperspy_dosekin.processing.shifting import shift_spectra
+from hyperspy_dosekin.processing.shifting import shift_peak
 from hyperspy_dosekin.processing.spikes.prediction import fewest_channels
 from hyperspy_dosekin.processing.spikes.removal import THRESHOLD, remove_spikes
 from hyperspy_dosekin.processing.spikes.structure import KnownStructure
@@ -83,7 +83,7 @@ def survey_low_loss(
         whole = np.round(seen.position).astype(np.intp)
         index = whole[:, np.newaxis] + np.arange(-reach, reach + 1)
         around = np.take_along_axis(values, np.clip(index, 0, values.shape[-1] - 1), axis=-1)
-        peak = shift_spectra(around, whole - seen.position)
+        peak = shift_peak(around, whole - seen.position)
         return numbers, np.where(seen.found[:, np.newaxis], peak, 0.0)
 
     outputs = [((len(SURVEY),), np.float64), ((2 * reach + 1,), np.float64)]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hyperspy_dosekin.processing.shifting import between, shift_peak
+
 #: Wider peaks, in eV, are plasmons and edges, not the zero-loss peak of any source in use.
 WIDEST_EV = 5.0
 #: Channels nearer to the zero-loss peak, in units of its width, are never taken for spikes.
@@ -16,6 +18,8 @@ PROTECTED_WIDTHS = 2.5
 _SIGMA_PER_FWHM = 1 / 2.3548200450309493
 #: The error of the position falls by an order of magnitude in each step.
 _STEPS = 8
+#: Values of a `PeakShape` in a channel.
+PER_CHANNEL = 8
 #: As many channels of the largest value side by side are a flat, that is saturated, top.
 _FLAT_TOP = 3
 
@@ -154,17 +158,22 @@ def _centre(around: np.ndarray, offset: np.ndarray, sigma: np.ndarray) -> np.nda
     return centre[:, 0]
 
 
-def reflect(spectra: np.ndarray, origin: int, reach: int | None = None) -> np.ndarray:
-    """Zero-loss peak of spectra without losses below `origin`: its left half and the mirror image.
+def reflect(
+    spectra: np.ndarray, centre: npt.ArrayLike, reach: int | None = None, *, variance: bool = False
+) -> np.ndarray:
+    """Zero-loss peak of spectra without losses below `centre`: its left half and the mirror image.
 
     Parameters
     ----------
     spectra
-        Shape ``(…, n_channels)``, the peak at channel `origin`.
-    origin
-        Channel of the peak.
+        Shape ``(…, n_channels)``.
+    centre
+        Channel of the peak, a number or shape ``(…)``; a fraction where it is between channels. The
+        mirror image is then taken from between channels too.
     reach
         Channels on either side that belong to the peak; by default as many as there are.
+    variance
+        Whether the values are noise variances, between which straight lines are drawn.
 
     Returns
     -------
@@ -176,20 +185,91 @@ def reflect(spectra: np.ndarray, origin: int, reach: int | None = None) -> np.nd
     >>> reflect(np.array([1.0, 4.0, 9.0, 6.0, 3.0, 2.0]), 2)
     array([1., 4., 9., 4., 1., 0.])
     """
-    zero_loss = np.zeros_like(spectra)
-    length = origin if reach is None else min(reach, origin)
-    zero_loss[..., origin - length : origin + 1] = spectra[..., origin - length : origin + 1]
-    length = min(length, spectra.shape[-1] - origin - 1)
-    mirror = spectra[..., origin - length : origin][..., ::-1]
-    zero_loss[..., origin + 1 : origin + 1 + length] = mirror
-    return zero_loss
+    *lead, n_channels = spectra.shape
+    flat = spectra.reshape(-1, n_channels)
+    middle = np.broadcast_to(np.asarray(centre, dtype=float), lead).reshape(-1, 1)
+    first = np.maximum(middle - (n_channels if reach is None else reach), 0)
+    channel = np.arange(n_channels)
+    zero_loss = np.where((channel >= first) & (channel <= middle), flat, 0.0)
+    # Of the mirror image only the channels that any spectrum needs.
+    begin = max(int(np.floor(middle.min())), 0)
+    end = min(int(np.ceil((2 * middle - first).max())) + 1, n_channels)
+    if begin >= end:
+        return zero_loss.reshape(spectra.shape)
+    channel = channel[begin:end]
+    source = 2 * middle - channel
+    needed = (channel > middle) & (source >= first)
+    # The same fraction in all channels of a spectrum.
+    fraction = np.ceil(2 * middle) - 2 * middle
+    place = np.ceil(source - 1e-9).astype(np.intp)
+    steps = (0, -1) if variance else (1, 0, -1, -2)
+    parts = np.stack(
+        [
+            np.take_along_axis(flat, np.clip(place + step, 0, n_channels - 1), axis=-1)
+            for step in steps
+        ]
+    )
+    if variance:
+        mirror = (1 - fraction) * parts[0] + fraction * parts[1]
+    else:
+        mirror = between(parts, fraction)
+    zero_loss[:, begin:end] = np.where(needed, mirror, zero_loss[:, begin:end])
+    return zero_loss.reshape(spectra.shape)
 
 
-def truncate(spectra: np.ndarray, stop: int) -> np.ndarray:
-    """Zero-loss peak as all that comes before channel `stop`."""
-    zero_loss = np.zeros_like(spectra)
-    zero_loss[..., :stop] = spectra[..., :stop]
-    return zero_loss
+def truncate(spectra: np.ndarray, end: npt.ArrayLike) -> np.ndarray:
+    """Zero-loss peak as all that comes before `end`, a channel or a fraction, shape ``(…)``."""
+    end = np.asarray(end, dtype=float)[..., np.newaxis]
+    return spectra * np.clip(end - np.arange(spectra.shape[-1]) + 0.5, 0.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class PeakShape:
+    """A zero-loss peak that can be had at fractions of a channel.
+
+    Parameters
+    ----------
+    values
+        The peak, `PER_CHANNEL` values a channel.
+    middle
+        Place of the peak's position among them.
+    """
+
+    values: np.ndarray
+    middle: int
+
+    @classmethod
+    def sampled(cls, peak: np.ndarray, centre: int) -> PeakShape:
+        """Make it of one value a channel, the position at channel `centre`."""
+        parts = np.arange(PER_CHANNEL) / PER_CHANNEL
+        moved = shift_peak(np.repeat(peak[np.newaxis], PER_CHANNEL, axis=0), -parts)
+        return cls(moved.T.ravel(), centre * PER_CHANNEL)
+
+    def at(self, centre: np.ndarray, n_channels: int) -> np.ndarray:
+        """Give the peak at channels `centre`, shape ``(n,)``, on an axis; zero beyond its ends.
+
+        Parameters
+        ----------
+        centre
+            Channel of the peak in each spectrum, a fraction.
+        n_channels
+            Of the axis.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(n, n_channels)``.
+        """
+        start = self.middle - PER_CHANNEL * centre[:, np.newaxis]
+        whole = np.floor(start)
+        fraction = start - whole
+        place = whole.astype(np.intp) + PER_CHANNEL * np.arange(n_channels)
+        last = self.values.size - 1
+        below, above = (
+            np.where((each >= 0) & (each <= last), self.values[np.clip(each, 0, last)], 0.0)
+            for each in (place, place + 1)
+        )
+        return (1 - fraction) * below + fraction * above
 
 
 def fit_zero_loss(

@@ -13,7 +13,12 @@ import numpy as np
 from hyperspy_dosekin.lazy.blocks import as_lazy_as_navigation, column, cpu_count, map_blocks
 from hyperspy_dosekin.processing.background import FEWEST_CHANNELS as FEWEST_IN_BACKGROUND
 from hyperspy_dosekin.processing.background import fit_power_law
-from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, LowLossChain, process_block
+from hyperspy_dosekin.processing.low_loss.chain import (
+    ALIGNMENTS,
+    DIAGNOSTICS,
+    LowLossChain,
+    process_block,
+)
 from hyperspy_dosekin.processing.spikes.removal import THRESHOLD
 from hyperspy_dosekin.signals.processing.also_align import align_others, check_others
 from hyperspy_dosekin.signals.processing.one_pass import Seen, room_for, run_in_one_pass, sample_of
@@ -21,6 +26,7 @@ from hyperspy_dosekin.signals.processing.record import make_record
 from hyperspy_dosekin.signals.processing.recorded import Recorded, read
 from hyperspy_dosekin.signals.processing.result import processed_signal, result_type
 from hyperspy_dosekin.signals.processing.survey import Survey, check_found, look_at, warn_of_trouble
+from hyperspy_dosekin.signals.processing.trial import try_out
 from hyperspy_dosekin.signals.processing.zero_loss_model import (
     check_zero_loss,
     model_shape,
@@ -44,7 +50,7 @@ QUANTITY = "Single scattering (1/eV)"
 def process_low_loss(
     self: Any,
     *,
-    align: bool = True,
+    align: bool | str = True,
     spikes: bool = True,
     dark: bool = True,
     background: tuple[float, float] | None = None,
@@ -75,7 +81,14 @@ def process_low_loss(
     Parameters
     ----------
     align
-        Move the zero-loss peak to 0 eV. Otherwise the axis stays as it is.
+        How the zero-loss peak is moved to 0 eV. ``True`` is ``"cubic"``: spectra are moved by whole
+        channels, deconvolved with the peak where it is in its channel, and moved by the rest, with
+        cubics through four channels, once the peak is gone; with straight lines if it stays.
+        ``"linear"`` always takes straight lines: areas are the same, narrow lines broader.
+        ``"integer"`` leaves out the rest, so that no intensity is ever mixed with another and
+        spectra are up to half a channel away from the axis. ``"fourier"`` moves spectra at once, by
+        a phase in Fourier space; it needs a zero-loss peak more than three channels wide, and rings
+        otherwise. ``False`` leaves spectra and axis where they are.
     spikes
         Replace X-ray spikes of one or two channels, which never are channels within 2.5 widths of
         the zero-loss peak.
@@ -169,6 +182,7 @@ def process_low_loss(
     """
     recorded = read(self, "process_low_loss")
     check_zero_loss(zero_loss)
+    how = _alignment(align)
     others = check_others(self, also_align)
     measured = read_measured(zero_loss, recorded) if hasattr(zero_loss, "axes_manager") else None
     search = _search(recorded, zero_loss_range)
@@ -197,9 +211,9 @@ def process_low_loss(
             length,
             gain=survey_found.gain,
             offset=survey_found.offset,
-            align=False,
+            align="none",
             zero_loss=peak,
-            zero_loss_is_measured=True,
+            fwhm=measured.fwhm,
             **options,
         )
         # There is nothing to be found on the way.
@@ -210,12 +224,16 @@ def process_low_loss(
         check_found(survey_found, looked_at, zero_loss_range)
         warn_of_trouble(survey_found, looked_at)
         room = 0.0 if sample is None else room_for(survey_found)
-        chain = _chain(recorded, survey_found, bool(align), zero_loss, measured, options, room)
+        chain = _chain(recorded, survey_found, how, zero_loss, measured, options, room)
         seen = Seen.of(survey_found)
         position, fwhm = seen.position, seen.fwhm
-        offset_ev = float(chain.energy_ev[0]) if align else float(recorded.energy_ev[chain.start])
+        offset_ev = (
+            float(chain.energy_ev[0]) if how != "none" else float(recorded.energy_ev[chain.start])
+        )
     _check_background(chain)
     _warn_if_no_tail(chain, survey_found)
+    if not spliced:
+        try_out(chain, survey_found, zero_loss)
 
     out_type = result_type(self.data.dtype, dtype)
     if sample is None:
@@ -251,6 +269,18 @@ def process_low_loss(
     return result
 
 
+def _alignment(align: Any) -> str:
+    """Return one of `ALIGNMENTS` for what the user gave."""
+    if isinstance(align, bool | np.bool_):
+        return "cubic" if align else "none"
+    if align not in ALIGNMENTS[:-1]:
+        raise ValueError(
+            f"align={align!r} is none of {ALIGNMENTS[:-1]}; 'cubic' suits all, False leaves "
+            "spectra where they are."
+        )
+    return str(align)
+
+
 def _search(recorded: Recorded, limits: tuple[float, float] | None) -> slice:
     if limits is None:
         return slice(0, recorded.energy_ev.size)
@@ -268,7 +298,7 @@ def _search(recorded: Recorded, limits: tuple[float, float] | None) -> slice:
 def _chain(
     recorded: Recorded,
     survey: Survey,
-    align: bool,
+    align: str,
     zero_loss: Any,
     measured: Any,
     options: dict[str, Any],
@@ -277,7 +307,7 @@ def _chain(
     n_channels = recorded.energy_ev.size
     origin = round(float(np.nanmedian(survey.position)))
     start, stop = 0, n_channels
-    if align:
+    if align != "none":
         shift = origin - survey.position[survey.found]
         start = int(np.ceil(max(shift.max() + room, 0.0) - 1e-6))
         stop = n_channels - int(np.ceil(max(room - shift.min(), 0.0) - 1e-6))
@@ -293,6 +323,7 @@ def _chain(
         "gain": survey.gain,
         "offset": survey.offset,
         "align": align,
+        "fwhm": float(np.nanmedian(survey.fwhm)),
         **options,
     }
     if stop - start < n_channels // 2:
@@ -301,7 +332,7 @@ def _chain(
             f"{n_channels} channels, so that the spectra have only {stop - start} channels in "
             "common; leave out spectra that do not belong, or pass zero_loss_range=(left, right)."
         )
-    model = model_shape(zero_loss, measured, survey, np.arange(start, stop) - origin)
+    model = model_shape(zero_loss, measured, survey, stop - start)
     return LowLossChain(zero_loss=model, **common)
 
 
@@ -395,9 +426,12 @@ def _steps(
             "offset": float(chain.offset),
         }
         diagnostics["spikes"] = {"spikes": (found["spikes"], "Replaced channels")}
-    if chain.align:
-        steps["align"] = {"energy_offset": offset_ev}
-        diagnostics["align"] = {"shift": (moved, "Shift (eV)")}
+    if chain.align != "none":
+        steps["align"] = {"energy_offset": offset_ev, "method": chain.align}
+        diagnostics["align"] = {
+            "shift": (moved, "Shift (eV)"),
+            "ringing": (found["ringing"], "Alternation / intensity"),
+        }
     if chain.n_dark:
         steps["dark"] = {"channels": chain.n_dark}
         diagnostics["dark"] = {"dark_level": (found["dark_level"], "Intensity (counts)")}

@@ -27,6 +27,8 @@ _logger = logging.getLogger(__name__)
 
 #: Spectra, about, from which their common structure is taken.
 _SOME = 100
+#: Spectra, at most, that are processed first to see what becomes of them.
+_FEW = 32
 #: Share of negative values that counting and a fair dark reference do not make.
 _MANY_NEGATIVE = 0.3
 
@@ -54,6 +56,8 @@ class Survey:
         What the spectra have that is no spike, from `structure_of`, or ``None``.
     likeness
         What the spectra have in common, from `likeness_of`, or ``None``.
+    sample, sample_position, sample_fwhm
+        Some of the spectra that have a peak, shape ``(n, n_channels)``, and where theirs is.
     """
 
     position: np.ndarray
@@ -67,6 +71,9 @@ class Survey:
     total: np.ndarray
     structure: np.ndarray | None
     likeness: Likeness | None
+    sample: np.ndarray
+    sample_position: np.ndarray
+    sample_fwhm: np.ndarray
 
 
 def look_at(
@@ -126,7 +133,9 @@ def look_at(
             width = seen["fwhm"][some_of(data)].ravel()[usable]
             estimates = noise_from_scatter(some[usable], taken[usable], width)
             gain, offset = (float(np.median(each)) for each in estimates)
+    width = seen["fwhm"][some_of(data)].ravel()[usable]
     some, taken = some[usable], taken[usable]
+    tried = np.unique(np.linspace(0, len(some) - 1, min(_FEW, len(some))).astype(np.intp))
     structure = structure_of(some, taken, gain=gain, offset=offset)
     likeness = None
     if spikes:
@@ -134,7 +143,6 @@ def look_at(
         if variance is not None:
             variance = np.asarray(variance, dtype=np.float64).reshape(-1, data.shape[-1])
             noise = {"gain": 0.0, "offset": variance[usable]}
-        width = seen["fwhm"][some_of(data)].ravel()[usable]
         likeness = likeness_of(some, taken, width, **noise, structure=structure)
     return Survey(
         position=np.where(found, seen["position"], np.nan),
@@ -148,6 +156,9 @@ def look_at(
         likeness=likeness,
         peak=peak / max(found.sum(), 1),
         total=total,
+        sample=some[tried],
+        sample_position=taken[tried],
+        sample_fwhm=width[tried],
     )
 
 

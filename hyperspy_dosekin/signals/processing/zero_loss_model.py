@@ -11,8 +11,14 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import compute, prepend
-from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss, fit_zero_loss
-from hyperspy_dosekin.processing.shifting import shift_spectra
+from hyperspy_dosekin.processing.low_loss.zero_loss import (
+    PER_CHANNEL,
+    WIDEST_EV,
+    PeakShape,
+    find_zero_loss,
+    fit_zero_loss,
+)
+from hyperspy_dosekin.processing.shifting import shift_peak
 from hyperspy_dosekin.signals.processing.recorded import Recorded, read
 from hyperspy_dosekin.signals.processing.survey import Survey
 
@@ -97,13 +103,11 @@ def read_measured(zero_loss: Any, recorded: Recorded) -> MeasuredPeak:
         )
     spectra, position = spectra[seen.found], seen.position[seen.found]
     origin = round(float(np.median(position)))
-    mean = shift_spectra(spectra, origin - position).mean(axis=0)
+    mean = shift_peak(spectra, origin - position).mean(axis=0)
     return MeasuredPeak(np.maximum(mean, 0.0), origin, float(np.median(seen.fwhm[seen.found])))
 
 
-def model_shape(
-    zero_loss: Any, measured: MeasuredPeak | None, survey: Survey, channels: np.ndarray
-) -> Any:
+def model_shape(zero_loss: Any, measured: MeasuredPeak | None, survey: Survey, reach: int) -> Any:
     """Return what the chain takes as its model of the zero-loss peak.
 
     Parameters
@@ -114,17 +118,17 @@ def model_shape(
         The peak, if it was measured.
     survey
         Of the data.
-    channels
-        Channels of the result, relative to the peak.
+    reach
+        Channels on either side of the peak that the result has at most.
     """
     if measured is not None:
-        shape = measured.on(channels)
-    elif zero_loss == "fitted":
-        middle = survey.peak.size // 2
-        shape = fit_zero_loss(survey.peak, middle, float(np.nanmedian(survey.fwhm)), channels)
-    else:
+        return PeakShape.sampled(measured.counts / measured.counts.sum(), measured.origin)
+    if zero_loss != "fitted":
         return zero_loss
-    return shape / shape.sum()
+    middle = survey.peak.size // 2
+    where = np.arange(-reach * PER_CHANNEL, reach * PER_CHANNEL + 1) / PER_CHANNEL
+    values = fit_zero_loss(survey.peak, middle, float(np.nanmedian(survey.fwhm)), where)
+    return PeakShape(values * (PER_CHANNEL / values.sum()), reach * PER_CHANNEL)
 
 
 def splice(recorded: Recorded, measured: MeasuredPeak) -> tuple[Recorded, np.ndarray, int]:

@@ -6,12 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperspy_dosekin.processing.low_loss.zero_loss import (
+    PeakShape,
     find_zero_loss,
     fit_zero_loss,
     reflect,
     truncate,
 )
-from hyperspy_dosekin.processing.shifting import shift_block, shift_spectra, shift_variance
+from hyperspy_dosekin.processing.shifting import (
+    shift_block,
+    shift_cubic,
+    shift_linear,
+    shift_peak,
+    shift_spectra,
+    shift_variance,
+)
 
 CHANNEL = np.arange(120)
 
@@ -88,6 +96,47 @@ def test_shifts_add_up_and_keep_the_area(first, second):
     np.testing.assert_allclose(once, peak(50.0 + first + second)[np.newaxis] + 1, atol=5.0)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.floats(-12, 12), st.floats(0.65, 3))
+def test_local_shifts_keep_area_and_centroid_and_do_not_ring(shift, sigma):
+    spectra = peak([60.0], sigma)
+    for move in (shift_linear, shift_cubic):
+        moved = move(spectra, np.array([shift]))
+        assert moved.sum() == pytest.approx(spectra.sum(), rel=1e-9)
+        assert (moved @ CHANNEL / moved.sum())[0] == pytest.approx(60 + shift, abs=1e-6)
+        # Nothing further away than two channels from where there was something.
+        far = np.abs(CHANNEL - 60 - shift) > 6 * sigma + 3
+        assert np.abs(moved[0, far]).max() < 1e-5
+    assert shift_linear(spectra, np.array([shift])).min() >= 0
+
+
+@pytest.mark.parametrize("fwhm", [1.5, 1.8, 2.2, 3.0, 5.0])
+@pytest.mark.parametrize("part", [0.0, 0.21, 0.5, -0.37])
+def test_a_peak_is_reflected_at_a_fraction_of_a_channel(fwhm, part):
+    sigma = fwhm / 2.3548
+    centre = 50 + part
+    spectrum = peak([centre], sigma) + 500 * (centre + 4 * fwhm < CHANNEL)
+    found = reflect(spectrum, np.array([centre]), 20)[0]
+    truth = peak(centre, sigma)
+    # Of the peak's height: the mirror image of fewer than two channels is a guess.
+    limit = 0.07 if fwhm < 2 else 0.02 if fwhm < 3 else 5e-3
+    assert np.abs(found - truth).max() < limit * 1e5
+    assert found.sum() == pytest.approx(truth.sum(), rel=limit)
+    variance = reflect(spectrum, np.array([centre]), 20, variance=True)
+    assert variance.min() >= 0
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, -0.5])
+def test_a_peak_shape_is_had_anywhere(part):
+    shape = PeakShape.sampled(peak(60.0), 60)
+    moved = shape.at(np.array([50 + part, 31.0]), 100)
+    np.testing.assert_allclose(moved[0], peak(50 + part)[:100], atol=3e-3 * 1e5)
+    np.testing.assert_allclose(moved[1], peak(31.0)[:100], atol=1e-6)
+    np.testing.assert_allclose(
+        shift_peak(peak([60.0]), np.array([part])), peak([60 + part]), atol=3e-3 * 1e5
+    )
+
+
 def test_noise_stays_white_when_shifted():
     noise = np.random.default_rng(1).standard_normal((4000, 64))
     moved = shift_spectra(noise, np.full(4000, 0.37))[:, 8:-8]
@@ -119,6 +168,8 @@ def test_models_of_a_symmetric_peak_agree():
     spectrum = peak(40.0) + 500 * (CHANNEL > 52)
     np.testing.assert_allclose(reflect(spectrum, 40), peak(40.0), atol=1e-6)
     assert reflect(spectrum, 40, 5)[[34, 46]].tolist() == [0, 0]
-    assert truncate(spectrum, 50).sum() == pytest.approx(peak(40.0).sum())
+    assert truncate(spectrum, 49.5).sum() == pytest.approx(peak(40.0).sum())
+    at = truncate(spectrum[np.newaxis], np.array([40.2])) - spectrum
+    np.testing.assert_allclose(at[0, [40, 41]], [-0.3 * spectrum[40], -spectrum[41]])
     fitted = fit_zero_loss(spectrum, 40, 1.6 * 2.355, CHANNEL - 40)
     np.testing.assert_allclose(fitted, peak(40.0), atol=20)

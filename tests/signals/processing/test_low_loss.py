@@ -80,6 +80,48 @@ def test_recorded_noise_is_that_of_the_areas():
     np.testing.assert_allclose(ratio[1:], 1, atol=0.1)
 
 
+@pytest.mark.parametrize("align", ["cubic", "linear", "integer", "fourier"])
+def test_areas_of_a_coarse_peak(align, caplog):
+    """Two channels of zero-loss peak: only Fourier shifts ring, and say so."""
+    s = dose_series(t_over_lambda=0.4, drift=DRIFT, energy_scale=0.3, channels=300, noise=False)
+    processed = s.process_low_loss(spikes=False, align=align)
+    truth = s.metadata.Simulation.window_areas_at_resolution
+    error = np.abs(processed.integrate_windows().data / truth - 1).max(axis=1)
+    ringing = processed.processing_diagnostics()["ringing"].data
+    if align == "fourier":
+        assert "ring" in caplog.text
+        assert np.median(ringing) > 0.05
+        return
+    assert not caplog.text
+    assert np.abs(ringing).max() < 0.02
+    # Half a channel of misplacement moves the limits of windows.
+    limit = [0.05, 0.025, 0.025, 0.015] if align == "integer" else [0.04, 0.01, 0.01, 0.01]
+    assert (error < limit).all()
+
+
+@pytest.mark.parametrize("deconvolve", [True, False])
+def test_real_line_scan_does_not_ring(shared_data, deconvolve):
+    """A zero-loss peak of 2.2 channels, drifting by more than a channel."""
+    s = hs.load(shared_data("real/LSMO_linescan_low_loss.hspy"))
+
+    def alternation(spectra):
+        return np.median(np.abs(np.diff(spectra, 2, axis=-1)).mean(-1) / spectra.mean(-1) / 4)
+
+    processed = s.process_low_loss(deconvolve=deconvolve)
+    place = 50 + processed.processing_diagnostics()["shift"].data.mean()
+    recorded = alternation(s.isig[4.0 - place + 50 : 12.0 - place + 50].data)
+    assert alternation(processed.isig[4.0:12.0].data) < 3 * recorded
+
+
+def test_negative_thickness_is_not_silent(caplog):
+    s = dose_series(t_over_lambda=0.0, drift=DRIFT)
+    s.process_low_loss()
+    assert not caplog.text
+    s.data = s.data - 200
+    s.process_low_loss(dark=False)
+    assert "t/λ is below zero" in caplog.text
+
+
 def test_lazy_is_eager_and_nothing_is_computed_before_time():
     s = image()
     eager = s.process_low_loss(background=(1.6, 2.8))
@@ -275,6 +317,7 @@ def test_a_single_spectrum():
         ({"background": (2, 2.3)}, "widen it"),
         ({"resolution": "best"}, "is none of"),
         ({"spike_threshold": 0}, "positive number of standard"),
+        ({"align": "best"}, "is none of"),
     ],
 )
 def test_options_out_of_range(options, message):
