@@ -18,6 +18,8 @@ fft: Any = scipy.fft
 #: What spectra are restored to: ``"zero_loss"`` is the width of the zero-loss peak, the classical
 #: choice; ``"sharpened"`` takes most of that width out too, for at most twice the noise.
 RESOLUTIONS = ("zero_loss", "sharpened")
+#: Share of the zero-loss peak, at a frequency, below which it is no longer looked at.
+_NOTHING = 0.02
 
 
 def fourier_log(
@@ -34,9 +36,10 @@ def fourier_log(
     with the spectrum J, its zero-loss peak Z of area :math:`I_0`, and the resolution g to which
     the result is restored: ``"zero_loss"`` is :math:`z = Z/I_0` itself, ``"sharpened"``
     :math:`z(2 - z)`, which differs from 1 only in second order of the width and amplifies noise
-    twofold at most. Beyond the last channel the spectrum is continued smoothly to zero. The
-    result at an energy depends on lower energies only, so that this has no influence but next to
-    the end.
+    twofold at most. Frequencies at which the peak has nothing are left as they are in J - Z: the
+    logarithm there is one of noise and of errors of Z, and would ring. Beyond the last channel the
+    spectrum is continued smoothly to zero. The result at an energy depends on lower energies only,
+    so that this has no influence but next to the end.
 
     Parameters
     ----------
@@ -78,32 +81,45 @@ def fourier_log(
     extended[:, :n_channels] = spectra
     _continue(extended, n_channels)
     # Computed in place where possible: fetching fresh memory takes longer than arithmetic.
-    logarithm = fft.rfft(extended, axis=-1, overwrite_x=True)
+    whole = fft.rfft(extended, axis=-1)
     extended[:, :n_channels] = zero_loss
     extended[:, n_channels:] = 0.0
-    elastic = fft.rfft(extended, axis=-1)
+    elastic = fft.rfft(extended, axis=-1, overwrite_x=True)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        logarithm /= elastic
-    modulus = logarithm.real**2
-    modulus += logarithm.imag**2
+        plural = whole / elastic
+    modulus = plural.real**2
+    modulus += plural.imag**2
     with np.errstate(divide="ignore"):
         np.log(modulus, out=modulus)
     modulus *= 0.5
     # NumPy computes these two far faster than a complex logarithm. The angle stays within ±π,
     # because it cannot exceed t/λ.
-    np.arctan2(logarithm.imag, logarithm.real, out=logarithm.imag)
-    logarithm.real = modulus
-    if not np.isfinite(modulus.sum()):
-        # A smooth model of the peak has no high frequencies at all, and then nor has the result.
-        logarithm[~np.isfinite(logarithm)] = 0.0
-    logarithm *= elastic
-    if resolution == "sharpened":
-        elastic /= zero_loss.sum(axis=-1, keepdims=True)
-        centre = np.broadcast_to(np.asarray(origin, dtype=float), len(spectra))
-        elastic *= turns(2 * np.pi / length * centre, elastic.shape[-1])
-        np.subtract(2.0, elastic, out=elastic)
-        logarithm *= elastic
-    return fft.irfft(logarithm, length, axis=-1, overwrite_x=True)[:, :n_channels]
+    np.arctan2(plural.imag, plural.real, out=plural.imag)
+    plural.real = modulus
+    plural *= elastic
+    whole -= elastic
+    plural -= whole
+    # Where the peak has nothing, the logarithm is one of errors, and plural scattering is nowhere.
+    share = elastic.real**2
+    share += elastic.imag**2
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        share /= (_NOTHING * zero_loss.sum(axis=-1, keepdims=True)) ** 2
+        share *= share
+        plural *= share / (1 + share)
+    if not np.isfinite(plural.real.sum()):
+        plural[~np.isfinite(plural)] = 0.0
+    if resolution == "zero_loss":
+        scattered = fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
+        scattered += spectra
+        scattered -= zero_loss
+        return scattered
+    plural += whole
+    elastic /= zero_loss.sum(axis=-1, keepdims=True)
+    centre = np.broadcast_to(np.asarray(origin, dtype=float), len(spectra))
+    elastic *= turns(2 * np.pi / length * centre, elastic.shape[-1])
+    np.subtract(2.0, elastic, out=elastic)
+    plural *= elastic
+    return fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
 
 
 def _continue(extended: np.ndarray, n_channels: int) -> None:

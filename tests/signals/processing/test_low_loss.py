@@ -72,12 +72,9 @@ def test_recorded_noise_is_that_of_the_areas():
     areas = s.process_low_loss().integrate_windows()
     scatter = areas.data.std(axis=(0, 1), ddof=1)
     predicted = np.sqrt(areas.get_noise_variance().data.mean(axis=(0, 1)))
-    # 132 pixels know a standard deviation to 6 %; the mean over nine frames to 2 %. Not in the
-    # prediction are the noise of the zero-loss area, which all channels share, and what the core
-    # of the zero-loss peak leaks into the window next to it.
+    # 132 pixels know a standard deviation to 6 %; the mean over nine frames to 2 %.
     ratio = (scatter / predicted).mean(axis=-1)
-    assert 1.0 < ratio[0] < 1.3
-    np.testing.assert_allclose(ratio[1:], 1, atol=0.1)
+    np.testing.assert_allclose(ratio, 1, atol=0.1)
 
 
 @pytest.mark.parametrize("align", ["cubic", "linear", "integer", "fourier"])
@@ -117,7 +114,7 @@ def test_negative_thickness_is_not_silent(caplog):
     s = dose_series(t_over_lambda=0.0, drift=DRIFT)
     s.process_low_loss()
     assert not caplog.text
-    s.data = s.data - 200
+    s.data = s.data - 1000
     s.process_low_loss(dark=False)
     assert "t/λ is below zero" in caplog.text
 
