@@ -126,6 +126,7 @@ class Rows:
 
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = path
+        self.kept: list[Row] = []
 
     def add(
         self, what: str, *, asked: str | None, measured: float | None, unit: str, note: str = ""
@@ -133,6 +134,7 @@ class Rows:
         """Hand in a figure."""
         row = Row(what, asked, None if measured is None else float(measured), unit, note)
         print(row, flush=True)
+        self.kept.append(row)
         if self.path is not None:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")

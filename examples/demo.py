@@ -4,7 +4,8 @@
 
 A dose series and a spectrum image of a beam-sensitive framework are simulated, with their truth.
 The series goes from counts to single scattering; windows are integrated and fitted; tables go to
-the screen, figures (PNG) and results (.hspy) to the folder `demo_output`.
+the screen, figures (PNG) and results (.hspy) to the folder `demo_output`. A real line scan, which
+is no dose series, is processed too.
 """
 
 import argparse
@@ -106,6 +107,29 @@ def one_image(output: Path) -> None:
     save_figure(figure, output / "image_half_integrity_dose.png")
 
 
+def real_line_scan(output: Path) -> None:
+    """Real spectra: thickness and window areas along a line, and no kinetics."""
+    section("A real line scan (La0.7Sr0.3MnO3): thickness along the line")
+    counts = hyperspy_dosekin.data.lsmo_line_scan()
+    print("* Forty places, not frames: there is no dose, and no kinetics are fitted.")
+    s = counts.process_low_loss(show_progressbar=True)
+    thickness = s.processing_diagnostics()["t_over_lambda"].data
+    place = counts.axes_manager[0].axis * 1e3
+    windows = {"10–15 eV": (10.0, 15.0), "20–35 eV": (20.0, 35.0)}
+    areas = s.integrate_windows(windows).data
+    print(f"{'nm':>6s} {'t/λ':>6s}", *(f"{name:>10s}" for name in windows))
+    for row in range(0, len(place), 5):
+        print(f"{place[row]:6.0f} {thickness[row]:6.3f}", *(f"{a:10.4f}" for a in areas[row]))
+    figure, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")
+    axis.plot(place, thickness, "o-", ms=4, color="black", label="t/λ")
+    for name, column in zip(windows, areas.T, strict=True):
+        axis.plot(place, column * thickness[0] / column[0], lw=1, label=f"{name}, scaled")
+    axis.set(xlabel="Place on the line (nm)", ylabel="t/λ", ylim=(0, None))
+    axis.legend(frameon=False)
+    save_figure(figure, output / "real_line_scan.png")
+    save_figure(s.plot_processing(20), output / "real_line_scan_processing.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("demo_output"))
@@ -117,6 +141,7 @@ def main() -> None:
     one_series(output)
     what_helps(output)
     one_image(output)
+    real_line_scan(output)
     section("Files")
     for path in sorted(output.iterdir()):
         print(path)

@@ -9,6 +9,7 @@ ORDER = (
     "plot_not_identifiable",
     "plot_windows",
     "plot_processing_steps",
+    "plot_real_line_scan",
     "plot_paper_diagnostics",
     "plot_half_integrity_map",
     "plot_diffraction_spots",
