@@ -9,6 +9,7 @@ import logging
 import warnings
 
 import numpy as np
+from nuisances import nuisances
 from scipy.optimize import curve_fit
 from scipy.stats import poisson
 
@@ -247,6 +248,7 @@ def background() -> None:
 def main() -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("hyperspy_dosekin").setLevel(logging.ERROR)
+    nuisances()
     for resolution in ("zero_loss", "sharpened"):
         areas(resolution)
     alignment()
