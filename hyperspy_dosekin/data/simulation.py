@@ -158,7 +158,9 @@ def dose_series(
         ``integrity``, ``window_areas`` (of S; ``window_areas_at_resolution`` of S broadened by the
         zero-loss peak) of shape (window, dose), ``t_over_lambda``, ``electrons`` and
         ``zero_loss_position`` by frame, ``dose`` (with pre-exposure) and ``recorded_dose``,
-        ``spikes`` (position, channel, width, height), the seed and the version of the recipe.
+        ``spikes`` (position, channel, width, height), the seed and the version of the recipe;
+        ``pedestal``, ``average_of``, ``normalise``, ``claimed_noise``, ``dead_channels`` and
+        ``vibrations`` as they were given.
 
     Raises
     ------
