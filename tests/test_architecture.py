@@ -21,6 +21,7 @@ from tests.arrows import (
     named_in_strings,
     rooms_of,
 )
+from tests.patience import PROCESS
 
 PACKAGE = Path(hyperspy_dosekin.__file__).parent
 
@@ -95,7 +96,7 @@ def python(code, *arguments, **environment):
         cwd=PACKAGE.parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PROCESS,
     )
     assert result.returncode == 0, result.stderr
     # HyperSpy's log goes to the same stream, before.

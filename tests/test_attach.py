@@ -29,6 +29,7 @@ import yaml
 
 import hyperspy_dosekin
 from hyperspy_dosekin import _attach
+from tests.patience import PROCESS
 
 PACKAGE = Path(hyperspy_dosekin.__file__).parent
 NEXT_EXSPY = {
@@ -108,7 +109,7 @@ def run(code, path=(), **environment):
         cwd=path[0] if path else PACKAGE.parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PROCESS,
     )
 
 

@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tests.patience import PROCESS
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 
@@ -54,7 +56,7 @@ def said(tmp_path_factory):
         [sys.executable, str(script), "--forked", str(outcome), *map(str, LATER)],
         env={**os.environ, "MPLBACKEND": "Agg"},
         capture_output=True,
-        timeout=280,
+        timeout=PROCESS,
         check=False,
     )
     return json.loads(outcome.read_text(encoding="utf-8"))
@@ -122,7 +124,7 @@ def site(tmp_path_factory):
         env={**os.environ, "GALLERY": "none", "MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=PROCESS,
         check=False,
     )
     assert result.returncode == 0, result.stderr[-6000:]

@@ -20,6 +20,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.patience import PROCESS
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -60,7 +62,7 @@ def pip(*arguments):
         [sys.executable, "-m", "pip", "--quiet", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PROCESS,
     )
     assert result.returncode == 0, result.stderr
 
@@ -74,7 +76,9 @@ def clean_python(wheel, tmp_path_factory):
     an editable installation of ours.
     """
     folder = tmp_path_factory.mktemp("clean")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=PROCESS
+    )
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     paths = {"base": str(folder), "platbase": str(folder)}
     site_packages = Path(sysconfig.get_path("purelib", vars=paths))
@@ -93,7 +97,7 @@ def run(clean_python, code):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PROCESS,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout

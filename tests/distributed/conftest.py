@@ -7,6 +7,8 @@ import os
 import dask
 import pytest
 
+from tests.patience import EVENT
+
 distributed = pytest.importorskip("distributed")
 
 #: Settings of threads that a cluster leaves in the environment of this process.
@@ -43,7 +45,7 @@ def cluster():
 def client(cluster):
     """The client that computes everything while it is there."""
     with distributed.Client(cluster) as made:
-        made.wait_for_workers(2, timeout=30)
+        made.wait_for_workers(2, timeout=EVENT)
         yield made
 
 
@@ -51,5 +53,5 @@ def client(cluster):
 def other_client(cluster):
     """A client that computes only what is given to it."""
     with distributed.Client(cluster, set_as_default=False) as made:
-        made.wait_for_workers(2, timeout=30)
+        made.wait_for_workers(2, timeout=EVENT)
         yield made

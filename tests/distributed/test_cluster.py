@@ -18,6 +18,7 @@ import pytest
 from hyperspy_dosekin.data import annealing_series, dose_series_image, reference_spectra
 from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.lazy.cluster import check_cluster
+from tests.patience import EVENT
 
 distributed = pytest.importorskip("distributed")
 cloudpickle = pytest.importorskip("cloudpickle")
@@ -121,9 +122,9 @@ def test_a_worker_that_is_killed_changes_nothing(client, cluster):
     victim = next(iter(cluster.workers.values())).pid
     os.kill(victim, signal.SIGKILL)
     np.testing.assert_array_equal(
-        future.result(timeout=60), data.compute(scheduler="threads").sum(-1)
+        future.result(timeout=EVENT), data.compute(scheduler="threads").sum(-1)
     )
-    client.wait_for_workers(2, timeout=60)
+    client.wait_for_workers(2, timeout=EVENT)
     assert victim not in [worker.pid for worker in cluster.workers.values()]
 
 

