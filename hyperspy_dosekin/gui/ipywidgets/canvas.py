@@ -42,3 +42,17 @@ def _keep_layout(figure: Any) -> None:
     canvas = figure.canvas
     canvas.mpl_connect("draw_event", lambda _: figure.set_layout_engine("none"))
     canvas.mpl_connect("resize_event", lambda _: figure.set_layout_engine("constrained"))
+
+
+def keep_size(canvas: Any) -> None:
+    """Let nobody drag the canvas larger, and leave out the handle for it.
+
+    The browser's side of ipympl makes a canvas resizable when it begins, so it is told after that.
+    """
+    canvas.resizable = False
+
+    def tell_again(widget: Any, content: Any, buffers: Any) -> None:
+        if content.get("type") == "initialized":
+            canvas.send_state("resizable")
+
+    canvas.on_msg(tell_again)

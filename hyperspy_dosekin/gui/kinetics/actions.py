@@ -11,19 +11,17 @@ from typing import Any
 import traits.api as t
 
 from hyperspy_dosekin.gui.kinetics.code import write_code
-from hyperspy_dosekin.gui.kinetics.controls import DoseControls, FitControls, ProcessingControls
+from hyperspy_dosekin.gui.kinetics.controls import DoseControls, ProcessingControls
+from hyperspy_dosekin.gui.kinetics.fit_controls import FitControls
 from hyperspy_dosekin.gui.kinetics.live import LiveFit
 from hyperspy_dosekin.gui.kinetics.region import Region
 from hyperspy_dosekin.gui.kinetics.windows import KineticsWindows
 from hyperspy_dosekin.gui.worker import Worker
-from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series
-from hyperspy_dosekin.signals.kinetics.options import FitOptions, unused_by
+from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series, fit_series_data
+from hyperspy_dosekin.signals.kinetics.options import FitOptions
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 
 _logger = logging.getLogger(__name__)
-
-#: Options of a fit that belong to the network, and go to it by another way than the others.
-_OPTIONS = {name for name in FitOptions.__dataclass_fields__ if name != "network"}
 
 
 class KineticsActions(t.HasTraits):
@@ -69,14 +67,10 @@ class KineticsActions(t.HasTraits):
             return
         key, data = self._key, self._data
         try:
-            arguments = _usable(self._fit_arguments(), "pinn")
-            arguments |= {"estimator": "pinn", "spatial": "mean"}
-            arguments["protocol"] = self.fit.protocol
-            options = fit_options_of(arguments)
-            series = _series_of(data)
+            options = self.options("pinn")
             self.worker.start(
                 "Network",
-                lambda report, stop: fit_dose_series(series, options, report=report, stop=stop),
+                lambda report, stop: fit_series_data(data, options, report=report, stop=stop),
                 lambda result: self._network_fitted(result, key, then_apply),
                 self._fail,
             )
@@ -129,7 +123,7 @@ class KineticsActions(t.HasTraits):
             return
         dose, processing = self.dose.arguments(), self.processing.arguments()
         windows = self.windows.as_dict()
-        options = fit_options_of({**_usable(self._fit_arguments(), "exact"), "estimator": "exact"})
+        options = self.fit.options(self.windows.names, "exact")
         signal = self.signal
 
         def work(report: Any, stop: Any) -> DoseKinetics:
@@ -188,26 +182,35 @@ class KineticsActions(t.HasTraits):
             If the state is not one that can be fitted.
         """
         maps = self.fit.extent == "pixels" and bool(self.region.sizes)
-        arguments = _usable(self._fit_arguments(), "exact" if maps else self.fit.estimator)
-        if maps:
-            arguments = {"estimator": "exact", **arguments}
-        else:
-            if self.fit.estimator == "pinn" and self.fit.protocol != "fast":
-                arguments = {"protocol": self.fit.protocol, **arguments}
-            # A pixel has no space axes left to average over.
-            if self.region.sizes and self.region.mode != "pixel":
-                arguments = {"spatial": "mean", **arguments}
-            arguments = {"estimator": self.fit.estimator, **arguments}
+        # A pixel has no space axes left to average over.
+        mean = bool(self.region.sizes) and self.region.mode != "pixel"
+        options = self.fit.options(
+            self.windows.names,
+            "exact" if maps else self.fit.estimator,
+            spatial="mean" if mean and not maps else "auto",
+        )
         return write_code(
             dose=self.dose.arguments(),
             index=None if maps or self.region.mode == "all" else self.index,
             processing=self.processing.arguments(),
             windows=self.windows.as_dict(),
-            fit=arguments,
+            fit=options.given(),
         )
 
-    def _fit_arguments(self) -> dict[str, Any]:
-        return self.fit.options(self.windows.names)
+    def options(self, estimator: str = "exact") -> FitOptions:
+        """The options of the fit of what is shown.
+
+        Parameters
+        ----------
+        estimator
+            Who makes the fit.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an option does not fit.
+        """
+        return self.fit.options(self.windows.names, estimator, spatial="mean", intervals=True)
 
     def attempt(self, action: Any, *arguments: Any) -> bool:
         """Call something a person asked for; an error becomes the message, and ``False``."""
@@ -230,39 +233,6 @@ class KineticsActions(t.HasTraits):
         if text.split()[0].rstrip(",:").isalpha():
             text = text[0].upper() + text[1:]
         self.trait_set(message=text, level="error")
-
-
-def _usable(arguments: dict[str, Any], estimator: str) -> dict[str, Any]:
-    """The tool holds options of both estimators; each gets those that it has a use for."""
-    return {name: value for name, value in arguments.items() if name not in unused_by(estimator)}
-
-
-def fit_options_of(arguments: dict[str, Any]) -> FitOptions:
-    """Options of a fit, with those of the network apart, as `fit_dose_pinn` takes them."""
-    plain = {name: value for name, value in arguments.items() if name in _OPTIONS}
-    network = {name: value for name, value in arguments.items() if name not in _OPTIONS}
-    return FitOptions(**plain, network=network)
-
-
-def _series_of(data: Any) -> Any:
-    """The `DoseSeries` of areas that were read already."""
-    from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
-
-    def series(array: Any, title: str) -> Any:
-        return make_dose_series(
-            array,
-            data.dose_e_per_a2,
-            data.space_axes,
-            data.window_names,
-            title=title,
-            quantity=data.quantity,
-            dose_metadata=data.dose_metadata,
-        )
-
-    made = series(data.values, data.title)
-    if data.variance is not None:
-        made.set_noise_variance(series(data.variance, "Noise variance"))
-    return made
 
 
 def _refuse_existing(path: str) -> None:

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 from typing import Any
+
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 
 #: Longer calls get one line for each argument.
 _WIDTH = 88
@@ -53,6 +56,8 @@ def write_code(
     result = areas.fit_dose_pinn(estimator="exact", offset=0.0)
     """
     lines, name = [], "s"
+    if isinstance(fit.get("law"), KineticLaw):
+        lines.append("# law: the one that the tool was opened with")
     if dose:
         lines.append(_call("s.set_dose_axis", dose))
     if index is not None:
@@ -96,6 +101,11 @@ def _literal(value: Any) -> str:
     if isinstance(value, float):
         # What NumPy calls inf is no name.
         return repr(value) if abs(value) < float("inf") else f'float("{value}")'
+    if isinstance(value, KineticLaw):
+        # Its code is the user's; what is written here is the name of an argument.
+        return "law"
+    if is_dataclass(value):
+        value = asdict(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_literal(k)}: {_literal(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):

@@ -140,6 +140,7 @@ class SpectraFigure(LiveFigure):
                     fontsize=9,
                     fontweight="bold",
                     clip_on=True,
+                    parse_math=False,
                     zorder=8,
                     bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.0},
                 )
@@ -216,7 +217,6 @@ def live_curves(tool: DoseKineticsTool) -> list[LiveCurve]:
     assert live is not None
     data = live.kinetics.maps.data
     numbers = Numbers.of(live.kinetics)
-    offset = np.asarray(live.kinetics.maps.field("offset"))
     other = None
     if tool.network is not None:
         other = tool.network.estimate.intensity(live.grid).mean(axis=0)
@@ -238,7 +238,9 @@ def live_curves(tool: DoseKineticsTool) -> list[LiveCurve]:
                 half_dose=float(numbers.value[half][place]),
                 half_dose_lower=float(numbers.lower[half][place]),
                 half_dose_upper=float(numbers.upper[half][place]),
-                half_value=float(numbers.value["amplitude"][place] / 2 + offset[place]),
+                half_value=float(
+                    numbers.value["amplitude"][place] / 2 + numbers.value["offset"][place]
+                ),
                 identifiable=bool(numbers.identifiable[place]),
                 reached=bool(numbers.reached[place]),
             )

@@ -12,8 +12,9 @@ import numpy as np
 import traits.api as t
 from hyperspy.ui_registry import add_gui_method
 
-from hyperspy_dosekin.gui.kinetics.actions import KineticsActions, fit_options_of
-from hyperspy_dosekin.gui.kinetics.controls import DoseControls, FitControls, ProcessingControls
+from hyperspy_dosekin.gui.kinetics.actions import KineticsActions
+from hyperspy_dosekin.gui.kinetics.controls import DoseControls, ProcessingControls
+from hyperspy_dosekin.gui.kinetics.fit_controls import FitControls
 from hyperspy_dosekin.gui.kinetics.live import LiveAreas, LiveEstimator
 from hyperspy_dosekin.gui.kinetics.region import (
     LARGEST_AT_ONCE,
@@ -22,11 +23,10 @@ from hyperspy_dosekin.gui.kinetics.region import (
     index_with,
     prepare,
 )
-from hyperspy_dosekin.gui.kinetics.table import live_notes, table_of
+from hyperspy_dosekin.gui.kinetics.table import headers_of, live_notes, table_of
 from hyperspy_dosekin.gui.kinetics.windows import KineticsWindows
 from hyperspy_dosekin.gui.worker import Worker
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
-from hyperspy_dosekin.signals.kinetics.options import FitOptions
 from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, parse_windows
 
 
@@ -57,8 +57,8 @@ class DoseKineticsTool(KineticsActions):
         The exact fit that is shown; ``None`` where there is none.
     network
         The network's fit of the same data; ``None`` without one.
-    table
-        Rows of texts, one for each window.
+    headers, table
+        Headers of the columns, and a row of texts for each window.
     result
         The `DoseKinetics` that Apply has kept.
     message, level
@@ -70,6 +70,7 @@ class DoseKineticsTool(KineticsActions):
     """
 
     prepared = t.Instance(Prepared)
+    headers = t.Tuple()
     table = t.Tuple()
     notes = t.Tuple()
     seconds = t.Float(0.0)
@@ -125,7 +126,7 @@ class DoseKineticsTool(KineticsActions):
         for name in ("mode", "indices", "rectangle"):
             self.region.observe(self._on_region, name)
         for name in (
-            *("offset_known", "offset", "exponent", "exponent_value"),
+            *("law", "offset_known", "offset", "exponent", "exponent_value"),
             *("hierarchy", "faster", "slower"),
         ):
             self.fit.observe(self._on_fit, name)
@@ -268,7 +269,7 @@ class DoseKineticsTool(KineticsActions):
 
     def _no_fit(self, error: Exception) -> None:
         self._data = self._key = None
-        self.trait_set(live=None, network=None, table=(), notes=())
+        self.trait_set(live=None, network=None, headers=(), table=(), notes=())
         self._fail(error)
 
     def _try_unprocessed(self) -> None:
@@ -277,16 +278,6 @@ class DoseKineticsTool(KineticsActions):
         self.processing.on = False
         if self.prepared is not None:
             self._say(f"The spectra are shown as they are, because: {why}")
-
-    def options(self) -> FitOptions:
-        """The options of the fit.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an option does not fit.
-        """
-        return fit_options_of(self._fit_arguments())
 
     def refresh_fit(self, started: float | None = None) -> None:
         """Integrate the windows and fit them again; what has not changed is remembered."""
@@ -316,6 +307,7 @@ class DoseKineticsTool(KineticsActions):
         lazy = ("Lazy signal: only what is shown is computed, the rest stays lazy.",)
         self.trait_set(
             live=live,
+            headers=headers_of(live.kinetics.kinetic_law),
             table=table_of(live.kinetics),
             notes=(
                 *(lazy if self.is_lazy else ()),

@@ -4,59 +4,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from hyperspy_dosekin.kinetics.laws.power_law import dose_at
-from hyperspy_dosekin.signals.kinetics.law_names import equation
-from hyperspy_dosekin.signals.kinetics.notes import (
-    LABEL,
-    LAW,
-    MIXED,
-    NOT_REACHED,
-    ORIGIN,
-    UNDETERMINED,
-)
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS
+from hyperspy_dosekin.signals.kinetics.notes import notes_of
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
-from hyperspy_dosekin.signals.kinetics.table import bracket, interval_text, number
+from hyperspy_dosekin.signals.kinetics.table import (
+    INTERVAL_MAY_BE_OPEN,
+    bracket,
+    interval_text,
+    number,
+)
 
 NOT_DETERMINED = "not determined"
 NO_ESTIMATE = "no estimate"
-
-
-class TableRow(NamedTuple):
-    """What is known of one window, in words."""
-
-    window: str
-    rate: str
-    rate_interval: str
-    exponent: str
-    exponent_interval: str
-    half_dose: str
-    half_dose_interval: str
-    identifiable: str
-
-
-#: Headers of the columns of a row.
-HEADERS = TableRow(
-    "window",
-    "k (per Φ_max)",
-    "95 %",
-    "p",
-    "95 %",
-    "D½ (e⁻/Å²)",
-    "95 %",
-    "D½ determined?",
+NO_CHANGE = (
+    "{names}: no estimate; the area does not change with dose, or too few frames are numbers."
 )
-
-
 #: What the panels of the live figure show.
 FIGURE = (
     "Panels: band, 95 % posterior interval of the fit a C + b; bar, that of D½, at the intensity "
     "at which it lies, dashed where D½ is not determined; circle, D½; black dashes, the network."
 )
+_HALF = "half_integrity_dose"
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """What is known of one window, in words.
+
+    Parameters
+    ----------
+    window
+        Its name.
+    parameters
+        Value and interval of each parameter of the law, by its name.
+    half_dose, half_dose_interval
+        D½ and its interval.
+    identifiable
+        Whether the data determine D½.
+    """
+
+    window: str
+    parameters: Mapping[str, tuple[str, str]]
+    half_dose: str
+    half_dose_interval: str
+    identifiable: str
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """All texts, in the order of `headers_of`."""
+        values = [text for pair in self.parameters.values() for text in pair]
+        return (
+            self.window,
+            *values,
+            self.half_dose,
+            self.half_dose_interval,
+            self.identifiable,
+        )
+
+
+def headers_of(law: KineticLaw) -> tuple[str, ...]:
+    """Headers of the columns of the table of a law."""
+    symbols = (SYMBOLS.get(parameter.name, parameter.name) for parameter in law.parameters)
+    values = (text for symbol in symbols for text in (symbol, "95 %"))
+    return ("window", *values, "D½ (e⁻/Å²)", "95 %", "determined?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,103 +86,89 @@ class Numbers:
     names
         Names of the windows.
     value
-        ``"rate"``, ``"exponent"``, ``"half_integrity_dose"`` (e⁻/Å²) and ``"amplitude"``.
+        The parameters of the law, ``"half_integrity_dose"`` in the unit of the doses,
+        ``"amplitude"`` and ``"offset"``, by name.
     lower, upper
-        Ends of the 95 % posterior intervals of the first three.
+        Ends of the 95 % posterior intervals of the parameters and of D½.
     identifiable, reached, dead
         Flags of D½, and whether a window could not be fitted.
     """
 
     names: tuple[str, ...]
-    value: dict[str, np.ndarray]
-    lower: dict[str, np.ndarray]
-    upper: dict[str, np.ndarray]
+    value: Mapping[str, np.ndarray]
+    lower: Mapping[str, np.ndarray]
+    upper: Mapping[str, np.ndarray]
     identifiable: np.ndarray
     reached: np.ndarray
     dead: np.ndarray
 
     @classmethod
     def of(cls, result: DoseKinetics) -> Numbers:
-        """Read them from a result of the exact estimator."""
+        """Read them from a result of the exact estimator with intervals."""
         maps, dose_max = result.maps, result.dose_max
-        value = {name: np.asarray(maps.field(name)) for name in ("rate", "exponent", "amplitude")}
-        with np.errstate(all="ignore"):
-            half = np.asarray(dose_at(0.5, value["rate"], value["exponent"])) * dose_max
-        value["half_integrity_dose"] = np.where(np.isfinite(half), half, np.nan)
-        ends = []
-        for end in ("lower", "upper"):
-            found = {
-                name: np.asarray(maps.field(f"{name} {end}"))
-                for name in ("rate", "exponent", "half_integrity_dose")
-            }
-            found["half_integrity_dose"] = found["half_integrity_dose"] * dose_max
-            ends.append(found)
+        scales = {**dict.fromkeys(maps.parameter_names, 1.0), _HALF: dose_max}
+        half = np.asarray(result.estimate.mean_dose_at(0.5))
+        value = {name: np.asarray(maps.field(name)) for name in maps.parameter_names}
+        value |= {name: np.asarray(maps.field(name)) for name in ("amplitude", "offset")}
+        lower, upper = (
+            {name: np.asarray(maps.field(f"{name} {end}")) * scales[name] for name in scales}
+            for end in ("lower", "upper")
+        )
         with np.errstate(invalid="ignore"):
             reached = (half >= result.dose[0]) & (half <= dose_max)
         return cls(
             result.window_names,
-            value,
-            *ends,
+            {**value, _HALF: half},
+            lower,
+            upper,
             identifiable=np.asarray(maps.field("identifiable")) == 1,
             reached=reached,
             dead=np.asarray(maps.field("dead")) != 0,
         )
 
-    def named(self, chosen: np.ndarray) -> str:
-        """Names of some windows, with commas."""
-        return ", ".join(name for name, one in zip(self.names, chosen, strict=True) if one)
-
 
 def table_of(result: DoseKinetics) -> tuple[TableRow, ...]:
     """One row for each window of a result without space axes and with intervals."""
     numbers = Numbers.of(result)
-    known_exponent = isinstance(result.options.exponent, (int, float))
-    return tuple(_row(numbers, place, known_exponent) for place in range(len(numbers.names)))
+    known = {"exponent"} if isinstance(result.options.exponent, int | float) else set()
+    names = result.maps.parameter_names
+    return tuple(_row(numbers, place, names, known) for place in range(len(numbers.names)))
 
 
-def _row(numbers: Numbers, place: int, known_exponent: bool) -> TableRow:
+def _row(numbers: Numbers, place: int, names: tuple[str, ...], known: set[str]) -> TableRow:
     window = numbers.names[place]
     if numbers.dead[place]:
-        return TableRow(window, *((NO_ESTIMATE, "") * 3), identifiable="NO")
+        nothing = (NO_ESTIMATE, "")
+        return TableRow(window, dict.fromkeys(names, nothing), *nothing, "NO")
+    cells = {name: _cell(numbers, place, name) for name in (*names, _HALF)}
+    for name in known & set(names):
+        cells[name] = (cells[name][0], "known")
+    half, interval = cells.pop(_HALF)
     determined = bool(numbers.identifiable[place])
-    cells: list[str] = []
-    for name in ("rate", "exponent", "half_integrity_dose"):
-        value, lower, upper = (
-            float(entry[name][place]) for entry in (numbers.value, numbers.lower, numbers.upper)
-        )
-        text, interval = number(value), interval_text(lower, upper)
-        if not np.isfinite(value) or (name == "half_integrity_dose" and not determined):
-            text = NOT_DETERMINED
-        if name == "exponent":
-            finite = np.isfinite([lower, upper]).all()
-            interval = "known" if known_exponent else bracket(lower, upper) if finite else interval
-        cells += [text, interval]
     beyond = "" if numbers.reached[place] else ", beyond the doses"
-    return TableRow(window, *cells, identifiable=f"yes{beyond}" if determined else "NO")
+    return TableRow(
+        window,
+        cells,
+        half if determined else NOT_DETERMINED,
+        interval,
+        f"yes{beyond}" if determined else "NO",
+    )
+
+
+def _cell(numbers: Numbers, place: int, name: str) -> tuple[str, str]:
+    value, lower, upper = (
+        float(entry[name][place]) for entry in (numbers.value, numbers.lower, numbers.upper)
+    )
+    # Only a rate and what follows from it can be open; a plateau of 0 is a plateau.
+    closed = name not in INTERVAL_MAY_BE_OPEN or name == "exponent"
+    closed = closed and bool(np.isfinite([lower, upper]).all())
+    interval = bracket(lower, upper) if closed else interval_text(lower, upper)
+    return number(value) if np.isfinite(value) else NOT_DETERMINED, interval
 
 
 def live_notes(result: DoseKinetics) -> tuple[str, ...]:
     """What has to be said beside the numbers of a result without space axes."""
-    numbers = Numbers.of(result)
-    alive = ~numbers.dead
-    notes = []
-    if numbers.dead.any():
-        notes.append(
-            f"{numbers.named(numbers.dead)}: no estimate; the area does not change with dose, or "
-            "too few frames are numbers."
-        )
-    undetermined = numbers.named(alive & ~numbers.identifiable)
-    if undetermined:
-        notes.append(UNDETERMINED.format(names=undetermined))
-    with np.errstate(invalid="ignore"):
-        grows = numbers.value["amplitude"] < 0
-    if grows.any():
-        notes.append(MIXED.format(names=numbers.named(grows)))
-    outside = numbers.named(alive & numbers.identifiable & ~numbers.reached)
-    if outside:
-        notes.append(NOT_REACHED.format(names=outside, low=result.dose[0], high=result.dose_max))
-    if "pre_exposure" not in result.dose_metadata and result.dose[0] > 0:
-        notes.append(ORIGIN)
-    law = f": {equation(result.kinetic_law)}"
-    notes.append(LAW.format(name=result.law, equation=law, dose_max=result.dose_max))
-    return (*notes, LABEL, FIGURE)
+    dead = np.asarray(result.maps.field("dead")) != 0
+    names = ", ".join(n for n, one in zip(result.window_names, dead, strict=True) if one)
+    no_estimate = (NO_CHANGE.format(names=names),) if names else ()
+    return (*no_estimate, *notes_of(result), FIGURE)

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,6 +67,16 @@ class DoseProblem:
         object.__setattr__(self, "dose_e_per_a2", dose)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "window_names", names)
+
+    def windows(self, places: Sequence[int]) -> DoseProblem:
+        """The problem of some of the windows, by their places."""
+        chosen = list(places)
+        return replace(
+            self,
+            values=self.values[:, chosen],
+            window_names=tuple(self.window_names[place] for place in chosen),
+            variance=None if self.variance is None else self.variance[:, chosen],
+        )
 
     @property
     def dose_max(self) -> float:

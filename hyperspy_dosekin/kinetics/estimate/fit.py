@@ -182,6 +182,20 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
     n_curve, n_window = problem.values.shape[:2]
     # The whole dose axis decides whether there is anything to estimate, not the piece.
     offset = broadcast_offset(config.offset, (n_curve, n_window))
+    groups = _groups(config.coupled(problem.window_names))
+    if len(groups) > 1:
+        # A window must not depend on others that it has nothing to do with, also not by where
+        # the steps of a common search end.
+        return _side_by_side(
+            [
+                fit_exact(
+                    problem.windows(places),
+                    replace(config, offset=None if offset is None else offset[:, places]),
+                )
+                for places in groups
+            ],
+            groups,
+        )
     # Chunks of the processor are small, and stragglers of all of them are finished together.
     size = n_curve if device.type == "cpu" else _DEVICE_CURVES // max(n_window, 1)
     pieces: dict[int, ExactFit] = {}
@@ -209,6 +223,25 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
         if entry.name != "notes"
     }
     return ExactFit(**arrays, notes=tuple(notes))
+
+
+def _groups(coupled: list[list[int]]) -> list[list[int]]:
+    """Places of windows that are fitted in one call: all that are alone, and each that is not."""
+    alone = [places[0] for places in coupled if len(places) == 1]
+    return [*([alone] if alone else []), *(places for places in coupled if len(places) > 1)]
+
+
+def _side_by_side(fits: list[ExactFit], groups: list[list[int]]) -> ExactFit:
+    """Fits of some windows each as one of all, in the order of their places."""
+    order = np.argsort(np.concatenate(groups))
+    arrays = {
+        entry.name: np.concatenate([getattr(fit, entry.name) for fit in fits], axis=1)[:, order]
+        for entry in fields(ExactFit)
+        if entry.name != "notes"
+    }
+    return ExactFit(
+        **arrays, notes=tuple(dict.fromkeys(note for fit in fits for note in fit.notes))
+    )
 
 
 def _fit_piece(problem: DoseProblem, config: ExactConfig, device: torch.device) -> ExactFit:

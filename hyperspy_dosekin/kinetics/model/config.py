@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -94,6 +95,33 @@ class ExactConfig:
                     f"hierarchy pair {pair!r} must name two different windows, (faster, slower)."
                 )
         object.__setattr__(self, "hierarchy", pairs)
+
+    def coupled(self, window_names: Sequence[str]) -> list[list[int]]:
+        """Places of the windows, those together that have to be fitted together.
+
+        Parameters
+        ----------
+        window_names
+            Names of the windows.
+
+        Examples
+        --------
+        >>> config = ExactConfig(hierarchy=(("C–O", "C–C"),))
+        >>> config.coupled(("π–π*", "C–C", "C–O", "M–O"))
+        [[0], [1, 2], [3]]
+        >>> ExactConfig(exponent="shared").coupled(("C–O", "M–O"))
+        [[0, 1]]
+        """
+        names = list(window_names)
+        if self.exponent == "shared":
+            return [list(range(len(names)))]
+        groups = [{place} for place in range(len(names))]
+        for pair in self.hierarchy:
+            if set(pair) <= set(names):
+                ends = {names.index(name) for name in pair}
+                joined = set().union(*(group for group in groups if group & ends))
+                groups = [*(group for group in groups if not group & ends), joined]
+        return sorted(sorted(group) for group in groups)
 
 
 def check_exponent(exponent: float | str | None) -> None:

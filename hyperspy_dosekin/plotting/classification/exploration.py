@@ -93,15 +93,16 @@ class LabelledMap:
         ]
         columns = 3 if len(patches) > 4 else 2
         figure: Any = axes.figure
-        figure.legend(
+        legend = figure.legend(
             handles=patches, loc="outside lower center", ncols=columns, fontsize=style.SMALL,
             frameon=False, handlelength=1.2, columnspacing=1.2,
         )  # fmt: skip
+        style.as_they_are(legend.get_texts())
 
     def show(self, labels: np.ndarray, title: str) -> None:
         """Draw labels ``(y, x)``, −1 for no data."""
         self._image.set_data(labels)
-        self.axes.set_title(title, fontsize=10, loc="left")
+        style.as_they_are([self.axes.set_title(title, fontsize=10, loc="left")])
 
     def mark(self, x: int, y: int) -> None:
         """Put the mark around a pixel."""
@@ -134,6 +135,7 @@ class Bars:
         # Room for a number after the longest bar.
         axes.set(xlim=(0, 1.28 * limit), ylim=(len(names) - 0.45, -0.55))
         axes.set_yticks(place, [_short(name) for name in names], fontsize=small)
+        style.as_they_are(axes.get_yticklabels())
         ticks = axes.xaxis.get_major_locator().tick_values(0, limit)
         axes.set_xticks([tick for tick in ticks if 0 <= tick <= limit])
         axes.set_xlabel(label, fontsize=9)

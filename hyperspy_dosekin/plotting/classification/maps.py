@@ -64,6 +64,7 @@ def add_class_legend(axes: Axes, names: Sequence[str], colours: ListedColormap) 
     legend = axes.legend(
         handles=patches, loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=style.SMALL
     )
+    style.as_they_are(legend.get_texts())
     # HyperSpy makes its figures just as wide as the map: what stands beside it needs room.
     width = legend.get_window_extent().width / figure.dpi + 0.3
     before, height = figure.get_size_inches()

@@ -132,10 +132,12 @@ class LiveCurve:
         """What is known of D½, in a few words."""
         if not np.isfinite(self.fitted).any():
             return "no estimate"
+        if not self.identifiable:
+            # There is no room for the interval, which the bar shows.
+            return style.half_dose_status(self.half_dose, True, False)
         lower, upper = self.half_dose_lower, self.half_dose_upper
-        text = style.half_dose_status(self.half_dose, True, self.identifiable, lower, upper)
-        # There is no room for more words in a panel.
-        return text if self.reached or not self.identifiable else f"{text}, extrapolated"
+        text = style.half_dose_status(self.half_dose, True, True, lower, upper)
+        return text if self.reached else f"{text}, extrapolated"
 
 
 class CurvePanel:
@@ -161,6 +163,7 @@ class CurvePanel:
             for marker in ("|", "|")
         ]
         self._title = axes.set_title("", fontsize=10, loc="left", pad=14, color="black")
+        style.as_they_are([self._title])
         self._status = axes.annotate(
             "",
             (0, 1),

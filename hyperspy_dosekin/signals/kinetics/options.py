@@ -370,11 +370,7 @@ def known_offset(offset: Any, space: Sequence[int], n_window: int) -> np.ndarray
     """
     if offset is None:
         return None
-    if isinstance(offset, BaseSignal):
-        is_series = offset.metadata.get_item("Signal.signal_type", "") == "DoseSeries"
-        offset = np.asarray(offset.data)
-        offset = offset.mean(axis=-1) if is_series else offset
-    values = np.asarray(offset, dtype=np.float64)
+    values = offset_array(offset)
     shape = (*space, n_window)
     try:
         values = np.broadcast_to(values, shape)
@@ -387,3 +383,12 @@ def known_offset(offset: Any, space: Sequence[int], n_window: int) -> np.ndarray
     if not np.all(np.isfinite(values)):
         raise ValueError("offset must be finite, in the unit of the data; None fits it.")
     return np.array(values)
+
+
+def offset_array(offset: Any) -> np.ndarray:
+    """A known offset as it was given; of a `DoseSeries` the mean over its frames."""
+    if isinstance(offset, BaseSignal):
+        is_series = offset.metadata.get_item("Signal.signal_type", "") == "DoseSeries"
+        offset = np.asarray(offset.data)
+        offset = offset.mean(axis=-1) if is_series else offset
+    return np.asarray(offset, dtype=np.float64)

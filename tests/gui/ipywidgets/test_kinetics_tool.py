@@ -97,6 +97,7 @@ def test_every_trait_has_a_widget_that_is_linked(view):
         ("frame_time", tool.dose, "frame_time", 20.0),
         ("pre_exposure", tool.dose, "pre_exposure", 7.0),
         ("dose_at", tool.dose, "at", "middle"),
+        ("law", tool.fit, "law", "first order"),
         ("offset_known", tool.fit, "offset_known", True),
         ("offset", tool.fit, "offset", "0.002"),
         ("exponent", tool.fit, "exponent", "known"),
@@ -133,6 +134,19 @@ def test_disabled_where_it_does_nothing(view):
     assert not view["offset"].disabled
     assert view["exponent_value"].disabled
     assert view["stop_button"].disabled
+
+
+def test_law_has_its_columns_and_its_controls(view):
+    own = [view[name] for name in ("exponent", "hierarchy", "estimator", "protocol")]
+    assert not any(widget.disabled for widget in own)
+    assert ">p<" in view["table"].value
+    view["law"].value = "first order"
+    assert all(widget.disabled for widget in own), "the power law alone has these"
+    assert "k (per Φ_max)" in view["table"].value
+    assert ">p<" not in view["table"].value
+    assert "first order" in view["notes"].value
+    view["law"].value = "power law"
+    assert not any(widget.disabled for widget in own)
 
 
 def test_limits_can_be_typed(view):

@@ -13,9 +13,10 @@ import pytest
 
 from hyperspy_dosekin import LOW_LOSS_WINDOWS, load
 from hyperspy_dosekin.data import dose_series, dose_series_image
-from hyperspy_dosekin.gui.kinetics import state
+from hyperspy_dosekin.gui.kinetics import live, state
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
 from hyperspy_dosekin.gui.worker import Worker
+from hyperspy_dosekin.kinetics import UserLaw
 from tests.patience import EVENT
 
 NAMES = tuple(LOW_LOSS_WINDOWS)
@@ -113,7 +114,7 @@ def test_options_and_windows_of_the_call_are_the_start(raw):
     assert tool.fit.exponent == "known"
     assert tool.live.kinetics.exponent.data.tolist() == [1.0, 1.0]
     np.testing.assert_allclose(tool.live.kinetics.offset.data, [0.01, 0.02])
-    assert tool.table[0].exponent_interval == "known"
+    assert tool.table[0].parameters["exponent"] == ("1.00", "known")
     assert_same(tool.live.kinetics, run_code(tool))
 
 
@@ -137,25 +138,67 @@ def test_signal_is_never_changed(raw):
 # Windows
 
 
-def test_moved_window_is_fitted_again_and_only_that_one(tool, monkeypatch):
-    # The hierarchy couples all windows: then all estimates move, if only in their last digits.
-    tool.fit.hierarchy = False
-    examined = []
-    examine = tool._estimator._examine
+@pytest.fixture
+def fitted(monkeypatch):
+    """Names of the windows that are fitted, call by call."""
+    calls = []
+    fit = live.fit_series_data
 
-    def watched(data, config, fit, places, keys):
-        examined.extend(data.window_names[place] for place in places)
-        examine(data, config, fit, places, keys)
+    def watched(data, *arguments, **options):
+        calls.append(data.window_names)
+        return fit(data, *arguments, **options)
 
-    monkeypatch.setattr(tool._estimator, "_examine", watched)
+    monkeypatch.setattr(live, "fit_series_data", watched)
+    return calls
+
+
+def test_moved_window_is_fitted_again_and_only_with_its_pair(tool, fitted, monkeypatch):
     before = tool.live
+    integrated = []
+    signal = tool.prepared.signal
+    integrate = type(signal).integrate_windows
+
+    def watched(self, windows):
+        integrated.extend(windows)
+        return integrate(self, windows)
+
+    monkeypatch.setattr(type(signal), "integrate_windows", watched)
     tool.windows.set_limits("M–O", 20.5, 24.0)
-    assert examined == ["M–O"]
+    assert fitted == [("M–O",)]
+    assert integrated == ["M–O"]
     assert tool.live is not before
     assert_same(tool.live.kinetics, run_code(tool))
+    del integrated[:]
     tool.windows.set_limits("M–O", 20.0, 25.0)
-    assert examined == ["M–O"], "what was fitted once is remembered"
+    assert fitted == [("M–O",)], "what was fitted once is remembered"
+    assert integrated == []
     np.testing.assert_array_equal(tool.live.upper, before.upper)
+    tool.windows.set_limits("C–O", 10.5, 14.0)
+    assert fitted[1:] == [("C–C", "C–O")], "the hierarchy couples them"
+    tool.fit.exponent = "shared"
+    assert fitted[2:] == [NAMES], "one exponent couples all"
+
+
+def test_warnings_of_what_is_remembered_stay():
+    signal = dose_series(seed=1, processed=True)
+    signal.data = signal.data.copy()
+    signal.data[4] = np.nan
+    tool = DoseKineticsTool(signal)
+
+    def told():
+        return any("left out of the fit" in note for note in tool.notes)
+
+    assert told()
+    tool.windows.set_limits("M–O", 20.5, 24.0)
+    tool.windows.set_limits("M–O", 20.0, 25.0)
+    assert told()
+
+
+def test_memory_forgets_the_oldest():
+    memory, made = live.Memory(2), []
+    for key in "ababcab":
+        memory.get(key, lambda key=key: made.append(key))
+    assert made == ["a", "b", "c", "a", "b"]
 
 
 def test_span_that_is_dragged_waits_for_the_mouse(tool):
@@ -275,6 +318,12 @@ CONTROLS = {
     "exponent known": ("fit", {"exponent": "known", "exponent_value": 1.5}),
     "exponent shared": ("fit", {"exponent": "shared"}),
     "no hierarchy": ("fit", {"hierarchy": False}),
+    "first order": ("fit", {"law": "first order"}),
+    # With a free offset nothing tells it from a plateau, and no two searches end alike.
+    "plateau": (
+        "fit",
+        {"law": "power law with plateau", "offset_known": True, "offset": "0.001"},
+    ),
     "other hierarchy": ("fit", {"faster": "C–C", "slower": "M–O"}),
     "dose rate": ("dose", {"source": "rate", "dose_rate": 2.5, "frame_time": 20.0}),
     "moment": ("dose", {"source": "rate", "dose_rate": 2.5, "frame_time": 20.0, "at": "middle"}),
@@ -336,7 +385,7 @@ def test_pre_exposure_does_not_add_up(tool):
         ("fit", {"offset_known": True, "offset": "a lot"}, "offset b"),
         ("fit", {"offset_known": True, "offset": "1, 2"}, "one for each window"),
         ("fit", {"offset_known": True, "offset": "nan"}, "offset b"),
-        ("fit", {"exponent": "known", "exponent_value": 11.0}, "between 0 and 10"),
+        ("fit", {"exponent": "known", "exponent_value": 11.0}, "in [0, 10]"),
         ("fit", {"faster": "C–C"}, "two different windows"),
         ("dose", {"source": "rate", "frame_time": 20.0}, "dose rate (e⁻/Å²/s)"),
         ("dose", {"source": "rate", "dose_rate": 2.0, "frame_time": 0.0}, "frame time (s)"),
@@ -362,17 +411,100 @@ def test_bad_settings_are_told_in_words_and_can_be_mended(tool, part, traits, wo
 
 
 def test_options_that_the_tool_has_no_place_for_are_refused(raw):
-    with pytest.raises(ValueError, match="power law"):
-        DoseKineticsTool(raw, law="first order")
     with pytest.raises(ValueError, match="spatial"):
         DoseKineticsTool(raw, spatial="pixel")
-    tool = DoseKineticsTool(raw, nonsense=3)
+    with pytest.raises(ValueError, match="one pair"):
+        DoseKineticsTool(raw, hierarchy=(("C–O", "C–C"), ("C–C", "M–O")))
+    with pytest.raises(ValueError, match="for each pixel"):
+        DoseKineticsTool(raw, offset=np.zeros((3, 4)))
+    with pytest.raises(TypeError, match="did you mean 'exponent'"):
+        DoseKineticsTool(raw, exponents=1.0)
+
+
+def test_every_law_is_fitted(raw):
+    laws = {
+        "first order": ["k (per Φ_max)"],
+        "power law with plateau": ["k (per Φ_max)", "p", "C∞"],
+    }
+    tool = DoseKineticsTool(raw, {"C–C": (4, 7), "C–O": (10, 15)}, law="first order")
+    assert tool.fit.law == "first order"
+    assert set(laws) < set(tool.fit.laws)
+    for law, symbols in laws.items():
+        tool.fit.law = law
+        assert tool.level == "info", tool.message
+        assert tool.live.kinetics.law == law
+        shown = run_code(tool)
+        assert shown.law == law
+        for name, value in tool.live.kinetics.parameters.items():
+            np.testing.assert_allclose(value.data, shown.parameters[name].data, rtol=1e-6)
+        assert [each for each in tool.headers if each in symbols] == symbols
+        assert {len(row.cells) for row in tool.table} == {len(tool.headers)}
+        assert (tool.live.lower < tool.live.fitted).mean() > 0.95
+        assert (tool.live.fitted < tool.live.upper).mean() > 0.95
+        assert any(law in note for note in tool.notes)
+    tool.fit.law = "power law"
+    assert_same(tool.live.kinetics, run_code(tool))
+
+
+def test_a_law_of_ones_own_is_fitted(raw):
+    def second_order(integrity, parameters, dose):
+        return parameters["rate"] * integrity**2
+
+    law = UserLaw(second_order, {"rate": (0.01, 20.0, 1.0)}, name="second order")
+    tool = DoseKineticsTool(raw, {"C–O": (10, 15)}, law=law)
+    assert tool.fit.laws[-1] == "second order"
+    assert tool.level == "info", tool.message
+    assert tool.code.startswith("# law: the one that the tool was opened with\n")
+    names = {"s": tool.signal.deepcopy(), "law": law}
+    exec(tool.code, names)
+    expected = names["result"].parameters["rate"].data
+    np.testing.assert_allclose(tool.live.kinetics.parameters["rate"].data, expected, rtol=1e-6)
+    tool.fit.law = "power law"
+    assert "law" not in tool.code
+    tool.fit.law = "second order"
+    assert tool.live.kinetics.kinetic_law is law
+
+
+def test_the_network_knows_the_power_law_only(tool):
+    tool.fit.estimator = "pinn"
+    tool.fit.law = "first order"
+    assert tool.fit.estimator == "exact"
+    assert "exponent" not in tool.code
+    tool.fit_network()
     assert tool.level == "error"
-    assert "nonsense" in tool.message
+    assert "power law only" in tool.message
+    assert not tool.worker.running
+
+
+def test_options_of_an_estimator_are_in_its_code_only(raw):
+    tool = DoseKineticsTool(raw, seeds=(1, 2), loss="huber", protocol="paper", patience=50)
+    assert 'loss="huber"' in tool.code
+    assert "seeds" not in tool.code
+    assert "patience" not in tool.code
+    tool.fit.estimator = "pinn"
+    for text in ("seeds=(1, 2)", 'protocol="paper"', "patience=50"):
+        assert text in tool.code
+    assert "loss=" not in tool.code
+    assert_same(
+        tool.live.kinetics, raw.process_low_loss().fit_dose_pinn(estimator="exact", loss="huber")
+    )
+
+
+def test_offset_of_a_damaged_specimen(raw):
+    damaged = raw.process_low_loss().inav[-3:].integrate_windows()
+    tool = DoseKineticsTool(raw, offset=damaged)
+    np.testing.assert_allclose(
+        tool.live.kinetics.offset.data, damaged.data.mean(axis=-1), rtol=1e-11
+    )
 
 
 def test_other_options_reach_fit_and_code(raw):
-    tool = DoseKineticsTool(raw, prior=None, loss="huber", noise="absolute")
+    tool = DoseKineticsTool(
+        raw, prior={"log_rate": (0.5, 2.0), "exponent": (1.0, 0.5)}, noise="absolute"
+    )
+    assert 'prior={"log_rate": (0.5, 2.0), "exponent": (1.0, 0.5)}' in tool.code
+    assert_same(tool.live.kinetics, run_code(tool))
+    tool = DoseKineticsTool(raw, prior=None, loss="huber")
     assert "prior=None" in tool.code
     assert_same(tool.live.kinetics, run_code(tool))
 
@@ -431,8 +563,8 @@ def test_nan_is_not_determined(raw):
     row = dict(zip(NAMES, tool.table, strict=True))["C–O"]
     assert row.half_dose == "no estimate"
     assert row.identifiable == "NO"
-    assert all(isinstance(text, str) for each in tool.table for text in each)
-    assert all("nan" not in text for each in tool.table for text in each)
+    assert all(isinstance(text, str) for each in tool.table for text in each.cells)
+    assert all("nan" not in text for each in tool.table for text in each.cells)
     assert any("C–O: no estimate" in note for note in tool.notes)
     assert np.isfinite(tool.live.fitted[1]).all()
     assert np.isnan(tool.live.fitted[2]).all()

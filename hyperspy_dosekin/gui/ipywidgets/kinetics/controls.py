@@ -116,6 +116,7 @@ class Controls:
 
     def _fit(self) -> Any:
         fit = self.tool.fit
+        law = self._choice("law", fit, "law", "Kinetic law", fit.laws)
         offset_known = self._box("offset_known", fit, "offset_known", "Offset b known:")
         offset = self._add(
             "offset",
@@ -160,6 +161,7 @@ class Controls:
             [("fast (seconds)", "fast"), ("as in the paper (minutes)", "paper")],
         )
         rows = [
+            law,
             ipywidgets.HBox([offset_known, offset, ipywidgets.Label("(unit of the areas)")]),
             ipywidgets.HBox([exponent, value]),
             ipywidgets.HBox(
@@ -181,12 +183,15 @@ class Controls:
 
         def enable(event: Any = None) -> None:
             offset.disabled = not fit.offset_known
-            value.disabled = fit.exponent != "known"
+            # What the others have no use for.
+            for widget in (exponent, hierarchy, estimator, protocol):
+                widget.disabled = not fit.is_power_law
+            value.disabled = fit.exponent != "known" or exponent.disabled
             for widget in sides.values():
-                widget.disabled = not fit.hierarchy
+                widget.disabled = not fit.hierarchy or hierarchy.disabled
 
         enable()
-        for name in ("offset_known", "exponent", "hierarchy"):
+        for name in ("law", "offset_known", "exponent", "hierarchy"):
             fit.observe(enable, name)
         return ipywidgets.VBox(rows)
 

@@ -4,17 +4,24 @@
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets
 
-from hyperspy_dosekin.gui.kinetics.table import HEADERS, NOT_DETERMINED
+from hyperspy_dosekin.gui.ipywidgets.html import element
+from hyperspy_dosekin.gui.kinetics.table import NOT_DETERMINED, TableRow
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
 
 #: Dark on light, with enough contrast, and never told by colour alone.
 _COLOURS = {"info": ("#0b3d0b", "#eef6ee", "✓"), "error": ("#7a0000", "#fdecec", "⚠")}
-_CELL = "padding:2px 10px;border-bottom:1px solid #ccc;text-align:right;white-space:nowrap"
+_CELL = "padding:2px 7px;border-bottom:1px solid #ccc;text-align:right;white-space:nowrap"
+_TABLE = (
+    "border-collapse:collapse;color:#111;background:#fff;font-size:13px;line-height:1.4;"
+    "font-variant-numeric:tabular-nums"
+)
+_CODE = ".dk-code textarea{font-family:monospace;font-size:12px;color:#111;background:#fafafa}"
+_NOTES = "margin:2px 0 2px 1.2em;padding:0;color:#222;font-size:12px;line-height:1.4"
 
 
 def message_html(text: str, level: str) -> str:
@@ -22,47 +29,54 @@ def message_html(text: str, level: str) -> str:
     if not text:
         return ""
     colour, ground, sign = _COLOURS[level]
-    return (
-        f'<div role="status" class="dk-message-{level}" style="color:{colour};background:{ground};'
-        f'border-left:4px solid {colour};padding:3px 8px;line-height:1.35;">'
-        f"{sign} {escape(text)}</div>"
+    css = f"color:{colour};background:{ground};border-left:4px solid {colour};"
+    return element(
+        "div",
+        f"{sign} {text}",
+        css=f"{css}padding:3px 8px;line-height:1.35",
+        css_class=f"dk-message-{level}",
+        role="status",
     )
 
 
-def table_html(rows: Any) -> str:
+def table_html(headers: Sequence[str], rows: Sequence[TableRow]) -> str:
     """The table of all windows."""
     if not rows:
         return ""
-    head = "".join(
-        f'<th style="{_CELL};font-weight:bold;{"text-align:left" if not place else ""}">'
-        f"{escape(text)}</th>"
-        for place, text in enumerate(HEADERS)
-    )
-    body = []
-    for row in rows:
-        cells = []
-        for place, text in enumerate(row):
-            style = f"{_CELL};text-align:left" if place == 0 else _CELL
-            if text in (NOT_DETERMINED, "NO"):
-                style += ";font-style:italic"
-            cells.append(f'<td style="{style}">{escape(text)}</td>')
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    return (
-        '<table class="dk-table" style="border-collapse:collapse;color:#111;background:#fff;'
-        'font-size:13px;line-height:1.4">'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    head = [
+        element("th", text, css=f"{_cell_css(place)};font-weight:bold")
+        for place, text in enumerate(headers)
+    ]
+    body = [
+        element(
+            "tr",
+            *(
+                element("td", text, css=_cell_css(place, text))
+                for place, text in enumerate(row.cells)
+            ),
+        )
+        for row in rows
+    ]
+    return element(
+        "table",
+        element("thead", element("tr", *head)),
+        element("tbody", *body),
+        css=_TABLE,
+        css_class="dk-table",
     )
 
 
-def notes_html(notes: Any) -> str:
+def _cell_css(place: int, text: str = "") -> str:
+    aside = ";text-align:left" if place == 0 else ""
+    return _CELL + aside + (";font-style:italic" if text in (NOT_DETERMINED, "NO") else "")
+
+
+def notes_html(notes: Sequence[str]) -> str:
     """What is to be said beside the numbers."""
-    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return (
-        f'<ul class="dk-notes" style="margin:2px 0 2px 1.2em;padding:0;color:#222;font-size:12px;'
-        f'line-height:1.4">{items}</ul>'
-        if items
-        else ""
-    )
+    if not notes:
+        return ""
+    items = (element("li", note) for note in notes)
+    return element("ul", *items, css=_NOTES, css_class="dk-notes")
 
 
 class Results:
@@ -103,10 +117,10 @@ class Results:
         )
         self.code = ipywidgets.Textarea(layout={"width": "auto", "display": "none"}, rows=9)
         self.code.add_class("dk-code")
-        style = ipywidgets.HTML(
-            "<style>.dk-code textarea{font-family:monospace;font-size:12px;color:#111;"
-            "background:#fafafa}</style>"
+        css = (
+            ".dk-code textarea{font-family:monospace;font-size:12px;color:#111;background:#fafafa}"
         )
+        style = ipywidgets.HTML(element("style", css))
         first = ("network", "stop")
         second = ("apply", "save")
         self.widget = ipywidgets.VBox(
@@ -157,7 +171,7 @@ class Results:
         self.message.value = message_html(self.tool.message, self.tool.level)
 
     def _show_results(self, event: Any = None) -> None:
-        self.table.value = table_html(self.tool.table)
+        self.table.value = table_html(self.tool.headers, self.tool.table)
         self.notes.value = notes_html(self.tool.notes)
         self._show_code()
 

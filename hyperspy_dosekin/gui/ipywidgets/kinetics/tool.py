@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets
 from hyperspy_gui_ipywidgets.utils import add_display_arg
 
-from hyperspy_dosekin.gui.ipywidgets.canvas import make_figure
+from hyperspy_dosekin.gui.ipywidgets.canvas import keep_size, make_figure
 from hyperspy_dosekin.gui.ipywidgets.kinetics.controls import Controls, RegionControls
 from hyperspy_dosekin.gui.ipywidgets.kinetics.results import Results
 from hyperspy_dosekin.gui.ipywidgets.kinetics.windows import WindowList
@@ -102,7 +102,7 @@ def _figures(obj: DoseKineticsTool) -> tuple[dict[str, Any], dict[str, Any]]:
     wanted += [("curves", CurvesFigure, (_WIDTH, _CURVES))]
     for name, make, size in wanted:
         figure, canvas = make_figure(size, layout=None)
-        canvas.resizable = False
+        keep_size(canvas)
         canvas.footer_visible = False
         figures[name], canvases[name] = make(obj, figure), canvas
     # Over the spectra it comes when the mouse does: a person may want to zoom.

@@ -10,6 +10,7 @@ import ipywidgets
 import numpy as np
 from matplotlib.colors import to_hex
 
+from hyperspy_dosekin.gui.ipywidgets.html import element
 from hyperspy_dosekin.gui.kinetics.windows import WindowRow
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
 from hyperspy_dosekin.plotting.style import window_styles
@@ -25,9 +26,8 @@ class WindowLine:
     def __init__(self, tool: DoseKineticsTool, row: WindowRow, colour: Any) -> None:
         self.tool, self.row = tool, row
         self._busy = False
-        swatch = ipywidgets.HTML(
-            f'<div style="width:14px;height:14px;margin-top:8px;background:{to_hex(colour)}"></div>'
-        )
+        css = f"width:14px;height:14px;margin-top:8px;background:{to_hex(colour)}"
+        swatch = ipywidgets.HTML(element("div", css=css))
         self.name = ipywidgets.Text(
             value=row.name,
             continuous_update=False,

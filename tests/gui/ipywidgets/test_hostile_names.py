@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names come from files of other people: none of them is markup, in any widget."""
+
+import ast
+import re
+from pathlib import Path
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+pytest.importorskip("hyperspy_gui_ipywidgets")
+pytest.importorskip("ipympl")
+
+import ipywidgets
+
+import hyperspy_dosekin.gui
+from hyperspy_dosekin.data import dose_series
+from hyperspy_dosekin.gui.ipywidgets.html import Html, element, joined
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+BROKEN_MATHS = r"$\frac{$"
+
+
+def widgets_of(box):
+    """A widget and all that are in it."""
+    yield box
+    for child in getattr(box, "children", ()):
+        yield from widgets_of(child)
+
+
+def check(box):
+    """No widget shows the name as HTML, or would if it could."""
+    shown_as_html = 0
+    for widget in widgets_of(box):
+        if isinstance(widget, ipywidgets.HTML | ipywidgets.HTMLMath):
+            assert "<img" not in widget.value
+            shown_as_html += "&lt;img src=x onerror=alert(1)&gt;" in widget.value
+        if hasattr(widget, "description_allow_html"):
+            assert not widget.description_allow_html
+    return shown_as_html
+
+
+@pytest.fixture
+def signal():
+    signal = dose_series(seed=4, processed=True)
+    signal.metadata.General.title = HOSTILE
+    signal.metadata.Signal.quantity = HOSTILE
+    return signal
+
+
+@pytest.mark.parametrize("name", [HOSTILE, BROKEN_MATHS])
+def test_window_of_the_kinetics_tool(signal, name):
+    shown = signal.dose_kinetics_tool({name: (4, 7), "C–O": (10, 15)}, display=False)
+    box, wdict = (shown["ipywidgets"][part] for part in ("widget", "wdict"))
+    tool = wdict["tool"]
+    assert any(row.window == name for row in tool.table)
+    if name == HOSTILE:
+        # The table and a note name it.
+        assert check(box) == 2
+        tool.windows.set_limits(name, 4.0, 1e6)
+        assert name in tool.message
+        assert check(box) == 3
+    assert not tool.attempt(tool.windows.add, name)
+    assert repr(name) in tool.message
+    wdict["code_button"].click()
+    assert f'"{name}"'.replace("\\", "\\\\") in wdict["code"].value, "this is text, not markup"
+    check(box)
+    for figure in wdict["figures"].values():
+        figure.figure.canvas.draw()
+    titles = [p.axes.get_title(loc="left") for p in wdict["figures"]["curves"].panels.panels]
+    assert titles == [name, "C–O"]
+    wdict["close_button"].click()
+
+
+def test_errors_of_the_kinetics_tool(signal):
+    shown = signal.dose_kinetics_tool(display=False)["ipywidgets"]
+    shown["wdict"]["offset_known"].value = True
+    shown["wdict"]["offset"].value = HOSTILE
+    assert HOSTILE in shown["wdict"]["tool"].message
+    assert check(shown["widget"]) == 1
+    shown["wdict"]["path"].value = HOSTILE
+    shown["wdict"]["save_button"].click()
+    check(shown["widget"])
+
+
+def test_classes_of_the_explorer():
+    signal = hs.signals.Signal2D(np.array([[[0, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, -1]]]))
+    signal.set_signal_type("ClassMap")
+    signal.axes_manager.navigation_axes[0].name = HOSTILE
+    signal.metadata.set_item("Classes.names", [HOSTILE, BROKEN_MATHS])
+    shown = signal.explore(display=False, x=0)["ipywidgets"]
+    assert HOSTILE in shown["wdict"]["tool"].description
+    shown["wdict"]["figure"].canvas.draw()
+    check(shown["widget"])
+    assert isinstance(shown["wdict"]["description"], ipywidgets.Label), "which shows texts"
+
+
+def test_html_is_escaped_once():
+    inner = element("b", "a & b")
+    assert inner == "<b>a &amp; b</b>"
+    assert element("p", inner, HOSTILE).count("&lt;") == 1
+    assert element("p", title='"><script>') == '<p title="&quot;&gt;&lt;script&gt;"></p>'
+    assert isinstance(joined(["<", inner]), Html)
+
+
+def test_html_is_made_in_one_place():
+    made = re.compile(r"<\s*/?\s*(div|span|p|table|t[rdh]|ul|li|style|img|b|i|a)\b")
+    for path in Path(hyperspy_dosekin.gui.__file__).parent.rglob("*.py"):
+        if path.name == "html.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not made.search(node.value), f"{path.name}, line {node.lineno}"
