@@ -26,10 +26,10 @@ from hyperspy_dosekin.processing.shifting import (
     shift_variance,
     shift_whole,
 )
-from hyperspy_dosekin.processing.spikes.prediction import fewest_channels
-from hyperspy_dosekin.processing.spikes.removal import THRESHOLD, remove_spikes
-from hyperspy_dosekin.processing.spikes.structure import KnownStructure
-from hyperspy_dosekin.processing.spikes.subspace import KnownLikeness, Likeness
+from hyperspy_dosekin.processing.spikes.found import THRESHOLD
+from hyperspy_dosekin.processing.spikes.polynomials import FEWEST_CHANNELS as FEWEST_SEARCHED
+from hyperspy_dosekin.processing.spikes.removal import remove_spikes
+from hyperspy_dosekin.processing.spikes.subspace import Subspace
 
 #: Fewer channels after the peak make no deconvolution.
 FEWEST_CHANNELS = 32
@@ -78,10 +78,8 @@ class LowLossChain:
         Whether to do the step.
     threshold
         Of spikes, in standard deviations.
-    structure
-        What the spectra have that is no spike, from `structure_of`.
-    likeness
-        What the spectra have in common, from `likeness_of`.
+    subspace
+        What the spectra have in common, from `learn_subspace`.
     reach
         Channels on either side of the zero-loss peak that its tails reach; by default all.
     dark
@@ -106,8 +104,7 @@ class LowLossChain:
     align: str = "cubic"
     spikes: bool = True
     threshold: float = THRESHOLD
-    structure: np.ndarray | None = None
-    likeness: Likeness | None = None
+    subspace: Subspace | None = None
     reach: int | None = None
     dark: bool = True
     background: tuple[float, float] | None = None
@@ -385,24 +382,17 @@ def _cleaned(
     values[missing] = 1.0
     position = np.where(missing, chain.origin, position)
     n_channels = values.shape[-1]
-    if not chain.spikes or n_channels < fewest_channels():
+    if not chain.spikes or n_channels < FEWEST_SEARCHED:
         return _Cleaned(values, position, missing, None, None)
     noise: dict[str, Any] = {"gain": chain.gain, "offset": chain.offset}
     if variance is not None:
         noise = {"gain": 0.0, "offset": variance}
-    # Where the zero-loss peak is on the common axis.
-    start = n_channels - np.round(position).astype(np.intp)
-    structure = likeness = None
-    if chain.structure is not None:
-        structure = KnownStructure(chain.structure, start)
-    if chain.likeness is not None:
-        likeness = KnownLikeness(chain.likeness, start)
     values, touched, replaced = remove_spikes(
         values,
         **noise,
         protected=protected_channels(position, fwhm),
-        structure=structure,
-        likeness=likeness,
+        position=position,
+        subspace=chain.subspace,
         threshold=chain.threshold,
     )
     return _Cleaned(values, position, missing, touched, replaced)

@@ -7,28 +7,13 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from hyperspy_dosekin.processing.batches import run_in_batches
-from hyperspy_dosekin.processing.low_loss.zero_loss import find_zero_loss, protected_channels
+from hyperspy_dosekin.processing.low_loss.zero_loss import find_zero_loss
 from hyperspy_dosekin.processing.shifting import shift_peak
-from hyperspy_dosekin.processing.spikes.prediction import fewest_channels
-from hyperspy_dosekin.processing.spikes.removal import THRESHOLD, remove_spikes
-from hyperspy_dosekin.processing.spikes.structure import KnownStructure
-from hyperspy_dosekin.processing.spikes.subspace import (
-    FEWEST,
-    SPARE,
-    KnownLikeness,
-    Likeness,
-    fit_likeness,
-)
 
 #: What the survey says of each spectrum.
 SURVEY = ("position", "fwhm", "height", "found", "saturated", "negative")
-#: Times that the model of the spectra is fitted, without the spikes that the last one showed.
-_ROUNDS = 3
-#: Part of the usual threshold for spikes that must not enter the model.
-_EAGER = 0.85
 #: Median of the square of a standard normal number.
 _MEDIAN_SQUARE = 0.4549364
 
@@ -124,71 +109,6 @@ def noise_from_scatter(
         bright = level > np.median(level, axis=-1, keepdims=True)
         gain = _median_where(ratio, bright & ~near & (level > 0)) / _MEDIAN_SQUARE
     return np.maximum(np.nan_to_num(gain), 0.0), quiet
-
-
-def likeness_of(
-    spectra: np.ndarray,
-    position: np.ndarray,
-    fwhm: np.ndarray,
-    *,
-    gain: float,
-    offset: float | np.ndarray,
-    structure: np.ndarray | None,
-) -> Likeness | None:
-    """Model what spectra have in common, without their spikes.
-
-    Parameters
-    ----------
-    spectra
-        Some of the spectra, shape ``(n_spectra, n_channels)``.
-    position, fwhm
-        Channel and width of the zero-loss peak of each, shape ``(n_spectra,)``.
-    gain, offset
-        As for `remove_spikes`.
-    structure
-        From `structure_of`.
-
-    Returns
-    -------
-    Likeness or None
-        ``None`` if there are too few spectra or channels.
-    """
-    number, n_channels = spectra.shape
-    if number < FEWEST or n_channels < fewest_channels():
-        return None
-    protected = protected_channels(position, fwhm)
-    start = n_channels - np.round(position).astype(np.intp)
-    options = {
-        "gain": gain,
-        "offset": offset,
-        "protected": protected,
-        "structure": None if structure is None else KnownStructure(structure, start),
-    }
-    variance = gain * np.maximum(spectra, 0.0) + offset + SPARE * gain**2
-    _, spikes, _ = remove_spikes(spectra, **options)
-    model = None
-    for _ in range(_ROUNDS):
-        # Matrices so small are slower on several threads.
-        with threadpool_limits(1, user_api="blas"):
-            model = fit_likeness(
-                spectra,
-                variance,
-                position,
-                fwhm,
-                spikes,
-                reach=float(np.median(protected[1] - protected[0])) / 2,
-            )
-        if model is None:
-            return None
-        # A spectrum resembles a model that it is part of, its spikes included.
-        likeness = KnownLikeness(model, start)
-        _, more, _ = remove_spikes(
-            spectra, **options, likeness=likeness, threshold=_EAGER * THRESHOLD
-        )
-        if not (more & ~spikes).any():
-            break
-        spikes |= more
-    return model
 
 
 def _median_where(values: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -1,23 +1,40 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""X-ray spikes: found by what other spectra and neighbouring channels predict, and replaced."""
+"""X-ray spikes: outliers from what other spectra and neighbouring channels predict, replaced."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
+from threadpoolctl import threadpool_limits
 
-from hyperspy_dosekin.processing.spikes.neighbours import OwnNeighbours
-from hyperspy_dosekin.processing.spikes.other_spectra import OtherSpectra
-from hyperspy_dosekin.processing.spikes.prediction import fewest_channels
-from hyperspy_dosekin.processing.spikes.structure import KnownStructure
-from hyperspy_dosekin.processing.spikes.subspace import KnownLikeness
+from hyperspy_dosekin.processing.spikes.found import THRESHOLD
+from hyperspy_dosekin.processing.spikes.noise import Noise, calibrate
+from hyperspy_dosekin.processing.spikes.polynomials import (
+    FEWEST_CHANNELS,
+    remove_by_channels,
+    scatter,
+)
+from hyperspy_dosekin.processing.spikes.residuals import remove_by_subspace
+from hyperspy_dosekin.processing.spikes.subspace import (
+    FEWEST,
+    Subspace,
+    first_channels,
+    fit_subspace,
+)
 
-#: A channel is a spike if it exceeds what is expected by so many standard deviations.
-THRESHOLD = 4.1
-#: Spikes of one spectrum that lie so near each other are judged one after the other.
+#: Times that the subspace is fitted, without the spikes that the last one showed.
 _ROUNDS = 3
+#: Part of the usual threshold for spikes that must not enter the subspace.
+_EAGER = 0.85
+#: What so large a share of the spectra, and so many, have in a channel or the next is no spike.
+_COMMON, _FEWEST_COMMON = 0.1, 3
+#: Channels on either side of what may be a spike that have no say at first.
+_WIDER = 2
+#: The same channel of the camera has to have more by this factor to make up for chance.
+_CLEARLY = 0.8
 
 
 def remove_spikes(
@@ -26,40 +43,35 @@ def remove_spikes(
     gain: float,
     offset: float | np.ndarray,
     protected: tuple[np.ndarray, np.ndarray] | None = None,
-    structure: KnownStructure | None = None,
-    likeness: KnownLikeness | None = None,
+    position: np.ndarray | None = None,
+    subspace: Subspace | None = None,
     threshold: float = THRESHOLD,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Replace X-ray spikes of one or two channels by what is expected there.
 
-    With `likeness`, the spectrum is expected to be made of what all spectra have in common. Where
-    it is not, its neighbouring channels tell what else to expect, since whatever the specimen does
-    has the width of the energy resolution at least and a spike has not: the deviation is taken for
-    a Gaussian process of that resolution, whose size the neighbours decide. A channel, or a pair
-    of channels, is a spike if noise exceeds the expectation as far as rarely as it does `threshold`
-    standard deviations.
+    With `subspace`, a spike is an outlier from the projection of the spectrum on what all spectra
+    have in common. A line that no other spectrum has is an outlier too, but the energy resolution
+    gives the channels beside their share of it; that share is fitted and subtracted.
 
-    Without, and in channels that few of the other spectra have, a spike exceeds a smooth
-    prediction (cubic polynomial through five neighbours on either side) by `threshold` standard
-    deviations and a flexible one (fifth order, through four), which follows edges and bands of the
-    specimen, by nearly as many; or the flexible one alone by somewhat more. Predictions are made on
-    the logarithm of the intensities, in which the flanks of the zero-loss peak are smooth.
+    Without, and where the subspace is noisier than the spectrum, a spike exceeds a polynomial
+    through the channels beside it, and a line as narrow as the resolution may be taken for one.
 
-    Spectra that scatter more than their noise explains, all over, are judged by their own scatter.
+    The scale of the noise is taken from the data: a factor common to the intensities of all spectra
+    changes nothing, and neither does a wrong `gain`.
 
     Parameters
     ----------
     spectra
         Intensities, shape ``(n_spectra, n_channels)``, float64.
     gain, offset
-        Noise variance of a channel: `gain` times its intensity plus `offset`, a number or an array
-        of the shape of the spectra.
+        Noise variance of a channel as far as it is known: `gain` times its intensity plus `offset`,
+        a number or an array of the shape of the spectra.
     protected
         First and last of the channels that must not be touched, shape ``(n_spectra,)`` each.
-    structure
-        What all spectra have in common and is no spike, for use without `likeness`.
-    likeness
-        Model of the spectra.
+    position
+        Channel of the zero-loss peak, shape ``(n_spectra,)``; needed with `subspace`.
+    subspace
+        From `learn_subspace`.
     threshold
         In standard deviations.
 
@@ -80,83 +92,139 @@ def remove_spikes(
     >>> print(np.flatnonzero(touched), clean.max().round(6))
     [30] 100.0
     """
-    number, n_channels = spectra.shape
-    if protected is None:
-        protected = (np.full(number, n_channels), np.full(number, -1))
-    first, last = (np.asarray(limit)[:, np.newaxis] for limit in protected)
+    noise = Noise.of(spectra, gain, offset)
+    closed = _closed(spectra, protected)
+    if subspace is None or position is None:
+        noise = noise.of_each(*scatter(spectra))
+        return remove_by_channels(spectra, noise, closed, threshold)
+    n_channels = spectra.shape[-1]
+    start = first_channels(position, n_channels)
+    cleaned, touched, replaced, doubtful = remove_by_subspace(
+        spectra, noise, closed, subspace, start, threshold
+    )
+    noise = subspace.calibration(noise)
+    for rows, part, wanted in _other_searches(doubtful, subspace, start):
+        inside = np.ix_(rows, np.arange(n_channels)[part])
+        shut = closed[inside] | touched[inside] | ~wanted
+        cleaned[inside], more, variance = remove_by_channels(
+            cleaned[inside], noise.part(rows, part), shut, threshold
+        )
+        touched[inside] |= more
+        replaced[inside] += variance
+    return cleaned, touched, replaced
 
-    def alone(rows: Any, channels: slice) -> OwnNeighbours:
-        known = None
-        if structure is not None:
-            known = KnownStructure(structure.deviation, structure.start[rows] + channels.start)
-        noise = offset[rows, channels] if isinstance(offset, np.ndarray) else offset
-        return OwnNeighbours(gain, noise, known, threshold)
 
-    every, whole = slice(None), slice(0, n_channels)
-    if likeness is None:
-        return _remove(alone(every, whole), spectra, first, last)
-    finder = OtherSpectra(likeness.model, likeness.start, gain, offset, threshold)
-    # Each with the spectra, the channels and what of them must not be touched.
-    searches: list[tuple[Any, Any, slice, np.ndarray, np.ndarray, Any]]
-    searches = [(finder, every, whole, first, last, None)]
-    doubtful = finder.doubtful(spectra)
+def _other_searches(
+    doubtful: np.ndarray, subspace: Subspace, start: np.ndarray
+) -> Iterator[tuple[np.ndarray, slice, np.ndarray]]:
+    """Rows, channels, and which of these to search, where the subspace does not tell."""
+    n_channels = doubtful.shape[-1]
     rows = np.flatnonzero(doubtful.any(axis=-1))
     if rows.size:
-        closed = ~doubtful[rows]
-        searches.append((alone(rows, whole), rows, whole, first[rows], last[rows], closed))
-    # What the model covers has been searched.
-    begin, end = (limit[:, np.newaxis] for limit in likeness.covered(n_channels))
-    channel = np.arange(n_channels)
-    left, right = int(begin.max(initial=0)), int(end.min(initial=n_channels))
-    parts = []
-    if left:
-        parts.append(slice(0, min(left + fewest_channels(), n_channels)))
-    if right < n_channels:
-        parts.append(slice(max(right - fewest_channels(), 0), n_channels))
-    for part in parts:
-        closed = (channel[part] >= begin) & (channel[part] < end)
-        limits = first - part.start, last - part.start
-        searches.append((alone(every, part), every, part, *limits, closed))
-    cleaned, touched, replaced = spectra, *(np.zeros(spectra.shape, kind) for kind in (bool, float))
-    for search, rows, part, *limits in searches:
-        clean, more, variance = _remove(search, cleaned[rows, part], *limits)
-        if more.any():
-            cleaned = spectra.copy() if cleaned is spectra else cleaned
-            cleaned[rows, part] = clean
-            touched[rows, part] |= more
-            replaced[rows, part] += variance
-    return cleaned, touched, replaced
+        yield rows, slice(None), doubtful[rows]
+    for each in np.unique(start):
+        # At either end with as many channels as a search takes.
+        begin, end = (int(np.clip(side - each, 0, n_channels)) for side in subspace.covered)
+        left = slice(0, min(begin + FEWEST_CHANNELS, n_channels))
+        right = slice(max(end - FEWEST_CHANNELS, 0), n_channels)
+        channel = np.arange(n_channels)
+        for part, wanted in ((left, channel < begin), (right, channel >= end)):
+            if wanted.any():
+                yield np.flatnonzero(start == each), part, wanted[part]
 
 
-def _remove(
-    finder: OwnNeighbours | OtherSpectra,
+def learn_subspace(
     spectra: np.ndarray,
-    first: np.ndarray,
-    last: np.ndarray,
-    closed: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Replace what a finder finds outside the channels from `first` to `last` and `closed`."""
-    n_channels = spectra.shape[-1]
-    channel = np.arange(n_channels)
-    cleaned = spectra
-    touched = np.zeros(spectra.shape, dtype=bool)
-    replaced = np.zeros(spectra.shape)
-    rows = finder.suspicious(spectra, first, last)
-    for turn in range(_ROUNDS):
-        if not rows.size:
+    position: np.ndarray,
+    fwhm: np.ndarray,
+    *,
+    gain: float,
+    offset: float | np.ndarray,
+    protected: tuple[np.ndarray, np.ndarray],
+) -> Subspace | None:
+    """Find what spectra have in common, without their spikes.
+
+    Parameters
+    ----------
+    spectra
+        Some of the spectra, shape ``(n_spectra, n_channels)``.
+    position, fwhm
+        Channel and width of the zero-loss peak of each, shape ``(n_spectra,)``.
+    gain, offset, protected
+        As for `remove_spikes`.
+
+    Returns
+    -------
+    Subspace or None
+        ``None`` if there are fewer than eight spectra or too few channels.
+    """
+    number, n_channels = spectra.shape
+    if number < FEWEST or n_channels < FEWEST_CHANNELS:
+        return None
+    noise = Noise.of(spectra, gain, offset)
+    calibration = calibrate(noise, *scatter(spectra))
+    closed = _closed(spectra, protected)
+    start = first_channels(position, n_channels)
+    _, outlier, _ = remove_by_channels(spectra, calibration(noise), closed, _EAGER * THRESHOLD)
+    # What is a line after all must be seen whole.
+    outlier = maximum_filter1d(outlier & ~_common(outlier, start), 2 * _WIDER + 1, axis=-1)
+    reach = float(np.median(protected[1] - protected[0])) / 2
+    subspace = None
+    for _ in range(_ROUNDS):
+        # Matrices so small are slower on several threads.
+        with threadpool_limits(1, user_api="blas"):
+            subspace = fit_subspace(
+                spectra,
+                noise,
+                start,
+                outlier,
+                calibration=calibration,
+                fwhm=float(np.nanmedian(fwhm)),
+                reach=reach,
+            )
+        if subspace is None:
+            return None
+        # A spectrum resembles a subspace that it is part of, its spikes included.
+        _, more, _, _ = remove_by_subspace(
+            spectra,
+            noise,
+            closed,
+            subspace,
+            start,
+            _EAGER * THRESHOLD,
+        )
+        more &= ~_common(more, start)
+        if (more == outlier).all():
             break
-        protected = (channel >= first[rows]) & (channel <= last[rows])
-        shut = touched[rows] if closed is None else touched[rows] | closed[rows]
-        found = finder.strongest(cleaned[rows], rows, protected, shut)
-        if not found.row.size:
-            break
-        if turn == 0:
-            cleaned = spectra.copy()
-        for step in range(found.value.shape[-1]):
-            here = found.width > step
-            index = (rows[found.row[here]], found.channel[here] + step)
-            cleaned[index] = found.value[here, step]
-            touched[index] = True
-            replaced[index] = found.variance[here, step]
-        rows = rows[found.again]
-    return cleaned, touched, replaced
+        outlier = more
+    return subspace
+
+
+def _closed(spectra: np.ndarray, protected: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    if protected is None:
+        return np.zeros(spectra.shape, dtype=bool)
+    first, last = (np.asarray(limit)[:, np.newaxis] for limit in protected)
+    channel = np.arange(spectra.shape[-1])
+    return (channel >= first) & (channel <= last)
+
+
+def _common(outlier: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Outliers that many spectra have at one distance from the peak: they are of the specimen.
+
+    What many spectra have in one channel of the camera instead is of the camera.
+    """
+    number, n_channels = outlier.shape
+    row, channel = np.nonzero(outlier)
+    with_peak = _as_many(start[row] + channel, 2 * n_channels)
+    with_camera = _as_many(channel, n_channels)
+    common = np.zeros(outlier.shape, dtype=bool)
+    fewest = max(_COMMON * number, _FEWEST_COMMON)
+    common[row, channel] = with_peak >= np.maximum(fewest, _CLEARLY * with_camera)
+    return common
+
+
+def _as_many(place: np.ndarray, size: int) -> np.ndarray:
+    """For each of some places, how many are there or in the next channels."""
+    # Places far outside are those of spectra without a peak.
+    place = np.clip(place, 0, size - 1)
+    return np.convolve(np.bincount(place, minlength=size), np.ones(3), mode="same")[place]

@@ -1,266 +1,257 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the spectra of a data set have in common, as a few spectra of which all are made."""
+"""The subspace that the spectra of a data set span, and the residuals of spectra from it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-from scipy.ndimage import median_filter
 
-from hyperspy_dosekin.processing.spikes.prediction import fewest_channels
-from hyperspy_dosekin.processing.spikes.structure import SIGMA_PER_MEDIAN
+from hyperspy_dosekin.processing.spikes.noise import Calibration, Noise, local_scale
 
-#: Variance added to that of counting, in electrons.
-SPARE = 0.5
 #: Spectra that say enough of each other.
 FEWEST = 8
 #: Components at most, and spectra that one of them takes at least.
 _MOST_COMPONENTS, _SPECTRA_PER_COMPONENT = 20, 2
-#: A component is larger than noise makes one by this factor.
+#: A component is larger than the largest singular value of noise, √n + √m (Marchenko and Pastur,
+#: doi:10.1070/SM1967v001n04ABEH001994), by this factor.
 _MARGIN = 1.03
-#: Channels in which fewer spectra have a say are left out.
-_FEWEST_IN_CHANNEL = 5
 #: Times that what is not known is replaced by what the components say of it.
 _FITS = 4
-#: Channels over which the scatter is averaged.
-_SMOOTH = 15
+#: Channels that the subspace must have at least.
+_FEWEST_CHANNELS = 24
+#: Numbers in a matrix that BLAS takes on one thread.
+_PORTION = 2**13
 
 
 @dataclass(frozen=True, eq=False)
-class Likeness:
-    """Low-rank model of the spectra, on channels that count from the zero-loss peak.
+class Subspace:
+    """Principal components of spectra, on channels that count from the zero-loss peak.
 
     Parameters
     ----------
-    basis
-        Components, shape ``(n_component, n_frame)``.
-    say
-        How much each of the spectra, of which the components are sums, has to say in them, shape
-        ``(n_component, n_source)``.
-    noise
-        Variance of the noise of these spectra, shape ``(n_source, n_frame)``, float32.
+    components
+        Shape ``(n_component, n_frame)``.
+    variance
+        Of the noise of the components, same shape.
     weight
         Inverse standard deviations with which spectra are fitted, zero near the zero-loss peak,
         shape ``(n_frame,)``.
-    scatter
-        Standard deviation about the model in units of the expected noise, one or more, same shape.
+    scale
+        Standard deviation of the residuals in units of the expected noise, one or more, same shape.
     covered
-        First channel of the model and the one behind its last.
+        First channel of the subspace and the one behind its last.
     fwhm
         Width of the zero-loss peak in channels.
+    calibration
+        Of the noise.
     """
 
-    basis: np.ndarray
-    say: np.ndarray
-    noise: np.ndarray
+    components: np.ndarray
+    variance: np.ndarray
     weight: np.ndarray
-    scatter: np.ndarray
+    scale: np.ndarray
     covered: tuple[int, int]
     fwhm: float
-
-
-@dataclass(frozen=True, eq=False)
-class KnownLikeness:
-    """The model, and where it lies in some spectra.
-
-    Parameters
-    ----------
-    model
-        The model.
-    start
-        Its channel for the first channel of each spectrum, shape ``(n_spectra,)``.
-    """
-
-    model: Likeness
-    start: np.ndarray
-
-    def covered(self, n_channels: int) -> tuple[np.ndarray, np.ndarray]:
-        """First channel of each spectrum that the model covers and the one behind the last."""
-        begin, end = self.model.covered
-        return (
-            np.clip(begin - self.start, 0, n_channels),
-            np.clip(end - self.start, 0, n_channels),
-        )
+    calibration: Calibration
 
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """The model where it lies in spectra with their zero-loss peak in one channel.
+    """The subspace where it lies in spectra with their zero-loss peak in one channel.
 
     Parameters
     ----------
-    basis
+    components, variance
         Shape ``(n_component, n_channels)``.
     projection
         From spectra to coefficients, same shape.
-    noise
-        Shape ``(n_source, n_channels)``.
-    weight, scatter
-        Shape ``(n_channels,)``.
-    whitened
-        Orthonormal components in units of the noise, shape of `basis`.
-    leverage
-        How much a channel has to say in its own prediction, shape ``(n_channels,)``.
-    available
-        Channels that the model covers, boolean, same shape.
-    single
-        Basis, projection and standard deviation of what the model leaves of noise, in single
-        precision.
+    scale, leverage
+        As in `Subspace`; and the share of a channel in its own prediction; ``(n_channels,)``.
+    fitted, covered
+        Channels that are fitted, and those that the subspace has; boolean, same shape.
     """
 
-    basis: np.ndarray
+    components: np.ndarray
+    variance: np.ndarray
     projection: np.ndarray
-    noise: np.ndarray
-    weight: np.ndarray
-    scatter: np.ndarray
-    whitened: np.ndarray
+    scale: np.ndarray
     leverage: np.ndarray
-    available: np.ndarray
-    single: tuple[np.ndarray, np.ndarray, np.ndarray]
+    fitted: np.ndarray
+    covered: np.ndarray
+
+    def coefficients(self, spectra: np.ndarray) -> np.ndarray:
+        """Coefficients of spectra, shape ``(n_spectra, n_component)``."""
+        return _product(spectra, self.projection.T)
+
+    def expected(self, coefficients: np.ndarray) -> np.ndarray:
+        """Spectra of coefficients, shape ``(n_spectra, n_channels)``."""
+        return _product(coefficients, self.components)
+
+    def uncertainty(self, coefficients: np.ndarray) -> np.ndarray:
+        """Variance of these spectra due to the noise of the components, same shape."""
+        return _product(coefficients**2, self.variance)
 
 
 @lru_cache(maxsize=64)
-def place(model: Likeness, start: int, n_channels: int) -> Placed:
-    """Put the model where the first channel of a spectrum is the channel `start` of the model."""
+def place(subspace: Subspace, start: int, n_channels: int) -> Placed:
+    """Put the subspace where a spectrum begins with channel `start` of it."""
     index = start + np.arange(n_channels)
-    available = (index >= model.covered[0]) & (index < model.covered[1])
-    index = np.clip(index, 0, model.weight.size - 1)
-    basis = np.where(available, model.basis[:, index], 0.0)
-    weight = np.where(available, model.weight[index], 0.0)
-    weighted = basis * weight
-    power, vectors = np.linalg.eigh(weighted @ weighted.T)
-    inverse = np.where(power > 1e-12 * power[-1:], 1 / np.sqrt(np.maximum(power, 1e-300)), 0.0)
-    whitened = (vectors * inverse).T @ weighted
-    projection = (vectors * inverse) @ whitened * weight
-    leverage = np.minimum((whitened**2).sum(axis=0), 1 - 1e-6)
+    covered = (index >= subspace.covered[0]) & (index < subspace.covered[1])
+    index = np.clip(index, 0, subspace.weight.size - 1)
+    components = np.where(covered, subspace.components[:, index], 0.0)
+    weight = np.where(covered, subspace.weight[index], 0.0)
+    weighted = components * weight
+    inverse = np.linalg.pinv(weighted.T, rcond=1e-6)
+    leverage = np.clip((weighted * inverse).sum(axis=0), 0.0, 1 - 1e-6)
     return Placed(
-        basis,
-        projection,
-        model.noise[:, index],
-        weight,
-        model.scatter[index],
-        whitened,
+        components,
+        subspace.variance[:, index],
+        inverse * weight,
+        subspace.scale[index],
         leverage,
-        available,
-        (
-            basis.astype(np.float32),
-            projection.astype(np.float32),
-            np.sqrt(1 - leverage).astype(np.float32),
-        ),
+        weight > 0,
+        covered,
     )
 
 
-def fit_likeness(
+def first_channels(position: np.ndarray, n_channels: int) -> np.ndarray:
+    """Channel of the subspace with which each spectrum begins: its peak is at `n_channels`."""
+    return n_channels - np.round(position).astype(np.intp)
+
+
+def fit_subspace(
     spectra: np.ndarray,
-    variance: np.ndarray,
-    position: np.ndarray,
-    fwhm: np.ndarray,
-    bad: np.ndarray,
+    noise: Noise,
+    start: np.ndarray,
+    outlier: np.ndarray,
     *,
+    fwhm: float,
     reach: float,
-) -> Likeness | None:
-    """Find the components of which some spectra are made.
+    calibration: Calibration,
+) -> Subspace | None:
+    """Find the components of some spectra.
 
     Parameters
     ----------
     spectra
         Shape ``(n_spectra, n_channels)``.
-    variance
-        Of their noise, same shape.
-    position, fwhm
-        Channel and width of the zero-loss peak, shape ``(n_spectra,)``.
-    bad
-        What must not have a say, such as spikes; boolean, shape of `spectra`.
+    noise, calibration
+        Of these spectra, as it is said to be and as the data have it.
+    start
+        From `first_channels`, shape ``(n_spectra,)``.
+    outlier
+        What must not have a say, boolean, shape of `spectra`.
+    fwhm
+        Kept in the result.
     reach
         Channels around the zero-loss peak that are not fitted.
 
     Returns
     -------
-    Likeness or None
+    Subspace or None
         ``None`` if there are too few spectra or channels, or too few for what they differ in.
     """
     number, n_channels = spectra.shape
-    typical = float(np.median(variance)) if variance.size else 0.0
-    if number < FEWEST or not typical > 0:
-        return None
-    start = n_channels - np.round(position).astype(np.intp)
+    n_frame = 2 * n_channels
     index = start[:, np.newaxis] + np.arange(n_channels)
-    inside = (index >= 0) & (index < 2 * n_channels)
-    index = np.clip(index, 0, 2 * n_channels - 1)
-    known = np.zeros((number, 2 * n_channels), dtype=bool)
-    np.put_along_axis(known, index, inside, axis=-1)
-    often = np.flatnonzero(known.sum(axis=0) >= _FEWEST_IN_CHANNEL)
-    if often.size < fewest_channels():
+    inside = (index >= 0) & (index < n_frame)
+    index = np.clip(index, 0, n_frame - 1)
+
+    def framed(values: Any, where: np.ndarray) -> np.ndarray:
+        # What lies outside the frame must not overwrite what is at its end.
+        frame = np.zeros((number, n_frame), dtype=np.asarray(values).dtype)
+        row, channel = np.nonzero(where)
+        frame[row, index[row, channel]] = np.broadcast_to(values, spectra.shape)[row, channel]
+        return frame
+
+    recorded = framed(np.True_, inside)
+    often = np.flatnonzero(recorded.sum(axis=0) >= max(number / 2, 2))
+    if number < FEWEST or often.size < _FEWEST_CHANNELS:
         return None
     covered = slice(int(often[0]), int(often[-1]) + 1)
-    known[:] = False
-    np.put_along_axis(known, index, inside & ~bad, axis=-1)
-    values, noise = np.zeros(known.shape), np.zeros(known.shape)
-    np.put_along_axis(values, index, spectra, axis=-1)
-    # Channels that are said to have no noise at all must not outweigh all others.
-    np.put_along_axis(noise, index, np.maximum(variance, 1e-9 * typical), axis=-1)
-    known, values, noise = (each[:, covered] for each in (known, values, noise))
-    used = np.abs(np.arange(covered.start, covered.stop) - n_channels) > reach
-    if used.sum() < fewest_channels():
+    fitted = np.abs(np.arange(covered.start, covered.stop) - n_channels) > reach
+    if fitted.sum() < _FEWEST_CHANNELS:
         return None
+    known = framed(np.True_, inside & ~outlier)[:, covered]
+    values = framed(spectra, inside)[:, covered]
+    offset = noise.offset
+    if np.ndim(offset) > 1:
+        offset = framed(offset, inside)[:, covered]
+    noise = calibration(Noise(noise.gain, offset, noise.electron))
 
-    share = np.where(known, values, 0.0)
     count = np.maximum(known.sum(axis=0), 1)
-    mean = share.sum(axis=0) / count
-    spread = np.sqrt(np.maximum((noise * known).sum(axis=0) / count, 1e-9 * typical))
-    # Noise of a spectrum in units of that of the mean one.
-    here = known[:, used]
-    level = (np.where(here, noise[:, used], 0.0) / spread[used] ** 2).sum(axis=-1, keepdims=True)
-    level = np.sqrt(level / np.maximum(here.sum(axis=-1, keepdims=True), 1))
-    level = np.where(level > 0, level, 1.0)
-    total = (share * used).sum(axis=-1, keepdims=True)
-    usual = (known * mean * used).sum(axis=-1, keepdims=True)
-    # Sums below zero, after a wrong dark subtraction, are no measure of anything.
-    expected = np.where(usual * total > 0, total / np.where(usual == 0, 1.0, usual), 1.0) * mean
+    mean = np.where(known, values, 0.0).sum(axis=0) / count
+    # Intensity of each spectrum, compared with the mean one; sums below zero are no measure.
+    total = np.where(known & fitted, values, 0.0).sum(axis=-1, keepdims=True)
+    usual = np.where(known & fitted, mean, 0.0).sum(axis=-1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        brightness = np.where(total * usual > 0, total / usual, 1.0)
+    expected = brightness * mean
+    # Rows and columns are scaled to their noise (Keenan and Kotula, doi:10.1002/sia.1657).
+    variance = noise.variance(expected)
+    spread = np.sqrt(variance.mean(axis=0))
+    level = np.sqrt((variance / spread**2)[:, fitted].mean(axis=-1, keepdims=True))
     for _ in range(_FITS):
         scaled = np.where(known, values, expected) / level
-        whitened = scaled[:, used] / spread[used]
+        whitened = scaled[:, fitted] / spread[fitted]
         power, vectors = np.linalg.eigh(whitened @ whitened.T)
-        size = np.sqrt(np.maximum(power[::-1], 0.0))
-        vectors = vectors[:, ::-1]
-        edge = np.sqrt(number) + np.sqrt(used.sum())
-        # Where noise is more than was said, most components are noise and tell how much.
-        middle = np.sqrt(max(used.sum() - number / 2, 1.0))
-        edge *= _MARGIN * max(float(np.median(size)) / middle if number > 20 else 1.0, 1.0)
+        size, vectors = np.sqrt(np.maximum(power[::-1], 0.0)), vectors[:, ::-1]
+        n_fitted = int(fitted.sum())
+        edge = _MARGIN * (np.sqrt(number) + np.sqrt(n_fitted))
+        if number > _MOST_COMPONENTS:
+            # Most components are noise, and tell if it is more than expected.
+            middle = np.sqrt(max(n_fitted - number / 2, 1.0))
+            edge *= max(float(np.median(size)) / middle, 1.0)
         significant = int((size > edge).sum())
         if significant > number // _SPECTRA_PER_COMPONENT:
             return None
         n_component = min(max(significant, 1), _MOST_COMPONENTS)
         vectors = vectors[:, :n_component]
-        basis = vectors.T @ scaled
-        expected = level * (vectors @ basis)
-    residual = np.where(known, values - expected, np.nan)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        residual = np.abs(residual) / np.sqrt(np.where(known, noise, np.nan))
-    residual[:, ~used] = np.nan
-    with np.errstate(invalid="ignore"):
-        filled = np.where(np.isnan(residual).all(axis=0), 0.0, residual)
-        scatter = SIGMA_PER_MEDIAN * np.nanmedian(filled, axis=0)
-    scatter /= np.sqrt(1 - n_component / number)
-    scatter = np.maximum(median_filter(scatter, _SMOOTH, mode="nearest"), 1.0)
-    full = np.zeros((n_component, 2 * n_channels))
-    full[:, covered] = basis
-    weight = np.zeros(2 * n_channels)
-    weight[covered] = np.where(used, 1 / spread, 0.0)
-    wide = np.ones(2 * n_channels)
-    wide[covered] = scatter
-    sources = np.zeros((number, 2 * n_channels), dtype=np.float32)
-    # What is not known is made up of what the components say, about as noisy as the rest.
-    sources[:, covered] = np.where(known, noise, level**2 * spread**2)
-    return Likeness(
-        basis=full,
-        say=(vectors / level).T,
-        noise=sources,
-        weight=weight,
-        scatter=wide,
+        components = vectors.T @ scaled
+        expected = level * (vectors @ components)
+    variance = noise.variance(expected)
+    score = (values - expected) / np.sqrt(variance) / np.sqrt(1 - n_component / number)
+    scale = local_scale(score, known & fitted)
+    if calibration != Calibration():
+        # Polynomials follow less than components do, so that the estimate was too large.
+        common = float(np.median(scale[fitted]))
+        if common > 0:
+            scale = scale / common
+            calibration = replace(calibration, factor=calibration.factor * common**2)
+    scale = np.maximum(scale, 1.0)
+    # Of what is not known the components say about as much as of the rest.
+    source = np.where(known, variance, level**2 * spread**2) / level**2
+
+    def whole(values: np.ndarray, fill: float = 0.0) -> np.ndarray:
+        frame = np.full((*values.shape[:-1], n_frame), fill)
+        frame[..., covered] = values
+        return frame
+
+    return Subspace(
+        components=whole(components),
+        variance=whole(vectors.T**2 @ source * scale**2),
+        weight=whole(np.where(fitted, 1 / spread, 0.0)),
+        scale=whole(scale, 1.0),
         covered=(covered.start, covered.stop),
-        fwhm=float(np.nanmedian(fwhm)),
+        fwhm=fwhm,
+        calibration=calibration,
     )
+
+
+def _product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Matrix product, row by row, so that the result for one does not depend on the others.
+
+    In portions that are so small that BLAS keeps to one thread: the threads are ours.
+    """
+    rows = rows[:, np.newaxis]
+    n_in, n_out = matrix.shape
+    step = max(_PORTION // min(n_in, n_out), 1)
+    if n_in > n_out:
+        parts = [slice(first, first + step) for first in range(0, n_in, step)]
+        return sum(np.matmul(rows[..., part], matrix[part])[:, 0] for part in parts)
+    parts = [slice(first, first + step) for first in range(0, n_out, step)]
+    return np.concatenate([np.matmul(rows, matrix[:, part])[:, 0] for part in parts], axis=-1)

@@ -19,7 +19,7 @@ from hyperspy_dosekin.processing.low_loss.chain import (
     LowLossChain,
     process_block,
 )
-from hyperspy_dosekin.processing.spikes.removal import THRESHOLD
+from hyperspy_dosekin.processing.spikes.found import THRESHOLD
 from hyperspy_dosekin.signals.processing.also_align import align_others, check_others
 from hyperspy_dosekin.signals.processing.one_pass import Seen, room_for, run_in_one_pass, sample_of
 from hyperspy_dosekin.signals.processing.record import make_record
@@ -313,8 +313,7 @@ def _chain(
         stop = n_channels - int(np.ceil(max(room - shift.min(), 0.0) - 1e-6))
     width = max(_TAIL_WIDTHS * float(np.nanmedian(survey.fwhm)), _TAIL_EV / recorded.scale_ev)
     common = {
-        "structure": survey.structure,
-        "likeness": survey.likeness,
+        "subspace": survey.subspace,
         "reach": int(np.ceil(width)),
         "scale_ev": recorded.scale_ev,
         "origin": origin,

@@ -13,13 +13,13 @@ import numpy as np
 from hyperspy_dosekin.lazy.blocks import compute, cpu_count, map_blocks, sum_of_spectra
 from hyperspy_dosekin.processing.low_loss.survey import (
     SURVEY,
-    likeness_of,
     noise_from_scatter,
     survey_low_loss,
 )
-from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV
-from hyperspy_dosekin.processing.spikes.structure import odd_channels, structure_of
-from hyperspy_dosekin.processing.spikes.subspace import Likeness
+from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, protected_channels
+from hyperspy_dosekin.processing.spikes.channel_gain import odd_channels
+from hyperspy_dosekin.processing.spikes.removal import learn_subspace
+from hyperspy_dosekin.processing.spikes.subspace import Subspace
 from hyperspy_dosekin.signals.processing.recorded import Recorded
 from hyperspy_dosekin.signals.progress import dask_progress
 
@@ -52,10 +52,8 @@ class Survey:
         Mean zero-loss peak in the middle of a few eV, shape ``(n_peak,)``.
     total
         Sum of all spectra as they are, shape ``(n_channels,)``.
-    structure
-        What the spectra have that is no spike, from `structure_of`, or ``None``.
-    likeness
-        What the spectra have in common, from `likeness_of`, or ``None``.
+    subspace
+        What the spectra have in common, from `learn_subspace`, or ``None``.
     sample, sample_position, sample_fwhm
         Some of the spectra that have a peak, shape ``(n, n_channels)``, and where theirs is.
     """
@@ -69,8 +67,7 @@ class Survey:
     offset: float
     peak: np.ndarray
     total: np.ndarray
-    structure: np.ndarray | None
-    likeness: Likeness | None
+    subspace: Subspace | None
     sample: np.ndarray
     sample_position: np.ndarray
     sample_fwhm: np.ndarray
@@ -136,14 +133,14 @@ def look_at(
     width = seen["fwhm"][some_of(data)].ravel()[usable]
     some, taken = some[usable], taken[usable]
     tried = np.unique(np.linspace(0, len(some) - 1, min(_FEW, len(some))).astype(np.intp))
-    structure = structure_of(some, taken, gain=gain, offset=offset)
-    likeness = None
+    subspace = None
     if spikes:
         noise: dict[str, Any] = {"gain": gain, "offset": offset}
         if variance is not None:
             variance = np.asarray(variance, dtype=np.float64).reshape(-1, data.shape[-1])
             noise = {"gain": 0.0, "offset": variance[usable]}
-        likeness = likeness_of(some, taken, width, **noise, structure=structure)
+        protected = protected_channels(taken, width)
+        subspace = learn_subspace(some, taken, width, **noise, protected=protected)
     return Survey(
         position=np.where(found, seen["position"], np.nan),
         fwhm=np.where(found, seen["fwhm"], np.nan),
@@ -152,8 +149,7 @@ def look_at(
         negative=seen["negative"],
         gain=gain,
         offset=offset,
-        structure=structure,
-        likeness=likeness,
+        subspace=subspace,
         peak=peak / max(found.sum(), 1),
         total=total,
         sample=some[tried],

@@ -5,13 +5,8 @@
 import numpy as np
 import pytest
 
-from hyperspy_dosekin.processing.low_loss.survey import likeness_of
 from hyperspy_dosekin.processing.low_loss.zero_loss import protected_channels
-from hyperspy_dosekin.processing.spikes.other_spectra import OtherSpectra
-from hyperspy_dosekin.processing.spikes.removal import remove_spikes
-from hyperspy_dosekin.processing.spikes.resolution import ASKED, deviations
-from hyperspy_dosekin.processing.spikes.structure import KnownStructure, structure_of
-from hyperspy_dosekin.processing.spikes.subspace import KnownLikeness
+from hyperspy_dosekin.processing.spikes.removal import learn_subspace, remove_spikes
 
 N_CHANNELS = 300
 CHANNEL = np.arange(N_CHANNELS)
@@ -53,23 +48,19 @@ class Spectra:
     def record(self):
         return self.rng.poisson(self.mean).astype(float)
 
-    def learn(self, spectra, every=2):
-        some = slice(None, None, every)
-        options = (spectra[some], self.position[some])
-        structure = structure_of(*options, **NOISE)
-        fwhm = np.full(len(spectra[some]), FWHM)
-        self.model = likeness_of(*options, fwhm, **NOISE, structure=structure)
-        self.structure = structure
-        return self.model
+    def learn(self, spectra, every=2, **options):
+        position, fwhm = self.position[::every], np.full(self.number, FWHM)[::every]
+        options = {**NOISE, "protected": protected_channels(position, fwhm), **options}
+        self.subspace = learn_subspace(spectra[::every], position, fwhm, **options)
+        return self.subspace
 
     def clean(self, spectra, rows=slice(None), **options):
-        start = N_CHANNELS - np.round(self.position[rows]).astype(int)
         return remove_spikes(
             spectra[rows],
             **{**NOISE, **options},
             protected=protected_channels(self.position[rows], np.full(self.number, FWHM)[rows]),
-            structure=KnownStructure(self.structure, start),
-            likeness=KnownLikeness(self.model, start),
+            position=self.position[rows],
+            subspace=self.subspace,
         )
 
 
@@ -230,8 +221,9 @@ def test_channels_that_few_spectra_have_are_searched_too():
     spectra = data.record()
     spectra[:3, [1, 298]] += 800
     data.learn(spectra)
-    begin, end = KnownLikeness(data.model, np.array([N_CHANNELS - 36])).covered(N_CHANNELS)
-    assert (begin[0], end[0]) == (0, 296)
+    begin, end = np.array(data.subspace.covered) - (N_CHANNELS - 36)
+    assert begin < 0
+    assert end == 296
     _, touched, _ = data.clean(spectra)
     assert touched[:3, [1, 298]].all()
     assert touched[3:].mean() < 1e-4
@@ -253,20 +245,6 @@ def test_a_spectrum_does_not_depend_on_those_it_is_cleaned_with():
             np.testing.assert_array_equal(one, other[rows])
 
 
-def test_the_quick_look_misses_little(monkeypatch):
-    data = Spectra(19)
-    spectra = data.record()
-    where = add_spikes(data, spectra, 8)
-    data.learn(spectra)
-    quick = data.clean(spectra)[1]
-    monkeypatch.setattr(
-        OtherSpectra, "suspicious", lambda self, spectra, *_: np.arange(len(spectra))
-    )
-    slow = data.clean(spectra)[1]
-    assert (quick[where] == slow[where]).all()
-    assert (quick != slow).sum() <= 2
-
-
 def test_a_variance_for_each_channel_stands_for_gain_and_offset():
     data = Spectra(20)
     spectra = data.record()
@@ -275,26 +253,3 @@ def test_a_variance_for_each_channel_stands_for_gain_and_offset():
     _, touched, _ = data.clean(spectra, gain=0.0, offset=data.mean)
     assert touched[where].mean() > 0.98
     assert touched[~where].mean() < 1e-4
-
-
-@pytest.mark.parametrize("width", [1, 2, 3])
-def test_deviations_are_predicted_from_either_side(width):
-    """A draw of the process, whose sides tell what is between them, and quiet ones nothing."""
-    process = deviations(FWHM, width)
-    rng = np.random.default_rng(3)
-    offsets = np.arange(-ASKED, width + ASKED)
-    distance = offsets[:, np.newaxis] - offsets
-    covariance = np.exp(-(distance**2) / (4 * (round(4 * FWHM) / 4 / 2.3548) ** 2))
-    drawn = 30 * rng.multivariate_normal(np.zeros(offsets.size), covariance, 2000, method="svd")
-    seen = drawn + rng.standard_normal(drawn.shape)
-    inside = slice(ASKED, ASKED + width)
-    neighbours = np.delete(seen, np.arange(ASKED, ASKED + width), axis=-1)
-    full = np.full(2000, ASKED)
-    expectation = process.judge(neighbours, full, full)
-    error = seen[:, inside] - expectation.value()
-    assert error.std() < 0.5 * drawn.std()
-    score = error / np.sqrt(1 + expectation.spread())
-    assert 0.8 < score.std() < 1.2
-    quiet = process.judge(np.zeros((1, 2 * ASKED)), full[:1], full[:1])
-    np.testing.assert_allclose(quiet.value(), 0, atol=1e-12)
-    assert np.exp(quiet.tail(np.array([6.0]), np.zeros(1)))[0] < 1e-5

@@ -1,0 +1,266 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The noise variance that outliers are measured by, and its scale as the data have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+from scipy.optimize import least_squares
+
+#: Standard deviation of a normal variable in units of the median of its magnitude.
+SIGMA_PER_MAD = 1.4826
+#: Variance added, in squared electrons: a single electron where none is expected is no outlier.
+#: Between 3/8 (Anscombe, doi:10.1093/biomet/35.3-4.246) and 1; the ablation prefers 1/2.
+_SPARE = 0.5
+#: Channels over which a variance that was estimated from the noisy counts is averaged.
+_AVERAGED = 15
+#: Channels in which one scale of the noise is estimated: its error is 1.17 / √(64) = 15 %.
+_BLOCK = 64
+#: Scale of a block, in units of that of the whole spectrum, that three errors do not explain.
+_EXCESSIVE = 2.0
+#: What is said of the noise is believed if the data scatter by a factor between these. Neighbouring
+#: channels that share noise scatter less about a polynomial.
+_BELIEVED = (0.6, 1.4)
+#: Where nothing at all is expected, not even noise.
+_TINY = 1e-100
+#: Classes of intensity in which the scatter is compared, and the share of the least variance up to
+#: which an intercept is none.
+_LEVELS, _INSIGNIFICANT = 12, 0.3
+#: Share of the classes that agree on one factor.
+_MOST = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Variance of the noise of recorded intensities.
+
+    Parameters
+    ----------
+    gain, offset
+        The variance is `gain` times the expected intensity plus `offset`: numbers, or arrays that
+        broadcast to ``(n_spectra, n_channels)``.
+    electron
+        Intensity of one electron, a number or shape ``(n_spectra, 1)``.
+    """
+
+    gain: Any
+    offset: Any
+    electron: Any
+
+    @classmethod
+    def of(cls, spectra: np.ndarray, gain: float, offset: Any) -> Noise:
+        """Noise of spectra ``(n_spectra, n_channels)``.
+
+        If `offset` is an array, it is averaged over neighbouring channels: an estimate from the
+        counts themselves is zero where there are none. The electron is then what the variance says.
+        """
+        if np.ndim(offset) < 2:
+            if not (gain > 0 or offset > 0):
+                # Nothing is known but the shape, and the scale is taken from the data.
+                gain = 1.0
+            return cls(gain, offset, gain)
+        total = np.maximum(spectra, 0.0).sum(axis=-1, keepdims=True)
+        variance = np.maximum(offset, 0.0)
+        electron = np.maximum(
+            gain, variance.sum(axis=-1, keepdims=True) / np.maximum(total, 1e-300)
+        )
+        return cls(gain, uniform_filter1d(variance, _AVERAGED, axis=-1), electron)
+
+    def variance(self, expected: np.ndarray) -> np.ndarray:
+        """Variance where an intensity is expected."""
+        return np.maximum(self._counting(expected) + _SPARE * self.electron**2, _TINY)
+
+    def skewness(self, expected: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Skewness of counting, where the variance is known; zero where other noise prevails."""
+        shot = np.minimum(self.electron * np.maximum(expected, 0.0), variance)
+        return self.electron * shot / variance**1.5
+
+    def part(self, rows: Any, channels: Any = slice(None)) -> Noise:
+        """Noise of some spectra and channels."""
+
+        def of(value: Any) -> Any:
+            if np.ndim(value) < 2:
+                return value
+            return value[rows][:, channels if value.shape[-1] > 1 else slice(None)]
+
+        return Noise(of(self.gain), of(self.offset), of(self.electron))
+
+    def times(self, factor: Any) -> Noise:
+        """Noise whose variance is larger by a factor, a number or shape ``(n_spectra, 1)``."""
+        return Noise(self.gain * factor, self.offset * factor, self.electron * factor)
+
+    def of_each(self, deviation: np.ndarray, expected: np.ndarray) -> Noise:
+        """Noise of each spectrum as it scatters, where that is not as said.
+
+        Parameters
+        ----------
+        deviation
+            From a prediction, scaled to the variance of a single intensity, shape
+            ``(n_spectra, n_channels)``.
+        expected
+            The prediction, same shape.
+        """
+        noise = self.times(self.factor(deviation, expected))
+        # Noise that does not come from counting shows where there are few counts.
+        faint = expected <= np.quantile(expected, 0.25, axis=-1, keepdims=True)
+        scatter = (SIGMA_PER_MAD * _median(np.abs(deviation), faint)) ** 2
+        said = _median(noise.variance(expected), faint)
+        more = np.where(scatter > _EXCESSIVE**2 * said, scatter - said, 0.0)
+        return Noise(noise.gain, noise.offset + more, noise.electron) if more.any() else noise
+
+    def factor(self, deviation: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        """By which factor the variance of each spectrum is larger, shape ``(n_spectra, 1)``.
+
+        Parameters are those of `of_each`. One where what is said is near enough.
+        """
+        counting = self._counting(expected)
+        # Where there are counts: of a few, most deviations are the same.
+        bright = expected >= np.median(expected, axis=-1, keepdims=True)
+        score = np.abs(deviation) / np.sqrt(np.maximum(counting, 1e-300))
+        middle = SIGMA_PER_MAD * _median(score, bright)
+        believed = (middle > _BELIEVED[0]) & (middle < _BELIEVED[1])
+        believed |= ~((middle > 0) & np.isfinite(middle))
+        return np.where(believed, 1.0, middle) ** 2
+
+    def _counting(self, expected: np.ndarray) -> np.ndarray:
+        return np.maximum(self.gain * np.maximum(expected, 0.0) + self.offset, 0.0)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the data say of the noise, in place of what is said of them.
+
+    Parameters
+    ----------
+    gain, offset
+        Of the variance, or ``None`` if only its scale is another.
+    factor
+        By which the variance is larger.
+    """
+
+    gain: float | None = None
+    offset: float = 0.0
+    factor: float = 1.0
+
+    def __call__(self, noise: Noise) -> Noise:
+        """Noise as the data have it."""
+        if self.gain is not None:
+            noise = Noise(self.gain, self.offset, self.gain)
+        return noise if self.factor == 1 else noise.times(self.factor)
+
+
+def calibrate(noise: Noise, deviation: np.ndarray, expected: np.ndarray) -> Calibration:
+    """Compare the scatter of the data with what is said of the noise.
+
+    Parameters
+    ----------
+    noise
+        What is said.
+    deviation, expected
+        As for `Noise.of_each`.
+
+    Returns
+    -------
+    Calibration
+        One that changes nothing if the scatter is as said, within a factor of two in the variance;
+        a factor if that explains it; and a gain and an offset otherwise.
+    """
+    if np.ndim(noise.offset) > 1:
+        return Calibration(factor=float(np.median(noise.factor(deviation, expected))))
+    order = np.argsort(expected, axis=None)
+    level, found, said = (
+        np.array([of(part[chosen]) for chosen in np.array_split(order, _LEVELS)])
+        for of, part in (
+            (np.mean, expected.ravel()),
+            (_variance_of, deviation.ravel()),
+            (np.mean, noise._counting(expected).ravel()),
+        )
+    )
+    bright = slice(_LEVELS // 2, None)
+    if not (found[bright] > 0).all():
+        return Calibration()
+    ratios = np.sqrt(found / np.maximum(said, 1e-12 * found.max()))
+    ratio, faint = ratios[bright], ratios[: bright.start]
+    common = float(np.median(ratio))
+    alike = (ratio > _BELIEVED[0] * common) & (ratio < _BELIEVED[1] * common)
+    # Noise that does not come from counting shows where there are few counts.
+    if faint.max() < _EXCESSIVE * common:
+        if _BELIEVED[0] < common < _BELIEVED[1]:
+            return Calibration()
+        if alike.mean() > _MOST:
+            return Calibration(factor=common**2)
+    gain, offset = _slope_and_intercept(level[bright], found[bright])
+    # Of a few electrons most deviations are the same, and their median says nothing.
+    many = found > 4 * gain**2
+    many[bright] = True
+    gain, offset = _slope_and_intercept(level[many], found[many])
+    return Calibration(gain, offset)
+
+
+def _median(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Median of each row where something holds, shape ``(n_rows, 1)``."""
+    ordered = np.sort(np.where(where, values, np.inf), axis=-1)
+    middle = (where.sum(axis=-1, keepdims=True) - 1) // 2
+    return np.take_along_axis(ordered, middle, axis=-1)
+
+
+def _variance_of(deviation: np.ndarray) -> float:
+    return float((SIGMA_PER_MAD * np.median(np.abs(deviation))) ** 2)
+
+
+def _slope_and_intercept(level: np.ndarray, variance: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of a line through most variances, by their logarithms."""
+    positive, size = np.maximum(level, 0.0), float(np.median(variance))
+
+    def misfit(parameters: np.ndarray) -> np.ndarray:
+        expected = parameters[0] * positive / max(float(positive.max()), 1e-300) + parameters[1]
+        return np.log(np.maximum(expected * size, 1e-9 * variance) / variance)
+
+    # Near the zero-loss peak the polynomials fail: such classes have little influence.
+    best = least_squares(
+        misfit, [1.0, 0.0], loss="cauchy", f_scale=0.1, bounds=([0.0, -np.inf], np.inf)
+    ).x
+    slope, intercept = best[0] * size / max(float(positive.max()), 1e-300), best[1] * size
+    if abs(intercept) < _INSIGNIFICANT * variance.min():
+        return float(np.median(variance / np.maximum(level, 1e-300))), 0.0
+    return float(slope), float(intercept)
+
+
+def local_scale(score: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+    """Scale of scores, in blocks of channels.
+
+    Parameters
+    ----------
+    score
+        Deviations in standard deviations, shape ``(n_rows, n_channels)``.
+    known
+        Those that count, of all rows together; then it may be less than one. By default all, and
+        each row by itself.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n_channels,)``, or of the scores if each row is by itself.
+    """
+    n_channels = score.shape[-1]
+    size = np.abs(score)
+    edges = np.arange(0, max(n_channels - _BLOCK // 2, 1), _BLOCK)
+    blocks = [
+        slice(first, stop) for first, stop in zip(edges, [*edges[1:], n_channels], strict=True)
+    ]
+    middle = np.array([0.5 * (block.start + block.stop - 1) for block in blocks])
+    channel = np.arange(n_channels)
+    if known is not None:
+        found = [np.median(size[:, block][known[:, block]]) if known[:, block].any() else 0.0
+                 for block in blocks]  # fmt: skip
+        return SIGMA_PER_MAD * np.interp(channel, middle, found)
+    row = np.median(size, axis=-1, keepdims=True)
+    each = np.stack([np.median(size[:, block], axis=-1) for block in blocks], axis=-1)
+    # Of one row a block says little: only what noise cannot explain is taken.
+    each = np.where(each > _EXCESSIVE * row, each, row)
+    number = np.arange(n_channels) // _BLOCK
+    return np.maximum(SIGMA_PER_MAD * each[:, np.minimum(number, len(blocks) - 1)], 1.0)

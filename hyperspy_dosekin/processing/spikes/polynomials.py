@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Spikes that the neighbouring channels of the same spectrum betray."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.ndimage import correlate1d
+
+from hyperspy_dosekin.processing.spikes.found import (
+    EACH,
+    ROUNDS,
+    Found,
+    limit,
+    next_of,
+    pairs_of,
+)
+from hyperspy_dosekin.processing.spikes.noise import Noise, local_scale
+
+#: Channels on either side, and order, of the polynomial: of those tried, 4 to 6 and 3 or 5, the
+#: one that removes most without taking the tail of the zero-loss peak for spikes.
+_REACH, _ORDER = 6, 5
+#: Channels at either end that stand for those beyond.
+_END = 5
+#: Fewer channels cannot be searched.
+FEWEST_CHANNELS = 24
+#: Standard deviations of the noise at which the logarithm ends.
+_FLOOR = 4.0
+
+
+def remove_by_channels(
+    spectra: np.ndarray, noise: Noise, closed: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Replace what exceeds a polynomial through the neighbouring channels.
+
+    The polynomial is fitted by least squares to the logarithm of the intensities, in which the
+    flanks of the zero-loss peak are smooth; the channels in question are left out. The scale of the
+    noise is that of the spectrum itself.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(n_spectra, n_channels)``, with `FEWEST_CHANNELS` at least.
+    noise
+        Of these spectra.
+    closed
+        Channels that must not be touched, boolean, same shape.
+    threshold
+        In standard deviations.
+
+    Returns
+    -------
+    Cleaned spectra, replaced channels and their noise variance, all of that shape.
+    """
+    cleaned = spectra.copy()
+    touched = np.zeros(spectra.shape, dtype=bool)
+    replaced = np.zeros(spectra.shape)
+    rows = np.arange(len(spectra))
+    for _ in range(ROUNDS):
+        if not rows.size:
+            break
+        excess, values, variance = _judge(
+            cleaned[rows], noise.part(rows), closed[rows] | touched[rows], threshold
+        )
+        found = Found.strongest(excess)
+        found.replace(rows, values, variance, (cleaned, touched, replaced))
+        rows = rows[np.unique(found.row)]
+    return cleaned, touched, replaced
+
+
+def scatter(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Deviations from the polynomials, in units of those of single channels, and what they say."""
+    weights = polynomial_weights(1)
+    predicted = through(spectra, weights)
+    return (spectra - predicted) / np.sqrt(1 + (weights**2).sum()), predicted
+
+
+def _judge(
+    spectra: np.ndarray, noise: Noise, closed: np.ndarray, threshold: float
+) -> tuple[dict[int, np.ndarray], dict[int, list[np.ndarray]], dict[int, list[np.ndarray]]]:
+    """Excess over the limit, what is expected and its variance, for one channel and for two."""
+    quietest = noise.variance(np.zeros(1))
+    floor = _FLOOR * np.sqrt(quietest.min(axis=-1, keepdims=True))
+    logarithm = np.log(np.maximum(spectra, -0.75 * floor) + floor)
+    # The level of the noise comes from more channels than the prediction does, which a few low
+    # ones would lower.
+    level = np.exp(through(logarithm, polynomial_weights(1, order=1))) - floor
+    variance = noise.variance(level)
+    sigma = np.sqrt(variance)
+    excess, values, uncertainty = {}, {}, {}
+    scale = np.ones(1)
+    for width in (1, 2):
+        weights = polynomial_weights(width)
+        expected = np.exp(through(logarithm, weights)) - floor
+        of_prediction = (weights**2).sum()
+        first = (spectra - expected) / sigma
+        second = (next_of(spectra) - expected) / next_of(sigma)
+        mean = first if width == 1 else 0.5 * (first + second)
+        score = mean / np.sqrt(1 / width + of_prediction)
+        if width == 1:
+            scale = local_scale(score)
+        score = score / scale - limit(width, threshold)
+        if width > 1:
+            score[np.minimum(first, second) < EACH * scale] = 0.0
+        score[closed if width == 1 else pairs_of(closed)] = 0.0
+        excess[width], values[width] = score, [expected] * width
+        uncertainty[width] = [of_prediction * variance * scale**2] * width
+    return excess, values, uncertainty
+
+
+def through(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Predict every channel of ``(…, n_channels)`` from its neighbours."""
+    # Beyond the ends the median of the last channels: of two that a spike has, it does not know.
+    beyond = weights.size // 2
+    ends = (values[..., :_END], values[..., -_END:])
+    left, right = (
+        np.repeat(np.median(end, axis=-1, keepdims=True), beyond, axis=-1) for end in ends
+    )
+    padded = np.concatenate([left, values, right], axis=-1)
+    return correlate1d(padded, weights, axis=-1)[..., beyond:-beyond]
+
+
+@lru_cache
+def polynomial_weights(width: int, reach: int = _REACH, order: int = _ORDER) -> np.ndarray:
+    """Weights of neighbouring channels in a polynomial of least squares.
+
+    Parameters
+    ----------
+    width
+        Channels, from the predicted one on, that have no say; the prediction is for their mean.
+    reach
+        Channels used beyond them on either side.
+    order
+        Of the polynomial.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(2 * (reach + width) + 1,)``, with the predicted channel in the middle.
+    """
+    offset = np.arange(-reach - width, reach + width + 1)
+    within = (offset >= 0) & (offset < width)
+    used = (offset >= -reach) & (offset < reach + width) & ~within
+    powers = np.arange(order + 1)
+    # In units of the reach, for the sake of the condition number.
+    centred = (offset[:, np.newaxis] - 0.5 * (width - 1)) / reach
+    weights = np.zeros(offset.size)
+    wanted = (centred[within] ** powers).mean(axis=0)
+    weights[used] = wanted @ np.linalg.pinv(centred[used] ** powers)
+    weights.setflags(write=False)
+    return weights
