@@ -229,7 +229,7 @@ def test_channels_that_few_spectra_have_are_searched_too():
     assert touched[3:].mean() < 1e-4
 
 
-def test_too_few_spectra_have_no_likeness():
+def test_too_few_spectra_have_no_subspace():
     data = Spectra(16, number=7)
     assert data.learn(data.record(), every=1) is None
 
