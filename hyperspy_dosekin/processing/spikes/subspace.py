@@ -252,6 +252,6 @@ def _product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     step = max(_PORTION // min(n_in, n_out), 1)
     if n_in > n_out:
         parts = [slice(first, first + step) for first in range(0, n_in, step)]
-        return sum(np.matmul(rows[..., part], matrix[part])[:, 0] for part in parts)
+        return np.sum([np.matmul(rows[..., part], matrix[part])[:, 0] for part in parts], axis=0)
     parts = [slice(first, first + step) for first in range(0, n_out, step)]
     return np.concatenate([np.matmul(rows, matrix[:, part])[:, 0] for part in parts], axis=-1)
