@@ -52,7 +52,7 @@ FLOORS = {
         {"posterior", "network"},
         {"identifiability"},
         {"block"},
-        {"law_block"},
+        {"law_block", "comparison"},
     ],
     "processing": [
         {"batches", "background", "spikes"},
