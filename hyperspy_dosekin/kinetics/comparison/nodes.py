@@ -36,7 +36,8 @@ _GRID = {1: (513,), 2: (129, 49), 3: (49, 17, 13)}
 _NODES = {1: 512, 2: 1024, 3: 2048}
 _CENTRES, _TAIL = 64, 5.0
 # Widths of the draws in the spread of the nodes so far; small ones follow bent ridges.
-_WIDTHS = (0.5, 0.35, 0.25, 0.25)
+_BENT = (0.5, 0.35, 0.25, 0.25)
+_WIDTHS = {1: (1.0, 1.0, 1.0), 2: _BENT, 3: _BENT}
 # Numbers that are worked on at once, 8 bytes each.
 _AT_ONCE = 1_000_000
 
@@ -172,7 +173,7 @@ def _population(
     log_weight = log_prior_weight + likelihood.log
     share = grid[:, None].expand(count, index.size, -1)
     cell = torch.tensor([1.0 / n_axis for n_axis in _GRID[count]], dtype=torch.float64)
-    for round_, width in enumerate(_WIDTHS):
+    for round_, width in enumerate(_WIDTHS[count]):
         chosen = _resampled(log_weight, _CENTRES)
         centre = share.gather(2, chosen.expand(count, -1, -1))
         factor = _spread(share, log_weight, cell if round_ == 0 else 0.02 * cell) * width
