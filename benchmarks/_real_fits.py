@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import curve_fit
 
+#: Windows of counts: neither deconvolved nor divided by the zero-loss peak.
+COUNTS = {"deconvolve": False, "normalise": False}
+
 
 def series_of(dose, values, variance=None):
     """A `DoseSeries` of some curves, ``(n_window, n_dose)``."""
@@ -159,12 +162,12 @@ def semi_real(rows, folder, attempt) -> None:
         )
         return entry
 
-    def processed(name: str):
+    def processed(name: str, **options):
         import hyperspy.api as hs
 
         s = hs.load(here / name)
         s.set_dose_axis(truth(name)["dose"])
-        return s.process_low_loss(show_progressbar=False)
+        return s.process_low_loss(show_progressbar=False, **options)
 
     def series() -> None:
         entry = truth("/dose_series.hspy")
@@ -173,6 +176,9 @@ def semi_real(rows, folder, attempt) -> None:
                 estimator=estimator, show_progressbar=False
             )
             report("semi-real series, " + estimator, result, np.array(entry["half_dose"]))
+        counts = processed("dose_series.hspy", **COUNTS)
+        result = counts.fit_dose_pinn(estimator="exact", show_progressbar=False)
+        report("semi-real series, counts alone", result, np.array(entry["half_dose"]))
 
     def image() -> None:
         with np.load(here / "dose_series_image_truth.npz") as known:
@@ -180,6 +186,8 @@ def semi_real(rows, folder, attempt) -> None:
             half = np.moveaxis(known[name], -1, 0) if known[name].shape[-1] == 4 else known[name]
         result = processed("dose_series_image.hspy").fit_dose_pinn(show_progressbar=False)
         report("semi-real image", result, half)
+        counts = processed("dose_series_image.hspy", **COUNTS)
+        report("semi-real image, counts alone", counts.fit_dose_pinn(show_progressbar=False), half)
 
     def report(what: str, result, half: np.ndarray) -> None:
         lower, upper = (each.data for each in result.interval("half_integrity_dose"))

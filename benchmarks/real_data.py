@@ -43,10 +43,24 @@ CORE_LOSS = {
     "LSMO_linescan.hspy": ((430.0, 450.0), (530.0, 560.0)),
     "EELS_SI.dm4": ((460.0, 520.0), (532.0, 582.0)),
     "exspy/coreloss_spectrum.msa": ((450.0, 520.0), (532.0, 572.0)),
-    "exspy/Cr_L_cl.hspy": ((560.0, 568.0), (574.0, 590.0)),
+    "exspy/Cr_L_cl.hspy": ((562.0, 570.0), (574.0, 590.0)),
     "pyEELSMODEL/hl.msa": ((375.0, 440.0), (455.0, 500.0)),
     "pyTEMlib/EELS_STO.dm3": ((400.0, 445.0), (455.0, 500.0)),
     "CuZn_EELS_mapping_tutorial.hspy": ((750.0, 900.0), (940.0, 1010.0)),
+}
+#: Why estimates differ by more, where that has been looked into.
+REASONS = {
+    "LSMO_linescan_low_loss.hspy: t/λ, default": "the mirrored peak is symmetric; what the real "
+    "one has more on its loss side within 3.5 eV, 0.05 where the film is thin, counts as loss",
+    "exspy/lowloss_spectrum.msa: t/λ, peak cut at the same energy": "the peak is 3.1 eV wide and "
+    "is cut in its flank, and the two place it 0.15 eV apart",
+    "pyTEMlib/AL-DFoffset0.00.dm3: t/λ, default": "eXSpy counts all losses up to 4.4 eV as elastic",
+    "exspy/Cr_L_ll.hspy: t/λ, default": "a pedestal of 31 counts, 7 % of all, which eXSpy is given "
+    "without and which we take off only where it is more than 15 widths of the peak away",
+    "exspy/Cr_L_ll.hspy: t/λ, peak cut at the same energy": "as above",
+    "pyEELSMODEL/ll.msa: t/λ, default": "eXSpy counts all losses up to 5.1 eV as elastic",
+    "exspy/Cr_L_cl.hspy: power law": "the file begins 14 eV before the edge, and its counts rise "
+    "there: there is no power law to fit, and weighted and plain least squares differ",
 }
 #: Spectra of EELSfitter: first and last energy, and windows that are compared, in eV.
 VACUUM = {
@@ -112,18 +126,20 @@ def prepared(s):
         other.align_zero_loss_peak(show_progressbar=False, print_stats=False)
     else:
         energy.offset -= energy.axis[int(other.data.argmax())]
-    # Far below the peak there is nothing but the pedestal.
-    gain_side = -energy.axis[0]
-    below = energy.axis < -min(0.5 * gain_side, 10.0)
+    # Far below the peak there is nothing but the pedestal; nearer to it are its tails.
+    below = energy.axis < min(0.75 * energy.axis[0], -10.0)
     level = other.data[..., below].mean(axis=-1, keepdims=True) if below.sum() > 7 else 0.0
     other.data -= level
     return other
 
 
-def percent(found, reference) -> float:
-    """Largest deviation of the mean and of the median spectrum, in percent."""
+def compare(rows: Rows, what: str, found, reference, note: str) -> None:
+    """A row: larger of the mean and the median deviation over spectra, and its reason."""
     ratio = np.asarray(found, float) / np.asarray(reference, float) - 1
-    return 100 * float(np.nanmax(np.abs([np.nanmedian(ratio), np.nanmean(ratio)])))
+    measured = 100 * float(np.max(np.abs([np.median(ratio), np.mean(ratio)])))
+    if not measured <= 5 and what in REASONS:
+        note = f"{note.strip()} Reason: {REASONS[what]}."
+    rows.add(what, asked=AGREE, measured=measured, unit="%", note=note.strip())
 
 
 def low_loss(rows: Rows, folder: Path) -> None:
@@ -148,14 +164,14 @@ def thickness(rows: Rows, folder: Path, name: str) -> None:
     with listening():
         same = s.process_low_loss(zero_loss=end, show_progressbar=False)
     cut = same.processing_diagnostics()["t_over_lambda"].data
-    rows.add(
-        f"{name}: t/λ, default", asked=AGREE, measured=percent(ours, theirs), unit="%",
-        note=f"{np.median(ours):.3f}, eXSpy {np.median(theirs):.3f} (zero-loss peak ends at "
-        f"{end:.2g} eV). {heard}",
+    compare(
+        rows, f"{name}: t/λ, default", ours, theirs,
+        f"{np.median(ours):.3f}, eXSpy {np.median(theirs):.3f}, whose zero-loss peak ends at "
+        f"{end:.2g} eV. {heard}",
     )  # fmt: skip
-    rows.add(
-        f"{name}: t/λ, peak cut at the same energy", asked=AGREE, measured=percent(cut, theirs),
-        unit="%", note=f"{np.median(cut):.3f}, eXSpy {np.median(theirs):.3f}",
+    compare(
+        rows, f"{name}: t/λ, peak cut at the same energy", cut, theirs,
+        f"{np.median(cut):.3f}, eXSpy {np.median(theirs):.3f}",
     )  # fmt: skip
 
 
@@ -175,11 +191,9 @@ def deconvolved(rows: Rows, folder: Path, name: str, window: tuple[float, float]
     single = other.fourier_log_deconvolution(peak)
     inside = (energy >= window[0]) & (energy <= window[1])
     theirs = single.data[..., inside].sum(axis=-1) / peak.data.sum(axis=-1)
-    rows.add(
-        f"{name}: single scattering {window[0]:g}–{window[1]:g} eV", asked=AGREE,
-        measured=percent(areas.squeeze(), theirs.squeeze()), unit="%",
-        note=f"{np.median(areas):.4f}, eXSpy {np.median(theirs):.4f}, both with the mirrored gain "
-        "side as the zero-loss peak",
+    compare(
+        rows, f"{name}: single scattering {window[0]:g}–{window[1]:g} eV", areas.squeeze(),
+        theirs.squeeze(), f"{np.median(areas):.4f}, eXSpy {np.median(theirs):.4f}",
     )  # fmt: skip
 
 
@@ -206,10 +220,10 @@ def background(rows: Rows, folder: Path, name: str, before, edge) -> None:
         # Pixels without the element have no area to compare.
         held = areas[1] > np.quantile(areas[1], 0.9)
         areas = [area[held] for area in areas]
-    rows.add(
-        f"{name}: edge above the power law, {edge[0]:g}–{edge[1]:g} eV", asked=AGREE,
-        measured=percent(*areas), unit="%",
-        note=f"{np.median(areas[0]):.4g}, eXSpy {np.median(areas[1]):.4g}. {heard}",
+    compare(
+        rows, f"{name}: power law", *areas,
+        f"edge in {edge[0]:g}–{edge[1]:g} eV: {np.median(areas[0]):.4g}, eXSpy "
+        f"{np.median(areas[1]):.4g}. {heard}",
     )  # fmt: skip
 
 
