@@ -61,7 +61,7 @@ print(
 # pixel.
 
 start = time.perf_counter()
-result.compute()
+result = result.compute()
 threads = time.perf_counter() - start
 print(f"{threads:.1f} s; {result.maps.fields.nbytes / 1e6:.1f} MB of results")
 

@@ -8,7 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hyperspy_dosekin.plotting.style import DOSE_LABEL, SMALL, TINY, characters_in, wrap
+from hyperspy_dosekin.plotting.style import SMALL, TINY, characters_in, wrap
+from hyperspy_dosekin.plotting.style import dose_label as style_dose_label
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -191,9 +192,9 @@ def dose_axis(axes: Axes, last_dose: float, dose_max: float) -> None:
     axes.set_xlim(0, last_dose if last_dose > 1.02 * dose_max else 1.03 * dose_max)
 
 
-def dose_label(width: float) -> str:
+def dose_label(width: float, unit: str) -> str:
     """Label of a dose axis for a panel of a width in inches."""
-    return wrap(DOSE_LABEL, max(characters_in(width, 9), 12))
+    return wrap(style_dose_label(unit), max(characters_in(width, 9), 12))
 
 
 def put_quantity(fig: FigureBase, first_column: Sequence[Axes], quantity: str) -> None:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.units import with_unit
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.text import Text
 
-DOSE_LABEL = "Cumulative dose (e⁻/Å²)"
 WINDOW_NOTE = "Window names are labels of fixed energy windows, not bond assignments."
 OPTIMISER_SPREAD = "±1 sd optimiser spread, not an uncertainty"
 UNTESTED_NOTE = "Whether the data determine D½ was not examined."
@@ -93,6 +94,11 @@ def dose_text(dose: float) -> str:
     return f"{round(dose, decimals):.{max(decimals, 0)}f}"
 
 
+def dose_label(unit: str) -> str:
+    """Label of a dose axis."""
+    return with_unit("Cumulative dose", unit)
+
+
 def interval_label(level: float, method: str) -> str:
     """Name of an interval, such as ``95 % posterior interval``."""
     return f"{100 * level:g} % {method} interval"
@@ -115,7 +121,7 @@ def half_dose_status(
     Parameters
     ----------
     value
-        D½ in e⁻/Å², NaN where C never falls to ½.
+        D½, NaN where C never falls to ½.
     reached
         Whether it lies in the measured range.
     identifiable

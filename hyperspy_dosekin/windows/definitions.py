@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from types import MappingProxyType
 from typing import Any
@@ -42,7 +42,9 @@ class Window:
     name
         Label of the window.
     left, right
-        Limits, in units of the spectrum axis; `left` is the smaller one.
+        Limits, in `unit`; `left` is the smaller one.
+    unit
+        Unit of the limits, that of the spectrum axis.
 
     Raises
     ------
@@ -54,12 +56,13 @@ class Window:
     Examples
     --------
     >>> Window("C–O", 10, 15)
-    Window(name='C–O', left=10.0, right=15.0)
+    Window(name='C–O', left=10.0, right=15.0, unit='eV')
     """
 
     name: str
     left: float
     right: float
+    unit: str = "eV"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", str(self.name))
@@ -85,6 +88,10 @@ class Window:
                 f"window {self.name!r}: ({self.left:g}, {self.right:g}) is reversed; "
                 f"write ({self.right:g}, {self.left:g})."
             )
+
+    def scaled(self, factor: float, unit: str) -> Window:
+        """The same window in another unit, `factor` of which are in one of its own."""
+        return replace(self, left=self.left * factor, right=self.right * factor, unit=unit)
 
 
 def parse_windows(windows: Any = None) -> tuple[Window, ...]:
@@ -112,8 +119,8 @@ def parse_windows(windows: Any = None) -> tuple[Window, ...]:
 
     Examples
     --------
-    >>> parse_windows([(1, 3), (4.5, 7)])
-    (Window(name='1', left=1.0, right=3.0), Window(name='2', left=4.5, right=7.0))
+    >>> parse_windows([(1, 3), (4.5, 7)])[1]
+    Window(name='2', left=4.5, right=7.0, unit='eV')
     """
     if windows is None:
         windows = LOW_LOSS_WINDOWS

@@ -163,8 +163,8 @@ class SpectraFigure(LiveFigure):
         prepared = self.tool.prepared
         if prepared is None or not self.alive:
             return
-        label = style.DOSE_LABEL if prepared.has_doses else "Frame"
-        self.frames.update(prepared.energy, prepared.spectra, prepared.dose_e_per_a2, label)
+        label = style.dose_label(prepared.dose_unit) if prepared.has_doses else "Frame"
+        self.frames.update(prepared.energy, prepared.spectra, prepared.dose, label)
         quantity = prepared.signal.metadata.get_item("Signal.quantity", "") or "Intensity"
         self.axes.set_ylabel(style.wrap(quantity, 30), fontsize=9)
         limits = self.tool.windows.as_dict().values()
@@ -207,7 +207,8 @@ class CurvesFigure(LiveFigure):
             )
             self.redraw()
             return
-        self.panels.update(live_curves(self.tool), live.kinetics.maps.data.quantity)
+        data = live.kinetics.maps.data
+        self.panels.update(live_curves(self.tool), data.quantity, data.dose_unit)
         self.redraw()
 
 
@@ -227,7 +228,7 @@ def live_curves(tool: DoseKineticsTool) -> list[LiveCurve]:
         curves.append(
             LiveCurve(
                 name=name,
-                dose=data.dose_e_per_a2,
+                dose=data.dose,
                 values=np.asarray(data.values[place], dtype=float),
                 sigma=None if variance is None else np.sqrt(np.maximum(variance, 0.0)),
                 grid=live.grid,

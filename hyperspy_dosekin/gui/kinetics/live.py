@@ -19,6 +19,7 @@ import numpy as np
 from hyperspy_dosekin.numerics.progress import no_progress
 from hyperspy_dosekin.signals.kinetics.fit import fit_series_data
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
+from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.options import FitOptions, exact_config, known_offset
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
@@ -114,6 +115,7 @@ class LiveAreas:
             values=np.concatenate([part.values for part in parts]),
             variance=np.concatenate([part.variance for part in parts]) if known else None,
             window_names=tuple(windows),
+            windows=tuple(window for part in parts for window in part.windows or ()) or None,
             dose_metadata={
                 **parts[0].dose_metadata,
                 "window_names": list(windows),
@@ -146,7 +148,7 @@ class LiveEstimator:
         ValueError
             If there are too few doses, or an option does not fit.
         """
-        grid = np.linspace(0.0, float(data.dose_e_per_a2[-1]), CURVE_POINTS)
+        grid = np.linspace(0.0, float(data.dose[-1]), CURVE_POINTS)
         options.check_windows(data.window_names)
         offset = known_offset(options.offset, (), len(data.window_names))
         parts = [
@@ -154,11 +156,11 @@ class LiveEstimator:
             for places in exact_config(options).coupled(data.window_names)
         ]
         maps = ExactMaps.side_by_side([part.maps for part in parts], data.window_names)
-        with_band = DoseKinetics(data, maps, options)
+        with_band = DoseKinetics(KineticsNumbers(maps, options))
         lower, upper = with_band.intensity_interval(grid)
         # What is kept of the fit is what everybody else gets of it.
         plain = replace(maps, data=data, fields=maps.fields[: len(maps.field_names)], band_dose=())
-        kinetics = DoseKinetics(data, plain, options)
+        kinetics = DoseKinetics(KineticsNumbers(plain, options))
         return LiveFit(kinetics, grid, kinetics.estimate.mean_intensity(grid), lower, upper)
 
     def _fitted(
@@ -171,19 +173,14 @@ class LiveEstimator:
     ) -> DoseKinetics:
         """The fit of some windows, which may be coupled to each other but to no others."""
         names = tuple(data.window_names[place] for place in places)
-        part = replace(
-            data,
-            values=data.values[places],
-            variance=None if data.variance is None else data.variance[places],
-            window_names=names,
-        )
+        part = data.select(places.tolist())
         options = options.replaced(
             offset=None if offset is None else tuple(offset[places].tolist()),
             hierarchy=tuple(pair for pair in options.hierarchy if set(pair) <= set(names)),
         )
         key = (
             names,
-            part.dose_e_per_a2.tobytes(),
+            part.dose.tobytes(),
             part.values.tobytes(),
             None if part.variance is None else part.variance.tobytes(),
             # Two laws may have one name, and two options one text.

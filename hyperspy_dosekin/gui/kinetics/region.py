@@ -98,8 +98,8 @@ class Prepared:
     ----------
     signal
         Processed spectra with their dose axis, in memory, dimensions (…space…, dose | energy).
-    dose_e_per_a2
-        Ascending doses, ``(n_dose,)``.
+    dose
+        Ascending doses, ``(n_dose,)``, in `dose_unit`.
     spectra
         Mean over the pixels, ``(n_dose, n_channel)``.
     energy
@@ -108,14 +108,17 @@ class Prepared:
         Warnings of the processing, in words.
     has_doses
         Whether the doses are known; otherwise they are numbers of frames.
+    dose_unit
+        Unit of the doses.
     """
 
     signal: Any
-    dose_e_per_a2: np.ndarray
+    dose: np.ndarray
     spectra: np.ndarray
     energy: np.ndarray
     notes: tuple[str, ...]
     has_doses: bool = True
+    dose_unit: str = ""
 
 
 def index_with(region: Region, dose_place: int) -> tuple[Any, ...]:
@@ -156,7 +159,7 @@ def prepare(
     ValueError, TypeError
         As those methods do.
     """
-    from hyperspy_dosekin.signals.axes.dose import dose_unit_factor, find_dose_axis
+    from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -172,7 +175,7 @@ def prepare(
         if processing is not None:
             part = part.process_low_loss(**processing, show_progressbar=False)
     axis = find_dose_axis(part)
-    factor = dose_unit_factor(axis.units) or 1.0
+    values, unit = doses_of(axis.axis, axis.units)
     data = np.moveaxis(part.data, axis.index_in_array, -2)
     flat = data.reshape(-1, *data.shape[-2:])
     counted = np.isfinite(flat).all(axis=(1, 2)) if flat.dtype.kind == "f" else slice(None)
@@ -185,9 +188,10 @@ def prepare(
     notes = tuple(text for text in messages if "deprecated" not in text.lower())
     return Prepared(
         part,
-        np.asarray(axis.axis, dtype=np.float64) * factor,
+        values,
         mean,
         np.asarray(part.axes_manager.signal_axes[0].axis, dtype=np.float64),
         notes,
         has_doses,
+        unit,
     )

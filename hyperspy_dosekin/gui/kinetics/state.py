@@ -297,7 +297,7 @@ class DoseKineticsTool(KineticsActions):
         except Exception as error:
             self._no_fit(error)
             return
-        key = (data.values.tobytes(), data.dose_e_per_a2.tobytes(), tuple(windows), repr(options))
+        key = (data.values.tobytes(), data.dose.tobytes(), tuple(windows), repr(options))
         if key != self._key:
             self.network = None
         self._data, self._key = data, key
@@ -307,7 +307,7 @@ class DoseKineticsTool(KineticsActions):
         lazy = ("Lazy signal: only what is shown is computed, the rest stays lazy.",)
         self.trait_set(
             live=live,
-            headers=headers_of(live.kinetics.kinetic_law),
+            headers=headers_of(live.kinetics.kinetic_law, live.kinetics.dose_unit),
             table=table_of(live.kinetics),
             notes=(
                 *(lazy if self.is_lazy else ()),

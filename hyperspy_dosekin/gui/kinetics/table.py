@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS
 from hyperspy_dosekin.signals.kinetics.notes import notes_of
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
@@ -68,11 +69,11 @@ class TableRow:
         )
 
 
-def headers_of(law: KineticLaw) -> tuple[str, ...]:
+def headers_of(law: KineticLaw, dose_unit: str) -> tuple[str, ...]:
     """Headers of the columns of the table of a law."""
     symbols = (SYMBOLS.get(parameter.name, parameter.name) for parameter in law.parameters)
     values = (text for symbol in symbols for text in (symbol, "95 %"))
-    return ("window", *values, "D½ (e⁻/Å²)", "95 %", "determined?")
+    return ("window", *values, with_unit("D½", dose_unit), "95 %", "determined?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,4 +172,4 @@ def live_notes(result: DoseKinetics) -> tuple[str, ...]:
     dead = np.asarray(result.maps.field("dead")) != 0
     names = ", ".join(n for n, one in zip(result.window_names, dead, strict=True) if one)
     no_estimate = (NO_CHANGE.format(names=names),) if names else ()
-    return (*no_estimate, *notes_of(result), FIGURE)
+    return (*no_estimate, *notes_of(result.numbers), FIGURE)

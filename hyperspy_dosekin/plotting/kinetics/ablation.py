@@ -73,7 +73,7 @@ def plot_ablation(
         leaving |= _panel(axes, picture, i, shown)
         layout.panel_title(axes, name, "", panel_width)
         if i + columns >= n_window:
-            axes.set_xlabel(layout.dose_label(panel_width), fontsize=9)
+            axes.set_xlabel(layout.dose_label(panel_width, picture.dose_unit), fontsize=9)
     if picture.grid[-1] > picture.last_dose:
         shown[style.BEYOND] = style.hatched()
     law = next(iter(picture.curves))

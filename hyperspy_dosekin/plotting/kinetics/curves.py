@@ -35,7 +35,7 @@ def _status(picture: CurvePicture, index: int) -> str:
 
 def _notes(picture: CurvePicture) -> list[str]:
     """Sentences that the legend has no entry for."""
-    numbers = "D½ in e⁻/Å²"
+    numbers = f"D½ in {picture.dose_unit}" if picture.dose_unit else "D½ in the unit of the dose"
     if picture.half_dose_lower is not None:
         interval = style.interval_label(picture.level, picture.interval_method)
         numbers += f", in brackets its {interval}"
@@ -121,7 +121,9 @@ def plot_integrity(
     limit = float(picture.grid[-1])
     style.shade_beyond(panel, picture.dose_max, limit, "extrapolated\nby the law")
     layout.dose_axis(panel, limit, picture.dose_max)
-    panel.set(ylim=(-0.02, 1.04), xlabel=style.DOSE_LABEL, ylabel="Latent integrity C")
+    panel.set(
+        ylim=(-0.02, 1.04), xlabel=style.dose_label(picture.dose_unit), ylabel="Latent integrity C"
+    )
     # The legend beside the axes takes about so many inches, if there is one.
     legend_width = 0.0 if axes is None and layout.is_narrow(figure) else 2.6
     room = panel.get_position().width * layout.size_of(figure)[0] - legend_width
@@ -274,7 +276,7 @@ def plot_fit(
         _fit_panel(main, picture, i, look, shown)
         layout.panel_title(main, picture.window_names[i], _status(picture, i), panel_width)
         if i + columns >= n_window:
-            lowest.set_xlabel(layout.dose_label(panel_width), fontsize=9)
+            lowest.set_xlabel(layout.dose_label(panel_width, picture.dose_unit), fontsize=9)
     if picture.grid[-1] > picture.dose_max:
         shown[f"{style.BEYOND}: extrapolated by the law"] = style.hatched()
     strips = "Δ = fit − data" + ("." if picture.sigma is None else ", grey band ±1σ of the noise.")

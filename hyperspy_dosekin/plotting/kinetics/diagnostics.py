@@ -171,7 +171,7 @@ def _residuals(upper: Axes, lower: Axes, picture: DiagnosticsPicture, width: flo
     lower.set_ylabel("Total\nRMS", fontsize=9)
     lower.sharex(upper)
     layout.dose_axis(upper, picture.dose.max(), picture.dose.max())
-    lower.set_xlabel(style.DOSE_LABEL, fontsize=9)
+    lower.set_xlabel(style.dose_label(picture.dose_unit), fontsize=9)
 
 
 def _loss(axes: Axes, picture: DiagnosticsPicture, width: float) -> None:

@@ -63,8 +63,8 @@ class Frames:
         self,
         energy: np.ndarray,
         spectra: np.ndarray,
-        dose_e_per_a2: np.ndarray,
-        label: str = style.DOSE_LABEL,
+        dose: np.ndarray,
+        label: str,
     ) -> None:
         """Show other spectra.
 
@@ -74,17 +74,17 @@ class Frames:
             ``(n_channel,)``.
         spectra
             ``(n_dose, n_channel)``.
-        dose_e_per_a2
-            ``(n_dose,)``, e⁻/Å².
+        dose
+            ``(n_dose,)``.
         label
-            What the colours mean.
+            What the colours mean, with the unit of the doses.
         """
-        low, high = float(np.min(dose_e_per_a2)), float(np.max(dose_e_per_a2))
+        low, high = float(np.min(dose)), float(np.max(dose))
         self._map.set_clim(low, high if high > low else low + 1)
         points = np.empty((*spectra.shape, 2))
         points[..., 0], points[..., 1] = energy, spectra
         self.lines.set_segments(list(points))
-        self.lines.set_color([tuple(colour) for colour in self._map.to_rgba(dose_e_per_a2)])
+        self.lines.set_color([tuple(colour) for colour in self._map.to_rgba(dose)])
         self.bar.update_normal(self._map)
         self.bar.set_label(label, fontsize=style.SMALL)
 
@@ -98,7 +98,7 @@ class LiveCurve:
     name
         Its label.
     dose, values
-        Data, ``(n_dose,)`` each; doses in e⁻/Å², NaN marks a missing frame.
+        Data, ``(n_dose,)`` each; doses in one unit throughout, NaN marks a missing frame.
     sigma
         Standard deviation of the noise, ``(n_dose,)``, or ``None``.
     grid, fitted, lower, upper
@@ -106,7 +106,7 @@ class LiveCurve:
     other
         Another fit on the grid, or ``None``.
     half_dose, half_dose_lower, half_dose_upper, half_value
-        D½ with its interval in e⁻/Å², and the intensity at which it lies; NaN where there is none.
+        D½ with its interval, and the intensity at which it lies; NaN where there is none.
     identifiable, reached
         Whether the data determine D½, and whether it is among the measured doses.
     """
@@ -240,17 +240,29 @@ class CurvePanels:
         Figure to fill.
     quantity
         Label of the intensities, with their unit.
+    dose_unit
+        Unit of the doses.
     """
 
-    def __init__(self, figure: Figure, quantity: str) -> None:
+    def __init__(self, figure: Figure, quantity: str, dose_unit: str = "") -> None:
         self.figure = figure
         self.quantity = quantity
+        self.dose_unit = dose_unit
         self.panels: list[CurvePanel] = []
 
-    def update(self, curves: Sequence[LiveCurve], quantity: str | None = None) -> None:
+    def update(
+        self,
+        curves: Sequence[LiveCurve],
+        quantity: str | None = None,
+        dose_unit: str | None = None,
+    ) -> None:
         """Show other curves, of as many windows as there are."""
-        if quantity is not None and quantity != self.quantity:
-            self.quantity, self.panels = quantity, []
+        labels = (
+            self.quantity if quantity is None else quantity,
+            self.dose_unit if dose_unit is None else dose_unit,
+        )
+        if labels != (self.quantity, self.dose_unit):
+            (self.quantity, self.dose_unit), self.panels = labels, []
         if len(curves) != len(self.panels):
             self._lay_out(len(curves))
         for panel, curve in zip(self.panels, curves, strict=True):
@@ -263,7 +275,7 @@ class CurvePanels:
         self.panels = []
         for place, look in enumerate(style.window_styles(number)):
             axes = self.figure.add_subplot(rows, columns, place + 1)
-            axes.set_xlabel(style.DOSE_LABEL, fontsize=style.SMALL)
+            axes.set_xlabel(style.dose_label(self.dose_unit), fontsize=style.SMALL)
             if place % columns == 0:
                 axes.set_ylabel(style.wrap(self.quantity, 24), fontsize=style.SMALL)
             self.panels.append(CurvePanel(axes, look))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.plotting import layout, style
 from hyperspy_dosekin.plotting.kinetics.pictures import MapPicture
 
@@ -154,7 +155,12 @@ def _dose_panel(axes: Axes, picture: MapPicture, row: int) -> None:
     below, above = numbers.min() < low, numbers.max() > high
     ends = {(False, False): "neither", (True, False): "min", (False, True): "max"}
     image = _image(axes, shown, cmap=_colours("viridis"), norm=LogNorm(low, high))
-    _bar(image, axes, "D½ (e⁻/Å²)", ends.get((bool(below), bool(above)), "both"))
+    _bar(
+        image,
+        axes,
+        with_unit("D½", picture.dose_unit),
+        ends.get((bool(below), bool(above)), "both"),
+    )
 
 
 def _ratio(picture: MapPicture) -> np.ndarray:

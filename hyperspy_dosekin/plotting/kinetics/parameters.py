@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.plotting import layout, style
 from hyperspy_dosekin.plotting.kinetics.pictures import Estimate, ParameterPicture
 
@@ -73,7 +74,7 @@ def plot_parameters(
         "Rate k\n(per normalised dose)": picture.rate,
         "Exponent p\n": picture.exponent,
         **{f"{name}\n": estimate for name, estimate in picture.others.items()},
-        "Half-integrity dose D½\n(e⁻/Å²)": picture.half_dose,
+        with_unit("Half-integrity dose D½\n", picture.dose_unit): picture.half_dose,
     }
     estimates = {title: estimate for title, estimate in shown.items() if estimate is not None}
     count = len(estimates)

@@ -2,24 +2,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the figures show: plain arrays and labels, checked once, without any drawing.
 
-In all of them W is the number of windows, doses are cumulative and in e⁻/Å², and NaN stands for
-what does not exist: a missing frame, a half-integrity dose that is never reached.
+In all of them W is the number of windows, doses are cumulative and in the unit `dose_unit` of the
+picture, and NaN stands for what does not exist: a missing frame, a half-integrity dose that is
+never reached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-
-
-def _names(picture: object, names: Iterable[str]) -> int:
-    names = tuple(str(name) for name in names)
-    if not names:
-        raise ValueError("window_names is empty; a figure needs at least one window.")
-    object.__setattr__(picture, "window_names", names)
-    return len(names)
 
 
 def _arrays(
@@ -74,26 +67,57 @@ def _mappings(picture: object, name: str, shape: tuple[int, ...]) -> None:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class CurvePicture:
-    """Data, fit and integrity of every window against dose.
+class Picture:
+    """What all pictures have.
 
     Parameters
     ----------
     window_names
         W labels.
+    dose_unit
+        Unit of all doses; empty where it is not known.
+    title
+        Title of the figure; none if empty.
+    energy_windows
+        Whether windows are ranges of energy, whose names a figure calls labels.
+
+    Raises
+    ------
+    ValueError
+        If there is no window.
+    """
+
+    window_names: tuple[str, ...]
+    dose_unit: str = ""
+    title: str = ""
+    energy_windows: bool = True
+
+    def __post_init__(self) -> None:
+        names = tuple(str(name) for name in self.window_names)
+        if not names:
+            raise ValueError("window_names is empty; a figure needs at least one window.")
+        object.__setattr__(self, "window_names", names)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CurvePicture(Picture):
+    """Data, fit and integrity of every window against dose.
+
+    Parameters
+    ----------
     dose
-        Measured doses, ``(n_dose,)``, in e⁻/Å².
+        Measured doses, ``(n_dose,)``.
     values
         Data, ``(W, n_dose)``, in the unit named by `quantity`; NaN marks a missing frame.
     grid
-        Doses of the curves, ``(n_grid,)``, in e⁻/Å², from 0; may go on beyond the last measured
+        Doses of the curves, ``(n_grid,)``, from 0; may go on beyond the last measured
         dose. Residuals are read off the fit by linear interpolation, so it should be fine.
     fitted
         Fit a C + b in the unit of the data, ``(W, n_grid)``.
     integrity
         C, ``(W, n_grid)``.
     half_dose
-        Half-integrity dose D½, ``(W,)``, in e⁻/Å²; NaN where C never falls to ½.
+        Half-integrity dose D½, ``(W,)``; NaN where C never falls to ½.
     reached
         Whether D½ lies inside the measured range, ``(W,)``.
     sigma
@@ -104,7 +128,7 @@ class CurvePicture:
     integrity_lower, integrity_upper
         Interval of C, ``(W, n_grid)``.
     half_dose_lower, half_dose_upper
-        Interval of D½, ``(W,)``, in e⁻/Å²; open where lower is 0 or upper is inf.
+        Interval of D½, ``(W,)``; open where lower is 0 or upper is inf.
     level
         Probability (or confidence) of the intervals.
     interval_method
@@ -116,10 +140,8 @@ class CurvePicture:
         default nowhere.
     quantity
         Label of the data with its unit.
-    title
-        Title of the figure; none if empty.
-    energy_windows
-        Whether windows are ranges of energy, whose names a figure calls labels.
+    window_names, dose_unit, title, energy_windows
+        As for `Picture`.
 
     Raises
     ------
@@ -144,7 +166,6 @@ class CurvePicture:
     300.0
     """
 
-    window_names: tuple[str, ...]
     dose: np.ndarray
     values: np.ndarray
     grid: np.ndarray
@@ -164,11 +185,10 @@ class CurvePicture:
     identifiable: np.ndarray | None = None
     grows: np.ndarray | None = None
     quantity: str = "Window area"
-    title: str = ""
-    energy_windows: bool = True
 
     def __post_init__(self) -> None:
-        n_window = _names(self, self.window_names)
+        super().__post_init__()
+        n_window = len(self.window_names)
         n_dose, n_grid = _size(self, "dose"), _size(self, "grid")
         on_grid = "integrity_spread fitted_spread integrity_lower integrity_upper"
         _arrays(self, float, (n_window, n_dose), "values", "sigma")
@@ -179,7 +199,7 @@ class CurvePicture:
 
     @property
     def dose_max(self) -> float:
-        """Largest measured dose, in e⁻/Å²."""
+        """Largest measured dose."""
         return float(np.max(self.dose))
 
     @property
@@ -225,15 +245,13 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ParameterPicture:
+class ParameterPicture(Picture):
     """Parameters of the law and half-integrity dose of every window.
 
     Parameters
     ----------
-    window_names
-        W labels.
     half_dose
-        D½ in e⁻/Å².
+        Half-integrity dose D½.
     reached
         Whether D½ lies inside the measured range, ``(W,)``.
     rate
@@ -243,7 +261,7 @@ class ParameterPicture:
     others
         Further parameters of the law, by label.
     dose_max
-        Largest measured dose, in e⁻/Å², marked beside D½; ``None`` leaves it out.
+        Largest measured dose, marked beside D½; ``None`` leaves it out.
     level
         Probability (or confidence) of the intervals.
     interval_method
@@ -252,10 +270,8 @@ class ParameterPicture:
         Whether the data determine D½, ``(W,)``; ``None`` if that was not examined.
     grows
         Whether the amplitude is negative, ``(W,)``; default nowhere.
-    title
-        Title of the figure; none if empty.
-    energy_windows
-        Whether windows are ranges of energy, whose names a figure calls labels.
+    window_names, dose_unit, title, energy_windows
+        As for `Picture`.
 
     Raises
     ------
@@ -274,7 +290,6 @@ class ParameterPicture:
     ('C–C', 'C–O')
     """
 
-    window_names: tuple[str, ...]
     half_dose: Estimate
     reached: np.ndarray
     rate: Estimate | None = None
@@ -285,11 +300,10 @@ class ParameterPicture:
     interval_method: str = "posterior"
     identifiable: np.ndarray | None = None
     grows: np.ndarray | None = None
-    title: str = ""
-    energy_windows: bool = True
 
     def __post_init__(self) -> None:
-        n_window = _names(self, self.window_names)
+        super().__post_init__()
+        n_window = len(self.window_names)
         _arrays(self, bool, (n_window,), "reached", "identifiable grows")
         estimates = {"rate": self.rate, "exponent": self.exponent, "half_dose": self.half_dose}
         for name, estimate in {**estimates, **self.others}.items():
@@ -299,15 +313,13 @@ class ParameterPicture:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class DiagnosticsPicture:
+class DiagnosticsPicture(Picture):
     """What is left of the data after the fit, and how the fit got there.
 
     Parameters
     ----------
-    window_names
-        W labels.
     dose
-        Measured doses, ``(n_dose,)``, in e⁻/Å².
+        Measured doses, ``(n_dose,)``.
     residual
         Fit minus data of the standardised data, ``(W, n_dose)``; NaN marks a missing frame.
     total_rms
@@ -325,10 +337,8 @@ class DiagnosticsPicture:
         Names of the optimisers before and after `n_adam`.
     member_labels
         One label for each member, its seed for instance.
-    title
-        Title of the figure; none if empty.
-    energy_windows
-        Whether windows are ranges of energy, whose names a figure calls labels.
+    window_names, dose_unit, title, energy_windows
+        As for `Picture`.
 
     Raises
     ------
@@ -352,7 +362,6 @@ class DiagnosticsPicture:
     (1, 3)
     """
 
-    window_names: tuple[str, ...]
     dose: np.ndarray
     residual: np.ndarray
     total_rms: np.ndarray
@@ -362,11 +371,10 @@ class DiagnosticsPicture:
     n_adam: int | None = None
     optimisers: tuple[str, str] = ("Adam", "L-BFGS")
     member_labels: tuple[str, ...] = ()
-    title: str = ""
-    energy_windows: bool = True
 
     def __post_init__(self) -> None:
-        n_window = _names(self, self.window_names)
+        super().__post_init__()
+        n_window = len(self.window_names)
         n_dose, n_record = _size(self, "dose"), _size(self, "iteration")
         _arrays(self, float, (n_window, n_dose), "residual")
         _arrays(self, float, (n_dose,), "total_rms")
@@ -378,32 +386,28 @@ class DiagnosticsPicture:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class AblationPicture:
+class AblationPicture(Picture):
     """Data of every window with several models, continued beyond the measured doses.
 
     Parameters
     ----------
-    window_names
-        W labels.
     dose
-        Measured doses, ``(n_dose,)``, in e⁻/Å².
+        Measured doses, ``(n_dose,)``.
     values
         Data, ``(W, n_dose)``; NaN marks a missing frame.
     grid
-        Doses of the curves, ``(n_grid,)``, in e⁻/Å², going beyond `dose_max`.
+        Doses of the curves, ``(n_grid,)``, going beyond `dose_max`.
     curves
         Curve of each model, ``(W, n_grid)``. The first one is the law: with the data it sets the
         limits of the axes, which other models may leave.
     dose_max
-        Largest measured dose, in e⁻/Å²; default the largest of `dose`.
+        Largest measured dose; default the largest of `dose`.
     sigma
         Standard deviation of the noise of `values`, of the same shape, if known.
     quantity
         Label of the data with its unit.
-    title
-        Title of the figure; none if empty.
-    energy_windows
-        Whether windows are ranges of energy, whose names a figure calls labels.
+    window_names, dose_unit, title, energy_windows
+        As for `Picture`.
 
     Raises
     ------
@@ -425,7 +429,6 @@ class AblationPicture:
     300.0
     """
 
-    window_names: tuple[str, ...]
     dose: np.ndarray
     values: np.ndarray
     grid: np.ndarray
@@ -433,11 +436,10 @@ class AblationPicture:
     dose_max: float | None = None
     sigma: np.ndarray | None = None
     quantity: str = "Window area"
-    title: str = ""
-    energy_windows: bool = True
 
     def __post_init__(self) -> None:
-        n_window = _names(self, self.window_names)
+        super().__post_init__()
+        n_window = len(self.window_names)
         n_dose, n_grid = _size(self, "dose"), _size(self, "grid")
         _arrays(self, float, (n_window, n_dose), "values", "sigma")
         _mappings(self, "curves", (n_window, n_grid))
@@ -446,20 +448,18 @@ class AblationPicture:
 
     @property
     def last_dose(self) -> float:
-        """Where measuring ended, in e⁻/Å²."""
+        """Where measuring ended."""
         return float(np.max(self.dose) if self.dose_max is None else self.dose_max)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MapPicture:
+class MapPicture(Picture):
     """Maps of the half-integrity dose of every window.
 
     Parameters
     ----------
-    window_names
-        W labels.
     half_dose
-        D½, ``(W, y, x)``, in e⁻/Å²; NaN where C never falls to ½ or nothing was fitted.
+        D½, ``(W, y, x)``; NaN where C never falls to ½ or nothing was fitted.
     reached
         Whether D½ lies inside the measured range, ``(W, y, x)``.
     fitted
@@ -467,17 +467,15 @@ class MapPicture:
     identifiable
         Whether the data determine D½, ``(W, y, x)``; ``None`` if that was not examined.
     lower, upper
-        Interval of D½, ``(W, y, x)``, in e⁻/Å²; needed with `identifiable`.
+        Interval of D½, ``(W, y, x)``; needed with `identifiable`.
     level
         Probability (or confidence) of the interval.
     interval_method
         What the interval is.
     pixel_size, units
         Width of a pixel, for a scale bar; none without.
-    title
-        Title of the figure; none if empty.
-    energy_windows
-        Whether windows are ranges of energy, whose names a figure calls labels.
+    window_names, dose_unit, title, energy_windows
+        As for `Picture`.
 
     Raises
     ------
@@ -496,7 +494,6 @@ class MapPicture:
     (3, 4)
     """
 
-    window_names: tuple[str, ...]
     half_dose: np.ndarray
     reached: np.ndarray
     fitted: np.ndarray
@@ -507,12 +504,11 @@ class MapPicture:
     interval_method: str = "posterior"
     pixel_size: float | None = None
     units: str = ""
-    title: str = ""
-    energy_windows: bool = True
     states: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        n_window = _names(self, self.window_names)
+        super().__post_init__()
+        n_window = len(self.window_names)
         shape = np.shape(self.half_dose)
         if len(shape) != 3:
             raise ValueError(

@@ -26,9 +26,10 @@ _PALE = 0.92
 def plot_spectra(
     energy_ev: np.ndarray,
     spectra: np.ndarray,
-    dose_e_per_a2: np.ndarray,
+    dose: np.ndarray,
     windows: Mapping[str, tuple[float, float]],
     *,
+    dose_unit: str = "",
     quantity: str = "Intensity",
     difference: bool | None = None,
     logarithmic: bool | None = None,
@@ -44,10 +45,12 @@ def plot_spectra(
         Energies in eV, ``(n_channels,)``.
     spectra
         Intensities, ``(n_dose, n_channels)``.
-    dose_e_per_a2
-        Doses of the spectra in e⁻/Å², ``(n_dose,)``.
+    dose
+        Doses of the spectra, ``(n_dose,)``, in `dose_unit`.
     windows
         Limits in eV, by name; those outside the energies are left out.
+    dose_unit
+        Unit of the doses.
     quantity
         Label of the intensities with their unit.
     difference
@@ -88,12 +91,12 @@ def plot_spectra(
         rows, 1, sharex=True, squeeze=False, height_ratios=[3, 2][:rows]
     ).ravel()
     colours = _dose_colours()
-    scale = Normalize(float(dose_e_per_a2.min()), float(dose_e_per_a2.max()))
+    scale = Normalize(float(dose.min()), float(dose.max()))
     chosen = np.unique(np.linspace(0, len(spectra) - 1, min(len(spectra), _MOST_LINES)).round())
     parts = [spectra, spectra - spectra[0]]
     for axes, rows_of in zip(panels, parts, strict=False):
         for index in chosen.astype(int):
-            colour = colours(scale(dose_e_per_a2[index]))
+            colour = colours(scale(dose[index]))
             axes.plot(energy_ev, rows_of[index], color=colour, lw=1.0)
         axes.tick_params(labelsize=style.SMALL)
         axes.margins(x=0)
@@ -114,7 +117,7 @@ def plot_spectra(
     panels[-1].set_xlabel("Energy loss (eV)", fontsize=9)
     drawn = ScalarMappable(scale, ListedColormap(colours(np.linspace(0, 1, 256))))
     bar = figure.colorbar(drawn, ax=list(panels), fraction=0.04, pad=0.02)
-    bar.set_label(style.DOSE_LABEL, fontsize=9)
+    bar.set_label(style.dose_label(dose_unit), fontsize=9)
     bar.ax.tick_params(labelsize=style.SMALL)
     figure.supxlabel(
         style.WINDOW_NOTE if inside else "", x=0.01, ha="left", fontsize=style.TINY, color="0.3"

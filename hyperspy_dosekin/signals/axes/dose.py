@@ -204,6 +204,24 @@ def dose_unit_factor(units: Any) -> float | None:
     return 1 / A2_PER_NM2 if "nm" in found.groups() else 1.0
 
 
+def doses_of(values: npt.ArrayLike, units: Any) -> tuple[np.ndarray, str]:
+    """Doses and their unit: e⁻/Å² where they can be converted, and as they are otherwise.
+
+    The one place where doses are converted. Everything after it carries the unit that it gives.
+
+    Parameters
+    ----------
+    values
+        Doses, of any shape.
+    units
+        Their unit, as the axis has it.
+    """
+    doses, factor = np.asarray(values, dtype=np.float64), dose_unit_factor(units)
+    if factor is None:
+        return doses, units.strip() if isinstance(units, str) else ""
+    return (doses if factor == 1 else doses * factor), DOSE_UNITS
+
+
 def describe_navigation_axes(signal: Any) -> str:
     """Return the navigation axes of a signal as text, in HyperSpy's order, for messages."""
     return ", ".join(_label(axis) for axis in signal.axes_manager.navigation_axes) or "(none)"

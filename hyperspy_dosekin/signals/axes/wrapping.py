@@ -11,7 +11,7 @@ import dask.array as da
 import numpy as np
 from hyperspy.signals import BaseSignal, LazySignal, LazySignal1D, Signal1D
 
-from hyperspy_dosekin.signals.axes.dose import DOSE_NAME, DOSE_UNITS
+from hyperspy_dosekin.signals.axes.dose import DOSE_NAME
 
 Axis = dict[str, Any]
 
@@ -21,18 +21,18 @@ def window_axis(n_window: int) -> Axis:
     return {"name": "window", "size": n_window, "offset": 0, "scale": 1, "navigate": True}
 
 
-def dose_axis(dose_e_per_a2: np.ndarray) -> Axis:
+def dose_axis(dose: np.ndarray, unit: str) -> Axis:
     """A signal axis of cumulative dose: uniform where the doses are."""
-    step = np.diff(dose_e_per_a2)
-    common = {"name": DOSE_NAME, "units": DOSE_UNITS, "navigate": False}
+    step = np.diff(dose)
+    common = {"name": DOSE_NAME, "units": unit or None, "navigate": False}
     if step.size and np.allclose(step, step[0], rtol=1e-9, atol=0) and step[0] > 0:
         return {
             **common,
-            "size": dose_e_per_a2.size,
-            "offset": float(dose_e_per_a2[0]),
-            "scale": float((dose_e_per_a2[-1] - dose_e_per_a2[0]) / step.size),
+            "size": dose.size,
+            "offset": float(dose[0]),
+            "scale": float((dose[-1] - dose[0]) / step.size),
         }
-    return {**common, "axis": np.asarray(dose_e_per_a2)}
+    return {**common, "axis": np.asarray(dose)}
 
 
 def make_map(
@@ -43,12 +43,11 @@ def make_map(
     title: str,
     quantity: str,
 ) -> BaseSignal:
-    """A map ``(window, …space…)`` from an array ``(…space…, window)``.
+    """A map from an array ``(window, …space…)``.
 
     Navigation is the window and the signal is space, so that `plot()` shows an image for each
     window; without space it is a one-dimensional signal over the windows.
     """
-    array = (da if isinstance(array, da.Array) else np).moveaxis(array, -1, 0)
     window = window_axis(len(window_names))
     if space_axes:
         axes = [window, *({**axis, "navigate": False} for axis in space_axes)]
@@ -62,17 +61,18 @@ def make_map(
 
 def make_dose_series(
     array: Any,
-    dose_e_per_a2: np.ndarray,
+    dose: np.ndarray,
     space_axes: Sequence[Axis],
     window_names: Sequence[str],
     *,
     title: str,
     quantity: str,
+    dose_unit: str,
     dose_metadata: Mapping[str, Any] | None = None,
 ) -> Signal1D:
     """A `DoseSeries` from an array ``(…space…, window, dose)``."""
     axes = [{**axis, "navigate": True} for axis in space_axes]
-    axes += [window_axis(len(window_names)), dose_axis(dose_e_per_a2)]
+    axes += [window_axis(len(window_names)), dose_axis(dose, dose_unit)]
     metadata = _metadata(title, quantity, window_names)
     metadata["Dose"] = {**(dose_metadata or {}), **metadata["Dose"]}
     make = LazySignal1D if isinstance(array, da.Array) else Signal1D

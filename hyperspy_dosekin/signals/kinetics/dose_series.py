@@ -12,6 +12,7 @@ from hyperspy.signals import LazySignal1D, Signal1D
 
 from hyperspy_dosekin.numerics.progress import never_stop
 from hyperspy_dosekin.signals.kinetics.options import FitOptions, takes_fit_options
+from hyperspy_dosekin.windows.definitions import Window
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
@@ -24,8 +25,9 @@ class DoseSeries(Signal1D):
     """Intensities of one or more windows against cumulative dose.
 
     The array is ``(…space…, window, dose)``; HyperSpy prints ``(window, x, y|dose)``. The signal
-    axis holds the cumulative dose of each frame, in e⁻/Å² and counted from the first electron. The
-    windows may be energy windows of EELS, diffraction spots, EDS lines: any intensity.
+    axis holds the cumulative dose of each frame, counted from the first electron, in e⁻/Å² or any
+    other unit, which the results keep. The windows may be energy windows of EELS, diffraction
+    spots, EDS lines: any intensity.
 
     See Also
     --------
@@ -80,9 +82,34 @@ class DoseSeries(Signal1D):
         names follow their windows through ``inav``. Windows without a name are "1", "2", ….
         """
         recorded = [str(name) for name in self.metadata.get_item("Dose.window_names", [])]
+        if self.window_axis is None and len(recorded) != 1:
+            return ("1",)
+        return tuple(
+            recorded[place] if place < len(recorded) else str(place + 1)
+            for place in self._window_places
+        )
+
+    @property
+    def windows(self) -> tuple[Window, ...] | None:
+        """The windows with limits and unit; ``None`` where they are no ranges of a spectrum."""
+        ranges = self.metadata.get_item("Dose.window_ranges", None)
+        places, names = self._window_places, self.window_names
+        if ranges is None or max(places) >= len(ranges):
+            return None
+        if self.window_axis is None and len(ranges) != 1:
+            return None
+        unit = str(self.metadata.get_item("Dose.window_units", "eV"))
+        return tuple(
+            Window(name, float(ranges[place][0]), float(ranges[place][1]), unit)
+            for name, place in zip(names, places, strict=True)
+        )
+
+    @property
+    def _window_places(self) -> list[int]:
+        """Place of each window among those of the metadata."""
         axis = self.window_axis
         if axis is None:
-            return (recorded[0],) if len(recorded) == 1 else ("1",)
+            return [0]
         values = np.asarray(axis.axis, dtype=np.float64)
         places = np.rint(values).astype(int)
         counts_windows = (
@@ -91,9 +118,7 @@ class DoseSeries(Signal1D):
         if not counts_windows:
             # Somebody calibrated the axis, so that its values are no places any more.
             places = np.arange(axis.size)
-        return tuple(
-            recorded[place] if place < len(recorded) else str(place + 1) for place in places
-        )
+        return [int(place) for place in places]
 
     @takes_fit_options()
     def fit_dose_pinn(

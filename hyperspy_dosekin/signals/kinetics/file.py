@@ -17,12 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import Prior
+from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
 from hyperspy_dosekin.signals.kinetics.law_names import law_record
-from hyperspy_dosekin.signals.kinetics.options import FitOptions
-from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
+from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
+from hyperspy_dosekin.signals.kinetics.options import FitOptions, exact_config
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 
 if TYPE_CHECKING:
+    from hyperspy.signals import Signal1D
+
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
 
 #: Where the result lies in the metadata of the series.
@@ -32,24 +37,26 @@ NODE = "Dosekin.kinetics"
 FORMAT = 1
 
 
-def save(result: DoseKinetics, path: Any, *, overwrite: bool | None = None) -> None:
+def save(numbers: KineticsNumbers, path: Any, *, overwrite: bool | None = None) -> None:
     """Write a result to a ``.hspy`` or ``.zspy`` file; see `DoseKinetics.save`."""
-    maps = result.maps.computed()
+    maps = numbers.maps.computed()
     arrays = {"fields": maps.fields}
     if maps.offset is not None:
         arrays["known offset"] = maps.offset
     record = {
         # A known offset may be a signal or an array; its values are among the arrays.
-        "options": _jsonable({**asdict_shallow(result.options), "offset": None, "law": None}),
-        "law": law_record(result.kinetic_law),
+        "options": _jsonable({**asdict_shallow(numbers.options), "offset": None, "law": None}),
+        "law": law_record(numbers.law),
         "maps complete": maps.complete,
         "network": None,
+        # All windows are stored: the network's are not to be taken apart.
+        "shown": None if numbers.shown is None else list(numbers.shown),
     }
-    if result.has_network:
-        record["network"] = _network_record(result.network)
-        arrays |= _network_arrays(result.network)
+    if numbers.network is not None:
+        record["network"] = _network_record(numbers.network)
+        arrays |= _network_arrays(numbers.network)
     record["arrays"] = list(arrays)
-    series = result.data
+    series = series_of(maps.data)
     series.metadata.set_item(
         NODE,
         {
@@ -61,6 +68,50 @@ def save(result: DoseKinetics, path: Any, *, overwrite: bool | None = None) -> N
     )
     path = Path(path)
     series.save(path if path.suffix else path.with_suffix(".hspy"), overwrite=overwrite)
+
+
+def read(
+    series: Any, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], law: KineticLaw
+) -> KineticsNumbers:
+    """The numbers of a file, from the series in it and what lay beside."""
+    data = SeriesData.of(series)
+    offset = arrays.get("known offset")
+    options = FitOptions(**{**record["options"], "offset": offset, "law": law})
+    maps = ExactMaps(
+        data,
+        exact_config(options),
+        offset,
+        arrays["fields"],
+        record["maps complete"],
+        options.intervals,
+        options.other_law(),
+    )
+    network = record["network"] and _read_network(data, arrays, record["network"])
+    shown = record.get("shown")
+    return KineticsNumbers(
+        maps, options, network or None, None if shown is None else tuple(map(int, shown))
+    )
+
+
+def series_of(data: SeriesData) -> Signal1D:
+    """The `DoseSeries` of arrays, with its noise variance."""
+
+    def make(array: Any, title: str, quantity: str) -> Signal1D:
+        return make_dose_series(
+            array,
+            data.dose,
+            data.space_axes,
+            data.window_names,
+            title=title,
+            quantity=quantity,
+            dose_unit=data.dose_unit,
+            dose_metadata=data.dose_metadata,
+        )
+
+    series = make(data.values, data.title, data.quantity)
+    if data.variance is not None:
+        series.set_noise_variance(make(data.variance, "Noise variance", ""))
+    return series
 
 
 def _network_record(network: NetworkFit) -> dict[str, Any]:

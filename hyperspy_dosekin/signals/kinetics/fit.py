@@ -12,24 +12,25 @@ import numpy as np
 
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
+from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
+from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.options import (
     FitOptions,
     exact_config,
     known_offset,
     network_config,
 )
-from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+from hyperspy_dosekin.signals.kinetics.series_data import Series, SeriesData
 from hyperspy_dosekin.signals.progress import progress_bars
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
-    from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
-    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 
 
 def fit_dose_series(
-    series: DoseSeries,
+    series: Series,
     options: FitOptions,
     *,
     show_progressbar: bool | None = None,
@@ -60,9 +61,6 @@ def fit_series_data(
     The interval of the fitted intensity at `band_dose`, doses as those of the data, is computed
     with the fit, so that `DoseKinetics.intensity_interval` has it at hand.
     """
-    from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
-    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
-
     config, prior = exact_config(options), options.as_prior()
     law = options.other_law()
     spatial, estimator = options.resolved(data.space_shape)
@@ -101,7 +99,7 @@ def fit_series_data(
             stop=stop,
         )
         if network is None:
-            return DoseKinetics(data, maps, options)
+            return DoseKinetics(KineticsNumbers(maps, options))
         exact = maps.as_fit()
         fitted = fit_network(
             problem,
@@ -112,7 +110,7 @@ def fit_series_data(
             progress=progress,
             stop=stop,
         )
-    return DoseKinetics(data, maps, options, network=fitted)
+    return DoseKinetics(KineticsNumbers(maps, options, fitted))
 
 
 def check_fit(law: KineticLaw, config: ExactConfig, data: SeriesData) -> None:

@@ -4,36 +4,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from hyperspy_dosekin.signals.kinetics.face import Face
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.kinetics.network.certificate import Certificate
 
-#: Number of doses, from zero to the largest measured one, at which integrity is given.
-DOSE_GRID = 101
 
-#: Ways to an interval.
-INTERVAL_METHODS = ("posterior", "profile")
-
-#: Quantities that have an interval beside the parameters of the law, and the unit in which the
-#: law gives them.
-INTERVAL_SCALES: Mapping[str, str] = MappingProxyType(
-    {
-        "integrity": "none",
-        "half_integrity_dose": "dose",
-        "dose_at": "dose",
-        "rate_per_dose": "per dose",
-    }
-)
-
-
-class KineticsIntervals:
+@dataclass(frozen=True, eq=False, repr=False)
+class KineticsIntervals(Face):
     """Methods of `DoseKinetics` that say how sure its numbers are."""
 
     def interval(
@@ -85,30 +70,11 @@ class KineticsIntervals:
         >>> result.interval("integrity")[0]
         <DoseSeries, title: integrity, dimensions: (4|101)>
         """
-        from hyperspy_dosekin.kinetics.posterior.quantities import check_level
-
-        check_level(level)
-        if method not in INTERVAL_METHODS:
-            raise ValueError(f"method={method!r} is not one of {INTERVAL_METHODS}.")
-        scales = {**dict.fromkeys(self._maps.parameter_names, "none"), **INTERVAL_SCALES}
-        if "rate" not in scales:
-            del scales["rate_per_dose"]
-        if name not in scales:
-            raise ValueError(f"name={name!r} is not one of {tuple(scales)}.")
-        if name == "dose_at" and not 0 < dose_level < 1:
-            raise ValueError(f"dose_level={dose_level} must lie between 0 and 1, such as 0.5.")
-        scale = {"none": 1.0, "dose": self.dose_max, "per dose": 1 / self.dose_max}[scales[name]]
-        grid = np.linspace(0.0, self.dose_max, DOSE_GRID)
-        ends = self._maps.interval(
-            "rate" if name == "rate_per_dose" else name,
-            level,
-            method,
-            dose_level=dose_level,
-            normalised_dose=tuple(grid / self.dose_max) if name == "integrity" else (),
-        )
+        lower, upper = self.numbers.interval(name, level, method, dose_level)
         if name == "integrity":
-            return tuple(self._series(end, grid, name) for end in ends)
-        return tuple(self._map(end[..., 0] * scale, name) for end in ends)
+            grid = self.numbers.grid
+            return self._series(lower, grid, name), self._series(upper, grid, name)
+        return self._map(lower, name), self._map(upper, name)
 
     def integrity_interval(
         self, dose: np.ndarray, level: float = 0.95, method: str = "posterior"
@@ -118,7 +84,7 @@ class KineticsIntervals:
         Parameters
         ----------
         dose
-            Doses in e⁻/Å², shape ``(n_dose,)``.
+            Doses in the unit of the series, shape ``(n_dose,)``.
         level
             Probability of the interval, or its confidence.
         method
@@ -138,8 +104,7 @@ class KineticsIntervals:
         >>> lower.shape
         (4, 2)
         """
-        normalised = tuple(np.asarray(dose) / self.dose_max)
-        return self._maps.interval("integrity", level, method, normalised_dose=normalised)
+        return self.numbers.integrity_interval(dose, level, method)
 
     def intensity_interval(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """95 % posterior interval of the fitted intensity a C + b at any doses.
@@ -166,7 +131,7 @@ class KineticsIntervals:
         >>> bool(((lower < result.data.data) & (result.data.data < upper)).mean() > 0.8)
         True
         """
-        return self._maps.band(tuple(np.asarray(dose) / self.dose_max))
+        return self.numbers.intensity_interval(dose)
 
     @property
     def identifiable(self) -> BaseSignal:
@@ -181,17 +146,12 @@ class KineticsIntervals:
         ValueError
             If that was not examined, because the fit was made with ``intervals=False``.
         """
-        if not self.has_intervals:
-            raise ValueError(
-                "whether the data determine D½ was not examined, because the fit was made with "
-                "intervals=False; repeat it with intervals=True."
-            )
-        return self._map(self._maps.field("identifiable") == 1, "identifiable")
+        return self._signal("identifiable")
 
     @property
     def not_fitted(self) -> BaseSignal:
         """Pixels and windows without an estimate: dead, constant, or with too few frames."""
-        return self._map(self._maps.field("dead") != 0, "not_fitted")
+        return self._signal("not_fitted")
 
     @property
     def certificate(self) -> Certificate:
@@ -202,6 +162,4 @@ class KineticsIntervals:
         AttributeError
             If the result does not come from a network.
         """
-        from hyperspy_dosekin.kinetics.network.certificate import certify
-
-        return certify(self.network, self._maps.as_fit(), self._options.as_prior())
+        return self.numbers.certificate()

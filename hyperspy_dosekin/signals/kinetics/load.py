@@ -5,21 +5,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
-from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
+from hyperspy_dosekin.signals.kinetics.file import FORMAT, NODE, read
 from hyperspy_dosekin.signals.kinetics.law_names import law_of_record
-from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
-from hyperspy_dosekin.signals.kinetics.options import FitOptions, exact_config
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
-from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
-
-if TYPE_CHECKING:
-    pass
-from hyperspy_dosekin.signals.kinetics.file import FORMAT, NODE, _read_network
 
 
 def load(path: Any, *, law: str | KineticLaw | None = None) -> DoseKinetics:
@@ -78,19 +71,4 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> DoseKinetics:
         for i, name in enumerate(record["arrays"])
     }
     del series.metadata.Dosekin
-    data = SeriesData.of(series)
-    offset = arrays.get("known offset")
-    found = law_of_record(record["law"], law)
-    named = found.name if KINETIC_LAWS.get(found.name) is found else found
-    options = FitOptions(**{**record["options"], "offset": offset, "law": named})
-    maps = ExactMaps(
-        data,
-        exact_config(options),
-        offset,
-        arrays["fields"],
-        record["maps complete"],
-        options.intervals,
-        options.other_law(),
-    )
-    network = record["network"] and _read_network(data, arrays, record["network"])
-    return DoseKinetics(data, maps, options, network=network)
+    return DoseKinetics(read(series, record, arrays, law_of_record(record["law"], law)))

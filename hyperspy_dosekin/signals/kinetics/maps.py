@@ -254,6 +254,7 @@ class ExactMaps:
             values=joined([part.data.values for part in parts], -2),
             variance=joined([part.data.variance for part in parts], -2),
             window_names=tuple(order),
+            windows=_ordered([part.data.windows for part in parts], places),
         )
         return replace(
             first,
@@ -337,6 +338,14 @@ def _present(
 
 def _row(fields: np.ndarray, place: int) -> np.ndarray:
     return fields[..., place, :]
+
+
+def _ordered(parts: Sequence[Sequence[Any] | None], places: Sequence[int]) -> Any:
+    """All windows of some fits in another order; ``None`` where those of one are not known."""
+    if any(part is None for part in parts):
+        return None
+    every = [window for part in parts for window in part or ()]
+    return tuple(every[place] for place in places)
 
 
 def _rows(fields: np.ndarray, places: slice) -> np.ndarray:

@@ -12,28 +12,29 @@ from hyperspy_dosekin.components.power_law_degradation import PowerLawDegradatio
 from hyperspy_dosekin.signals.kinetics.law_names import KNOWN_EXPONENTS, is_power_law
 
 if TYPE_CHECKING:
-    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+    from hyperspy.signals import Signal1D
+
+    from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 
 #: Parameters of the component and the attributes of the result that hold their values.
 PARAMETERS = {"k": "rate", "p": "exponent", "a": "amplitude", "b": "offset"}
 
 
-def kinetics_model(result: DoseKinetics) -> Any:
+def kinetics_model(numbers: KineticsNumbers, series: Signal1D) -> Any:
     """Model of the fitted series with one `PowerLawDegradation`; see `DoseKinetics.as_model`."""
-    if not is_power_law(result.kinetic_law) and result.law not in KNOWN_EXPONENTS:
+    if not is_power_law(numbers.law) and numbers.law.name not in KNOWN_EXPONENTS:
         raise ValueError(
-            f"there is no model component for the kinetic law {result.law!r}, only for the power "
-            'law and first order; fit with law="power law" for a model.'
+            f"there is no model component for the kinetic law {numbers.law.name!r}, only for the "
+            'power law and first order; fit with law="power law" for a model.'
         )
-    result.compute(show_progressbar=False)
-    series = result.data
+    numbers = numbers.computed(show_progressbar=False)
     if series._lazy:
         series.compute(show_progressbar=False)
     model = series.create_model()
-    component = PowerLawDegradation(dose_max=result.dose_max)
+    component = PowerLawDegradation(dose_max=numbers.dose_max)
     model.append(component)
     for parameter, name in PARAMETERS.items():
-        values = np.moveaxis(np.asarray(getattr(result, name).data, dtype=float), 0, -1)
+        values = np.moveaxis(np.asarray(numbers.map(name), dtype=float), 0, -1)
         stored = getattr(component, parameter).map
         fitted = np.isfinite(values)
         stored["values"][...] = np.where(fitted, values, 0.0).reshape(stored.shape)

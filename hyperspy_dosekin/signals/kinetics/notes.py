@@ -13,12 +13,12 @@ from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS, equation, is_po
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+    from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 
-LAW = "Kinetic law: {name}{equation}, φ = Φ/Φ_max, Φ_max = {dose_max:.4g} e⁻/Å²."
+LAW = "Kinetic law: {name}{equation}, φ = Φ/Φ_max, Φ_max = {dose_max}."
 LABEL = "Window names are labels of fixed energy ranges, not assignments of bonds."
 INCOMPLETE = "The fit was interrupted: these are the numbers it had by then."
-LAZY = "Nothing has been computed yet: call compute() on the result, or on one of its maps."
+LAZY = "Nothing has been computed yet: take result.compute(), or compute() one of its maps."
 INTERVAL = "Brackets: 95 % intervals of the posterior of the kinetic law{prior}."
 PRIORS = {
     "rate": "ln k ~ N({0[0]:g}, {0[1]:g}²)",
@@ -40,7 +40,7 @@ MIXED = (
     "coordinate there, not a bond population."
 )
 NOT_REACHED = (
-    "{names}: D½ is not reached in the measured range, {low:.4g} to {high:.4g} e⁻/Å²; the number "
+    "{names}: D½ is not reached in the measured range, {low:.4g} to {high}; the number "
     "is an extrapolation of the law."
 )
 NEVER = (
@@ -67,40 +67,45 @@ ORIGIN_OF_LAWS = (
 MAPS = "Cells: median [5 %, 95 %] over pixels, which is their variety and not their uncertainty."
 
 
-def notes_of(result: DoseKinetics) -> list[str]:
+def notes_of(numbers: KineticsNumbers) -> list[str]:
     """All the notes that apply."""
-    notes = [] if result.complete else [INCOMPLETE]
-    label = [LABEL] if has_energy_windows(result) else []
-    if result.is_lazy:
+    notes = [] if numbers.complete else [INCOMPLETE]
+    label = [LABEL] if numbers.windows is not None else []
+    if numbers.is_lazy:
         return [*notes, LAZY, *label]
-    notes += _notes_on_maps(result) if result.space_shape else _notes_on_windows(result)
-    if not result.has_intervals:
+    notes += _notes_on_maps(numbers) if numbers.space_shape else _notes_on_windows(numbers)
+    if not numbers.has_intervals:
         notes.append(NOT_EXAMINED)
-    if "pre_exposure" not in result.dose_metadata and result.dose[0] > 0:
-        notes.append(ORIGIN if is_power_law(result.kinetic_law) else ORIGIN_OF_LAWS)
-    text = equation(result.kinetic_law)
-    text = f": {text}" if text else ""
-    law = LAW.format(name=result.law, equation=text.rstrip("."), dose_max=result.dose_max)
-    return [*notes, law, *label]
+    if "pre_exposure" not in numbers.data.dose_metadata and numbers.dose[0] > 0:
+        notes.append(ORIGIN if is_power_law(numbers.law) else ORIGIN_OF_LAWS)
+    return [*notes, law_note(numbers), *label]
 
 
-def has_energy_windows(result: DoseKinetics) -> bool:
-    """Whether the windows are ranges of energy, and not spots or lines of other signals."""
-    from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS
+def law_note(numbers: KineticsNumbers) -> str:
+    """What was fitted, and the unit of the normalised dose."""
+    text = equation(numbers.law)
+    return LAW.format(
+        name=numbers.law.name,
+        equation=f": {text}".rstrip(".") if text else "",
+        dose_max=f"{numbers.dose_max:.4g} {numbers.dose_unit}".rstrip(),
+    )
 
-    known = "window_ranges" in result.dose_metadata
-    return known or not set(LOW_LOSS_WINDOWS).isdisjoint(result.window_names)
+
+def not_reached(names: str, numbers: KineticsNumbers) -> str:
+    """That D½ lies beyond the measured doses."""
+    high = f"{numbers.dose_max:.4g} {numbers.dose_unit}".rstrip()
+    return NOT_REACHED.format(names=names, low=numbers.dose[0], high=high)
 
 
-def _prior_text(result: DoseKinetics) -> str:
+def _prior_text(numbers: KineticsNumbers) -> str:
     """What was assumed of the parameters before the data."""
-    prior = result.options.as_prior()
+    prior = numbers.options.as_prior()
     if prior is None:
         return NO_PRIOR
     from hyperspy_dosekin.kinetics.model.coupling import known_before
 
     texts = []
-    for parameter in result.kinetic_law.parameters:
+    for parameter in numbers.law.parameters:
         known = known_before(parameter, prior)
         box = (SYMBOLS.get(parameter.name, parameter.name).split(" ")[0], parameter.lower)
         scale = " (in its logarithm)" if parameter.logarithmic else ""
@@ -109,21 +114,21 @@ def _prior_text(result: DoseKinetics) -> str:
     return ", with priors " + " and ".join(texts)
 
 
-def _notes_on_parameters(result: DoseKinetics) -> list[str]:
+def _notes_on_parameters(numbers: KineticsNumbers) -> list[str]:
     """Parameters of other laws of which the data say nothing."""
-    if is_power_law(result.kinetic_law):
+    if is_power_law(numbers.law):
         return []
     from hyperspy_dosekin.kinetics.posterior.law_intervals import is_determined
 
-    notes, prior = [], result.options.as_prior()
-    for parameter in result.kinetic_law.parameters:
-        lower, upper = (end.data for end in result.interval(parameter.name))
+    notes, prior = [], numbers.options.as_prior()
+    for parameter in numbers.law.parameters:
+        lower, upper = numbers.interval(parameter.name)
         unknown = ~is_determined(parameter, prior, lower, upper) & np.isfinite(lower)
         if unknown.any():
-            free = parameter.name == "plateau" and result.options.offset is None
+            free = parameter.name == "plateau" and numbers.options.offset is None
             notes.append(
                 UNKNOWN.format(
-                    names=_named(result.window_names, unknown),
+                    names=_named(numbers.window_names, unknown),
                     parameter=SYMBOLS.get(parameter.name, parameter.name).split(" ")[0],
                     plateau=PLATEAU if free else "",
                 )
@@ -131,41 +136,40 @@ def _notes_on_parameters(result: DoseKinetics) -> list[str]:
     return notes
 
 
-def _notes_on_windows(result: DoseKinetics) -> list[str]:
+def _notes_on_windows(numbers: KineticsNumbers) -> list[str]:
     notes = []
-    nowhere = np.isnan(result.half_integrity_dose.data) & ~result.not_fitted.data
+    nowhere = np.isnan(numbers.map("half_integrity_dose")) & ~numbers.map("not_fitted")
     never = nowhere
-    if result.has_intervals:
-        notes.append(INTERVAL.format(prior=_prior_text(result)))
-        never = nowhere & np.isinf(result.interval("half_integrity_dose")[0].data)
-        undetermined = _named(result.window_names, ~result.identifiable.data & ~never)
+    if numbers.has_intervals:
+        notes.append(INTERVAL.format(prior=_prior_text(numbers)))
+        never = nowhere & np.isinf(numbers.interval("half_integrity_dose")[0])
+        undetermined = _named(numbers.window_names, ~numbers.map("identifiable") & ~never)
         notes += [UNDETERMINED.format(names=undetermined)] if undetermined else []
-        notes += _notes_on_parameters(result)
-    if result.has_network and result.has_intervals:
-        notes += result.certificate.warnings()
-    mixed = _named(result.window_names, result.amplitude.data < 0)
+        notes += _notes_on_parameters(numbers)
+    if numbers.network is not None and numbers.has_intervals:
+        notes += numbers.certificate().warnings()
+    mixed = _named(numbers.window_names, numbers.map("amplitude") < 0)
     notes += [MIXED.format(names=mixed)] if mixed else []
     if never.any():
-        notes.append(NEVER.format(names=_named(result.window_names, never)))
-    outside = _named(result.window_names, ~result.reached.data & ~nowhere)
+        notes.append(NEVER.format(names=_named(numbers.window_names, never)))
+    outside = _named(numbers.window_names, ~numbers.map("reached") & ~nowhere)
     if outside:
-        low, high = result.dose[0], result.dose_max
-        notes.append(NOT_REACHED.format(names=outside, low=low, high=high))
-    if result.optimiser_spread:
-        notes.append(SPREAD.format(number=len(result.estimate.labels)))
+        notes.append(not_reached(outside, numbers))
+    if numbers.spread_of_maps:
+        notes.append(SPREAD.format(number=len(numbers.estimate.labels)))
     return notes
 
 
-def _notes_on_maps(result: DoseKinetics) -> list[str]:
+def _notes_on_maps(numbers: KineticsNumbers) -> list[str]:
     notes = [MAPS]
-    fitted = ~result.not_fitted.data
-    if result.has_intervals and fitted.any():
-        share = 100 * result.identifiable.data[fitted].mean()
+    fitted = ~numbers.map("not_fitted")
+    if numbers.has_intervals and fitted.any():
+        share = 100 * numbers.map("identifiable")[fitted].mean()
         notes += [UNDETERMINED_MAP.format(share=share)] if share < 99.5 else []
     space = tuple(range(1, fitted.ndim))
     with np.errstate(invalid="ignore"):
-        growing = (result.amplitude.data < 0).sum(axis=space) > 0.5 * fitted.sum(axis=space)
-    mixed = _named(result.window_names, growing)
+        growing = (numbers.map("amplitude") < 0).sum(axis=space) > 0.5 * fitted.sum(axis=space)
+    mixed = _named(numbers.window_names, growing)
     return [*notes, *([MIXED.format(names=mixed)] if mixed else [])]
 
 

@@ -5,13 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from hyperspy_dosekin.signals.kinetics.face import Face
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class KineticsPlots:
+@dataclass(frozen=True, eq=False, repr=False)
+class KineticsPlots(Face):
     """Methods of `DoseKinetics` that draw; each fills a picture and hands it to the plotting room.
 
     Curves need a result without space axes; maps are signals and have their own ``plot()``.
@@ -45,12 +49,12 @@ class KineticsPlots:
         >>> result.plot().savefig("integrity.png")  # doctest: +SKIP
         >>> figure = result.plot(extent=1.5)
         """
-        if self.space_shape:
-            return _plot_map(self.half_integrity_dose, options)
+        if self.numbers.space_shape:
+            return _plot_map(self._signal("half_integrity_dose"), options)
         from hyperspy_dosekin.plotting.kinetics.curves import plot_integrity
         from hyperspy_dosekin.signals.kinetics.pictures import curve_picture
 
-        return plot_integrity(curve_picture(self, extent), **options)
+        return plot_integrity(curve_picture(self.numbers, extent), **options)
 
     def plot_fit(self, *, extent: float = 1.0, **options: Any) -> Any:
         """Draw the intensities with their fit, a panel for each window; for maps, side by side.
@@ -74,14 +78,20 @@ class KineticsPlots:
         >>> result = s.fit_dose_pinn(estimator="exact")
         >>> figure = result.plot_fit()
         """
-        if self.space_shape:
+        if self.numbers.space_shape:
             import hyperspy.api as hs
 
-            return hs.plot.plot_signals([self.data, self.fitted], **options)
+            data = self.numbers.data
+            fitted = self.numbers.estimate.mean_intensity(data.dose)
+            shown = [
+                self._series(data.values, data.dose, data.title),
+                self._series(fitted, data.dose, "fitted"),
+            ]
+            return hs.plot.plot_signals(shown, **options)
         from hyperspy_dosekin.plotting.kinetics.curves import plot_fit
         from hyperspy_dosekin.signals.kinetics.pictures import curve_picture
 
-        return plot_fit(curve_picture(self, extent), **options)
+        return plot_fit(curve_picture(self.numbers, extent), **options)
 
     def plot_maps(self, windows: Sequence[str] | None = None, **options: Any) -> Figure:
         """Draw maps of D½ where the data determine it, of the width of its interval, and flags.
@@ -116,7 +126,7 @@ class KineticsPlots:
         from hyperspy_dosekin.plotting.kinetics.maps import plot_maps
         from hyperspy_dosekin.signals.kinetics.pictures import map_picture
 
-        return plot_maps(map_picture(self, windows), **options)
+        return plot_maps(map_picture(self.numbers, windows), **options)
 
     def plot_parameters(self, **options: Any) -> Any:
         """Draw the parameters of the law and D½ of every window; for maps, an image of each.
@@ -138,13 +148,13 @@ class KineticsPlots:
         >>> result = s.fit_dose_pinn(estimator="exact")
         >>> figure = result.plot_parameters()
         """
-        if self.space_shape:
-            maps = (*self.parameters.values(), self.half_integrity_dose)
-            return [_plot_map(signal, options) for signal in maps]
+        if self.numbers.space_shape:
+            names = (*self.numbers.parameter_names, "half_integrity_dose")
+            return [_plot_map(self._signal(name), options) for name in names]
         from hyperspy_dosekin.plotting.kinetics.parameters import plot_parameters
         from hyperspy_dosekin.signals.kinetics.pictures import parameter_picture
 
-        return plot_parameters(parameter_picture(self), **options)
+        return plot_parameters(parameter_picture(self.numbers), **options)
 
     def plot_diagnostics(self, **options: Any) -> Figure:
         """Draw the residuals, the loss terms and the learning rate of a network fit.
@@ -171,7 +181,7 @@ class KineticsPlots:
         from hyperspy_dosekin.plotting.kinetics.diagnostics import plot_diagnostics
         from hyperspy_dosekin.signals.kinetics.pictures import diagnostics_picture
 
-        return plot_diagnostics(diagnostics_picture(self), **options)
+        return plot_diagnostics(diagnostics_picture(self.numbers), **options)
 
     def plot_ablation(self, *, extent: float = 1.5, iterations: int = 40, **options: Any) -> Figure:
         """Draw the fit beside a cubic polynomial and the same network without physics.
@@ -202,7 +212,7 @@ class KineticsPlots:
         from hyperspy_dosekin.plotting.kinetics.ablation import plot_ablation
         from hyperspy_dosekin.signals.kinetics.pictures import ablation_picture
 
-        return plot_ablation(ablation_picture(self, extent, iterations), **options)
+        return plot_ablation(ablation_picture(self.numbers, extent, iterations), **options)
 
 
 def _plot_map(signal: Any, options: dict[str, Any]) -> Figure:

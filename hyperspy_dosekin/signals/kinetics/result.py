@@ -5,47 +5,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import is_lazy
-from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
-from hyperspy_dosekin.signals.kinetics.estimates import Estimate, ExactEstimate, NetworkEstimate
-from hyperspy_dosekin.signals.kinetics.intervals import DOSE_GRID, KineticsIntervals
-from hyperspy_dosekin.signals.kinetics.law_names import KNOWN_EXPONENTS
+from hyperspy_dosekin.numerics.units import with_unit
+from hyperspy_dosekin.signals.kinetics.estimates import Estimate
+from hyperspy_dosekin.signals.kinetics.file import save
+from hyperspy_dosekin.signals.kinetics.intervals import KineticsIntervals
+from hyperspy_dosekin.signals.kinetics.model import kinetics_model
 from hyperspy_dosekin.signals.kinetics.plots import KineticsPlots
-from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.table import kinetics_html, kinetics_line, kinetics_text
 
 if TYPE_CHECKING:
-    from hyperspy.signals import BaseSignal
+    from hyperspy.signals import BaseSignal, Signal1D
 
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.network.history import History
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
-    from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
     from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
     from hyperspy_dosekin.signals.kinetics.options import FitOptions
-
-#: What each parameter map holds, with its unit.
-QUANTITIES: Mapping[str, str] = MappingProxyType(
-    {
-        "rate": "Rate constant k (per normalised dose)",
-        "exponent": "Exponent p",
-        "plateau": "Plateau C∞",
-        "amplitude": "Amplitude a",
-        "offset": "Offset b",
-        "rate_per_dose": "Rate constant (Å²/e⁻)",
-        "half_integrity_dose": "Half-integrity dose (e⁻/Å²)",
-        "critical_dose": "Critical dose (e⁻/Å²)",
-        "integrity": "Latent integrity C",
-        "fitted": "Fitted intensity",
-    }
-)
+    from hyperspy_dosekin.windows.definitions import Window
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class DoseKinetics(KineticsIntervals, KineticsPlots):
     """Degradation kinetics of the windows of a dose series.
 
@@ -56,7 +42,14 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     are labels of fixed energy ranges, not assignments of bonds.
 
     A map is an array ``(window, …space…)``: navigation is the window and the signal is space;
-    without space axes it is a one-dimensional signal over the windows.
+    without space axes it is a one-dimensional signal over the windows. Doses are in the unit of
+    the series, `dose_unit`. ``result["C–O"]`` is the result of one window, ``result["C–O", "C–C"]``
+    of two. A result does not change: `compute` returns another one.
+
+    Parameters
+    ----------
+    numbers
+        The numbers, see `hyperspy_dosekin.signals.kinetics.numbers.KineticsNumbers`.
 
     References
     ----------
@@ -76,122 +69,113 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     [False, False, False, False]
     """
 
-    def __init__(
-        self,
-        data: SeriesData,
-        maps: ExactMaps,
-        options: FitOptions,
-        *,
-        network: NetworkFit | None = None,
-    ) -> None:
-        self._data = data
-        self._maps = maps
-        self._options = options
-        self._network = network
-        self._estimate: Estimate = (
-            ExactEstimate(maps) if network is None else NetworkEstimate(network)
-        )
+    def __getitem__(self, windows: str | Sequence[str]) -> DoseKinetics:
+        """The result of one window or of some, by name."""
+        names = (windows,) if isinstance(windows, str) else tuple(windows)
+        return DoseKinetics(self.numbers.select(names))
 
     # What was fitted, and how
 
     @property
-    def data(self) -> DoseSeries:
-        """The fitted series: sorted by dose and, for a fit of the mean, averaged over space."""
-        series = self._series(self._data.values, self._data.dose_e_per_a2, self._data.title)
-        series.metadata.Signal.quantity = self._data.quantity
-        if self._data.variance is not None:
-            series.set_noise_variance(
-                self._series(self._data.variance, self._data.dose_e_per_a2, "Noise variance")
-            )
+    def data(self) -> Signal1D:
+        """The fitted `DoseSeries`: sorted by dose and, for a fit of the mean, averaged."""
+        data = self.numbers.data
+        series = self._series(data.values, data.dose, data.title)
+        series.metadata.Signal.quantity = data.quantity
+        if data.variance is not None:
+            series.set_noise_variance(self._series(data.variance, data.dose, "Noise variance"))
         return series
 
     @property
     def window_names(self) -> tuple[str, ...]:
         """Labels of the windows."""
-        return self._data.window_names
+        return self.numbers.window_names
+
+    @property
+    def windows(self) -> tuple[Window, ...] | None:
+        """The windows with their limits; ``None`` where they are no ranges of a spectrum."""
+        return self.numbers.windows
 
     @property
     def dose(self) -> np.ndarray:
-        """Measured cumulative doses, ascending, e⁻/Å²."""
-        return self._data.dose_e_per_a2.copy()
+        """Measured cumulative doses, ascending, in `dose_unit`."""
+        return self.numbers.dose.copy()
 
     @property
     def dose_max(self) -> float:
-        """Largest measured dose, e⁻/Å²: the unit of normalised dose."""
-        return float(self._data.dose_e_per_a2[-1])
+        """Largest measured dose: the unit of normalised dose."""
+        return self.numbers.dose_max
+
+    @property
+    def dose_unit(self) -> str:
+        """Unit of all doses: that of the series, e⁻/Å² where it could be converted."""
+        return self.numbers.dose_unit
 
     @property
     def options(self) -> FitOptions:
         """The options of the fit."""
-        return self._options
+        return self.numbers.options
 
     @property
     def law(self) -> str:
         """Name of the kinetic law that was fitted."""
-        return self.kinetic_law.name
+        return self.numbers.law.name
 
     @property
     def kinetic_law(self) -> KineticLaw:
         """The law that was fitted; without its code where it came from a file and is not known."""
-        from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
-
-        return kinetic_law(self._options.law)
+        return self.numbers.law
 
     @property
     def estimate(self) -> Estimate:
         """What the estimator returned, member by member, as arrays."""
-        return self._estimate
+        return self.numbers.estimate
 
     @property
     def maps(self) -> ExactMaps:
-        """What the exact estimator says of the data, as arrays; lazy where the data are."""
-        return self._maps
+        """What the exact estimator says of all windows, as arrays; lazy where the data are."""
+        return self.numbers.maps
 
     @property
     def is_lazy(self) -> bool:
         """Whether the result has not been computed yet; see `compute`."""
-        return is_lazy(self._maps.fields)
+        return self.numbers.is_lazy
 
     @property
     def has_intervals(self) -> bool:
         """Whether intervals and flags were computed with the fit."""
-        return self._options.intervals
+        return self.numbers.has_intervals
 
     @property
     def dose_metadata(self) -> dict[str, Any]:
         """The ``Dose`` node of the metadata of the data."""
-        return dict(self._data.dose_metadata)
+        return dict(self.numbers.data.dose_metadata)
 
     @property
     def has_network(self) -> bool:
         """Whether the result comes from a network."""
-        return self._network is not None
+        return self.numbers.network is not None
 
     @property
     def space_shape(self) -> tuple[int, ...]:
         """Sizes of the space axes, in the order of the arrays; empty for a fit of the mean."""
-        return self._data.space_shape
+        return self.numbers.space_shape
 
     @property
     def complete(self) -> bool:
         """``False`` where the fit was interrupted and the result is what was there by then."""
-        return self._maps.complete and (self._network is None or self._network.complete)
+        return self.numbers.complete
 
     @property
     def network(self) -> NetworkFit:
-        """The trained networks.
+        """The trained networks, of all windows.
 
         Raises
         ------
         AttributeError
             If the result does not come from a network.
         """
-        if self._network is None:
-            raise AttributeError(
-                f"this result comes from the {self._estimate.description}, which has no network; "
-                'fit with estimator="pinn" and spatial="mean" for one.'
-            )
-        return self._network
+        return self.numbers.required_network()
 
     @property
     def history(self) -> History:
@@ -201,23 +185,23 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     # Trajectories
 
     @property
-    def integrity(self) -> DoseSeries:
-        """Latent integrity C(Φ) from dose 0 to the largest, mean over members."""
-        grid = np.linspace(0.0, self.dose_max, DOSE_GRID)
-        return self._series(self._estimate.mean_integrity(grid), grid, "integrity")
+    def integrity(self) -> Signal1D:
+        """Latent integrity C(Φ) from dose 0 to the largest, a `DoseSeries`, mean over members."""
+        grid = self.numbers.grid
+        return self._series(self.estimate.mean_integrity(grid), grid, "integrity")
 
     @property
-    def fitted(self) -> DoseSeries:
-        """Modelled intensity a C + b at the measured doses, mean over members."""
-        return self.predict(self._data.dose_e_per_a2)
+    def fitted(self) -> Signal1D:
+        """Modelled intensity a C + b at the measured doses, a `DoseSeries`, mean over members."""
+        return self.predict(self.numbers.dose)
 
-    def predict(self, dose: Any) -> DoseSeries:
+    def predict(self, dose: Any) -> Signal1D:
         """Modelled intensity a C + b at any doses.
 
         Parameters
         ----------
         dose
-            Ascending doses in e⁻/Å², counted from true zero. Beyond the largest measured dose
+            Ascending doses in `dose_unit`, counted from true zero. Beyond the largest measured dose
             the fitted law continues.
 
         Returns
@@ -241,15 +225,15 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         doses = np.atleast_1d(np.asarray(dose, dtype=np.float64))
         if np.any(np.diff(doses) <= 0):
             raise ValueError(f"doses {doses.tolist()} must ascend; sort them and drop repeats.")
-        return self._series(self._estimate.mean_intensity(doses), doses, "fitted")
+        return self._series(self.estimate.mean_intensity(doses), doses, "fitted")
 
     # Maps
 
     @property
     def parameters(self) -> Mapping[str, BaseSignal]:
         """A map of every parameter of the law, by its name."""
-        names = self._maps.parameter_names
-        return MappingProxyType({name: self._map(self._mean(name), name) for name in names})
+        names = self.numbers.parameter_names
+        return MappingProxyType({name: self._signal(name) for name in names})
 
     @property
     def rate(self) -> BaseSignal:
@@ -260,7 +244,7 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         AttributeError
             If the law has none.
         """
-        return self._map(self._law_parameter("rate"), "rate")
+        return self._signal("rate")
 
     @property
     def exponent(self) -> BaseSignal:
@@ -271,32 +255,32 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         AttributeError
             If the law has none.
         """
-        return self._map(self._law_parameter("exponent"), "exponent")
+        return self._signal("exponent")
 
     @property
     def amplitude(self) -> BaseSignal:
         """Amplitude a in the unit of the data; negative where a window grows with dose."""
-        return self._map(self._mean("amplitude"), "amplitude")
+        return self._signal("amplitude")
 
     @property
     def offset(self) -> BaseSignal:
         """Offset b in the unit of the data."""
-        return self._map(self._mean("offset"), "offset")
+        return self._signal("offset")
 
     @property
     def rate_per_dose(self) -> BaseSignal:
-        """Rate constant k/Φ_max, in Å²/e⁻."""
-        return self._map(self._law_parameter("rate") / self.dose_max, "rate_per_dose")
+        """Rate constant k/Φ_max, in one over `dose_unit`, such as Å²/e⁻."""
+        return self._signal("rate_per_dose")
 
     @property
     def half_integrity_dose(self) -> BaseSignal:
-        """D½, the dose at which C is ½, e⁻/Å²; NaN where it never is."""
-        return self.dose_at(0.5)
+        """D½, the dose at which C is ½; NaN where it never is."""
+        return self._signal("half_integrity_dose")
 
     @property
     def critical_dose(self) -> BaseSignal:
-        """The dose at which C is 1/e, e⁻/Å²."""
-        return self.dose_at(1 / math.e)
+        """The dose at which C is 1/e."""
+        return self._signal("critical_dose")
 
     def dose_at(self, level: float = 0.5) -> BaseSignal:
         """Dose at which the integrity has fallen to a level.
@@ -309,8 +293,8 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         Returns
         -------
         BaseSignal
-            Map of doses in e⁻/Å². Doses beyond the measured range are extrapolated by the law,
-            see `reached`; NaN where the integrity never falls so far.
+            Map of doses in `dose_unit`. Doses beyond the measured range are extrapolated by the
+            law, see `reached`; NaN where the integrity never falls so far.
 
         Raises
         ------
@@ -326,14 +310,17 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         >>> bool((earlier.data < later.data).all())
         True
         """
-        return self._map(self._mean_dose_at(level), _quantity_of_level(level))
+        known = {0.5: "half_integrity_dose", 1 / math.e: "critical_dose"}
+        quantity = with_unit(f"Dose at integrity {level:g}", self.dose_unit)
+        array = self.numbers.dose_at(level)
+        if level in known:
+            return self._map(array, known[level])
+        return self._map(array, quantity, quantity)
 
     @property
     def reached(self) -> BaseSignal:
         """Whether D½ lies inside the measured range of doses."""
-        dose = self._mean_dose_at(0.5)
-        inside = (dose >= self._data.dose_e_per_a2[0]) & (dose <= self.dose_max)
-        return self._map(inside, "reached")
+        return self._signal("reached")
 
     @property
     def optimiser_spread(self) -> Mapping[str, BaseSignal]:
@@ -342,23 +329,13 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         It says how well the optimiser repeats itself, which is not an uncertainty: members can
         agree on a wrong number that the data do not determine. Empty without an ensemble.
         """
-        if len(self._estimate.labels) < 2:
+        numbers, estimate = self.numbers, self.estimate
+        if len(estimate.labels) < 2:
             return MappingProxyType({})
-        grid = np.linspace(0.0, self.dose_max, DOSE_GRID)
-        measured = self._data.dose_e_per_a2
-        rate = self._estimate.parameter("rate")
-        maps = {
-            **{
-                name: self._estimate.parameter(name) for name in ("exponent", "amplitude", "offset")
-            },
-            "rate": rate,
-            "rate_per_dose": rate / self.dose_max,
-            "half_integrity_dose": _finite(self._estimate.dose_at(0.5)),
-        }
-        spread = {name: self._map(value.std(axis=0, ddof=1), name) for name, value in maps.items()}
+        spread = {name: self._map(each, name) for name, each in numbers.spread_of_maps.items()}
         for name, dose, value in (
-            ("integrity", grid, self._estimate.integrity(grid)),
-            ("fitted", measured, self._estimate.intensity(measured)),
+            ("integrity", numbers.grid, estimate.integrity(numbers.grid)),
+            ("fitted", numbers.dose, estimate.intensity(numbers.dose)),
         ):
             spread[name] = self._series(value.std(axis=0, ddof=1), dose, name)
         return MappingProxyType(spread)
@@ -366,58 +343,45 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     @property
     def exact(self) -> DoseKinetics:
         """The same problem solved by the exact estimator, to compare a network with."""
-        return DoseKinetics(self._data, self._maps, self._options)
+        return DoseKinetics(replace(self.numbers, network=None))
 
-    def compute(self, *, show_progressbar: bool | None = None) -> None:
-        """Compute a lazy result in place, with one pass over the data.
+    def compute(self, *, show_progressbar: bool | None = None) -> DoseKinetics:
+        """Compute a lazy result, with one pass over the data.
 
         Parameters
         ----------
         show_progressbar
             Whether to show progress; ``None`` takes HyperSpy's preference.
 
+        Returns
+        -------
+        DoseKinetics
+            The same result in memory. This one stays as it is.
+
         Examples
         --------
         >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series_image(shape=(3, 2), processed=True, lazy=True)
-        >>> result = s.fit_dose_pinn(intervals=False)
-        >>> result.is_lazy
-        True
-        >>> result.compute(show_progressbar=False)
-        >>> result.is_lazy
-        False
+        >>> lazy = s.fit_dose_pinn(intervals=False)
+        >>> result = lazy.compute(show_progressbar=False)
+        >>> lazy.is_lazy, result.is_lazy
+        (True, False)
         """
-        maps = self._maps.computed(show_progressbar)
-        if maps is not self._maps:
-            self.__init__(self._data, maps, self._options, network=self._network)
+        numbers = self.numbers.computed(show_progressbar)
+        return self if numbers is self.numbers else DoseKinetics(numbers)
 
     # To read and to keep
 
     def __repr__(self) -> str:
         """One line: what was fitted, and how."""
-        shape = "×".join(str(size) for size in self.space_shape)
-        parts = [f"{shape} pixels"] if shape else []
-        parts += [f"{len(self.window_names)} windows", f"{self.dose.size} doses"]
-        parts += [self._estimate.description]
-        parts += [] if self.complete else ["incomplete"]
-        parts += ["lazy"] if self.is_lazy else []
-        if not shape and not self.is_lazy and self.has_intervals:
-            flags = zip(self.window_names, self.identifiable.data, strict=True)
-            undetermined = [name for name, flag in flags if not flag]
-            if undetermined:
-                parts.append(f"D½ not determined in {', '.join(undetermined)}")
-        return f"<DoseKinetics, {', '.join(parts)}>"
+        return kinetics_line(self.numbers)
 
     def __str__(self) -> str:
         """Table of parameters, with the warnings that apply."""
-        from hyperspy_dosekin.signals.kinetics.table import kinetics_text
-
-        return kinetics_text(self)
+        return kinetics_text(self.numbers)
 
     def _repr_html_(self) -> str:
-        from hyperspy_dosekin.signals.kinetics.table import kinetics_html
-
-        return kinetics_html(self)
+        return kinetics_html(self.numbers)
 
     def as_model(self) -> Any:
         """Make a HyperSpy model of the data with the fitted law as its component.
@@ -443,9 +407,7 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         >>> [component.name for component in model]
         ['PowerLawDegradation']
         """
-        from hyperspy_dosekin.signals.kinetics.model import kinetics_model
-
-        return kinetics_model(self)
+        return kinetics_model(self.numbers, self.data)
 
     def save(self, path: Any, *, overwrite: bool | None = None) -> None:
         """Save the result to a ``.hspy`` or ``.zspy`` file, without pickle.
@@ -473,60 +435,4 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         >>> bool((same.rate.data == result.rate.data).all())
         True
         """
-        from hyperspy_dosekin.signals.kinetics.file import save
-
-        save(self, path, overwrite=overwrite)
-
-    # Plumbing
-
-    def _mean(self, name: str) -> Any:
-        return self._estimate.mean_parameter(name)
-
-    def _law_parameter(self, name: str) -> Any:
-        """A parameter of the law, or what the law knows of it."""
-        if name in self._maps.parameter_names:
-            return self._mean(name)
-        if name == "exponent" and self.law in KNOWN_EXPONENTS:
-            # NaN where nothing was fitted.
-            return 0 * self._mean("rate") + KNOWN_EXPONENTS[self.law]
-        raise AttributeError(
-            f"the kinetic law {self.law!r} has no {name}; its parameters are "
-            f"{', '.join(self._maps.parameter_names)}, see result.parameters."
-        )
-
-    def _mean_dose_at(self, level: float) -> Any:
-        if not 0 < level < 1:
-            raise ValueError(f"level={level} must lie between 0 and 1, for instance 0.5.")
-        return self._estimate.mean_dose_at(level)
-
-    def _map(self, array: Any, name: str) -> BaseSignal:
-        return make_map(
-            array,
-            self._data.space_axes,
-            self.window_names,
-            title=name.replace("_", " "),
-            quantity=QUANTITIES.get(name, name),
-        )
-
-    def _series(self, array: Any, dose: np.ndarray, name: str) -> DoseSeries:
-        return make_dose_series(
-            array,
-            dose,
-            self._data.space_axes,
-            self.window_names,
-            title=name,
-            quantity=QUANTITIES.get(name, name),
-            dose_metadata=self._data.dose_metadata,
-        )
-
-
-def _finite(dose: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(dose), dose, np.nan)
-
-
-def _quantity_of_level(level: float) -> str:
-    if level == 0.5:
-        return "half_integrity_dose"
-    if level == 1 / math.e:
-        return "critical_dose"
-    return f"Dose at integrity {level:g} (e⁻/Å²)"
+        save(self.numbers, path, overwrite=overwrite)

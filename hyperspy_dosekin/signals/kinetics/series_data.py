@@ -5,18 +5,51 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import dask.array as da
 import numpy as np
 from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.signals.axes.dose import dose_unit_factor
+from hyperspy_dosekin.signals.axes.dose import doses_of
 
 if TYPE_CHECKING:
-    from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
+    from hyperspy_dosekin.windows.definitions import Window
+
+
+class Series(Protocol):
+    """What is read of a `DoseSeries`."""
+
+    data: Any
+    metadata: Any
+    axes_manager: Any
+
+    @property
+    def dose(self) -> np.ndarray:
+        """Doses of the frames."""
+        ...
+
+    @property
+    def window_axis(self) -> Any:
+        """The axis of windows."""
+        ...
+
+    @property
+    def window_names(self) -> tuple[str, ...]:
+        """Labels of the windows."""
+        ...
+
+    @property
+    def windows(self) -> tuple[Window, ...] | None:
+        """The windows, where they are ranges of a spectrum."""
+        ...
+
+    def get_noise_variance(self) -> Any:
+        """The noise variance, where it is known."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +58,8 @@ class SeriesData:
 
     Parameters
     ----------
-    dose_e_per_a2
-        Ascending cumulative doses, ``(n_dose,)``.
+    dose
+        Ascending cumulative doses, ``(n_dose,)``, in `dose_unit`.
     values
         NumPy or dask array ``(…space…, window, dose)``.
     variance
@@ -39,9 +72,13 @@ class SeriesData:
         Taken from the metadata.
     dose_metadata
         The ``Dose`` node of the metadata.
+    dose_unit
+        Unit of the doses; empty where the series does not say.
+    windows
+        The windows, where they are ranges of a spectrum.
     """
 
-    dose_e_per_a2: np.ndarray
+    dose: np.ndarray
     values: Any
     variance: Any
     window_names: tuple[str, ...]
@@ -49,6 +86,13 @@ class SeriesData:
     title: str
     quantity: str
     dose_metadata: dict[str, Any]
+    dose_unit: str = ""
+    windows: tuple[Window, ...] | None = None
+
+    @property
+    def dose_e_per_a2(self) -> np.ndarray:
+        """The doses, under the name that the kernels have for them, whatever their unit."""
+        return self.dose
 
     @property
     def space_shape(self) -> tuple[int, ...]:
@@ -56,7 +100,7 @@ class SeriesData:
         return self.values.shape[:-2]
 
     @classmethod
-    def of(cls, series: DoseSeries) -> SeriesData:
+    def of(cls, series: Series) -> SeriesData:
         """Read a series, sorting its frames by dose with a warning where they are not sorted.
 
         Raises
@@ -72,9 +116,8 @@ class SeriesData:
                 f"a dose series of {values.dtype} cannot be fitted; it must hold real numbers. "
                 "Take the modulus or the real part first."
             )
-        # Units that are not known are taken as they are: counts of frames can be fitted, too.
-        units = series.axes_manager.signal_axes[0].units
-        dose = np.asarray(series.dose, dtype=np.float64) * (dose_unit_factor(units) or 1.0)
+        # Units that cannot be converted stay as they are: counts of frames can be fitted, too.
+        dose, dose_unit = doses_of(series.dose, series.axes_manager.signal_axes[0].units)
         _check_doses(dose)
         variance = _variance_like(series)
         order = np.argsort(dose, kind="stable")
@@ -105,6 +148,25 @@ class SeriesData:
             metadata.get_item("General.title", ""),
             metadata.get_item("Signal.quantity", "") or "Intensity",
             metadata.Dose.as_dictionary() if metadata.has_item("Dose") else {},
+            dose_unit,
+            series.windows,
+        )
+
+    def select(self, places: Sequence[int]) -> SeriesData:
+        """Some of the windows, by their places."""
+        names = tuple(self.window_names[place] for place in places)
+        windows = None if self.windows is None else tuple(self.windows[p] for p in places)
+        metadata = {**self.dose_metadata, "window_names": list(names)}
+        if windows is not None:
+            metadata["window_ranges"] = [[window.left, window.right] for window in windows]
+        chosen = list(places)
+        return replace(
+            self,
+            values=self.values[..., chosen, :],
+            variance=None if self.variance is None else self.variance[..., chosen, :],
+            window_names=names,
+            windows=windows,
+            dose_metadata=metadata,
         )
 
     def averaged(self) -> SeriesData:
@@ -147,17 +209,18 @@ class SeriesData:
     def problem(self) -> DoseProblem:
         """The fit problem of a series without space axes, with a warning for missing frames."""
         problem = DoseProblem(
-            self.dose_e_per_a2,
+            self.dose,
             np.asarray(self.values, dtype=np.float64)[np.newaxis],
             self.window_names,
             None if self.variance is None else np.asarray(self.variance)[np.newaxis],
         )
         missing = ~problem.usable[0]
         if missing.any():
-            frames = ", ".join(f"{d:g}" for d in self.dose_e_per_a2[missing.any(axis=0)])
+            frames = ", ".join(f"{d:g}" for d in self.dose[missing.any(axis=0)])
+            frames = f"{frames} {self.dose_unit}".rstrip()
             warnings.warn(
-                f"Frames at dose {frames} e⁻/Å² hold NaN or infinite intensities and are left "
-                "out of the fit.",
+                f"Frames at dose {frames} hold NaN or infinite intensities and are left out of "
+                "the fit.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -176,7 +239,7 @@ def _new_axis(variance: Any) -> Any:
     return None if variance is None else variance[..., np.newaxis, :]
 
 
-def _variance_like(series: DoseSeries) -> Any:
+def _variance_like(series: Series) -> Any:
     """Noise variance as an array of the shape of the series, or ``None``."""
     variance = series.get_noise_variance()
     if variance is None:

@@ -4,119 +4,131 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 from prettytable import PrettyTable
 
+from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS
 from hyperspy_dosekin.signals.kinetics.notes import notes_of
 
 if TYPE_CHECKING:
-    from hyperspy.signals import BaseSignal
-
-    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
-
-#: Header and attribute of the columns after the parameters of the law.
-COLUMNS = {"a": "amplitude", "b": "offset", "D½ (e⁻/Å²)": "half_integrity_dose"}
+    from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 
 #: Parameters whose interval may end in 0 or infinity because the data leave it open.
 INTERVAL_MAY_BE_OPEN = ("rate", "exponent", "half_integrity_dose")
 
 
-def kinetics_text(result: DoseKinetics) -> str:
+def kinetics_line(numbers: KineticsNumbers) -> str:
+    """One line: what was fitted, and how."""
+    shape = "×".join(str(size) for size in numbers.space_shape)
+    parts = [f"{shape} pixels"] if shape else []
+    count = len(numbers.window_names)
+    parts += [f"{count} windows" if count > 1 else f"window {numbers.window_names[0]}"]
+    parts += [f"{numbers.dose.size} doses", numbers.estimate.description]
+    parts += [] if numbers.complete else ["incomplete"]
+    parts += ["lazy"] if numbers.is_lazy else []
+    if not shape and not numbers.is_lazy and numbers.has_intervals:
+        flags = zip(numbers.window_names, numbers.map("identifiable"), strict=True)
+        undetermined = [name for name, flag in flags if not flag]
+        if undetermined:
+            parts.append(f"D½ not determined in {', '.join(undetermined)}")
+    return f"<DoseKinetics, {', '.join(parts)}>"
+
+
+def kinetics_text(numbers: KineticsNumbers) -> str:
     """Table and notes as plain text."""
-    table = _table(result)
-    notes = "\n".join(f"* {note}" for note in notes_of(result))
-    return "\n".join([repr(result), *([table.get_string()] if table else []), notes])
+    table = _table(numbers)
+    notes = "\n".join(f"* {note}" for note in notes_of(numbers))
+    return "\n".join([kinetics_line(numbers), *([table.get_string()] if table else []), notes])
 
 
-def kinetics_html(result: DoseKinetics) -> str:
+def kinetics_html(numbers: KineticsNumbers) -> str:
     """Table and notes as HTML."""
-    table = _table(result)
-    notes = "".join(f"<li>{note}</li>" for note in notes_of(result))
+    table = _table(numbers)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in notes_of(numbers))
     return f"<div>{table.get_html_string() if table else ''}<ul>{notes}</ul></div>"
 
 
-def _columns(result: DoseKinetics) -> dict[str, BaseSignal]:
-    """Header and map of each column."""
-    laws = {SYMBOLS.get(name, name): signal for name, signal in result.parameters.items()}
-    return {**laws, **{header: getattr(result, name) for header, name in COLUMNS.items()}}
+def _columns(numbers: KineticsNumbers) -> dict[str, str]:
+    """Header of each column and the name of its map."""
+    laws = {SYMBOLS.get(name, name): name for name in numbers.parameter_names}
+    half = with_unit("D½", numbers.dose_unit)
+    return {**laws, "a": "amplitude", "b": "offset", half: "half_integrity_dose"}
 
 
-def _table(result: DoseKinetics) -> PrettyTable | None:
-    if result.is_lazy:
+def _table(numbers: KineticsNumbers) -> PrettyTable | None:
+    if numbers.is_lazy:
         return None
-    return _map_table(result) if result.space_shape else _window_table(result)
+    return _map_table(numbers) if numbers.space_shape else _window_table(numbers)
 
 
-def _window_table(result: DoseKinetics) -> PrettyTable:
+def _window_table(numbers: KineticsNumbers) -> PrettyTable:
     """One row for each window, numbers with their intervals."""
-    columns = _columns(result)
-    headers_with_interval = {
-        **{SYMBOLS.get(name, name): name for name in result.parameters},
-        "D½ (e⁻/Å²)": "half_integrity_dose",
-    }
-    ends = {
-        header: [end.data for end in result.interval(name)]
-        for header, name in headers_with_interval.items()
-        if result.has_intervals
-    }
-    spread = result.optimiser_spread
+    columns = _columns(numbers)
+    values = {name: numbers.map(name) for name in columns.values()}
+    examined = numbers.has_intervals
+    with_interval = [*numbers.parameter_names, "half_integrity_dose"] if examined else []
+    ends = {name: numbers.interval(name) for name in with_interval}
+    identifiable = numbers.map("identifiable") if examined else None
+    reached, spread = numbers.map("reached"), numbers.spread_of_maps
     headers = ["window", *columns]
-    headers += ["D½ determined"] if result.has_intervals else []
+    headers += ["D½ determined"] if examined else []
     headers += ["D½ in range"]
     headers += ["optimiser spread of D½"] if spread else []
     table = PrettyTable(headers)
     table.align = "r"
     table.align["window"] = "l"
-    for row, window in enumerate(result.window_names):
+    for row, window in enumerate(numbers.window_names):
         cells = []
-        for header, signal in columns.items():
-            cell = number(signal.data[row])
-            if COLUMNS.get(header) == "half_integrity_dose" and result.has_intervals:
+        for name, value in values.items():
+            cell = number(value[row])
+            if name == "half_integrity_dose" and identifiable is not None:
                 # Nobody can paste a number into a paper that is not there.
-                cell = cell if result.identifiable.data[row] else ""
-            if header in ends:
-                lower, upper = (end[row] for end in ends[header])
+                cell = cell if identifiable[row] else ""
+            if name in ends:
+                lower, upper = (end[row] for end in ends[name])
                 # Only a rate and what follows from it can be open; a plateau of 0 is a plateau.
-                openable = headers_with_interval[header] in INTERVAL_MAY_BE_OPEN
+                openable = name in INTERVAL_MAY_BE_OPEN
                 text = interval_text(lower, upper) if openable else bracket(lower, upper)
                 cell = f"{cell} {text}".strip()
             cells.append(cell)
-        if result.has_intervals:
-            cells.append("yes" if result.identifiable.data[row] else "NO")
-        cells.append("yes" if result.reached.data[row] else "no")
+        if identifiable is not None:
+            cells.append("yes" if identifiable[row] else "NO")
+        cells.append("yes" if reached[row] else "no")
         if spread:
-            cells.append(number(spread["half_integrity_dose"].data[row], digits=2))
+            cells.append(number(spread["half_integrity_dose"][row], digits=2))
         table.add_row([window, *cells])
     return table
 
 
-def _map_table(result: DoseKinetics) -> PrettyTable:
+def _map_table(numbers: KineticsNumbers) -> PrettyTable:
     """Median and central 90 % of the pixels of each window."""
-    columns = _columns(result)
-    headers = ["window", *columns, "D½ determined", "D½ in range", "not fitted"]
-    table = PrettyTable(headers)
+    columns = _columns(numbers)
+    values = [numbers.map(name) for name in columns.values()]
+    identifiable = numbers.map("identifiable") if numbers.has_intervals else None
+    reached, fitted = numbers.map("reached"), ~numbers.map("not_fitted")
+    table = PrettyTable(["window", *columns, "D½ determined", "D½ in range", "not fitted"])
     table.align = "r"
     table.align["window"] = "l"
-    fitted = ~result.not_fitted.data
-    for row, window in enumerate(result.window_names):
+    for row, window in enumerate(numbers.window_names):
         good = fitted[row]
         cells = []
-        for signal in columns.values():
-            pixels = signal.data[row][good]
+        for value in values:
+            pixels = value[row][good]
             pixels = pixels[np.isfinite(pixels)]
             if not pixels.size:
                 cells.append("–")
                 continue
             low, middle, high = np.quantile(pixels, [0.05, 0.5, 0.95])
             cells.append(f"{number(middle)} [{number(low)}, {number(high)}]")
-        if result.has_intervals:
-            cells.append(_share(result.identifiable.data[row][good]))
+        if identifiable is not None:
+            cells.append(_share(identifiable[row][good]))
         else:
             cells.append("not examined")
-        cells.append(_share(result.reached.data[row][good]))
+        cells.append(_share(reached[row][good]))
         cells.append(f"{(~good).sum()} of {good.size}")
         table.add_row([window, *cells])
     return table

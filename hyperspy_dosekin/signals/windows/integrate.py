@@ -12,8 +12,7 @@ from hyperspy.signals import BaseSignal, LazySignal
 
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, map_blocks, wrap
 from hyperspy_dosekin.signals.axes.dose import (
-    DOSE_UNITS,
-    dose_unit_factor,
+    doses_of,
     find_dose_axis,
 )
 from hyperspy_dosekin.signals.axes.quantity import area_quantity, holds_channel_contents
@@ -148,7 +147,7 @@ def _check_numbers(signal: Any) -> None:
 def window_weights_of(signal: Any, windows: Any) -> tuple[Any, Any]:
     """Windows in eV and the weights of the channels in them."""
     from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
-    from hyperspy_dosekin.windows.definitions import Window, parse_windows
+    from hyperspy_dosekin.windows.definitions import parse_windows
     from hyperspy_dosekin.windows.weights import window_weights
 
     axis = signal.axes_manager.signal_axes[0]
@@ -157,9 +156,7 @@ def window_weights_of(signal: Any, windows: Any) -> tuple[Any, Any]:
     if windows is not None:
         # A user reads limits off the axis, whatever its unit; the default ones are in eV.
         factor = ev_per_unit(axis)
-        chosen = tuple(
-            Window(window.name, window.left * factor, window.right * factor) for window in chosen
-        )
+        chosen = tuple(window.scaled(factor, "eV") for window in chosen)
     return chosen, window_weights(energy_ev, chosen, is_binned=holds_channel_contents(signal))
 
 
@@ -203,12 +200,12 @@ def window_areas(signal: Any, weights: Any, *, device: str = "auto") -> tuple[An
 def _in_dose_units(axis: dict[str, Any]) -> dict[str, Any]:
     """Turn a navigation axis into the signal axis of dose, in e⁻/Å² if its units are known."""
     axis = {**axis, "navigate": False}
-    factor = dose_unit_factor(axis["units"])
-    if factor is not None:
-        axis["units"] = DOSE_UNITS
-        for calibration in ("scale", "offset", "axis"):
-            if factor != 1 and calibration in axis:
-                axis[calibration] = axis[calibration] * factor
+    for calibration in ("scale", "offset", "axis"):
+        if calibration in axis:
+            values, unit = doses_of(axis[calibration], axis["units"])
+            axis[calibration] = values if values.ndim else float(values)
+    # An axis of frames or seconds says so still; one that says nothing keeps what it has.
+    axis["units"] = unit or axis["units"]
     return axis
 
 
@@ -228,5 +225,6 @@ def _metadata(signal: Any, windows: Any) -> dict[str, Any]:
         **metadata.get("Dose", {}),
         "window_names": [window.name for window in windows],
         "window_ranges": [[window.left, window.right] for window in windows],
+        "window_units": windows[0].unit,
     }
     return metadata

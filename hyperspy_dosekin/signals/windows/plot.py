@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 
-from hyperspy_dosekin.signals.axes.dose import dose_unit_factor, find_dose_axis
+from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,12 +98,13 @@ def plot_windows(
             f"energies=({energies[0]:g}, {energies[1]:g}) eV hold {order.size} channel(s) of the "
             f"axis, which runs from {energy.min():g} to {energy.max():g} eV."
         )
-    dose = np.asarray(axis.axis, dtype=np.float64) * (dose_unit_factor(axis.units) or 1.0)
+    dose, unit = doses_of(axis.axis, axis.units)
     return plot_spectra(
         energy[order],
         spectra[:, order],
         dose,
         chosen,
+        dose_unit=unit,
         quantity=str(self.metadata.get_item("Signal.quantity", "") or "Intensity"),
         difference=difference,
         logarithmic=logarithmic,

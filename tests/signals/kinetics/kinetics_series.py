@@ -6,6 +6,7 @@ import hyperspy.api as hs
 import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
+from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS
 
 DOSE = 152.0 * np.arange(1, 10)
 NAMES = ("π–π*", "C–C", "C–O", "M–O")
@@ -40,6 +41,9 @@ def make_series(data=None, dose=DOSE, names=NAMES, **options):
     axes = [{"name": f"space {i}", "size": size} for i, size in enumerate(data.shape[:-2])]
     axes += [{"name": "window", "size": data.shape[-2]}]
     axes += [{"name": "dose", "units": "e⁻/Å²", "axis": np.asarray(dose, dtype=float)}]
-    s = hs.signals.Signal1D(data, axes=axes, metadata={"Dose": {"window_names": list(names)}})
+    metadata = {"window_names": list(names)}
+    if tuple(names) == NAMES:
+        metadata["window_ranges"] = [list(LOW_LOSS_WINDOWS[name]) for name in names]
+    s = hs.signals.Signal1D(data, axes=axes, metadata={"Dose": metadata})
     s.set_signal_type("DoseSeries")
     return s

@@ -78,7 +78,7 @@ def test_lazy_equals_eager_and_computes_nothing_before(image, maps, chunks):
     eager = maps.interval("integrity")
     np.testing.assert_allclose(lower.data.compute(), eager[0].data, atol=1e-6)
     np.testing.assert_allclose(upper.data.compute(), eager[1].data, atol=1e-6)
-    result.compute(show_progressbar=False)
+    result = result.compute(show_progressbar=False)
     np.testing.assert_allclose(result.rate.data, maps.rate.data, rtol=1e-6)
     assert "lazy" not in repr(result)
 
@@ -93,7 +93,7 @@ def test_compute_reads_the_data_once(image):
     lazy = image.as_lazy()
     lazy.data = lazy.data.rechunk((1, 5, 4, 9)).map_blocks(read, meta=np.empty((0,) * 4))
     result = lazy.fit_dose_pinn(**QUIET)
-    result.compute(show_progressbar=False)
+    result = result.compute(show_progressbar=False)
     assert len(reads) == 3
 
 

@@ -146,7 +146,7 @@ def test_lazy_equals_eager_and_computes_nothing_before(first_order):
     assert lower._lazy
     assert dose._lazy
     np.testing.assert_allclose(dose.data.compute(), first_order.dose_at(0.3).data, rtol=1e-6)
-    result.compute(show_progressbar=False)
+    result = result.compute(show_progressbar=False)
     for name in first_order.maps.field_names:
         np.testing.assert_allclose(
             result.maps.field(name), first_order.maps.field(name), rtol=1e-6, err_msg=name

@@ -1,0 +1,390 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The numbers of a kinetics result: arrays, flags and labels, without any signal or picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+
+from hyperspy_dosekin.lazy.blocks import is_lazy
+from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
+from hyperspy_dosekin.signals.kinetics.estimates import Estimate, ExactEstimate, NetworkEstimate
+from hyperspy_dosekin.signals.kinetics.law_names import KNOWN_EXPONENTS
+from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
+from hyperspy_dosekin.signals.kinetics.options import FitOptions
+from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.signatures import did_you_mean
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.kinetics.network.certificate import Certificate
+    from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
+    from hyperspy_dosekin.windows.definitions import Window
+
+#: Number of doses, from zero to the largest measured one, at which integrity is given.
+DOSE_GRID = 101
+
+#: Ways to an interval.
+INTERVAL_METHODS = ("posterior", "profile")
+
+#: Quantities that have an interval beside the parameters of the law, and the unit in which the
+#: law gives them.
+INTERVAL_SCALES: Mapping[str, str] = MappingProxyType(
+    {
+        "integrity": "none",
+        "half_integrity_dose": "dose",
+        "dose_at": "dose",
+        "rate_per_dose": "per dose",
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class KineticsNumbers:
+    """All numbers of a fit of dose kinetics.
+
+    A map is an array ``(window, …space…)``.
+
+    Parameters
+    ----------
+    maps
+        What the exact estimator says of the data; lazy where the data are.
+    options
+        Options of the fit.
+    network
+        The network's fit of the same data, of which the numbers then are.
+    shown
+        Places of the windows that the numbers are of; ``None`` for all.
+    """
+
+    maps: ExactMaps
+    options: FitOptions
+    network: NetworkFit | None = None
+    shown: tuple[int, ...] | None = None
+
+    # What was fitted, and how
+
+    @property
+    def data(self) -> SeriesData:
+        """The fitted series."""
+        return self.maps.data if self.shown is None else self.maps.data.select(self.shown)
+
+    @property
+    def window_names(self) -> tuple[str, ...]:
+        """Labels of the windows."""
+        return self.data.window_names
+
+    @property
+    def windows(self) -> tuple[Window, ...] | None:
+        """The windows, where they are ranges of a spectrum."""
+        return self.data.windows
+
+    @property
+    def space_shape(self) -> tuple[int, ...]:
+        """Sizes of the space axes."""
+        return self.maps.data.space_shape
+
+    @property
+    def dose(self) -> np.ndarray:
+        """Measured cumulative doses, ascending, in `dose_unit`."""
+        return self.maps.data.dose
+
+    @property
+    def dose_max(self) -> float:
+        """Largest measured dose."""
+        return float(self.dose[-1])
+
+    @property
+    def dose_unit(self) -> str:
+        """Unit of all doses; empty where the series does not say."""
+        return self.maps.data.dose_unit
+
+    @property
+    def law(self) -> KineticLaw:
+        """The law that was fitted."""
+        return self.options.kinetic_law
+
+    @property
+    def estimate(self) -> Estimate:
+        """What the estimator returned, member by member."""
+        whole = ExactEstimate(self.maps) if self.network is None else NetworkEstimate(self.network)
+        return whole if self.shown is None else _Shown(whole, self.shown)
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether nothing has been computed yet."""
+        return is_lazy(self.maps.fields)
+
+    @property
+    def complete(self) -> bool:
+        """``False`` where the fit was interrupted."""
+        return self.maps.complete and (self.network is None or self.network.complete)
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether intervals and flags were computed with the fit."""
+        return self.options.intervals
+
+    def computed(self, show_progressbar: bool | None = None) -> KineticsNumbers:
+        """The same in memory; itself where it is."""
+        maps = self.maps.computed(show_progressbar)
+        return self if maps is self.maps else replace(self, maps=maps)
+
+    def select(self, names: Sequence[str]) -> KineticsNumbers:
+        """The numbers of some windows only.
+
+        Raises
+        ------
+        KeyError
+            If there is no such window.
+        """
+        known = self.window_names
+        for name in names:
+            if name not in known:
+                raise KeyError(
+                    f"there is no window {name!r} among {', '.join(map(repr, known))}"
+                    f"{did_you_mean(name, known)}"
+                )
+        places = self.shown or range(len(known))
+        return replace(self, shown=tuple(places[known.index(name)] for name in names))
+
+    # Maps
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The parameters of the law."""
+        return self.maps.parameter_names
+
+    def map(self, name: str) -> Any:
+        """A map ``(window, …space…)`` by the name of the attribute of `DoseKinetics`.
+
+        Raises
+        ------
+        AttributeError
+            If the law has no such parameter.
+        ValueError
+            If a flag was asked for that was not computed.
+        """
+        make = _MAPS.get(name)
+        return window_first(self._parameter(name) if make is None else make(self))
+
+    def dose_at(self, level: float) -> Any:
+        """Map of the doses at which integrity falls to a level; NaN where it never does.
+
+        Raises
+        ------
+        ValueError
+            If the level does not lie between 0 and 1.
+        """
+        return window_first(self._dose_at(level))
+
+    def _dose_at(self, level: float) -> Any:
+        if not 0 < level < 1:
+            raise ValueError(f"level={level} must lie between 0 and 1, for instance 0.5.")
+        return self.estimate.mean_dose_at(level)
+
+    def _parameter(self, name: str) -> Any:
+        """A parameter of the law or the readout, or what the law knows of it."""
+        if name in (*self.parameter_names, "amplitude", "offset"):
+            return self.estimate.mean_parameter(name)
+        if name == "exponent" and self.law.name in KNOWN_EXPONENTS:
+            # NaN where nothing was fitted.
+            return 0 * self.estimate.mean_parameter("rate") + KNOWN_EXPONENTS[self.law.name]
+        raise AttributeError(
+            f"the kinetic law {self.law.name!r} has no {name}; its parameters are "
+            f"{', '.join(self.parameter_names)}, see result.parameters."
+        )
+
+    def _reached(self) -> Any:
+        dose = self._dose_at(0.5)
+        return (dose >= self.dose[0]) & (dose <= self.dose_max)
+
+    def _identifiable(self) -> Any:
+        if not self.has_intervals:
+            raise ValueError(
+                "whether the data determine D½ was not examined, because the fit was made with "
+                "intervals=False; repeat it with intervals=True."
+            )
+        return self._field("identifiable") == 1
+
+    def _field(self, name: str) -> Any:
+        return _taken(self.maps.field(name), self.shown, -1)
+
+    # Intervals
+
+    def interval(
+        self, name: str, level: float = 0.95, method: str = "posterior", dose_level: float = 0.5
+    ) -> tuple[Any, Any]:
+        """Ends of an interval as maps, or ``(…space…, window, dose)`` for ``"integrity"``.
+
+        See `DoseKinetics.interval`.
+        """
+        from hyperspy_dosekin.kinetics.posterior.quantities import check_level
+
+        check_level(level)
+        if method not in INTERVAL_METHODS:
+            raise ValueError(f"method={method!r} is not one of {INTERVAL_METHODS}.")
+        scales = {**dict.fromkeys(self.parameter_names, "none"), **INTERVAL_SCALES}
+        if "rate" not in scales:
+            del scales["rate_per_dose"]
+        if name not in scales:
+            raise ValueError(
+                f"name={name!r} is not one of {tuple(scales)}{did_you_mean(name, scales)}"
+            )
+        if name == "dose_at" and not 0 < dose_level < 1:
+            raise ValueError(f"dose_level={dose_level} must lie between 0 and 1, such as 0.5.")
+        if name == "integrity":
+            return self.integrity_interval(self.grid, level, method)
+        scale = {"none": 1.0, "dose": self.dose_max, "per dose": 1 / self.dose_max}[scales[name]]
+        lower, upper = self.maps.interval(
+            "rate" if name == "rate_per_dose" else name, level, method, dose_level=dose_level
+        )
+        lower, upper = (_taken(end[..., 0], self.shown, -1) * scale for end in (lower, upper))
+        return window_first(lower), window_first(upper)
+
+    def integrity_interval(
+        self, dose: np.ndarray, level: float = 0.95, method: str = "posterior"
+    ) -> tuple[Any, Any]:
+        """Ends of the interval of C at any doses, ``(…space…, window, n_dose)``."""
+        normalised = tuple(np.asarray(dose) / self.dose_max)
+        lower, upper = self.maps.interval("integrity", level, method, normalised_dose=normalised)
+        return _taken(lower, self.shown, -2), _taken(upper, self.shown, -2)
+
+    def intensity_interval(self, dose: np.ndarray) -> tuple[Any, Any]:
+        """Ends of the 95 % interval of a C + b, ``(…space…, window, n_dose)``."""
+        lower, upper = self.maps.band(tuple(np.asarray(dose) / self.dose_max))
+        return _taken(lower, self.shown, -2), _taken(upper, self.shown, -2)
+
+    # Of a network
+
+    @property
+    def grid(self) -> np.ndarray:
+        """Doses from zero to the largest measured one, at which integrity is given."""
+        return np.linspace(0.0, self.dose_max, DOSE_GRID)
+
+    @property
+    def spread_of_maps(self) -> Mapping[str, np.ndarray]:
+        """Standard deviation over the members by name, maps; empty without an ensemble."""
+        estimate = self.estimate
+        if len(estimate.labels) < 2:
+            return {}
+        rate, half = estimate.parameter("rate"), estimate.dose_at(0.5)
+        members = {
+            **{name: estimate.parameter(name) for name in ("exponent", "amplitude", "offset")},
+            "rate": rate,
+            "rate_per_dose": rate / self.dose_max,
+            "half_integrity_dose": np.where(np.isfinite(half), half, np.nan),
+        }
+        return {name: window_first(each.std(axis=0, ddof=1)) for name, each in members.items()}
+
+    def required_network(self) -> NetworkFit:
+        """The trained networks.
+
+        Raises
+        ------
+        AttributeError
+            If the result does not come from a network.
+        """
+        if self.network is None:
+            raise AttributeError(
+                f"this result comes from the {self.estimate.description}, which has no network; "
+                'fit with estimator="pinn" and spatial="mean" for one.'
+            )
+        return self.network
+
+    def certificate(self) -> Certificate:
+        """How far the networks are from the exact solution of the same problem."""
+        from hyperspy_dosekin.kinetics.network.certificate import certify
+
+        whole = certify(self.required_network(), self.maps.as_fit(), self.options.as_prior())
+        if self.shown is None:
+            return whole
+        places = list(self.shown)
+        return replace(
+            whole,
+            window_names=self.window_names,
+            loss_ratio=whole.loss_ratio[places],
+            residual_rms=whole.residual_rms[places],
+            max_deviation=whole.max_deviation[places],
+        )
+
+
+class _Shown(Estimate):
+    """An estimate of some of the windows."""
+
+    def __init__(self, whole: Estimate, places: tuple[int, ...]) -> None:
+        self.whole, self.places = whole, places
+        self.description = whole.description
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One label for each member."""
+        return self.whole.labels
+
+    def parameter(self, name: str) -> Any:
+        """A parameter, ``(n_member, …space…, window)``."""
+        return _taken(self.whole.parameter(name), self.places, -1)
+
+    def integrity(self, dose: np.ndarray) -> Any:
+        """Integrity at some doses, ``(n_member, …space…, window, n_dose)``."""
+        return _taken(self.whole.integrity(dose), self.places, -2)
+
+    def intensity(self, dose: np.ndarray) -> Any:
+        """Modelled intensity, ``(n_member, …space…, window, n_dose)``."""
+        return _taken(self.whole.intensity(dose), self.places, -2)
+
+    def dose_at(self, level: float) -> Any:
+        """Dose at which integrity falls to a level, ``(n_member, …space…, window)``."""
+        return _taken(self.whole.dose_at(level), self.places, -1)
+
+    def mean_dose_at(self, level: float) -> Any:
+        """Mean of the doses at a level, ``(…space…, window)``."""
+        return _taken(self.whole.mean_dose_at(level), self.places, -1)
+
+
+#: Maps that are more than a parameter, by name.
+_MAPS: Mapping[str, Callable[[KineticsNumbers], Any]] = {
+    "rate_per_dose": lambda numbers: numbers._parameter("rate") / numbers.dose_max,
+    "half_integrity_dose": lambda numbers: numbers._dose_at(0.5),
+    "critical_dose": lambda numbers: numbers._dose_at(1 / math.e),
+    "reached": KineticsNumbers._reached,
+    "identifiable": KineticsNumbers._identifiable,
+    "not_fitted": lambda numbers: numbers._field("dead") != 0,
+}
+
+
+def quantity_of(name: str, dose_unit: str) -> str:
+    """What a map holds, with its unit."""
+    texts = {
+        "rate": "Rate constant k (per normalised dose)",
+        "exponent": "Exponent p",
+        "plateau": "Plateau C∞",
+        "amplitude": "Amplitude a",
+        "offset": "Offset b",
+        "rate_per_dose": with_unit("Rate constant", inverse_unit(dose_unit)),
+        "half_integrity_dose": with_unit("Half-integrity dose", dose_unit),
+        "critical_dose": with_unit("Critical dose", dose_unit),
+        "dose_at": with_unit("Dose at a level of integrity", dose_unit),
+        "integrity": "Latent integrity C",
+        "fitted": "Fitted intensity",
+    }
+    return texts.get(name, name)
+
+
+def window_first(array: Any) -> Any:
+    """``(window, …space…)`` of an array ``(…space…, window)``."""
+    return (da if is_lazy(array) else np).moveaxis(array, -1, 0)
+
+
+def _taken(array: Any, places: tuple[int, ...] | None, axis: int) -> Any:
+    """Some windows of an array; all where there are no places."""
+    if places is None:
+        return array
+    return (da if is_lazy(array) else np).take(array, list(places), axis=axis)
