@@ -90,7 +90,25 @@ class Window:
             )
 
     def scaled(self, factor: float, unit: str) -> Window:
-        """The same window in another unit, `factor` of which are in one of its own."""
+        """The same window in another unit.
+
+        Parameters
+        ----------
+        factor
+            How many of the new unit are in one of the old.
+        unit
+            The new unit.
+
+        Returns
+        -------
+        Window
+            With the limits in the new unit.
+
+        Examples
+        --------
+        >>> Window("C–O", 0.01, 0.015, "keV").scaled(1000, "eV")
+        Window(name='C–O', left=10.0, right=15.0, unit='eV')
+        """
         return replace(self, left=self.left * factor, right=self.right * factor, unit=unit)
 
 

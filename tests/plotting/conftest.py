@@ -88,7 +88,7 @@ def _curve(n_window=4, extent=1.0, **changes):
         "grows": truth["amplitude"] < 0,
         "quantity": "Window area (counts)",
     }
-    return CurvePicture(**{**fields, **changes})
+    return CurvePicture(**{"dose_unit": "e⁻/Å²", **fields, **changes})
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def parameter_picture():
             "grows": curve.grows,
             "dose_max": curve.dose_max,
         }
-        return ParameterPicture(**{**fields, **changes})
+        return ParameterPicture(**{"dose_unit": "e⁻/Å²", **fields, **changes})
 
     return build
 
@@ -149,7 +149,7 @@ def diagnostics_picture():
             "n_adam": 10_000,
             "member_labels": ("42", "59", "76"),
         }
-        return DiagnosticsPicture(**{**fields, **changes})
+        return DiagnosticsPicture(**{"dose_unit": "e⁻/Å²", **fields, **changes})
 
     return build
 
@@ -176,7 +176,7 @@ def ablation_picture():
             },
             "quantity": "Window area (counts)",
         }
-        return AblationPicture(**{**fields, **changes})
+        return AblationPicture(**{"dose_unit": "e⁻/Å²", **fields, **changes})
 
     return build
 

@@ -105,6 +105,8 @@ class CurvePicture(Picture):
 
     Parameters
     ----------
+    window_names, dose_unit, title, energy_windows
+        As for `Picture`.
     dose
         Measured doses, ``(n_dose,)``.
     values
@@ -140,8 +142,6 @@ class CurvePicture(Picture):
         default nowhere.
     quantity
         Label of the data with its unit.
-    window_names, dose_unit, title, energy_windows
-        As for `Picture`.
 
     Raises
     ------
@@ -250,6 +250,8 @@ class ParameterPicture(Picture):
 
     Parameters
     ----------
+    window_names, dose_unit, title, energy_windows
+        As for `Picture`.
     half_dose
         Half-integrity dose D½.
     reached
@@ -270,8 +272,6 @@ class ParameterPicture(Picture):
         Whether the data determine D½, ``(W,)``; ``None`` if that was not examined.
     grows
         Whether the amplitude is negative, ``(W,)``; default nowhere.
-    window_names, dose_unit, title, energy_windows
-        As for `Picture`.
 
     Raises
     ------
@@ -318,6 +318,8 @@ class DiagnosticsPicture(Picture):
 
     Parameters
     ----------
+    window_names, dose_unit, title, energy_windows
+        As for `Picture`.
     dose
         Measured doses, ``(n_dose,)``.
     residual
@@ -337,8 +339,6 @@ class DiagnosticsPicture(Picture):
         Names of the optimisers before and after `n_adam`.
     member_labels
         One label for each member, its seed for instance.
-    window_names, dose_unit, title, energy_windows
-        As for `Picture`.
 
     Raises
     ------
@@ -391,6 +391,8 @@ class AblationPicture(Picture):
 
     Parameters
     ----------
+    window_names, dose_unit, title, energy_windows
+        As for `Picture`.
     dose
         Measured doses, ``(n_dose,)``.
     values
@@ -406,8 +408,6 @@ class AblationPicture(Picture):
         Standard deviation of the noise of `values`, of the same shape, if known.
     quantity
         Label of the data with its unit.
-    window_names, dose_unit, title, energy_windows
-        As for `Picture`.
 
     Raises
     ------
@@ -458,6 +458,8 @@ class MapPicture(Picture):
 
     Parameters
     ----------
+    window_names, dose_unit, title, energy_windows
+        As for `Picture`.
     half_dose
         D½, ``(W, y, x)``; NaN where C never falls to ½ or nothing was fitted.
     reached
@@ -474,8 +476,6 @@ class MapPicture(Picture):
         What the interval is.
     pixel_size, units
         Width of a pixel, for a scale bar; none without.
-    window_names, dose_unit, title, energy_windows
-        As for `Picture`.
 
     Raises
     ------

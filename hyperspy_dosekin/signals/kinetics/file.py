@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import Prior
+from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
 from hyperspy_dosekin.signals.kinetics.law_names import law_record
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
@@ -76,7 +77,8 @@ def read(
     """The numbers of a file, from the series in it and what lay beside."""
     data = SeriesData.of(series)
     offset = arrays.get("known offset")
-    options = FitOptions(**{**record["options"], "offset": offset, "law": law})
+    named = law.name if KINETIC_LAWS.get(law.name) is law else law
+    options = FitOptions(**{**record["options"], "offset": offset, "law": named})
     maps = ExactMaps(
         data,
         exact_config(options),

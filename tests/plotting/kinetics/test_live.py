@@ -108,12 +108,14 @@ def test_frames_are_coloured_by_dose():
     figure, (axes, bar) = plt.subplots(1, 2)
     frames = Frames(axes, bar)
     energy = np.linspace(-3, 20, 11)
-    frames.update(energy, np.arange(33.0).reshape(3, 11), np.array([10.0, 20.0, 40.0]))
+    frames.update(
+        energy, np.arange(33.0).reshape(3, 11), np.array([10.0, 20.0, 40.0]), "Dose (MGy)"
+    )
     assert [len(segment) for segment in frames.lines.get_segments()] == [11, 11, 11]
     lightness = np.array(frames.lines.get_color())[:, :3] @ [0.2126, 0.7152, 0.0722]
     assert np.all(np.diff(lightness) > 0.05), "told apart without seeing colours"
     assert bar.get_ylim() == (10.0, 40.0)
-    assert "e⁻/Å²" in bar.get_ylabel()
+    assert bar.get_ylabel() == "Dose (MGy)"
     frames.update(energy[:7], np.ones((2, 7)), np.array([1.0, 2.0]), "Frame")
     assert bar.get_ylabel() == "Frame"
     assert bar.get_ylim() == (1.0, 2.0)
