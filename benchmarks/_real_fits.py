@@ -207,7 +207,7 @@ def semi_real(rows, folder, attempt) -> None:
         if flag.any():
             rows.add(f"{what}: the same where called determined", asked="≥ 90",
                      measured=100 * inside[flag].mean(), unit="%",
-                     note=f"{flag.mean():.0%} are determined; D½ over the truth "
+                     note=f"{flag.sum()} of {flag.size} are determined; D½ over the truth "
                      f"{np.nanmedian(ratio[flag]):.3f}")  # fmt: skip
         else:
             rows.skip(f"{what}: the same where called determined", asked="≥ 90", unit="%",
