@@ -194,22 +194,23 @@ def annealing_series(
     ]
     arguments = (energy, names, simulation["counts"], int(seed), camera)
     if lazy:
-        import dask
-        import dask.array as da
+        from hyperspy_dosekin.lazy.making import make_blocks
 
-        data = da.stack(
-            [
-                da.from_delayed(
-                    dask.delayed(_frame)(frame, *arguments),
-                    (*sizes[1:], _CHANNELS),
-                    dtype=np.float32,
-                )
-                for frame in frames
-            ]
+        data = make_blocks(
+            _frame_block,
+            (len(frames), *sizes[1:], _CHANNELS),
+            (1, -1, -1, -1),
+            np.float32,
+            source=(frames, arguments),
         )
     else:
         data = np.stack([_frame(frame, *arguments) for frame in frames])
     return _to_signal(data, simulation)
+
+
+def _frame_block(part: tuple[slice, ...], source: tuple[list, tuple]) -> np.ndarray:
+    frames, arguments = source
+    return np.stack([_frame(frame, *arguments) for frame in frames[part[0]]])
 
 
 def expected(signal: Signal1D) -> np.ndarray:

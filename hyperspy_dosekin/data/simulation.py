@@ -326,34 +326,27 @@ def _eager_variance(scene: Scene, whole: tuple[slice, slice, slice]) -> np.ndarr
     return scene.block(whole, variance=True)
 
 
-def _simulate_block(*, scene: Scene, variance: bool, block_info: Any = None) -> np.ndarray:
-    location = block_info[None]["array-location"]
-    return scene.block(tuple(slice(*limits) for limits in location[:3]), variance=variance)
+def _simulate_block(part: tuple[slice, ...], scene: Scene, *, variance: bool) -> np.ndarray:
+    return scene.block((part[0], part[1], part[2]), variance=variance)
 
 
 def _lazy_arrays(scene: Scene, chunks: Any) -> tuple[Any, Any]:
-    import dask
-    import dask.array as da
+    from hyperspy_dosekin.lazy.making import make_blocks
 
     recipe = scene.recipe
-    full = (*scene.full_shape, recipe.channels)
     # A spectrum is simulated whole.
     wanted = (*(chunks if isinstance(chunks, tuple) else (chunks,) * 3), -1)
     if len(wanted) != 4:
         raise ValueError(f"chunks={chunks!r} must be one size or three, for (dose, y, x).")
-    blocks = da.core.normalize_chunks(wanted, shape=full, dtype=np.float64)
-    # One node of the graph, so that a scheduler sends its maps to a worker once, not with every
-    # block.
-    shared = dask.delayed(scene, traverse=False)
 
     def array(variance: bool) -> Any:
-        return da.map_blocks(
+        return make_blocks(
             _simulate_block,
-            scene=shared,
+            (*scene.full_shape, recipe.channels),
+            wanted,
+            recipe.dtype,
+            source=scene,
             variance=variance,
-            chunks=blocks,
-            dtype=recipe.dtype,
-            meta=np.empty((0,) * 4, dtype=recipe.dtype),
         )
 
     return array(False), array(True) if recipe.processed and recipe.noise else None

@@ -12,8 +12,11 @@ import importlib.util
 import logging
 import sys
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import dask
 from dask.base import get_scheduler
 
 _logger = logging.getLogger(__name__)
@@ -90,9 +93,18 @@ def _is_in_a_task() -> bool:
     return True
 
 
-def progress_get(client: Any) -> Any:
-    """A scheduler for `dask.config.set` that computes on a cluster and shows its progress."""
+@contextmanager
+def shown_progress() -> Iterator[None]:
+    """Show the progress of what is computed inside the block, in this process or on a cluster."""
+    client = current_client()
+    if client is None or client.asynchronous:
+        from dask.diagnostics import ProgressBar
 
+        with ProgressBar():
+            yield
+        return
+
+    # The bar of dask sees nothing of what a cluster does, which has one of its own.
     def get(graph: Any, keys: Any, **options: Any) -> Any:
         from distributed import progress
 
@@ -100,4 +112,5 @@ def progress_get(client: Any) -> Any:
         progress(futures)
         return client.gather(futures)
 
-    return get
+    with dask.config.set(scheduler=get):
+        yield

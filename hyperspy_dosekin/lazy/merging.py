@@ -1,6 +1,11 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Join neighbouring chunks of small arrays, in a layer of the graph that stays symbolic."""
+"""Join neighbouring chunks of small arrays, in a layer of the graph that stays symbolic.
+
+The only file that makes a layer by hand. `dask.array.rechunk`, which the public interface has for
+this, writes its tasks down while the graph is built: for 10 000 chunks of a series it took 252 ms,
+this layer 0.2 ms (`benchmarks/large/graph.py`, where all of a call should stay below 50 ms).
+"""
 
 from __future__ import annotations
 

@@ -44,19 +44,9 @@ def dask_progress(show_progressbar: bool | None) -> Iterator[None]:
     if not _wanted(show_progressbar):
         yield
         return
-    from hyperspy_dosekin.lazy.cluster import current_client, progress_get
+    from hyperspy_dosekin.lazy.cluster import shown_progress
 
-    client = current_client()
-    if client is not None and not client.asynchronous:
-        import dask
-
-        # The bar of dask sees nothing of what a cluster does, which has one of its own.
-        with dask.config.set(scheduler=progress_get(client)):
-            yield
-        return
-    from dask.diagnostics import ProgressBar
-
-    with ProgressBar():
+    with shown_progress():
         yield
 
 

@@ -13,7 +13,7 @@ from hyperspy_dosekin.classification.config import LOSS_WEIGHTS, VAEConfig
 from hyperspy_dosekin.lazy.blocks import map_blocks, sample_rows
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
-from hyperspy_dosekin.signals.classification.references import references_on
+from hyperspy_dosekin.signals.classification.references import read_references
 from hyperspy_dosekin.signals.classification.spectra import (
     ascending,
     check_axis,
@@ -194,13 +194,14 @@ class DualVAE(TrainedModel):
         energy, data = training_axis(signal)
         # References are checked before anything is computed.
         width = 0.0 if isinstance(self._fwhm, str) else float(self._fwhm)
-        chosen = references_on(energy, references, labels, fwhm_ev=width)
+        recorded = read_references(energy, references, labels)
+        chosen = recorded.on_axis(width)
         rng = np.random.default_rng(self._settings.network.seed)
         rows = training_rows(signal, data, clean, self._max_spectra, rng)
         with progress_bars(show_progressbar) as progress:
             if isinstance(self._fwhm, str):
                 seed = self._settings.network.seed
-                width, chosen = likeliest_width(rows[0], energy, references, labels, seed)
+                width, chosen = likeliest_width(rows[0], recorded, seed)
             self._model = fit_model(
                 rows[0],
                 chosen,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,10 +125,55 @@ def make_reference_signal(energy_ev: np.ndarray, spectra: np.ndarray, labels: An
     return signal
 
 
-def references_on(
-    energy_ev: np.ndarray, references: Any, labels: Sequence[Any] | None, *, fwhm_ev: float = 0.0
-) -> ReferenceSet:
-    """References on the axis of the data, with their classes.
+@dataclass(frozen=True, eq=False)
+class RecordedReferences:
+    """References as they were given, read once.
+
+    Parameters
+    ----------
+    energy_ev
+        Axis of the data, eV, ascending.
+    spectra
+        Name, energies in eV and intensities of each.
+    labels
+        Class of each.
+    """
+
+    energy_ev: np.ndarray
+    spectra: Sequence[tuple[str, np.ndarray, np.ndarray]]
+    labels: Sequence[Any]
+
+    def on_axis(self, fwhm_ev: float = 0.0) -> ReferenceSet:
+        """References on the axis of the data, with their classes.
+
+        Parameters
+        ----------
+        fwhm_ev
+            Full width at half maximum to broaden with, eV.
+
+        Raises
+        ------
+        ValueError
+            If they do not cover the axis or are all of one class.
+        """
+        class_of, names = classes_of(list(self.labels))
+        rows = [
+            resample(
+                self.energy_ev,
+                own,
+                values,
+                fwhm_ev=fwhm_ev,
+                name=f"reference {i} ({self.labels[i]})",
+            )
+            for i, (_, own, values) in enumerate(self.spectra)
+        ]
+        return ReferenceSet(self.energy_ev, np.stack(rows), class_of, names)
+
+
+def read_references(
+    energy_ev: np.ndarray, references: Any, labels: Sequence[Any] | None
+) -> RecordedReferences:
+    """Read references and their labels.
 
     Parameters
     ----------
@@ -138,14 +184,11 @@ def references_on(
         ``(n_reference, n_channels)`` on the axis of the data.
     labels
         Class of each; by default those in the metadata, else titles, else numbers.
-    fwhm_ev
-        Full width at half maximum to broaden with, eV.
 
     Raises
     ------
     ValueError
-        If there are none, labels are not one for each, they do not cover the axis, have other
-        units or are all of one class.
+        If there are none, labels are not one for each, or they have other units.
     TypeError
         If they are of another kind.
     """
@@ -161,20 +204,7 @@ def references_on(
         raise ValueError(
             f"labels={labels!r} for {len(spectra)} references; give one label for each."
         )
-    class_of, names = classes_of(list(labels))
-    return ReferenceSet(
-        energy_ev,
-        np.stack(
-            [
-                resample(
-                    energy_ev, own, values, fwhm_ev=fwhm_ev, name=f"reference {i} ({labels[i]})"
-                )
-                for i, (_, own, values) in enumerate(spectra)
-            ]
-        ),
-        class_of,
-        names,
-    )
+    return RecordedReferences(energy_ev, spectra, labels)
 
 
 def energy_of(signal: Any) -> np.ndarray:

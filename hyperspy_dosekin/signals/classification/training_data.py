@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import sample_rows
-from hyperspy_dosekin.signals.classification.references import references_on
+from hyperspy_dosekin.signals.classification.references import RecordedReferences
 from hyperspy_dosekin.signals.classification.spectra import ascending, check_spectra
 
 if TYPE_CHECKING:
@@ -58,13 +58,13 @@ def training_rows(
 
 
 def likeliest_width(
-    rows: np.ndarray, energy: np.ndarray, references: Any, labels: Any, seed: int
+    rows: np.ndarray, references: RecordedReferences, seed: int
 ) -> tuple[float, ReferenceSet]:
     """Broadening in eV with which references explain spectra best, and those references."""
     from hyperspy_dosekin.classification.estimation import likeliest
 
-    step = float(np.median(np.diff(energy)))
+    step = float(np.median(np.diff(references.energy_ev)))
     widths = [0.0, *(step * np.array(_WIDTHS))]
-    candidates = [references_on(energy, references, labels, fwhm_ev=w) for w in widths]
+    candidates = [references.on_axis(width) for width in widths]
     best = likeliest(rows, candidates, np.random.default_rng(seed))
     return float(widths[best]), candidates[best]

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 
 from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis
@@ -63,7 +62,7 @@ def plot_windows(
     >>> from hyperspy_dosekin.data import dose_series
     >>> figure = dose_series(processed=True).plot_windows()
     """
-    from hyperspy_dosekin.lazy.blocks import compute, is_lazy
+    from hyperspy_dosekin.lazy.blocks import compute
     from hyperspy_dosekin.plotting.spectra.windows import plot_spectra
     from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
     from hyperspy_dosekin.windows.definitions import parse_windows
@@ -82,8 +81,7 @@ def plot_windows(
     }
     space = tuple(place for place in range(self.data.ndim - 1) if place != axis.index_in_array)
     # Spectra without a zero-loss peak are NaN, and no reason to see nothing.
-    mean = da.nanmean if is_lazy(self.data) else np.nanmean
-    (spectra,) = compute(mean(self.data, axis=space) if space else self.data)
+    (spectra,) = compute(np.nanmean(self.data, axis=space) if space else self.data)
     spectra = np.asarray(spectra, dtype=np.float64)
     if energies is None:
         begin = min(0.0, *(left for left, _ in chosen.values()))

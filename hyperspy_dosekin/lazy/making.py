@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lazy arrays whose blocks are made where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+
+
+def make_blocks(
+    maker: Callable[..., np.ndarray],
+    shape: Sequence[int],
+    chunks: Any,
+    dtype: npt.DTypeLike,
+    *,
+    source: Any,
+    **options: Any,
+) -> da.Array:
+    """Make a dask array of what a function returns for parts of it.
+
+    Parameters
+    ----------
+    maker
+        Called as ``maker(part, source, **options)``, where `part` is a slice along each axis.
+    shape
+        Of the array.
+    chunks
+        As dask takes them.
+    dtype
+        Of what the function returns.
+    source
+        What the blocks are made from. It is one node of the graph, so that a scheduler sends it to
+        a worker once and not with every block.
+    **options
+        Passed on, the same for every block.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.lazy.making import make_blocks
+    >>> array = make_blocks(lambda part, row: row[part], (6,), 2, float, source=np.arange(6.0))
+    >>> array.compute()
+    array([0., 1., 2., 3., 4., 5.])
+    """
+    return da.map_blocks(
+        _make,
+        token=maker.__name__.strip("_<>"),
+        maker=maker,
+        source=dask.delayed(source, traverse=False),
+        options=options,
+        chunks=da.core.normalize_chunks(chunks, shape=tuple(shape), dtype=dtype),
+        dtype=dtype,
+        meta=np.empty((0,) * len(shape), dtype=dtype),
+    )
+
+
+def _make(
+    *, maker: Callable[..., np.ndarray], source: Any, options: Any, block_info: Any = None
+) -> np.ndarray:
+    location = block_info[None]["array-location"]
+    return maker(tuple(slice(*limits) for limits in location), source, **options)
