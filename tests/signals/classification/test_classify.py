@@ -14,6 +14,7 @@ from hyperspy_dosekin.classification.calibration import calibration_curve
 from hyperspy_dosekin.data import annealing_series
 from hyperspy_dosekin.data import reference_spectra as simulated_references
 from hyperspy_dosekin.data.annealing import expected
+from hyperspy_dosekin.signals.classification import references as reading
 from hyperspy_dosekin.signals.classification.class_map import ClassMap, LazyClassMap
 
 SHAPE = (5, 13, 11)
@@ -297,14 +298,19 @@ def test_shares_may_be_an_array(series, references, result):
             series.classify_vae(model=result.model, prior=wrong)
 
 
-def test_broadening_that_was_found_is_reported(series, references, result):
+def test_broadening_that_was_found_is_reported(series, references, result, monkeypatch):
     broad = series.deepcopy()
     # 3.5 eV, the fifth of the six widths that are tried
     sd = 3.5 / np.sqrt(8 * np.log(2)) / 0.5
     rng = np.random.default_rng(1)
     clean = gaussian_filter1d(expected(series), sd, axis=-1)
     broad.data = (clean + rng.normal(0, 0.03, clean.shape)).astype(np.float32)
+    read = []
+    original = reading._spectra_of
+    monkeypatch.setattr(reading, "_spectra_of", lambda *given: read.append(1) or original(*given))
     found = broad.classify_vae(references, fwhm="estimate", **QUICK).report
+    # Once, whatever is tried with them.
+    assert len(read) == 1
     assert found.fwhm_ev == pytest.approx(3.5)
     assert "3.5 eV FWHM" in str(found)
     given = series.classify_vae(references, fwhm=1.0, **QUICK).report
