@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import dask.array as da
 import numpy as np
 from hyperspy.signals import BaseSignal, LazySignal, LazySignal1D, Signal1D
 
+from hyperspy_dosekin.lazy.blocks import wrap
 from hyperspy_dosekin.signals.axes.dose import DOSE_NAME
 
 Axis = dict[str, Any]
@@ -53,8 +53,9 @@ def make_map(
         axes = [window, *({**axis, "navigate": False} for axis in space_axes)]
     else:
         axes = [{**window, "navigate": False}]
-    make = LazySignal if isinstance(array, da.Array) else BaseSignal
-    signal = make(array, axes=axes, metadata=_metadata(title, quantity, window_names))
+    signal = wrap(
+        BaseSignal, LazySignal, array, axes=axes, metadata=_metadata(title, quantity, window_names)
+    )
     signal._assign_subclass()
     return signal
 
@@ -75,8 +76,7 @@ def make_dose_series(
     axes += [window_axis(len(window_names)), dose_axis(dose, dose_unit)]
     metadata = _metadata(title, quantity, window_names)
     metadata["Dose"] = {**(dose_metadata or {}), **metadata["Dose"]}
-    make = LazySignal1D if isinstance(array, da.Array) else Signal1D
-    series = make(array, axes=axes, metadata=metadata)
+    series = wrap(Signal1D, LazySignal1D, array, axes=axes, metadata=metadata)
     series.set_signal_type("DoseSeries")
     return series
 
