@@ -29,7 +29,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _table import Rows, add_json_option
 
-from hyperspy_dosekin.kinetics.block import INTERVALS
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.design import cramer_rao
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
@@ -44,6 +43,7 @@ from hyperspy_dosekin.numerics.threads import torch_threads
 
 N_WINDOW = 4
 HALF = Quantity("half_integrity_dose")
+INTERVALS = ("rate", "exponent", "half_integrity_dose")
 
 
 @dataclass
@@ -101,7 +101,7 @@ def hyperspy_multifit(problem: DoseProblem) -> tuple:
     pixels = problem.values.shape[0]
     signal = Signal1D(problem.values)
     axis = signal.axes_manager.signal_axes[0]
-    axis.offset, axis.scale = problem.dose_e_per_a2[0], np.diff(problem.dose_e_per_a2)[0]
+    axis.offset, axis.scale = problem.dose[0], np.diff(problem.dose)[0]
     model = signal.create_model()
     component = PowerLawDegradation(dose_max=problem.dose_max)
     model.append(component)

@@ -10,45 +10,54 @@ from dataclasses import replace
 import numpy as np
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
+from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
-from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
+from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior, kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 
-from .identifiability import identifiability
+from .identifiability import flags_of
 
 #: Level of the intervals that are computed along with the estimates.
 LEVEL = 0.95
-#: Quantities of those intervals; D½ is in normalised dose.
-INTERVALS = ("rate", "exponent", "half_integrity_dose")
-#: What the rows of a block hold, in their order.
-FIELDS = (
-    "rate",
-    "exponent",
-    "amplitude",
-    "offset",
-    "residual_sigma",
-    "noise_sigma",
-    "converged",
-    "dead",
-    "sd_log_half_dose",
-    "profile_width",
-    "identifiable",
-    *(f"{name} {end}" for name in INTERVALS for end in ("lower", "upper")),
-)
+_FITTED = ("amplitude", "offset", "residual_sigma", "noise_sigma", "converged", "dead")
+_DOSES = {"half_integrity_dose": 0.5, "critical_dose": np.exp(-1.0)}
+_FLAGS = ("sd_log_half_dose", "near_estimate", "identifiable", "log_evidence")
+
+
+def parameter_names(law: KineticLaw) -> tuple[str, ...]:
+    """Names of the parameters of a law."""
+    return tuple(parameter.name for parameter in law.parameters)
+
+
+def interval_names(law: KineticLaw) -> tuple[str, ...]:
+    """Quantities of the intervals that a block holds; D½ is in normalised dose."""
+    return (*parameter_names(law), "half_integrity_dose")
+
+
+def interval_fields(law: KineticLaw) -> tuple[str, ...]:
+    """What the rows of `examined` hold, in their order."""
+    ends = [f"{name} {end}" for name in interval_names(law) for end in ("lower", "upper")]
+    return (*_FLAGS, *ends)
+
+
+def block_fields(law: KineticLaw) -> tuple[str, ...]:
+    """What the rows of a block hold, in their order; doses are normalised."""
+    return (*parameter_names(law), *_FITTED, *_DOSES, *interval_fields(law))
 
 
 def problem_of(
     values: np.ndarray,
     variance: np.ndarray | None,
-    dose_e_per_a2: np.ndarray,
+    dose: np.ndarray,
     window_names: Sequence[str],
+    dose_scale: float | None = None,
 ) -> DoseProblem:
     """Make a problem of a block ``(…, n_window, n_dose)``, its leading axes flattened."""
     flat = (-1, *values.shape[-2:])
     spread = None if variance is None else np.reshape(variance, flat)
-    return DoseProblem(dose_e_per_a2, np.reshape(values, flat), tuple(window_names), spread)
+    return DoseProblem(dose, np.reshape(values, flat), tuple(window_names), spread, dose_scale)
 
 
 def offset_of(offset: np.ndarray | None, n_window: int) -> np.ndarray | None:
@@ -56,14 +65,47 @@ def offset_of(offset: np.ndarray | None, n_window: int) -> np.ndarray | None:
     return None if offset is None else np.reshape(offset, (-1, n_window))
 
 
+def examined(posterior: KineticPosterior) -> dict[str, np.ndarray]:
+    """Intervals and flags of all curves by name, each ``(n_curve, n_window)``.
+
+    Parameters
+    ----------
+    posterior
+        Their posterior.
+    """
+    law = posterior.parameters.law
+    quantities = [Quantity(name) for name in interval_names(law)]
+    summary = posterior.summarise(quantities, [LEVEL])
+    flags = flags_of(summary, posterior.parameters)
+    found = {
+        "sd_log_half_dose": summary.sd_log_half_dose,
+        "near_estimate": summary.near_estimate,
+        "identifiable": flags.identifiable,
+        "log_evidence": summary.log_evidence,
+    }
+    for quantity in quantities:
+        ends = summary.intervals[quantity, LEVEL]
+        for end, value in zip(("lower", "upper"), ends, strict=True):
+            found[f"{quantity.name} {end}"] = value
+    return found
+
+
+def fitted(fit: ExactFit) -> dict[str, np.ndarray]:
+    """Estimates of all curves by name, each ``(n_curve, n_window)``."""
+    found = dict(fit.parameters)
+    found |= {name: getattr(fit, name) for name in _FITTED}
+    return found | {name: fit.dose_at(level) for name, level in _DOSES.items()}
+
+
 def fit_block(
     values: np.ndarray,
     variance: np.ndarray | None,
     offset: np.ndarray | None,
     *,
-    dose_e_per_a2: np.ndarray,
+    dose: np.ndarray,
     window_names: Sequence[str],
     config: ExactConfig,
+    dose_scale: float | None = None,
     with_intervals: bool = True,
     band_dose: Sequence[float] = (),
 ) -> np.ndarray:
@@ -77,7 +119,7 @@ def fit_block(
         Their noise variance, of the same shape, or ``None``.
     offset
         Known offset, ``(…, n_window)``, or ``None``.
-    dose_e_per_a2, window_names
+    dose, window_names, dose_scale
         As in `DoseProblem`.
     config
         Options; its offset is replaced by the one of the block.
@@ -90,40 +132,29 @@ def fit_block(
     Returns
     -------
     numpy.ndarray
-        Shape ``(…, len(FIELDS) + 2·n_band_dose, n_window)``, float64, NaN where there is no
-        estimate.
+        Shape ``(…, len(block_fields(law)) + 2·n_band_dose, n_window)``, float64, NaN where there
+        is no estimate.
     """
     lead, n_window = values.shape[:-2], values.shape[-2]
-    problem = problem_of(values, variance, dose_e_per_a2, window_names)
+    problem = problem_of(values, variance, dose, window_names, dose_scale)
     config = replace(config, offset=offset_of(offset, n_window))
     fit = fit_exact(problem, config)
-    found = {name: getattr(fit, name) for name in FIELDS[:8]}
+    found = fitted(fit)
+    posterior = None
     if with_intervals or len(band_dose):
         # Windows are taken one by one there, so the estimate is, too.
         alone = config if not config.hierarchy else replace(config, hierarchy=())
-        quantities = [Quantity(name) for name in INTERVALS]
         posterior = kinetic_posterior(problem, alone, fit=fit)
-        summary = posterior.summarise(quantities, [LEVEL])
-        flags = identifiability(problem, alone, fit=fit, sd_log_half_dose=summary.sd_log_half_dose)
-        found["sd_log_half_dose"] = flags.sd_log_half_dose
-        found["profile_width"] = flags.profile_width
-        found["identifiable"] = flags.identifiable
-        for quantity in quantities:
-            ends = summary.intervals[quantity, LEVEL]
-            for end, value in zip(("lower", "upper"), ends, strict=True):
-                found[f"{quantity.name} {end}"] = value
-    block = np.full((values[..., 0, 0].size, len(FIELDS), n_window), np.nan)
-    for position, name in enumerate(FIELDS):
+        found |= examined(posterior)
+    fields = block_fields(config.parameters.law)
+    block = np.full((values[..., 0, 0].size, len(fields), n_window), np.nan)
+    for position, name in enumerate(fields):
         if name in found:
             block[:, position] = found[name]
-    if len(band_dose):
-        block = with_band(block, intensity_interval(posterior, band_dose, LEVEL))
+    if posterior is not None and len(band_dose):
+        ends = intensity_interval(posterior, band_dose, LEVEL)
+        block = np.concatenate([block, *(np.moveaxis(end, -1, 1) for end in ends)], axis=1)
     return block.reshape(*lead, -1, n_window)
-
-
-def with_band(block: np.ndarray, ends: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Put the ends ``(n, n_window, n_grid)`` of an interval after the rows of a block."""
-    return np.concatenate([block, *(np.moveaxis(end, -1, 1) for end in ends)], axis=1)
 
 
 def interval_block(
@@ -131,18 +162,19 @@ def interval_block(
     variance: np.ndarray | None,
     offset: np.ndarray | None,
     *,
-    dose_e_per_a2: np.ndarray,
+    dose: np.ndarray,
     window_names: Sequence[str],
     config: ExactConfig,
     quantity: Quantity,
     level: float,
     method: str,
+    dose_scale: float | None = None,
 ) -> np.ndarray:
     """Interval of one quantity for a block of curves.
 
     Parameters
     ----------
-    values, variance, offset, dose_e_per_a2, window_names, config
+    values, variance, offset, dose, window_names, config, dose_scale
         As for `fit_block`.
     quantity
         What the interval is of; doses are in normalised dose.
@@ -159,7 +191,7 @@ def interval_block(
     from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
 
     lead, n_window = values.shape[:-2], values.shape[-2]
-    problem = problem_of(values, variance, dose_e_per_a2, window_names)
+    problem = problem_of(values, variance, dose, window_names, dose_scale)
     config = replace(config, offset=offset_of(offset, n_window), hierarchy=())
     make = {"posterior": kinetic_posterior, "profile": kinetic_profile}[method]
     ends = make(problem, config).interval(

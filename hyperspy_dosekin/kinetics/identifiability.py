@@ -3,27 +3,32 @@
 """Whether the data say at which dose half of a window is gone.
 
 Goodness of fit does not tell: a straight line is fitted perfectly by any half-integrity dose. A
-window counts as identifiable where the posterior of ln D½ is narrow *and* the data alone, without
-the prior, confine D½ to within a factor of e.
+window counts as identifiable where nine tenths of the posterior of ln D½ lie near the estimate,
+*and* the data have brought most of that: an answer that the prior has given is none.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
+import torch
 
-from hyperspy_dosekin.kinetics.curves.preparation import broadcast_offset
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
+from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
-from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
+from hyperspy_dosekin.kinetics.model.parameters import Parameters, assumed_before
+from hyperspy_dosekin.kinetics.posterior.posterior import PosteriorSummary, kinetic_posterior
 
-#: Largest posterior standard deviation of ln D½ of an identifiable window.
-LARGEST_POSTERIOR_SD = 0.25
-#: Largest width of the 95 % profile likelihood interval of ln D½.
-LARGEST_PROFILE_WIDTH = 1.0
+#: Least probability near the estimate of an identifiable window.
+LEAST_NEAR = 0.9
+#: Largest standard deviation of ln D½ after the data, as a share of that before: a half leaves a
+#: quarter of the information to the prior.
+LARGEST_SHARE_OF_PRIOR = 0.5
+
+_DRAWS = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,54 +41,55 @@ class Identifiability:
         Boolean; ``False`` where dead.
     sd_log_half_dose
         Posterior standard deviation of ln D½; NaN where dead.
-    profile_width
-        Width of the 95 % profile likelihood interval of ln D½, infinite where it is open; NaN
-        where it was not needed, the posterior being too wide already.
+    near_estimate
+        Probability that ln D½ lies within 0.2 of the estimate.
+    sd_before
+        Standard deviation of ln D½ before the data.
     """
 
     identifiable: np.ndarray
     sd_log_half_dose: np.ndarray
-    profile_width: np.ndarray
+    near_estimate: np.ndarray
+    sd_before: float
 
 
-def single_windows(
-    problem: DoseProblem, config: ExactConfig, chosen: np.ndarray
-) -> tuple[DoseProblem, ExactConfig]:
-    """Take some of the windows of a problem, each as a curve of its own.
+def spread_before(parameters: Parameters) -> float:
+    """Standard deviation of ln D½ before the data; infinite where ½ may never be reached.
 
     Parameters
     ----------
-    problem, config
-        The data and options.
-    chosen
-        Boolean ``(n_curve, n_window)``.
-
-    Returns
-    -------
-    A problem of shape ``(chosen.sum(), 1, n_dose)`` and options that go with it.
+    parameters
+        The law with its priors.
     """
-    offset = broadcast_offset(config.offset, problem.values.shape[:2])
-    part = DoseProblem(
-        problem.dose_e_per_a2,
-        problem.values[chosen][:, None],
-        ("window",),
-        None if problem.variance is None else problem.variance[chosen][:, None],
-    )
-    exponent = None if config.exponent == "shared" else config.exponent
-    return part, replace(
-        config,
-        offset=None if offset is None else offset[chosen][:, None],
-        exponent=exponent,
-        hierarchy=(),
-    )
+    return _spread_before(parameters.law, parameters.prior_of_law, parameters.held)
+
+
+@lru_cache(maxsize=64)
+def _spread_before(law, prior, held) -> float:
+    parameters = Parameters(law, prior, held)
+    free = parameters.free
+    draws = torch.quasirandom.SobolEngine(len(free), scramble=True, seed=1).draw(_DRAWS)
+    uniform = draws.double().numpy().clip(1e-9, 1 - 1e-9)
+    search = []
+    for place, parameter in enumerate(free):
+        on_scale = torch.as_tensor(assumed_before(parameter, prior).ppf(uniform[:, place]))
+        search.append(parameter.to_search(parameter.from_free(on_scale)))
+    log_dose = dose_at_level(law, parameters.values(search), 0.5).log()
+    log_dose = log_dose[torch.isfinite(log_dose)]
+    return float(log_dose.std())
+
+
+def flags_of(summary: PosteriorSummary, parameters: Parameters) -> Identifiability:
+    """Flag windows by the summary of their posterior."""
+    before = spread_before(parameters)
+    with np.errstate(invalid="ignore"):
+        informed = summary.sd_log_half_dose <= LARGEST_SHARE_OF_PRIOR * before
+        identifiable = informed & (summary.near_estimate >= LEAST_NEAR)
+    return Identifiability(identifiable, summary.sd_log_half_dose, summary.near_estimate, before)
 
 
 def identifiability(
-    problem: DoseProblem,
-    config: ExactConfig | None = None,
-    *,
-    fit: ExactFit | None = None,
-    sd_log_half_dose: np.ndarray | None = None,
+    problem: DoseProblem, config: ExactConfig | None = None, *, fit: ExactFit | None = None
 ) -> Identifiability:
     """Flag the windows whose half-integrity dose the data determine.
 
@@ -95,9 +101,6 @@ def identifiability(
         Options, those of `fit_exact`.
     fit
         Its result, if it is there already.
-    sd_log_half_dose
-        Posterior standard deviation of ln D½, if it is there already (from
-        `KineticPosterior.summarise`).
 
     Examples
     --------
@@ -110,17 +113,7 @@ def identifiability(
     [[False, True]]
     """
     config = config or ExactConfig()
-    if sd_log_half_dose is None:
-        if fit is None:
-            fit = fit_exact(problem, replace(config, hierarchy=()))
-        sd_log_half_dose = kinetic_posterior(problem, config, fit=fit).summarise().sd_log_half_dose
-    narrow = sd_log_half_dose <= LARGEST_POSTERIOR_SD
-    width = np.full(narrow.shape, np.nan)
-    if narrow.any():
-        part, options = single_windows(problem, config, narrow)
-        lower, upper = kinetic_profile(part, options).interval("half_integrity_dose")
-        with np.errstate(divide="ignore"):
-            width[narrow] = (np.log(upper) - np.log(lower))[:, 0]
-    with np.errstate(invalid="ignore"):
-        identifiable = narrow & (width <= LARGEST_PROFILE_WIDTH)
-    return Identifiability(identifiable, sd_log_half_dose, width)
+    if fit is None:
+        fit = fit_exact(problem, replace(config, hierarchy=()))
+    summary = kinetic_posterior(problem, config, fit=fit).summarise()
+    return flags_of(summary, config.parameters)

@@ -70,7 +70,8 @@ def simulate_curves(
     noise: float,
     amplitude: float = 3.0,
     offset: float = 5.0,
-    dose_e_per_a2: np.ndarray = PAPER_DOSE,
+    dose: np.ndarray = PAPER_DOSE,
+    dose_scale: float | None = None,
     with_variance: bool = False,
 ) -> SimulatedCurves:
     """Simulate noisy curves of the power law with a linear readout.
@@ -85,8 +86,10 @@ def simulate_curves(
         Standard deviation of the normal noise, as a share of the amplitude.
     amplitude, offset
         a and b.
-    dose_e_per_a2
+    dose
         Doses of the frames.
+    dose_scale
+        Dose that counts as 1; the largest if not given.
     with_variance
         Whether the problem tells the variance of the noise.
 
@@ -97,10 +100,12 @@ def simulate_curves(
     >>> simulate_curves(random, rate, exponent, noise=0.01).problem.values.shape
     (5, 4, 9)
     """
-    dose = np.asarray(dose_e_per_a2, dtype=np.float64)
-    integrity = power_law_integrity(dose / dose[-1], rate[..., None], exponent[..., None])
+    dose = np.asarray(dose, dtype=np.float64)
+    scale = dose[-1] if dose_scale is None else dose_scale
+    integrity = power_law_integrity(dose / scale, rate[..., None], exponent[..., None])
     sigma = noise * abs(amplitude)
     values = amplitude * integrity + offset + sigma * random.normal(size=integrity.shape)
     names = tuple(f"window {place}" for place in range(rate.shape[1]))
     variance = np.full(values.shape, sigma**2) if with_variance else None
-    return SimulatedCurves(DoseProblem(dose, values, names, variance), rate, exponent)
+    problem = DoseProblem(dose, values, names, variance, dose_scale)
+    return SimulatedCurves(problem, rate, exponent)

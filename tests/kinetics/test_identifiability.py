@@ -34,7 +34,7 @@ def test_the_regime_of_the_paper_is_not_identifiable_unless_more_is_known():
     assert identifiability(problem).identifiable.mean() < 0.1
     flagged = identifiability(problem, ExactConfig(offset=np.array([5.0, 5.0])))
     assert flagged.identifiable.mean() > 0.9
-    assert np.all(flagged.profile_width[flagged.identifiable] <= 1)
+    assert np.all(flagged.near_estimate[flagged.identifiable] >= 0.9)
 
 
 def test_dead_windows_are_not_identifiable():

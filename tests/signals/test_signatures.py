@@ -100,7 +100,10 @@ def test_options_reach_the_estimators_by_their_names():
     config = exact_config(options)
     shared = {e.name for e in fields(ExactConfig)} & {e.name for e in fields(FitOptions)}
     assert shared > {"exponent", "dtype", "noise", "device", "hierarchy", "loss", "prior"}
-    assert all(getattr(config, name) == getattr(options, name) for name in shared - {"offset"})
+    assert all(
+        getattr(config, name) == getattr(options, name) for name in shared - {"offset", "law"}
+    )
+    assert config.law is options.kinetic_law
 
 
 def test_given_are_those_that_differ():

@@ -90,7 +90,7 @@ def compare_block(
         curves = prepare_curves(
             problem,
             offset=known,
-            exponent_free=len(law.parameters) > 1,
+            parameters=[parameter.name for parameter in law.parameters],
             absolute_variance=absolute_variance,
         )
         found[:, place] = _of_law(problem, curves, law, prior, known)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
-from hyperspy_dosekin.kinetics.posterior.scan import SIGNAL_TO_NOISE
+from hyperspy_dosekin.kinetics.posterior.marginal import SIGNAL_TO_NOISE
 
 #: Squares below this share of the signal are rounding.
 _FLOOR = 1e-12

@@ -8,6 +8,7 @@ of the raw values would be larger than the decay.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,42 +68,48 @@ class PreparedCurves:
             return np.ones_like(self.unit)
         return (self.root_weight**2).sum(axis=-1) / np.maximum(self.n_usable, 1)
 
+    def noise_model(self, noise: str) -> str:
+        """How the noise is known: ``"given"``, ``"floor"`` or ``"free"``."""
+        if not self.variance_known:
+            return "free"
+        return "floor" if noise == "floor" else "given"
 
-def required_doses(*, exponent_free: bool, offset_free: bool) -> int:
-    """Distinct doses that a window needs: one for each coefficient that is estimated."""
-    return 2 + exponent_free + offset_free
+
+#: What the parameters are called where they are counted.
+_SYMBOLS = {"rate": "rate k", "exponent": "exponent p"}
 
 
 def check_doses(
-    dose_e_per_a2: np.ndarray, *, exponent_free: bool, offset_free: bool, of: str = ""
+    dose: np.ndarray, parameters: Sequence[str], *, offset_free: bool, of: str = ""
 ) -> int:
-    """Return `required_doses`, or raise if fewer doses differ.
+    """Number of distinct doses that a window needs: one for each coefficient that is estimated.
 
     Parameters
     ----------
-    dose_e_per_a2
+    dose
         Usable doses, in any order.
-    exponent_free, offset_free
-        Whether p and b are estimated.
+    parameters
+        Names of the kinetic parameters that are estimated.
+    offset_free
+        Whether b is estimated.
     of
         What has these doses, for the message.
 
     Raises
     ------
     ValueError
-        Saying how many are needed and for what.
+        If fewer doses differ, saying how many are needed and for what.
     """
-    required = required_doses(exponent_free=exponent_free, offset_free=offset_free)
-    present = int(np.unique(dose_e_per_a2).size)
-    if present < required:
-        names = ["rate k", *["exponent p"] * exponent_free, "amplitude a"]
-        names += ["offset b"] * offset_free
+    names = [*(_SYMBOLS.get(name, name) for name in parameters), "amplitude a"]
+    names += ["offset b"] * offset_free
+    present = int(np.unique(dose).size)
+    if present < len(names):
         raise ValueError(
             f"{of + ' has ' if of else ''}{present} usable distinct doses, too few: estimating "
-            f"{', '.join(names)} of a window needs at least {required}. Record more frames, or "
+            f"{', '.join(names)} of a window needs at least {len(names)}. Record more frames, or "
             "give what is known of offset= or exponent=."
         )
-    return required
+    return len(names)
 
 
 def broadcast_offset(offset: ArrayLike | None, shape: tuple[int, int]) -> np.ndarray | None:
@@ -137,7 +144,7 @@ def prepare_curves(
     problem: DoseProblem,
     *,
     offset: ArrayLike | None = None,
-    exponent_free: bool = True,
+    parameters: Sequence[str] = ("rate", "exponent"),
     absolute_variance: bool = True,
 ) -> PreparedCurves:
     """Mask, centre, scale and weigh the curves of a problem.
@@ -148,8 +155,8 @@ def prepare_curves(
         The data.
     offset
         Known b in the unit of the values, broadcastable to ``(n_curve, n_window)``, or ``None``.
-    exponent_free
-        Whether p will be estimated (it takes one more dose).
+    parameters
+        Names of the kinetic parameters that will be estimated; each takes a dose.
     absolute_variance
         Whether a given variance is the noise, or only says how frames weigh against each other.
 
@@ -158,9 +165,7 @@ def prepare_curves(
     ValueError
         If the dose axis has too few distinct doses or the offset has the wrong shape.
     """
-    required = check_doses(
-        problem.dose_e_per_a2, exponent_free=exponent_free, offset_free=offset is None
-    )
+    required = check_doses(problem.dose, parameters, offset_free=offset is None)
     shape = problem.values.shape[:2]
     known = broadcast_offset(offset, shape)
     usable = problem.usable
@@ -195,7 +200,7 @@ def prepare_curves(
         centred = np.where(usable, values - mean[..., None], 0.0)
         spread = np.sqrt((weight * centred**2).sum(axis=-1) / total)
     dead = (spread <= _CONSTANT) | (n_usable < required)
-    if not complete or np.any(np.diff(problem.dose_e_per_a2) == 0):
+    if not complete or np.any(np.diff(problem.dose) == 0):
         dead |= problem.distinct_doses < required
     centre = mean * size
     if known is not None:

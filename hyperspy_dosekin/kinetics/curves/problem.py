@@ -16,8 +16,8 @@ class DoseProblem:
 
     Parameters
     ----------
-    dose_e_per_a2
-        Cumulative dose of the frames, shape ``(n_dose,)``, in e⁻/Å², counted from true zero,
+    dose
+        Cumulative dose of the frames, shape ``(n_dose,)``, in any unit, counted from true zero,
         not negative, ascending; two frames may have the same dose.
     values
         Intensities, shape ``(n_curve, n_window, n_dose)``, any unit. NaN marks a missing frame.
@@ -25,21 +25,27 @@ class DoseProblem:
         One label for each window, all different.
     variance
         Noise variance of `values`, of the same shape, or ``None`` where it is not known.
+    dose_scale
+        Dose that counts as 1 in rates and priors, in the unit of `dose`; the largest dose if not
+        given. Give it, the same for all, where series of different length are compared or grow:
+        a prior of k per largest dose would move with their length.
 
     Raises
     ------
     ValueError
-        If shapes disagree, doses are negative, not finite or not ascending, or names repeat.
+        If shapes disagree, doses are negative, not finite or not ascending, names repeat, or the
+        dose scale is not positive.
     """
 
-    dose_e_per_a2: np.ndarray
+    dose: np.ndarray
     values: np.ndarray
     window_names: tuple[str, ...]
     variance: np.ndarray | None = None
+    dose_scale: float | None = None
 
     def __post_init__(self) -> None:
         # Contiguous, so that sums do not round differently for sorted and unsorted data.
-        dose = np.ascontiguousarray(self.dose_e_per_a2, dtype=np.float64)
+        dose = np.ascontiguousarray(self.dose, dtype=np.float64)
         values = np.ascontiguousarray(self.values, dtype=np.float64)
         names = tuple(str(name) for name in self.window_names)
         if values.ndim != 3 or values.shape[1:] != (len(names), dose.size):
@@ -64,7 +70,12 @@ class DoseProblem:
                     "of the values."
                 )
             object.__setattr__(self, "variance", variance)
-        object.__setattr__(self, "dose_e_per_a2", dose)
+        if self.dose_scale is not None and not 0 < self.dose_scale < np.inf:
+            raise ValueError(
+                f"dose_scale={self.dose_scale!r} must be a positive dose in the unit of the dose "
+                "axis, or None for the largest dose."
+            )
+        object.__setattr__(self, "dose", dose)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "window_names", names)
 
@@ -80,13 +91,18 @@ class DoseProblem:
 
     @property
     def dose_max(self) -> float:
-        """Largest dose, in e⁻/Å²: the unit of normalised dose."""
-        return float(self.dose_e_per_a2[-1])
+        """Largest dose."""
+        return float(self.dose[-1])
+
+    @property
+    def scale(self) -> float:
+        """Dose that counts as 1: `dose_scale`, or the largest dose."""
+        return self.dose_max if self.dose_scale is None else float(self.dose_scale)
 
     @property
     def normalised_dose(self) -> np.ndarray:
-        """Dose divided by the largest dose, shape ``(n_dose,)``, no unit."""
-        return self.dose_e_per_a2 / self.dose_max
+        """Dose divided by `scale`, shape ``(n_dose,)``, no unit."""
+        return self.dose / self.scale
 
     @property
     def usable(self) -> np.ndarray:
@@ -99,7 +115,7 @@ class DoseProblem:
     @property
     def distinct_doses(self) -> np.ndarray:
         """Number of distinct usable doses of each curve, shape ``(n_curve, n_window)``."""
-        _, group = np.unique(self.dose_e_per_a2, return_inverse=True)
+        _, group = np.unique(self.dose, return_inverse=True)
         counted = np.zeros((*self.values.shape[:2], group.max() + 1), dtype=bool)
         usable = self.usable
         for index, member in enumerate(group):

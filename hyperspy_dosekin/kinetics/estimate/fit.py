@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The exact estimator: the power law in closed form, fitted to every curve at once.
+"""The exact estimator: a kinetic law, fitted to every curve at once.
 
-The readout a·C + b is projected out, (k, p) start at the best of a dictionary of decays and are
-refined by a batched Levenberg–Marquardt inside a box. The result is the posterior mode in
-(ln k, p) — the least-squares fit where the prior is removed — not the end of a training. The law
-and its readout are those of [1]_.
+The readout a·C + b is projected out, the kinetic parameters start at the best of a dictionary of
+decays and are refined by a batched Levenberg–Marquardt inside a box. The result is the posterior
+mode in (ln k, p) — the least-squares fit where the prior is removed — not the end of a training.
+The power law and the readout are those of [1]_.
 
 References
 ----------
@@ -15,8 +15,9 @@ References
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,13 +28,15 @@ from hyperspy_dosekin.kinetics.curves.preparation import (
     prepare_curves,
 )
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.numerics.batching import Ferry, map_slices
 from hyperspy_dosekin.numerics.device import resolve_device
 
 if TYPE_CHECKING:
     import torch
+
+    from hyperspy_dosekin.kinetics.estimate.search import FoundCurves
 
 _logger = logging.getLogger(__name__)
 
@@ -48,10 +51,10 @@ class ExactFit:
 
     Parameters
     ----------
-    rate
-        k per normalised dose.
-    exponent
-        p.
+    law
+        The law.
+    parameters
+        Its parameters by name; rates are per normalised dose.
     amplitude, offset
         a and b of the readout, in the unit of the values; a < 0 where the window grows.
     residual_sigma
@@ -73,8 +76,8 @@ class ExactFit:
         What the user should know of the computation, such as batches that did not fit a device.
     """
 
-    rate: np.ndarray
-    exponent: np.ndarray
+    law: KineticLaw
+    parameters: Mapping[str, np.ndarray]
     amplitude: np.ndarray
     offset: np.ndarray
     residual_sigma: np.ndarray
@@ -84,13 +87,34 @@ class ExactFit:
     dead: np.ndarray
     notes: tuple[str, ...] = ()
 
+    @property
+    def rate(self) -> np.ndarray:
+        """K per normalised dose."""
+        return self.parameters["rate"]
+
+    @property
+    def exponent(self) -> np.ndarray:
+        """P of the power law and its relatives."""
+        return self.parameters["exponent"]
+
+    @property
+    def values(self) -> np.ndarray:
+        """The parameters in the order of the law, ``(n_parameter, n_curve, n_window)``."""
+        return np.stack([self.parameters[parameter.name] for parameter in self.law.parameters])
+
+    def select(self, chosen: Any) -> ExactFit:
+        """Select some of the curves or windows, by anything that indexes their arrays."""
+        arrays = {name: getattr(self, name)[chosen] for name in ARRAYS}
+        parameters = {name: array[chosen] for name, array in self.parameters.items()}
+        return replace(self, parameters=parameters, **arrays)
+
     def integrity(self, normalised_dose: ArrayLike) -> np.ndarray:
         """C on a dose grid, ``(n_curve, n_window, n_grid)``."""
-        return power_law_integrity(
-            np.asarray(normalised_dose, dtype=np.float64),
-            self.rate[..., None],
-            self.exponent[..., None],
-        )
+        return law_integrity(*self.values, law=self.law, normalised_dose=normalised_dose)
+
+    def dose_at(self, level: float) -> np.ndarray:
+        """Normalised dose at which C falls to a level; infinite where it never does."""
+        return law_dose(*self.values, law=self.law, level=level)
 
     def fitted(self, normalised_dose: ArrayLike) -> np.ndarray:
         """a·C + b on a dose grid, in the unit of the values."""
@@ -98,49 +122,100 @@ class ExactFit:
         return self.amplitude[..., None] * integrity + self.offset[..., None]
 
 
-def _readout(
-    curves: PreparedCurves,
-    rate: np.ndarray,
-    exponent: np.ndarray,
-    root_weight: np.ndarray | None,
-    device: torch.device,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Solve for a and b at given (k, p), in float64 and the unit of the values."""
+#: Arrays of an `ExactFit` beside its parameters.
+ARRAYS = (
+    "amplitude",
+    "offset",
+    "residual_sigma",
+    "noise_sigma",
+    "objective",
+    "converged",
+    "dead",
+)
+
+
+def law_integrity(
+    *parameters: np.ndarray, law: KineticLaw, normalised_dose: ArrayLike
+) -> np.ndarray:
+    """Integrity ``(…, n_dose)`` for parameters ``(…)`` in the order of the law; NaN where NaN."""
     import torch
 
-    from hyperspy_dosekin.kinetics.model.objective import log_scale_derivatives
+    from hyperspy_dosekin.kinetics.laws.solution import trajectories
+
+    values, good = _finite(parameters)
+    doses = np.asarray(normalised_dose, dtype=np.float64)
+    order = np.argsort(doses, kind="stable")
+    integrity = np.full((*good.shape, doses.size), np.nan)
+    found = trajectories(law, torch.as_tensor(doses[order]), torch.as_tensor(values)).numpy()
+    integrity[good] = found[..., np.argsort(order)]
+    return integrity
+
+
+def law_dose(*parameters: np.ndarray, law: KineticLaw, level: float) -> np.ndarray:
+    """Normalised dose ``(…)`` at which the integrity falls to a level; infinite where never."""
+    import torch
+
+    from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
+
+    values, good = _finite(parameters)
+    dose = np.full(good.shape, np.nan)
+    dose[good] = dose_at_level(law, torch.as_tensor(values), level).numpy()
+    return dose
+
+
+def _finite(parameters: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    values = np.stack(np.broadcast_arrays(*parameters)).astype(np.float64)
+    good = np.asarray(np.isfinite(values).all(axis=0))
+    return values[:, good], good
+
+
+def _readout(
+    curves: PreparedCurves, found: FoundCurves, law: KineticLaw, device: torch.device
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve for a and b at given parameters, in float64 and the unit of the values."""
+    import torch
+
+    from hyperspy_dosekin.kinetics.laws.solution import curve
 
     ferry = Ferry(device)
-    # The estimator's own form of the law: as exact, and twice as fast as that of `power_law`.
-    # It has the doses first, where sums over them are sums of long rows.
+    # The doses come first, where sums over them are sums of long rows.
     dose = ferry.to_device("dose", curves.normalised_dose)[:, None]
-    log_rate, power = (
-        ferry.to_device(key, array.ravel())
-        for key, array in (("rate", np.log(rate)), ("exponent", np.asarray(exponent)))
-    )
-    integrity = log_scale_derivatives(dose, log_rate, power, by_exponent=False)[0]
+    search = [
+        parameter.to_search(ferry.to_device(parameter.name, array.ravel()))
+        for parameter, array in zip(law.parameters, found.parameters, strict=True)
+    ]
+    integrity = curve(law, dose, search)[0]
     by_dose = (-1, curves.normalised_dose.size)
     values = ferry.to_device("values", curves.values.reshape(by_dose)).T
-    if root_weight is None:
+    if found.root_weight is None:
         weight, total = 1.0, float(len(dose))
     else:
-        weight = ferry.to_device("weight", root_weight.reshape(by_dose)).T ** 2
+        weight = ferry.to_device("weight", found.root_weight.reshape(by_dose)).T ** 2
         total = weight.sum(0).clamp(min=1e-300)
-    mean_integrity = mean_value = torch.zeros_like(log_rate)
+    mean_integrity = mean_value = torch.zeros_like(integrity[0])
     if not curves.offset_known:
         mean_integrity = (weight * integrity).sum(0) / total
         mean_value = (weight * values).sum(0) / total
+        bound = ferry.to_device("bound", found.bound.ravel())
+        held, pin = ~bound.isnan(), bound.nan_to_num(0.0)
+        # Where the offset is at a bound: y = a (C − pin), from values that are not centred.
+        centre = ferry.to_device("centre", (curves.centre / curves.unit).ravel())
+        mean_integrity = torch.where(held, pin, mean_integrity)
+        mean_value = torch.where(held, -centre, mean_value)
     column = integrity - mean_integrity
     norm = (weight * column * column).sum(0).clamp(min=1e-300)
     amplitude = (weight * column * (values - mean_value)).sum(0) / norm
-    found = np.empty((2, *rate.shape))
+    ends = np.empty((2, *curves.unit.shape))
     pair = torch.stack([amplitude, mean_value - amplitude * mean_integrity])
-    ferry.to_host("found", pair.reshape(found.shape), found)
-    return found[0] * curves.unit, curves.centre + curves.unit * found[1]
+    ferry.to_host("found", pair.reshape(ends.shape), ends)
+    offset = curves.centre + curves.unit * ends[1]
+    if not curves.offset_known:
+        offset = np.where(found.bound == 0, 0.0, offset)
+    return ends[0] * curves.unit, offset
 
 
 def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactFit:
-    """Fit the power law with a linear readout to every curve and window.
+    """Fit a law with a linear readout to every curve and window.
 
     Parameters
     ----------
@@ -217,12 +292,7 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
         _logger.info("%d of %d curves cannot be fitted", dead, n_curve * n_window)
     if len(found) == 1:
         return replace(found[0], notes=tuple(notes))
-    arrays = {
-        entry.name: np.concatenate([getattr(piece, entry.name) for piece in found])
-        for entry in fields(ExactFit)
-        if entry.name != "notes"
-    }
-    return ExactFit(**arrays, notes=tuple(notes))
+    return replace(_joined(found, axis=0), notes=tuple(notes))
 
 
 def _groups(coupled: list[list[int]]) -> list[list[int]]:
@@ -234,43 +304,51 @@ def _groups(coupled: list[list[int]]) -> list[list[int]]:
 def _side_by_side(fits: list[ExactFit], groups: list[list[int]]) -> ExactFit:
     """Fits of some windows each as one of all, in the order of their places."""
     order = np.argsort(np.concatenate(groups))
-    arrays = {
-        entry.name: np.concatenate([getattr(fit, entry.name) for fit in fits], axis=1)[:, order]
-        for entry in fields(ExactFit)
-        if entry.name != "notes"
+    notes = tuple(dict.fromkeys(note for fit in fits for note in fit.notes))
+    return replace(_joined(fits, axis=1).select((slice(None), order)), notes=notes)
+
+
+def _joined(fits: list[ExactFit], axis: int) -> ExactFit:
+    """One fit out of several, of other curves (axis 0) or windows (1)."""
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(fit, name) for fit in fits], axis=axis) for name in ARRAYS
     }
-    return ExactFit(
-        **arrays, notes=tuple(dict.fromkeys(note for fit in fits for note in fit.notes))
-    )
+    parameters = {
+        name: np.concatenate([fit.parameters[name] for fit in fits], axis=axis)
+        for name in fits[0].parameters
+    }
+    return ExactFit(fits[0].law, parameters, **arrays)
 
 
 def _fit_piece(problem: DoseProblem, config: ExactConfig, device: torch.device) -> ExactFit:
     """Fit curves that fit in the memory together."""
+    import torch
+
+    from hyperspy_dosekin.kinetics.laws.solution import check_law
+
     from .search import fit_curves
 
     shape = problem.values.shape[:2]
-    free = config.exponent is None or config.exponent == "shared"
+    parameters = config.parameters
+    law = parameters.law
+    check_law(law, torch.as_tensor(problem.normalised_dose))
     curves = prepare_curves(
         problem,
         offset=config.offset,
-        exponent_free=free,
-        absolute_variance=config.noise == "absolute",
+        parameters=[parameter.name for parameter in parameters.free],
+        absolute_variance=config.noise != "relative",
     )
-    names = problem.window_names
-    pairs = tuple(
-        (names.index(faster), names.index(slower))
-        for faster, slower in config.hierarchy
-        if faster in names and slower in names
-    )
-    found = fit_curves(curves, config, pairs)
-    rate, exponent = np.exp(found.log_rate), found.exponent
+    found = fit_curves(curves, config, config.pairs(problem.window_names))
     with np.errstate(over="ignore"):
-        amplitude, offset = _readout(curves, rate, exponent, found.root_weight, device)
+        amplitude, offset = _readout(curves, found, law, device)
     noise_sigma = found.noise * curves.unit / np.sqrt(np.maximum(curves.mean_weight, 1e-300))
-    left = curves.freedom - found.effective_parameters
+    freedom = curves.freedom + ~np.isnan(found.bound)
+    left = freedom - found.effective_parameters
     # `squares` are in units of the noise where that is given, of the unit otherwise.
-    known = curves.variance_known or config.loss is not None
-    squares = found.squares if known else np.maximum(curves.freedom, 0.0)
+    known = curves.noise_model(config.noise) == "given" or config.loss is not None
+    squares = found.squares if known else np.maximum(freedom, 0.0)
+    if curves.noise_model(config.noise) == "floor" and config.loss is None:
+        squares = found.squares / found.noise**2
     # Less than half a frame left over cannot carry an estimate of the noise.
     residual_sigma = np.where(
         left > 0.5, noise_sigma * np.sqrt(squares / np.maximum(left, 0.5)), np.nan
@@ -281,8 +359,8 @@ def _fit_piece(problem: DoseProblem, config: ExactConfig, device: torch.device) 
         return np.where(dead, np.nan, np.broadcast_to(array, shape))
 
     return ExactFit(
-        rate=masked(rate),
-        exponent=masked(exponent),
+        law,
+        dict(zip([p.name for p in law.parameters], map(masked, found.parameters), strict=True)),
         amplitude=masked(amplitude),
         offset=masked(curves.centre if curves.offset_known else offset),
         residual_sigma=masked(residual_sigma),

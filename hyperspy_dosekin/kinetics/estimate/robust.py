@@ -15,12 +15,15 @@ References
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
 from hyperspy_dosekin.kinetics.model.objective import Deviance, Layout
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
 
 from .start import Dictionary
@@ -42,11 +45,8 @@ def _loss_weight(scaled: Tensor, loss: str) -> Tensor:
 
 def _residuals(deviance: Deviance, raw: Tensor, weight: Tensor, rows: Tensor) -> Tensor:
     """Unweighed residuals of ``raw`` values for given parameters, with the readout weighed."""
-    from hyperspy_dosekin.kinetics.model.objective import log_scale_derivatives
-
-    log_rate, exponent = deviance.layout.split(rows)
-    column = log_scale_derivatives(deviance.dose, log_rate, exponent, by_exponent=False)[0]
-    if deviance.layout.offset_free:
+    column = deviance.integrity(rows)
+    if deviance.offset_free:
         total = weight.sum(0).clamp(min=1e-30)
         column = column - (weight * column).sum(0) / total
         raw = raw - (weight * raw).sum(0) / total
@@ -55,7 +55,7 @@ def _residuals(deviance: Deviance, raw: Tensor, weight: Tensor, rows: Tensor) ->
 
 
 def _fit(deviance: Deviance, dictionary: Dictionary) -> Tensor:
-    start = dictionary.best(deviance)[0].reshape(2, -1)[: deviance.layout.n_parameter]
+    start = dictionary.best(deviance)[0][:, 0]
     lower, upper, largest = deviance.layout.box(start.dtype, start.device)
     return minimise_batched(
         deviance,
@@ -69,7 +69,7 @@ def _fit(deviance: Deviance, dictionary: Dictionary) -> Tensor:
 
 
 def robust_weights(
-    curves: PreparedCurves, layout: Layout, loss: str, device: torch.device
+    curves: PreparedCurves, parameters: Parameters, loss: str, device: torch.device
 ) -> tuple[np.ndarray, np.ndarray]:
     """√weights of every value, the variance of the noise included.
 
@@ -77,7 +77,7 @@ def robust_weights(
     ----------
     curves
         Prepared data.
-    layout
+    parameters
         What is estimated; windows are reweighed by themselves.
     loss
         ``"huber"`` or ``"soft_l1"``.
@@ -91,14 +91,13 @@ def robust_weights(
     scale
         Standard deviation of the weighed noise in the unit of the values, ``(n_curve, n_window)``.
     """
-    free = "free" if isinstance(layout.exponent, str) else layout.exponent
-    alone = Layout(1, free, layout.offset_free, layout.prior)
+    alone, offset_free = Layout(parameters), not curves.offset_known
     n_dose = curves.values.shape[-1]
     flat = curves.values.reshape(-1, n_dose)
     base = curves.root_weight
     base = np.ones_like(flat) if base is None else base.reshape(-1, n_dose)
     result, scales = np.empty_like(flat), np.empty(flat.shape[0])
-    coefficients = int(layout.offset_free) + 1 + alone.n_exponent
+    coefficients = int(offset_free) + len(parameters.free)
     for begin in range(0, flat.shape[0], _BLOCK):
         part = slice(begin, begin + _BLOCK)
         raw = torch.as_tensor(flat[part].T.copy(), device=device)[:, None]
@@ -109,17 +108,17 @@ def robust_weights(
         def deviance(
             weight: Tensor, freedom: Tensor | None, raw: Tensor = raw, dose: Tensor = dose
         ) -> Deviance:
-            bare = Deviance(alone, dose, raw, weight.sqrt(), freedom)
-            return Deviance(alone, dose, bare.project(raw), weight.sqrt(), freedom)
+            bare = Deviance(alone, dose, raw, offset_free, weight.sqrt(), freedom)
+            return replace(bare, values=bare.project(raw))
 
         dictionary = Dictionary(deviance(first, number))
         best, weight = torch.full_like(number, np.inf), first
         for frame in range(n_dose):
             trial = first.clone()
             trial[frame] = 0
-            freedom = ((trial > 0).sum(0) - int(layout.offset_free) - 1).clamp(min=1).to(raw.dtype)
+            freedom = ((trial > 0).sum(0) - int(offset_free) - 1).clamp(min=1).to(raw.dtype)
             candidate = deviance(trial, freedom)
-            rows = dictionary.best(candidate)[0].reshape(2, -1)[: alone.n_parameter]
+            rows = dictionary.best(candidate)[0][:, 0]
             squares = (_residuals(candidate, raw, trial, rows).square() * trial).sum(0)
             lower = squares < best
             best = torch.where(lower, squares, best)

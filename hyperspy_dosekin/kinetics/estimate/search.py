@@ -9,7 +9,8 @@ they are collected and finished in one batch, where also the second starts are t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
+from hyperspy_dosekin.kinetics.laws.closed_forms import PowerLaw
 from hyperspy_dosekin.kinetics.laws.prior import EXPONENT_BOX
 from hyperspy_dosekin.kinetics.model.objective import Deviance, Layout
 from hyperspy_dosekin.numerics.batched_minimiser import Minimum, minimise_batched
@@ -47,17 +49,19 @@ _KINK_EXPONENTS = 16
 class FoundCurves:
     """Minimum of every curve, arrays ``(n_curve, n_window)`` in the units of `PreparedCurves`.
 
-    `squares` are those of weighed residuals in units of `noise` where that is known or robust.
+    `parameters` are those of the law, ``(n_parameter, n_curve, n_window)``. `squares` are those of
+    weighed residuals in units of `noise` where that is known or robust. `bound` is 0 where the
+    offset b is held at 0, 1 where a + b is, NaN elsewhere.
     """
 
-    log_rate: np.ndarray
-    exponent: np.ndarray
+    parameters: np.ndarray
     squares: np.ndarray
     effective_parameters: np.ndarray
     objective: np.ndarray
     converged: np.ndarray
     noise: np.ndarray
     root_weight: np.ndarray | None
+    bound: np.ndarray
 
 
 def build_deviance(
@@ -68,9 +72,14 @@ def build_deviance(
     device: torch.device,
     root_weight: np.ndarray | None,
     *,
-    variance_known: bool,
+    noise: str,
+    bound: np.ndarray | None = None,
 ) -> Deviance:
-    """Deviance of some curves; single windows become curves of their own where not coupled."""
+    """Deviance of some curves; single windows become curves of their own where not coupled.
+
+    `noise` is ``"given"``, ``"floor"`` or ``"free"``. With bounds ``(n_curve, n_window)``, NaN
+    where there is none, the values of bound windows are not centred.
+    """
 
     def arranged(array: np.ndarray) -> Tensor:
         block = send(array[part].reshape(-1, layout.n_window, *array.shape[2:]), device)
@@ -79,22 +88,32 @@ def build_deviance(
 
     root = None if root_weight is None else arranged(root_weight)
     alive = ~curves.dead[part]
+    values, freedom = curves.values, curves.freedom
+    if bound is not None:
+        held = ~np.isnan(bound)
+        raw = np.where(held, curves.centre / curves.unit, 0.0)[..., None]
+        values = values + (raw if curves.root_weight is None else raw * (curves.root_weight > 0))
+        freedom = freedom + held
     double = Deviance(
         layout,
         send(curves.normalised_dose, device)[:, None, None],
-        arranged(curves.values),
+        arranged(values),
+        not curves.offset_known,
         root,
         None,
+        noise == "floor",
+        bound=None if bound is None else arranged(bound),
     )
     # Known offsets and complete curves are free of the mean already.
-    values = double.values if root is None else double.project(double.values)
-    return Deviance(
-        layout,
-        double.dose.to(dtype),
-        values.to(dtype),
-        None if root is None else root.to(dtype),
-        None if variance_known else arranged(curves.freedom).clamp(min=1).to(dtype),
-        None if alive.all() else arranged(~curves.dead).to(dtype),
+    projected = double.values if root is None and bound is None else double.project(double.values)
+    return replace(
+        double,
+        dose=double.dose.to(dtype),
+        values=projected.to(dtype),
+        root_weight=None if root is None else root.to(dtype),
+        freedom=None if noise == "given" else arranged(freedom).clamp(min=1).to(dtype),
+        alive=None if alive.all() else arranged(~curves.dead).to(dtype),
+        bound=None if double.bound is None else double.bound.to(dtype),
     )
 
 
@@ -113,12 +132,13 @@ def _minimise(objective: Deviance, start: Tensor, steps: int) -> Minimum:
 
 
 def _rows(layout: Layout, start: Tensor) -> Tensor:
-    """Rows of the parameters from ln k and ln p of each window, ``(2, n_window, n_curve)``."""
-    if layout.exponent == "free":
-        return start.reshape(-1, start.shape[-1])
-    if layout.exponent == "shared":
-        return torch.cat([start[0], start[1].median(dim=0, keepdim=True).values])
-    return start[0]
+    """Rows of the parameters from those of each window, ``(n_free, n_window, n_curve)``."""
+    parts = []
+    for place, parameter in enumerate(layout.parameters.free):
+        shared = parameter.name in layout.shared
+        part = start[place]
+        parts.append(part.median(dim=0, keepdim=True).values if shared else part)
+    return torch.cat(parts)
 
 
 def _better(first: Minimum, second: Minimum, index: Tensor) -> Minimum:
@@ -170,22 +190,17 @@ def _join(objectives: list[Deviance]) -> Deviance:
         parts = [getattr(objective, name) for objective in objectives]
         return None if parts[0] is None else torch.cat(parts, dim=-1)
 
-    first = objectives[0]
-    return Deviance(
-        first.layout,
-        first.dose,
-        torch.cat([objective.values for objective in objectives], dim=-1),
-        joined("root_weight"),
-        joined("freedom"),
-        None if first.layout.n_window == 1 else joined("alive"),
-    )
+    alive = None if objectives[0].layout.n_window == 1 else joined("alive")
+    values = torch.cat([objective.values for objective in objectives], dim=-1)
+    root, freedom = joined("root_weight"), joined("freedom")
+    return replace(objectives[0], values=values, root_weight=root, freedom=freedom, alive=alive)
 
 
 def _minimise_all(objectives: list[Deviance], dictionary: Dictionary, steps: int) -> list[Minimum]:
     """Minimum of each chunk: one short pass over all, then one long one over the stragglers."""
     minima, left, pool, starts, rivals = [], [], [], [], []
     layout = dictionary.layout
-    alone = layout.n_window == 1 and layout.exponent == "free"
+    alone = layout.n_window == 1
     for objective in objectives:
         start, rival, has_rival = dictionary.best(
             objective, rival_within=_RIVAL_WITHIN if alone else 0.0
@@ -197,7 +212,9 @@ def _minimise_all(objectives: list[Deviance], dictionary: Dictionary, steps: int
             rest = minimum.objective
             if objective.freedom is not None:
                 rest = (rest / objective.freedom[0]).exp()
-            second = has_rival[0] & (rest > _NOISY * squares)
+            second = has_rival[0]
+            if isinstance(layout.parameters.law, PowerLaw):
+                second = second & (rest > _NOISY * squares)
         else:
             second = torch.zeros_like(unfinished)
         index = torch.nonzero(unfinished | second)[:, 0]
@@ -223,11 +240,12 @@ def _minimise_all(objectives: list[Deviance], dictionary: Dictionary, steps: int
         where = torch.nonzero(second)[:, 0]
         trial = torch.cat([rows for rows, _ in rivals], dim=1)[:, where]
         final = _better(final, _minimise(together.select(where), trial, steps), where)
-        stalled = ~final.converged & (final.parameters[1] < 0)
-        where = torch.nonzero(stalled)[:, 0]
-        some = together.select(where)
-        trial = _on_kinks(some, final.parameters[:, where])
-        final = _better(final, _minimise(some, trial, steps), where)
+        if isinstance(layout.parameters.law, PowerLaw) and layout.n_row == 2:
+            stalled = ~final.converged & (final.parameters[1] < 0)
+            where = torch.nonzero(stalled)[:, 0]
+            some = together.select(where)
+            trial = _on_kinks(some, final.parameters[:, where])
+            final = _better(final, _minimise(some, trial, steps), where)
     sizes = [i.numel() for i in left]
     for minimum, place, rows, objective_value, converged in zip(
         minima,
@@ -247,14 +265,25 @@ def _with_alive(objective: Deviance) -> Deviance:
     if objective.alive is not None:
         return objective
     shape = (objective.layout.n_window, objective.values.shape[-1])
-    return Deviance(
-        objective.layout,
-        objective.dose,
-        objective.values,
-        objective.root_weight,
-        objective.freedom,
-        objective.values.new_ones(shape),
-    )
+    return replace(objective, alive=objective.values.new_ones(shape))
+
+
+def _violated(deviance: Deviance, rows: Tensor, mean: Tensor) -> Tensor:
+    """Bounds that a fit without them breaks: 0 for b < 0, 1 for a + b < 0, else NaN.
+
+    `mean` is what was taken off the values when they were centred, ``(n_window, n_curve)``.
+    """
+    integrity = deviance.integrity(rows)
+    column = deviance.project(integrity)
+    amplitude = (column * deviance.values).sum(0) / (column * column).sum(0).clamp(min=1e-20)
+    root = deviance.root_weight
+    middle = integrity.mean(0)
+    if root is not None:
+        middle = (root * root * integrity).sum(0) / (root * root).sum(0).clamp(min=1e-20)
+    offset = mean - amplitude * middle
+    bound = torch.where(amplitude >= 0, 0.0, 1.0)
+    below = torch.where(amplitude >= 0, offset, offset + amplitude) < 0
+    return torch.where(below, bound.to(offset), torch.nan)
 
 
 def fit_curves(
@@ -273,58 +302,94 @@ def fit_curves(
     """
     dtype, device = getattr(torch, config.dtype), resolve_device(config.device)
     n_curve, n_window, _ = curves.values.shape
-    coupled = n_window > 1 and (config.exponent == "shared" or bool(pairs))
-    exponent = "free" if config.exponent is None else config.exponent
-    if exponent == "shared" and n_window == 1:
-        exponent = "free"
-    layout = Layout(
-        n_window=n_window if coupled else 1,
-        exponent=exponent if isinstance(exponent, str) else float(exponent),
-        offset_free=not curves.offset_known,
-        prior=config.prior,
-        hierarchy=pairs,
-    )
-    root_weight, variance_known = curves.root_weight, curves.variance_known
-    noise = np.ones((n_curve, n_window))
+    shared = ("exponent",) if config.exponent == "shared" and n_window > 1 else ()
+    coupled = n_window > 1 and bool(shared or pairs)
+    parameters = config.parameters
+    layout = Layout(parameters, n_window if coupled else 1, shared, pairs)
+    root_weight, noise = curves.root_weight, curves.noise_model(config.noise)
+    scale = np.ones((n_curve, n_window))
     if config.loss is not None:
-        root_weight, noise = robust_weights(curves, layout, config.loss, device)
-        variance_known = True
+        root_weight, scale = robust_weights(curves, parameters, config.loss, device)
+        noise = "given"
+    bound = np.full((n_curve, n_window), np.nan)
     with torch.no_grad():
         step = max(config.chunk_size // n_window, 1) if device.type == "cpu" else n_curve
-        objectives = [
-            build_deviance(
-                curves,
-                layout,
-                slice(begin, begin + step),
-                dtype,
-                device,
-                root_weight,
-                variance_known=variance_known,
+        parts = [slice(begin, begin + step) for begin in range(0, n_curve, max(step, 1))]
+        if not parts:
+            nothing, none = (
+                np.empty((0, n_window)),
+                np.empty((len(parameters.is_free), 0, n_window)),
             )
-            for begin in range(0, n_curve, max(step, 1))
-        ]
-        if not objectives:
-            empty = np.empty((0, n_window))
-            return FoundCurves(
-                empty, empty, empty, empty, empty, empty.astype(bool), empty, root_weight
+            flags = nothing.astype(bool)
+            return FoundCurves(none, nothing, nothing, nothing, flags, nothing, root_weight, bound)
+
+        def build(part: slice, bound: np.ndarray | None = None) -> Deviance:
+            return build_deviance(
+                curves, layout, part, dtype, device, root_weight, noise=noise, bound=bound
             )
+
+        objectives = [build(part) for part in parts]
         minima = _minimise_all(objectives, Dictionary(objectives[0]), config.max_iterations)
-        parts: list[list[Tensor]] = [[], [], [], [], [], []]
-        for deviance, minimum in zip(objectives, minima, strict=True):
-            log_rate, power = layout.split(minimum.parameters)
+        gathered: list[list[Tensor]] = [[] for _ in range(4)]
+        values: list[Tensor] = []
+        for number, (part, minimum) in enumerate(zip(parts, minima, strict=True)):
+            deviance = objectives[number]
+            if config.nonnegative and not curves.offset_known:
+                deviance = _bounded(curves, part, deviance, minimum, bound, build, config)
+            search = layout.split(minimum.parameters)
             squares, effective = deviance.squares_and_freedom(minimum.parameters)
             perfect = squares <= _PERFECT[dtype] * deviance.values.square().sum(0)
             converged = minimum.converged | perfect.all(0)
-            shared = minimum.objective.expand_as(log_rate), converged.expand_as(log_rate)
-            for part, rows in zip(
-                parts, (log_rate, power, squares, effective, *shared), strict=True
-            ):
-                part.append(rows.T.reshape(-1))
-    gathered = [torch.cat(part).cpu().numpy().reshape(n_curve, n_window) for part in parts]
-    numbers = [array.astype(np.float64) for array in gathered[:5]]
-    if not variance_known:
-        noise = np.sqrt(numbers[2] / np.maximum(curves.freedom, 1.0))
-    log_rate, power, squares, effective, objective = numbers
-    return FoundCurves(
-        log_rate, power, squares, effective, objective, gathered[5], noise, root_weight
-    )
+            rows = squares, effective, minimum.objective, converged
+            for column, row in zip(gathered, rows, strict=True):
+                column.append(row.expand_as(search[0]).T.reshape(-1))
+            found = parameters.values([row.double() for row in search])
+            values.append(found.movedim(1, -1).reshape(len(found), -1))
+    arrays = [torch.cat(part).cpu().numpy().reshape(n_curve, n_window) for part in gathered]
+    squares, effective, objective = (array.astype(np.float64) for array in arrays[:3])
+    freedom = np.maximum(curves.freedom + ~np.isnan(bound), 1.0)
+    if noise == "free":
+        scale = np.sqrt(squares / freedom)
+    elif noise == "floor":
+        scale = np.sqrt(np.maximum(squares / freedom, 1.0))
+    whole = torch.cat(values, 1).cpu().numpy().reshape(-1, n_curve, n_window)
+    return FoundCurves(whole, squares, effective, objective, arrays[3], scale, root_weight, bound)
+
+
+def _bounded(
+    curves: PreparedCurves,
+    part: slice,
+    deviance: Deviance,
+    minimum: Minimum,
+    bound: np.ndarray,
+    build: Callable[[slice, np.ndarray | None], Deviance],
+    config: ExactConfig,
+) -> Deviance:
+    """Fit curves again whose intensity would become negative, with the offset at its bound.
+
+    `minimum` and `bound` are changed in place.
+    """
+    layout = deviance.layout
+    mean = curves.centre[part] / curves.unit[part]
+    mean = torch.as_tensor(mean.reshape(-1, layout.n_window).T.copy()).to(deviance.values)
+    broken = _violated(deviance, minimum.parameters, mean)
+    index = torch.nonzero((~broken.isnan()).any(0))[:, 0]
+    if index.numel() == 0:
+        return deviance
+    bound[part] = broken.T.reshape(bound[part].shape).cpu().numpy()
+    held = build(part, bound)
+    start = minimum.parameters[:, index]
+    some = held.select(index)
+    found = _minimise(some, start, config.max_iterations)
+    if layout.n_window == 1:
+        # The ridge may have carried the free minimum far away: the dictionary may know better.
+        for pin in (0.0, 1.0):
+            where = torch.nonzero(broken[0, index] == pin)[:, 0]
+            few = replace(some.select(where), offset_free=False, bound=None)
+            again = _rows(layout, Dictionary(few, pin).best(few)[0])
+            trial = _minimise(some.select(where), again, config.max_iterations)
+            found = _better(found, trial, where)
+    minimum.parameters[:, index] = found.parameters
+    minimum.objective[index] = found.objective
+    minimum.converged[index] = found.converged
+    return held

@@ -4,15 +4,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
+from hyperspy_dosekin.kinetics.laws.closed_forms import PowerLaw
 from hyperspy_dosekin.kinetics.laws.prior import EXPONENT_BOX, LOG_RATE_BOX
+from hyperspy_dosekin.kinetics.laws.solution import curve
 from hyperspy_dosekin.kinetics.model.objective import Deviance
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
 _N_RATE, _N_EXPONENT = 36, 14
+# Templates along each free parameter of other laws, by their number.
+_NODES = {1: (144,), 2: (40, 14), 3: (28, 9, 8)}
 _SHARP_EXPONENTS = (0.1, 0.14, 0.2, 0.28, 0.4)
 _MOST_ENDS = 40
 # Curves compared with the dictionary at once, so that the scores stay in the cache; elsewhere
@@ -20,15 +26,12 @@ _MOST_ENDS = 40
 _BLOCK, _DEVICE_BLOCK = 1024, 65_536
 
 
-def _grid(dose: np.ndarray, exponent: float | str | None) -> tuple[np.ndarray, np.ndarray, int]:
-    """Lay out the templates: ln k, p, and how many are of the smooth kind, which comes first.
+def _power_law_grid(dose: np.ndarray) -> tuple[np.ndarray, int]:
+    """Lay out the templates of the power law: ln k and ln p, and how many are of the smooth kind.
 
     Extinction (p < 1) between two frames makes a basin of the deviance that is narrow in k: the
     templates of small p are set densely by the dose of their extinction.
     """
-    if exponent is not None:
-        log_rate = np.linspace(*LOG_RATE_BOX, 4 * _N_RATE)
-        return log_rate, np.full(log_rate.size, float(exponent)), log_rate.size
     # Even in p up to 4: above it curves hardly differ.
     smooth = np.meshgrid(
         np.linspace(*LOG_RATE_BOX, _N_RATE), np.linspace(EXPONENT_BOX[0], 4.0, _N_EXPONENT)
@@ -42,11 +45,29 @@ def _grid(dose: np.ndarray, exponent: float | str | None) -> tuple[np.ndarray, n
     sharp_exponent = np.repeat(_SHARP_EXPONENTS, ends.size)
     sharp_rate = -np.log((1 - sharp_exponent) * np.tile(ends, len(_SHARP_EXPONENTS)))
     inside = (sharp_rate > LOG_RATE_BOX[0]) & (sharp_rate < LOG_RATE_BOX[1])
-    return (
-        np.concatenate([smooth[0].ravel(), sharp_rate[inside]]),
-        np.concatenate([smooth[1].ravel(), sharp_exponent[inside]]),
-        smooth[0].size,
-    )
+    log_rate = np.concatenate([smooth[0].ravel(), sharp_rate[inside]])
+    exponent = np.concatenate([smooth[1].ravel(), sharp_exponent[inside]])
+    return np.stack([log_rate, np.log(exponent)]), smooth[0].size
+
+
+def _grid(parameters: Parameters, dose: np.ndarray) -> tuple[np.ndarray, int]:
+    """Free parameters of the templates on their scale of search, and how many come first.
+
+    The templates are of two kinds, one after the other, so that the best of the other kind can be
+    a second start: smooth and sharp decays of the power law, else the lower and upper half of
+    the last parameter.
+    """
+    if isinstance(parameters.law, PowerLaw) and len(parameters.free) == 2:
+        return _power_law_grid(dose)
+    axes = []
+    for parameter, number in zip(parameters.free, _NODES[len(parameters.free)], strict=True):
+        low, high = parameter.search_box
+        # The middles of cells: bounds are the likeliest place for a law to be degenerate.
+        axes.append(low + (high - low) * (np.arange(number) + 0.5) / number)
+    grid = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")])
+    order = np.argsort(grid[-1], kind="stable") if len(axes) > 1 else slice(None)
+    grid = grid[:, order]
+    return grid, grid.shape[1] // 2 if len(axes) > 1 else grid.shape[1]
 
 
 def _highest(score: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,43 +81,34 @@ def _highest(score: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Dictionary:
-    """Decay curves on a grid of (k, p), compared with data in float32.
+    """Decay curves on a grid of parameters, compared with data in float32.
 
     Parameters
     ----------
     objective
-        The problem whose layout, doses and device are used. A fixed exponent gives a dictionary
-        of rates alone.
+        The problem whose law, doses and device are used.
+    pin
+        What is taken off the integrity where the offset is not free.
     """
 
-    def __init__(self, objective: Deviance) -> None:
-        layout = objective.layout
-        dose = objective.dose.ravel().double().cpu().numpy()
-        log_rate, exponent, self.n_smooth = _grid(
-            dose, layout.exponent if layout.n_exponent == 0 else None
-        )
-        curves = power_law_integrity(dose, np.exp(log_rate)[:, None], exponent[:, None])
-        penalty = np.zeros(log_rate.size)
-        if layout.prior is not None:
-            mean, width = layout.prior.log_rate
-            penalty += ((log_rate - mean) / width) ** 2
-            if layout.n_exponent:
-                mean, width = layout.prior.exponent
-                penalty += ((exponent - mean) / width) ** 2
-
-        def tensor(array: np.ndarray) -> Tensor:
-            return torch.as_tensor(array, dtype=torch.float32, device=objective.values.device)
-
-        self.log_rate, self.log_exponent = tensor(log_rate), tensor(np.log(exponent))
-        self.penalty = tensor(penalty)
-        centred = curves - curves.mean(axis=1, keepdims=True) if layout.offset_free else curves
-        norm = np.sqrt((centred**2).sum(axis=1, keepdims=True))
+    def __init__(self, objective: Deviance, pin: float = 0.0) -> None:
+        parameters = objective.layout.parameters
+        dose = objective.dose.ravel().double()
+        points, self.n_first = _grid(parameters, dose.cpu().numpy())
+        search = torch.as_tensor(points, device=dose.device)
+        with torch.no_grad():
+            whole = parameters.complete(list(search))
+            curves = curve(parameters.law, dose[:, None], whole)[0].T - pin
+            penalty = parameters.prior(list(search))[0]
+        self.search, self.penalty = search.float(), penalty.float()
+        centred = curves - curves.mean(dim=1, keepdim=True) if objective.offset_free else curves
+        norm = centred.square().sum(1, keepdim=True).sqrt()
         # A curve that is constant to rounding explains nothing.
-        self.unit = tensor(np.where(norm > 1e-9, centred / np.maximum(norm, 1e-30), 0.0))
+        self.unit = torch.where(norm > 1e-9, centred / norm.clamp(min=1e-30), 0.0).float()
         # Centred, so that float32 has less to cancel when the weights differ.
-        self.curves = tensor(centred)
-        self.offset_free = layout.offset_free
-        self.layout = layout
+        self.curves = centred.float()
+        self.offset_free = objective.offset_free
+        self.layout = objective.layout
 
     def _explained(self, values: Tensor, root_weight: Tensor | None) -> Tensor:
         """Sum of squares that each template explains, ``(n_curve, n_template)``."""
@@ -123,13 +135,13 @@ class Dictionary:
         objective
             The curves.
         rival_within
-            A second start is given for curves whose best template of the other kind (smooth, or
-            extinct between frames) is worse by less than this in deviance.
+            A second start is given for curves whose best template of the other kind is worse by
+            less than this in deviance.
 
         Returns
         -------
         start
-            ln k and ln p of the best template, ``(2, n_window, n_curve)``.
+            Free parameters of the best template, ``(n_free, n_window, n_curve)``.
         rival
             Those of the best of the other kind, the same shape.
         has_rival
@@ -140,7 +152,7 @@ class Dictionary:
         weights = objective.root_weight
         weights = None if weights is None else weights.reshape(n_dose, -1).float()
         freedom = None if objective.freedom is None else objective.freedom.reshape(-1).float()
-        split = self.n_smooth if rival_within > 0 and self.n_smooth < self.penalty.numel() else None
+        split = self.n_first if rival_within > 0 and self.n_first < self.penalty.numel() else None
         first, second, close = [], [], []
         block = _BLOCK if values.device.type == "cpu" else _DEVICE_BLOCK
         for begin in range(0, values.shape[1], block):
@@ -160,22 +172,21 @@ class Dictionary:
             if split is None:
                 first.append(_highest(score)[1])
                 continue
-            smooth, smooth_index = _highest(score[:, :split])
-            sharp, sharp_index = _highest(score[:, split:])
-            prefer_sharp = sharp > smooth
-            sharp_index = sharp_index + split
-            first.append(torch.where(prefer_sharp, sharp_index, smooth_index))
-            second.append(torch.where(prefer_sharp, smooth_index, sharp_index))
+            left, left_index = _highest(score[:, :split])
+            right, right_index = _highest(score[:, split:])
+            prefer_right = right > left
+            right_index = right_index + split
+            first.append(torch.where(prefer_right, right_index, left_index))
+            second.append(torch.where(prefer_right, left_index, right_index))
             if freedom is None:
-                behind = (smooth - sharp).abs()
+                behind = (left - right).abs()
             else:
-                behind = freedom[part] * (smooth / sharp).log().abs()
+                behind = freedom[part] * (left / right).log().abs()
             close.append(behind < rival_within)
 
-        def gather(index: list[Tensor]) -> Tensor:
-            chosen = torch.cat(index)
-            grid = torch.stack([self.log_rate[chosen], self.log_exponent[chosen]])
-            return grid.reshape(2, n_window, n_curve).to(objective.values.dtype)
+        def gather(index: Sequence[Tensor]) -> Tensor:
+            chosen = self.search[:, torch.cat(list(index))]
+            return chosen.reshape(-1, n_window, n_curve).to(objective.values.dtype)
 
         start = gather(first)
         if split is None:

@@ -7,13 +7,16 @@ Torch is imported when a law is evaluated, not with this module.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hyperspy_dosekin.kinetics.laws.contract import KineticLaw, LawParameter
+from hyperspy_dosekin.kinetics.laws.contract import ClosedForm, LawParameter
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_RATE = LawParameter("rate", 1e-2, 20.0, 1.0, logarithmic=True)
+_EXPONENT = LawParameter("exponent", 0.1, 5.0, 1.0)
 
 
 def _power(base: Tensor, exponent: Tensor) -> Tensor:
@@ -24,11 +27,11 @@ def _power(base: Tensor, exponent: Tensor) -> Tensor:
     return torch.where(base > 0, safe**exponent, torch.zeros_like(base))
 
 
-_RATE = LawParameter("rate", 1e-2, 20.0, 1.0, logarithmic=True)
-_EXPONENT = LawParameter("exponent", 0.1, 5.0, 1.0)
+def _wanted(slopes: Sequence[bool], *columns: Tensor | None) -> list[Tensor | None]:
+    return [column if wanted else None for column, wanted in zip(columns, slopes, strict=False)]
 
 
-class PowerLaw(KineticLaw):
+class PowerLaw(ClosedForm):
     """``dC/dφ = −k C^p`` (arXiv:2605.01697); parameters ``rate`` (k) and ``exponent`` (p).
 
     Examples
@@ -41,34 +44,33 @@ class PowerLaw(KineticLaw):
 
     name = "power law"
     parameters = (_RATE, _EXPONENT)
-    has_exact_solution = True
+    scales = True
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k C^p``; 0 at C = 0."""
         return parameters["rate"] * _power(integrity, parameters["exponent"])
 
-    def solution(self, dose: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+    def curve(
+        self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
+    ) -> tuple[Tensor, list[Tensor | None]]:
         """Use the closed form, stable through p = 1, extinction and k → 0."""
-        from .power_law_torch import power_law_integrity_torch
+        from .power_law_torch import power_law_curve
 
-        return power_law_integrity_torch(
-            dose, parameters["rate"][..., None], parameters["exponent"][..., None]
+        by_rate, by_exponent = (*slopes, False, False)[:2]
+        integrity, *columns = power_law_curve(
+            dose, *search, by_rate=by_rate, by_exponent=by_exponent
         )
+        return integrity, _wanted(slopes, *columns)
 
-    def derivatives(
-        self, dose: Tensor, parameters: Mapping[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Use the closed form."""
-        from .power_law_torch import power_law_value_and_derivatives
+    def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
+        """``(level^(1−p) − 1)/((p − 1) k)``."""
+        from .power_law_torch import power_law_time
 
-        integrity, by_rate, by_exponent = power_law_value_and_derivatives(
-            dose, parameters["rate"][..., None], parameters["exponent"][..., None]
-        )
-        return integrity, {"rate": by_rate, "exponent": by_exponent}
+        return power_law_time(level, parameters["exponent"]) / parameters["rate"]
 
 
-class FirstOrder(KineticLaw):
-    """``dC/dφ = −k C``: exponential decay; parameter ``rate`` (k).
+class FirstOrder(ClosedForm):
+    """``dC/dφ = −k C``: exponential decay, the power law with p = 1; parameter ``rate`` (k).
 
     Examples
     --------
@@ -79,18 +81,28 @@ class FirstOrder(KineticLaw):
 
     name = "first order"
     parameters = (_RATE,)
-    has_exact_solution = True
+    scales = True
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k C``."""
         return parameters["rate"] * integrity
 
-    def solution(self, dose: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+    def curve(
+        self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
+    ) -> tuple[Tensor, list[Tensor | None]]:
         """``exp(−kφ)``."""
-        return (-parameters["rate"][..., None] * dose).exp()
+        time = dose * search[0].exp()
+        integrity = (-time).exp()
+        return integrity, _wanted(slopes, time.mul_(integrity) if any(slopes) else None)
+
+    def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
+        """``−ln(level)/k``."""
+        from math import log
+
+        return -log(level) / parameters["rate"]
 
 
-class PlateauPowerLaw(KineticLaw):
+class PlateauPowerLaw(ClosedForm):
     """Power law towards a plateau C∞: the part of the window that the dose cannot destroy.
 
     With u = (C − C∞)/(1 − C∞), ``dC/dφ = −k (1 − C∞) u^p``, so that u obeys the power law and
@@ -108,7 +120,7 @@ class PlateauPowerLaw(KineticLaw):
 
     name = "power law with plateau"
     parameters = (_RATE, _EXPONENT, LawParameter("plateau", 0.0, 0.95, 0.1))
-    has_exact_solution = True
+    scales = True
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k (1 − C∞) u^p``."""
@@ -116,9 +128,195 @@ class PlateauPowerLaw(KineticLaw):
         share = (integrity - parameters["plateau"]) / span
         return parameters["rate"] * span * _power(share, parameters["exponent"])
 
-    def solution(self, dose: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+    def curve(
+        self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
+    ) -> tuple[Tensor, list[Tensor | None]]:
         """``C∞ + (1 − C∞) u(φ)``."""
-        plateau = parameters["plateau"][..., None]
-        return plateau + (1 - plateau) * PowerLaw().solution(dose, parameters)
+        from .power_law_torch import power_law_curve
 
-    derivatives = KineticLaw.derivatives
+        by_rate, by_exponent, by_plateau = (*slopes, False, False, False)[:3]
+        share, first, second = power_law_curve(
+            dose, *search[:2], by_rate=by_rate, by_exponent=by_exponent
+        )
+        span = 1 - search[2]
+        columns = [None if column is None else span * column for column in (first, second)]
+        third = share - 1 if by_plateau else None
+        return search[2] + span * share, _wanted(slopes, *columns, third)
+
+    def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
+        """That of the power law at ``(level − C∞)/(1 − C∞)``; infinite below the plateau."""
+        import torch
+
+        from .power_law_torch import power_law_time
+
+        plateau = parameters["plateau"]
+        share = (level - plateau) / (1 - plateau)
+        time = power_law_time(share.clamp(min=0.0), parameters["exponent"])
+        return torch.where(share > 0, time, torch.inf) / parameters["rate"]
+
+
+class DelayedPowerLaw(ClosedForm):
+    """Nothing happens up to a dose φ₀, ``delay``; then the power law.
+
+    Examples
+    --------
+    >>> import torch
+    >>> at = {name: torch.tensor(value) for name, value in
+    ...       {"rate": 2.0, "exponent": 0.5, "delay": 0.5}.items()}
+    >>> DelayedPowerLaw().solution(torch.tensor([0.5, 1.0]), at).tolist()
+    [1.0, 0.25]
+    """
+
+    name = "delayed power law"
+    parameters = (_RATE, _EXPONENT, LawParameter("delay", 0.0, 1.0, 0.1))
+
+    def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
+        """``k C^p`` beyond the delay, 0 before."""
+        later = (dose >= parameters["delay"]).to(integrity.dtype)
+        return later * parameters["rate"] * _power(integrity, parameters["exponent"])
+
+    def curve(
+        self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """That of the power law at ``φ − φ₀``."""
+        from .power_law_torch import power_law_curve
+
+        _, by_exponent, by_delay = (*slopes, False, False, False)[:3]
+        late = (dose - search[2]).clamp(min=0.0)
+        integrity, first, second = power_law_curve(
+            late, *search[:2], by_rate=any(slopes), by_exponent=by_exponent
+        )
+        third = None
+        if by_delay and first is not None:
+            third = -first / late.clamp(min=1e-30) * (late > 0)
+        return integrity, _wanted(slopes, first, second, third)
+
+    def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
+        """That of the power law, later by the delay."""
+        return parameters["delay"] + PowerLaw().dose_at(level, parameters)
+
+
+class Delayed(ClosedForm):
+    """Nothing happens up to a dose φ₀, ``delay``; then first-order decay.
+
+    Examples
+    --------
+    >>> import torch
+    >>> at = {"rate": torch.tensor(2.0), "delay": torch.tensor(0.5)}
+    >>> round(Delayed().dose_at(0.5, at).item(), 4)
+    0.8466
+    """
+
+    name = "delayed"
+    parameters = (_RATE, DelayedPowerLaw.parameters[2])
+
+    def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
+        """``k C`` beyond the delay, 0 before."""
+        later = (dose >= parameters["delay"]).to(integrity.dtype)
+        return later * parameters["rate"] * integrity
+
+    def curve(
+        self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """``exp(−k (φ − φ₀))``."""
+        rate = search[0].exp()
+        late = dose - search[1]
+        time = late.clamp(min=0.0) * rate
+        integrity = (-time).exp()
+        if not any(slopes):
+            return integrity, []
+        return integrity, _wanted(slopes, time.mul_(integrity), -rate * integrity * (late > 0))
+
+    def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
+        """That of first order, later by the delay."""
+        return parameters["delay"] + FirstOrder().dose_at(level, parameters)
+
+
+class TwoPopulations(ClosedForm):
+    """A share f that decays with k and the rest with r·k, r < 1, both first order.
+
+    Examples
+    --------
+    >>> import torch
+    >>> at = {name: torch.tensor(value) for name, value in
+    ...       {"rate": 2.0, "share": 0.5, "ratio": 0.5}.items()}
+    >>> round(TwoPopulations().solution(torch.tensor([1.0]), at).item(), 4)
+    0.2516
+    """
+
+    name = "two populations"
+    parameters = (
+        _RATE,
+        LawParameter("share", 0.05, 0.95, 0.5),
+        LawParameter("ratio", 0.01, 0.9, 0.2, logarithmic=True),
+    )
+    scales = True
+
+    def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
+        """``k (f e^−t + (1 − f) r e^−rt)`` at the t = kφ where the integrity is C."""
+        import torch
+
+        share, ratio = parameters["share"], parameters["ratio"]
+        shape = torch.broadcast_tensors(integrity, share, ratio)[0].shape
+        # The integrity lies between e^−t and e^−rt.
+        low = -integrity.clamp(min=1e-30, max=1.0).log().expand(shape)
+        high = low / ratio
+        for _ in range(60):
+            time = 0.5 * (low + high)
+            above = share * (-time).exp() + (1 - share) * (-ratio * time).exp() > integrity
+            low, high = torch.where(above, time, low), torch.where(above, high, time)
+        loss = share * (-low).exp() + (1 - share) * ratio * (-ratio * low).exp()
+        return parameters["rate"] * loss
+
+    def curve(
+        self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """``f e^−kφ + (1 − f) e^−rkφ``."""
+        share, ratio = search[1].exp(), search[2].exp()
+        time = dose * search[0].exp()
+        fast, slow = (-time).exp(), (-ratio * time).exp()
+        integrity = share * fast + (1 - share) * slow
+        if not any(slopes):
+            return integrity, []
+        by_slow = (1 - share) * ratio * time * slow
+        by_fast = share * time * fast
+        return integrity, _wanted(slopes, by_fast + by_slow, share * (slow - fast), by_slow)
+
+
+class MultiHit(ClosedForm):
+    """Target theory: a unit is lost when it was hit m times, ``C = 1 − (1 − e^−kφ)^m``.
+
+    At dose 0 the rate vanishes for m > 1, so that the equation alone would never begin.
+
+    Examples
+    --------
+    >>> import torch
+    >>> at = {"rate": torch.tensor(1.0), "hits": torch.tensor(2.0)}
+    >>> round(MultiHit().solution(torch.tensor([1.0]), at).item(), 4)
+    0.6004
+    """
+
+    name = "multi-hit"
+    parameters = (_RATE, LawParameter("hits", 1.0, 10.0, 2.0, logarithmic=True))
+    scales = True
+
+    def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
+        """``k m v^(1 − 1/m) (1 − v^(1/m))`` with v = 1 − C."""
+        lost, hits = (1 - integrity).clamp(min=0.0), parameters["hits"]
+        all_hit = _power(lost, 1 / hits)
+        return parameters["rate"] * hits * _power(lost, 1 - 1 / hits) * (1 - all_hit)
+
+    def curve(
+        self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """``1 − (1 − e^−kφ)^m``."""
+        hits = search[1].exp()
+        time = dose * search[0].exp()
+        alive = (-time).exp()
+        hit = -(-time).expm1()
+        log_hit = hit.clamp(min=1e-300 if hit.dtype.itemsize == 8 else 1e-37).log()
+        lost = (hits * log_hit).exp()
+        if not any(slopes):
+            return 1 - lost, []
+        by_rate = hits * time * alive * ((hits - 1) * log_hit).exp()
+        return 1 - lost, _wanted(slopes, by_rate, hits * lost * log_hit)

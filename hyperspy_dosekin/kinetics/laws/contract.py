@@ -3,8 +3,9 @@
 """The contract of a kinetic law: what the integrity of a window does under dose.
 
 A law says how fast the integrity C falls, ``dC/dφ = −rate(C, parameters, φ)`` from ``C(0) = 1``,
-with φ = Φ/Φ_max. Nothing but the rate is needed; a law with a closed form gives it as `solution`,
-any other is integrated numerically.
+with φ the dose over the dose scale of the fit. Nothing but the rate is needed. A law with a closed
+form gives it as a `ClosedForm`; one that says `scales = True` is tabulated once; any other is
+integrated numerically.
 
 Torch is imported when a law is evaluated, not with this module.
 """
@@ -13,12 +14,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+#: Largest normalised dose that is looked at: a level not reached by then counts as never reached.
+HORIZON = 1e4
 
 
 @dataclass(frozen=True)
@@ -109,10 +114,27 @@ class LawParameter:
 
     @property
     def free_box(self) -> tuple[float, float]:
-        """Box on the scale of estimation."""
+        """Box on the scale of estimation, on which it is uniform before the data."""
         if self.logarithmic:
             return math.log(self.lower), math.log(self.upper)
         return self.lower, self.upper
+
+    # Minima are searched for on the logarithm wherever that is possible.
+
+    @property
+    def search_box(self) -> tuple[float, float]:
+        """Box on the scale of search: that of the logarithm of a positive parameter."""
+        if self.lower > 0:
+            return math.log(self.lower), math.log(self.upper)
+        return self.lower, self.upper
+
+    def to_search(self, value: Tensor) -> Tensor:
+        """Value → the scale of search, same shape."""
+        return value.log() if self.lower > 0 else value
+
+    def from_search(self, search: Tensor) -> Tensor:
+        """Inverse of `to_search`."""
+        return search.exp() if self.lower > 0 else search
 
 
 class KineticLaw(ABC):
@@ -126,6 +148,10 @@ class KineticLaw(ABC):
         The parameters, in order.
     has_exact_solution
         Whether `solution` is a closed form rather than a numerical integration.
+    scales
+        Whether the rate is proportional to the first parameter, ``rate``, and knows no dose:
+        C = G(kφ; shape). G is then tabulated once and shared by all curves, a hundred times as
+        fast as an integration for each.
 
     Examples
     --------
@@ -144,6 +170,7 @@ class KineticLaw(ABC):
     name: str
     parameters: tuple[LawParameter, ...]
     has_exact_solution: bool = False
+    scales: bool = False
 
     @abstractmethod
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
@@ -236,7 +263,7 @@ class KineticLaw(ABC):
         from hyperspy_dosekin.numerics.ode import integrate
 
         names = list(parameters)
-        shape = torch.broadcast_shapes(*(value.shape for value in parameters.values()))
+        shape = torch.broadcast_tensors(*parameters.values())[0].shape
         double = {name: parameters[name].to(torch.float64) for name in names}
         device = next(iter(double.values())).device if double else dose.device
         integrity = torch.ones(shape, dtype=torch.float64, device=device)
@@ -317,3 +344,138 @@ class KineticLaw(ABC):
             for place, name in enumerate(names)
         }
         return integrity.detach(), by_parameter
+
+    def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Normalised dose at which the integrity first falls to a level.
+
+        Parameters
+        ----------
+        level
+            Integrity between 0 and 1.
+        parameters
+            One tensor of the batch shape ``(...)`` for each name.
+
+        Returns
+        -------
+        Tensor
+            Shape ``(...)``, float64; infinite where the level is not reached by 10⁴ dose scales.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from hyperspy_dosekin.kinetics import kinetic_law
+        >>> at = {"rate": torch.tensor(2.0), "exponent": torch.tensor(1.5)}
+        >>> kinetic_law("power law").dose_at(0.25, at).item()
+        1.0
+        """
+        import torch
+
+        from hyperspy_dosekin.numerics.ode import integrate_members
+
+        names = [parameter.name for parameter in self.parameters]
+        values = torch.broadcast_tensors(*(parameters[name].to(torch.float64) for name in names))
+        flat = [value.reshape(-1) for value in values]
+
+        def slope(at: Tensor, state: Tensor, index: Tensor) -> Tensor:
+            chosen = {name: value[index] for name, value in zip(names, flat, strict=True)}
+            return -self.rate(state.clamp(0.0, 1.0), chosen, at).expand_as(state).clamp(min=0.0)
+
+        with torch.no_grad():
+            _, found = integrate_members(
+                slope,
+                torch.ones_like(flat[0]),
+                flat[0].new_tensor([HORIZON]),
+                tolerance=getattr(self, "tolerance", 1e-8),
+                level=level,
+                what=f"kinetic law {self.name!r}",
+            )
+        return found.reshape(values[0].shape)
+
+
+class ClosedForm(KineticLaw):
+    """A law with a closed form, `curve`, from which everything else follows."""
+
+    has_exact_solution = True
+
+    @abstractmethod
+    def curve(
+        self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """Integrity and minus its derivatives by the parameters on their scale of search.
+
+        Parameters
+        ----------
+        dose
+            Normalised dose, of a shape that broadcasts with the parameters'.
+        search
+            The parameters on their scale of search (`LawParameter.to_search`), in order.
+        slopes
+            Which derivatives are wanted; none by default.
+
+        Returns
+        -------
+        integrity : Tensor
+            Of the broadcast shape.
+        derivatives : list of Tensor or None
+            One for each of `slopes`.
+        """
+
+    def solution(self, dose: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Use the closed form."""
+        import torch
+
+        class _Curve(torch.autograd.Function):
+            """C in the parameters, once differentiable."""
+
+            @staticmethod
+            def forward(ctx, *values):
+                search = [
+                    p.to_search(v[..., None]) for p, v in zip(self.parameters, values, strict=True)
+                ]
+                integrity, slopes = self.curve(dose, search, slopes=[True] * len(values))
+                ctx.save_for_backward(*values, *slopes)
+                return integrity.to(dose.dtype)
+
+            @staticmethod
+            @torch.autograd.function.once_differentiable
+            def backward(ctx, gradient):
+                count = len(self.parameters)
+                values, slopes = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+                found = []
+                for parameter, value, slope in zip(self.parameters, values, slopes, strict=True):
+                    by = -(gradient * slope).sum(-1)
+                    by = by / value if parameter.lower > 0 else by
+                    found.append(by.sum_to_size(value.shape))
+                return tuple(found)
+
+        values = [parameters[parameter.name] for parameter in self.parameters]
+        return _Curve.apply(*values)
+
+    def derivatives(
+        self, dose: Tensor, parameters: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Use the closed form."""
+        values = [parameters[parameter.name][..., None] for parameter in self.parameters]
+        search = [p.to_search(v) for p, v in zip(self.parameters, values, strict=True)]
+        integrity, slopes = self.curve(dose, search, slopes=[True] * len(values))
+        by_parameter = {}
+        for parameter, value, slope in zip(self.parameters, values, slopes, strict=True):
+            assert slope is not None
+            by_parameter[parameter.name] = -slope / value if parameter.lower > 0 else -slope
+        return integrity, by_parameter
+
+    def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Search for the level on the closed form."""
+        import torch
+
+        search = [p.to_search(parameters[p.name].to(torch.float64)) for p in self.parameters]
+        search = list(torch.broadcast_tensors(*search))
+        low = torch.full_like(search[0], math.log(1e-8))
+        high = torch.full_like(low, math.log(HORIZON))
+        with torch.no_grad():
+            never = self.curve(high.exp(), search)[0] > level
+            for _ in range(48):
+                middle = 0.5 * (low + high)
+                above = self.curve(middle.exp(), search)[0] > level
+                low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+        return torch.where(never, torch.inf, (0.5 * (low + high)).exp())

@@ -1,100 +1,81 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The power law of dose damage in closed form, in Torch, with exact gradients.
+"""The power law of dose damage in Torch, for speed rather than for the last digit.
 
-Automatic differentiation of a ``where(small, series, formula)`` gives NaN at p = 1 and at
-extinction, since the unused branch is differentiated too; the analytic derivatives are put in its
-place. They are not themselves differentiable (no double backward).
+`torch.where` over (dose, curve) costs as much as a logarithm: there is none here. With
+``t = kφ``, ``e = p − 1`` and ``x = et`` it is ``ln C = −log1p(x)/e``, ``C^p = C/(1 + x)`` and
+``−dC/dp = (t/(1 + x) + ln C)·C/e``.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from .power_law import evaluate_power_law
+# By type: a p keeps this distance from 1, which costs no digit of C …
+_NEAREST_TO_ONE = {torch.float64: 1e-12, torch.float32: 1e-6}
+# … and below this one the derivative by p comes from its series, for which the other is too near.
+_SERIES_LIMIT = {torch.float64: 1e-5, torch.float32: 2e-3}
+# Smallest ln C, of which the exponential is 0 exactly, and 1 + x, whose inverse times 0 is 0.
+_SMALLEST_LOG = {torch.float64: -800.0, torch.float32: -120.0}
+_EXTINCTION = {torch.float64: 1e-14, torch.float32: 1e-7}
 
 
-def power_law_value_and_derivatives(
-    dose: Tensor, rate: Tensor, exponent: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Integrity with its derivatives, outside the automatic differentiation.
+def power_law_curve(
+    dose: Tensor,
+    log_rate: Tensor,
+    log_exponent: Tensor,
+    *,
+    by_rate: bool = False,
+    by_exponent: bool = False,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """C, −dC/d ln k and −dC/d ln p, the latter two where they are wanted.
 
     Parameters
     ----------
     dose
-        Normalised dose φ ≥ 0.
-    rate
-        k per normalised dose.
-    exponent
-        p. The three are floating tensors of one type and device whose shapes broadcast.
-
-    Returns
-    -------
-    (C, dC/dk, dC/dp), each of the broadcast shape.
-
-    Examples
-    --------
-    >>> import torch
-    >>> value, by_rate, _ = power_law_value_and_derivatives(
-    ...     torch.tensor([0.0, 1.0]), torch.tensor(2.0), torch.tensor(1.5)
-    ... )
-    >>> value.tolist()
-    [1.0, 0.25]
+        Normalised dose, of a shape that broadcasts with the others'.
+    log_rate, log_exponent
+        ln k and ln p.
+    by_rate, by_exponent
+        Which derivatives are wanted; ``None`` takes the place of others.
     """
-    with torch.no_grad():
-        integrity, powered, by_exponent = evaluate_power_law(
-            torch, dose, rate, exponent, derivatives=True
-        )
-        return integrity, -dose * powered, by_exponent
+    dtype = log_rate.dtype
+    t = dose * log_rate.exp()
+    exponent = log_exponent.exp()
+    excess = exponent - 1.0
+    nearest = _NEAREST_TO_ONE[dtype]
+    excess = torch.where(excess.abs() < nearest, nearest, excess)
+    shifted = (t * excess).clamp_(min=-1.0)
+    logarithm = shifted.log1p().mul_(-excess.reciprocal())
+    if not (by_rate or by_exponent):
+        return logarithm.exp_(), None, None
+    logarithm = logarithm.clamp_(min=_SMALLEST_LOG[dtype])
+    integrity = logarithm.exp()
+    t = t.expand(shifted.shape)
+    quotient = t / shifted.add_(1.0).clamp_(min=_EXTINCTION[dtype])
+    if not by_exponent:
+        return integrity, quotient.mul_(integrity), None
+    slope = logarithm.add_(quotient).mul_(integrity).mul_(exponent / excess)
+    rate_slope = quotient.mul_(integrity)
+    near = (excess.abs() < _SERIES_LIMIT[dtype]).expand(shifted.shape)
+    if bool(near.any()):
+        few = t[near]
+        by_series = (2 / 3 * few * excess.expand(shifted.shape)[near] - 0.5) * few * few
+        slope[near] = by_series * integrity[near] * exponent.expand(shifted.shape)[near]
+    return integrity, rate_slope, slope
 
 
-class _PowerLaw(torch.autograd.Function):
-    """C(φ, k, p), once differentiable in all three."""
-
-    @staticmethod
-    def forward(ctx: Any, dose: Tensor, rate: Tensor, exponent: Tensor) -> Tensor:
-        integrity, powered, by_exponent = evaluate_power_law(
-            torch, dose, rate, exponent, derivatives=True
-        )
-        ctx.save_for_backward(dose, rate, powered, by_exponent)
-        ctx.exponent_shape = exponent.shape
-        return integrity
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        dose, rate, powered, by_exponent = ctx.saved_tensors
-        by_dose = by_rate = by_power = None
-        if ctx.needs_input_grad[0]:
-            by_dose = (-gradient * rate * powered).sum_to_size(dose.shape)
-        if ctx.needs_input_grad[1]:
-            by_rate = (-gradient * dose * powered).sum_to_size(rate.shape)
-        if ctx.needs_input_grad[2]:
-            by_power = (gradient * by_exponent).sum_to_size(ctx.exponent_shape)
-        return by_dose, by_rate, by_power
-
-
-def power_law_integrity_torch(dose: Tensor, rate: Tensor, exponent: Tensor) -> Tensor:
-    """Integrity C(φ) of the power law, differentiable in dose, rate and exponent.
-
-    Parameters
-    ----------
-    dose, rate, exponent
-        As for `power_law_value_and_derivatives`.
-
-    Returns
-    -------
-    C, of the broadcast shape; gradients are finite at p = 1, at k = 0 and at extinction.
-
-    Examples
-    --------
-    >>> import torch
-    >>> exponent = torch.tensor(1.0, requires_grad=True)
-    >>> power_law_integrity_torch(torch.tensor(1.0), torch.tensor(1.0), exponent).backward()
-    >>> round(exponent.grad.item(), 4)
-    0.1839
-    """
-    return _PowerLaw.apply(dose, rate, exponent)
+def power_law_time(level: float | Tensor, exponent: Tensor) -> Tensor:
+    """``kφ`` at which C falls to a level in (0, 1); infinite for a level of 0 and p ≥ 1."""
+    level = torch.as_tensor(level, dtype=exponent.dtype, device=exponent.device)
+    decades = -level.clamp(min=0.0).log()
+    scaled = (exponent - 1.0) * decades
+    # expm1(x)/x is accurate for every x but 0 itself.
+    scaled = torch.where(scaled == 0, 1e-30, scaled)
+    time = torch.where(
+        torch.isinf(decades),
+        torch.where(exponent < 1, 1 / (1 - exponent), torch.inf),
+        torch.expm1(scaled) / scaled * decades,
+    )
+    return time

@@ -4,12 +4,29 @@
 
 from __future__ import annotations
 
-from .closed_forms import FirstOrder, PlateauPowerLaw, PowerLaw
+from .closed_forms import (
+    Delayed,
+    DelayedPowerLaw,
+    FirstOrder,
+    MultiHit,
+    PlateauPowerLaw,
+    PowerLaw,
+    TwoPopulations,
+)
 from .contract import KineticLaw
 
 #: Laws by name. Add your own with `register_law`.
 KINETIC_LAWS: dict[str, KineticLaw] = {
-    law.name: law for law in (PowerLaw(), FirstOrder(), PlateauPowerLaw())
+    law.name: law
+    for law in (
+        PowerLaw(),
+        FirstOrder(),
+        PlateauPowerLaw(),
+        Delayed(),
+        DelayedPowerLaw(),
+        TwoPopulations(),
+        MultiHit(),
+    )
 }
 
 

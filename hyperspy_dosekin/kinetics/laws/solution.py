@@ -1,50 +1,41 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trajectories of any kinetic law for very many sets of parameters, and when they fall to a level.
-
-`numerics.ode.integrate` has one step for the whole batch, which a few members that go extinct
-keep tiny. Here every member has its own step (Dormand–Prince [1]_), so that a batch takes as long
-as its slowest member. Nothing here is differentiable.
-
-References
-----------
-.. [1] J. R. Dormand, P. J. Prince, J. Comput. Appl. Math. 6, 19 (1980),
-   doi:10.1016/0771-050X(80)90013-3.
-"""
+"""Any kinetic law as the estimators take it: doses first, parameters on their scale of search."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.numerics.ode import ERROR, NODES, STAGES
+from hyperspy_dosekin.numerics.ode import integrate_members
 
-from .contract import KineticLaw
+from .contract import ClosedForm, KineticLaw
+from .table import dose_table, scaling_table
 
-#: Largest normalised dose that is looked at: a level not reached by then counts as never reached.
-HORIZON = 1e4
 #: Parameters that a law may have at most, and at least.
 MOST_PARAMETERS = 3
 #: Names that mean something else in a result.
 RESERVED = frozenset(
     {
         *("amplitude", "offset", "residual_sigma", "noise_sigma", "converged", "dead"),
-        *("sd_log_half_dose", "profile_width", "identifiable", "integrity", "fitted"),
+        *(
+            "sd_log_half_dose",
+            "near_estimate",
+            "log_evidence",
+            "identifiable",
+            "integrity",
+            "fitted",
+        ),
         *("half_integrity_dose", "critical_dose", "dose_at", "rate_per_dose"),
     }
 )
-_MOST_STEPS = 5000
-_SMALLEST_STEP = 1e-10
 # A rate this far below zero is no rounding of the integration any more.
 _GROWTH = -1e-4
-# Beyond the measured doses: a loss smaller than this for each factor of e in dose has ended.
-_ENDED = 1e-7
-# Where a level is looked for, a step loses no more: a cubic finds the place to 1e-5 of the dose.
-_LARGEST_LOSS = 0.1
+# Step of numerical derivatives on the scale of search, as a share of the box.
+_DIFFERENCE = 2e-4
 
 
 def check_law(law: KineticLaw, normalised_dose: Tensor) -> None:
@@ -60,8 +51,8 @@ def check_law(law: KineticLaw, normalised_dose: Tensor) -> None:
     Raises
     ------
     ValueError
-        If it has no parameter or too many, a name that is taken, or an integrity that is NaN or
-        grows for some parameters in the box.
+        If it has no parameter or too many, a name that is taken, an integrity that is NaN or
+        grows for some parameters in the box, or says that it scales and does not.
     """
     names = [parameter.name for parameter in law.parameters]
     if not 1 <= len(names) <= MOST_PARAMETERS or len(set(names)) != len(names):
@@ -75,17 +66,97 @@ def check_law(law: KineticLaw, normalised_dose: Tensor) -> None:
             f"kinetic law {law.name!r} has parameters named {wrong}; a name must be an identifier "
             f"and none of {sorted(RESERVED)}. Rename them."
         )
+    if isinstance(law, ClosedForm):
+        return
     columns = []
     for parameter in law.parameters:
         low, high = parameter.free_box
         free = torch.linspace(low, high, 5, dtype=torch.float64)
         columns.append(parameter.from_free(free).clamp(parameter.lower, parameter.upper).tolist())
     nodes = [[parameter.start for parameter in law.parameters], *product(*columns)]
-    trajectories(law, normalised_dose, torch.tensor(nodes, dtype=torch.float64).T)
+    values = torch.tensor(nodes, dtype=torch.float64).T
+    integrated(law, normalised_dose, values)
+    if law.scales:
+        _check_scaling(law, values)
+
+
+def _check_scaling(law: KineticLaw, values: Tensor) -> None:
+    first = law.parameters[0]
+    if first.name != "rate" or not first.logarithmic:
+        raise ValueError(
+            f"kinetic law {law.name!r} says scales=True; its first parameter must then be a "
+            f'logarithmic LawParameter named "rate", not {first}.'
+        )
+    half = values.new_full(values.shape[1:], 0.5)
+    unit = torch.cat([torch.ones_like(values[:1]), values[1:]])
+    expected = values[0] * law.rate(half, _named(law, unit), 0 * half)
+    for dose in (0.0, 0.7):
+        found = law.rate(half, _named(law, values), dose * torch.ones_like(half))
+        if not torch.allclose(found.expand_as(expected), expected, rtol=1e-6):
+            raise ValueError(
+                f"kinetic law {law.name!r} says scales=True, but its rate is not proportional to "
+                '"rate", or knows the dose; leave scales out.'
+            )
+
+
+def _named(law: KineticLaw, values: Tensor) -> Mapping[str, Tensor]:
+    names = (parameter.name for parameter in law.parameters)
+    return dict(zip(names, values.unbind(0), strict=True))
+
+
+def streams(law: KineticLaw) -> bool:
+    """Whether a law costs no more when it is evaluated dose by dose."""
+    return isinstance(law, ClosedForm)
+
+
+def curve(
+    law: KineticLaw, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Integrity, and minus its derivatives, as `ClosedForm.curve` has them, of any law.
+
+    Parameters
+    ----------
+    law
+        The law.
+    dose
+        Normalised doses, of a shape that broadcasts with the parameters'; ``(n_dose, 1, …)``
+        where the law does not stream.
+    search
+        The parameters on their scale of search, in order; they broadcast with each other.
+    slopes
+        Which derivatives are wanted.
+    """
+    if isinstance(law, ClosedForm):
+        return law.curve(dose, search, slopes=slopes)
+    if law.scales:
+        table = dose_table(law, dose.reshape(-1))
+        return table.evaluate(torch.broadcast_tensors(*search), slopes=slopes)
+    free = torch.stack(torch.broadcast_tensors(*(each.to(torch.float64) for each in search)))
+    wanted = [place for place, slope in enumerate(slopes) if slope]
+    boxes = [parameter.search_box for parameter in law.parameters]
+    points, steps = [free], []
+    for place in wanted:
+        low, high = boxes[place]
+        pair = free.clone(), free.clone()
+        pair[0][place] = (free[place] + _DIFFERENCE * (high - low)).clamp(max=high)
+        pair[1][place] = (free[place] - _DIFFERENCE * (high - low)).clamp(min=low)
+        steps.append(pair[0][place] - pair[1][place])
+        points += pair
+    values = torch.stack(
+        [
+            parameter.from_search(row)
+            for parameter, row in zip(law.parameters, torch.stack(points, 1), strict=True)
+        ]
+    )
+    found = integrated(law, dose.reshape(-1), values).movedim(-1, 0)
+    columns: list[Tensor | None] = [None] * len(slopes)
+    for number, place in enumerate(wanted):
+        columns[place] = (found[:, 2 + 2 * number] - found[:, 1 + 2 * number]) / steps[number]
+    return found[:, 0], columns
 
 
 def trajectories(law: KineticLaw, normalised_dose: Tensor, values: Tensor) -> Tensor:
-    """Integrity at the same doses for many sets of parameters, float64.
+    """Integrity at the same doses for many sets of parameters.
 
     Parameters
     ----------
@@ -105,14 +176,43 @@ def trajectories(law: KineticLaw, normalised_dose: Tensor, values: Tensor) -> Te
     ValueError
         If the law gives NaN or lets the integrity grow, naming the law.
     """
-    shape = values.shape[1:]
-    flat = values.reshape(values.shape[0], -1)
+    if not (isinstance(law, ClosedForm) or law.scales):
+        return integrated(law, normalised_dose, values)
     with torch.no_grad():
-        if type(law).solution is KineticLaw.solution:
-            integrity = _march(law, normalised_dose, flat)[0]
-        else:
-            integrity = law.solution(normalised_dose, _named(law, flat))
+        search = [
+            parameter.to_search(row)
+            for parameter, row in zip(law.parameters, values.unbind(0), strict=True)
+        ]
+        dose = normalised_dose.to(search[0].device)
+        if isinstance(law, ClosedForm):
+            return law.curve(dose, [each[..., None] for each in search])[0]
+        log_time = search[0][..., None] + dose.clamp(min=1e-300).log()
+        return scaling_table(law).evaluate(
+            log_time, [each[..., None].expand(log_time.shape) for each in search[1:]]
+        )
+
+
+def integrated(law: KineticLaw, normalised_dose: Tensor, values: Tensor) -> Tensor:
+    """The same as `trajectories` by integration, or by the law's own solution, checked."""
+    shape = values.shape[1:]
+    flat = values.reshape(values.shape[0], -1).to(torch.float64)
+    dose = normalised_dose.to(flat)
+    with torch.no_grad():
+        if type(law).solution is not KineticLaw.solution:
+            integrity = law.solution(dose, _named(law, flat))
             _check_solution(law, integrity)
+            return integrity.reshape(*shape, -1)
+
+        def slope(at: Tensor, state: Tensor, index: Tensor) -> Tensor:
+            return -_loss(law, state, flat[:, index], at)
+
+        integrity, _ = integrate_members(
+            slope,
+            torch.ones_like(flat[0]),
+            dose,
+            tolerance=float(getattr(law, "tolerance", 1e-8)),
+            what=f"kinetic law {law.name!r}",
+        )
     return integrity.reshape(*shape, -1)
 
 
@@ -128,15 +228,12 @@ def dose_at_level(law: KineticLaw, values: Tensor, level: float) -> Tensor:
     level
         Integrity between 0 and 1.
     """
-    flat = values.reshape(values.shape[0], -1)
     with torch.no_grad():
-        target = torch.tensor([HORIZON], dtype=torch.float64, device=values.device)
-        return _march(law, target, flat, level)[1].reshape(values.shape[1:])
-
-
-def _named(law: KineticLaw, values: Tensor) -> Mapping[str, Tensor]:
-    names = (parameter.name for parameter in law.parameters)
-    return dict(zip(names, values.unbind(0), strict=True))
+        if law.scales and not isinstance(law, ClosedForm):
+            pairs = list(zip(law.parameters, values.unbind(0), strict=True))
+            shapes = [parameter.to_search(row) for parameter, row in pairs[1:]]
+            return scaling_table(law).log_time_at(level, shapes).exp() / values[0]
+        return law.dose_at(level, _named(law, values))
 
 
 def _check_solution(law: KineticLaw, integrity: Tensor) -> None:
@@ -152,12 +249,9 @@ def _check_solution(law: KineticLaw, integrity: Tensor) -> None:
         )
 
 
-def _loss(
-    law: KineticLaw, integrity: Tensor, values: Tensor, dose: Tensor, *, strict: bool
-) -> Tensor:
-    """Loss per normalised dose, checked; `strict` where the integrity is a result."""
-    rate = law.rate(integrity.clamp(0.0, 1.0), _named(law, values), dose)
-    rate = rate.expand_as(integrity)
+def _loss(law: KineticLaw, integrity: Tensor, values: Tensor, dose: Tensor) -> Tensor:
+    """Loss per normalised dose, checked."""
+    rate = law.rate(integrity.clamp(0.0, 1.0), _named(law, values), dose).expand_as(integrity)
     wrong = torch.isnan(rate)
     if bool(wrong.any()):
         raise ValueError(
@@ -165,128 +259,10 @@ def _loss(
             f"{dose[wrong][0].item():.4g}; make its rate finite for every integrity in [0, 1] and "
             "every parameter in its box."
         )
-    if strict and bool((rate < _GROWTH).any()):
+    if bool((rate < _GROWTH).any()):
         raise ValueError(
             f"kinetic law {law.name!r} lets the integrity grow at normalised dose "
             f"{dose[rate < _GROWTH][0].item():.4g} (rate {rate.min().item():.4g}); its function "
             "is the loss −dC/dφ and must not be negative."
         )
     return rate.clamp(min=0.0)
-
-
-@dataclass
-class _Members:
-    """What is still on its way; each tensor has one entry for each member."""
-
-    index: Tensor
-    values: Tensor
-    integrity: Tensor
-    position: Tensor
-    step: Tensor
-    place: Tensor
-
-    def select(self, keep: Tensor) -> _Members:
-        return _Members(
-            self.index[keep],
-            self.values[:, keep],
-            self.integrity[keep],
-            self.position[keep],
-            self.step[keep],
-            self.place[keep],
-        )
-
-
-def _march(
-    law: KineticLaw, targets: Tensor, values: Tensor, level: float | None = None
-) -> tuple[Tensor, Tensor]:
-    """Integrity at the targets ``(n, n_target)``, and the dose of a level ``(n,)`` if one is given.
-
-    With a level a member ends where it falls to it.
-    """
-    n, device = values.shape[1], values.device
-    values = values.to(torch.float64)
-    targets = targets.to(device, torch.float64)
-    tolerance = float(getattr(law, "tolerance", 1e-8))
-    found = torch.full((n, targets.numel()), torch.nan, dtype=torch.float64, device=device)
-    crossing = torch.full((n,), torch.inf, dtype=torch.float64, device=device)
-    ones = torch.ones(n, dtype=torch.float64, device=device)
-    members = _Members(
-        torch.arange(n, device=device),
-        values,
-        ones,
-        torch.zeros_like(ones),
-        torch.full_like(ones, 1e-3),
-        torch.zeros(n, dtype=torch.long, device=device),
-    )
-    weights = torch.zeros((len(NODES), len(NODES)), dtype=torch.float64, device=device)
-    for number, row in enumerate(STAGES):
-        weights[number, : len(row)] = weights.new_tensor(row)
-    error_weights = weights.new_tensor(ERROR)
-    for _ in range(_MOST_STEPS):
-        if members.index.numel() == 0:
-            return found, crossing
-        start, position = members.integrity, members.position
-        goal = targets[members.place]
-        stages = torch.empty((len(NODES), start.numel()), dtype=torch.float64, device=device)
-        stages[0] = _loss(law, start, members.values, position, strict=True)
-        length = torch.minimum(members.step, goal - position)
-        if level is not None:
-            length = torch.minimum(length, _LARGEST_LOSS / stages[0].clamp(min=1e-12))
-        for number, node in enumerate(NODES[1:], start=1):
-            state = start - length * (weights[number, :number] @ stages[:number])
-            at = position + node * length
-            stages[number] = _loss(law, state, members.values, at, strict=False)
-        error = torch.nan_to_num((length * (error_weights @ stages)).abs(), nan=torch.inf)
-        accepted = (error <= tolerance) | (length <= _SMALLEST_STEP)
-        # The last stage stands at the end of the step ("first same as last").
-        end = torch.where(accepted, torch.minimum(state.clamp(min=0.0), start), start)
-        factor = (0.9 * (tolerance / error.clamp(min=1e-300)) ** 0.2).clamp(0.2, 5.0)
-        # A step that was cut short at a target says nothing against the one that was planned.
-        planned = torch.where(accepted, torch.maximum(members.step, length * factor), 0.0)
-        planned = torch.where(accepted & (error > 0.1 * tolerance), length * factor, planned)
-        members.step = torch.where(accepted, planned, length * factor).clamp(min=_SMALLEST_STEP)
-        members.integrity = end
-        members.position = torch.where(accepted, position + length, position)
-        arrived = accepted & (goal - members.position <= 1e-14 * (1 + goal))
-        members.position = torch.where(arrived, goal, members.position)
-        found[members.index[arrived], members.place[arrived]] = end[arrived]
-        members.place = members.place + arrived.to(torch.long)
-        finished = members.place >= targets.numel()
-        extinct = end <= 0
-        if bool(extinct.any()):
-            rest = torch.arange(targets.numel(), device=device) >= members.place[extinct][:, None]
-            which = members.index[extinct]
-            found[which] = torch.where(rest, 0.0, found[which])
-            finished |= extinct
-        if level is not None:
-            passed = accepted & (end <= level)
-            if bool(passed.any()):
-                rise = -(length * stages[0])[passed], -(length * stages[-1])[passed]
-                share = _cubic_crossing(start[passed], end[passed], rise[0], rise[1], level)
-                crossing[members.index[passed]] = position[passed] + share * length[passed]
-            ended = (members.position >= 1.0) & (stages[0] * members.position < _ENDED)
-            finished |= passed | ended
-        if bool(finished.any()):
-            members = members.select(torch.nonzero(~finished)[:, 0])
-    raise RuntimeError(
-        f"kinetic law {law.name!r} needs more than {_MOST_STEPS} steps; it is too stiff for its "
-        "parameters: narrow their boxes or raise its tolerance."
-    )
-
-
-def _cubic_crossing(
-    first: Tensor, last: Tensor, rise_first: Tensor, rise_last: Tensor, level: float
-) -> Tensor:
-    """Where in a step the cubic through its ends, with its slopes, falls to a level."""
-    low, high = torch.zeros_like(first), torch.ones_like(first)
-    for _ in range(24):
-        x = 0.5 * (low + high)
-        value = (
-            (1 + 2 * x) * (1 - x) ** 2 * first
-            + x * (1 - x) ** 2 * rise_first
-            + x**2 * (3 - 2 * x) * last
-            - x**2 * (1 - x) * rise_last
-        )
-        above = value > level
-        low, high = torch.where(above, x, low), torch.where(above, high, x)
-    return 0.5 * (low + high)

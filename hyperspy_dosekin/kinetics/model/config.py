@@ -7,20 +7,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from numpy.typing import ArrayLike
 
+from hyperspy_dosekin.kinetics.laws.contract import ClosedForm, KineticLaw
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
-
-if TYPE_CHECKING:
-    pass
+from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
 #: The pair of arXiv:2605.01697: C–O bonds go at least as fast as C–C bonds.
 DEFAULT_HIERARCHY = (("C–O", "C–C"),)
-
-
 LOSSES = (None, "huber", "soft_l1")
+NOISE = ("absolute", "relative", "floor")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +28,8 @@ class ExactConfig:
 
     Parameters
     ----------
+    law
+        The kinetic law, or its name.
     prior
         Priors of ln k and p; ``None`` for least squares inside the box.
     offset
@@ -45,7 +46,20 @@ class ExactConfig:
     noise
         ``"absolute"`` takes a given variance as the noise; ``"relative"`` takes it as weights of
         the frames only and the size of the noise from the residuals, which holds also where
-        drift or dose errors add to the counting noise.
+        drift or dose errors add to the counting noise; ``"floor"`` takes it for the least that the
+        noise can be, so that residuals that are small by luck do not make certainty. Without a
+        variance the three are the same.
+    correlated
+        Whether the noise of a frame may hang together with that of the frame before, with an
+        unknown correlation that is integrated over in the posterior; ``None`` for series of 30
+        frames and more, which are long enough to tell.
+    nonnegative
+        Whether intensities cannot be negative: b ≥ 0, and a + b ≥ 0 where the window grows. One
+        half of the prior is that the bound is met exactly. Not where the offset is known.
+    zero_error
+        Standard deviation of the zero of the intensities, such as what background removal leaves,
+        in the unit of the values and broadcastable to ``(n_curve, n_window)``; the bound is soft
+        by so much.
     dtype
         ``"float64"`` or ``"float32"``; centring is always in float64.
     device
@@ -62,23 +76,40 @@ class ExactConfig:
         If an option is not one of those above.
     """
 
+    law: KineticLaw | str = "power law"
     prior: Prior | None = DEFAULT_PRIOR
     offset: ArrayLike | None = None
     exponent: float | Literal["shared"] | None = None
     hierarchy: tuple[tuple[str, str], ...] = ()
     loss: Literal["huber", "soft_l1"] | None = None
-    noise: Literal["absolute", "relative"] = "absolute"
+    noise: Literal["absolute", "relative", "floor"] = "absolute"
+    correlated: bool | None = None
+    nonnegative: bool = False
+    zero_error: ArrayLike | None = None
     dtype: Literal["float64", "float32"] = "float64"
     device: str = "cpu"
     chunk_size: int = 32_768
     max_iterations: int = 60
 
     def __post_init__(self) -> None:
+        law = kinetic_law(self.law)
+        object.__setattr__(self, "law", law)
         check_exponent(self.exponent)
+        names = [parameter.name for parameter in law.parameters]
+        if self.exponent is not None and "exponent" not in names:
+            raise ValueError(
+                f"exponent={self.exponent!r} does not fit the kinetic law {law.name!r}, which "
+                f"has the parameters {names}; leave it out, or write what is known into a law."
+            )
+        if self.dtype == "float32" and not (isinstance(law, ClosedForm) or law.scales):
+            raise ValueError(
+                f'dtype="float32" is not possible for the kinetic law {law.name!r}, which is '
+                'integrated in float64; pass dtype="float64".'
+            )
         if self.loss not in LOSSES:
             raise ValueError(f"loss {self.loss!r} is not one of {LOSSES}.")
-        if self.noise not in ("absolute", "relative"):
-            raise ValueError(f'noise {self.noise!r} must be "absolute" or "relative".')
+        if self.noise not in NOISE:
+            raise ValueError(f"noise {self.noise!r} is not one of {NOISE}.")
         if self.dtype not in ("float64", "float32"):
             raise ValueError(f'dtype {self.dtype!r} must be "float64" or "float32".')
         if self.chunk_size < 1 or self.max_iterations < 1:
@@ -122,6 +153,36 @@ class ExactConfig:
                 joined = set().union(*(group for group in groups if group & ends))
                 groups = [*(group for group in groups if not group & ends), joined]
         return sorted(sorted(group) for group in groups)
+
+    @property
+    def parameters(self) -> Parameters:
+        """The law with its priors and what is held."""
+        held = ()
+        if self.exponent is not None and self.exponent != "shared":
+            held = (("exponent", float(self.exponent)),)
+        assert isinstance(self.law, KineticLaw)
+        return Parameters(self.law, self.prior, held)
+
+    def pairs(self, window_names: Sequence[str]) -> tuple[tuple[int, int], ...]:
+        """Pairs of the hierarchy as places of windows, where both are there.
+
+        Raises
+        ------
+        ValueError
+            If there are any and the law has no rate.
+        """
+        found = tuple(
+            (window_names.index(faster), window_names.index(slower))
+            for faster, slower in self.hierarchy
+            if faster in window_names and slower in window_names
+        )
+        first = self.parameters.free[0]
+        if found and not (first.name == "rate" and first.logarithmic):
+            raise ValueError(
+                f"hierarchy={self.hierarchy!r} compares rates, and the first parameter of the "
+                f"kinetic law {self.parameters.law.name!r} is {first.name!r}; pass hierarchy=()."
+            )
+        return found
 
 
 def check_exponent(exponent: float | str | None) -> None:

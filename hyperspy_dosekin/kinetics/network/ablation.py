@@ -23,16 +23,14 @@ from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer
 from hyperspy_dosekin.numerics.threads import torch_threads
 
 
-def cubic_polynomial(
-    problem: DoseProblem, dose_e_per_a2: np.ndarray, degree: int = 3
-) -> np.ndarray:
+def cubic_polynomial(problem: DoseProblem, dose: np.ndarray, degree: int = 3) -> np.ndarray:
     """A least-squares polynomial through the frames of each window.
 
     Parameters
     ----------
     problem
         The data, with one curve.
-    dose_e_per_a2
+    dose
         Doses at which to evaluate it, ``(n_dose,)``.
     degree
         Degree of the polynomial.
@@ -44,13 +42,13 @@ def cubic_polynomial(
     """
     curves = []
     for values, usable in zip(problem.values[0], problem.usable[0], strict=True):
-        fitted = np.polynomial.Polynomial.fit(problem.dose_e_per_a2[usable], values[usable], degree)
-        curves.append(fitted(dose_e_per_a2))
+        fitted = np.polynomial.Polynomial.fit(problem.dose[usable], values[usable], degree)
+        curves.append(fitted(dose))
     return np.array(curves)
 
 
 def unconstrained_network(
-    network: NetworkFit, dose_e_per_a2: np.ndarray, *, iterations: int = 40
+    network: NetworkFit, dose: np.ndarray, *, iterations: int = 40
 ) -> np.ndarray:
     """The same networks trained on the data alone: no rate law, no bounds, no hierarchy.
 
@@ -58,7 +56,7 @@ def unconstrained_network(
     ----------
     network
         The fit whose data, seeds and architecture are used.
-    dose_e_per_a2
+    dose
         Doses at which to evaluate it, ``(n_dose,)``; beyond the measured ones the network itself
         is asked, since there is no law to continue with.
     iterations
@@ -84,9 +82,9 @@ def unconstrained_network(
             parameters = train_gauss_newton(start, target, config, observer)
         except Interrupted as interruption:
             parameters = interruption.parameters
-        dose = torch.as_tensor(dose_e_per_a2 / problem.dose_max)
+        normalised = torch.as_tensor(dose / problem.dose_max)
         with torch.no_grad():
-            value, _ = integrity(parameters, fourier_features(parameters, dose))
+            value, _ = integrity(parameters, fourier_features(parameters, normalised))
             score = (parameters["amplitude"] * value + parameters["offset"]).mean(dim=0)
     scores = score.double().numpy().T
     return scores * network.score.spread[:, np.newaxis] + network.score.mean[:, np.newaxis]

@@ -128,8 +128,8 @@ def check_network_problem(problem: DoseProblem, config: NetworkConfig) -> Standa
         )
     for name, usable in zip(problem.window_names, problem.usable[0], strict=True):
         check_doses(
-            problem.dose_e_per_a2[usable],
-            exponent_free=config.exponent is None,
+            problem.dose[usable],
+            ["rate", *["exponent"] * (config.exponent is None)],
             offset_free=config.offset is None,
             of=f"window {name!r}",
         )

@@ -71,13 +71,13 @@ class NetworkFit:
         """Offset b in the unit of the data, ``(n_member, n_window)``."""
         return self.parameters["offset"][:, 0] * self.score.spread + self.score.mean
 
-    def integrity(self, dose_e_per_a2: np.ndarray) -> np.ndarray:
+    def integrity(self, dose: np.ndarray) -> np.ndarray:
         """Integrity C at any dose, ``(n_member, n_window, n_dose)``.
 
         Within the measured range the network answers. Beyond it a network knows nothing: there
         the fitted law continues from the value that the network has at the largest dose.
         """
-        dose = np.asarray(dose_e_per_a2, dtype=np.float64)
+        dose = np.asarray(dose, dtype=np.float64)
         if dose.ndim != 1 or not np.all(np.isfinite(dose)) or np.any(dose < 0):
             raise ValueError(
                 "doses must be a 1-D array of finite numbers that are not negative, in e⁻/Å²."

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from scipy import stats
 
-from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
 from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
-from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
+from hyperspy_dosekin.kinetics.laws.solution import curve
 
 from .posterior import KineticPosterior
 from .quantities import check_level
@@ -29,7 +29,7 @@ def intensity_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give the interval of a·C + b at some doses, point by point.
 
-    On each node (k, p) of the posterior the readout is a linear regression, of which mean and
+    On each node of the posterior the readout is a linear regression, of which mean and
     scale are known (with a and b flat, and Student's t where the noise is marginalised). Their
     mixture over nodes is summed up by its mean and scale, with the spread of the means counted
     into the scale, which makes the interval rather too wide than too narrow.
@@ -37,9 +37,9 @@ def intensity_interval(
     Parameters
     ----------
     posterior
-        Posterior of rate and exponent, from `kinetic_posterior`.
+        Posterior of the parameters, from `kinetic_posterior`.
     normalised_dose
-        Doses in units of the largest measured dose, ``(n_grid,)``, not negative.
+        Doses in units of the dose scale, ``(n_grid,)``, not negative.
     level
         Probability of the interval.
 
@@ -68,88 +68,43 @@ def intensity_interval(
     """
     check_level(level)
     curves = interval_curves(posterior.problem, posterior.config)
-    band = Band(curves, np.asarray(normalised_dose, dtype=np.float64), level)
+    grid = np.asarray(normalised_dose, dtype=np.float64)
+    doses = np.concatenate([curves.normalised_dose, grid])
+    shape = curves.unit.shape
+    ends = np.full((2, curves.unit.size, grid.size), np.nan)
+    values = curves.values.reshape(-1, curves.normalised_dose.size)
+    root = curves.root_weight
+    weights = np.ones_like(values) if root is None else root.reshape(values.shape) ** 2
+    freedom = curves.freedom.reshape(-1)
+    every = torch.as_tensor(np.unique(doses))
+    place = np.searchsorted(every.numpy(), doses)
     for nodes in posterior.nodes():
-        log_rate, exponent, weight = np.broadcast_arrays(
-            *(array.cpu().numpy() for array in (nodes.log_rate, nodes.exponent, nodes.weight))
-        )
-        for place, curve in enumerate(nodes.index):
-            share = weight[..., place].ravel()
-            kept = band.kept(share)
-            integrity = power_law_integrity(
-                band.doses,
-                np.exp(log_rate[..., place].ravel()[kept])[:, np.newaxis],
-                exponent[..., place].ravel()[kept][:, np.newaxis],
+        wide = [each.expand(nodes.weight.shape) for each in nodes.search]
+        for column, curve_index in enumerate(nodes.index):
+            share = nodes.weight[..., column].reshape(-1)
+            kept = torch.nonzero(share > _NEGLIGIBLE * share.max())[:, 0]
+            chosen = [each[..., column].reshape(-1)[kept] for each in wide]
+            parameters = nodes.parameters
+            with torch.no_grad():
+                found = curve(
+                    parameters.law, every.to(share)[:, None], parameters.complete(chosen)
+                )[0]
+            integrity = found.T.cpu().numpy()[:, place]
+            share = share[kept].cpu().numpy()
+            degrees = np.inf if curves.variance_known else max(float(freedom[curve_index]), 1.0)
+            mean, scale = _mixture(
+                integrity,
+                share / share.sum(),
+                values[curve_index],
+                weights[curve_index],
+                offset_known=curves.offset_known,
+                degrees=degrees,
             )
-            band.add(curve, integrity, share[kept])
-    return band.ends
-
-
-class Band:
-    """Intervals of a·C + b, added curve by curve from the nodes of any law.
-
-    Parameters
-    ----------
-    curves
-        The data.
-    grid
-        Normalised doses of the band, ``(n_grid,)``.
-    level
-        Probability of the interval.
-
-    Attributes
-    ----------
-    doses
-        The measured doses and then the grid, at which `add` wants the integrity.
-    """
-
-    def __init__(self, curves: PreparedCurves, grid: np.ndarray, level: float) -> None:
-        check_level(level)
-        self._curves, self._level = curves, level
-        self.n_grid = grid.size
-        self.doses = np.concatenate([curves.normalised_dose, grid])
-        self._values = curves.values.reshape(-1, curves.normalised_dose.size)
-        root = curves.root_weight
-        whole = self._values.shape
-        self._weights = np.ones(whole) if root is None else root.reshape(whole) ** 2
-        self._ends = np.full((2, curves.unit.size, grid.size), np.nan)
-
-    @staticmethod
-    def kept(share: np.ndarray) -> np.ndarray:
-        """Which nodes count, ``(n_node,)``; the others need not be evaluated."""
-        return share > _NEGLIGIBLE * share.max()
-
-    def add(self, curve: int, integrity: np.ndarray, share: np.ndarray) -> None:
-        """Set the interval of a curve.
-
-        Parameters
-        ----------
-        curve
-            Its place in ``n_curve · n_window``.
-        integrity
-            C at the measured doses and then on the grid, ``(n_node, n_dose + n_grid)``.
-        share
-            Weights of the nodes, ``(n_node,)``.
-        """
-        known = self._curves.variance_known
-        degrees = np.inf if known else max(float(self._curves.freedom.reshape(-1)[curve]), 1.0)
-        mean, scale = _mixture(
-            integrity,
-            share / share.sum(),
-            self._values[curve],
-            self._weights[curve],
-            offset_known=self._curves.offset_known,
-            degrees=degrees,
-        )
-        reach = stats.t.ppf((1 + self._level) / 2, degrees) * scale
-        self._ends[:, curve] = mean - reach, mean + reach
-
-    @property
-    def ends(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper ends, ``(n_curve, n_window, n_grid)`` each, in the unit of the data."""
-        unit, centre = (a.reshape(-1, 1) for a in (self._curves.unit, self._curves.centre))
-        lower, upper = (self._ends * unit + centre).reshape(2, *self._curves.unit.shape, -1)
-        return lower, upper
+            reach = stats.t.ppf((1 + level) / 2, degrees) * scale
+            ends[:, curve_index] = mean - reach, mean + reach
+    ends = ends * curves.unit.reshape(-1, 1) + curves.centre.reshape(-1, 1)
+    lower, upper = ends.reshape(2, *shape, grid.size)
+    return lower, upper
 
 
 def _mixture(

@@ -1,18 +1,15 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Posterior of rate and exponent on a grid that follows each curve's ridge.
+"""Posterior of the kinetic parameters, curve by curve, on nodes that follow each curve's ridge.
 
-Readout and noise are marginalised: b is flat, σ has 1/σ (its marginal is Student's t, which nine
-frames need), a is flat in ln|a| where it rises above its standard error σ_a, ``1/√(a² + σ_a²)``,
-so that neither a unit nor the long ridge a → ∞, k → 0 is preferred. With priors, |a|/σ is also
-expected to be about 50, give or take a factor of seven (`scan.SIGNAL_TO_NOISE`): the coverage
-of weak windows needs it, clear ones do not notice. With a given variance σ is that variance: if
-it is only known up to a factor, leave it out or scale it first. Priors of ln k and p are those of
-the configuration; without them the box of the estimator is the prior, and an interval that runs
-into the box is open: its end is then infinite (or zero).
+Readout and noise are integrated out, see `marginal`; priors of ln k and p are those of the
+configuration, other parameters are even in their box. Without priors the box is the prior, and an
+interval that runs into it is open: its end is then infinite (or zero). Correlated noise and a bound
+on the offset are parts of a mixture, see `parts`. An interval always holds the estimate of the
+fit, the mode of the posterior.
 
-Windows are taken one by one: a shared exponent and the hierarchy are not used here, so that
-intervals are, if anything, too wide for such fits. Robust weights are used as they came out.
+Windows are taken one by one; those of a fit with a shared exponent or a hierarchy have the
+posterior of each by itself. Robust weights are used as they came out.
 """
 
 from __future__ import annotations
@@ -30,24 +27,35 @@ from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
 from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
-from hyperspy_dosekin.kinetics.laws.prior import EXPONENT_BOX, LOG_RATE_BOX
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
+from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
 from hyperspy_dosekin.numerics.batching import map_slices, send
 from hyperspy_dosekin.numerics.device import resolve_device
 
+from .nodes import Nodes
+from .parts import is_correlated, parts_of, zero_errors
 from .quantities import Quantity, check_level
-from .ridge import N_NODE, N_ROW, Nodes, exponent_quantiles, grid_nodes, quantiles
-from .rows import row_steps
+from .ridge import ridge_nodes
+from .sampling import sampled_nodes
 from .scan import ScanData
 
 # Curves at once, and those whose nodes are: 24 × 18 nodes of 128 curves make 0.4 MB an array.
-_BLOCK, _PIECE = 4096, 128
+_BLOCK, _PIECE, _SAMPLED_PIECE = 1024, 128, 32
 # Curves at once on another device, where an array of nodes then takes 0.1 GB.
 _DEVICE_BLOCK = 2**15
 # Nodes of curves are kept between calls up to this number of values.
 _KEEP_VALUES = 6_000_000
-# Without a prior an interval is open where the density at the box is above this share of its peak.
-_OPEN_SHARE = 0.05
+# Without a prior an interval is open where more than this share of the mass lies within half a
+# unit of ln k of its box: even over the box it would be 0.066.
+_OPEN_SHARE, _EDGE = 0.025, 0.5
+# An interval begins at a bound of a box if this share of the mass lies within this share of its
+# width of it; an even density would have about twice that.
+_BOUND_MASS, _BOUND_REACH = 0.05, 0.1
+#: Probability of never reaching ½ above which nothing is said of the spread of D½.
+NEVER = 0.025
+#: Distance in ln D½ from the estimate that counts as near it.
+NEAR = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +65,12 @@ class PosteriorSummary:
     Parameters
     ----------
     mean_log_half_dose, sd_log_half_dose
-        Mean and standard deviation of ln D½ (D½ in normalised dose).
+        Mean and standard deviation of ln D½ (D½ in normalised dose); infinite where ½ may well
+        never be reached.
+    near_estimate
+        Probability that ln D½ lies within `NEAR` of the estimate.
+    log_evidence
+        See `Nodes`.
     intervals
         Lower and upper ends for each (quantity, level) that was asked for;
         ``(n_curve, n_window, n_dose)`` for an integrity at several doses.
@@ -65,31 +78,36 @@ class PosteriorSummary:
 
     mean_log_half_dose: np.ndarray
     sd_log_half_dose: np.ndarray
+    near_estimate: np.ndarray
+    log_evidence: np.ndarray
     intervals: dict[tuple[Quantity, float], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """Prepared curves, ln k and ln p of their estimates, which are not dead, and where to work."""
+    """Prepared curves, estimates on their scale of search, what is not dead, and where to work."""
 
     curves: PreparedCurves
     start: np.ndarray
+    grows: np.ndarray
+    sigma: np.ndarray
+    zero_error: np.ndarray | None
     alive: np.ndarray
     device: torch.device
 
 
 @dataclass(frozen=True, eq=False)
 class KineticPosterior:
-    """Posterior of rate and exponent, curve by curve; made by `kinetic_posterior`.
+    """Posterior of the kinetic parameters, curve by curve; made by `kinetic_posterior`.
 
     Parameters
     ----------
     problem
         The data.
     config
-        Options; prior, offset, exponent, loss and device are used.
+        Options.
     fit
-        The estimate that the grid is built around.
+        The estimate that the nodes are placed around.
     """
 
     problem: DoseProblem
@@ -98,22 +116,57 @@ class KineticPosterior:
     _kept: list[Nodes] = field(default_factory=list, init=False, repr=False)
 
     @cached_property
+    def parameters(self) -> Parameters:
+        """The law with its priors."""
+        return self.config.parameters
+
+    @cached_property
     def _source(self) -> _Source:
         """What the nodes are made of."""
         curves = interval_curves(self.problem, self.config)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            start = np.stack([np.log(self.fit.rate).ravel(), np.log(self.fit.exponent).ravel()])
-        alive = np.flatnonzero(~(curves.dead | self.fit.dead))
-        return _Source(curves, start, alive, resolve_device(self.config.device))
+        free = self.parameters.free
+        rows = [torch.as_tensor(self.fit.parameters[p.name].reshape(-1)) for p in free]
+        start = np.stack(
+            [p.to_search(row.clamp(p.lower, p.upper)) for p, row in zip(free, rows, strict=True)]
+        )
+        sigma = self.fit.noise_sigma / curves.unit * np.sqrt(np.maximum(curves.mean_weight, 1e-300))
+        return _Source(
+            curves,
+            start,
+            self.fit.amplitude.reshape(-1) < 0,
+            sigma.reshape(-1),
+            zero_errors(self.config, curves.unit.shape, curves.unit),
+            np.flatnonzero(~(curves.dead | self.fit.dead)),
+            resolve_device(self.config.device),
+        )
 
     def _made(self, part: slice) -> Iterator[Nodes]:
         """Nodes of some of the curves that are not dead."""
         source = self._source
         index, device = source.alive[part], source.device
-        data = ScanData.of(source.curves, index, device)
-        point = send(source.start[:, index], device)
-        piece = _PIECE if device.type == "cpu" else index.size
-        return grid_nodes(data, index, point, self.config, max(piece, 1))
+        ordered = len(self.parameters.free) < 3
+        piece = _PIECE if ordered else _SAMPLED_PIECE
+        if device.type != "cpu":
+            piece = index.size
+        if is_correlated(self.config, source.curves.normalised_dose.size):
+            piece = max(piece // 4, 1)
+        noise = source.curves.noise_model(self.config.noise)
+        for begin in range(0, index.size, max(piece, 1)):
+            few = index[begin : begin + piece]
+            data = ScanData.of(source.curves, few, device, self.parameters, noise)
+            start = send(source.start[:, few], device)
+            zero = None
+            if source.zero_error is not None:
+                zero = send(source.zero_error.reshape(-1)[few], device)
+            grows, sigma = (send(a[few], device) for a in (source.grows, source.sigma))
+            sigma = sigma.clamp(min=1e-12)
+            place = ridge_nodes if ordered else sampled_nodes
+            found = []
+            for some in parts_of(data, self.config, grows, sigma, zero):
+                same = some.offset_free == data.offset_free
+                at = start if same else _restarted(some, start)
+                found.append(place(some, at))
+            yield Nodes.of_parts(few, self.parameters, found, ordered=ordered)
 
     def _for_each(self, work: Callable[[Nodes], None]) -> None:
         """Do something with the nodes of every block, which are kept where they are few."""
@@ -122,24 +175,28 @@ class KineticPosterior:
                 work(nodes)
             return
         source = self._source
-        keep = source.alive.size * 2 * N_ROW * N_NODE <= _KEEP_VALUES
         kept: dict[int, list[Nodes]] = {}
 
         def work_on(part: slice) -> None:
             made = kept[part.start] = []
+            number = 0
             # Gradients are recorded or not by thread.
             with torch.no_grad():
                 for nodes in self._made(part):
                     work(nodes)
-                    if keep:
+                    number += nodes.n_value
+                    if number <= _KEEP_VALUES:
                         made.append(nodes)
+            if number > _KEEP_VALUES:
+                made.clear()
 
         size = _BLOCK if source.device.type == "cpu" else _DEVICE_BLOCK
         map_slices(work_on, source.alive.size, size=size, device=source.device, what="posterior")
-        self._kept.extend(nodes for start in sorted(kept) for nodes in kept[start])
+        if len(kept) == 1:
+            self._kept.extend(nodes for made in kept.values() for nodes in made)
 
     def nodes(self) -> Iterator[Nodes]:
-        """The weighed nodes of rate and exponent, block by block of curves that are not dead."""
+        """The weighed nodes of the parameters, block by block of curves that are not dead."""
         if self._kept:
             yield from self._kept
             return
@@ -175,26 +232,29 @@ class KineticPosterior:
         shape = self.problem.values.shape[:2]
         count = shape[0] * shape[1]
         tails = sorted({tail for level in levels for tail in ((1 - level) / 2, (1 + level) / 2)})
-        mean, deviation = np.full(count, np.nan), np.full(count, np.nan)
+        moments = np.full((4, count), np.nan)
         found = {q: np.full((len(tails), count, q.n_value), np.nan) for q in quantities}
         half = Quantity("half_integrity_dose")
+        start = self._source.start
+        parameters = self.parameters
 
         def work(nodes: Nodes) -> None:
-            value = half.evaluate(nodes.log_rate, nodes.exponent)
-            average = (nodes.weight * value).sum((0, 1))
-            spread = (nodes.weight * (value - average) ** 2).sum((0, 1)).sqrt()
-            mean[nodes.index], deviation[nodes.index] = average.cpu(), spread.cpu()
-            probabilities = value.new_tensor(tails)
+            at = [send(row[nodes.index], nodes.weight.device) for row in start]
+            value = half.evaluate(parameters, nodes.search)
+            moments[:, nodes.index] = _moments(value, nodes, half.evaluate(parameters, at)).cpu()
+            probabilities = nodes.weight.new_tensor(tails)
             for quantity in quantities:
                 for place in range(quantity.n_value):
-                    if quantity.varies_with_rate:
-                        value = quantity.evaluate(nodes.log_rate, nodes.exponent, place)
-                        ends = quantiles(value, nodes.weight, probabilities)
+                    if quantity.name != half.name:
+                        value_of = quantity.evaluate(parameters, nodes.search, place)
                     else:
-                        ends = exponent_quantiles(nodes, probabilities)
-                    ends = quantity.finish(ends)
-                    if self.config.prior is None:
-                        ends = _opened(ends, quantity, nodes, probabilities)
+                        value_of = value
+                    ends = nodes.quantiles(value_of.expand(nodes.weight.shape), probabilities)
+                    ends = _to_bounds(ends, quantity, value_of, nodes, probabilities)
+                    ends = _opened(ends, quantity, nodes, probabilities)
+                    estimate = quantity.evaluate(parameters, at, place)
+                    ends = _holding(ends, estimate, probabilities)
+                    ends = quantity.finish(parameters, ends)
                     found[quantity][:, nodes.index, place] = ends.cpu().numpy()
 
         self._for_each(work)
@@ -207,7 +267,8 @@ class KineticPosterior:
                     ends[lower].reshape(*shape, *last),
                     ends[upper].reshape(*shape, *last),
                 )
-        return PosteriorSummary(mean.reshape(shape), deviation.reshape(shape), intervals)
+        mean, spread, near, evidence = (row.reshape(shape) for row in moments)
+        return PosteriorSummary(mean, spread, near, evidence, intervals)
 
     def interval(
         self,
@@ -236,39 +297,114 @@ class KineticPosterior:
         return self.summarise([quantity], [level]).intervals[quantity, level]
 
 
-def _opened(ends: Tensor, quantity: Quantity, nodes: Nodes, tails: Tensor) -> Tensor:
-    """Move ends to 0 or ∞ where the density has not fallen off at the box it stands on."""
-    if quantity.name == "integrity":
-        return ends
+def _restarted(data: ScanData, start: Tensor) -> Tensor:
+    """Mode of a part that lies elsewhere than the estimate, ``(n_free, n)``."""
+    free = data.parameters.free
+    number = {1: 48, 2: 24, 3: 14}[len(free)]
+    axes = []
+    for place, parameter in enumerate(free):
+        low, high = parameter.search_box
+        n_node = number if place == 0 else max(number // 3, 5)
+        axes.append(start.new_tensor(np.linspace(low, high, n_node + 2)[1:-1]))
+    grid = torch.stack([axis.reshape(-1) for axis in torch.meshgrid(*axes, indexing="ij")])
+    density = data.log_density([row[:, None] for row in grid])[0]
+    best = grid[:, density.argmax(0)]
+    objective = _Whole(data)
+    lower, upper = start.new_tensor([parameter.search_box for parameter in free]).T
+    found = minimise_batched(
+        objective,
+        best,
+        lower,
+        upper,
+        largest_step=torch.minimum(0.3 * (upper - lower), torch.ones_like(lower)),
+        tolerance=1e-3,
+        max_iterations=20,
+    )
+    return found.parameters
+
+
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """Deviance in all free parameters, an objective of `minimise_batched`."""
+
+    data: ScanData
+
+    def select(self, index: Tensor) -> _Whole:
+        return _Whole(self.data.select(index))
+
+    def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.data.evaluate(list(parameters), [True] * len(parameters))
+
+
+def _moments(value: Tensor, nodes: Nodes, estimate: Tensor) -> Tensor:
+    """Mean and deviation of ln D½, probability near the estimate, and evidence, ``(4, n)``."""
+    value = value.expand(nodes.weight.shape)
+    finite = torch.isfinite(value)
+    weight = torch.where(finite, nodes.weight, 0.0)
+    known = torch.where(finite, value, 0.0)
+    mass = weight.sum((0, 1, 2))
+    mean = (weight * known).sum((0, 1, 2)) / mass.clamp(min=1e-300)
+    spread = (weight * (known - mean) ** 2).sum((0, 1, 2)) / mass.clamp(min=1e-300)
+    spread = torch.where(mass < 1 - NEVER, torch.inf, spread.sqrt())
+    near = (nodes.weight * ((known - estimate).abs() <= NEAR) * finite).sum((0, 1, 2))
+    near = torch.where(torch.isfinite(estimate), near, 0.0)
+    return torch.stack([mean, spread, near, nodes.log_evidence])
+
+
+def _holding(ends: Tensor, estimate: Tensor, tails: Tensor) -> Tensor:
+    """Widen intervals ``(n_tail, n)`` that do not hold the estimate."""
     lower, upper = tails[:, None] < 0.5, tails[:, None] > 0.5
-    if quantity.name == "exponent":
-        mass = nodes.weight.sum(1) / row_steps(nodes.exponent[:, 0]).clamp(min=1e-300)
-        open_below = (mass[0] > _OPEN_SHARE * mass.amax(0)) & (
-            nodes.exponent[0, 0] <= EXPONENT_BOX[0] + 1e-9
-        )
-        open_above = (mass[-1] > _OPEN_SHARE * mass.amax(0)) & (
-            nodes.exponent[-1, 0] >= EXPONENT_BOX[1] - 1e-9
-        )
-    else:
-        slow = _edge_share(nodes, LOG_RATE_BOX[0], 1.0)
-        fast = _edge_share(nodes, LOG_RATE_BOX[1], -1.0)
-        # A small rate is a large dose.
-        open_below, open_above = (slow, fast) if quantity.name == "rate" else (fast, slow)
-    ends = torch.where(lower & open_below, 0.0, ends)
-    return torch.where(upper & open_above, math.inf, ends)
+    ends = torch.where(lower, torch.minimum(ends, estimate), ends)
+    return torch.where(upper, torch.maximum(ends, estimate), ends)
 
 
-def _edge_share(nodes: Nodes, edge: float, inward: float) -> Tensor:
-    """Tell whether ln k has, within half a unit of an edge, a mass that is not a tail."""
-    near = ((nodes.log_rate - edge) * inward < 0.5).to(nodes.weight)
-    # Flat over the box would put 0.5/7.6 there.
-    return (near * nodes.weight).sum((0, 1)) > _OPEN_SHARE * 0.5
+def _to_bounds(
+    ends: Tensor, quantity: Quantity, value: Tensor, nodes: Nodes, tails: Tensor
+) -> Tensor:
+    """Move the ends of a parameter without a prior to its box where the density has not fallen.
+
+    Those of an exponent, of which the box is no knowledge, go on to 0 or infinity.
+    """
+    parameters = nodes.parameters
+    chosen = [p for p in parameters.free if p.name == quantity.name]
+    if not chosen or chosen[0].name == "rate":
+        return ends
+    if known_before(chosen[0], parameters.prior_of_law) is not None:
+        return ends
+    low, high = chosen[0].free_box
+    outer = (0.0, math.inf) if chosen[0].name == "exponent" else (low, high)
+    reach = _BOUND_REACH * (ends.amax(0) - ends.amin(0))
+    for bound, end, side in (
+        (low, outer[0], tails[:, None] < 0.5),
+        (high, outer[1], tails[:, None] > 0.5),
+    ):
+        near = (nodes.weight * ((value - bound).abs() < reach)).sum((0, 1, 2)) > _BOUND_MASS
+        ends = torch.where(side & near, end, ends)
+    return ends
+
+
+def _opened(ends: Tensor, quantity: Quantity, nodes: Nodes, tails: Tensor) -> Tensor:
+    """Open the ends of rates and doses whose mass stands on the box of a rate without a prior."""
+    parameters = nodes.parameters
+    rate = parameters.free[0]
+    known = known_before(rate, parameters.prior_of_law)
+    if known is not None or not (rate.name == "rate" and rate.logarithmic):
+        return ends
+    if quantity.name not in ("rate", "half_integrity_dose", "dose_at"):
+        return ends
+    low, high = rate.search_box
+    slow = (nodes.weight * (nodes.search[0] < low + _EDGE)).sum((0, 1, 2)) > _OPEN_SHARE
+    fast = (nodes.weight * (nodes.search[0] > high - _EDGE)).sum((0, 1, 2)) > _OPEN_SHARE
+    # A small rate is a large dose.
+    below, above = (slow, fast) if quantity.name == "rate" else (fast, slow)
+    ends = torch.where((tails[:, None] < 0.5) & below, -math.inf, ends)
+    return torch.where((tails[:, None] > 0.5) & above, math.inf, ends)
 
 
 def kinetic_posterior(
     problem: DoseProblem, config: ExactConfig | None = None, *, fit: ExactFit | None = None
 ) -> KineticPosterior:
-    """Posterior of rate and exponent for every curve and window.
+    """Posterior of the kinetic parameters for every curve and window.
 
     Parameters
     ----------

@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Profile likelihood intervals: what the data alone allow, without any prior.
 
-Everything that fits nearly as well as the best is kept: the region of (k, p) where the sum of
-squares, with the readout projected out, stays below ``S_min·(1 + F/ν)``, F the quantile of
+Everything that fits nearly as well as the best is kept: the region of the parameters where the sum
+of squares, with the readout projected out, stays below ``S_min·(1 + F/ν)``, F the quantile of
 F(1, ν) and ν the frames less the estimated coefficients; with a given variance below
 ``S_min + χ²(1)``. The interval of a quantity is its range over that region, which is the hull of
 its profile likelihood interval.
 
 F holds for straight models; this one is bent and has corners (extinction). The quantile is
 therefore taken at ``1 − 0.8·(1 − level)``: so the worst rates and exponents that were tried keep
-their nominal coverage. p lies in the box of the estimator; k in a wider one, and an interval that
+their nominal coverage. Shapes lie in the box of the law; k in a wider one, and an interval that
 runs to its end is open: infinite (or zero), a one-sided limit.
+
+With one or two free parameters the edge of the region is found; with three it is that of the nodes
+of a posterior without priors that lie inside.
 """
 
 from __future__ import annotations
@@ -27,18 +30,16 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
-from hyperspy_dosekin.kinetics.estimate.interval_data import (
-    exponent_is_free,
-    interval_curves,
-    known_exponent,
-)
-from hyperspy_dosekin.kinetics.laws.prior import EXPONENT_BOX
+from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
+from hyperspy_dosekin.kinetics.laws.prior import LOG_RATE_BOX
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.numerics.batching import map_slices, send
 from hyperspy_dosekin.numerics.device import resolve_device
 
-from .quantities import Quantity, check_level
-from .rows import Rows, best_on_rows, interpolate_rows, spread_rows
+from .quantities import DERIVED, Quantity, check_level
+from .rows import Rows, best_on_rows, interpolate_rows, searched, spread_rows
+from .sampling import sampled_nodes
 from .scan import ScanData
 
 #: Box of ln k, wider than that of the estimator so that open intervals show.
@@ -48,38 +49,57 @@ _ZOOMS, _EXPANSIONS, _BISECTIONS = 4, 10, 14
 _BLOCK, _DEVICE_BLOCK = 256, 2**15
 # Share of the nominal error that is spent; see above.
 _SPENT = 0.8
+# Nodes of a law with three free parameters so near the box of ln k stand for its edge.
+_EDGE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Corners of the region of (k, p) that is allowed, for some curves.
+    """Corners of the region of the parameters that is allowed, for some curves.
 
     Parameters
     ----------
-    log_rate
-        ``(n_point, n)``: least and largest ln k of each row, then the two tips.
-    exponent
-        p there, same shape.
+    search
+        Free parameters on their scale of search, each ``(n_point, n)``: least and largest rate of
+        each row, then the two tips; or all nodes.
     inside
         Which of these points belong to the region, same shape.
     reaches_slow, reaches_fast
         Whether the region runs into the lower or upper end of the box of ln k, ``(n,)``.
     """
 
-    log_rate: Tensor
-    exponent: Tensor
+    search: list[Tensor]
     inside: Tensor
     reaches_slow: Tensor
     reaches_fast: Tensor
 
 
-def _started_rows(data: ScanData, exponent: Tensor) -> tuple[Rows, Tensor, Tensor]:
+def rate_box(parameters: Parameters) -> tuple[float, float]:
+    """Box of the first parameter on its scale of search, wider than that of the estimator."""
+    first = parameters.free[0]
+    if not (first.name == "rate" and first.logarithmic):
+        return first.search_box
+    low, high = first.search_box
+    wider = zip(PROFILE_LOG_RATE_BOX, LOG_RATE_BOX, strict=True)
+    (below, usual_low), (above, usual_high) = wider
+    return low + below - usual_low, high + above - usual_high
+
+
+def _squares(data: ScanData, log_rate: Tensor, shape: Tensor) -> Tensor:
+    return data.sums(searched(data, log_rate, shape)).squares
+
+
+def _started_rows(data: ScanData, shape: Tensor) -> tuple[Rows, Tensor, Tensor]:
     """Best rates of rows from a coarse search, with its nodes ``(n_coarse,)`` and squares."""
-    coarse = torch.linspace(*PROFILE_LOG_RATE_BOX, _N_COARSE, dtype=exponent.dtype)
-    coarse = coarse.to(exponent.device)
-    squares = data.squares(coarse[None, :, None], exponent[:, None])
+    box = rate_box(data.parameters)
+    coarse = torch.linspace(*box, _N_COARSE, dtype=shape.dtype).to(shape.device)
+    squares = _squares(
+        data,
+        coarse[None, :, None].expand(*shape[:, None].shape[:1], -1, shape.shape[1]),
+        shape[:, None],
+    )
     start = coarse[squares.argmin(1)]
-    rows = best_on_rows(data, exponent, start, None, box=PROFILE_LOG_RATE_BOX)
+    rows = best_on_rows(data, shape, start, box=box)
     return rows, coarse, squares
 
 
@@ -88,35 +108,39 @@ def _zoomed_rows(
 ) -> tuple[Rows, Tensor, Tensor, Tensor]:
     """Rows that resolve the region; also the coarse search on them, and the limit of squares.
 
-    `best` holds ln k and ln p of the least-squares estimate, ``(2, n)``; `limit` turns the least
-    sum of squares into the largest that is allowed, as (factor, addend).
+    `best` holds the least-squares estimate, rate on its scale of search and shape on that of
+    estimation, ``(2, n)``; `limit` turns the least sum of squares into the largest that is
+    allowed, as (factor, addend).
     """
-    least = data.squares(best[0], best[1].exp())
-    low = torch.full_like(least, EXPONENT_BOX[0])
-    high = torch.full_like(least, EXPONENT_BOX[1])
-    rows, coarse, squares = _started_rows(data, spread_rows(low, high, _N_ROW))
+    parameter = data.parameters.free[1]
+    box = rate_box(data.parameters)
+    least = _squares(data, best[0], best[1])
+    low, high = (torch.full_like(least, bound) for bound in parameter.free_box)
+    rows, coarse, squares = _started_rows(data, spread_rows(low, high, _N_ROW, parameter))
     places = torch.arange(_N_ROW, device=least.device)[:, None]
     for _ in range(_ZOOMS):
         least = torch.minimum(least, rows.squares.amin(0))
         allowed = limit[0] * least + limit[1]
-        nearest = (rows.exponent - best[1].exp()).abs().argmin(0)
+        nearest = (rows.shape - best[1]).abs().argmin(0)
         active = (rows.squares <= allowed) | (places == nearest)
         first = torch.where(active, places, _N_ROW).amin(0)
         last = torch.where(active, places, -1).amax(0)
         again = torch.nonzero(last - first < _N_ROW // 3)[:, 0]
         if again.numel() == 0:
             break
-        low = rows.exponent.gather(0, (first - 1).clamp(min=0)[None])[0]
-        high = rows.exponent.gather(0, (last + 1).clamp(max=_N_ROW - 1)[None])[0]
-        new = spread_rows(low[again], high[again], _N_ROW)
+        low = rows.shape.gather(0, (first - 1).clamp(min=0)[None])[0]
+        high = rows.shape.gather(0, (last + 1).clamp(max=_N_ROW - 1)[None])[0]
+        new = spread_rows(low[again], high[again], _N_ROW, parameter)
         part, _, part_squares = _started_rows(data.select(again), new)
         # The neighbours' best rates are a second guess where the coarse search misleads.
-        guess = interpolate_rows(new, rows.exponent[:, again], rows.log_rate[:, again])
-        other = best_on_rows(data.select(again), new, guess, None, box=PROFILE_LOG_RATE_BOX)
+        guess = interpolate_rows(new, rows.shape[:, again], rows.log_rate[:, again])
+        other = best_on_rows(data.select(again), new, guess, box=box)
         better = other.squares < part.squares
-        for name in ("exponent", "log_rate", "width", "squares"):
-            chosen = torch.where(better, getattr(other, name), getattr(part, name))
-            getattr(rows, name)[:, again] = chosen
+        chosen = [
+            torch.where(better, getattr(other, name), getattr(part, name))
+            for name in ("shape", "log_rate", "width", "squares")
+        ]
+        rows.replaced(again, Rows(*chosen))
         squares[..., again] = part_squares
     least = torch.minimum(least, rows.squares.amin(0))
     return rows, coarse, squares, limit[0] * least + limit[1]
@@ -126,14 +150,14 @@ def _edge(
     data: ScanData, rows: Rows, allowed: Tensor, inside: Tensor, step: Tensor, sign: float
 ) -> tuple[Tensor, Tensor]:
     """Where each row leaves the region upwards (`sign` 1) or downwards, and if not in the box."""
-    bound = PROFILE_LOG_RATE_BOX[1] if sign > 0 else PROFILE_LOG_RATE_BOX[0]
-    exponent = rows.exponent
+    box = rate_box(data.parameters)
+    bound = box[1] if sign > 0 else box[0]
     outside = inside + sign * step
     reached = torch.zeros_like(inside, dtype=torch.bool)
     open_ = torch.ones_like(reached)
     for _ in range(_EXPANSIONS):
-        outside = outside.clamp(*PROFILE_LOG_RATE_BOX)
-        within = data.squares(outside, exponent) <= allowed
+        outside = outside.clamp(*box)
+        within = _squares(data, outside, rows.shape) <= allowed
         advance = within & ~reached
         inside = torch.where(advance, outside, inside)
         reached |= ~within
@@ -145,7 +169,7 @@ def _edge(
         step = torch.where(reached, step, 2 * step)
     for _ in range(_BISECTIONS):
         middle = 0.5 * (inside + outside)
-        within = data.squares(middle, exponent) <= allowed
+        within = _squares(data, middle, rows.shape) <= allowed
         inside = torch.where(within, middle, inside)
         outside = torch.where(within, outside, middle)
     return inside, open_
@@ -153,7 +177,7 @@ def _edge(
 
 def _tip(rows: Rows, allowed: Tensor, active: Tensor, end: int) -> tuple[Tensor, Tensor, Tensor]:
     """Find ln k and p where the region ends along p, and whether there is such a place."""
-    n_row = rows.exponent.shape[0]
+    n_row = rows.shape.shape[0]
     places = torch.arange(n_row, device=active.device)[:, None]
     if end > 0:
         inner = torch.where(active, places, -1).amax(0)
@@ -170,15 +194,20 @@ def _tip(rows: Rows, allowed: Tensor, active: Tensor, end: int) -> tuple[Tensor,
     def between(array: Tensor) -> Tensor:
         return torch.lerp(array.gather(0, inner)[0], array.gather(0, outer)[0], share)
 
-    return between(rows.log_rate), between(rows.exponent), exists
+    return between(rows.log_rate), between(rows.shape), exists
 
 
-def _region(data: ScanData, best: Tensor, limit: Tensor, fixed: float | None) -> Region:
+def _region(data: ScanData, best: Tensor, limit: Tensor) -> Region:
     """Find the allowed region of a block of curves."""
-    if fixed is None:
-        rows, coarse, squares, allowed = _zoomed_rows(data, best, limit)
+    if len(best) == 3:
+        return _region_of_nodes(data, best, limit)
+    if len(best) == 2:
+        shape = data.parameters.free[1]
+        direct = shape.logarithmic or shape.lower <= 0
+        pair = best if direct else torch.stack([best[0], best[1].exp()])
+        rows, coarse, squares, allowed = _zoomed_rows(data, pair, limit)
     else:
-        rows, coarse, squares = _started_rows(data, torch.full_like(best[:1], fixed))
+        rows, coarse, squares = _started_rows(data, torch.zeros_like(best[:1]))
         allowed = limit[0] * rows.squares.amin(0) + limit[1]
     active = rows.squares <= allowed
     # How far a parabola would reach the limit; at least something.
@@ -191,13 +220,32 @@ def _region(data: ScanData, best: Tensor, limit: Tensor, fixed: float | None) ->
     low, open_low = _edge(data, rows, allowed, torch.minimum(rows.log_rate, lowest), step, -1.0)
     high, open_high = _edge(data, rows, allowed, torch.maximum(rows.log_rate, highest), step, 1.0)
     tips = [_tip(rows, allowed, active, end) for end in (-1, 1)]
+    log_rate = torch.cat([low, high, *[tip[0][None] for tip in tips]])
+    shapes = torch.cat([rows.shape, rows.shape, *[tip[1][None] for tip in tips]])
     return Region(
-        torch.cat([low, high, *[tip[0][None] for tip in tips]]),
-        torch.cat([rows.exponent, rows.exponent, *[tip[1][None] for tip in tips]]),
+        searched(data, log_rate, shapes),
         torch.cat([active, active, *[tip[2][None] for tip in tips]]),
         (open_low & active).any(0),
         (open_high & active).any(0),
     )
+
+
+def _region_of_nodes(data: ScanData, best: Tensor, limit: Tensor) -> Region:
+    """Nodes of a law with three free parameters that are allowed."""
+    search, _ = sampled_nodes(data, best)
+    found = torch.stack(
+        [torch.cat([each[0], row[None]]) for each, row in zip(search, best, strict=True)]
+    )
+    squares = data.sums(list(found)).squares
+    allowed = limit[0] * squares.amin(0) + limit[1]
+    inside = squares <= allowed
+    first = data.parameters.free[0]
+    low, high = first.search_box
+    rates = found[0]
+    is_rate = first.name == "rate" and first.logarithmic
+    slow = (inside & (rates < low + _EDGE)).any(0) & is_rate
+    fast = (inside & (rates > high - _EDGE)).any(0) & is_rate
+    return Region(list(found), inside, slow, fast)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,8 +257,8 @@ class KineticProfile:
     problem
         The data.
     config
-        Options; offset, exponent, loss and device are used. Priors, a shared exponent and the
-        hierarchy are not: every window stands by itself.
+        Options; priors, a shared exponent and the hierarchy are not used: every window stands by
+        itself.
     fit
         The least-squares estimate.
     """
@@ -241,9 +289,10 @@ class KineticProfile:
         curves = interval_curves(self.problem, self.config)
         device = resolve_device(self.config.device)
         shape = curves.dead.shape
-        free = exponent_is_free(self.config)
+        parameters = self.config.parameters
+        free = parameters.free
         alive = np.flatnonzero(~(curves.dead | self.fit.dead))
-        freedom = curves.freedom.ravel() - 1 - free
+        freedom = curves.freedom.ravel() - len(free)
         confidence = 1 - _SPENT * (1 - level)
         found = {q: np.full((2, curves.dead.size, q.n_value), np.nan) for q in quantities}
 
@@ -259,9 +308,9 @@ class KineticProfile:
                 return
             # Gradients are recorded or not by thread.
             with torch.no_grad():
-                data = ScanData.of(curves, index, device)
-                start = np.stack([self.fit.rate.ravel()[index], self.fit.exponent.ravel()[index]])
-                best = send(np.log(start), device)
+                data = ScanData.of(curves, index, device, parameters)
+                rows = [send(self.fit.parameters[p.name].ravel()[index], device) for p in free]
+                best = torch.stack([p.to_search(row) for p, row in zip(free, rows, strict=True)])
                 if curves.variance_known:
                     rise = float(stats.chi2.ppf(confidence, 1))
                     limit = torch.stack([torch.ones_like(best[0]), torch.full_like(best[0], rise)])
@@ -269,11 +318,10 @@ class KineticProfile:
                     quantile = stats.f.ppf(confidence, 1, freedom[index]) / freedom[index]
                     factor = send(1 + quantile, device)
                     limit = torch.stack([factor, torch.zeros_like(factor)])
-                fixed = None if free else known_exponent(self.config)
-                region = _region(data, best, limit, fixed)
+                region = _region(data, best, limit)
                 for quantity in quantities:
                     for place in range(quantity.n_value):
-                        ends = _range(quantity, region, place)
+                        ends = _range(quantity, parameters, region, place)
                         found[quantity][:, index, place] = ends.cpu().numpy()
 
         size = _BLOCK if device.type == "cpu" else _DEVICE_BLOCK
@@ -309,28 +357,30 @@ class KineticProfile:
         return self.intervals([quantity], level)[quantity]
 
 
-def _range(quantity: Quantity, region: Region, place: int) -> Tensor:
+def _range(quantity: Quantity, parameters: Parameters, region: Region, place: int) -> Tensor:
     """Least and largest value over the region, ``(2, n)``."""
-    value = quantity.evaluate(region.log_rate, region.exponent, place)
+    value = quantity.evaluate(parameters, region.search, place).expand(region.inside.shape)
     lower = torch.where(region.inside, value, math.inf).amin(0)
     upper = torch.where(region.inside, value, -math.inf).amax(0)
-    ends = quantity.finish(torch.stack([lower, upper]))
-    if quantity.name == "exponent":
-        open_below = ends[0] <= EXPONENT_BOX[0] + 1e-6
-        open_above = ends[1] >= EXPONENT_BOX[1] - 1e-6
-        if region.exponent.shape[0] == 4:  # one row: a known exponent
-            open_below, open_above = torch.zeros_like(open_below), torch.zeros_like(open_above)
-    elif quantity.name == "rate":
-        open_below, open_above = region.reaches_slow, region.reaches_fast
-    else:
+    ends = quantity.finish(parameters, torch.stack([lower, upper]))
+    first = parameters.free[0]
+    if quantity.name == "integrity":
+        if quantity.normalised_dose[place] == 0:
+            return ends
+        below, above, top = region.reaches_fast, region.reaches_slow, 1.0
+    elif quantity.name == first.name:
+        below, above, top = region.reaches_slow, region.reaches_fast, math.inf
+    elif quantity.name in DERIVED:
         # A small rate is a large dose and an integrity of 1.
-        open_below, open_above = region.reaches_fast, region.reaches_slow
-    top = 1.0 if quantity.name == "integrity" else math.inf
-    if quantity.name == "integrity" and quantity.normalised_dose[place] == 0:
-        return ends
-    return torch.stack(
-        [torch.where(open_below, 0.0, ends[0]), torch.where(open_above, top, ends[1])]
-    )
+        below, above, top = region.reaches_fast, region.reaches_slow, math.inf
+    else:
+        chosen = [p for p in parameters.free if p.name == "exponent" == quantity.name]
+        if not chosen:
+            return ends
+        below = ends[0] <= chosen[0].lower + 1e-6
+        above = ends[1] >= chosen[0].upper - 1e-6
+        top = math.inf
+    return torch.stack([torch.where(below, 0.0, ends[0]), torch.where(above, top, ends[1])])
 
 
 def kinetic_profile(

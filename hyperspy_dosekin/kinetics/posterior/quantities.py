@@ -1,18 +1,20 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The quantities for which intervals are given, as functions of rate and exponent."""
+"""The quantities for which intervals are given, as functions of the parameters of a law."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.model.objective import log_scale_derivatives
+from hyperspy_dosekin.kinetics.laws.solution import curve, dose_at_level
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
-from .rows import log_dose_at
-
-NAMES = ("rate", "exponent", "half_integrity_dose", "dose_at", "integrity")
+#: Quantities that every law has beside its parameters.
+DERIVED = ("half_integrity_dose", "dose_at", "integrity")
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Quantity:
     Parameters
     ----------
     name
-        ``"rate"`` (k per normalised dose), ``"exponent"`` (p), ``"half_integrity_dose"``,
+        A parameter of the law (rates are per normalised dose), ``"half_integrity_dose"``,
         ``"dose_at"`` (both in normalised dose) or ``"integrity"`` (C).
     dose_level
         Integrity in (0, 1) at which ``"dose_at"`` is asked for.
@@ -32,7 +34,7 @@ class Quantity:
     Raises
     ------
     ValueError
-        If the name is unknown, or what it needs is missing or out of range.
+        If what it needs is missing or out of range.
     """
 
     name: str
@@ -40,8 +42,6 @@ class Quantity:
     normalised_dose: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.name not in NAMES:
-            raise ValueError(f"quantity {self.name!r} is not one of {NAMES}.")
         if self.name == "half_integrity_dose":
             object.__setattr__(self, "dose_level", 0.5)
         if self.name == "dose_at" and (self.dose_level is None or not 0 < self.dose_level < 1):
@@ -54,43 +54,57 @@ class Quantity:
             if not doses or not all(0 <= dose < float("inf") for dose in doses):
                 raise ValueError(
                     f"normalised_dose={self.normalised_dose!r} must name at least one dose, none "
-                    "negative, in units of the largest dose."
+                    "negative, in units of the dose scale."
                 )
             object.__setattr__(self, "normalised_dose", doses)
-
-    @property
-    def varies_with_rate(self) -> bool:
-        """Whether the value depends on k, and not on p alone."""
-        return self.name != "exponent"
 
     @property
     def n_value(self) -> int:
         """Values per window: the doses of an integrity, 1 otherwise."""
         return len(self.normalised_dose) if self.name == "integrity" else 1
 
-    def evaluate(self, log_rate: Tensor, exponent: Tensor, place: int = 0) -> Tensor:
-        """Value on nodes of (ln k, p), of their broadcast shape; doses and rates as logarithms.
+    def is_logarithmic(self, parameters: Parameters) -> bool:
+        """Whether `evaluate` gives logarithms."""
+        if self.name in DERIVED:
+            return self.name != "integrity"
+        return any(p.name == self.name and p.logarithmic for p in parameters.law.parameters)
+
+    def evaluate(self, parameters: Parameters, search: Sequence[Tensor], place: int = 0) -> Tensor:
+        """Value at nodes of free parameters; doses and logarithmic parameters as logarithms.
 
         Parameters
         ----------
-        log_rate, exponent
-            Nodes, at least two axes.
+        parameters, search
+            The law, and its free parameters on their scale of search, which broadcast.
         place
             Which of the doses of an integrity.
-        """
-        if self.name == "rate":
-            return log_rate.expand((log_rate + exponent).shape)
-        if self.name == "exponent":
-            return exponent.expand((log_rate + exponent).shape)
-        if self.name == "integrity":
-            dose = log_rate.new_tensor(self.normalised_dose[place])
-            return log_scale_derivatives(dose, log_rate, exponent, by_exponent=False)[0]
-        assert self.dose_level is not None
-        return log_dose_at(log_rate, exponent, self.dose_level)
 
-    def finish(self, value: Tensor) -> Tensor:
+        Raises
+        ------
+        ValueError
+            If the law has no such quantity.
+        """
+        law = parameters.law
+        if self.name == "integrity":
+            dose = search[0].new_tensor([self.normalised_dose[place]])
+            dose = dose.reshape(-1, *[1] * search[0].ndim)
+            return curve(law, dose, parameters.complete(search))[0][0]
+        if self.name in DERIVED:
+            assert self.dose_level is not None
+            return dose_at_level(law, parameters.values(search), self.dose_level).log()
+        names = [parameter.name for parameter in law.parameters]
+        if self.name not in names:
+            raise ValueError(f"quantity {self.name!r} is not one of {(*names, *DERIVED)}.")
+        at = names.index(self.name)
+        whole = parameters.complete(search)
+        found = torch.broadcast_tensors(*whole)[at]
+        parameter = law.parameters[at]
+        direct = parameter.logarithmic or parameter.lower <= 0
+        return found if direct else found.exp()
+
+    def finish(self, parameters: Parameters, value: Tensor) -> Tensor:
         """Back from the logarithm."""
-        return value if self.name in ("exponent", "integrity") else value.exp()
+        return value.exp() if self.is_logarithmic(parameters) else value
 
 
 def check_level(level: float) -> None:

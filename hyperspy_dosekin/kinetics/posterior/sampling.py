@@ -1,13 +1,12 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Posterior of the parameters of any kinetic law, as weighed nodes that follow each curve.
+"""Nodes of laws with three free parameters, drawn along the ridge of each curve.
 
-Readout and noise are marginalised as in `posterior`. A grid over the box that all curves share says
-roughly where the mass lies; then nodes are drawn in a few rounds around the best of the nodes so
-far, along the curvature of the deviance there, and weighed by density over density of the draw
-(population Monte Carlo [1]_). However narrow and bent the ridge of a curve is, most of its nodes
-lie on it. The draws are quasi-random and the same for every curve, so that results repeat, and do
-not depend on which curves are worked on together.
+Templates that all curves share say roughly where the mass lies; then nodes are drawn in a few
+rounds around the best of the nodes so far, along the curvature of the deviance there, and weighed
+by density over density of the draw (population Monte Carlo [1]_). However narrow and bent the
+ridge of a curve is, most of its nodes lie on it. The draws are quasi-random and the same for every
+curve, so that results repeat, and do not depend on which curves are worked on together.
 
 References
 ----------
@@ -23,45 +22,23 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import special, stats
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.estimate.law_fit import LawObjective
-from hyperspy_dosekin.kinetics.laws.solution import trajectories
-from hyperspy_dosekin.kinetics.model.coupling import LawData, LawModel
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
 # Rounds of drawing; the last two make the posterior.
 _ROUNDS = 3
-# Middles of a draw and nodes of a round, by the number of parameters; powers of 2.
-_CENTRES = {1: 16, 2: 32, 3: 32}
-_NODES = {1: 512, 2: 1024, 3: 1024}
+# Middles of a draw and nodes of a round; powers of 2.
+_CENTRES, _NODES = 32, 1024
+# Templates along each parameter.
+_TEMPLATES = (24, 11, 9)
 # Degrees of freedom of the draws: tails heavier than those of any posterior here.
 _TAIL = 5.0
 # Length of a draw along the ridge: at first as a share of the box, then of the spread so far.
 _FIRST_LENGTH, _LENGTH = 0.15, 0.6
 _RELAXATIONS = 2
-
-
-@dataclass(frozen=True, eq=False)
-class LawNodes:
-    """Weighed nodes of some curves.
-
-    Parameters
-    ----------
-    index
-        Place of the curves in ``n_curve · n_window``.
-    values
-        Parameters in the order of the law, ``(n_parameter, n, n_node)``.
-    weight
-        Probabilities, ``(n, n_node)``; those of a curve add up to 1.
-    squares
-        Residual sum of squares, ``(n, n_node)``.
-    """
-
-    index: np.ndarray
-    values: Tensor
-    weight: Tensor
-    squares: Tensor
 
 
 @lru_cache(maxsize=8)
@@ -95,24 +72,65 @@ def _flattened(log_density: Tensor, wanted: float) -> Tensor:
     return (low * log_density).exp()
 
 
+class _Box:
+    """Free parameters as shares of their boxes on the scale of estimation."""
+
+    def __init__(self, parameters: Parameters, like: Tensor) -> None:
+        self.free = parameters.free
+        boxes = like.new_tensor([parameter.free_box for parameter in self.free])
+        self.lower, self.width = boxes[:, 0], boxes[:, 1] - boxes[:, 0]
+
+    def search(self, share: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Shares ``(n_free, …)`` on the scale of search, and the derivatives of that."""
+        found, slopes = [], []
+        for place, parameter in enumerate(self.free):
+            free = self.lower[place] + share[place].clamp(0.0, 1.0) * self.width[place]
+            if parameter.logarithmic or parameter.lower <= 0:
+                found.append(free)
+                slopes.append(self.width[place].expand_as(free))
+            else:
+                found.append(free.log())
+                slopes.append(self.width[place] / free)
+        return found, slopes
+
+    def shares(self, search: Tensor) -> Tensor:
+        """Inverse of `search`."""
+        rows = []
+        for place, parameter in enumerate(self.free):
+            direct = parameter.logarithmic or parameter.lower <= 0
+            free = search[place] if direct else search[place].exp()
+            rows.append(((free - self.lower[place]) / self.width[place]).clamp(0.0, 1.0))
+        return torch.stack(rows)
+
+    def templates(self) -> Tensor:
+        """Shares of templates, ``(n_free, n_template)``."""
+        axes = [(torch.arange(n).to(self.lower) + 0.5) / n for n in _TEMPLATES[: len(self.free)]]
+        return torch.stack([axis.reshape(-1) for axis in torch.meshgrid(*axes, indexing="ij")])
+
+
 @dataclass(frozen=True, eq=False)
 class _Mixture:
-    """Draws around some centres: ``(n_parameter, n, k)`` and their precisions' factors."""
+    """Draws around some centres: ``(n_free, n, k)`` and their precisions' factors."""
 
     centre: Tensor
     factor: Tensor  # lower Cholesky factors of the precisions, (n, k, d, d)
 
     @classmethod
-    def of(cls, model: LawModel, data: LawData, centre: Tensor, length: Tensor, relax: int):
+    def of(cls, data: ScanData, box: _Box, centre: Tensor, length: Tensor, relax: int) -> _Mixture:
         """Draw around centres, first moved towards the ridge, along the curvature there."""
         count, n, number = centre.shape
         curve = torch.arange(n, device=centre.device).repeat_interleave(number)
-        objective = LawObjective(model, data.select(curve))
+        some = data.select(curve)
         floor = (1.0 / length**2).repeat_interleave(number)
         unit = torch.eye(count).to(centre)
         point = centre.reshape(count, -1)
+        precision = unit.expand(n * number, -1, -1)
         for step in range(relax + 1):
-            _, gradient, hessian = objective.evaluate(point)
+            search, slopes = box.search(point)
+            _, gradient, hessian = some.evaluate(search, [True] * count)
+            slope = torch.stack(slopes)
+            gradient = gradient * slope
+            hessian = hessian * slope[:, None] * slope[None]
             precision = hessian.permute(2, 0, 1) + floor[:, None, None] * unit
             if step < relax:
                 move = torch.linalg.solve(precision, gradient.T[..., None])[..., 0].T
@@ -121,7 +139,7 @@ class _Mixture:
         return cls(point.reshape(count, n, number), factor.reshape(n, number, count, count))
 
     def draw(self, draws: Tensor) -> Tensor:
-        """Nodes ``(n_parameter, n, n_node)``, the same number around each centre."""
+        """Nodes ``(n_free, n, n_node)``, the same number around each centre."""
         count, n, number = self.centre.shape
         each = draws.shape[1] // number
         pattern = draws.reshape(count, number, each).permute(1, 0, 2)
@@ -131,7 +149,7 @@ class _Mixture:
         return nodes.permute(2, 0, 1, 3).reshape(count, n, -1)
 
     def log_density(self, nodes: Tensor) -> Tensor:
-        """Log of the mean density of the draws, ``(n, n_node)``, up to a constant."""
+        """Log of the mean density of the draws, ``(n, n_node)``."""
         count = nodes.shape[0]
         points = nodes.permute(1, 0, 2)
         start = torch.einsum("nkji,jnk->nki", self.factor, self.centre)
@@ -139,7 +157,9 @@ class _Mixture:
         distance = (turned * turned).sum(2)
         volume = self.factor.diagonal(dim1=2, dim2=3).log().sum(2)
         log_density = volume[..., None] - 0.5 * (_TAIL + count) * torch.log1p(distance / _TAIL)
-        return torch.logsumexp(log_density, dim=1) - math.log(self.centre.shape[2])
+        constant = special.gammaln((_TAIL + count) / 2) - special.gammaln(_TAIL / 2)
+        constant -= 0.5 * count * math.log(_TAIL * math.pi) + math.log(self.centre.shape[2])
+        return torch.logsumexp(log_density, dim=1) + float(constant)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,82 +169,63 @@ class _Round:
     mixture: _Mixture
     share: Tensor
     density: Tensor
-    squares: Tensor
     drawn_from: Tensor
 
 
-def _evaluated(model: LawModel, data: LawData, share: Tensor) -> tuple[Tensor, Tensor]:
-    """Log posterior density and squares at nodes ``(n_parameter, n, n_node)`` of the box."""
+def _log_density(data: ScanData, box: _Box, share: Tensor) -> Tensor:
+    """Log posterior density at shares ``(n_free, n, n_node)`` of the box, ``(n, n_node)``."""
     inside = ((share >= 0) & (share <= 1)).all(0)
-    integrity = trajectories(model.law, data.dose, model.values(share.clamp(0.0, 1.0)))
-    return _densities(model, data, share, inside, integrity)
+    search, _ = box.search(share.transpose(1, 2))
+    return torch.where(inside, data.log_density(search)[0].T, -torch.inf)
 
 
-def _densities(
-    model: LawModel, data: LawData, share: Tensor, inside: Tensor | None, integrity: Tensor
-) -> tuple[Tensor, Tensor]:
-    squares, norm = data.squares_and_norm(integrity)
-    deviance = data.marginal_deviance(squares, norm, weigh_signal=model.weigh_signal)
-    density = -0.5 * (deviance + model.prior_squares(share))
-    if inside is not None:
-        density = torch.where(inside, density, -torch.inf)
-        squares = torch.where(inside, squares, torch.inf)
-    return density, squares
-
-
-def posterior_nodes(
-    model: LawModel,
-    data: LawData,
-    index: np.ndarray,
-    mode: Tensor,
-    grid: Tensor,
-    on_grid: Tensor,
-) -> LawNodes:
-    """Weighed nodes of the posterior of a block of curves.
+def sampled_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Nodes of some curves and the logarithms of their unnormalised weights.
 
     Parameters
     ----------
-    model, data
-        The law with its priors, and the curves.
-    index
-        Place of the curves in ``n_curve · n_window``.
-    mode
-        Estimates in shares of the box, ``(n_parameter, n)``.
-    grid, on_grid
-        Nodes ``(n_parameter, n_node)`` and the trajectories there, which all curves share.
+    data
+        The curves.
+    start
+        Free parameters of their estimates on the scale of search, ``(n_free, n)``.
+
+    Returns
+    -------
+    Free parameters on the scale of search, and the weights, each ``(1, n_node, n)``.
     """
-    count, n = mode.shape
-    number = _CENTRES[count]
-    density, _ = _densities(model, data, grid[:, None], None, on_grid)
-    chosen = _resample(_flattened(density, number / 2), number)
+    count = len(start)
+    box = _Box(data.parameters, start)
+    grid = box.templates()
+    search, _ = box.search(grid)
+    density = data.log_density([each[:, None] for each in search])[0].T
+    chosen = _resample(_flattened(density, _CENTRES / 2), _CENTRES)
     centre = grid[:, chosen]
-    centre[..., 0] = mode
-    length = torch.full((n,), _FIRST_LENGTH, dtype=mode.dtype, device=mode.device)
+    centre[..., 0] = box.shares(start)
+    length = torch.full_like(start[0], _FIRST_LENGTH)
     drawn: list[_Round] = []
     for round_ in range(_ROUNDS):
         relax = _RELAXATIONS if round_ == 0 else 0
-        mixture = _Mixture.of(model, data, centre, length, relax)
-        share = mixture.draw(_draws(count, _NODES[count], round_).to(mode))
-        density, squares = _evaluated(model, data, share)
-        drawn.append(_Round(mixture, share, density, squares, mixture.log_density(share)))
+        mixture = _Mixture.of(data, box, centre, length, relax)
+        share = mixture.draw(_draws(count, _NODES, round_).to(start))
+        density = _log_density(data, box, share)
+        drawn.append(_Round(mixture, share, density, mixture.log_density(share)))
         if round_ == _ROUNDS - 1:
             break
-        weight = _flattened(density - drawn[-1].drawn_from, number / 2)
+        weight = _flattened(density - drawn[-1].drawn_from, _CENTRES / 2)
         weight = weight / weight.sum(1, keepdim=True)
         mean = (weight * share).sum(-1, keepdim=True)
         offset = share - mean
         covariance = torch.einsum("nm,inm,jnm->nij", weight, offset, offset)
         spread = torch.linalg.eigvalsh(covariance)[:, -1].clamp(min=1e-12).sqrt()
         length = _LENGTH * spread
-        chosen = _resample(weight, number).expand(count, -1, -1)
+        chosen = _resample(weight, _CENTRES).expand(count, -1, -1)
         centre = share.gather(2, chosen).clamp(0.0, 1.0)
     first, second = drawn[-2:]
     share = torch.cat([first.share, second.share], dim=2)
-    squares = torch.cat([first.squares, second.squares], dim=1)
     from_first = torch.cat([first.drawn_from, first.mixture.log_density(second.share)], dim=1)
     from_second = torch.cat([second.mixture.log_density(first.share), second.drawn_from], dim=1)
     log_weight = torch.cat([first.density, second.density], dim=1)
     log_weight = log_weight - torch.logaddexp(from_first, from_second)
-    weight = (log_weight - log_weight.amax(1, keepdim=True)).exp()
-    weight = weight / weight.sum(1, keepdim=True)
-    return LawNodes(index, model.values(share.clamp(0.0, 1.0)), weight, squares)
+    log_weight = log_weight - math.log(_NODES) + box.width.log().sum()
+    search, _ = box.search(share.transpose(1, 2))
+    return [each[None] for each in search], log_weight.T[None]

@@ -1,23 +1,56 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Curves and their sums of squares at many (ln k, p), on the device of the scan."""
+"""Curves and their likelihood at many nodes of the kinetic parameters, on the device of the scan.
+
+Sums over doses are those of whitened columns: weighed, and with the correlation ρ of neighbouring
+frames taken out (first-order autoregression). A free offset is projected out by its share κ = 1;
+one that is known to ± s by ``κ = rW/(1 + rW)`` with r = s²/σ² and W the sum of the weights.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
+from hyperspy_dosekin.kinetics.laws.solution import curve, streams
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.kinetics.posterior.marginal import ByFreedom, marginal_deviance
 from hyperspy_dosekin.numerics.batching import send
 
-#: Mean and standard deviation of ln(|a|/σ) where priors are used: about fifty, with a factor
-#: of seven either way. Signals that the noise would hide, and ridges that end at absurd
-#: amplitudes, are no more likely than that.
-SIGNAL_TO_NOISE = (math.log(50.0), 2.0)
+# Rounding of a difference of sums, in units of what is subtracted: nothing below is told from a
+# perfect fit.
+_ROUNDING = 1e-13
+# What each curve has of its own, beside its values.
+_BY_CURVE = ("root_weight", "freedom", "share", "pin", "unit", "base", "extent", "softness")
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Sums over doses at nodes, ``(…, n)``.
+
+    Parameters
+    ----------
+    squares
+        Residual sum of squares with the readout projected out.
+    norm
+        Sum of squares of the decay, free of the offset.
+    amplitude
+        Best amplitude.
+    mean
+        Mean of the decay, weighed.
+    """
+
+    squares: Tensor
+    norm: Tensor
+    amplitude: Tensor
+    mean: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,162 +59,387 @@ class ScanData:
 
     Parameters
     ----------
+    parameters
+        The law with its priors.
     dose
         ``(n_dose,)``.
     values
-        Weighed, free of the offset, ``(n_dose, n)``.
+        Whitened, ``(n_dose, n)``.
+    ones
+        A constant, whitened, ``(n_dose, n)`` or ``(n_dose, 1)``.
     root_weight
         ``(n_dose, n)`` or ``None``.
     freedom
         Frames less free coefficients of the readout, ``(n,)``.
-    offset_free
-        Whether the readout has a free offset.
-    variance_known
-        Whether squares are in units of the noise variance.
+    share
+        κ: 1.0 where the offset is free, ``(n,)`` where it is known to some error, ``None`` where it
+        is known.
+    pin
+        What is taken off the integrity, 0 or 1: a + b is the offset where it is 1, ``(n,)`` or a
+        number.
+    noise
+        ``"free"``, ``"given"`` or ``"floor"``.
+    unit
+        Unit of the values, ``(n,)``.
+    base
+        Level that was taken off the values, in these units, ``(n,)``.
+    extent
+        Largest value, in these units, ``(n,)``.
+    filter_
+        (ρ of a frame with the one before, 1/√(1 − ρ²)), each ``(n_dose, n)`` or ``(n_dose, 1)``;
+        ``None`` for white noise.
+    bounded
+        Whether the offset, and a + b, cannot be negative.
+    softness
+        Standard deviation of that bound, in units of the values, ``(n,)``.
+    log_constant
+        Added to the log density, ``(n,)``.
     """
 
+    parameters: Parameters
     dose: Tensor
     values: Tensor
+    ones: Tensor
     root_weight: Tensor | None
     freedom: Tensor
-    offset_free: bool
-    variance_known: bool
+    share: Tensor | float | None
+    pin: Tensor | float
+    noise: str
+    unit: Tensor
+    base: Tensor
+    extent: Tensor
+    filter_: tuple[Tensor, Tensor] | None = None
+    bounded: bool = False
+    softness: Tensor | None = None
+    log_constant: Tensor | float = 0.0
 
     @classmethod
-    def of(cls, curves: PreparedCurves, index: np.ndarray, device: torch.device) -> ScanData:
+    def of(
+        cls,
+        curves: PreparedCurves,
+        index: np.ndarray,
+        device: torch.device,
+        parameters: Parameters,
+        noise: str = "free",
+    ) -> ScanData:
         """Take some of the curves, given by their place in (n_curve · n_window)."""
         n_dose = curves.values.shape[-1]
 
         def rows(array: np.ndarray) -> Tensor:
-            chosen = np.ascontiguousarray(array.reshape(-1, n_dose)[index].T)
-            return send(chosen, device)
+            return send(np.ascontiguousarray(array.reshape(-1, n_dose)[index].T), device)
+
+        def each(array: np.ndarray) -> Tensor:
+            return send(np.ascontiguousarray(array.reshape(-1)[index]), device)
 
         root = None if curves.root_weight is None else rows(curves.root_weight)
+        values = rows(curves.values)
+        ones = torch.ones((n_dose, 1), dtype=values.dtype, device=values.device)
         data = cls(
+            parameters,
             send(curves.normalised_dose, device),
-            rows(curves.values) if root is None else root * rows(curves.values),
+            values if root is None else root * values,
+            ones if root is None else root,
             root,
-            send(curves.freedom.reshape(-1)[index], device),
-            not curves.offset_known,
-            curves.variance_known,
+            each(curves.freedom),
+            None if curves.offset_known else 1.0,
+            # C − 1 instead of C: more exact for small rates, and the same where b is free.
+            0.0 if curves.offset_known else 1.0,
+            noise,
+            each(curves.unit),
+            each(curves.centre / curves.unit),
+            each(np.abs(curves.centre / curves.unit) + np.abs(curves.values).max(-1, initial=0.0)),
         )
-        if root is None or not data.offset_free:
-            return data
-        total = (root * root).sum(0)
-        mean = (root * data.values).sum(0) / total
-        return cls(
-            data.dose,
-            data.values - root * mean,
-            root,
-            data.freedom,
-            data.offset_free,
-            data.variance_known,
-        )
+        return data if curves.offset_known else data.centred()
+
+    def centred(self) -> ScanData:
+        """The same with the mean of the values taken off; only where the offset is free."""
+        mean = (self.ones * self.values).sum(0) / self.weight_sum
+        return replace(self, values=self.values - self.ones * mean, base=self.base + mean)
+
+    def uncentred(self) -> ScanData:
+        """The same with the values as they were measured."""
+        values = self.values + self.ones * self.base
+        return replace(self, values=values, base=torch.zeros_like(self.base))
 
     @property
+    def offset_free(self) -> bool:
+        """Whether nothing is known of the offset."""
+        return isinstance(self.share, float)
+
+    @property
+    def count(self) -> int:
+        """Curves."""
+        return self.values.shape[1]
+
+    @cached_property
+    def weight_sum(self) -> Tensor:
+        """W: sum of squares of the whitened constant, ``(n,)`` or ``(1,)``."""
+        return (self.ones * self.ones).sum(0)
+
+    @cached_property
+    def _level(self) -> Tensor:
+        """Sum of values times the constant; 0 where they are centred."""
+        return (self.ones * self.values).sum(0)
+
+    @cached_property
     def total(self) -> Tensor:
         """Sum of squares about the mean (or the known offset), ``(n,)``."""
-        return (self.values * self.values).sum(0)
+        total = (self.values * self.values).sum(0)
+        if self.share is not None:
+            total = total - self.share * self._level**2 / self.weight_sum
+        return total
+
+    @cached_property
+    def _floor(self) -> ByFreedom | None:
+        return ByFreedom("floor", self.freedom) if self.noise == "floor" else None
+
+    @cached_property
+    def _student(self) -> ByFreedom:
+        return ByFreedom("student", self.freedom)
 
     def select(self, index: Tensor) -> ScanData:
-        """Select some of the curves."""
-        root = None if self.root_weight is None else self.root_weight[:, index]
-        return ScanData(
-            self.dose,
-            self.values[:, index],
-            root,
-            self.freedom[index],
-            self.offset_free,
-            self.variance_known,
-        )
+        """Select some of the curves, each as often as it is named."""
 
-    def squares(self, log_rate: Tensor, exponent: Tensor) -> Tensor:
-        """Residual sum of squares alone; see `squares_and_norm`."""
-        return self.squares_and_norm(log_rate, exponent)[0]
+        def chosen(array: Tensor | float | None) -> Tensor | float | None:
+            if not isinstance(array, Tensor) or array.shape[-1] == 1:
+                return array
+            return array.index_select(-1, index)
 
-    def squares_and_norm(self, log_rate: Tensor, exponent: Tensor) -> tuple[Tensor, Tensor]:
-        """Residual sum of squares with the readout projected out, and that of the decay itself.
+        # A single curve is not a constant shared by all.
+        if self.count == 1:
+            index = index.clamp(max=0)
+            wide = self.values.expand(-1, index.numel())
+            alone = {
+                name: value.expand(*value.shape[:-1], index.numel())
+                for name in (
+                    "root_weight",
+                    "freedom",
+                    "share",
+                    "pin",
+                    "unit",
+                    "base",
+                    "extent",
+                    "softness",
+                )
+                if isinstance(value := getattr(self, name), Tensor)
+            }
+            constant = self.log_constant
+            if isinstance(constant, Tensor):
+                constant = constant.expand(index.numel())
+            return replace(self, values=wide, log_constant=constant, **alone)
+        names = ("values", "ones", "log_constant", *_BY_CURVE)
+        arrays = {name: chosen(getattr(self, name)) for name in names}
+        pair = self.filter_
+        if pair is not None:
+            pair = (chosen(pair[0]), chosen(pair[1]))
+        return replace(self, **arrays, filter_=pair)
 
-        Parameters
-        ----------
-        log_rate, exponent
-            Shapes that broadcast to ``(…, n)``.
+    # Columns
 
-        Returns
-        -------
-        squares
-            ``(…, n)``.
-        norm
-            Sum of squares of C, weighed and free of the offset: (what is explained)/norm is a².
-        """
-        scaled, inverse = rate_and_inverse(log_rate, exponent)
-        shape = torch.broadcast_shapes(scaled.shape, inverse.shape)
-        sums = [torch.zeros(shape).to(scaled) for _ in range(3)]
-        for place, dose in enumerate(self.dose.tolist()):
-            column = (scaled * dose).clamp_(min=-1.0).log1p_().mul_(inverse)
-            # 1 − C instead of C: exact for small rates, and the same where the offset is free.
-            column = column.expm1_() if self.offset_free else column.exp_()
+    def _columns(self, search: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Whitened columns of the decay less its pin, dose by dose, with the constant."""
+        whole = self.parameters.complete(search)
+        law = self.parameters.law
+        at_once = None
+        if not streams(law):
+            ndim = max(each.ndim for each in search)
+            at_once = curve(law, self.dose.reshape(-1, *[1] * ndim), whole)[0]
+        before: Tensor | None = None
+        for place, dose in enumerate(self.dose):
+            column = curve(law, dose, whole)[0] if at_once is None else at_once[place]
+            column = column - self.pin
             if self.root_weight is not None:
                 column = column * self.root_weight[place]
-                if self.offset_free:
-                    sums[2].add_(column * self.root_weight[place])
-            elif self.offset_free:
-                sums[2].add_(column)
-            sums[0].addcmul_(column, column)
-            sums[1].addcmul_(column, self.values[place].expand_as(column))
-        norm, product, mean = sums
-        if self.offset_free:
-            if self.root_weight is None:
-                number = float(self.dose.numel())
-            else:
-                number = (self.root_weight * self.root_weight).sum(0)
-            size, norm = norm, norm - mean * mean / number
-            # Extinct before the first frame, a curve is constant: nothing is left but rounding.
-            visible = norm > 1e-12 * size
-        else:
-            visible = norm > 1e-24
-        explained = visible * product * product / norm.clamp(min=1e-30)
-        total = self.total
-        # Rounding of the difference: nothing below is told from a perfect fit.
-        return torch.maximum(total - explained, 1e-13 * total), norm
+            if self.filter_ is not None:
+                ratio, scale = self.filter_[0][place], self.filter_[1][place]
+                last = column
+                if before is not None:
+                    column = (column - ratio * before) * scale
+                    # A missing frame hands on the one before it.
+                    last = torch.where(scale == 0, before, last)
+                before = last
+            yield column, self.ones[place]
 
-    def deviance(self, log_rate: Tensor, exponent: Tensor, *, weigh_signal: bool) -> Tensor:
-        """−2 ln likelihood with a, b and (where not known) σ marginalised, up to a constant.
-
-        b is flat and σ has 1/σ. The amplitude is flat in ln|a| but for values that the noise
-        hides, ``1/√(a² + σ_a²)``: neither a unit nor the long ridge a → ∞, k → 0 is preferred.
+    def sums(self, search: Sequence[Tensor]) -> Sums:
+        """Sums over doses at nodes.
 
         Parameters
         ----------
-        log_rate, exponent
-            As for `squares_and_norm`.
-        weigh_signal
-            Whether ln(|a|/σ) is also expected to be near `SIGNAL_TO_NOISE`.
+        search
+            Free parameters on their scale of search; shapes that broadcast to ``(…, n)``.
         """
-        squares, norm = self.squares_and_norm(log_rate, exponent)
-        explained = self.total - squares
-        if self.variance_known:
-            noise = torch.ones_like(self.freedom)
-            deviance = squares + torch.log(explained + 1.0)
+        norm = product = mean = None
+        for place, (column, one) in enumerate(self._columns(search)):
+            if norm is None:
+                norm, product, mean = column * column, column * self.values[place], column * one
+                continue
+            assert product is not None
+            assert mean is not None
+            norm.addcmul_(column, column)
+            product.addcmul_(column, self.values[place])
+            mean.addcmul_(column, one)
+        assert norm is not None
+        assert product is not None
+        assert mean is not None
+        if self.share is None:
+            visible = norm > 1e-24
         else:
-            noise = squares / self.freedom
-            deviance = self.freedom * torch.log(squares) + torch.log(explained + noise)
-        if not weigh_signal:
-            return deviance
-        signal = 0.5 * torch.log(explained / (noise * norm.clamp(min=1e-30)) + 1e-12)
-        mean, width = SIGNAL_TO_NOISE
-        return deviance + ((signal - mean) / width) ** 2
+            size = norm
+            norm = norm - self.share * mean * mean / self.weight_sum
+            product = product - self.share * mean * self._level / self.weight_sum
+            # Extinct before the first frame, a curve is constant: nothing is left but rounding.
+            visible = norm > 1e-12 * size
+        amplitude = visible * product / norm.clamp(min=1e-30)
+        squares = torch.maximum(self.total - amplitude * product, _ROUNDING * self.total)
+        return Sums(squares, norm, amplitude, mean / self.weight_sum)
+
+    def log_density(self, search: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Log posterior density on the scales of estimation, and S, at nodes ``(…, n)``."""
+        sums = self.sums(search)
+        explained = self.total - sums.squares
+        informed = self.parameters.informed
+        deviance, variance = marginal_deviance(
+            sums.squares,
+            explained,
+            sums.norm,
+            self.freedom.clamp(min=1),
+            noise=self.noise,
+            floor=self._floor,
+            weigh_signal=informed,
+        )
+        density = -0.5 * deviance + self.parameters.log_prior(list(search)) + self.log_constant
+        if self.bounded:
+            density = density + self._share_above_bound(sums, variance)
+        return density, sums.squares
+
+    def _share_above_bound(self, sums: Sums, variance: Tensor) -> Tensor:
+        """Log of the probability that the smaller end of the curve is not negative."""
+        end = torch.where(sums.amplitude >= 0, 0.0, 1.0) - self.pin - sums.mean
+        level = self.base + self._level / self.weight_sum + sums.amplitude * end
+        spread = variance * (1 / self.weight_sum + end * end / sums.norm.clamp(min=1e-30))
+        if self.softness is not None:
+            spread = spread + self.softness**2
+        score = level / spread.sqrt()
+        if self.noise == "given":
+            return torch.special.log_ndtr(score)
+        return self._student(torch.asinh(score))
+
+    # Objective
+
+    def evaluate(
+        self, search: Sequence[Tensor], slopes: Sequence[bool]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Deviance with priors, half its gradient and half its Hessian by some free parameters.
+
+        Parameters
+        ----------
+        search
+            Free parameters on their scale of search, each ``(n,)``.
+        slopes
+            By which of them; the first dimensions of gradient and Hessian.
+        """
+        parameters = self.parameters
+        whole = parameters.complete(search)
+        wanted = iter(slopes)
+        flags = [free and next(wanted) for free in parameters.is_free]
+        column, columns = curve(parameters.law, self.dose[:, None], whole, slopes=flags)
+        column = column.expand(-1, self.count) - self.pin
+        changes = [each for each in columns if each is not None]
+        column, *changes = (
+            self._whitened(each.expand(column.shape)) for each in (column, *changes)
+        )
+        mean, level = (column * self.ones).sum(0), self._level
+        part = 0.0 if self.share is None else self.share / self.weight_sum
+        norm = ((column * column).sum(0) - part * mean * mean).clamp(min=1e-30)
+        product = (column * self.values).sum(0) - part * mean * level
+        amplitude = product / norm
+        squares = torch.maximum(self.total - amplitude * product, _ROUNDING * self.total)
+        squares = squares.clamp(min=1e-300)
+        count = len(changes)
+        by_mean = [(change * self.ones).sum(0) for change in changes]
+        by_column = [
+            (change * column).sum(0) - part * each * mean
+            for change, each in zip(changes, by_mean, strict=True)
+        ]
+        gradient = squares.new_empty((count, self.count))
+        hessian = squares.new_empty((count, count, self.count))
+        for first in range(count):
+            by_product = (changes[first] * self.values).sum(0) - part * by_mean[first] * level
+            gradient[first] = amplitude * (by_product - amplitude * by_column[first])
+            for second in range(first + 1):
+                cross = (changes[first] * changes[second]).sum(0)
+                cross = cross - part * by_mean[first] * by_mean[second]
+                cross = cross - by_column[first] * by_column[second] / norm
+                if first == second:
+                    cross = cross.clamp(min=0.0)
+                hessian[first, second] = hessian[second, first] = amplitude * amplitude * cross
+        freedom = self.freedom.clamp(min=1)
+        deviance = squares
+        if self.noise != "given":
+            factor = freedom / squares
+            deviance = freedom * squares.log()
+            if self.noise == "floor":
+                factor = factor.clamp(max=1.0)
+                above = freedom + freedom * (squares / freedom).log()
+                deviance = torch.where(squares < freedom, squares, above)
+            gradient, hessian = gradient * factor, hessian * factor
+        penalty, score, precision = parameters.prior(list(search))
+        chosen = [place for place, slope in enumerate(slopes) if slope]
+        for row, place in enumerate(chosen):
+            gradient[row] += score[place]
+            hessian[row, row] += precision[place] + 1e-9
+        return deviance + penalty, gradient, hessian
+
+    def _whitened(self, columns: Tensor) -> Tensor:
+        """Weigh ``(n_dose, n)`` and take the correlation of neighbours out."""
+        if self.root_weight is not None:
+            columns = columns * self.root_weight
+        return columns if self.filter_ is None else _filtered(columns, self.filter_)
+
+    # Variants
+
+    def with_correlation(self, correlation: float) -> ScanData:
+        """The same for noise that has a correlation with that of the frame before."""
+        if correlation == 0 or self.filter_ is not None:
+            return self
+        present = torch.ones_like(self.ones) if self.root_weight is None else self.root_weight > 0
+        gap = torch.zeros_like(present[0], dtype=self.dose.dtype)
+        ratios, scales = [], []
+        first = torch.ones_like(gap, dtype=torch.bool)
+        for there in present.bool():
+            gap = gap + 1
+            ratio = torch.where(first, 0.0, correlation**gap)
+            ratios.append(ratio)
+            scales.append(torch.where(there, (1 - ratio * ratio).rsqrt(), 0.0))
+            gap = torch.where(there, 0.0, gap)
+            first = first & ~there
+        pair = torch.stack(ratios), torch.stack(scales)
+        scale = torch.where(pair[1] > 0, pair[1], 1.0)
+        data = replace(
+            self,
+            values=_filtered(self.values, pair),
+            ones=_filtered(self.ones, pair),
+            filter_=pair,
+            log_constant=self.log_constant + scale.log().sum(0),
+        )
+        return data.centred() if self.offset_free else data
 
 
-# An exponent keeps this distance from 1, which changes C by less than a part in 1e7.
-_NEAREST_TO_ONE = 1e-7
+def _filtered(columns: Tensor, pair: tuple[Tensor, Tensor]) -> Tensor:
+    found, before = [], None
+    for column, ratio, scale in zip(columns, *pair, strict=True):
+        last = column
+        if before is not None:
+            column = (column - ratio * before) * scale
+            last = torch.where(scale == 0, before, last)
+        found.append(column + torch.zeros_like(scale))
+        before = last
+    return torch.stack(found)
 
 
-def rate_and_inverse(log_rate: Tensor, exponent: Tensor) -> tuple[Tensor, Tensor]:
-    """(p − 1)·k and −1/(p − 1), with which ``ln C = inverse · log1p(scaled · dose)``.
-
-    Beyond extinction, ``scaled · dose ≤ −1``, clamping the product to −1 gives C = 0.
-    """
-    excess = exponent - 1.0
-    excess = torch.where(excess.abs() < _NEAREST_TO_ONE, _NEAREST_TO_ONE, excess)
-    return log_rate.exp() * excess, -excess.reciprocal()
+def log_sigma_integral(freedom: Tensor, noise: str) -> Tensor:
+    """Log of what the integral over σ has beside the deviance, by degrees of freedom ``(n,)``."""
+    if noise == "given":
+        return torch.zeros_like(freedom)
+    half = 0.5 * freedom.clamp(min=1)
+    return torch.lgamma(half) + half * math.log(2.0)

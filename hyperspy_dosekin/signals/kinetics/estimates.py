@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.kinetics.laws.power_law import dose_at as law_dose_at
-from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
+from hyperspy_dosekin.kinetics.estimate.fit import law_dose, law_integrity
 from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.numerics.threads import torch_threads
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 #: Names of the parameters that every estimator of the power law returns.
 PARAMETERS = ("rate", "exponent", "amplitude", "offset")
 
-#: Levels whose doses are found with the fit of other laws, and their fields.
+#: Levels whose doses are found with the fit, and their fields.
 _STORED_DOSES = {0.5: "half_integrity_dose", 1 / math.e: "critical_dose"}
 
 
@@ -84,7 +83,7 @@ class ExactEstimate(Estimate):
 
     def __init__(self, maps: ExactMaps) -> None:
         self.maps = maps
-        named = "" if maps.law is None else f", {maps.law.name}"
+        named = "" if maps.law.name == "power law" else f", {maps.law.name}"
         self.description = f"exact estimator{named}"
 
     @property
@@ -141,7 +140,7 @@ class ExactEstimate(Estimate):
         )
 
     def _dose_at(self, level: float, never: float) -> Any:
-        stored = _STORED_DOSES.get(level) if self.maps.law is not None else None
+        stored = _STORED_DOSES.get(level)
         names = self.maps.parameter_names if stored is None else (stored,)
         return map_blocks(
             _doses,
@@ -164,18 +163,12 @@ def _trajectories(
     places: tuple[int, ...],
     readout: tuple[int, ...],
     normalised_dose: np.ndarray,
-    law: KineticLaw | None,
+    law: KineticLaw,
 ) -> np.ndarray:
     """Integrity or, with the places of amplitude and offset, intensity at some doses."""
     parameters = [fields[..., place, :] for place in places]
-    if law is None:
-        rate, exponent = (each[..., np.newaxis] for each in parameters)
-        integrity = power_law_integrity(normalised_dose, rate, exponent)
-    else:
-        from hyperspy_dosekin.kinetics.law_block import law_integrity
-
-        with torch_threads(1):
-            integrity = law_integrity(*parameters, law=law, normalised_dose=normalised_dose)
+    with torch_threads(1):
+        integrity = law_integrity(*parameters, law=law, normalised_dose=normalised_dose)
     if not readout:
         return integrity
     amplitude, offset = (fields[..., place, :, np.newaxis] for place in readout)
@@ -186,7 +179,7 @@ def _doses(
     fields: np.ndarray,
     places: tuple[int, ...],
     level: float | None,
-    law: KineticLaw | None,
+    law: KineticLaw,
     largest_dose: float,
     never: float,
 ) -> np.ndarray:
@@ -194,11 +187,7 @@ def _doses(
     parameters = [fields[..., place, :] for place in places]
     if level is None:
         (dose,) = parameters
-    elif law is None:
-        dose = law_dose_at(level, *parameters)
     else:
-        from hyperspy_dosekin.kinetics.law_block import law_dose
-
         with torch_threads(1):
             dose = law_dose(*parameters, law=law, level=level)
     dose = dose * largest_dose

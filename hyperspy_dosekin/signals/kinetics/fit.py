@@ -25,7 +25,6 @@ from hyperspy_dosekin.signals.kinetics.series_data import Series, SeriesData
 from hyperspy_dosekin.signals.progress import progress_bars
 
 if TYPE_CHECKING:
-    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 
@@ -62,7 +61,6 @@ def fit_series_data(
     with the fit, so that `DoseKinetics.intensity_interval` has it at hand.
     """
     config, prior = exact_config(options), options.as_prior()
-    law = options.other_law()
     spatial, estimator = options.resolved(data.space_shape)
     if spatial == "field":
         raise NotImplementedError(
@@ -72,13 +70,7 @@ def fit_series_data(
     space = data.space_shape if spatial == "pixel" else ()
     options.check_windows(data.window_names)
     offset = known_offset(options.offset, space, len(data.window_names))
-    if law is not None:
-        check_fit(law, config, data)
-    else:
-        from hyperspy_dosekin.kinetics.curves.preparation import check_doses
-
-        free = options.exponent is None or options.exponent == "shared"
-        check_doses(data.dose_e_per_a2, exponent_free=free, offset_free=offset is None)
+    check_fit(config, data, offset is None)
     network = network_config(options, offset) if estimator == "pinn" else None
     if spatial == "mean":
         data = data.averaged()
@@ -92,7 +84,6 @@ def fit_series_data(
             data,
             config,
             offset,
-            law=law,
             with_intervals=options.intervals,
             band_dose=tuple(np.asarray(band_dose) / data.dose_e_per_a2[-1]),
             progress=progress,
@@ -113,12 +104,14 @@ def fit_series_data(
     return DoseKinetics(KineticsNumbers(maps, options, fitted))
 
 
-def check_fit(law: KineticLaw, config: ExactConfig, data: SeriesData) -> None:
+def check_fit(config: ExactConfig, data: SeriesData, offset_free: bool) -> None:
     """Raise before any long work if a law cannot be fitted."""
     import torch
 
-    from hyperspy_dosekin.kinetics.estimate.law_fit import check_options
+    from hyperspy_dosekin.kinetics.curves.preparation import check_doses
     from hyperspy_dosekin.kinetics.laws.solution import check_law
 
-    check_options(law, config)
-    check_law(law, torch.as_tensor(data.dose_e_per_a2 / data.dose_e_per_a2[-1]))
+    parameters = config.parameters
+    names = [parameter.name for parameter in parameters.free]
+    check_doses(data.dose_e_per_a2, names, offset_free=offset_free)
+    check_law(parameters.law, torch.as_tensor(data.dose_e_per_a2 / data.dose_e_per_a2[-1]))

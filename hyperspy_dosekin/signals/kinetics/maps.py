@@ -8,14 +8,20 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from dataclasses import fields as dataclass_fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.kinetics.block import FIELDS, LEVEL, fit_block, interval_block
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
+from hyperspy_dosekin.kinetics.block import (
+    LEVEL,
+    block_fields,
+    fit_block,
+    interval_block,
+    parameter_names,
+)
+from hyperspy_dosekin.kinetics.estimate.fit import ARRAYS, ExactFit
+from hyperspy_dosekin.kinetics.laws.solution import streams
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.lazy.blocks import cpu_count, is_lazy, map_blocks
@@ -28,7 +34,6 @@ from hyperspy_dosekin.signals.progress import dask_progress
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
-    from hyperspy_dosekin.kinetics.posterior.law_intervals import LawQuantity
 
 _logger = logging.getLogger(__name__)
 
@@ -39,7 +44,7 @@ PIXELS_AT_A_TIME = 8192
 PIXELS_ON_A_DEVICE = 2**18
 #: The same with intervals, which take most of the time, so that progress shows.
 PIXELS_WITH_INTERVALS = 1024
-#: The same for laws other than the power law, which take longer.
+#: The same for laws that are integrated, which take longer.
 PIXELS_OF_LAWS = 32
 #: Lazy blocks of fewer pixels are joined, as long as so many are left for each core, or they are
 #: smaller than this share.
@@ -66,8 +71,6 @@ class ExactMaps:
         Whether the fields of intervals and flags were computed.
     band_dose
         Normalised doses of an interval of a·C + b whose ends follow the other fields.
-    law
-        The law; ``None`` for the power law in closed form.
     """
 
     data: SeriesData
@@ -76,7 +79,6 @@ class ExactMaps:
     fields: Any
     complete: bool = True
     with_intervals: bool = True
-    law: KineticLaw | None = None
     band_dose: tuple[float, ...] = ()
 
     @classmethod
@@ -86,14 +88,13 @@ class ExactMaps:
         config: ExactConfig,
         offset: Any = None,
         *,
-        law: KineticLaw | None = None,
         with_intervals: bool = True,
         band_dose: Sequence[float] = (),
         progress: Progress = no_progress,
         stop: Stop = never_stop,
     ) -> ExactMaps:
         """Fit all pixels; lazy data give lazy fields, of which nothing is computed."""
-        maps = cls(data, config, offset, None, True, with_intervals, law, tuple(band_dose))
+        maps = cls(data, config, offset, None, True, with_intervals, tuple(band_dose))
         kernel, count = maps._kernel(), len(maps.field_names) + 2 * len(maps.band_dose)
         step = maps._pixels_at_a_time()
         if is_lazy(data.values):
@@ -105,41 +106,36 @@ class ExactMaps:
 
     def _kernel(self) -> Callable[..., np.ndarray]:
         """The function that fits a block."""
-        common = {
-            "dose_e_per_a2": self.data.dose_e_per_a2,
-            "window_names": self.data.window_names,
-            "config": self.config,
-            "with_intervals": self.with_intervals,
-            "band_dose": self.band_dose,
-        }
-        if self.law is None:
-            return partial(fit_block, **common)
-        from hyperspy_dosekin.kinetics.law_block import fit_law_block
-
-        return partial(fit_law_block, law=self.law, **common)
+        return partial(
+            fit_block,
+            dose=self.data.dose_e_per_a2,
+            window_names=self.data.window_names,
+            config=self.config,
+            with_intervals=self.with_intervals,
+            band_dose=self.band_dose,
+        )
 
     def _pixels_at_a_time(self) -> int:
-        if self.law is not None:
+        if not streams(self.law):
             return PIXELS_OF_LAWS
         if resolve_device(self.config.device).type != "cpu":
             return PIXELS_ON_A_DEVICE
         return PIXELS_WITH_INTERVALS if self.with_intervals else PIXELS_AT_A_TIME
 
     @property
+    def law(self) -> KineticLaw:
+        """The law."""
+        return self.config.parameters.law
+
+    @property
     def field_names(self) -> tuple[str, ...]:
         """What the fields hold, in their order."""
-        if self.law is None:
-            return FIELDS
-        from hyperspy_dosekin.kinetics.law_block import law_fields
-
-        return law_fields(self.law)
+        return block_fields(self.law)
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """The parameters of the law."""
-        if self.law is None:
-            return ("rate", "exponent")
-        return tuple(parameter.name for parameter in self.law.parameters)
+        return parameter_names(self.law)
 
     def computed(self, show_progressbar: bool | None = None) -> ExactMaps:
         """The same with all fields in memory; itself where they are."""
@@ -155,11 +151,15 @@ class ExactMaps:
 
     def as_fit(self) -> ExactFit:
         """The fit of a series without space axes, as one curve."""
-        names = [entry.name for entry in dataclass_fields(ExactFit)]
-        whole = {name: np.asarray(self.field(name))[np.newaxis] for name in names if name in FIELDS}
-        whole["converged"] = whole["converged"] == 1
-        whole["dead"] = whole["dead"] == 1
-        return ExactFit(objective=np.full_like(whole["rate"], np.nan), **whole)
+        arrays = {name: self._whole(name) for name in ARRAYS if name in self.field_names}
+        for name in ("converged", "dead"):
+            arrays[name] = arrays[name] == 1
+        parameters = {name: self._whole(name) for name in self.parameter_names}
+        objective = np.full_like(arrays["amplitude"], np.nan)
+        return ExactFit(self.law, parameters, objective=objective, **arrays)
+
+    def _whole(self, name: str) -> np.ndarray:
+        return np.asarray(self.field(name))[np.newaxis]
 
     def interval(
         self,
@@ -185,21 +185,10 @@ class ExactMaps:
         if with_fit and method == "posterior" and level == LEVEL:
             lower, upper = (self.field(f"{name} {end}") for end in ("lower", "upper"))
             return lower[..., np.newaxis], upper[..., np.newaxis]
-        quantity: Quantity | LawQuantity
-        if self.law is None:
-            quantity = Quantity(name, dose_level if name == "dose_at" else None, normalised_dose)
-            interval_kernel = interval_block
-        else:
-            from hyperspy_dosekin.kinetics.law_block import interval_law_block
-            from hyperspy_dosekin.kinetics.posterior.law_intervals import LawQuantity
-
-            of_dose = {"half_integrity_dose": 0.5, "dose_at": dose_level}
-            kind = "dose_at" if name in of_dose else name
-            quantity = LawQuantity(kind, of_dose.get(name, 0.5), normalised_dose)
-            interval_kernel = partial(interval_law_block, law=self.law)
+        quantity = Quantity(name, dose_level if name == "dose_at" else None, normalised_dose)
         kernel = partial(
-            interval_kernel,
-            dose_e_per_a2=self.data.dose_e_per_a2,
+            interval_block,
+            dose=self.data.dose_e_per_a2,
             window_names=self.data.window_names,
             config=self.config,
             quantity=quantity,

@@ -102,7 +102,7 @@ def _prior_text(numbers: KineticsNumbers) -> str:
     prior = numbers.options.as_prior()
     if prior is None:
         return NO_PRIOR
-    from hyperspy_dosekin.kinetics.model.coupling import known_before
+    from hyperspy_dosekin.kinetics.model.parameters import known_before
 
     texts = []
     for parameter in numbers.law.parameters:
@@ -118,7 +118,7 @@ def _notes_on_parameters(numbers: KineticsNumbers) -> list[str]:
     """Parameters of other laws of which the data say nothing."""
     if is_power_law(numbers.law):
         return []
-    from hyperspy_dosekin.kinetics.posterior.law_intervals import is_determined
+    from hyperspy_dosekin.kinetics.model.parameters import is_determined
 
     notes, prior = [], numbers.options.as_prior()
     for parameter in numbers.law.parameters:

@@ -59,11 +59,11 @@ class FitOptions:
         How the network is trained: ``"fast"``, from the exact solution and with its priors, or
         ``"paper"``, as published.
     law
-        ``"power law"``, ``"first order"``, ``"power law with plateau"``, a law registered under
-        another name, or a law of your own (`hyperspy_dosekin.kinetics.UserLaw` makes one of a
-        function). Others than the power law have one to three parameters, are fitted window by
-        window without `hierarchy`, and take about a hundred times as long: twenty milliseconds to
-        a tenth of a second for each curve.
+        ``"power law"``, ``"first order"``, ``"power law with plateau"``, ``"delayed"`` (nothing
+        happens up to a dose), ``"two populations"``, ``"multi-hit"``, a law registered under
+        another name, or a law of your own with one to three parameters
+        (`hyperspy_dosekin.kinetics.UserLaw` makes one of a function; with ``scales=True``, where
+        the rate is proportional to k, it is a hundred times as fast).
     offset
         Known offset b, in the unit of the data: a number, one for each window, one for each pixel
         and window ``(…space…, window)``, or what `integrate_windows` made of a fully damaged

@@ -31,7 +31,7 @@ def _simulated(seed, shape=(13, 3), noise=0.01, **options):
 
 def _taken(problem, index):
     variance = None if problem.variance is None else problem.variance[:, :, index]
-    dose = problem.dose_e_per_a2[index]
+    dose = problem.dose[index]
     return DoseProblem(dose, problem.values[:, :, index], problem.window_names, variance)
 
 
@@ -128,7 +128,7 @@ def test_minimum_is_global(prior, knowledge):
         def deviance(x, curve=curve, window=window):
             return _deviance(
                 x,
-                problem.dose_e_per_a2,
+                problem.dose,
                 problem.values[curve, window],
                 None if problem.variance is None else problem.variance[curve, window],
                 prior=prior,
@@ -237,7 +237,7 @@ def test_shared_exponent_is_the_joint_minimum():
     curves = simulate_curves(random, rate, np.full((2, 3), 1.4), noise=0.01)
     fit = fit_exact(curves.problem, ExactConfig(exponent="shared"))
     assert np.ptp(fit.exponent, axis=1).max() == 0
-    prior, dose = Prior(), curves.problem.dose_e_per_a2
+    prior, dose = Prior(), curves.problem.dose
     for curve in range(2):
 
         def joint(x, curve=curve):
@@ -302,7 +302,7 @@ def test_hierarchy_is_the_joint_minimum():
         for window in range(2):
             total += _deviance(
                 x[2 * window : 2 * window + 2],
-                problem.dose_e_per_a2,
+                problem.dose,
                 problem.values[0, window],
                 problem.variance[0, window],
                 prior=Prior(),
@@ -330,7 +330,7 @@ def test_invariances(scale, shift, dose_scale, chunk, seed):
     problem = simulate_curves(random, rate, exponent, noise=0.005).problem
     plain = fit_exact(problem)
     moved = DoseProblem(
-        problem.dose_e_per_a2 * dose_scale,
+        problem.dose * dose_scale,
         (problem.values - 5 + shift) * scale,
         problem.window_names,
     )
@@ -345,7 +345,7 @@ def test_rate_scales_with_the_largest_dose():
     problem = _simulated(15, (9, 1), 0.002).problem
     # The same physics on an axis whose last frame, which nobody could use, has twice the dose.
     values = np.concatenate([problem.values, np.full((9, 1, 1), np.nan)], axis=2)
-    dose = np.append(problem.dose_e_per_a2, 2 * problem.dose_e_per_a2[-1])
+    dose = np.append(problem.dose, 2 * problem.dose[-1])
     longer = fit_exact(DoseProblem(dose, values, problem.window_names), LEAST_SQUARES)
     plain = fit_exact(problem, LEAST_SQUARES)
     inside = (longer.rate < 19) & (plain.rate > 0.02) & (plain.exponent < 4.9)
@@ -357,9 +357,7 @@ def test_curves_and_windows_do_not_see_each_other():
     problem = _simulated(16, (11, 3), 0.03).problem
     together = fit_exact(problem)
     order = np.random.default_rng(0).permutation(11)
-    shuffled = DoseProblem(
-        problem.dose_e_per_a2, problem.values[order][:, ::-1], problem.window_names
-    )
+    shuffled = DoseProblem(problem.dose, problem.values[order][:, ::-1], problem.window_names)
     again = fit_exact(shuffled)
     np.testing.assert_allclose(again.rate[:, ::-1], together.rate[order], rtol=SAME_POINT)
 

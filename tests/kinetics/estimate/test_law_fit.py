@@ -1,28 +1,26 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Any law through the general estimator, against the closed form of the power law and truth."""
+"""Every law through the one estimator and posterior, against other solutions and truths."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 
-from hyperspy_dosekin.kinetics.block import FIELDS, fit_block
+from hyperspy_dosekin.kinetics.block import block_fields, fit_block, interval_block
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
-from hyperspy_dosekin.kinetics.estimate.law_fit import fit_law
-from hyperspy_dosekin.kinetics.law_block import (
-    LawQuantity,
-    fit_law_block,
-    interval_law_block,
-    law_fields,
-)
 from hyperspy_dosekin.kinetics.laws.closed_forms import FirstOrder, PlateauPowerLaw, PowerLaw
-from hyperspy_dosekin.kinetics.laws.contract import KineticLaw, LawParameter
+from hyperspy_dosekin.kinetics.laws.contract import HORIZON, KineticLaw, LawParameter
 from hyperspy_dosekin.kinetics.laws.power_law import dose_at
-from hyperspy_dosekin.kinetics.laws.solution import HORIZON, check_law, dose_at_level, trajectories
+from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
+from hyperspy_dosekin.kinetics.laws.solution import check_law, dose_at_level, trajectories
 from hyperspy_dosekin.kinetics.laws.user_law import UserLaw
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.kinetics.posterior.law_intervals import is_determined
+from hyperspy_dosekin.kinetics.model.parameters import is_determined
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.kinetics.simulation import draw_prior, simulate_curves
 
 RATE = LawParameter("rate", 1e-2, 20.0, 1.0, logarithmic=True)
@@ -36,6 +34,7 @@ def _power(integrity, parameters, dose):
 
 
 USER_POWER = UserLaw(_power, [RATE, EXPONENT], name="my power law")
+SCALING_POWER = UserLaw(_power, [RATE, EXPONENT], name="my scaling power law", scales=True)
 # An induction dose: the rate begins at 0, which an inverse of the rate could not stand.
 SIGMOID = UserLaw(lambda c, p, dose: p["rate"] * 2 * dose * c, [RATE], name="sigmoid")
 
@@ -50,18 +49,9 @@ def _block(law, values, offset=None, config=None, dose=None, **options):
     dose = np.arange(1, values.shape[-1] + 1.0) if dose is None else dose
     names = tuple(f"window {i}" for i in range(values.shape[1]))
     known = None if offset is None else np.broadcast_to(offset, values.shape[:2])
-    options = {
-        "dose_e_per_a2": dose,
-        "window_names": names,
-        "config": config or ExactConfig(),
-        **options,
-    }
-    if law is None:
-        return dict(
-            zip(FIELDS, np.moveaxis(fit_block(values, None, known, **options), 1, 0), strict=True)
-        )
-    block = fit_law_block(values, None, known, law=law, **options)
-    return dict(zip(law_fields(law), np.moveaxis(block, 1, 0), strict=True))
+    config = replace(config or ExactConfig(), law=law)
+    block = fit_block(values, None, known, dose=dose, window_names=names, config=config, **options)
+    return dict(zip(block_fields(law), np.moveaxis(block, 1, 0), strict=True))
 
 
 def _nodes(n=400):
@@ -104,56 +94,190 @@ def test_a_law_that_depends_on_dose():
     np.testing.assert_allclose(dose, np.sqrt(np.log(2) / np.array([0.5, 3.0])), rtol=1e-4)
 
 
+def test_the_table_of_a_scaling_law_is_its_solution():
+    nodes = torch.as_tensor(_nodes())
+    error = (trajectories(SCALING_POWER, NINE, nodes) - trajectories(PowerLaw(), NINE, nodes)).abs()
+    # Cubics between shapes; extinction of small p makes a corner, which they round off.
+    assert error.mean() < 1e-5
+    assert error[(nodes[1] > 0.5)].max() < 1e-4
+    found = dose_at_level(SCALING_POWER, nodes, 0.5).numpy()
+    np.testing.assert_allclose(found, dose_at(0.5, *nodes.numpy()), rtol=1e-5)
+
+
+def test_a_law_that_says_falsely_that_it_scales_is_refused():
+    law = UserLaw(lambda c, p, dose: p["rate"] * c * (1 + dose), [RATE], name="odd", scales=True)
+    with pytest.raises(ValueError, match="'odd' says scales=True, but its rate"):
+        check_law(law, NINE)
+    law = UserLaw(lambda c, p, dose: p["speed"] * c, {"speed": (0.1, 9, 1)}, name="o", scales=True)
+    with pytest.raises(ValueError, match='named "rate"'):
+        check_law(law, NINE)
+
+
 @pytest.mark.parametrize(
-    ("options", "noise"), [({}, 0.01), ({"offset": 5.0}, 0.01), ({"prior": None}, 0.001)]
+    ("options", "noise"),
+    [({}, 0.01), ({"offset": 5.0}, 0.01), ({"prior": None}, 0.001)],
 )
 @pytest.mark.parametrize("with_variance", [False, True])
-def test_estimates_equal_those_in_closed_form(options, noise, with_variance):
-    problem = _simulated(1, (10, 2), noise, with_variance=with_variance).problem
+def test_a_scaling_law_of_ones_own_is_fitted_as_the_closed_form(options, noise, with_variance):
+    random = np.random.default_rng(1)
+    rate, exponent = random.uniform(1, 5, (10, 2)), random.uniform(0.8, 2, (10, 2))
+    problem = simulate_curves(
+        random, rate, exponent, noise=noise, with_variance=with_variance
+    ).problem
     exact = fit_exact(problem, ExactConfig(**options))
-    found = fit_law(problem, PowerLaw(), ExactConfig(**options))
-    # Extinction makes valleys of which either estimator may take another in a few percent.
-    close = np.abs(np.log(found.parameters["rate"] / exact.rate)) < 1e-3
+    found = fit_exact(problem, ExactConfig(**options, law=SCALING_POWER))
+    # Extinction makes valleys of which either may take another in a few percent.
+    close = np.abs(found.objective - exact.objective) < 1e-2
     assert close.mean() >= 0.9
-    for name, tolerance in (("amplitude", 1e-2), ("offset", 1e-2), ("noise_sigma", 1e-3)):
+    # On the ridge the table's rounding moves parameters further than it moves the curve.
+    for name, tolerance in (("rate", 5e-2), ("noise_sigma", 1e-2), ("residual_sigma", 1e-2)):
         ours, theirs = getattr(found, name)[close], getattr(exact, name)[close]
         np.testing.assert_allclose(ours, theirs, rtol=tolerance)
-    left = np.isfinite(exact.residual_sigma) & close
-    np.testing.assert_allclose(found.residual_sigma[left], exact.residual_sigma[left], rtol=1e-2)
-    half = dose_at(0.5, found.parameters["rate"], found.parameters["exponent"])
-    np.testing.assert_allclose(found.half_integrity_dose, half, rtol=1e-4)
+    np.testing.assert_allclose(
+        found.dose_at(0.5), dose_at(0.5, found.rate, found.exponent), rtol=1e-4
+    )
 
 
-@pytest.mark.parametrize(("noise", "offset"), [(0.01, 5.0), (0.01, None), (0.002, 5.0)])
-def test_intervals_and_flags_equal_those_of_the_posterior_of_the_power_law(noise, offset):
-    values = _simulated(2, (10, 2), noise).problem.values
-    exact, found = _block(None, values, offset), _block(PowerLaw(), values, offset)
+@pytest.mark.parametrize("law", ["first order", "delayed", SCALING_POWER])
+def test_one_spike_does_not_bend_a_robust_fit_of_any_law(law):
+    random = np.random.default_rng(2)
+    x = NINE.numpy()
+    values = 5 + 3 * np.exp(-2.5 * x) + 0.02 * random.normal(size=(20, 1, 9))
+    values[..., 4] += 0.6
+    error = {}
+    for loss in (None, "huber"):
+        fit = fit_exact(
+            DoseProblem(x, values, ("w",)), ExactConfig(law=law, loss=loss, exponent=None)
+        )
+        error[loss] = np.abs(np.log(fit.dose_at(0.5) / (np.log(2) / 2.5)))
+    assert np.median(error["huber"]) < 0.5 * np.median(error[None])
+
+
+@pytest.mark.parametrize("options", [{"exponent": 1.3}, {"exponent": "shared"}, {}])
+def test_options_of_an_exponent_and_pairs_hold_for_every_law_that_has_them(options):
+    random = np.random.default_rng(3)
+    rate, exponent = random.uniform(1, 5, (4, 2)), random.uniform(0.9, 2, (4, 2))
+    problem = simulate_curves(random, rate, exponent, noise=0.01).problem
+    pairs = (("window 1", "window 0"),)
+    config = ExactConfig(**options, hierarchy=pairs)
+    exact = fit_exact(problem, config)
+    found = fit_exact(problem, replace(config, law=SCALING_POWER))
+    np.testing.assert_allclose(found.objective, exact.objective, atol=0.05)
+    if options.get("exponent") == "shared":
+        assert np.ptp(found.exponent, axis=1).max() == 0
+    elif options:
+        np.testing.assert_allclose(found.exponent, 1.3)
+
+
+def test_first_order_is_the_power_law_with_its_exponent_held():
+    problem = _simulated(4, (6, 2), 0.01).problem
+    one = fit_block(*_arrays(problem), config=ExactConfig(law="first order"), **_axes(problem))
+    other = fit_block(*_arrays(problem), config=ExactConfig(exponent=1.0), **_axes(problem))
+    first, power = block_fields(FirstOrder()), block_fields(PowerLaw())
+    for name in first:
+        if name in ("objective", "log_evidence"):
+            continue
+        ours, theirs = one[:, first.index(name)], other[:, power.index(name)]
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, err_msg=name)
+
+
+def _arrays(problem):
+    return problem.values, problem.variance, None
+
+
+def _axes(problem):
+    return {"dose": problem.dose, "window_names": problem.window_names}
+
+
+def test_intervals_and_flags_of_a_scaling_law_are_those_of_the_closed_form():
+    values = _simulated(2, (10, 2), 0.01).problem.values
+    exact, found = _block(PowerLaw(), values), _block(SCALING_POWER, values)
     for name in ("rate", "half_integrity_dose"):
         ends = [np.log(b[f"{name} {e}"]) for b in (exact, found) for e in ("lower", "upper")]
         width = ends[1] - ends[0]
         for end in (0, 1):
-            # Two thousand nodes here, some hundred there.
-            error = np.abs(ends[2 + end] - ends[end]) / width
-            assert np.quantile(error, 0.9) < 0.1
+            assert np.quantile(np.abs(ends[2 + end] - ends[end]) / width, 0.9) < 0.05
+    assert (found["identifiable"] == exact["identifiable"]).mean() > 0.9
+    np.testing.assert_allclose(found["log_evidence"], exact["log_evidence"], atol=0.1)
+
+
+def test_an_integrated_law_has_the_posterior_of_its_closed_form():
+    values = _simulated(2, (2, 1), 0.01).problem.values
+    exact, found = _block(PowerLaw(), values), _block(USER_POWER, values)
     spread = found["sd_log_half_dose"] / exact["sd_log_half_dose"]
-    assert np.quantile(np.abs(spread - 1), 0.9) < 0.1
-    assert np.mean(found["identifiable"] == exact["identifiable"]) >= 0.9
+    np.testing.assert_allclose(spread, 1, atol=0.02)
 
 
-def test_a_users_power_law_is_the_power_law():
-    values = _simulated(3, (3, 2), 0.01).problem.values
-    one, other = _block(PowerLaw(), values, 5.0), _block(USER_POWER, values, 5.0)
-    for name, array in one.items():
-        # Numerical integration, differentiated numerically.
-        np.testing.assert_allclose(other[name], array, rtol=5e-3, atol=1e-5, err_msg=name)
+# Truths that no code of the package has made: SciPy's integrations.
+TRUTHS = {
+    "power law": (lambda c, x: -2.5 * np.maximum(c, 0) ** 1.4, {"rate": 2.5, "exponent": 1.4}),
+    "first order": (lambda c, x: -2.0 * c, {"rate": 2.0}),
+    "delayed": (lambda c, x: -3.0 * c * (x >= 0.17), {"rate": 3.0, "delay": 0.17}),
+}
 
 
-def test_first_order_is_the_power_law_with_exponent_one():
-    problem = _simulated(4, (6, 2), 0.01).problem
-    exact = fit_exact(problem, ExactConfig(exponent=1.0))
-    found = fit_law(problem, FirstOrder())
-    np.testing.assert_allclose(found.parameters["rate"], exact.rate, rtol=1e-4)
-    np.testing.assert_allclose(found.critical_dose, 1 / exact.rate, rtol=1e-3)
+@pytest.mark.parametrize("name", list(TRUTHS))
+def test_truths_from_elsewhere_are_found(name):
+    slope, truth = TRUTHS[name]
+    found = solve_ivp(
+        lambda x, c: slope(c, x), (0, 1), [1.0], t_eval=NINE.numpy(), rtol=1e-9, atol=1e-11,
+        max_step=0.002,
+    )  # fmt: skip
+    values = 4.0 - 1.5 * found.y
+    fit = fit_exact(
+        DoseProblem(NINE.numpy(), values[None], ("w",)), ExactConfig(law=name, prior=None)
+    )
+    for key, value in truth.items():
+        assert fit.parameters[key].item() == pytest.approx(value, rel=2e-3)
+    assert fit.amplitude.item() == pytest.approx(-1.5, rel=2e-3)
+
+
+def test_two_populations_and_many_hits_are_found_where_the_offset_is_known():
+    x = NINE.numpy()
+    for name, curve, truth in (
+        ("two populations", 0.6 * np.exp(-4 * x) + 0.4 * np.exp(-0.8 * x), (4.0, 0.6, 0.2)),
+        ("multi-hit", 1 - (1 - np.exp(-3 * x)) ** 2.5, (3.0, 2.5)),
+    ):
+        problem = DoseProblem(x, (1 + 2 * curve)[None, None], ("w",))
+        fit = fit_exact(problem, ExactConfig(law=name, prior=None, offset=1.0))
+        np.testing.assert_allclose(fit.values[:, 0, 0], truth, rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["two populations", "power law with plateau"])
+def test_sampled_posteriors_are_those_of_a_plain_grid(name):
+    law = KINETIC_LAWS[name]
+    random = np.random.default_rng(5)
+    rate = torch.tensor(np.exp(random.normal(0.7, 0.4, 4)))
+    at = {p.name: torch.full((4,), p.start).double() for p in law.parameters} | {"rate": rate}
+    truth = law.solution(NINE, at).numpy()
+    values = (2 + 3 * truth + 0.1 * random.normal(size=truth.shape))[:, None]
+    found = _block(law, values, 2.0)
+    boxes = [
+        np.linspace(*p.free_box, n + 1) for p, n in zip(law.parameters, (300, 50, 40), strict=True)
+    ]
+    middle = [(box[1:] + box[:-1]) / 2 for box in boxes]
+    mesh = [axis.ravel() for axis in np.meshgrid(*middle, indexing="ij")]
+    nodes = [np.exp(m) if p.logarithmic else m for p, m in zip(law.parameters, mesh, strict=True)]
+    named = {p.name: torch.as_tensor(n) for p, n in zip(law.parameters, nodes, strict=True)}
+    column = law.solution(NINE, named).numpy()
+    norm = (column**2).sum(1)
+    log_prior = -0.5 * mesh[0] ** 2
+    if "exponent" in named:
+        log_prior = log_prior - 0.5 * ((nodes[1] - 1) / 0.7) ** 2
+    for place in range(4):
+        y = values[place, 0] - 2.0
+        explained = (column @ y) ** 2 / norm
+        squares = y @ y - explained
+        density = -4 * np.log(squares) - 0.5 * np.log(explained + squares / 8) + log_prior
+        signal = 0.5 * np.log(explained / (squares / 8 * norm))
+        density -= 0.5 * ((signal - np.log(50)) / 2) ** 2
+        weight = np.exp(density - density.max())
+        order = np.argsort(mesh[0], kind="stable")
+        cumulated = (weight[order] / weight.sum()).cumsum()
+        ends = np.interp([0.025, 0.975], cumulated, mesh[0][order])
+        ours = [np.log(found[f"rate {end}"][place, 0]) for end in ("lower", "upper")]
+        # Two thousand nodes.
+        np.testing.assert_allclose(ours, ends, atol=0.08 * (ends[1] - ends[0]))
 
 
 def _plateau_values(plateau, noise=0.002):
@@ -203,13 +327,13 @@ def test_the_interval_of_a_users_law_covers_the_truth_as_often_as_it_says():
     lower, upper = found["half_integrity_dose lower"], found["half_integrity_dose upper"]
     assert 0.89 < np.mean((lower <= half) & (half <= upper)) <= 1.0
     # And they are not wide for nothing: the 68 % interval misses.
-    options = {"dose_e_per_a2": np.arange(1, 10.0), "window_names": ("w",), "law": SIGMOID}
-    ends = interval_law_block(
+    options = {"dose": np.arange(1, 10.0), "window_names": ("w",)}
+    ends = interval_block(
         values,
         None,
         None,
-        config=ExactConfig(),
-        quantity=LawQuantity("rate"),
+        config=ExactConfig(law=SIGMOID),
+        quantity=Quantity("rate"),
         level=0.68,
         method="posterior",
         **options,
@@ -221,27 +345,26 @@ def test_the_interval_of_a_users_law_covers_the_truth_as_often_as_it_says():
 def test_profile_interval_and_interval_of_the_integrity():
     values = _simulated(7, (3, 2), 0.01).problem.values
     options = {
-        "dose_e_per_a2": np.arange(1, 10.0),
+        "dose": np.arange(1, 10.0),
         "window_names": ("v", "w"),
-        "law": FirstOrder(),
-        "config": ExactConfig(),
+        "config": ExactConfig(law=FirstOrder()),
     }
 
     def ends(quantity, method, level=0.95):
-        found = interval_law_block(
+        found = interval_block(
             values, None, None, quantity=quantity, level=level, method=method, **options
         )
         return found[:, 0], found[:, 1]
 
-    fit = fit_law(DoseProblem(np.arange(1, 10.0), values, ("v", "w")), FirstOrder())
-    lower, upper = ends(LawQuantity("rate"), "profile")
+    fit = fit_exact(DoseProblem(np.arange(1, 10.0), values, ("v", "w")), options["config"])
+    lower, upper = ends(Quantity("rate"), "profile")
     assert np.all(lower[..., 0] < fit.parameters["rate"])
     assert np.all(upper[..., 0] > fit.parameters["rate"])
-    quantity = LawQuantity("integrity", normalised_dose=(0.0, 0.3, 1.0))
+    quantity = Quantity("integrity", normalised_dose=(0.0, 0.3, 1.0))
     lower, upper = ends(quantity, "posterior")
     assert lower.shape == (3, 2, 3)
     np.testing.assert_allclose(lower[..., 0], 1.0)
-    rate = ends(LawQuantity("rate"), "posterior")
+    rate = ends(Quantity("rate"), "posterior")
     # C falls with k: the ends of the one are those of the other.
     np.testing.assert_allclose(upper[..., 1:], np.exp(-rate[0] * [0.3, 1.0]), rtol=1e-3)
 
@@ -291,18 +414,32 @@ def test_bad_laws_are_named_before_any_work(law, words):
         check_law(law, NINE)
 
 
-def test_options_of_the_power_law_are_refused():
-    problem = _simulated(9, (1, 1), 0.01).problem
-    for options in ({"exponent": 1.0}, {"loss": "huber"}):
-        with pytest.raises(ValueError, match="option of the power law"):
-            fit_law(problem, FirstOrder(), ExactConfig(**options))
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"law": "first order", "exponent": 1.0}, "exponent=1.0 does not fit.*'first order'"),
+        ({"law": USER_POWER, "dtype": "float32"}, "float32.*'my power law'.*integrated"),
+        ({"law": "zeroth order"}, "'zeroth order' is not one of"),
+    ],
+)
+def test_options_that_a_law_cannot_have_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        ExactConfig(**options)
+
+
+def test_a_hierarchy_needs_rates():
+    law = UserLaw(lambda c, p, d: p["speed"] * c, {"speed": (0.1, 9.0, 1.0)}, name="odd")
+    problem = _simulated(9, (1, 2), 0.01).problem
+    with pytest.raises(ValueError, match=r"compares rates.*'odd'"):
+        fit_exact(problem, ExactConfig(law=law, hierarchy=(("window 0", "window 1"),)))
 
 
 def test_too_few_doses_are_counted():
     problem = DoseProblem(np.arange(1.0, 5.0), np.random.default_rng(0).random((1, 1, 4)), ("w",))
-    with pytest.raises(ValueError, match=r"4 distinct doses.*plateau, amplitude, offset.*5"):
-        fit_law(problem, PlateauPowerLaw())
-    assert fit_law(problem, PlateauPowerLaw(), ExactConfig(offset=0.0)).dead.shape == (1, 1)
+    config = ExactConfig(law="power law with plateau")
+    with pytest.raises(ValueError, match=r"4 usable distinct doses.*plateau, amplitude.*5"):
+        fit_exact(problem, config)
+    assert fit_exact(problem, replace(config, offset=0.0)).dead.shape == (1, 1)
 
 
 def test_dose_matters_only_relative_to_the_largest():

@@ -74,7 +74,7 @@ def test_equals_a_plain_fine_grid(knowledge, noise):
     variance = None if knowledge != "variance" else curves.problem.variance[0, 0, 0]
     for place in np.ndindex(3, 2):
         mean, spread, ends = _brute_force(
-            curves.problem.dose_e_per_a2, curves.problem.values[place], variance, **options
+            curves.problem.dose, curves.problem.values[place], variance, **options
         )
         # Twenty nodes a row and twenty-eight rows; faint second modes of a row may fall between.
         assert summary.mean_log_half_dose[place] == pytest.approx(mean, abs=0.05 * spread)
@@ -171,9 +171,7 @@ def test_blocks_masks_and_dead_curves():
     alone = kinetic_posterior(replace(problem, values=values[some])).summarise([RATE])
     np.testing.assert_allclose(alone.sd_log_half_dose, together.sd_log_half_dose[some], rtol=0.02)
     kept = [0, 1, 2, 3, 4, 6, 7, 8]
-    dropped = replace(
-        problem, dose_e_per_a2=problem.dose_e_per_a2[kept], values=values[9:10][:, :, kept]
-    )
+    dropped = replace(problem, dose=problem.dose[kept], values=values[9:10][:, :, kept])
     np.testing.assert_allclose(
         kinetic_posterior(dropped).summarise().sd_log_half_dose[0],
         together.sd_log_half_dose[9],
@@ -201,7 +199,6 @@ def test_robust_weights_are_used():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("slope",), "'slope' is not one of"),
         (("dose_at",), "dose_level=None"),
         (("dose_at", 1.5), "dose_level=1.5"),
         (("integrity",), "at least one dose"),
@@ -211,6 +208,12 @@ def test_robust_weights_are_used():
 def test_bad_quantities(arguments, words):
     with pytest.raises(ValueError, match=words):
         Quantity(*arguments)
+
+
+def test_quantities_of_another_law():
+    posterior = kinetic_posterior(_prior_curves(8, (1, 1), 0.01).problem)
+    with pytest.raises(ValueError, match=r"'delay' is not one of.*'exponent'"):
+        posterior.interval("delay")
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 95])

@@ -119,7 +119,7 @@ def test_a_higher_level_is_wider():
 
 
 def test_without_freedom_nothing_is_excluded():
-    curves = _curves(6, 2, 3.0, 1.0, 0.01, dose_e_per_a2=np.array([1.0, 2.0, 3.0, 4.0]))
+    curves = _curves(6, 2, 3.0, 1.0, 0.01, dose=np.array([1.0, 2.0, 3.0, 4.0]))
     found = kinetic_profile(curves.problem).intervals([RATE, HALF, INTEGRITY])
     for quantity, (lower, upper) in found.items():
         assert np.all(lower == 0)

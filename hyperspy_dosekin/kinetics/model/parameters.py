@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The parameters of a law with what is known of them: priors, and values that are held.
+
+Torch is imported when they are evaluated, not with this module.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw, LawParameter
+from hyperspy_dosekin.kinetics.laws.prior import Prior
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# A parameter is determined where its interval is narrower than this share of what was assumed.
+_DETERMINED = 0.8
+
+
+def known_before(parameter: LawParameter, prior: Prior | None) -> tuple[float, float] | None:
+    """Mean and standard deviation of a parameter before the data, on its scale of estimation.
+
+    ``None`` where nothing but its box is assumed.
+    """
+    if prior is None:
+        return None
+    if parameter.name == "rate" and parameter.logarithmic:
+        return prior.log_rate
+    if parameter.name == "exponent" and not parameter.logarithmic:
+        return prior.exponent
+    return None
+
+
+def assumed_before(parameter: LawParameter, prior: Prior | None) -> Any:
+    """What is assumed of a parameter before the data, on its scale of estimation."""
+    from scipy import stats
+
+    low, high = parameter.free_box
+    known = known_before(parameter, prior)
+    if known is None:
+        return stats.uniform(low, high - low)
+    mean, width = known
+    return stats.truncnorm((low - mean) / width, (high - mean) / width, mean, width)
+
+
+def is_determined(
+    parameter: LawParameter, prior: Prior | None, lower: np.ndarray, upper: np.ndarray
+) -> np.ndarray:
+    """Whether the data say more of a parameter than was assumed before them.
+
+    Parameters
+    ----------
+    parameter
+        A parameter of a law.
+    prior
+        The priors of the fit.
+    lower, upper
+        Its 95 % posterior interval.
+    """
+    assumed = assumed_before(parameter, prior).interval(0.95)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.log(upper) - np.log(lower) if parameter.logarithmic else upper - lower
+        return found < _DETERMINED * (assumed[1] - assumed[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """A law with its priors; some of its parameters may be held.
+
+    Parameters
+    ----------
+    law
+        The law.
+    prior_of_law
+        Priors of rate and exponent, or ``None``.
+    held
+        Values of parameters that are not estimated, by name.
+    """
+
+    law: KineticLaw
+    prior_of_law: Prior | None
+    held: tuple[tuple[str, float], ...] = ()
+
+    @cached_property
+    def free(self) -> tuple[LawParameter, ...]:
+        """Parameters that are estimated, in the order of the law."""
+        names = dict(self.held)
+        return tuple(p for p in self.law.parameters if p.name not in names)
+
+    @cached_property
+    def is_free(self) -> tuple[bool, ...]:
+        """Which parameters of the law are estimated."""
+        names = dict(self.held)
+        return tuple(p.name not in names for p in self.law.parameters)
+
+    @property
+    def informed(self) -> bool:
+        """Whether there are priors."""
+        return self.prior_of_law is not None
+
+    def complete(self, search: Sequence[Tensor]) -> list[Tensor]:
+        """All parameters of the law on their scale of search, from the free ones."""
+        free, names = iter(search), dict(self.held)
+        return [
+            parameter.to_search(search[0].new_tensor(names[parameter.name]))
+            if parameter.name in names
+            else next(free)
+            for parameter in self.law.parameters
+        ]
+
+    def values(self, search: Sequence[Tensor]) -> Tensor:
+        """All parameters of the law, ``(n_parameter, …)``, from the free ones."""
+        import torch
+
+        rows = torch.broadcast_tensors(*self.complete(search))
+        return torch.stack(
+            [
+                # A held value may lie outside the box.
+                parameter.from_search(row)
+                for parameter, row in zip(self.law.parameters, rows, strict=True)
+            ]
+        )
+
+    def prior(
+        self, search: Sequence[Tensor], count: Sequence[float] | None = None
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """−2 ln prior, and by parameter half its gradient and half its Gauss–Newton Hessian.
+
+        With `count` the prior of each free parameter is taken that many times.
+        """
+        import torch
+
+        penalty = torch.zeros_like(search[0])
+        gradient, hessian = [], []
+        times = [1.0] * len(search) if count is None else count
+        for parameter, row, number in zip(self.free, search, times, strict=True):
+            known = known_before(parameter, self.prior_of_law)
+            if known is None:
+                gradient.append(torch.zeros_like(row))
+                hessian.append(torch.zeros_like(row))
+                continue
+            mean, width = known
+            direct = parameter.logarithmic or parameter.lower <= 0
+            value = row if direct else row.exp()
+            score = (value - mean) / width
+            slope = torch.full_like(row, 1 / width) if direct else value / width
+            penalty = penalty + number * score * score
+            gradient.append(number * score * slope)
+            hessian.append(number * slope * slope)
+        return penalty, gradient, hessian
+
+    def log_prior(self, search: Sequence[Tensor]) -> Tensor:
+        """Normalised log prior density on the scales of estimation, without regard to the box."""
+        from scipy import stats
+
+        constant = 0.0
+        for parameter in self.free:
+            low, high = parameter.free_box
+            known = known_before(parameter, self.prior_of_law)
+            if known is None:
+                constant -= math.log(high - low)
+                continue
+            mean, width = known
+            inside = np.diff(stats.norm.cdf([(low - mean) / width, (high - mean) / width])).item()
+            constant -= math.log(width * math.sqrt(2 * math.pi) * max(inside, 1e-300))
+        return constant - 0.5 * self.prior(search)[0]

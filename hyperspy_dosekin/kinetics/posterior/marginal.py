@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Likelihood of the kinetic parameters with the readout and the noise integrated out.
+
+Written for one node: S the sum of squares with the readout projected out, E the squares that the
+decay explains, ν the frames less the coefficients of the readout.
+
+* b is flat; the amplitude is flat in ln|a| but for values that the noise hides,
+  ``1/√(a² + σ_a²)``: neither a unit nor the long ridge a → ∞, k → 0 is preferred.
+* σ unknown under 1/σ: ``ν ln S + ln(E + S/ν)``; σ given: ``S + ln(E + 1)``; σ at least the given
+  one, under 1/σ: ``ν ln S − 2 ln P(ν/2, S/2) + ln(E + max(S/ν, 1))``, P the regularised incomplete
+  gamma function.
+* With priors, ln(|a|/σ) is expected near `SIGNAL_TO_NOISE`: the coverage of weak windows needs it,
+  clear ones do not notice.
+* A bound on the offset is the share of b's distribution (Student's t, normal for a given σ) on
+  the right side of it.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy import special, stats
+from torch import Tensor
+
+#: Mean and standard deviation of ln(|a|/σ) where priors are used: about fifty, with a factor
+#: of seven either way. Signals that the noise would hide, and ridges that end at absurd
+#: amplitudes, are no more likely than that.
+SIGNAL_TO_NOISE = (math.log(50.0), 2.0)
+
+# Tables are linear between nodes so close that the error of a logarithm is below 1e-4.
+_LOG_SQUARES = (-30.0, 14.0, 2201)
+_ASINH = (-9.0, 9.0, 1801)
+
+
+@lru_cache(maxsize=64)
+def _floor_table(freedom: int) -> Tensor:
+    """``ν ln S − 2 ln P(ν/2, S/2)`` on even ln S."""
+    log_squares = np.linspace(*_LOG_SQUARES)
+    half = 0.5 * np.exp(log_squares)
+    share = special.gammainc(freedom / 2, half)
+    small = (freedom / 2) * np.log(half) - special.gammaln(freedom / 2 + 1)
+    with np.errstate(divide="ignore"):
+        log_share = np.where(share > 1e-200, np.log(np.maximum(share, 1e-300)), small)
+    return torch.as_tensor(freedom * log_squares - 2 * log_share)
+
+
+@lru_cache(maxsize=64)
+def _student_table(freedom: int) -> Tensor:
+    """Ln of the distribution function of Student's t on even asinh."""
+    return torch.as_tensor(stats.t.logcdf(np.sinh(np.linspace(*_ASINH)), freedom))
+
+
+def _looked_up(
+    tables: Tensor, grid: tuple[float, float, int], row: Tensor, place: Tensor
+) -> Tensor:
+    low, high, count = grid
+    x = ((place - low) * ((count - 1) / (high - low))).clamp(0, count - 1.0001)
+    left = x.floor()
+    index = row * count + left.long()
+    flat = tables.reshape(-1)
+    return torch.lerp(flat[index], flat[index + 1], x - left)
+
+
+class ByFreedom:
+    """A function of one number for curves of different degrees of freedom."""
+
+    def __init__(self, kind: str, freedom: Tensor) -> None:
+        make, self.grid = {
+            "floor": (_floor_table, _LOG_SQUARES),
+            "student": (_student_table, _ASINH),
+        }[kind]
+        numbers = freedom.clamp(min=1).round().long()
+        known, row = torch.unique(numbers, return_inverse=True)
+        self.row = row
+        self.tables = torch.stack([make(int(number)) for number in known]).to(freedom)
+
+    def __call__(self, place: Tensor) -> Tensor:
+        """Value at ``(…, n)``."""
+        return _looked_up(self.tables, self.grid, self.row.expand(place.shape), place)
+
+
+def marginal_deviance(
+    squares: Tensor,
+    explained: Tensor,
+    norm: Tensor,
+    freedom: Tensor,
+    *,
+    noise: str,
+    floor: ByFreedom | None,
+    weigh_signal: bool,
+) -> tuple[Tensor, Tensor]:
+    """−2 ln likelihood up to a constant, and the variance of the noise that goes with it.
+
+    Parameters
+    ----------
+    squares, explained, norm
+        S, E and the sum of squares of the decay itself, ``(…, n)``.
+    freedom
+        ν, ``(n,)``.
+    noise
+        ``"free"``, ``"given"`` or ``"floor"``.
+    floor
+        Table of the noise floor.
+    weigh_signal
+        Whether ln(|a|/σ) is also expected to be near `SIGNAL_TO_NOISE`.
+    """
+    if noise == "given":
+        variance = torch.ones_like(squares)
+        deviance = squares + torch.log(explained + 1.0)
+    elif noise == "free":
+        variance = squares / freedom
+        deviance = freedom * torch.log(squares) + torch.log(explained + variance)
+    else:
+        assert floor is not None
+        variance = (squares / freedom).clamp(min=1.0)
+        deviance = floor(squares.log()) + torch.log(explained + variance)
+    if weigh_signal:
+        signal = 0.5 * torch.log(explained / (variance * norm.clamp(min=1e-30)) + 1e-12)
+        mean, width = SIGNAL_TO_NOISE
+        deviance = deviance + ((signal - mean) / width) ** 2
+    return deviance, variance
