@@ -86,7 +86,6 @@ def read(
         arrays["fields"],
         record["maps complete"],
         options.intervals,
-        options.other_law(),
     )
     network = record["network"] and _read_network(data, arrays, record["network"])
     shown = record.get("shown")
