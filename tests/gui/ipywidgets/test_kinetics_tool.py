@@ -137,7 +137,7 @@ def test_disabled_where_it_does_nothing(view):
 
 
 def test_law_has_its_columns_and_its_controls(view):
-    own = [view[name] for name in ("exponent", "hierarchy", "estimator", "protocol")]
+    own = [view[n] for n in ("exponent", "hierarchy", "estimator", "protocol", "network_button")]
     assert not any(widget.disabled for widget in own)
     assert ">p<" in view["table"].value
     view["law"].value = "first order"

@@ -163,6 +163,7 @@ class Results:
             tool.fit.observe(self._show_code, name)
         for name in ("running", "what", "fraction", "stopping"):
             tool.worker.observe(self._show_progress, name)
+        tool.fit.observe(self._show_progress, "law")
         self._show_message()
         self._show_results()
         self._show_progress()
@@ -182,7 +183,8 @@ class Results:
         percent = f"{worker.what} {100 * worker.fraction:.0f} %"
         text = "stopping …" if worker.stopping else percent
         self.what.value = text if worker.running else ""
-        self.buttons["network"].disabled = worker.running
+        # It knows the power law only.
+        self.buttons["network"].disabled = worker.running or not self.tool.fit.is_power_law
         self.buttons["stop"].disabled = not worker.running or worker.stopping
 
     def _toggle_code(self) -> None:
