@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.gui.kinetics.state import DoseKineticsTool
-from hyperspy_dosekin.gui.kinetics.table import Numbers
 from hyperspy_dosekin.plotting import style
 from hyperspy_dosekin.plotting.kinetics.live import CurvePanels, Frames, LiveCurve, plain_number
 
@@ -216,15 +215,16 @@ def live_curves(tool: DoseKineticsTool) -> list[LiveCurve]:
     """What the panels show of the present fit."""
     live = tool.live
     assert live is not None
-    data = live.kinetics.maps.data
-    numbers = Numbers.of(live.kinetics)
+    data, numbers = live.kinetics.maps.data, live.kinetics.numbers
+    names = ("half_integrity_dose", "amplitude", "offset", "identifiable", "reached")
+    half, amplitude, offset, identifiable, reached = (numbers.map(name) for name in names)
+    half_lower, half_upper = numbers.interval("half_integrity_dose")
     other = None
     if tool.network is not None:
         other = tool.network.estimate.intensity(live.grid).mean(axis=0)
     curves = []
     for place, name in enumerate(data.window_names):
         variance = None if data.variance is None else data.variance[place]
-        half = "half_integrity_dose"
         curves.append(
             LiveCurve(
                 name=name,
@@ -236,14 +236,12 @@ def live_curves(tool: DoseKineticsTool) -> list[LiveCurve]:
                 lower=live.lower[place],
                 upper=live.upper[place],
                 other=None if other is None else other[place],
-                half_dose=float(numbers.value[half][place]),
-                half_dose_lower=float(numbers.lower[half][place]),
-                half_dose_upper=float(numbers.upper[half][place]),
-                half_value=float(
-                    numbers.value["amplitude"][place] / 2 + numbers.value["offset"][place]
-                ),
-                identifiable=bool(numbers.identifiable[place]),
-                reached=bool(numbers.reached[place]),
+                half_dose=float(half[place]),
+                half_dose_lower=float(half_lower[place]),
+                half_dose_upper=float(half_upper[place]),
+                half_value=float(amplitude[place] / 2 + offset[place]),
+                identifiable=bool(identifiable[place]),
+                reached=bool(reached[place]),
             )
         )
     return curves

@@ -308,12 +308,12 @@ class DoseKineticsTool(KineticsActions):
         self.trait_set(
             live=live,
             headers=headers_of(live.kinetics.kinetic_law, live.kinetics.dose_unit),
-            table=table_of(live.kinetics),
+            table=table_of(live.kinetics.numbers),
             notes=(
                 *(lazy if self.is_lazy else ()),
                 *self.prepared.notes,
                 *told,
-                *live_notes(live.kinetics),
+                *live_notes(live.kinetics.numbers),
             ),
             seconds=time.perf_counter() - started,
         )

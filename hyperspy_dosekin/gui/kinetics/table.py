@@ -13,7 +13,7 @@ from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS
 from hyperspy_dosekin.signals.kinetics.notes import notes_of
-from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.table import (
     INTERVAL_MAY_BE_OPEN,
     bracket,
@@ -76,90 +76,39 @@ def headers_of(law: KineticLaw, dose_unit: str) -> tuple[str, ...]:
     return ("window", *values, with_unit("D½", dose_unit), "95 %", "determined?")
 
 
-@dataclass(frozen=True, eq=False)
-class Numbers:
-    """The numbers of a result without space axes, arrays ``(n_window,)``; NaN where there is none.
-
-    Signals of each would take most of the time there is to answer.
-
-    Parameters
-    ----------
-    names
-        Names of the windows.
-    value
-        The parameters of the law, ``"half_integrity_dose"`` in the unit of the doses,
-        ``"amplitude"`` and ``"offset"``, by name.
-    lower, upper
-        Ends of the 95 % posterior intervals of the parameters and of D½.
-    identifiable, reached, dead
-        Flags of D½, and whether a window could not be fitted.
-    """
-
-    names: tuple[str, ...]
-    value: Mapping[str, np.ndarray]
-    lower: Mapping[str, np.ndarray]
-    upper: Mapping[str, np.ndarray]
-    identifiable: np.ndarray
-    reached: np.ndarray
-    dead: np.ndarray
-
-    @classmethod
-    def of(cls, result: DoseKinetics) -> Numbers:
-        """Read them from a result of the exact estimator with intervals."""
-        maps, dose_max = result.maps, result.dose_max
-        scales = {**dict.fromkeys(maps.parameter_names, 1.0), _HALF: dose_max}
-        half = np.asarray(result.estimate.mean_dose_at(0.5))
-        value = {name: np.asarray(maps.field(name)) for name in maps.parameter_names}
-        value |= {name: np.asarray(maps.field(name)) for name in ("amplitude", "offset")}
-        lower, upper = (
-            {name: np.asarray(maps.field(f"{name} {end}")) * scales[name] for name in scales}
-            for end in ("lower", "upper")
-        )
-        with np.errstate(invalid="ignore"):
-            reached = (half >= result.dose[0]) & (half <= dose_max)
-        return cls(
-            result.window_names,
-            {**value, _HALF: half},
-            lower,
-            upper,
-            identifiable=np.asarray(maps.field("identifiable")) == 1,
-            reached=reached,
-            dead=np.asarray(maps.field("dead")) != 0,
-        )
-
-
-def table_of(result: DoseKinetics) -> tuple[TableRow, ...]:
-    """One row for each window of a result without space axes and with intervals."""
-    numbers = Numbers.of(result)
-    known = {"exponent"} if isinstance(result.options.exponent, int | float) else set()
-    names = result.maps.parameter_names
-    return tuple(_row(numbers, place, names, known) for place in range(len(numbers.names)))
-
-
-def _row(numbers: Numbers, place: int, names: tuple[str, ...], known: set[str]) -> TableRow:
-    window = numbers.names[place]
-    if numbers.dead[place]:
-        nothing = (NO_ESTIMATE, "")
-        return TableRow(window, dict.fromkeys(names, nothing), *nothing, "NO")
-    cells = {name: _cell(numbers, place, name) for name in (*names, _HALF)}
-    for name in known & set(names):
-        cells[name] = (cells[name][0], "known")
-    half, interval = cells.pop(_HALF)
-    determined = bool(numbers.identifiable[place])
-    beyond = "" if numbers.reached[place] else ", beyond the doses"
-    return TableRow(
-        window,
-        cells,
-        half if determined else NOT_DETERMINED,
-        interval,
-        f"yes{beyond}" if determined else "NO",
+def table_of(numbers: KineticsNumbers) -> tuple[TableRow, ...]:
+    """One row for each window of an exact fit without space axes and with intervals."""
+    names = numbers.parameter_names
+    columns = {
+        name: np.stack([numbers.map(name), *numbers.interval(name)], axis=1)
+        for name in (*names, _HALF)
+    }
+    known = {"exponent"} if isinstance(numbers.options.exponent, int | float) else set()
+    flags = zip(
+        numbers.window_names,
+        *(numbers.map(name) for name in ("not_fitted", "identifiable", "reached")),
+        strict=True,
     )
+    rows = []
+    for place, (window, dead, determined, reached) in enumerate(flags):
+        if dead:
+            nothing = (NO_ESTIMATE, "")
+            rows.append(TableRow(window, dict.fromkeys(names, nothing), *nothing, "NO"))
+            continue
+        cells = {name: _cell(name, *column[place]) for name, column in columns.items()}
+        for name in known & set(names):
+            cells[name] = (cells[name][0], "known")
+        half, interval = cells.pop(_HALF)
+        if determined:
+            told = "yes" if reached else "yes, beyond the doses"
+        else:
+            half, told = NOT_DETERMINED, "NO"
+        rows.append(TableRow(window, cells, half, interval, told))
+    return tuple(rows)
 
 
-def _cell(numbers: Numbers, place: int, name: str) -> tuple[str, str]:
-    value, lower, upper = (
-        float(entry[name][place]) for entry in (numbers.value, numbers.lower, numbers.upper)
-    )
+def _cell(name: str, value: float, lower: float, upper: float) -> tuple[str, str]:
+    """Text of a number and of its interval."""
     # Only a rate and what follows from it can be open; a plateau of 0 is a plateau.
     closed = name not in INTERVAL_MAY_BE_OPEN or name == "exponent"
     closed = closed and bool(np.isfinite([lower, upper]).all())
@@ -167,9 +116,9 @@ def _cell(numbers: Numbers, place: int, name: str) -> tuple[str, str]:
     return number(value) if np.isfinite(value) else NOT_DETERMINED, interval
 
 
-def live_notes(result: DoseKinetics) -> tuple[str, ...]:
+def live_notes(numbers: KineticsNumbers) -> tuple[str, ...]:
     """What has to be said beside the numbers of a result without space axes."""
-    dead = np.asarray(result.maps.field("dead")) != 0
-    names = ", ".join(n for n, one in zip(result.window_names, dead, strict=True) if one)
+    dead = zip(numbers.window_names, numbers.map("not_fitted"), strict=True)
+    names = ", ".join(name for name, flag in dead if flag)
     no_estimate = (NO_CHANGE.format(names=names),) if names else ()
-    return (*no_estimate, *notes_of(result.numbers), FIGURE)
+    return (*no_estimate, *notes_of(numbers), FIGURE)
