@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hyperspy_dosekin.gui.kinetics.live import LiveFit
 from hyperspy_dosekin.gui.kinetics.region import Region
 from hyperspy_dosekin.gui.kinetics.windows import KineticsWindows
 from hyperspy_dosekin.gui.worker import Worker
+from hyperspy_dosekin.numerics.progress import no_progress
 from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series, fit_series_data
 from hyperspy_dosekin.signals.kinetics.options import FitOptions
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
@@ -110,7 +112,7 @@ class KineticsActions(t.HasTraits):
             else:
                 self.fit_network(then_apply=True)
         else:
-            self._keep(self.live.kinetics)
+            self._keep(self._exact_result())
 
     def _apply_to_pixels(self) -> None:
         if self.fit.estimator == "pinn":
@@ -145,6 +147,17 @@ class KineticsActions(t.HasTraits):
             return
         self._say("Fitting every pixel …")
 
+    def _exact_result(self) -> DoseKinetics:
+        """What the methods give for all windows in one call, to the last digit.
+
+        The live fit is put together from calls for a window or two, whose searches end elsewhere
+        within their tolerance.
+        """
+        with warnings.catch_warnings():
+            # They are among the notes.
+            warnings.simplefilter("ignore", UserWarning)
+            return fit_series_data(self._data, self.options(), report=no_progress)
+
     def _keep(self, result: DoseKinetics) -> None:
         self.result = result
         # Whoever has opened the tool without keeping it finds the result with the signal.
@@ -156,7 +169,7 @@ class KineticsActions(t.HasTraits):
         """Save the applied result, or that of the present state, to `path`."""
         result = self.result
         if result is None and self.live is not None:
-            result = self.network if self.fit.estimator == "pinn" else self.live.kinetics
+            result = self.network if self.fit.estimator == "pinn" else self._exact_result()
         if result is None:
             self._fail(ValueError("there is no result to save yet; press Apply first."))
             return
