@@ -67,6 +67,7 @@ def attach(cls: type) -> None:
         The class that gets the methods, each under the name of its function,
         and once more under its alias where it has one.
     """
+    from hyperspy_dosekin.signals.axes.variance import keep_in_step
     from hyperspy_dosekin.signals.eels import ALIASES, METHODS
 
     for name, function in {**{f.__name__: f for f in METHODS}, **ALIASES}.items():
@@ -75,6 +76,7 @@ def attach(cls: type) -> None:
             setattr(cls, name, function)
         elif present is not function:
             _logger.debug("%s has its own %s, which stays.", cls.__qualname__, name)
+    keep_in_step(cls)
 
 
 class _WatchedSpec(ModuleSpec):

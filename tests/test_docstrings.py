@@ -65,6 +65,8 @@ def members(cls):
         for name, member in vars(base).items():
             function = member.fget if isinstance(member, property) else member
             function = getattr(function, "__func__", function)  # class and static methods
+            if not is_ours(function):
+                continue  # of HyperSpy, with a hook
             if not name.startswith("_") and (
                 inspect.isfunction(function) or isinstance(member, property)
             ):

@@ -37,7 +37,8 @@ def calibrate_energy(s, units="eV", factor=1.0):
 
 def make(dtype=np.float32, *, lazy=False, dose_at=0, shape=SHAPE, binned=True, chunks=None):
     """A dose series image; `dose_at` is the place of the dose among the array's axes."""
-    data = np.random.default_rng(0).integers(1, 200, shape).astype(dtype)
+    # Counts, with the noise of counts.
+    data = np.random.default_rng(0).poisson(100, shape).astype(dtype)
     names = ["dose", "y", "x"] if len(shape) == 4 else ["dose", "y", "x"][: len(shape) - 1]
     names = [*names[1:], names[0]] if dose_at == -1 else names
     if dose_at == 1:
@@ -344,17 +345,17 @@ def test_noise_variance(source, lazy):
     expected = {
         "counts": data,
         "quantity": data,
-        "number": np.full(SHAPE, 2.5),
-        "signal": 3 * data + 1,
+        "number": np.full(SHAPE, 80.0),
+        "signal": 1.25 * data + 1,
         "model": (2 * data + 3) * 0.5,
         "nothing": None,
     }[source]
     if source == "quantity":
         s.metadata.Signal.quantity = "Electrons (Counts)"
     elif source == "number":
-        s.set_noise_variance(2.5)
+        s.set_noise_variance(80.0)
     elif source == "signal":
-        s.set_noise_variance(s * 3 + 1)
+        s.set_noise_variance(s * 1.25 + 1)
     elif source == "model":
         path = "Signal.Noise_properties.Variance_linear_model"
         s.metadata.set_item(
@@ -374,7 +375,7 @@ def test_noise_variance(source, lazy):
 
 def test_an_eager_variance_of_lazy_data_becomes_lazy():
     s = make(lazy=True)
-    variance = make() * 3 + 1
+    variance = make() * 1.25 + 1
     s.set_noise_variance(variance)
     n = s.integrate_windows()
     assert type(n.get_noise_variance()) is LazyDoseSeries
@@ -487,11 +488,11 @@ def test_bad_dose_axes():
         s.integrate_windows()
 
 
-def test_bad_noise():
+def test_a_variance_of_another_shape_is_left_out():
     s = make()
     s.set_noise_variance(hs.signals.Signal1D(np.ones((6, 5, 3, 2))))
-    with pytest.raises(ValueError, match="noise variance has the shape"):
-        s.integrate_windows()
+    with pytest.warns(UserWarning, match="the noise variance has the shape"):
+        assert s.integrate_windows().get_noise_variance() is None
 
 
 @pytest.mark.parametrize("lazy", [False, True])

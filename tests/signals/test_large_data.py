@@ -59,11 +59,18 @@ def maps(series):
     return [result.rate.data, result.exponent.data, result.half_integrity_dose.data]
 
 
-def test_windows_and_maps_read_each_chunk_once(image):
+def test_windows_and_maps_read_each_chunk_once_but_for_a_sample_of_the_noise(image):
     lazy, counting = counted(image, (4, 5, 6, 512))
-    dask.compute(*maps(lazy.integrate_windows()))
-    assert set(counting.reads.values()) == {1}
-    assert len(counting.reads) == lazy.data.npartitions
+    series = lazy.integrate_windows()
+    assert not counting.reads
+    dask.compute(*maps(series))
+    read = sum(
+        number * np.prod([stop - start for start, stop in key[:-1]])
+        for key, number in counting.reads.items()
+    )
+    whole = np.prod(lazy.data.shape[:-1])
+    # Four boxes of at most 4 × 4 × 4 spectra, of which a chunk may be read whole.
+    assert whole < read <= whole + 4 * 8 * 4 * 5 * 6 / 2
 
 
 def test_the_whole_chain_reads_each_chunk_once_but_for_a_sample(image):

@@ -13,6 +13,8 @@ from hyperspy_dosekin.processing.background import PowerLawFit, fit_power_law
 from hyperspy_dosekin.processing.batches import run_in_batches
 from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance
 
+#: Of a background in which there is nothing but noise.
+USUAL_EXPONENT = 3.0
 #: What is recorded of each spectrum.
 DIAGNOSTICS = ("reference_area", "exponent", "background_level", "background_error")
 
@@ -37,6 +39,8 @@ class CoreLossChain:
         Channels to which the background is fitted, or `None`.
     crop
         Channels of the result.
+    margin
+        Channels by which spectra are moved at most.
     """
 
     energy_ev: np.ndarray
@@ -47,6 +51,16 @@ class CoreLossChain:
     reference_background: slice | None
     background: slice | None
     crop: slice
+    margin: int = 0
+
+    @property
+    def used(self) -> np.ndarray:
+        """Whether a channel has a say in the result, shape ``(n_channels,)``."""
+        used = np.zeros(self.energy_ev.size, dtype=bool)
+        for part in (self.reference, self.reference_background, self.background, self.crop):
+            if part is not None:
+                used[max(part.start - self.margin, 0) : part.stop + self.margin] = True
+        return used
 
 
 def process_block(
@@ -120,7 +134,12 @@ def process_spectra(
     """Run the chain on a few spectra; parameters and results as for `process_block`."""
     watch = watch or (lambda name, made: None)
     values = spectra.astype(np.float64)
-    missing = ~(np.isfinite(values).all(axis=-1) & np.isfinite(position) & np.isfinite(scale))
+    absent = ~np.isfinite(values)
+    missing = absent[:, chain.used].any(axis=-1) | ~(np.isfinite(position) & np.isfinite(scale))
+    for row in np.flatnonzero(absent.any(axis=-1) & ~missing):
+        # Where nothing is used, any number will do that does not ring when the spectrum is moved.
+        here = np.flatnonzero(~absent[row])
+        values[row] = np.interp(np.arange(values.shape[-1]), here, values[row, here])
     values[missing] = 1.0
     noise = None
     if variance is not None:
@@ -183,9 +202,22 @@ def _fit(
     if noise is not None:
         gain = noise[:, window].sum(axis=-1) / np.maximum(part.sum(axis=-1), 1e-300)
         offset = np.zeros_like(gain)
-    return fit_power_law(
-        part, chain.energy_ev[window], gain=gain[:, np.newaxis], offset=offset[:, np.newaxis]
-    )
+    energy = chain.energy_ev[window]
+    fit = fit_power_law(part, energy, gain=gain[:, np.newaxis], offset=offset[:, np.newaxis])
+    empty = ~np.isfinite(fit.level)
+    if not empty.any():
+        return fit
+    # Noise alone: the shape of the others, and a level that may be negative, are without bias.
+    exponent = np.nanmedian(fit.exponent) if not empty.all() else USUAL_EXPONENT
+    shape = (energy / fit.reference_ev) ** -exponent
+    level = part[empty].mean(axis=-1) / shape.mean()
+    spread = np.nan_to_num(gain[empty] * np.abs(level)) + np.nan_to_num(offset[empty])
+    if noise is not None:
+        spread = noise[empty][:, window].mean(axis=-1)
+    relative = spread / len(energy) / np.maximum(level**2, np.finfo(float).tiny)
+    fit.level[empty], fit.exponent[empty] = level, exponent
+    fit.covariance[empty] = np.stack([relative, 0 * relative, 0 * relative], axis=-1)
+    return fit
 
 
 def _reference_area(

@@ -5,16 +5,21 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+
+from hyperspy_dosekin.signals.axes.units import has_dimension, in_unit
 
 _logger = logging.getLogger(__name__)
 
 ELEMENTARY_CHARGE_C = 1.602176634e-19
 A2_PER_NM2 = 100.0
 A_PER_NA = 1e-9
+#: Beam currents on the specimen are picoamperes to some hundred nanoamperes.
+LARGEST_CURRENT_A = 1e-6
 
 At = Literal["end", "middle", "start"]
 #: Share of its own dose that a frame has received.
@@ -59,6 +64,7 @@ def cumulative_dose(
     area: Any,
     pre_exposure: Any,
     at: str,
+    frame_axis: Any = None,
 ) -> CumulativeDose:
     """Return the dose of each frame, as `hyperspy_dosekin.signals.axes.dose.set_dose_axis` says.
 
@@ -70,6 +76,8 @@ def cumulative_dose(
         Number of frames.
     dose, dose_rate, frame_time, beam_current, area, pre_exposure, at
         As for ``set_dose_axis``.
+    frame_axis
+        The axis of frames, whose scale is the time of a frame if it is in units of time.
 
     Raises
     ------
@@ -86,6 +94,8 @@ def cumulative_dose(
         "area": area,
     }
     if dose is None:
+        if frame_time is None:
+            rates["frame_time"] = _time_of_axis(frame_axis)
         values, record = _from_rate(signal, n_frame, at, **rates)
         return CumulativeDose(values + before, {"pre_exposure": before, **record})
     given = [name for name, value in rates.items() if value is not None]
@@ -149,8 +159,25 @@ def _rate_from_current(signal: Any, beam_current: Any, area: Any, n_frame: int) 
     if area is None:
         raise ValueError("beam_current= needs the irradiated area; pass area= in nm².")
     current = _per_frame("beam_current", beam_current, n_frame, "A")
+    if current.max() > LARGEST_CURRENT_A:
+        warnings.warn(
+            f"beam_current={listed(current, 1)} is taken in A, and no transmission electron "
+            f"microscope has more than {LARGEST_CURRENT_A:g} A in its probe; if it is in nA, pass "
+            f"beam_current={current[0]:g}e-9, if in pA, {current[0]:g}e-12.",
+            UserWarning,
+            stacklevel=5,
+        )
     area_nm2 = _numbers("area", area, "nm²", zero_allowed=False, ndim=(0,))
     return current / ELEMENTARY_CHARGE_C / (area_nm2 * A2_PER_NM2)
+
+
+def _time_of_axis(axis: Any) -> float | None:
+    """Seconds from one frame to the next by a uniform axis in units of time, else ``None``."""
+    if axis is None or not axis.is_uniform or not has_dimension(axis.units, "s"):
+        return None
+    time = abs(float(axis.scale)) * in_unit(axis.units, "s")
+    _logger.info("frame_time = %g s is the scale of the axis %r.", time, str(axis.name))
+    return time
 
 
 def _frame_time(signal: Any, frame_time: Any, n_frame: int) -> np.ndarray:

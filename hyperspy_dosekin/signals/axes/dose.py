@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.signals.axes.cumulative_dose import A2_PER_NM2, cumulative_dose, listed
+from hyperspy_dosekin.signals.axes.units import has_dimension
+from hyperspy_dosekin.signals.axes.variance import share_axes, variance_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -64,19 +66,21 @@ def set_dose_axis(
         of dose are sorted, data and noise variance with them, and a warning says so.
     axis
         The navigation axis: its name, its index as in ``s.axes_manager[index]`` or the axis itself.
-        By default the one called dose, frame, time, stack or similar, else the last navigation
-        axis, the one that stacking adds.
+        By default the one called dose, frame, time, stack or similar, else the one in units of
+        time, else the last navigation axis that is not in units of length, the one that stacking
+        adds; where there are several, a warning says which it is.
     dose_rate
         Dose rate at the specimen in e⁻/Å²/s, a number or one for each frame.
     frame_time
         Time between the starts of frames in s, during which the beam is on, a number or one for
         each frame. By default the exposure in the metadata
         (``Acquisition_instrument.TEM.Detector.EELS.exposure``, or the dwell time where there is
-        none). A file holds the exposure of one spectrum: for scanned frames with a dose rate
+        none), or the scale of the frame axis where that is in units of time. A file holds the
+        exposure of one spectrum: for scanned frames with a dose rate
         averaged over the scanned area give the time of a whole frame, and where the beam stays on
         between frames give the time from one frame to the next.
     beam_current
-        Beam current in A. By default that in the metadata, where it is in nA
+        Beam current in A; more than 1 µA is questioned. By default that in the metadata, in nA
         (``Acquisition_instrument.TEM.beam_current``; zero means that it was not recorded).
     area
         Irradiated area in nm², for a scanned frame the scanned area.
@@ -98,14 +102,15 @@ def set_dose_axis(
     Warns
     -----
     UserWarning
-        If frames were not in order of dose and have been sorted.
+        If frames were not in order of dose and have been sorted, if it is not clear which axis
+        counts the frames, or if the beam current is above 1 µA.
 
     Notes
     -----
     The axis is called "dose", in e⁻/Å², uniform where doses are evenly spaced and a ``DataAxis``
     otherwise. ``metadata.Dose`` records ``pre_exposure``, ``source``, ``at`` and, where they apply,
     ``dose_rate``, ``frame_time`` and ``frame_order`` (the original place of each frame, if sorted).
-    Otherwise nothing changes.
+    Otherwise nothing changes; an open plot is drawn again.
 
     Examples
     --------
@@ -135,6 +140,7 @@ def set_dose_axis(
         area=area,
         pre_exposure=pre_exposure,
         at=at,
+        frame_axis=series_axis,
     )
     values, record = computed.values, dict(computed.record)
     order = np.argsort(values, kind="stable")
@@ -155,8 +161,13 @@ def set_dose_axis(
     original = [int(earlier[place]) for place in order]
     if original != list(range(n_frame)):
         record["frame_order"] = original
+    # Slices of the variance, which go by its own axes, must be those of the data.
+    share_axes(self)
     _calibrate(self, series_axis, values[order])
     self.metadata.set_item("Dose", record)
+    if self._plot is not None and self._plot.is_active:
+        # The open navigator points at an axis that is no more.
+        self.plot()
 
 
 def find_dose_axis(signal: Any, dose_axis: Any = None) -> Any:
@@ -241,7 +252,21 @@ def _choose_axis(signal: Any, axis: Any) -> Any:
         for candidate in axes:
             if word in re.split(r"[^a-z]+", str(candidate.name).lower()):
                 return candidate
-    return axes[-1]
+    timed = [candidate for candidate in axes if has_dimension(candidate.units, "s")]
+    if len(timed) == 1:
+        return timed[0]
+    # The one that stacking adds, unless it is a position.
+    others = [candidate for candidate in axes if not has_dimension(candidate.units, "m")]
+    chosen = (others or axes)[-1]
+    if len(axes) > 1:
+        warnings.warn(
+            f"the axis {_label(chosen)} is taken for the frames, one of "
+            f"{describe_navigation_axes(signal)}: none is called dose, frame, time or stack, and "
+            "none alone is in units of time. Name the right one with axis=….",
+            UserWarning,
+            stacklevel=4,
+        )
+    return chosen
 
 
 def _navigation_axis(signal: Any, axis: Any, argument: str) -> Any:
@@ -281,13 +306,13 @@ def _sort_frames(signal: Any, axis: Any, order: np.ndarray) -> None:
     from hyperspy_dosekin.lazy.blocks import take
 
     place = axis.index_in_array
-    variance = signal.get_noise_variance()
-    if isinstance(variance, BaseSignal) and variance.data.shape == signal.data.shape:
+    variance = variance_of(signal)
+    if isinstance(variance, BaseSignal):
         # A new signal, because the caller may hold the old one.
         signal.set_noise_variance(
             type(variance)(
                 take(variance.data, order, place),
-                axes=list(variance.axes_manager.as_dictionary().values()),
+                axes=list(signal.axes_manager.as_dictionary().values()),
                 metadata=variance.metadata.as_dictionary(),
             )
         )

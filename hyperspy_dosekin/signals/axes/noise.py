@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 from hyperspy.signals import BaseSignal
 
+from hyperspy_dosekin.signals.axes.variance import variance_of, variance_was_lost
+
+#: Quantity of counts, as readers of files write it.
+COUNTS = "Intensity (Counts)"
 _COUNTS = re.compile(r"\bcounts?\b", re.IGNORECASE)
 _REMEDY = "set it with s.set_noise_variance, or clear it with s.set_noise_variance(None)."
 
@@ -52,17 +56,12 @@ def noise_of(signal: Any) -> Noise | None:
     Raises
     ------
     ValueError
-        If a recorded variance is negative, not finite or of another shape than the data.
+        If a recorded variance is negative or not finite.
     TypeError
         If a recorded variance is neither a number nor a signal.
     """
-    recorded = signal.get_noise_variance()
+    recorded = variance_of(signal)
     if isinstance(recorded, BaseSignal):
-        if recorded.data.shape != signal.data.shape:
-            raise ValueError(
-                f"the noise variance has the shape {recorded.data.shape}, but the signal has "
-                f"{signal.data.shape}; {_REMEDY}"
-            )
         return Noise(variance=recorded.data)
     if recorded is not None:
         if not isinstance(recorded, Real):
@@ -85,7 +84,7 @@ def noise_of(signal: Any) -> Noise | None:
             )
         )
         return Noise(gain=gain * correlation, offset=offset * correlation)
-    if holds_counts(signal):
+    if holds_counts(signal) and not variance_was_lost(signal):
         return Noise(gain=1.0)
     return None
 

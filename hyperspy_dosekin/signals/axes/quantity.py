@@ -23,9 +23,14 @@ def unit_of(signal: Any) -> str:
     return found.group(1).strip() if found else ""
 
 
+def is_per_ev(signal: Any) -> bool:
+    """Whether ``metadata.Signal.quantity`` says that intensities are per eV."""
+    return _PER_EV.match(unit_of(signal)) is not None
+
+
 def holds_channel_contents(signal: Any) -> bool:
     """Whether intensities are summed over a channel, such as counts, and not per eV."""
-    return signal.axes_manager.signal_axes[0].is_binned and not _PER_EV.match(unit_of(signal))
+    return signal.axes_manager.signal_axes[0].is_binned and not is_per_ev(signal)
 
 
 def area_quantity(signal: Any) -> str:

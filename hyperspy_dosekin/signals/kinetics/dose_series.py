@@ -11,6 +11,7 @@ import numpy as np
 from hyperspy.signals import LazySignal1D, Signal1D
 
 from hyperspy_dosekin.numerics.progress import never_stop
+from hyperspy_dosekin.signals.axes.variance import keep_in_step
 from hyperspy_dosekin.signals.kinetics.options import FitOptions, takes_fit_options
 from hyperspy_dosekin.windows.definitions import Window
 
@@ -21,7 +22,19 @@ _POSITION_NAMES = {"x", "y", "z"}
 _POSITION_UNITS = {"m", "mm", "µm", "μm", "um", "nm", "Å", "pm", "px", "pixel", "pixels"}
 
 
-class DoseSeries(Signal1D):
+def _are_places(values: np.ndarray, number: float = np.inf) -> bool:
+    """Whether the values of an axis can be places of `number` names."""
+    places = np.rint(np.asarray(values, dtype=np.float64))
+    whole = np.array_equal(places, values) and np.unique(places).size == places.size
+    return bool(whole and places.min() >= 0 and places.max() < number)
+
+
+@keep_in_step
+class _Followed(Signal1D):
+    """A signal whose noise variance stays in step; apart, so that these are not our methods."""
+
+
+class DoseSeries(_Followed):
     """Intensities of one or more windows against cumulative dose.
 
     The array is ``(…space…, window, dose)``; HyperSpy prints ``(window, x, y|dose)``. The signal
@@ -62,17 +75,29 @@ class DoseSeries(Signal1D):
 
         It is the axis called "window". Without one it is the navigation axis next to the dose (the
         first that HyperSpy prints), unless that is a position (named x, y or z, or in units of
-        length) or the windows of the metadata have been sliced away.
+        length). If the metadata name windows, it is the first axis that is no position and has as
+        many entries as there are names, or whose values are places of names; there is none if
+        `integrate_windows` made the windows and they have been sliced away.
         """
         axes = self.axes_manager.navigation_axes
         named = [axis for axis in axes if axis.name == "window"]
         if named:
             return named[0]
-        if not axes or self.metadata.has_item("Dose.window_names"):
+        if self.metadata.has_item("Dose.window_ranges"):
             return None
-        axis = axes[0]
-        is_position = str(axis.name).lower() in _POSITION_NAMES or axis.units in _POSITION_UNITS
-        return None if is_position else axis
+        likely = [
+            axis
+            for axis in axes
+            if str(axis.name).lower() not in _POSITION_NAMES and axis.units not in _POSITION_UNITS
+        ]
+        names = self.metadata.get_item("Dose.window_names")
+        if names is None:
+            likely = [axis for axis in likely if axis is axes[0]]
+        else:
+            # All of them, or some that were sliced out of them.
+            whole = [axis for axis in likely if axis.size == len(names)]
+            likely = whole or [axis for axis in likely if _are_places(axis.axis, len(names))]
+        return likely[0] if likely else None
 
     @property
     def window_names(self) -> tuple[str, ...]:
@@ -110,15 +135,10 @@ class DoseSeries(Signal1D):
         axis = self.window_axis
         if axis is None:
             return [0]
-        values = np.asarray(axis.axis, dtype=np.float64)
-        places = np.rint(values).astype(int)
-        counts_windows = (
-            np.array_equal(places, values) and len(set(places)) == axis.size and places.min() >= 0
-        )
-        if not counts_windows:
-            # Somebody calibrated the axis, so that its values are no places any more.
-            places = np.arange(axis.size)
-        return [int(place) for place in places]
+        # Where somebody calibrated the axis, its values are no places any more.
+        if not _are_places(axis.axis):
+            return list(range(axis.size))
+        return [int(place) for place in np.rint(axis.axis)]
 
     @takes_fit_options()
     def fit_dose_pinn(

@@ -60,6 +60,12 @@ def fit_series_data(
     The interval of the fitted intensity at `band_dose`, doses as those of the data, is computed
     with the fit, so that `DoseKinetics.intensity_interval` has it at hand.
     """
+    if options.noise == "absolute" and data.variance is None:
+        raise ValueError(
+            'noise="absolute" takes the noise variance of the data for their noise, and these have '
+            "none: set it with series.set_noise_variance (arithmetic drops it), or pass "
+            'noise="relative".'
+        )
     config, prior = exact_config(options), options.as_prior()
     spatial, estimator = options.resolved(data.space_shape)
     if spatial == "field":

@@ -15,6 +15,7 @@ from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.signals.axes.dose import doses_of
+from hyperspy_dosekin.signals.axes.variance import variance_of
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.windows.definitions import Window
@@ -241,7 +242,7 @@ def _new_axis(variance: Any) -> Any:
 
 def _variance_like(series: Series) -> Any:
     """Noise variance as an array of the shape of the series, or ``None``."""
-    variance = series.get_noise_variance()
+    variance = variance_of(series)
     if variance is None:
         return None
     array = variance.data if isinstance(variance, BaseSignal) else variance

@@ -13,6 +13,7 @@ import numpy as np
 from hyperspy_dosekin.lazy.blocks import as_lazy_as_navigation, cpu_count, map_blocks
 from hyperspy_dosekin.processing.shifting import shift_block
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
+from hyperspy_dosekin.signals.axes.noise import COUNTS, holds_counts
 from hyperspy_dosekin.signals.processing.recorded import read
 
 
@@ -72,6 +73,7 @@ def align_others(
         start = int(np.ceil(max(shift.max(), 0.0) - 1e-6))
         stop = recorded.energy_ev.size - int(np.ceil(max(-shift.min(), 0.0) - 1e-6))
         variance = recorded.variance
+        counts = holds_counts(other)
         navigation = as_lazy_as_navigation(shift, recorded.data)
         common: dict[str, Any] = {
             "output_sizes": {"f": stop - start},
@@ -80,6 +82,9 @@ def align_others(
             "stop": stop,
         }
         other.data = map_blocks(shift_block, "(e),()->(f)", recorded.data, navigation, **common)
+        if counts and not holds_counts(other):
+            # Parts of a channel are moved, so that they are integers no longer.
+            other.metadata.Signal.quantity = COUNTS
         axis = other.axes_manager.signal_axes[0]
         axis.size = stop - start
         axis.offset += start * axis.scale + calibration_ev / ev_per_unit(axis)

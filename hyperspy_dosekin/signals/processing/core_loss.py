@@ -16,6 +16,7 @@ from hyperspy_dosekin.processing.core_loss.rebinning import rebin as rebin_block
 from hyperspy_dosekin.signals.axes.quantity import holds_channel_contents
 from hyperspy_dosekin.signals.processing.core_loss_windows import (
     Window,
+    check_positive,
     check_windows,
     look_at_edge,
     warn_if_touching,
@@ -111,7 +112,8 @@ def process_core_loss(
     ------
     ValueError
         If a window lies outside the axis or the windows overlap, the reference edge is absent in
-        most spectra, the energy axis is not uniform, or an option is out of its range.
+        most spectra, the mean of a background window is not positive, the energy axis is not
+        uniform, the signal is what `process_low_loss` returned, or an option is out of its range.
     TypeError
         If the data are no real numbers.
 
@@ -151,6 +153,8 @@ def process_core_loss(
     total, shifts = look_at_edge(self, recorded, windows, wants_align, max_shift, local_average,
                           show_progressbar)  # fmt: skip
     position = np.zeros(recorded.data.shape[:-1]) if shifts is None else shifts.position
+    for name in ("background", "reference_background"):
+        check_positive(recorded, windows[name], total, name)
     if background is not None:
         warn_if_touching(recorded, windows["background"], total)
     n_channels = recorded.energy_ev.size
@@ -169,6 +173,7 @@ def process_core_loss(
         reference_background=windows["reference_background"] if to_reference else None,
         background=windows["background"],
         crop=kept,
+        margin=int(np.ceil(np.abs(position).max(initial=0.0))),
     )
     out_type = result_type(self.data.dtype, dtype)
     spectra, numbers, variance = _run(recorded, position, scale, chain, out_type)

@@ -155,6 +155,24 @@ def look_at_edge(
     return total, shifts
 
 
+def check_positive(recorded: Recorded, window: slice | None, total: np.ndarray, name: str) -> None:
+    """Refuse a background window in which there is nothing.
+
+    Raises
+    ------
+    ValueError
+        If the mean of all spectra there is not positive.
+    """
+    if window is None or np.mean(total[window]) > 0:
+        return
+    left, right = recorded.energy_ev[window.start], recorded.energy_ev[window.stop - 1]
+    raise ValueError(
+        f"the mean of the spectra in {name}=({left:g}, {right:g}) eV is not positive, so that no "
+        "power law can be fitted there: the dark reference seems too high, or a background has "
+        f"been subtracted before. Correct that, move the window, or leave {name} out."
+    )
+
+
 def warn_if_touching(recorded: Recorded, window: slice | None, total: np.ndarray) -> None:
     """Log if the mean spectrum departs from a power law at the right end of the fit window."""
     assert window is not None

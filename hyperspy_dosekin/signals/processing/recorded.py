@@ -4,19 +4,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import as_lazy_as, navigation_chunks
+from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute, is_lazy, map_blocks, navigation_chunks
+from hyperspy_dosekin.lazy.sampling import spread_boxes
+from hyperspy_dosekin.processing.missing import LONGEST, bridge
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
-from hyperspy_dosekin.signals.axes.noise import noise_of
+from hyperspy_dosekin.signals.axes.noise_check import check_noise
+from hyperspy_dosekin.signals.axes.variance import warn_user
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
+from hyperspy_dosekin.signals.processing.record import record_of
 
 #: Larger blocks of lazy data are cut along navigation: a few of them and their work arrays have
 #: to fit in memory at a time.
 LARGEST_BLOCK = 2**25
+#: Steps after which spectra are no recorded intensities any more.
+_FINAL = {"deconvolve", "normalise"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +42,8 @@ class Recorded:
         Noise variance of an intensity y: `gain` y + `offset`; NaN where it is not known.
     variance
         Noise variance of each intensity instead, or `None`.
+    noise_record
+        What a look at the data says of their noise, for ``metadata.Dosekin.noise``.
     """
 
     data: Any
@@ -43,6 +52,7 @@ class Recorded:
     gain: float
     offset: float
     variance: Any
+    noise_record: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def knows_noise(self) -> bool:
@@ -91,11 +101,14 @@ def read(signal: Any, method: str) -> Recorded:
             "energies that rise with the channel; reverse the data and the axis first."
         )
     advise_on_chunks(signal, method, whole="energy")
-    noise = noise_of(signal)
+    _refuse_processed(signal, method)
+    checked = check_noise(signal)
+    noise = checked.noise
     variance = None if noise is None else noise.variance
-    data = navigation_chunks(signal.data, LARGEST_BLOCK)
+    data = _bridged(navigation_chunks(signal.data, LARGEST_BLOCK), signal, method)
     if variance is not None:
         variance = navigation_chunks(as_lazy_as(variance, data), LARGEST_BLOCK)
+        variance = _all_bridged(variance)
     return Recorded(
         data,
         np.asarray(axis.axis, dtype=np.float64) * ev_per_unit(axis),
@@ -103,4 +116,59 @@ def read(signal: Any, method: str) -> Recorded:
         np.nan if noise is None else noise.gain,
         np.nan if noise is None else noise.offset,
         variance,
+        checked.record,
     )
+
+
+def _refuse_processed(signal: Any, method: str) -> None:
+    """Name what was done before, where doing it again gives numbers without meaning."""
+    record = record_of(signal)
+    steps = set() if record is None else set(record.steps)
+    if record is not None and record.chain == "process_low_loss" and steps & _FINAL:
+        again = "twice" if method == "process_low_loss" else f"by {method} after process_low_loss"
+        raise ValueError(
+            f"this signal is what process_low_loss returned, single scattering already; processed "
+            f"{again} it means nothing. Pass the recorded spectra."
+        )
+    if record is not None and record.chain == "process_core_loss" and method == "process_low_loss":
+        raise ValueError(
+            "this signal is what process_core_loss returned, and process_low_loss is for recorded "
+            "low-loss spectra; integrate its windows, or pass the low-loss spectra."
+        )
+
+
+def _bridged(data: Any, signal: Any, method: str) -> Any:
+    """Data whose few missing channels are bridged; those missing everywhere are named."""
+    if data.dtype.kind != "f" or not data.size:
+        return data
+    if is_lazy(data):
+        boxes = spread_boxes(data.shape[:-1], 4, 32) if data.ndim > 1 else [()]
+        parts = [np.asarray(part) for part in compute(*(data[box] for box in boxes))]
+        some = np.concatenate([part.reshape(-1, data.shape[-1]) for part in parts])
+    else:
+        some = data.reshape(-1, data.shape[-1])
+        if np.isfinite(some).all():
+            return data
+    dead = ~np.isfinite(some).any(axis=0)
+    if dead.all():
+        raise ValueError(
+            f"the spectra hold no numbers, NaN or infinite in every channel; {method} needs "
+            "recorded intensities. Load the file again."
+        )
+    if dead.any():
+        axis = signal.axes_manager.signal_axes[0]
+        named = [
+            f"{channel} ({axis.axis[channel]:g} {axis.units})" for channel in np.flatnonzero(dead)
+        ]
+        more = f" and {len(named) - 10} more" if len(named) > 10 else ""
+        warn_user(
+            f"channel {', '.join(named[:10])}{more} of every spectrum holds no number, NaN or "
+            f"infinite; up to {LONGEST} such channels side by side are bridged by a straight line, "
+            "away from the zero-loss peak. Crop others away with s.isig[…]."
+        )
+    return _all_bridged(data)
+
+
+def _all_bridged(array: Any) -> Any:
+    size = {"f": array.shape[-1]}
+    return map_blocks(bridge, "(e)->(f)", array, output_sizes=size, output_dtypes=(array.dtype,))

@@ -13,6 +13,8 @@ from hyperspy.signals import LazySignal1D, Signal1D
 
 from hyperspy_dosekin.lazy.blocks import wrap
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
+from hyperspy_dosekin.signals.axes.noise_check import NOISE
+from hyperspy_dosekin.signals.axes.variance import attach_variance
 
 #: Attribute that holds what `plot_processing` needs; it is not saved and not copied.
 CONTEXT = "_dosekin_context"
@@ -67,7 +69,14 @@ def processed_signal(
         Of the energy axis; ``None`` leaves it.
     context
         What was given to the kernels.
+
+    Raises
+    ------
+    ValueError
+        If all spectra are NaN; those of lazy signals are not known.
     """
+    if isinstance(data, np.ndarray) and data.size and np.isnan(data).all():
+        raise ValueError(_why_nothing(source))
     axes_manager = source.axes_manager
     axes = [
         copy.deepcopy(axis.get_axis_dictionary()) for axis in reversed(axes_manager.navigation_axes)
@@ -91,15 +100,28 @@ def processed_signal(
     result.set_signal_type(source.metadata.get_item("Signal.signal_type", "EELS"))
     result.axes_manager.signal_axes[0].is_binned = binned
     result.metadata.set_item("Dosekin.processing", record)
-    if variance is not None:
-        title = f"Noise variance of {metadata.get('General', {}).get('title', '')}"
-        noise = wrap(
-            Signal1D,
-            LazySignal1D,
-            variance,
-            axes=copy.deepcopy(axes),
-            metadata={"General": {"title": title}},
-        )
-        result.set_noise_variance(noise)
+    attach_variance(result, variance)
+    noise = context["recorded"].noise_record
+    if noise:
+        result.metadata.set_item(NOISE, dict(noise))
     setattr(result, CONTEXT, dict(context))
     return result
+
+
+def _why_nothing(source: Any) -> str:
+    """What makes all spectra NaN, in words."""
+    rows = np.asarray(source.data).reshape(-1, source.data.shape[-1])
+    if rows.dtype.kind == "f" and not np.isfinite(rows).all():
+        axis = source.axes_manager.signal_axes[0]
+        number = (~np.isfinite(rows)).any(axis=-1).sum()
+        channel = int((~np.isfinite(rows)).sum(axis=0).argmax())
+        return (
+            f"the result would be NaN everywhere: {number} of {len(rows)} spectra hold NaN or "
+            f"infinite values, most often in channel {channel} ({axis.axis[channel]:g} "
+            f"{axis.units}), in the zero-loss peak or too many side by side to be bridged. Crop "
+            "them away with s.isig[…], or interpolate them."
+        )
+    return (
+        "the result would be NaN everywhere: no spectrum has a positive area to be normalised to, "
+        "or none a zero-loss peak. Pass normalise=False, or other windows."
+    )

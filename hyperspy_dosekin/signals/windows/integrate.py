@@ -15,7 +15,10 @@ from hyperspy_dosekin.signals.axes.dose import (
     doses_of,
     find_dose_axis,
 )
+from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
+from hyperspy_dosekin.signals.axes.noise_check import NOISE, checked_numbers
 from hyperspy_dosekin.signals.axes.quantity import area_quantity, holds_channel_contents
+from hyperspy_dosekin.signals.axes.variance import attach_variance, follows
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries, LazyDoseSeries
 
@@ -36,7 +39,9 @@ def integrate_windows(
     The noise variance of the areas is attached to the result where the noise of the signal is
     known: from ``metadata.Signal.Noise_properties``, else as Poisson noise where the data are
     counts (integers, or ``metadata.Signal.quantity`` names counts). Channels are taken as
-    independent.
+    independent. What is known is compared with the scatter of the data between neighbouring
+    spectra and channels; beyond a factor of two the data are believed, and a warning says so (for
+    lazy signals when the variance is computed).
 
     Parameters
     ----------
@@ -94,7 +99,8 @@ def integrate_windows(
         resolve_device(device)
     chosen, weights = window_weights_of(self, windows)
     dose = find_dose_axis(self, dose_axis)
-    areas, variance = window_areas(self, weights, device=device)
+    noise, numbers, record = claimed_and_checked(self)
+    areas, variance = window_areas(self, weights, noise=noise, numbers=numbers, device=device)
 
     # Deep, because an uneven axis would hand over the very array of its values.
     axes = [
@@ -115,15 +121,11 @@ def integrate_windows(
             None if array is None else np.moveaxis(array, place, -1) for array in (areas, variance)
         )
     result = wrap(*classes, areas, axes=axes, metadata=metadata)
+    attach_variance(result, variance, classes)
+    if record:
+        result.metadata.set_item(NOISE, record)
     if variance is not None:
-        title = f"Noise variance of {metadata['General']['title']}"
-        noise = wrap(
-            *classes,
-            variance,
-            axes=copy.deepcopy(axes),
-            metadata={"General": {"title": title}, "Dose": copy.deepcopy(metadata["Dose"])},
-        )
-        result.set_noise_variance(noise)
+        result.get_noise_variance().metadata.Dose = copy.deepcopy(metadata["Dose"])
     return result
 
 
@@ -160,12 +162,23 @@ def window_weights_of(signal: Any, windows: Any) -> tuple[Any, Any]:
     return chosen, window_weights(energy_ev, chosen, is_binned=holds_channel_contents(signal))
 
 
-def window_areas(signal: Any, weights: Any, *, device: str = "auto") -> tuple[Any, Any]:
-    """Areas and their variance (or ``None``), arrays ``(…navigation…, window)``."""
-    from hyperspy_dosekin.signals.axes.noise import noise_of
+def claimed_and_checked(signal: Any) -> tuple[Noise | None, Any, dict[str, Any]]:
+    """The noise of a signal, the numbers that a look at the data puts in, and what to record."""
+    noise = noise_of(signal)
+    if noise is None or follows(signal):
+        return noise, np.ones(3), {}
+    return noise, *checked_numbers(signal, noise)
+
+
+def window_areas(
+    signal: Any, weights: Any, *, noise: Noise | None, numbers: Any, device: str = "auto"
+) -> tuple[Any, Any]:
+    """Areas and their variance (or ``None``), arrays ``(…navigation…, window)``.
+
+    `noise` and `numbers` are what `claimed_and_checked` returns.
+    """
     from hyperspy_dosekin.windows.integrate import integrate, integrate_with_noise
 
-    noise = noise_of(signal)
     used = crop_last(signal.data, weights.channels)
     common = {
         "output_sizes": {"w": len(weights.names)},
@@ -174,16 +187,18 @@ def window_areas(signal: Any, weights: Any, *, device: str = "auto") -> tuple[An
         "device": device,
     }
     if noise is not None and noise.variance is None:
-        return map_blocks(
+        areas, variance = map_blocks(
             integrate_with_noise,
             "(e)->(w),(w)",
             used,
             **common,
             output_dtypes=(np.float64, np.float64),
             weights=weights,
-            gain=noise.gain,
-            offset=noise.offset,
         )
+        gain, offset, _ = numbers
+        # A pedestal makes the offset negative.
+        variance = gain * variance + offset * (weights.weights**2).sum(axis=1)
+        return areas, variance.clip(0.0)
     areas = map_blocks(integrate, "(e)->(w)", used, **common, weights=weights)
     if noise is None:
         return areas, None
@@ -194,7 +209,7 @@ def window_areas(signal: Any, weights: Any, *, device: str = "auto") -> tuple[An
         **common,
         weights=weights.squared(),
     )
-    return areas, variance
+    return areas, variance * numbers[2]
 
 
 def _in_dose_units(axis: dict[str, Any]) -> dict[str, Any]:

@@ -513,3 +513,69 @@ def test_real_single_spectrum(shared_data):
     s = hs.load(shared_data("real/eels_spectrum.dm3"))
     with pytest.raises(ValueError, match="no navigation axis"):
         s.set_dose_axis(dose_rate=1.0)
+
+
+def scanned(units, names=("y", "x")):
+    s = exspy.signals.EELSSpectrum(np.ones((3, 4, 64)))
+    for axis, name, unit in zip(s.axes_manager._axes, names, units, strict=False):
+        axis.name, axis.units = name, unit
+    return s
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [(("nm", "s"), "x"), (("s", "nm"), "y"), (("ms", "µm"), "y"), (("min", "px"), "y")],
+)
+def test_the_axis_in_units_of_time_is_the_frames(units, expected):
+    s = scanned(units)
+    place = s.axes_manager[expected].index_in_array
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        s.set_dose_axis(dose_rate=2.0, frame_time=1.0)
+    assert s.axes_manager._axes[place].name == "dose"
+
+
+@pytest.mark.parametrize("units", [("nm", "nm"), ("s", "s"), ("", "")])
+def test_a_choice_of_frames_that_is_not_clear_is_said(units):
+    s = scanned(units)
+    with pytest.warns(UserWarning, match=r"is taken for the frames, one of 'x' .*axis=…"):
+        s.set_dose_axis(dose_rate=2.0, frame_time=1.0)
+    assert s.axes_manager._axes[0].name == "dose"
+
+
+def test_no_position_is_taken_where_there_is_something_else():
+    s = scanned(("nm", ""))
+    with pytest.warns(UserWarning, match="the axis 'x'"):
+        s.set_dose_axis(dose_rate=2.0, frame_time=1.0)
+    assert s.axes_manager._axes[1].name == "dose"
+
+
+def test_an_axis_in_units_of_time_gives_the_time_of_a_frame():
+    s = scanned(("ms", "nm"))
+    s.axes_manager["y"].scale = 250
+    s.set_dose_axis(dose_rate=2.0)
+    np.testing.assert_allclose(s.axes_manager["dose"].axis, [0.5, 1.0, 1.5])
+
+
+@pytest.mark.parametrize(("current", "doubtful"), [(50.0, True), (2e-6, True), (5e-7, False)])
+def test_currents_that_no_microscope_has_are_questioned(current, doubtful):
+    s = exspy.signals.EELSSpectrum(np.ones((3, 64)))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        s.set_dose_axis(beam_current=current, area=100.0, frame_time=1.0)
+    questions = [str(each.message) for each in said if "is taken in A" in str(each.message)]
+    assert len(questions) == doubtful
+    assert not doubtful or f"beam_current={current:g}e-9" in questions[0]
+
+
+def test_an_open_plot_follows():
+    s = exspy.signals.EELSSpectrum(np.random.default_rng(0).random((5, 64)))
+    s.plot()
+    s.set_dose_axis(dose_rate=3.0, frame_time=1.0)
+    assert s._plot.is_active
+    assert s._plot.axes_manager is s.axes_manager
+    s.axes_manager[0].index = 3
+    line = s._plot.signal_plot.ax_lines[0].line
+    np.testing.assert_array_equal(line.get_ydata(), s.data[3])
+    assert "dose" in s._plot.navigator_plot.ax.get_ylabel()
+    s._plot.close()

@@ -142,3 +142,40 @@ def test_files(tmp_path, lazy, suffix):
     np.testing.assert_array_equal(np.asarray(loaded.data), s.data)
     assert [list(limits) for limits in loaded.metadata.Dose.window_ranges][1] == [4.0, 7.0]
     assert loaded.get_noise_variance().data.shape == s.data.shape
+
+
+def of_anything(axes):
+    shape = [axis["size"] for axis in axes]
+    dose = {"axis": 152.0 * np.arange(1, 10), "name": "dose", "units": "e⁻/Å²"}
+    s = hs.signals.Signal1D(np.ones((*shape, 9)), axes=[*axes, dose])
+    s.set_signal_type("DoseSeries")
+    s.metadata.set_item("Dose.window_names", ["100", "110", "200"])
+    return s
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        [{"size": 3}],
+        [{"size": 3, "name": "spot"}],
+        [{"size": 2, "name": "y"}, {"size": 4, "name": "x"}, {"size": 3}],
+        [{"size": 3, "name": "spot"}, {"size": 4, "name": "x", "units": "nm"}],
+        [{"size": 3, "name": "x", "units": "nm"}, {"size": 3, "name": "line"}],
+    ],
+)
+def test_names_of_windows_do_not_turn_them_into_pixels(axes):
+    s = of_anything(axes)
+    assert s.window_names == ("100", "110", "200")
+    place = s.window_axis.index_in_array
+    assert axes[place].get("name") not in ("x", "y")
+    part = s.inav[tuple(slice(1, None) if a is s.window_axis else slice(None)
+                        for a in s.axes_manager.navigation_axes)]  # fmt: skip
+    assert part.window_names == ("110", "200")
+
+
+def test_windows_of_spectra_that_were_sliced_away_are_not_found_in_pixels():
+    s = make()
+    s.metadata.set_item("Dose.window_ranges", [[1, 3], [4, 7], [10, 15], [20, 25]])
+    for axis in s.axes_manager.navigation_axes[1:]:
+        axis.name = "anything"
+    assert s.inav[2].window_axis is None

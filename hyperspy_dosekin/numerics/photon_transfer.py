@@ -1,0 +1,320 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The noise of spectra, from the scatter between neighbouring spectra and channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import convolve1d
+from scipy.signal import savgol_coeffs
+
+#: Channels and order of the polynomial that is taken for the signal, between spectra.
+_WIDTH, _ORDER = 9, 2
+_SMOOTH = savgol_coeffs(_WIDTH, _ORDER)
+#: Third difference of neighbouring channels, for single spectra: what is smooth cancels.
+_THIRD = np.array([1.0, -3.0, 3.0, -1.0])
+#: A difference of spectra that exceeds that of channels by so much is a change of the specimen.
+_CHANGE = 4.0
+#: Ways in which spectra may change that are not noise.
+_COMPONENTS = 4
+_BINS, _FEWEST, _FEWEST_IN_BIN = 16, 200, 40
+_FEW_BINS = 4
+#: Squares beyond so many times their mean are spikes, edges or drift: 5.5 standard deviations.
+_OUTLYING = 30.0
+_TRIMMED = 0.95
+#: Scatter below rounding, or below this share of the intensity, is that of noiseless data.
+_ROUNDING, _NOISELESS = 0.2, 3e-5
+#: Levels that span less determine no straight line.
+_FLAT = 1.5
+#: Relative deviation from the line beyond which a level counts less.
+_HUBER = 0.3
+#: Difference of the logarithms of variances that is none.
+_SAME = 0.05
+#: Channels that are joined to see whether their noise is independent.
+_JOINED = 4
+
+
+@dataclass(frozen=True, eq=False)
+class PhotonTransfer:
+    """Variance against mean, from the data themselves.
+
+    Parameters
+    ----------
+    level, variance
+        Mean intensities and noise variances, of channels of like intensity, shape ``(n_bin,)``.
+    claimed
+        Mean of the variance that was claimed for the same channels; NaN where none was.
+    number
+        Channels in each.
+    gain, offset
+        The straight line through them: variance = `gain`·intensity + `offset`.
+    """
+
+    level: np.ndarray
+    variance: np.ndarray
+    claimed: np.ndarray
+    number: np.ndarray
+    gain: float
+    offset: float
+
+    @property
+    def ratio(self) -> float:
+        """Median over channels of the variance found, by that claimed."""
+        return _weighted_median(self.ratios, self.number)
+
+    @property
+    def ratios(self) -> np.ndarray:
+        """The same for each level."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.variance / self.claimed
+
+    @property
+    def read_noise(self) -> float:
+        """Standard deviation at zero intensity."""
+        return float(np.sqrt(max(self.offset, 0.0)))
+
+    @property
+    def pedestal(self) -> float:
+        """Intensity at which the line says that there is no noise, if that is above zero.
+
+        With read-out noise the pedestal of the camera is higher by its variance over the gain.
+        """
+        return max(-self.offset / self.gain, 0.0) if self.gain > 0 else 0.0
+
+    def share_beyond(self, factor: float) -> float:
+        """Share of the channels whose variance is beyond a factor of that claimed."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            beyond = np.abs(np.log(self.ratios)) > np.log(factor)
+        return float(self.number[beyond].sum() / self.number.sum())
+
+
+def photon_transfer(
+    spectra: Sequence[np.ndarray],
+    claimed: Sequence[np.ndarray] | None = None,
+) -> PhotonTransfer | None:
+    """Estimate the noise of spectra from their scatter.
+
+    Of neighbouring spectra the mean, what is smooth over nine channels and the largest ways in
+    which they change together are subtracted; what is left is noise. A single spectrum, and
+    spectra that differ by more than noise, are judged by third differences of neighbouring
+    channels. Channels are sorted by intensity, and a straight line of variance against mean is
+    fitted to the groups, so that outlying ones count little.
+
+    Parameters
+    ----------
+    spectra
+        Boxes of neighbouring spectra, arrays ``(…, n_channels)``; NaN is passed over.
+    claimed
+        Noise variance that is claimed for them, arrays of the same shapes.
+
+    Returns
+    -------
+    PhotonTransfer or None
+        ``None`` where there are too few channels, no noise, or structure in place of noise: scatter
+        in proportion to the intensity.
+
+    References
+    ----------
+    J. R. Janesick, *Photon Transfer*, doi:10.1117/3.725073.
+
+    Examples
+    --------
+    >>> counts = np.random.default_rng(0).poisson(np.linspace(50, 5000, 1024), (4, 1024))
+    >>> print(round(photon_transfer([2.0 * counts]).gain, 1))
+    2.0
+    """
+    parts = [
+        _scatter(np.asarray(box, dtype=np.float64), None if claimed is None else claimed[place])
+        for place, box in enumerate(spectra)
+    ]
+    level, square, claim = (np.concatenate(each) for each in zip(*parts, strict=True))
+    known = np.isfinite(level) & np.isfinite(square) & ((level != 0) | (square > 0))
+    level, square, claim = level[known], square[known], claim[known]
+    if level.size < _FEWEST:
+        return None
+    order = np.argsort(level, kind="stable")
+    number = min(_BINS, level.size // _FEWEST_IN_BIN)
+    groups = np.array_split(order, number)
+    means = np.array([level[group].mean() for group in groups])
+    variance = np.array([_clipped_mean(square[group]) for group in groups])
+    if np.mean(variance <= (_NOISELESS * means) ** 2) > 0.5:
+        return None
+    if all(_are_whole(box) for box in spectra) and variance.max() <= _ROUNDING < means.max():
+        return None
+    size = np.array([group.size for group in groups], dtype=float)
+    line = _line(means, variance, size)
+    if _is_structure(means, variance, size, line):
+        return None
+    claims = np.array([claim[group].mean() for group in groups])
+    return PhotonTransfer(means, variance, claims, size, *line)
+
+
+def _scatter(box: np.ndarray, claimed: np.ndarray | None) -> tuple[np.ndarray, ...]:
+    """Level, square of the noise and claimed variance of elements, flat."""
+    if claimed is None:
+        claimed = np.full(box.shape, np.nan)
+    if box.shape[-1] < _WIDTH:
+        return (np.empty(0),) * 3
+    by_channels = _between_channels(box, claimed)
+    rows = box.reshape(-1, box.shape[-1])
+    if len(rows) < 2:
+        return by_channels
+    by_spectra = _among_spectra(rows, claimed.reshape(rows.shape))
+    return (
+        by_spectra if _typical(by_spectra[1]) < _CHANGE * _typical(by_channels[1]) else by_channels
+    )
+
+
+def _typical(square: np.ndarray) -> float:
+    known = square[np.isfinite(square)]
+    return float(np.median(known)) if known.size else np.inf
+
+
+def _among_spectra(
+    box: np.ndarray, claimed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What spectra ``(n, n_channels)`` have neither in common nor smooth.
+
+    Drift, beam current, thickness and damage change all channels together: they are the largest
+    components of what remains when the mean is subtracted, and are left out.
+    """
+    usable = np.isfinite(box).all(axis=-1)
+    if usable.sum() < 2:
+        return (np.full(1, np.nan),) * 3
+    box, claimed = box[usable], claimed[usable]
+    level = _local(box)
+    deviation = box - box.mean(axis=0)
+    deviation -= convolve1d(deviation, _SMOOTH, axis=-1, mode="nearest")
+    inside = (..., slice(_WIDTH // 2, -(_WIDTH // 2)))
+    deviation, level, claimed = deviation[inside], level[inside], _local(claimed)[inside]
+    mean = np.abs(level.mean(axis=0))
+    # Noise of like size in all channels, so that the zero-loss peak is not all there is.
+    size = np.sqrt(mean + np.quantile(mean, 0.25) + np.finfo(float).tiny)
+    free = len(box) - 1
+    left_out = min(free // 2, _COMPONENTS)
+    if left_out:
+        u, s, v = np.linalg.svd(deviation / size, full_matrices=False)
+        deviation = (u[:, left_out:] * s[left_out:]) @ v[left_out:] * size
+    # Of independent noise, so much is left.
+    share = (1.0 - _SMOOTH[_WIDTH // 2]) * (free - left_out) / len(box)
+    return level.ravel(), (deviation**2 / share).ravel(), claimed.ravel()
+
+
+def _between_channels(
+    box: np.ndarray, claimed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    count = box.shape[-1] - 3
+    difference = np.zeros((*box.shape[:-1], count))
+    for place, weight in enumerate(_THIRD):
+        difference += weight * box[..., place : place + count]
+    square = difference**2 / (_THIRD**2).sum()
+    inside = (..., slice(1, count + 1))
+    return _local(box)[inside].ravel(), square.ravel(), _local(claimed)[inside].ravel()
+
+
+def _local(values: np.ndarray) -> np.ndarray:
+    """Means over neighbouring channels, whose noise is hardly that of the channel."""
+    kernel = np.full(_WIDTH, 1.0 / _WIDTH)
+    return convolve1d(values, kernel, axis=-1, mode="nearest")
+
+
+def _clipped_mean(square: np.ndarray) -> float:
+    """Mean without outliers; of few counts no median of squares would do, most being zero."""
+    mean = float(square[square <= np.quantile(square, _TRIMMED)].mean())
+    for _ in range(5):
+        kept = square[square <= _OUTLYING * mean]
+        if not kept.size:
+            break
+        mean = float(kept.mean())
+    return mean
+
+
+def _are_whole(box: np.ndarray) -> bool:
+    return np.issubdtype(box.dtype, np.integer)
+
+
+def _is_structure(
+    level: np.ndarray, variance: np.ndarray, number: np.ndarray, line: tuple[float, float]
+) -> bool:
+    """Whether scatter in proportion to the intensity describes the groups better than the line."""
+    use = (level > 0) & (variance > 0)
+    if use.sum() < 4 or level[use].max() < 2 * _FLAT * level[use].min():
+        return False
+    # The most intense channels are the zero-loss peak, which moves.
+    level, variance, number = (each[use][:-1] for each in (level, variance, number))
+    square = _weighted_median(variance / level**2, number) * level**2
+    straight = np.maximum(line[0] * level + line[1], 1e-3 * variance)
+    misfit = [
+        _weighted_median(np.abs(np.log(variance / model)), number) for model in (straight, square)
+    ]
+    return misfit[1] < misfit[0]
+
+
+def _line(level: np.ndarray, variance: np.ndarray, number: np.ndarray) -> tuple[float, float]:
+    """Straight line of variance against mean, by weights that follow it."""
+    positive = level > 0
+    ratio = np.where(positive, variance / np.where(positive, level, 1.0), np.nan)
+    through_zero = _weighted_median(ratio, number)
+    if positive.all() and level.max() < _FLAT * level.min():
+        return through_zero, 0.0
+    if level.size > _FEW_BINS:
+        # The most intense channels are the zero-loss peak, which moves.
+        level, variance, number = level[:-1], variance[:-1], number[:-1]
+    columns = np.stack([level, np.ones_like(level)])
+    lowest = 0.01 * variance[variance > 0].min()
+    model = np.maximum(variance, lowest)
+    gain, offset = 0.0, float(np.median(variance))
+    for _ in range(30):
+        deviation = np.abs(variance - model) / model
+        weight = number / model**2 * np.minimum(1.0, _HUBER / np.maximum(deviation, 1e-12))
+        matrix = (columns * weight) @ columns.T
+        gain, offset = np.linalg.lstsq(matrix, (columns * weight) @ variance, rcond=None)[0]
+        if gain < 0:
+            gain, offset = 0.0, float((weight * variance).sum() / weight.sum())
+        model = np.maximum(gain * level + offset, lowest)
+    # A small offset that the groups do not need is none.
+    if np.isfinite(through_zero) and level.min() >= 0:
+        simple = np.maximum(through_zero * level, lowest)
+        misfit = [_misfit(variance, each, number) for each in (simple, model)]
+        if misfit[0] < misfit[1] + _SAME:
+            return through_zero, 0.0
+    return float(gain), float(offset)
+
+
+def _misfit(variance: np.ndarray, model: np.ndarray, number: np.ndarray) -> float:
+    known = variance > 0
+    deviation = np.abs(np.log(variance[known] / model[known]))
+    return float(np.sqrt((number[known] * deviation**2).sum() / number[known].sum()))
+
+
+def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
+    known = np.isfinite(values)
+    if not known.any():
+        return np.nan
+    order = np.argsort(values[known])
+    total = np.cumsum(weight[known][order])
+    return float(values[known][order][np.searchsorted(total, 0.5 * total[-1])])
+
+
+def joined(spectra: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Sum neighbouring channels, for a second look: the noise of some data is correlated.
+
+    Parameters
+    ----------
+    spectra
+        Arrays ``(…, n_channels)``, intensities or variances.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Arrays ``(…, n_channels // 4)``.
+    """
+    return [
+        np.asarray(box)[..., : box.shape[-1] // _JOINED * _JOINED]
+        .reshape(*box.shape[:-1], -1, _JOINED)
+        .sum(axis=-1)
+        for box in spectra
+    ]

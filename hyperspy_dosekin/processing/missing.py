@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Channels without a number, bridged where their neighbours tell what was there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: More channels side by side are not bridged: bands of the specimen are as wide.
+LONGEST = 4
+#: Where a spectrum is higher than this share of its maximum, what is bridged has to be smooth.
+_HIGH = 0.2
+#: Relative deviation of straight lines from either side, in the middle, that is smooth.
+_SMOOTH = 0.25
+
+
+def bridge(block: np.ndarray, *, longest: int = LONGEST, workers: int = 1) -> np.ndarray:
+    """Replace a few channels that are NaN or infinite by the line between their neighbours.
+
+    Longer gaps, those at the ends, and those in the zero-loss peak, where a line says nothing, are
+    left NaN.
+
+    Parameters
+    ----------
+    block
+        Shape ``(…, n_channels)``.
+    longest
+        Channels of the longest gap that is bridged.
+    workers
+        Not used: few spectra have gaps.
+
+    Returns
+    -------
+    numpy.ndarray
+        The block itself if nothing is missing, else a copy.
+
+    Examples
+    --------
+    >>> bridge(np.array([3.0, 4.0, np.nan, 6.0, 5.0, np.nan]))
+    array([ 3.,  4.,  5.,  6.,  5., nan])
+    """
+    if block.dtype.kind != "f":
+        return block
+    missing = ~np.isfinite(block)
+    if not missing.any():
+        return block
+    result = block.copy()
+    result[missing] = np.nan
+    rows = result.reshape(-1, block.shape[-1])
+    bad = missing.reshape(rows.shape)
+    touched = np.flatnonzero(bad.any(axis=-1))
+    patterns, which = np.unique(bad[touched], axis=0, return_inverse=True)
+    for number, pattern in enumerate(patterns):
+        chosen = touched[which.ravel() == number]
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], pattern.astype(int), [0]])))
+        for first, last in edges.reshape(-1, 2):
+            if first > 0 and last < pattern.size and last - first <= longest:
+                rows[chosen, first:last] = _line(rows[chosen], first, last)
+    return rows.reshape(block.shape)
+
+
+def _line(rows: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Values of the gap from `first` to before `last`, NaN where there is no telling."""
+    left, right = rows[:, first - 1], rows[:, last]
+    place = np.arange(1, last - first + 1) / (last - first + 1)
+    values = left[:, np.newaxis] * (1 - place) + right[:, np.newaxis] * place
+    if first < 2 or last + 1 >= rows.shape[-1]:
+        return values
+    with np.errstate(invalid="ignore"):
+        top = np.nanmax(rows, axis=-1)
+        reach = 0.5 * (last - first + 1)
+        beyond = 0.5 * (
+            left + reach * (left - rows[:, first - 2]) + right + reach * (right - rows[:, last + 1])
+        )
+        middle = 0.5 * (left + right)
+        doubtful = (middle > _HIGH * top) & (np.abs(beyond - middle) > _SMOOTH * np.abs(middle))
+    values[doubtful] = np.nan
+    return values

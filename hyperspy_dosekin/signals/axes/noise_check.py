@@ -1,0 +1,253 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The noise that a file claims, beside that of its data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute, is_lazy
+from hyperspy_dosekin.lazy.sampling import spread_boxes
+from hyperspy_dosekin.numerics.photon_transfer import PhotonTransfer, joined, photon_transfer
+from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
+from hyperspy_dosekin.signals.axes.variance import follows, warn_user
+
+#: Where a result says what is known of the noise.
+NOISE = "Dosekin.noise"
+#: Boxes of neighbouring spectra that are looked at, and spectra of each, about.
+_BOXES, _BOX = 4, 32
+#: Beyond this factor, for more than this share of the channels, the data win.
+FACTOR, _SHARE = 2.0, 1 / 3
+#: Noise of joined channels that is larger by so much is correlated, and not as small as it looks.
+_CORRELATED = 3.0
+#: A gain whose product with that claimed is 1 up to this factor is its inverse.
+_INVERSE = 1.4
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedNoise:
+    """Noise of a signal after a look at its data.
+
+    Parameters
+    ----------
+    noise
+        What is to be used, ``None`` where nothing is known.
+    record
+        For ``metadata.Dosekin.noise``; empty where there was nothing to see.
+    """
+
+    noise: Noise | None
+    record: dict[str, Any]
+
+
+def check_noise(signal: Any) -> CheckedNoise:
+    """Compare the noise that is claimed for a signal with the scatter of its data.
+
+    A few boxes of neighbouring spectra are looked at, in places that do not depend on chunks; of
+    lazy data they are computed. Where the scatter is beyond a factor of two from what is claimed,
+    the data win, and a warning says so once for each signal.
+
+    Parameters
+    ----------
+    signal
+        A signal with a signal axis of energy and real data.
+    """
+    claimed = noise_of(signal)
+    if claimed is None or follows(signal) or signal.data.size == 0:
+        # A variance of ours was looked at when it was made.
+        return CheckedNoise(claimed, _earlier(signal))
+    boxes, variances = _split(claimed, *compute(*_sample(signal, claimed)))
+    if claimed.variance is not None:
+        # HyperSpy makes a variance of noisy data: zero where there happens to be no count.
+        claimed = _model_behind(boxes, variances) or claimed
+    verdict = _judge(boxes, variances, claimed)
+    found = verdict.found
+    if found is None:
+        return CheckedNoise(claimed, {})
+    if not verdict.note:
+        return CheckedNoise(_without_zeros(claimed, found), _record(found, claimed))
+    used = Noise(gain=found.gain, offset=found.offset)
+    if claimed.variance is not None:
+        used = Noise(variance=as_lazy_as(claimed.variance, signal.data) * found.ratio)
+    elif found.offset < 0:
+        # A pedestal below which there is no light, and the noise of it.
+        used = Noise(variance=found.gain * signal.data + found.offset)
+    _say(signal, verdict.note)
+    return CheckedNoise(_without_zeros(used, found), _record(found, claimed, verdict.note))
+
+
+def checked_numbers(signal: Any, claimed: Noise) -> tuple[Any, dict[str, Any]]:
+    """Return gain, offset and factor of the variance, to be used for areas of windows.
+
+    Parameters
+    ----------
+    signal
+        As for `check_noise`.
+    claimed
+        What `noise_of` returns for it.
+
+    Returns
+    -------
+    numbers : numpy.ndarray or dask.array.Array
+        The three, shape ``(3,)``; the variance of an intensity is gain·max(intensity, 0) + offset,
+        or where one is given for each intensity that times the factor. Lazy if the signal is: then
+        nothing has been computed, and the warning comes when it is.
+    record : dict
+        For ``metadata.Dosekin.noise``; empty for lazy signals.
+    """
+    model = replace(claimed, variance=None if claimed.variance is None else ())
+    if signal.data.size == 0:
+        return _Verdict(None).numbers(model), {}
+    sample = _sample(signal, claimed)
+    if is_lazy(signal.data):
+        import dask
+
+        task = dask.delayed(_numbers, pure=True)(model, *sample)
+        return da.from_delayed(task, shape=(3,), dtype=np.float64), {}
+    verdict = _judge(*_split(model, *sample), model)
+    if verdict.note:
+        _say(signal, verdict.note)
+    record = {} if verdict.found is None else _record(verdict.found, model, verdict.note)
+    return verdict.numbers(model), record
+
+
+@dataclass(frozen=True, eq=False)
+class _Verdict:
+    """What the scatter is, and what is to be said where it wins."""
+
+    found: PhotonTransfer | None
+    note: str = ""
+
+    def numbers(self, claimed: Noise) -> np.ndarray:
+        if self.found is None or not self.note:
+            return np.array([claimed.gain, claimed.offset, 1.0])
+        return np.array([self.found.gain, self.found.offset, self.found.ratio])
+
+
+def _judge(boxes: list[np.ndarray], variances: list[np.ndarray], claimed: Noise) -> _Verdict:
+    found = photon_transfer(boxes, variances)
+    if found is None or not _data_win(found, boxes, variances):
+        return _Verdict(found)
+    return _Verdict(found, _note(found, claimed))
+
+
+def _numbers(claimed: Noise, *sample: np.ndarray) -> np.ndarray:
+    """The numbers of a lazy signal, when it is computed."""
+    verdict = _judge(*_split(claimed, *sample), claimed)
+    if verdict.note:
+        warn_user(verdict.note)
+    return verdict.numbers(claimed)
+
+
+def _say(signal: Any, note: str) -> None:
+    if getattr(signal, "_dosekin_noise_said", None) != note:
+        signal._dosekin_noise_said = note
+        warn_user(note)
+
+
+def _earlier(signal: Any) -> dict[str, Any]:
+    node = signal.metadata.get_item(NOISE)
+    return {} if node is None else node.as_dictionary()
+
+
+def _sample(signal: Any, claimed: Noise) -> list[Any]:
+    """Boxes of the data, and those of the variance if there is one for each intensity."""
+    data = signal.data
+    boxes: list[Any] = [()]
+    if data.ndim > 1:
+        boxes = spread_boxes(data.shape[:-1], _BOXES, _BOX)
+    arrays = [data] if claimed.variance is None else [data, as_lazy_as(claimed.variance, data)]
+    return [array[box] for array in arrays for box in boxes]
+
+
+def _split(claimed: Noise, *sample: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Data and variance of a sample."""
+    parts = [np.asarray(part) for part in sample]
+    if claimed.variance is None:
+        return parts, [_variance(claimed, part) for part in parts]
+    half = len(parts) // 2
+    return parts[:half], [part.astype(np.float64) for part in parts[half:]]
+
+
+def _variance(noise: Noise, box: np.ndarray) -> np.ndarray:
+    return noise.gain * np.maximum(box.astype(np.float64), 0.0) + noise.offset
+
+
+def _model_behind(boxes: list[np.ndarray], variances: list[np.ndarray]) -> Noise | None:
+    """The straight line of which a variance was computed from these very data, if it was."""
+    data = np.concatenate([box.ravel() for box in boxes]).astype(np.float64)
+    variance = np.concatenate([part.ravel() for part in variances])
+    use = np.isfinite(data) & np.isfinite(variance) & (data > 0)
+    if use.sum() < 2 or np.ptp(data[use]) == 0:
+        return None
+    gain, offset = np.polyfit(data[use], variance[use], 1)
+    scale = np.abs(variance[use]).max()
+    offset = 0.0 if abs(offset) < 1e-6 * scale else offset
+    line = gain * data[use] + offset
+    if gain <= 0 or offset < 0 or np.abs(variance[use] - line).max() > 1e-6 * scale:
+        return None
+    return Noise(gain=float(gain), offset=float(offset))
+
+
+def _data_win(found: PhotonTransfer, boxes: list[np.ndarray], variances: list[np.ndarray]) -> bool:
+    if found.share_beyond(FACTOR) <= _SHARE:
+        return False
+    if found.ratio >= 1:
+        return True
+    # Interpolated channels scatter less than their noise, since they share it.
+    wide = photon_transfer(joined(boxes), joined(variances))
+    if wide is None:
+        return boxes[0].shape[-1] < 64
+    return wide.ratio < 1 / FACTOR and wide.ratio < _CORRELATED * found.ratio
+
+
+def _without_zeros(noise: Noise, found: PhotonTransfer) -> Noise:
+    """No channel is free of noise where its likes are not."""
+    if noise.variance is None:
+        return noise
+    least = 0.5 * float(found.variance[found.variance > 0].min())
+    library = da if is_lazy(noise.variance) else np
+    return replace(noise, variance=library.maximum(noise.variance, least))
+
+
+def _record(found: PhotonTransfer, claimed: Noise, note: str = "") -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "source": "data" if note else "file",
+        "gain": found.gain,
+        "offset": found.offset,
+        "read_noise": found.read_noise,
+        "pedestal": found.pedestal,
+        "ratio": found.ratio,
+    }
+    if claimed.variance is None:
+        record |= {"claimed_gain": claimed.gain, "claimed_offset": claimed.offset}
+    return record | ({"note": note} if note else {})
+
+
+def _note(found: PhotonTransfer, claimed: Noise) -> str:
+    said = "another variance"
+    if claimed.variance is None:
+        said = f"the variance {claimed.gain:.3g}·intensity"
+        said += f" + {claimed.offset:.3g}" if claimed.offset else ""
+    line = f"{found.gain:.3g}·intensity"
+    if found.offset:
+        line += f" {'+' if found.offset > 0 else '−'} {abs(found.offset):.3g}"
+    text = (
+        f"the noise of the data, {line} by the scatter of neighbouring spectra and channels, is "
+        f"{_times(found.ratio)} that of the metadata, which say {said}. The data are believed"
+    )
+    inverse = claimed.gain * found.gain
+    if claimed.variance is None and claimed.gain != 1 and 1 / _INVERSE < inverse < _INVERSE:
+        text += (
+            f". {claimed.gain:.4g} is the inverse of the gain, electrons per count, as "
+            "DigitalMicrograph writes it"
+        )
+    return f"{text}. Set metadata.Signal.Noise_properties right to be rid of this."
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.3g} times" if ratio >= 1 else f"1/{1 / ratio:.3g} of"
