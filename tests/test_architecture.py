@@ -55,7 +55,7 @@ FLOORS = {
         {"comparison"},
     ],
     "processing": [
-        {"batches", "background", "spikes"},
+        {"batches", "background", "missing", "spikes"},
         {"shifting"},
         {"low_loss", "core_loss"},
     ],
