@@ -13,6 +13,7 @@ import numpy as np
 from hyperspy_dosekin.processing.background import fit_power_law
 from hyperspy_dosekin.processing.batches import run_in_batches
 from hyperspy_dosekin.processing.low_loss.deconvolution import RESOLUTIONS, fourier_log
+from hyperspy_dosekin.processing.low_loss.gain_side import Tail
 from hyperspy_dosekin.processing.low_loss.zero_loss import (
     PeakShape,
     protected_channels,
@@ -89,6 +90,8 @@ class LowLossChain:
     zero_loss
         Model of the zero-loss peak: ``"reflected"``; an energy in eV at which it ends; a
         `PeakShape` of area 1; or the peak of every spectrum, shape ``(stop - start,)``.
+    share, tail
+        Of a reflected peak: `share_without_features` and `tail_of` of the mean gain side.
     fwhm
         Full width at half maximum of a typical peak in channels.
     resolution
@@ -110,6 +113,8 @@ class LowLossChain:
     background: tuple[float, float] | None = None
     deconvolve: bool = True
     zero_loss: Any = "reflected"
+    share: np.ndarray | None = None
+    tail: Tail | None = None
     fwhm: float = 4.0
     resolution: str = "zero_loss"
     normalise: bool = True
@@ -480,7 +485,12 @@ def _zero_loss(
     values: np.ndarray, fwhm: np.ndarray, centre: np.ndarray, chain: LowLossChain
 ) -> np.ndarray:
     if isinstance(chain.zero_loss, str):
-        return reflect(values, centre, chain.reach)
+        mirrored = reflect(values, centre, chain.reach, share=chain.share)
+        if chain.tail is not None:
+            area = mirrored.sum(axis=-1, keepdims=True)
+            distance = np.arange(values.shape[-1]) - centre[:, np.newaxis]
+            mirrored = np.where(mirrored == 0, area * chain.tail.at(distance), mirrored)
+        return mirrored
     if isinstance(chain.zero_loss, np.ndarray):
         return np.tile(chain.zero_loss, (len(values), 1))
     if not isinstance(chain.zero_loss, PeakShape):
@@ -501,7 +511,7 @@ def _deconvolved_variance(
     result = variance.copy()
     if isinstance(chain.zero_loss, str):
         # The mirror image of the gain side has been subtracted.
-        mirrored = reflect(variance, centre, chain.reach, variance=True)
+        mirrored = reflect(variance, centre, chain.reach, share=chain.share, variance=True)
         beyond = np.arange(variance.shape[-1]) > centre[:, np.newaxis]
         result[:, :end] += np.where(beyond, mirrored, 0.0)[:, :end]
     if chain.resolution == "sharpened":

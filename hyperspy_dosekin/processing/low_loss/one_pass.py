@@ -23,6 +23,8 @@ def look_and_process(
     widest: float,
     search: slice,
     largest_value: float,
+    gain: float = 0.0,
+    near: slice | None = None,
     dtype: Any = np.float64,
     with_variance: bool = False,
     workers: int = 1,
@@ -38,7 +40,7 @@ def look_and_process(
     chain
         The steps. Spectra that move further than its `start` and `stop` leave room for repeat
         the channels at their ends there.
-    widest, search, largest_value
+    widest, search, largest_value, gain, near
         As for `survey_low_loss`.
     dtype, with_variance, workers
         As for `process_block`.
@@ -48,7 +50,7 @@ def look_and_process(
     spectra : numpy.ndarray
         Shape ``(…, stop - start)``.
     numbers : numpy.ndarray
-        The entries of `NUMBERS`, shape ``(…, 13)``; position and width of the peak are NaN where
+        The entries of `NUMBERS`, shape ``(…, 14)``; position and width of the peak are NaN where
         there is none.
     variance : numpy.ndarray
         With `with_variance`, shape of the spectra.
@@ -59,6 +61,8 @@ def look_and_process(
         search=search,
         largest_value=largest_value,
         reach=0,
+        gain=gain,
+        near=near,
         workers=workers,
     )
     found = seen[..., SURVEY.index("found")] > 0

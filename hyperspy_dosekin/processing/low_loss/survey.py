@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from hyperspy_dosekin.processing.batches import run_in_batches
-from hyperspy_dosekin.processing.low_loss.zero_loss import find_zero_loss
+from hyperspy_dosekin.processing.low_loss.zero_loss import ZeroLossSurvey, find_zero_loss
 from hyperspy_dosekin.processing.shifting import shift_peak
 
 #: What the survey says of each spectrum.
-SURVEY = ("position", "fwhm", "height", "found", "saturated", "negative")
+SURVEY = ("position", "fwhm", "height", "found", "saturated", "negative", "pedestal")
 #: Median of the square of a standard normal number.
 _MEDIAN_SQUARE = 0.4549364
 
@@ -25,6 +27,8 @@ def survey_low_loss(
     search: slice,
     largest_value: float,
     reach: int,
+    gain: float = 0.0,
+    near: slice | None = None,
     workers: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Look at every spectrum before anything is done to it.
@@ -37,23 +41,31 @@ def survey_low_loss(
         As for `find_zero_loss`.
     reach
         Channels on either side of the peak to return.
+    gain
+        As for `find_zero_loss`.
+    near
+        Channels between which the other spectra of the data have their peak: where none is found,
+        or one elsewhere, it is looked for there again.
     workers
         Threads.
 
     Returns
     -------
     numbers : numpy.ndarray
-        The entries of `SURVEY`, shape ``(…, 6)``.
+        The entries of `SURVEY`, shape ``(…, 7)``.
     peak : numpy.ndarray
-        Peak of each spectrum moved to the middle, shape ``(…, 2 * reach + 1)``; zero where none is
-        found.
+        Peak of each spectrum above its pedestal, moved to the middle, shape
+        ``(…, 2 * reach + 1)``; zero where none is found.
     """
 
     def look(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values = spectra.astype(np.float64)
         if np.issubdtype(spectra.dtype, np.floating):
             values = np.nan_to_num(values)
-        seen = find_zero_loss(values, widest=widest, search=search, largest_value=largest_value)
+        options: dict[str, Any] = {"widest": widest, "largest_value": largest_value, "gain": gain}
+        seen = find_zero_loss(values, search=search, **options)
+        if near is not None:
+            seen = _search_again(values, seen, near, options)
         numbers = np.stack(
             [
                 seen.position,
@@ -62,18 +74,60 @@ def survey_low_loss(
                 seen.found,
                 seen.saturated,
                 (values < 0).mean(axis=-1),
+                seen.pedestal,
             ],
             axis=-1,
         )
         whole = np.round(seen.position).astype(np.intp)
         index = whole[:, np.newaxis] + np.arange(-reach, reach + 1)
         around = np.take_along_axis(values, np.clip(index, 0, values.shape[-1] - 1), axis=-1)
+        around = around - seen.pedestal[:, np.newaxis]
         peak = shift_peak(around, whole - seen.position)
         return numbers, np.where(seen.found[:, np.newaxis], peak, 0.0)
 
     outputs = [((len(SURVEY),), np.float64), ((2 * reach + 1,), np.float64)]
     numbers, peak = run_in_batches(look, [block], [1], outputs, workers=workers)
     return numbers, peak
+
+
+def _search_again(
+    values: np.ndarray, seen: ZeroLossSurvey, near: slice, options: Mapping[str, Any]
+) -> ZeroLossSurvey:
+    """Look again near the common place where a spectrum has no peak, or one elsewhere."""
+    elsewhere = ~seen.found | (seen.position < near.start) | (seen.position > near.stop - 1)
+    rows = np.flatnonzero(elsewhere)
+    if not rows.size:
+        return seen
+    again = find_zero_loss(values[rows], search=near, **options)
+    better = rows[again.found]
+    fields = {}
+    for name in ZeroLossSurvey.__dataclass_fields__:
+        fields[name] = getattr(seen, name).copy()
+        fields[name][better] = getattr(again, name)[again.found]
+    return ZeroLossSurvey(**fields)
+
+
+def common_place(position: np.ndarray, fwhm: np.ndarray) -> tuple[int, int] | None:
+    """Channels between which the zero-loss peaks of a data set are.
+
+    Parameters
+    ----------
+    position, fwhm
+        Channel and width of the peak of each spectrum, NaN where there is none.
+
+    Returns
+    -------
+    First and last channel, or ``None`` if fewer than two thirds of the peaks agree.
+    """
+    known = np.isfinite(position)
+    if known.sum() < 3:
+        return None
+    middle = np.median(position[known])
+    deviation = np.abs(position[known] - middle)
+    limit = max(10 * float(np.median(fwhm[known])), 8 * float(np.median(deviation)), 3.0)
+    if (deviation <= limit).mean() < 2 / 3:
+        return None
+    return max(int(middle - limit), 0), int(np.ceil(middle + limit)) + 1
 
 
 def noise_from_scatter(

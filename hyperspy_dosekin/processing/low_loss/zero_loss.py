@@ -22,6 +22,23 @@ _STEPS = 8
 PER_CHANNEL = 8
 #: As many channels of the largest value side by side are a flat, that is saturated, top.
 _FLAT_TOP = 3
+#: As many within a thousandth of it are one too, unless the peak has more channels than that.
+_ALIKE_TOP, _FINE = 4, 30
+#: Fewer counts are equal by chance; fewer are alike by chance.
+_FEW_COUNTS, _MANY_COUNTS = 1e3, 1e5
+#: A peak before the highest one that is so high in comparison is the zero-loss peak; less is on the
+#: gain side. It is no part of the flank so many widths away.
+_FIRST_SHARE, _FLANK_WIDTHS = 0.05, 3.0
+#: Standard deviations of noise above which a peak is one: noise reaches 5 in a thousand channels.
+_SIGNIFICANT = 8.0
+#: Share of a peak to which the intensity before it has fallen, if that is the first.
+_NOTHING_BEFORE = 0.1
+#: Levels at the two ends are the same if they differ by less of the height of the spectrum.
+_SAME_LEVEL = 0.1
+#: Peaks of one spectrum that are tested at most.
+_TESTED = 8
+#: Peaks so many times as high as the median change from channel to channel need no test.
+_CLEAR = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +52,13 @@ class ZeroLossSurvey:
     fwhm
         Full width at half maximum in channels.
     height
-        Largest intensity.
+        Largest intensity, above the pedestal.
     found
         Whether there is a peak narrow enough, not cut off by the end of the axis.
     saturated
         Whether it has a flat top.
+    pedestal
+        Level on which the spectrum stands.
     """
 
     position: np.ndarray
@@ -47,6 +66,7 @@ class ZeroLossSurvey:
     height: np.ndarray
     found: np.ndarray
     saturated: np.ndarray
+    pedestal: np.ndarray
 
 
 def protected_channels(position: np.ndarray, fwhm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,6 +87,7 @@ def find_zero_loss(
     widest: float,
     search: slice = slice(None),
     largest_value: float = np.inf,
+    gain: float = 0.0,
 ) -> ZeroLossSurvey:
     r"""Find the zero-loss peak of each spectrum.
 
@@ -74,6 +95,10 @@ def find_zero_loss(
     width is largest. For a Gaussian peak of N electrons its standard deviation is
     :math:`1.2\,\sigma/\sqrt N`, 1.2 times the least that is possible, whatever the fraction of a
     channel, and channels far from the peak have no say.
+
+    It is the first narrow peak of the spectrum: in a thick specimen plasmons are higher. Widths and
+    heights are counted from a pedestal, the lower of the levels at the two ends if they agree. A
+    peak that is not eight standard deviations above noise is none.
 
     Parameters
     ----------
@@ -85,6 +110,8 @@ def find_zero_loss(
         Channels in which its maximum is.
     largest_value
         Value at which the camera saturates.
+    gain
+        Of the counts, if that is known.
 
     Returns
     -------
@@ -100,36 +127,162 @@ def find_zero_loss(
     """
     block = np.asarray(block)
     *lead, n_channels = block.shape
-    spectra = block.reshape(-1, n_channels).astype(np.float64, copy=False)
+    spectra = np.nan_to_num(block.reshape(-1, n_channels).astype(np.float64, copy=False))
     start, stop, _ = search.indices(n_channels)
+    pedestal = _pedestal(spectra)
     # The smaller of a channel and its larger neighbour: a spike of one channel is no peak.
     beside = np.maximum(
         np.concatenate([spectra[:, 1:2], spectra[:, :-1]], axis=-1),
         np.concatenate([spectra[:, 1:], spectra[:, -2:-1]], axis=-1),
     )
-    top = start + np.nan_to_num(np.minimum(spectra, beside)[:, start:stop]).argmax(axis=-1)
+    paired = np.minimum(spectra, beside)
+    paired -= pedestal[:, np.newaxis]
+    top = start + paired[:, start:stop].argmax(axis=-1)
     reach = int(min(np.ceil(widest) + 2, n_channels))
-    offset = np.arange(-reach, reach + 1)
-    index = top[:, np.newaxis] + offset
-    inside = (index >= 0) & (index < n_channels)
-    around = np.take_along_axis(spectra, np.clip(index, 0, n_channels - 1), axis=-1)
-    around = np.where(inside, np.maximum(np.nan_to_num(around), 0.0), 0.0)
+    shape = _around(spectra, pedestal, top, reach)
+    for row in _with_something_before(paired, start, top, shape[1]):
+        first = _first_peak(paired[row], spectra[row], slice(start, stop), widest, gain)
+        if first is not None:
+            top[row] = first
+    around, fwhm = _around(spectra, pedestal, top, reach)
     height = around[:, reach]
-    left = _half_width(around[:, reach::-1], inside[:, reach::-1])
-    right = _half_width(around[:, reach:], inside[:, reach:])
-    fwhm = left + right
+    offset = np.arange(-reach, reach + 1)
     found = np.isfinite(fwhm) & (fwhm <= widest) & (height > 0)
     sigma = np.where(found, np.maximum(fwhm, 1.0) * _SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
     centre = _centre(around, offset, sigma)
     found &= np.abs(centre) < np.maximum(fwhm, 2.0)
-    near_top = around >= height[:, np.newaxis]
-    saturated = found & ((near_top.sum(axis=-1) >= _FLAT_TOP) | (height >= largest_value))
+    # Most peaks need no test.
+    change = np.abs(np.diff(spectra, axis=-1))
+    median = np.median(change, axis=-1)
+    # With few counts most channels are equal.
+    change = np.where(median > 0, median, change.mean(axis=-1))
+    for row in np.flatnonzero(found & (height < _CLEAR * change)):
+        found[row] = significance(spectra[row], int(top[row]), fwhm[row], gain) > _SIGNIFICANT
+    saturated = found & _flat_top(around, pedestal, largest_value)
     position = top + np.where(found, centre, 0.0)
 
     def shaped(values: np.ndarray) -> np.ndarray:
         return values.reshape(lead)
 
-    return ZeroLossSurvey(*map(shaped, (position, fwhm, height, found, saturated)))
+    return ZeroLossSurvey(*map(shaped, (position, fwhm, height, found, saturated, pedestal)))
+
+
+def _pedestal(spectra: np.ndarray) -> np.ndarray:
+    """Level on which spectra stand: the lower of the means of their first and last channels.
+
+    It is one only if both are alike. Otherwise the axis begins within the peak or beyond it.
+    """
+    number = int(np.clip(spectra.shape[-1] // 64, 4, 32))
+    first, last = spectra[:, :number].mean(axis=-1), spectra[:, -number:].mean(axis=-1)
+    alike = np.abs(first - last) <= _SAME_LEVEL * (spectra.max(axis=-1) - np.minimum(first, last))
+    return np.where(alike, np.minimum(first, last), 0.0)
+
+
+def _around(
+    spectra: np.ndarray, pedestal: np.ndarray, top: np.ndarray, reach: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Intensities around a channel, less the pedestal, and the width of the peak there."""
+    index = top[:, np.newaxis] + np.arange(-reach, reach + 1)
+    inside = (index >= 0) & (index < spectra.shape[-1])
+    around = np.take_along_axis(spectra, np.clip(index, 0, spectra.shape[-1] - 1), axis=-1)
+    around = np.where(inside, np.maximum(around - pedestal[:, np.newaxis], 0.0), 0.0)
+    left = _half_width(around[:, reach::-1], inside[:, reach::-1])
+    right = _half_width(around[:, reach:], inside[:, reach:])
+    return around, left + right
+
+
+def _with_something_before(
+    paired: np.ndarray, start: int, top: np.ndarray, fwhm: np.ndarray
+) -> np.ndarray:
+    """Rows with intensity below their highest peak, too far from it to be its flank."""
+    width = np.where(np.isfinite(fwhm), fwhm, 0.0)
+    before = top - np.ceil(_FLANK_WIDTHS * width).astype(np.intp)
+    highest = paired[np.arange(len(top)), top]
+    # In a channel less than this there is nothing: the maximum of all up to there.
+    upto = np.maximum.accumulate(paired, axis=-1)
+    level = upto[np.arange(len(top)), np.clip(before, 0, paired.shape[-1] - 1)]
+    return np.flatnonzero((before > start) & (level > _FIRST_SHARE * highest) & (highest > 0))
+
+
+def _first_peak(
+    paired: np.ndarray, spectrum: np.ndarray, search: slice, widest: float, gain: float
+) -> int | None:
+    """Channel of the first narrow, significant peak of a spectrum, or ``None``."""
+    from scipy.signal import find_peaks, peak_prominences, peak_widths
+
+    part = paired[search]
+    change = float(np.median(np.abs(np.diff(spectrum))))
+    # A height that noise does not reach, so that few peaks are left to be tested.
+    height = max(_FIRST_SHARE * part.max(), _SIGNIFICANT * change)
+    peaks, _ = find_peaks(part, height=height)
+    if not peaks.size:
+        return None
+    widths, _, _, _ = peak_widths(part, peaks, rel_height=0.5)
+    # By how much it rises above what is next to it: a bump on a flank is no peak.
+    prominence = peak_prominences(part, peaks)[0]
+    able = (prominence >= 0.5 * part[peaks]) & (widths <= widest)
+    # Before the zero-loss peak there is nothing; before a loss is the tail of the zero-loss peak.
+    able &= np.minimum.accumulate(part)[peaks] < _NOTHING_BEFORE * part[peaks]
+    for peak, width in zip(peaks[able][:_TESTED], widths[able], strict=False):
+        channel = search.start + int(peak)
+        if 0 < _CLEAR * change < part[peak]:
+            return channel
+        if significance(spectrum, channel, float(width), gain) > _SIGNIFICANT:
+            return channel
+    return None
+
+
+def significance(spectrum: np.ndarray, channel: int, fwhm: float, gain: float = 0.0) -> float:
+    """How many standard deviations of noise a peak is high.
+
+    The mean over the width of the peak, less that of as many channels on either side, is compared
+    with the same of all other places of the spectrum, so that noise may be correlated and uneven.
+
+    Parameters
+    ----------
+    spectrum
+        Shape ``(n_channels,)``.
+    channel, fwhm
+        Of the peak.
+    gain
+        Of the counts, if known: of a few electrons the spread elsewhere says nothing.
+    """
+    width = int(np.clip(round(fwhm), 2, max(spectrum.size // 8, 2)))
+    total = np.concatenate([[0.0], np.cumsum(spectrum)])
+    mean = (total[width:] - total[:-width]) / width
+    contrast = mean[2 * width : -2 * width] - 0.5 * (mean[: -4 * width] + mean[4 * width :])
+    if contrast.size < 2 * width:
+        return np.inf
+    place = channel - width // 2 - 2 * width
+    near = np.abs(np.arange(contrast.size) - place) <= 3 * width
+    if not near.any():
+        return np.inf
+    peak = contrast[near].max()
+    rest = np.abs(contrast[~near])
+    if rest.size < 2 * width:
+        return np.inf
+    # Three quarters of normal numbers are below 1.15; the others may be plasmons.
+    spread = np.sqrt((np.quantile(rest, 0.75) / 1.15) ** 2 + gain * max(peak, 0.0) / width)
+    return float(peak / spread) if spread > 0 else (np.inf if peak > 0 else 0.0)
+
+
+def _flat_top(around: np.ndarray, pedestal: np.ndarray, largest_value: float) -> np.ndarray:
+    """Whether channels side by side are as high as the highest, closer than counting makes them."""
+    highest = around.max(axis=-1, keepdims=True)
+    equal = (around >= highest * (1 - 1e-7)) & (highest > _FEW_COUNTS)
+    alike = (around >= highest * (1 - 1e-3)) & (highest > _MANY_COUNTS)
+    flat = _in_a_row(equal, _FLAT_TOP) | _in_a_row(alike, _ALIKE_TOP)
+    # A peak of many channels has a flat top by itself: no fewer channels are as high as its middle.
+    half = (around >= 0.5 * highest).sum(axis=-1)
+    flat &= ~(half > _FINE) | _in_a_row(equal, _FLAT_TOP)
+    return flat | (highest[:, 0] + pedestal >= largest_value)
+
+
+def _in_a_row(marked: np.ndarray, number: int) -> np.ndarray:
+    together = marked[:, : marked.shape[-1] - number + 1].copy()
+    for place in range(1, number):
+        together &= marked[:, place : marked.shape[-1] - number + 1 + place]
+    return together.any(axis=-1)
 
 
 def _half_width(side: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -159,7 +312,12 @@ def _centre(around: np.ndarray, offset: np.ndarray, sigma: np.ndarray) -> np.nda
 
 
 def reflect(
-    spectra: np.ndarray, centre: npt.ArrayLike, reach: int | None = None, *, variance: bool = False
+    spectra: np.ndarray,
+    centre: npt.ArrayLike,
+    reach: int | None = None,
+    *,
+    share: np.ndarray | None = None,
+    variance: bool = False,
 ) -> np.ndarray:
     """Zero-loss peak of spectra without losses below `centre`: its left half and the mirror image.
 
@@ -172,6 +330,9 @@ def reflect(
         mirror image is then taken from between channels too.
     reach
         Channels on either side that belong to the peak; by default as many as there are.
+    share
+        Share of the gain side that is mirrored, by the distance from the peak in channels, shape
+        ``(n,)``; by default all.
     variance
         Whether the values are noise variances, between which straight lines are drawn.
 
@@ -213,6 +374,8 @@ def reflect(
         mirror = (1 - fraction) * parts[0] + fraction * parts[1]
     else:
         mirror = between(parts, fraction)
+    if share is not None:
+        mirror = mirror * np.interp(channel - middle, np.arange(share.size), share)
     zero_loss[:, begin:end] = np.where(needed, mirror, zero_loss[:, begin:end])
     return zero_loss.reshape(spectra.shape)
 
@@ -278,8 +441,9 @@ def fit_zero_loss(
     r"""Model of the zero-loss peak of one spectrum, such as the mean of many.
 
     A pseudo-Voigt profile whose width changes smoothly from the gain to the loss side, fitted to
-    all channels up to half the width beyond the peak, where losses have no part yet. The square
-    root of the intensities is fitted, so that the tail has a say.
+    all channels up to half the width beyond the peak, where losses have no part yet. Beyond it is
+    nowhere above the spectrum, since losses are not negative. The square root of the intensities is
+    fitted, so that the tail has a say.
 
     Parameters
     ----------
@@ -311,7 +475,8 @@ def fit_zero_loss(
 
     channel = np.arange(spectrum.size) - origin
     used = channel <= max(0.5 * fwhm, 1.5)
-    measured = np.sqrt(np.maximum(spectrum[used], 0.0))
+    measured = np.sqrt(np.maximum(spectrum, 0.0))
+    ceiling = np.sqrt(_falling(spectrum, origin))
     scale = float(spectrum[used].max())
 
     def model(parameters: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -323,8 +488,12 @@ def fit_zero_loss(
         lorentzian = 1 / (1 + 4 * (distance / width) ** 2)
         return scale * np.abs(height) * ((1 - share) * gaussian + share * lorentzian)
 
+    def residual(parameters: np.ndarray) -> np.ndarray:
+        root = np.sqrt(model(parameters, channel))
+        return np.where(used, root - measured, np.maximum(root - ceiling, 0.0))
+
     best = least_squares(
-        lambda p: np.sqrt(model(p, channel[used])) - measured,
+        residual,
         np.array([1.0, 0.0, np.log(fwhm), 0.0, -4.0]),
         bounds=(
             [0.1, -fwhm, np.log(fwhm / 4), -0.5 / fwhm, -20.0],
@@ -333,4 +502,15 @@ def fit_zero_loss(
         x_scale=[1.0, 0.1, 0.1, 0.1 / fwhm, 1.0],
         max_nfev=500,
     )
-    return model(best.x, np.asarray(channels, dtype=float))
+    values = model(best.x, np.asarray(channels, dtype=float))
+    inside = (channels >= channel[0]) & (channels <= channel[-1])
+    limit = np.interp(channels, channel, _falling(spectrum, origin))
+    core = np.abs(channels) <= max(fwhm, 2)
+    return np.where(inside & ~core, np.minimum(values, limit), values)
+
+
+def _falling(spectrum: np.ndarray, origin: int) -> np.ndarray:
+    """Least intensity between the peak and each channel, shape ``(n_channels,)``, not negative."""
+    left = np.minimum.accumulate(spectrum[origin::-1])[::-1]
+    right = np.minimum.accumulate(spectrum[origin:])
+    return np.maximum(np.concatenate([left, right[1:]]), 0.0)

@@ -29,6 +29,8 @@ from hyperspy_dosekin.signals.processing.survey import Survey, check_found, look
 from hyperspy_dosekin.signals.processing.trial import try_out
 from hyperspy_dosekin.signals.processing.zero_loss_model import (
     check_zero_loss,
+    choose_model,
+    look_at_gain_side,
     model_shape,
     read_measured,
     splice,
@@ -56,7 +58,7 @@ def process_low_loss(
     background: tuple[float, float] | None = None,
     deconvolve: bool = True,
     normalise: bool = True,
-    zero_loss: Any = "reflected",
+    zero_loss: Any = "auto",
     zero_loss_range: tuple[float, float] | None = None,
     spike_threshold: float = THRESHOLD,
     resolution: str = "zero_loss",
@@ -104,14 +106,17 @@ def process_low_loss(
         Divide by the area of the zero-loss peak and the width of a channel.
     zero_loss
         Where the zero-loss peak comes from. ``"reflected"``: of each spectrum its gain side and
-        the mirror image of that. ``"fitted"``: a model fitted to the mean of all, as high as each
-        spectrum's. A number: all below that energy in eV. A signal: a measured peak, for example
-        in vacuum, of which the mean is taken, as high as each spectrum's. If the axis of the
-        spectra begins beyond the zero-loss peak, the measured one is put before them as it is,
-        and should have been recorded with the same exposure.
+        the mirror image of that; where the gain side has peaks of its own, these are not mirrored,
+        and where it ends before its tail does, the tail is continued as a power of the energy, both
+        with a warning. ``"fitted"``: a model fitted to the mean of all, as high as each
+        spectrum's and nowhere above the mean. ``"auto"``: reflected if the gain side is three
+        widths long, else fitted. A number: all below that energy in eV. A signal: a measured peak,
+        for example in vacuum, of which the mean is taken, as high as each spectrum's. If the axis
+        of the spectra begins beyond the zero-loss peak, the measured one is put before them as it
+        is, and should have been recorded with the same exposure.
     zero_loss_range
         Energies (left, right) in eV, on the axis as it is, between which the zero-loss peak is the
-        highest; by default the whole axis.
+        first; by default the whole axis.
     spike_threshold
         Standard deviations by which a spike exceeds what the other spectra, and its neighbours,
         let expect.
@@ -239,7 +244,9 @@ def process_low_loss(
     if sample is None:
         spectra, numbers, variance = _run(recorded, position, fwhm, chain, out_type)
     else:
-        spectra, numbers, variance, seen = run_in_one_pass(recorded, search, chain, out_type)
+        spectra, numbers, variance, seen = run_in_one_pass(
+            recorded, search, survey_found.near, chain, out_type
+        )
         position, fwhm = seen.position, seen.fwhm
     # On the axis as it was recorded, so that it says where the peak was.
     moved = -(recorded.energy_ev[0] + seen.position * recorded.scale_ev)
@@ -331,7 +338,10 @@ def _chain(
             f"{n_channels} channels, so that the spectra have only {stop - start} channels in "
             "common; leave out spectra that do not belong, or pass zero_loss_range=(left, right)."
         )
+    zero_loss = choose_model(zero_loss, survey)
     model = model_shape(zero_loss, measured, survey, stop - start)
+    if isinstance(model, str):
+        common |= look_at_gain_side(survey, start, common["reach"], recorded.scale_ev)
     return LowLossChain(zero_loss=model, **common)
 
 
@@ -442,6 +452,8 @@ def _steps(
         }
     if chain.deconvolve or chain.normalise:
         described = zero_loss if isinstance(zero_loss, str | int | float) else "measured"
+        if isinstance(zero_loss, str):
+            described = chain.zero_loss if isinstance(chain.zero_loss, str) else "fitted"
         steps["zero_loss"] = {"model": described, "vacuum_threshold": vacuum_threshold}
         thickness = found["t_over_lambda"]
         diagnostics["zero_loss"] = {

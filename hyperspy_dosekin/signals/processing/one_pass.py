@@ -15,7 +15,7 @@ from hyperspy_dosekin.lazy.sampling import spread_boxes
 from hyperspy_dosekin.processing.low_loss.one_pass import NUMBERS, look_and_process
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV
 from hyperspy_dosekin.signals.processing.recorded import Recorded
-from hyperspy_dosekin.signals.processing.survey import Survey
+from hyperspy_dosekin.signals.processing.survey import Survey, counted_gain
 
 CHOICES = ("auto", "all", "sample")
 #: Bytes up to which ``"auto"`` looks at all.
@@ -97,7 +97,7 @@ def room_for(survey: Survey) -> float:
 
 
 def run_in_one_pass(
-    recorded: Recorded, search: slice, chain: Any, dtype: Any
+    recorded: Recorded, search: slice, near: slice | None, chain: Any, dtype: Any
 ) -> tuple[Any, Any, Any, Seen]:
     """Spectra, diagnostics, noise variance (or ``None``) and what was seen, as lazy as the data.
 
@@ -107,6 +107,8 @@ def run_in_one_pass(
         All spectra.
     search
         Channels in which the zero-loss peak is.
+    near
+        Those in which it was in the sample, if its spectra agree.
     chain
         The steps.
     dtype
@@ -132,6 +134,8 @@ def run_in_one_pass(
         chain=chain,
         widest=WIDEST_EV / recorded.scale_ev,
         search=search,
+        gain=counted_gain(recorded),
+        near=near,
         largest_value=float(np.iinfo(kind).max) if kind.kind in "iu" else np.inf,
         dtype=dtype,
         with_variance=recorded.knows_noise,

@@ -13,6 +13,7 @@ import numpy as np
 from hyperspy_dosekin.lazy.blocks import compute, cpu_count, map_blocks, sum_of_spectra
 from hyperspy_dosekin.processing.low_loss.survey import (
     SURVEY,
+    common_place,
     noise_from_scatter,
     survey_low_loss,
 )
@@ -31,6 +32,8 @@ _SOME = 100
 _FEW = 32
 #: Share of negative values that counting and a fair dark reference do not make.
 _MANY_NEGATIVE = 0.3
+#: Pedestal that is said, as a share of the height of the zero-loss peak.
+_PEDESTAL = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,10 @@ class Survey:
         Sum of all spectra as they are, shape ``(n_channels,)``.
     subspace
         What the spectra have in common, from `learn_subspace`, or ``None``.
+    pedestal, height
+        Level on which each spectrum stands, and the height of the peak above it.
+    near
+        Channels in which the peaks are, if they agree.
     sample, sample_position, sample_fwhm
         Some of the spectra that have a peak, shape ``(n, n_channels)``, and where theirs is.
     """
@@ -68,6 +75,9 @@ class Survey:
     peak: np.ndarray
     total: np.ndarray
     subspace: Subspace | None
+    pedestal: np.ndarray
+    height: np.ndarray
+    near: slice | None
     sample: np.ndarray
     sample_position: np.ndarray
     sample_fwhm: np.ndarray
@@ -98,23 +108,34 @@ def look_at(
     reach = int(min(np.ceil(widest), data.shape[-1] - 1))
     kind = np.dtype(data.dtype)
     largest = float(np.iinfo(kind).max) if kind.kind in "iu" else np.inf
-    numbers, peak = map_blocks(
-        survey_low_loss,
-        "(e)->(q),(p)",
-        data,
-        output_sizes={"q": len(SURVEY), "p": 2 * reach + 1},
-        output_dtypes=(np.float64, np.float64),
-        eager_options={"workers": cpu_count()},
-        widest=widest,
-        search=search,
-        largest_value=largest,
-        reach=reach,
-    )
+
+    def look(near: slice | None) -> tuple[Any, Any]:
+        return map_blocks(
+            survey_low_loss,
+            "(e)->(q),(p)",
+            data,
+            output_sizes={"q": len(SURVEY), "p": 2 * reach + 1},
+            output_dtypes=(np.float64, np.float64),
+            eager_options={"workers": cpu_count()},
+            widest=widest,
+            search=search,
+            largest_value=largest,
+            reach=reach,
+            gain=counted_gain(recorded),
+            near=near,
+        )
+
+    numbers, peak = look(None)
     variance = None if recorded.variance is None else recorded.variance[some_of(data)]
     with dask_progress(show_progressbar):
         numbers, peak, total, some, variance = compute(
             numbers, sum_of_spectra(peak), sum_of_spectra(data), data[some_of(data)], variance
         )
+    near = _near(numbers, search)
+    if near is not None and _elsewhere(numbers, near).any():
+        numbers, peak = look(near)
+        with dask_progress(show_progressbar):
+            numbers, peak = compute(numbers, sum_of_spectra(peak))
     seen = dict(zip(SURVEY, np.moveaxis(numbers, -1, 0), strict=True))
     found = seen["found"] > 0
     taken = (seen["position"] * np.where(found, 1.0, np.nan))[some_of(data)].ravel()
@@ -152,10 +173,35 @@ def look_at(
         subspace=subspace,
         peak=peak / max(found.sum(), 1),
         total=total,
+        pedestal=seen["pedestal"],
+        height=seen["height"],
+        near=near,
         sample=some[tried],
         sample_position=taken[tried],
         sample_fwhm=width[tried],
     )
+
+
+def counted_gain(recorded: Recorded) -> float:
+    """Gain of the counts, 0 where it is not known."""
+    return recorded.gain if np.isfinite(recorded.gain) else 0.0
+
+
+def _near(numbers: np.ndarray, search: slice) -> slice | None:
+    """Channels in which the peaks are, if they agree, of those in which they may be."""
+    position, fwhm, found = (
+        numbers[..., SURVEY.index(name)].ravel() for name in ("position", "fwhm", "found")
+    )
+    place = common_place(np.where(found > 0, position, np.nan), fwhm)
+    if place is None:
+        return None
+    start = max(place[0], search.start)
+    return slice(start, max(min(place[1], search.stop), start + 3))
+
+
+def _elsewhere(numbers: np.ndarray, near: slice) -> np.ndarray:
+    position, found = (numbers[..., SURVEY.index(name)] for name in ("position", "found"))
+    return (found == 0) | (position < near.start) | (position > near.stop - 1)
 
 
 def some_of(array: Any) -> tuple[slice, ...]:
@@ -179,9 +225,9 @@ def check_found(survey: Survey, recorded: Recorded, search_ev: Any) -> None:
     where = f"the axis, {first:g} to {last:g} eV," if search_ev is None else f"{search_ev} eV"
     raise ValueError(
         f"there is no zero-loss peak in {where} of any spectrum: no maximum narrower than "
-        f"{WIDEST_EV:g} eV away from the ends. Pass zero_loss= a spectrum of the zero-loss peak "
-        "recorded with the same exposure, or zero_loss_range=(left, right) if something else is "
-        "more intense."
+        f"{WIDEST_EV:g} eV, clearly above noise and away from the ends. Pass zero_loss= a spectrum "
+        "of the zero-loss peak recorded with the same exposure, or zero_loss_range=(left, right) "
+        "if something else comes before it."
     )
 
 
@@ -193,6 +239,16 @@ def warn_of_trouble(survey: Survey, recorded: Recorded) -> None:
         _logger.warning(
             "%d of %d spectra have no zero-loss peak; they are NaN in the result.", lost, number
         )
+    if survey.near is not None:
+        away = survey.position[survey.found]
+        away = (away < survey.near.start) | (away > survey.near.stop - 1)
+        if away.any():
+            _logger.warning(
+                "The zero-loss peak of %d of %d spectra is far from that of the others, and there "
+                "is none near theirs: leave these spectra out, or look at them.",
+                int(away.sum()),
+                number,
+            )
     saturated = int(survey.saturated.sum())
     if saturated:
         _logger.warning(
@@ -201,6 +257,15 @@ def warn_of_trouble(survey: Survey, recorded: Recorded) -> None:
             "or pass zero_loss= a spectrum that is not saturated, scaled to the same exposure.",
             saturated,
             number,
+        )
+    share = np.median(survey.pedestal[survey.found] / survey.height[survey.found])
+    if share > _PEDESTAL:
+        _logger.warning(
+            "The spectra stand on a pedestal of %.4g, %.0f %% of the height of their zero-loss "
+            "peak. It is subtracted where the axis has channels far enough below the peak; see the "
+            "diagnostic 'dark_level'.",
+            float(np.median(survey.pedestal[survey.found])),
+            100 * share,
         )
     negative = float(survey.negative.mean())
     if negative > _MANY_NEGATIVE:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import compute, prepend
+from hyperspy_dosekin.processing.low_loss.gain_side import share_without_features, tail_of
 from hyperspy_dosekin.processing.low_loss.zero_loss import (
     PER_CHANNEL,
     WIDEST_EV,
@@ -22,10 +24,15 @@ from hyperspy_dosekin.processing.shifting import shift_peak
 from hyperspy_dosekin.signals.processing.recorded import Recorded, read
 from hyperspy_dosekin.signals.processing.survey import Survey
 
-MODELS = ("reflected", "fitted")
+MODELS = ("auto", "reflected", "fitted")
+#: Widths of gain side without which a peak cannot be reflected.
+_FEWEST_WIDTHS = 3.0
+#: Share of the peak in a tail that was continued beyond the gain side, above which that is said.
+_MUCH_TAIL = 2e-4
+_logger = logging.getLogger(__name__)
 _REMEDY = (
-    "pass 'reflected', 'fitted', an energy in eV at which the zero-loss peak ends, or a signal of "
-    "the zero-loss peak."
+    "pass 'auto', 'reflected', 'fitted', an energy in eV at which the zero-loss peak ends, or a "
+    "signal of the zero-loss peak."
 )
 
 
@@ -129,6 +136,62 @@ def model_shape(zero_loss: Any, measured: MeasuredPeak | None, survey: Survey, r
     where = np.arange(-reach * PER_CHANNEL, reach * PER_CHANNEL + 1) / PER_CHANNEL
     values = fit_zero_loss(survey.peak, middle, float(np.nanmedian(survey.fwhm)), where)
     return PeakShape(values * (PER_CHANNEL / values.sum()), reach * PER_CHANNEL)
+
+
+def choose_model(zero_loss: Any, survey: Survey) -> Any:
+    """Return the model that ``"auto"`` stands for: the reflected peak if its gain side is long."""
+    if not (isinstance(zero_loss, str) and zero_loss == "auto"):
+        return zero_loss
+    position, fwhm = np.nanmedian(survey.position), np.nanmedian(survey.fwhm)
+    return "reflected" if position >= _FEWEST_WIDTHS * fwhm else "fitted"
+
+
+def look_at_gain_side(survey: Survey, start: int, reach: int, scale_ev: float) -> dict[str, Any]:
+    """What a reflected peak needs to know of the gain side, and log what is wrong there.
+
+    Parameters
+    ----------
+    survey
+        Of the data.
+    start
+        First channel of the axis that is kept.
+    reach
+        Channels that the tails of the peak may reach.
+    scale_ev
+        Width of a channel.
+
+    Returns
+    -------
+    dict
+        `share` and `tail` of a `LowLossChain`.
+    """
+    middle = survey.peak.size // 2
+    length = int(np.floor(np.nanmin(survey.position))) - start
+    fwhm = float(np.nanmedian(survey.fwhm))
+    side = survey.peak[middle::-1][: min(length, middle) + 1]
+    share = share_without_features(side, fwhm)
+    if share is not None:
+        where = np.flatnonzero(share < 1) * scale_ev
+        _logger.warning(
+            "The gain side of the zero-loss peak rises between %.3g and %.3g eV below the peak: "
+            "energy gains there are not mirrored into the losses.",
+            where[-1],
+            where[0],
+        )
+        side = side * share
+    tail = tail_of(side, fwhm) if length < min(reach, middle) else None
+    if tail is not None and tail.area > _MUCH_TAIL:
+        _logger.warning(
+            "The gain side of the zero-loss peak ends %.3g eV below it, where its tail has not: "
+            "the tail is continued as E^-%.1f from %.3g eV on, which is %.1e of the zero-loss "
+            "peak, and may be wrong by as much. Pass zero_loss= a spectrum in vacuum, or record "
+            "more of the gain side.",
+            length * scale_ev,
+            tail.exponent,
+            length * scale_ev,
+            tail.area,
+        )
+    return {"share": share, "tail": tail}
 
 
 def splice(recorded: Recorded, measured: MeasuredPeak) -> tuple[Recorded, np.ndarray, int]:

@@ -71,6 +71,51 @@ def test_what_is_no_zero_loss_peak(spectrum):
     assert np.isfinite(found.position)
 
 
+NOISES = {
+    "Gaussian": lambda rng: rng.normal(0, 100, 2048),
+    "on a pedestal": lambda rng: rng.normal(600, 20, 1024),
+    "Poisson": lambda rng: rng.poisson(5, 1024),
+    "few counts": lambda rng: rng.poisson(0.1, 1024),
+    "correlated": lambda rng: np.convolve(rng.normal(size=1024), np.ones(5), "same"),
+    "with a drift": lambda rng: rng.normal(0, 1, 1024) + np.linspace(-2, 2, 1024),
+}
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("widest", [10, 100])
+def test_noise_alone_is_refused(noise, widest):
+    rng = np.random.default_rng(5)
+    spectra = np.array([NOISES[noise](rng) for _ in range(50)])
+    assert not find_zero_loss(spectra, widest=widest, gain=1.0).found.any()
+
+
+def test_faint_peaks_are_found_above_noise_and_pedestal():
+    rng = np.random.default_rng(6)
+    spectra = rng.poisson(600 + peak(np.full(50, 40.3), 3.0, 500.0))
+    found = find_zero_loss(spectra, widest=30)
+    assert found.found.all()
+    assert not found.saturated.any()
+    np.testing.assert_allclose(found.pedestal, 600, atol=40)
+    assert np.median(found.fwhm) == pytest.approx(3 * 2.3548, rel=0.15)
+    assert np.abs(found.position - 40.3).max() < 1
+
+
+def test_the_zero_loss_peak_comes_before_a_higher_plasmon():
+    spectrum = peak(30.2) + 6 * peak(80.6, 4.0)
+    assert find_zero_loss(spectrum, widest=30).position == pytest.approx(30.2, abs=0.01)
+    # A gain is lower, and a spike no peak.
+    spectrum = peak(60.2) + 0.02 * peak(20.0)
+    spectrum[10] = 1e6
+    assert find_zero_loss(spectrum, widest=30).position == pytest.approx(60.2, abs=0.01)
+
+
+@pytest.mark.parametrize("height", [300, 1e4, 1e6])
+def test_noise_is_not_saturation(height):
+    rng = np.random.default_rng(7)
+    spectra = rng.poisson(peak(np.full(300, 60.0), 6.0, height))
+    assert find_zero_loss(spectra, widest=30).saturated.mean() < 0.01
+
+
 def test_saturation_is_a_flat_top():
     clipped = np.minimum(peak([40.2, 50.4]), [[1e9], [5e4]])
     assert find_zero_loss(clipped, widest=30).saturated.tolist() == [False, True]
@@ -79,9 +124,9 @@ def test_saturation_is_a_flat_top():
 
 def test_search_range_decides_between_two_peaks():
     spectrum = peak(30.2) + 3 * peak(80.6)
-    assert find_zero_loss(spectrum, widest=30).position == pytest.approx(80.6, abs=1e-3)
-    near = find_zero_loss(spectrum, widest=30, search=slice(10, 50))
-    assert near.position == pytest.approx(30.2, abs=1e-3)
+    assert find_zero_loss(spectrum, widest=30).position == pytest.approx(30.2, abs=1e-3)
+    far = find_zero_loss(spectrum, widest=30, search=slice(60, 100))
+    assert far.position == pytest.approx(80.6, abs=1e-3)
 
 
 @settings(max_examples=25, deadline=None)

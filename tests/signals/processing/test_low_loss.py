@@ -110,6 +110,115 @@ def test_real_line_scan_does_not_ring(shared_data, deconvolve):
     assert alternation(processed.isig[4.0:12.0].data) < 3 * recorded
 
 
+def eels(data, scale, offset):
+    s = hs.signals.Signal1D(data)
+    s.set_signal_type("EELS")
+    axis = s.axes_manager[-1]
+    axis.scale, axis.offset, axis.units = scale, offset, "eV"
+    return s
+
+
+def thick(thicknesses, width=3.0, seed=0):
+    """Spectra of a metal: the plasmon is higher than the zero-loss peak where it is thick."""
+    energy = np.arange(1024) * 0.2 - 40
+    peak = np.exp(-0.5 * (energy / 0.42) ** 2)
+    plasmon = np.where(energy > 0, 1 / (1 + ((energy - 15) / (width / 2)) ** 2), 0.0)
+    peak, plasmon = (np.fft.fft(np.roll(x / x.sum(), -200)) for x in (peak, plasmon))
+    spectra = [
+        np.roll(np.fft.ifft(peak * np.exp(t * plasmon - t)).real, 200).clip(0) for t in thicknesses
+    ]
+    return eels(np.random.default_rng(seed).poisson(1e7 * np.array(spectra)), 0.2, -40)
+
+
+@pytest.mark.parametrize("width", [0.6, 3.0])
+def test_thick_specimens(width):
+    thicknesses = [0.5, 1, 2, 3]
+    processed = thick(thicknesses, width).process_low_loss()
+    found = processed.processing_diagnostics()
+    np.testing.assert_allclose(found["t_over_lambda"].data, thicknesses, rtol=0.1)
+    np.testing.assert_allclose(found["shift"].data, 0, atol=0.02)
+
+
+@pytest.mark.parametrize("make", [lambda s: s, lazy])
+def test_spectra_agree_on_the_place_of_the_peak(make):
+    """A stray peak before the others is looked past where the other spectra have theirs."""
+    s = thick([0.5] * 7)
+    s.data[3, 60:70] += (3e6 * np.exp(-0.5 * ((np.arange(10) - 5) / 1.8) ** 2)).astype(int)
+    s = make(s) if make is not lazy else lazy(s, (3, 400))
+    shift = s.process_low_loss(show_progressbar=False).processing_diagnostics()["shift"].data
+    np.testing.assert_allclose(shift, 0, atol=0.02)
+
+
+def test_gains_are_not_mirrored_into_losses(caplog):
+    """A monochromated peak with a vibration at 0.1 eV, gained too."""
+    energy = np.arange(-300, 700) * 1e-3
+    lines = 1e7 * np.exp(-0.5 * (energy / 0.008) ** 2)
+    loss, gain = (3e4 * np.exp(-0.5 * ((energy - at) / 0.01) ** 2) for at in (0.1, -0.1))
+    s = eels(np.random.default_rng(2).poisson(lines + loss + 0.4 * gain)[np.newaxis], 1e-3, -0.3)
+    window = {"vibration": (0.07, 0.13)}
+    area = s.process_low_loss(normalise=False).integrate_windows(window).data[0, 0]
+    assert "not mirrored" in caplog.text
+    assert area == pytest.approx(loss.sum(), rel=0.05)
+
+
+def test_a_short_gain_side_is_said(caplog):
+    energy = np.arange(-90, 910) * 0.01
+    shape = np.exp(-0.5 * (energy / 0.04) ** 2) + 2e-3 / (1 + (energy / 0.1) ** 2)
+    s = eels(np.random.default_rng(3).poisson(1e7 * shape)[np.newaxis], 0.01, -0.9)
+    vacuum = s.process_low_loss().integrate_windows({"w": (1.5, 2.5)})
+    assert "gain side of the zero-loss peak ends" in caplog.text
+    error = np.sqrt(vacuum.get_noise_variance().data)
+    left = shape[np.abs(energy - 2) < 0.5].sum() / shape.sum()
+    assert np.abs(vacuum.data) < 4 * error + 0.1 * left
+
+
+def test_without_a_gain_side_a_model_is_fitted():
+    s = dose_series(2, drift=DRIFT)
+    short = s.isig[-1.0:]
+    processed = short.process_low_loss()
+    assert processed.metadata.Dosekin.processing.zero_loss.model == "fitted"
+    assert s.process_low_loss().metadata.Dosekin.processing.zero_loss.model == "reflected"
+    truth = s.metadata.Simulation.window_areas_at_resolution
+    areas = processed.integrate_windows().data
+    np.testing.assert_allclose(areas[1:], truth[1:], rtol=0.05)
+
+
+def test_real_files(shared_data, caplog):
+    ice = hs.load(shared_data("real/amorphous_ice/low_loss.msa"))
+    found = ice.process_low_loss().processing_diagnostics()
+    assert found["zero_loss_fwhm"].data == pytest.approx(0.96, abs=0.01)
+    assert found["t_over_lambda"].data == pytest.approx(0.384, abs=0.004)
+    assert found["dark_level"].data == pytest.approx(600, abs=1)
+    assert "pedestal of 600" in caplog.text
+    noise = hs.load(shared_data("real/eels_spectrum.dm3"))
+    with pytest.raises(ValueError, match="no zero-loss peak"):
+        noise.process_low_loss()
+
+
+@pytest.mark.parametrize("model", ["auto", "reflected", "fitted", 1.0, 2.0])
+def test_real_aluminium_by_every_model(shared_data, model):
+    s = hs.load(shared_data("real/pyTEMlib/AL-DFoffset0.00.dm3"))
+    found = s.process_low_loss(zero_loss=model).processing_diagnostics()
+    assert 0.17 < found["t_over_lambda"].data[0] < 0.195
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("exspy/lowloss_spectrum.msa", 0.02),
+        ("exspy/Cr_L_ll.hspy", 0.02),
+        ("pyEELSMODEL/ll.msa", 0.05),
+    ],
+)
+def test_thickness_is_that_of_exspy(shared_data, name, limit):
+    s = hs.load(shared_data(f"real/{name}"))
+    s.set_signal_type("EELS")
+    ours = s.process_low_loss(dark=False).processing_diagnostics()["t_over_lambda"].data[0]
+    s.align_zero_loss_peak(print_stats=False, show_progressbar=False)
+    theirs = s.estimate_thickness(threshold=s.estimate_elastic_scattering_threshold(window=10))
+    assert ours == pytest.approx(float(theirs.data[0]), rel=limit)
+
+
 def test_negative_thickness_is_not_silent(caplog):
     s = dose_series(t_over_lambda=0.0, drift=DRIFT)
     s.process_low_loss()

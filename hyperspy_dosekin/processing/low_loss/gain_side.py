@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the gain side of the zero-loss peak tells of its loss side, and what not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import binary_opening, uniform_filter1d
+
+#: Nearer to the peak than so many widths nothing is a feature or a tail.
+_CORE_WIDTHS = 1.5
+#: A feature is so much higher than what is nearer to the peak, and so many standard deviations.
+_HIGHER, _ERRORS = 1.2, 5.0
+#: Fewer channels show no tail.
+_FEWEST = 8
+#: Exponents of tails; flatter ones have no finite area.
+_EXPONENTS = (1.2, 6.0)
+#: A tail of a smaller share of the zero-loss peak is none.
+_NO_TAIL = 1e-6
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Tail of a peak beyond the end of its gain side: level (x / start)^-exponent.
+
+    Parameters
+    ----------
+    start
+        Channels from the peak at which it begins.
+    level
+        Intensity there, as a share of the peak's area up to there.
+    exponent
+        Above 1.
+    """
+
+    start: float
+    level: float
+    exponent: float
+
+    @property
+    def area(self) -> float:
+        """Share of the peak that is in the tail."""
+        return self.level * self.start / (self.exponent - 1)
+
+    def at(self, distance: np.ndarray) -> np.ndarray:
+        """Give the tail at distances in channels; zero before it begins."""
+        far = distance > self.start
+        ratio = np.where(far, distance, self.start) / self.start
+        return np.where(far, self.level * ratio**-self.exponent, 0.0)
+
+
+def share_without_features(gain_side: np.ndarray, fwhm: float) -> np.ndarray | None:
+    """Share of the gain side that is the zero-loss peak, where there are peaks on it.
+
+    Energy gains, such as those of vibrations, are no part of the zero-loss peak and must not be
+    mirrored. From the peak outward the zero-loss peak only falls.
+
+    Parameters
+    ----------
+    gain_side
+        Mean intensities from the peak outward, shape ``(n,)``.
+    fwhm
+        Width of the peak in channels.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        Shape ``(n,)``; ``None`` if there is no such peak.
+    """
+    begin = int(np.ceil(_CORE_WIDTHS * fwhm))
+    if gain_side.size - begin < _FEWEST:
+        return None
+    falling = np.minimum.accumulate(gain_side)
+    # Noise is larger where there is more intensity.
+    change = np.pad(np.diff(gain_side, 2), 1, mode="edge") ** 2 / 6
+    near = np.asarray(uniform_filter1d(change, _FEWEST))
+    noise = np.sqrt(np.maximum(near, change[begin:].mean()))
+    feature = (gain_side > _HIGHER * np.maximum(falling, 0)) & (
+        gain_side - falling > _ERRORS * noise
+    )
+    feature[:begin] = False
+    # A channel or two are noise or a spike.
+    feature = np.asarray(binary_opening(feature, np.ones(3)), dtype=bool)
+    if not feature.any():
+        return None
+    share = np.ones(gain_side.size)
+    share[feature] = np.maximum(falling[feature], 0) / gain_side[feature]
+    return share
+
+
+def tail_of(gain_side: np.ndarray, fwhm: float) -> Tail | None:
+    """Tail of the zero-loss peak beyond the end of its gain side, a power of the distance.
+
+    Parameters
+    ----------
+    gain_side
+        Mean intensities from the peak outward, to the end of the axis, shape ``(n,)``.
+    fwhm
+        Width of the peak in channels.
+
+    Returns
+    -------
+    Tail or None
+        ``None`` if it has ended before, or there are too few channels.
+    """
+    last = gain_side.size - 1
+    begin = int(np.ceil(max(2 * fwhm, 0.5 * last)))
+    if last - begin < _FEWEST:
+        return None
+    distance = np.arange(begin, last + 1)
+    part = gain_side[begin:]
+    half = part.size // 2
+    if part[half:].mean() <= 0 or (part <= 0).mean() > 0.2:
+        return None
+    # From the means of two halves: the noise of single channels has no say.
+    near, far = part[:half].mean(), part[half:].mean()
+    places = distance[:half].mean(), distance[half:].mean()
+    slope = np.log(near / far) / np.log(places[1] / places[0])
+    exponent = float(np.clip(slope, *_EXPONENTS))
+    area = float(2 * gain_side.sum() - gain_side[0])
+    tail = Tail(float(last), far * (last / places[1]) ** -exponent / area, exponent)
+    return tail if tail.area > _NO_TAIL else None
