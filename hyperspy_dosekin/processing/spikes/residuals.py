@@ -34,6 +34,8 @@ _BESIDE, _LINE = 3, 2.5
 _NARROWEST = 0.9
 #: Share of the variance that the noise of the components may have, averaged over some channels.
 _DOUBTFUL, _AVERAGED = 0.35, 15
+#: Standard deviations by which what neighbouring channels take for one exceeds the subspace too.
+_SUPPORT = 2.0
 #: Intensities that fit in the cache with what is made of them.
 _AT_A_TIME = 2**17
 
@@ -74,15 +76,15 @@ def remove_by_subspace(
 
     Returns
     -------
-    Cleaned spectra, replaced channels, their noise variance, and channels where the subspace is
-    noisier than the channels beside, all of that shape.
+    Cleaned spectra, replaced channels, their noise variance, and channels that may be spikes where
+    the subspace is noisier than the channels beside, all of that shape.
     """
     cleaned = spectra.copy()
     touched, doubtful = (np.zeros(spectra.shape, dtype=bool) for _ in range(2))
     replaced = np.zeros(spectra.shape)
     noise = subspace.calibration(noise)
     for rows, placed in _groups(start, spectra.shape[-1], subspace):
-        search = _Search(placed, noise.part(rows), subspace.fwhm, threshold)
+        search = _Search(placed, noise.part(rows), subspace.fwhm, threshold, subspace.sufficient)
         part, doubtful[rows] = search.run(spectra[rows], closed[rows] | ~placed.covered)
         cleaned[rows], touched[rows], replaced[rows] = part
     return cleaned, touched, replaced, doubtful
@@ -107,6 +109,7 @@ class _Search:
     noise: Noise
     fwhm: float
     threshold: float
+    sufficient: bool
 
     def run(
         self, spectra: np.ndarray, closed: np.ndarray
@@ -119,6 +122,7 @@ class _Search:
         made = (spectra.copy(), np.zeros(spectra.shape, dtype=bool), np.zeros(spectra.shape))
         cleaned, touched, _ = made
         coefficients, variance = fit.coefficients, fit.variance
+        supported = score > _SUPPORT
         for turn in range(ROUNDS):
             if not rows.size:
                 break
@@ -127,6 +131,10 @@ class _Search:
             if turn == 0:
                 # A line or a spike of its own does not make a spectrum doubtful.
                 coefficients[rows], variance[rows] = fit.coefficients, fit.variance
+                residual = (cleaned[rows] - fit.expected) / np.sqrt(fit.variance)
+                supported[rows] = residual > _SUPPORT
+            if not self.sufficient:
+                break
             shut = closed[rows] | touched[rows]
             excess, values, uncertainty = self._judge(cleaned[rows], noise, fit, closed[rows], shut)
             found = Found.strongest(excess)
@@ -134,7 +142,10 @@ class _Search:
             rows = rows[np.unique(found.row)]
         noisy = placed.uncertainty(coefficients) > _DOUBTFUL * variance
         often = uniform_filter1d(noisy.astype(np.float32), _AVERAGED, axis=-1) > 0.5
-        return made, often & placed.covered
+        if not self.sufficient:
+            often[:] = True
+        # What the subspace explains is no spike, however narrow it is.
+        return made, often & placed.covered & supported
 
     def _fit(self, spectra: np.ndarray, noise: Noise) -> _Fit:
         coefficients = self.placed.coefficients(spectra)

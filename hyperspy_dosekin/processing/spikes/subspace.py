@@ -48,6 +48,8 @@ class Subspace:
         Width of the zero-loss peak in channels.
     calibration
         Of the noise.
+    sufficient
+        Whether there are spectra enough for the components that they have.
     """
 
     components: np.ndarray
@@ -57,6 +59,7 @@ class Subspace:
     covered: tuple[int, int]
     fwhm: float
     calibration: Calibration
+    sufficient: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +156,7 @@ def fit_subspace(
     Returns
     -------
     Subspace or None
-        ``None`` if there are too few spectra or channels, or too few for what they differ in.
+        ``None`` if there are too few spectra or channels.
     """
     number, n_channels = spectra.shape
     n_frame = 2 * n_channels
@@ -206,10 +209,8 @@ def fit_subspace(
             # Most components are noise, and tell if it is more than expected.
             middle = np.sqrt(max(n_fitted - number / 2, 1.0))
             edge *= max(float(np.median(size)) / middle, 1.0)
-        significant = int((size > edge).sum())
-        if significant > number // _SPECTRA_PER_COMPONENT:
-            return None
-        n_component = min(max(significant, 1), _MOST_COMPONENTS)
+        significant, most = int((size > edge).sum()), number // _SPECTRA_PER_COMPONENT
+        n_component = min(max(significant, 1), _MOST_COMPONENTS, most)
         vectors = vectors[:, :n_component]
         components = vectors.T @ scaled
         expected = level * (vectors @ components)
@@ -239,6 +240,7 @@ def fit_subspace(
         covered=(covered.start, covered.stop),
         fwhm=fwhm,
         calibration=calibration,
+        sufficient=significant <= most,
     )
 
 
