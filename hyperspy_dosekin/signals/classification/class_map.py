@@ -14,7 +14,7 @@ from hyperspy_dosekin.signals.tools import open_tool
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
-    from matplotlib.figure import Figure
+    from matplotlib.figure import FigureBase
 
 #: Name of that label, and of pixels that resemble no reference.
 NONE_NAME = "none"
@@ -101,7 +101,7 @@ class ClassMap(Signal2D):
         }
         return wrap(Signal1D, LazySignal1D, share, axes=axes, metadata=metadata)
 
-    def plot_fractions(self, **options: Any) -> Figure:
+    def plot_fractions(self, **options: Any) -> FigureBase:
         """Draw the share of each class along the frames.
 
         Parameters

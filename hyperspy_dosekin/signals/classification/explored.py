@@ -96,7 +96,8 @@ class Explored(ABC):
     def pixel_size(self) -> float | None:
         """Width of a pixel, where it is known."""
         axis = self._map_axes[0] if self._map_axes else None
-        return float(axis.scale) if self.units and hasattr(axis, "scale") else None
+        scale = getattr(axis, "scale", None)
+        return float(scale) if self.units and scale is not None else None
 
     @property
     def units(self) -> str:

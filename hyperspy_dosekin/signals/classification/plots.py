@@ -14,7 +14,7 @@ from hyperspy_dosekin.classification.labels import NO_CLASS, most_probable
 from hyperspy_dosekin.lazy.blocks import sample_rows
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import FigureBase
 
 #: Frames drawn, pixels embedded and pixels whose silhouette is taken, at most.
 _FRAMES = 24
@@ -41,7 +41,7 @@ class ClassificationPlots:
     _navigation_axes: Any
     _map_axes: Any
 
-    def plot(self, *, threshold: float | None = None, **options: Any) -> Figure:
+    def plot(self, *, threshold: float | None = None, **options: Any) -> FigureBase:
         """Draw the class map of every frame, or of evenly chosen ones, with the class names.
 
         Parameters
@@ -70,7 +70,7 @@ class ClassificationPlots:
         labels, titles = self._frames(chosen.data)
         return plot_class_maps(labels, chosen.names, titles, **self._pixel(), **options)
 
-    def plot_uncertainty(self, frames: Sequence[int] | None = None, **options: Any) -> Figure:
+    def plot_uncertainty(self, frames: Sequence[int] | None = None, **options: Any) -> FigureBase:
         """Draw how sure the class of every pixel is: entropy, its part from noise, and novelty.
 
         Parameters
@@ -107,9 +107,8 @@ class ClassificationPlots:
             "Novelty (−log10 of the false-alarm rate)": self.novelty,
         }
         number = int(np.prod(self._frame_shape()))
-        if frames is None:
-            frames = np.unique(np.linspace(0, number - 1, min(number, 4)).round().astype(int))
-        chosen = [int(frame) for frame in frames]
+        spread = np.unique(np.linspace(0, number - 1, min(number, 4)).round())
+        chosen = [int(frame) for frame in (spread if frames is None else frames)]
         if not chosen or not all(0 <= frame < number for frame in chosen):
             raise ValueError(f"frames={chosen} must be some of the frames 0 to {number - 1}.")
         maps = {
@@ -127,7 +126,7 @@ class ClassificationPlots:
         limits = {"highest": highest, **self._pixel()}
         return plot_confidence(maps, self._frame_titles(chosen), **limits, **options)
 
-    def plot_denoised(self, **options: Any) -> Figure:
+    def plot_denoised(self, **options: Any) -> FigureBase:
         """Draw mean and standard deviation of the denoised spectra of each class.
 
         Parameters
@@ -164,7 +163,7 @@ class ClassificationPlots:
             **options,
         )
 
-    def plot_latent(self, *, seed: int = 0, **options: Any) -> Figure:
+    def plot_latent(self, *, seed: int = 0, **options: Any) -> FigureBase:
         """Draw the latents of some pixels in two dimensions beside their principal components.
 
         Parameters
@@ -242,7 +241,7 @@ class ClassificationPlots:
                 found[name][k] = silhouette_score(points[own], label[own])
         return MappingProxyType(found)
 
-    def plot_silhouette(self, *, seed: int = 0, **options: Any) -> Figure:
+    def plot_silhouette(self, *, seed: int = 0, **options: Any) -> FigureBase:
         """Draw the silhouette by condition, of latents beside principal components.
 
         Parameters
@@ -307,7 +306,7 @@ class ClassificationPlots:
         """Maps ``(n, y, x)`` of all frames or of evenly chosen ones, and what to call them."""
         number = int(np.prod(self._frame_shape()))
         chosen = np.unique(np.linspace(0, number - 1, min(number, _FRAMES)).round().astype(int))
-        titles = self._frame_titles(chosen)
+        titles = self._frame_titles(chosen.tolist())
         if labels is None:
             return None, titles
         stacked = labels.reshape(-1, *labels.shape[-2:])[chosen]

@@ -273,9 +273,9 @@ def _read(source: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
     if reader is not None:
         found = reader(path)
         return [(_name(path), found.energy_ev, found.intensity)]
-    import hyperspy.api as hs
+    from hyperspy.io import load as load_signal
 
-    loaded = hs.load(path)
+    loaded = load_signal(path)
     signals = loaded if isinstance(loaded, list) else [loaded]
     rows = [row for signal in signals for row in _rows(signal)]
     return [(_name(path), *rows[0][1:])] if len(rows) == 1 else rows

@@ -12,7 +12,7 @@ import numpy as np
 from hyperspy_dosekin.numerics.text import printable
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import FigureBase
 
     from hyperspy_dosekin.classification.calibration import CalibrationCurve
     from hyperspy_dosekin.classification.model import Model
@@ -145,7 +145,7 @@ class VAEReport:
             lines.append("The training was interrupted; the best weights so far were kept.")
         return printable("\n".join([*lines, *self.problems]))
 
-    def plot(self, **options: Any) -> Figure:
+    def plot(self, **options: Any) -> FigureBase:
         """Draw learning curves, activity of the latents and calibration."""
         from hyperspy_dosekin.plotting.classification.maps import plot_report
 

@@ -50,9 +50,9 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> DoseKinetics:
     >>> same
     <DoseKinetics, 4 windows, 9 doses, exact estimator>
     """
-    import hyperspy.api as hs
+    from hyperspy.io import load as load_signal
 
-    series = hs.load(path)
+    series = load_signal(path)
     node = getattr(series, "metadata", None)
     if node is None or not node.has_item(NODE):
         raise ValueError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hyperspy_dosekin.signals.kinetics.face import Face
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import FigureBase
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -21,7 +21,7 @@ class KineticsPlots(Face):
     Curves need a result without space axes; maps are signals and have their own ``plot()``.
     """
 
-    def plot(self, *, extent: float = 1.0, **options: Any) -> Figure:
+    def plot(self, *, extent: float = 1.0, **options: Any) -> FigureBase:
         """Draw the integrity of every window against dose, with D½; for maps, images of D½.
 
         Parameters
@@ -93,7 +93,7 @@ class KineticsPlots(Face):
 
         return plot_fit(curve_picture(self.numbers, extent), **options)
 
-    def plot_maps(self, windows: Sequence[str] | None = None, **options: Any) -> Figure:
+    def plot_maps(self, windows: Sequence[str] | None = None, **options: Any) -> FigureBase:
         """Draw maps of D½ where the data determine it, of the width of its interval, and flags.
 
         One figure without navigator, for a paper; ``half_integrity_dose.plot()`` is the map as a
@@ -156,7 +156,7 @@ class KineticsPlots(Face):
 
         return plot_parameters(parameter_picture(self.numbers), **options)
 
-    def plot_diagnostics(self, **options: Any) -> Figure:
+    def plot_diagnostics(self, **options: Any) -> FigureBase:
         """Draw the residuals, the loss terms and the learning rate of a network fit.
 
         Parameters
@@ -183,7 +183,9 @@ class KineticsPlots(Face):
 
         return plot_diagnostics(diagnostics_picture(self.numbers), **options)
 
-    def plot_ablation(self, *, extent: float = 1.5, iterations: int = 40, **options: Any) -> Figure:
+    def plot_ablation(
+        self, *, extent: float = 1.5, iterations: int = 40, **options: Any
+    ) -> FigureBase:
         """Draw the fit beside a cubic polynomial and the same network without physics.
 
         Parameters
@@ -215,6 +217,6 @@ class KineticsPlots(Face):
         return plot_ablation(ablation_picture(self.numbers, extent, iterations), **options)
 
 
-def _plot_map(signal: Any, options: dict[str, Any]) -> Figure:
+def _plot_map(signal: Any, options: dict[str, Any]) -> FigureBase:
     signal.plot(**options)
     return signal._plot.signal_plot.figure

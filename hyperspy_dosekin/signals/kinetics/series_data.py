@@ -135,7 +135,7 @@ class SeriesData:
         if window is None:
             values, variance = values[..., np.newaxis, :], _new_axis(variance)
         else:
-            library = da if isinstance(values, da.Array) else np
+            library: Any = da if isinstance(values, da.Array) else np
             values = library.moveaxis(values, window.index_in_array, -2)
             if variance is not None:
                 variance = library.moveaxis(variance, window.index_in_array, -2)
@@ -179,7 +179,7 @@ class SeriesData:
         if not self.space_shape:
             return self._computed()
         space = tuple(range(len(self.space_shape)))
-        library = da if isinstance(self.values, da.Array) else np
+        library: Any = da if isinstance(self.values, da.Array) else np
         finite = library.isfinite(self.values)
         recorded = finite.any(axis=space, keepdims=True)
         whole = (finite | ~recorded).all(axis=-1, keepdims=True)
@@ -246,5 +246,5 @@ def _variance_like(series: Series) -> Any:
     if variance is None:
         return None
     array = variance.data if isinstance(variance, BaseSignal) else variance
-    library = da if isinstance(array, da.Array) or isinstance(series.data, da.Array) else np
+    library: Any = da if isinstance(array, da.Array) or isinstance(series.data, da.Array) else np
     return library.broadcast_to(library.asarray(array), series.data.shape)

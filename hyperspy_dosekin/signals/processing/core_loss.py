@@ -29,6 +29,7 @@ from hyperspy_dosekin.signals.processing.result import processed_signal, result_
 
 if TYPE_CHECKING:
     from exspy.signals import EELSSpectrum
+    from hyperspy.signals import BaseSignal
 
 
 def process_core_loss(
@@ -48,7 +49,7 @@ def process_core_loss(
     components: int | str | None = None,
     dtype: Any = None,
     show_progressbar: bool | None = None,
-) -> EELSSpectrum:
+) -> EELSSpectrum | tuple[EELSSpectrum, BaseSignal]:
     r"""Process core-loss spectra: from counts to edges without background.
 
     In this order [1]_, and only what is asked for: channels are joined; spectra are aligned on a

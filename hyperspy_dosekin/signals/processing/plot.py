@@ -12,7 +12,7 @@ from hyperspy_dosekin.lazy.blocks import compute
 from hyperspy_dosekin.signals.processing.result import CONTEXT
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import FigureBase
 
 
 def plot_processing(
@@ -21,7 +21,7 @@ def plot_processing(
     *,
     fig: Any = None,
     figsize: tuple[float, float] | None = None,
-) -> Figure:
+) -> FigureBase:
     """Plot one spectrum before and after each step of its processing.
 
     The steps are done again for that spectrum, so that nothing of them is kept in memory

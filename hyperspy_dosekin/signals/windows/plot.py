@@ -11,7 +11,7 @@ import numpy as np
 from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import FigureBase
 
 
 def plot_windows(
@@ -24,7 +24,7 @@ def plot_windows(
     logarithmic: bool | None = None,
     fig: Any = None,
     figsize: tuple[float, float] | None = None,
-) -> Figure:
+) -> FigureBase:
     """Plot the spectra of a dose series, coloured by dose, with the windows shaded.
 
     Spectra are means over all space axes. A second panel shows each less the first: what the
