@@ -385,6 +385,8 @@ def _bounded(
         # The ridge may have carried the free minimum far away: the dictionary may know better.
         for pin in (0.0, 1.0):
             where = torch.nonzero(broken[0, index] == pin)[:, 0]
+            if where.numel() == 0:
+                continue
             few = replace(some.select(where), offset_free=False, bound=None)
             again = _rows(layout, Dictionary(few, pin).best(few)[0])
             trial = _minimise(some.select(where), again, config.max_iterations)

@@ -137,9 +137,9 @@ class KineticsIntervals(Face):
     def identifiable(self) -> BaseSignal:
         """Whether the data determine D½.
 
-        ``False`` where the posterior standard deviation of ln D½ is above 0.25, or the 95 %
-        profile interval of ln D½ is wider than 1. A good fit does not make it ``True``: a
-        straight line is fitted well by any D½.
+        ``True`` where nine tenths of the posterior of ln D½ lie within 0.2 of the estimate and the
+        data have brought most of that: its spread is at most half of that before them. A good fit
+        does not make it ``True``: a straight line is fitted well by any D½.
 
         Raises
         ------

@@ -85,7 +85,18 @@ class FitOptions:
         estimator).
     noise
         ``"relative"`` takes a known noise variance as weights of the frames, and the size of the
-        noise from the residuals; ``"absolute"`` takes it as the noise.
+        noise from the residuals; ``"absolute"`` takes it as the noise; ``"floor"`` as the least
+        that the noise can be.
+    nonnegative
+        Whether intensities cannot be negative: b ≥ 0, and a + b ≥ 0 where the window grows (exact
+        estimator). It makes D½ much more certain where little is left of a window. Not for
+        differences of intensities, and not with a known `offset`.
+    zero_error
+        Standard deviation of the zero of the intensities, in their unit, by which the bound of
+        `nonnegative` is soft.
+    correlated
+        Whether the noise of neighbouring frames may be correlated, by an unknown amount that the
+        intervals take into account (exact estimator); ``None`` for series of 30 frames and more.
     dtype
         Precision of the exact estimator, ``"float64"`` or ``"float32"``.
     intervals
@@ -121,6 +132,9 @@ class FitOptions:
     prior: Prior | Mapping[str, Sequence[float]] | None = DEFAULT_PRIOR
     loss: str | None = None
     noise: str = "relative"
+    nonnegative: bool = False
+    zero_error: float | None = None
+    correlated: bool | None = None
     dtype: str = "float64"
     intervals: bool = True
     device: str = "auto"
@@ -280,7 +294,7 @@ def unused_by(estimator: str) -> frozenset[str]:
     """Options that an estimator has no use for."""
     if estimator == "exact":
         return frozenset({"seeds", "protocol", *NETWORK_OPTIONS})
-    return frozenset({"loss"})
+    return frozenset({"loss", "nonnegative", "zero_error", "correlated"})
 
 
 def takes_fit_options(*but: str) -> Any:
