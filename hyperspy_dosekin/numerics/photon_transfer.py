@@ -183,7 +183,8 @@ def _among_spectra(
     """
     usable = np.isfinite(box).all(axis=-1)
     if usable.sum() < 2:
-        return (np.full(1, np.nan),) * 3
+        nothing = np.full(1, np.nan)
+        return nothing, nothing, nothing
     box, claimed = box[usable], claimed[usable]
     level = _local(box)
     deviation = box - box.mean(axis=0)

@@ -104,9 +104,9 @@ def checked_numbers(signal: Any, claimed: Noise) -> tuple[Any, dict[str, Any]]:
         return _Verdict(None).numbers(model), {}
     sample = _sample(signal, claimed)
     if is_lazy(signal.data):
-        import dask
+        from dask.delayed import delayed
 
-        task = dask.delayed(_numbers, pure=True)(model, *sample)
+        task = delayed(_numbers, pure=True)(model, *sample)
         return da.from_delayed(task, shape=(3,), dtype=np.float64), {}
     verdict = _judge(*_split(model, *sample), model)
     if verdict.note:

@@ -173,7 +173,8 @@ def _joined(variance: Any, shape: tuple[int, ...]) -> Any:
     for axis, size in enumerate(rest):
         if variance.shape == (*rest[:axis], number * size, *rest[axis + 1 :]):
             parts = variance.reshape(*rest[:axis], number, size, *rest[axis + 1 :])
-            return (da if isinstance(parts, da.Array) else np).moveaxis(parts, axis, 0)
+            library: Any = da if isinstance(parts, da.Array) else np
+            return library.moveaxis(parts, axis, 0)
     return None
 
 

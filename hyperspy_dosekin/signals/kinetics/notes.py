@@ -138,12 +138,15 @@ def _notes_on_parameters(numbers: KineticsNumbers) -> list[str]:
 
 def _notes_on_windows(numbers: KineticsNumbers) -> list[str]:
     notes = []
-    nowhere = np.isnan(numbers.map("half_integrity_dose")) & ~numbers.map("not_fitted")
+    # No dose helps a window that was not fitted.
+    unfitted = numbers.map("not_fitted")
+    nowhere = np.isnan(numbers.map("half_integrity_dose")) & ~unfitted
     never = nowhere
     if numbers.has_intervals:
         notes.append(INTERVAL.format(prior=_prior_text(numbers)))
         never = nowhere & np.isinf(numbers.interval("half_integrity_dose")[0])
-        undetermined = _named(numbers.window_names, ~numbers.map("identifiable") & ~never)
+        unknown = ~numbers.map("identifiable") & ~never & ~unfitted
+        undetermined = _named(numbers.window_names, unknown)
         notes += [UNDETERMINED.format(names=undetermined)] if undetermined else []
         notes += _notes_on_parameters(numbers)
     if numbers.network is not None and numbers.has_intervals:
@@ -152,7 +155,7 @@ def _notes_on_windows(numbers: KineticsNumbers) -> list[str]:
     notes += [MIXED.format(names=mixed)] if mixed else []
     if never.any():
         notes.append(NEVER.format(names=_named(numbers.window_names, never)))
-    outside = _named(numbers.window_names, ~numbers.map("reached") & ~nowhere)
+    outside = _named(numbers.window_names, ~numbers.map("reached") & ~nowhere & ~unfitted)
     if outside:
         notes.append(not_reached(outside, numbers))
     if numbers.spread_of_maps:

@@ -179,3 +179,15 @@ def test_windows_of_spectra_that_were_sliced_away_are_not_found_in_pixels():
     for axis in s.axes_manager.navigation_axes[1:]:
         axis.name = "anything"
     assert s.inav[2].window_axis is None
+
+
+@pytest.mark.filterwarnings("ignore:Frames at dose")
+def test_a_window_that_was_not_fitted_gets_no_advice_about_dose():
+    dose = 152.0 * np.arange(1, 10)
+    values = np.stack([np.full(9, np.nan), np.exp(-dose / 400)])
+    s = hs.signals.Signal1D(values, axes=[{"size": 2}, {"axis": dose, "name": "dose"}])
+    s.set_signal_type("DoseSeries")
+    s.metadata.set_item("Dose.window_names", ["empty", "full"])
+    text = str(s.fit_dose_pinn(estimator="exact", show_progressbar=False))
+    notes = [line for line in text.splitlines() if line.startswith("*")]
+    assert not any("empty" in note for note in notes)
