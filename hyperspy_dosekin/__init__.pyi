@@ -6,6 +6,7 @@ from .signals.classification.dual_vae import DualVAE
 from .signals.classification.live import LiveClassifier, LiveStream
 from .signals.classification.references import reference_spectra
 from .signals.classification.result import VAEClassification
+from .signals.kinetics.comparison import LawComparison, compare_laws
 from .signals.kinetics.load import load
 from .signals.kinetics.result import DoseKinetics
 from .windows.definitions import LOW_LOSS_WINDOWS
@@ -16,10 +17,12 @@ __all__ = [
     "LOW_LOSS_WINDOWS",
     "DoseKinetics",
     "DualVAE",
+    "LawComparison",
     "LiveClassifier",
     "LiveStream",
     "VAEClassification",
     "__version__",
+    "compare_laws",
     "components",
     "data",
     "kinetics",

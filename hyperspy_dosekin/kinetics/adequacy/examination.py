@@ -276,3 +276,53 @@ def frame_gain(fit: FittedCurves) -> CommonGain:
         )
     found = _residuals(fit)
     return _gain(found, np.arange(fit.amplitude.shape[0]))
+
+
+def examination_fields(law: KineticLaw) -> tuple[str, ...]:
+    """What the rows of `examine_block` hold, in their order."""
+    tests = [f"{name} {what}" for what in ("statistic", "p") for name in TESTS]
+    bounds = [f"{parameter.name} at bound" for parameter in law.parameters]
+    return (*tests, "freedom", "gain_spread", "adequate", *bounds)
+
+
+def examine_block(
+    values: np.ndarray,
+    estimates: np.ndarray,
+    variance: np.ndarray | None = None,
+    *,
+    dose_e_per_a2: np.ndarray,
+    window_names: tuple[str, ...],
+    law: KineticLaw,
+    offset_free: bool,
+    held: tuple[str, ...] = (),
+) -> np.ndarray:
+    """Test the fits of a block of curves.
+
+    Parameters
+    ----------
+    values, variance
+        ``(…, n_window, n_dose)``.
+    estimates
+        Parameters of the law in their order, then a and b, ``(…, n_parameter + 2, n_window)``.
+    dose_e_per_a2, window_names
+        As in `DoseProblem`.
+    law, offset_free, held
+        As in `FittedCurves`.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(…, len(examination_fields(law)), n_window)``, float64.
+    """
+    lead, core = values.shape[:-2], values.shape[-2:]
+    if variance is not None:
+        variance = np.broadcast_to(variance, values.shape).reshape(-1, *core)
+    problem = DoseProblem(dose_e_per_a2, values.reshape(-1, *core), window_names, variance)
+    rows = np.moveaxis(estimates.reshape(-1, *estimates.shape[-2:]), 1, 0)
+    parameters = {p.name: row for p, row in zip(law.parameters, rows[:-2], strict=True)}
+    fit = FittedCurves(problem, law, parameters, rows[-2], rows[-1], offset_free, held)
+    found = examine(fit)
+    fields = [found.statistic[name] for name in TESTS] + [found.p_value[name] for name in TESTS]
+    fields += [found.freedom, found.gain_spread, found.adequate.astype(float)]
+    fields += [found.at_bound[parameter.name].astype(float) for parameter in law.parameters]
+    return np.stack(fields, axis=1).reshape(*lead, len(fields), core[0])

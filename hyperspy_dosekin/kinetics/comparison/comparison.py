@@ -258,14 +258,15 @@ class ComparedLaws:
     def verdict(self) -> np.ndarray:
         """Place of the law that the data name, ``(…, n_window)``; −1 where they cannot tell.
 
-        They cannot where laws survive that differ by more than 0.2 in ln D½, and where the
-        likeliest law does not describe the data.
+        They cannot where laws survive that differ by more than 0.2 in ln D½, or agree only because
+        neither determines it, and where the likeliest law does not describe the data.
         """
         half = np.where(self.survives, self.of_laws("log_half_dose", 0.5), np.nan)
         lowest = np.where(np.isnan(half), np.inf, half).min(axis=0)
         highest = np.where(np.isnan(half), -np.inf, half).max(axis=0)
         with np.errstate(invalid="ignore"):
-            agree = (highest - lowest <= AGREEING) | (self.survives.sum(axis=0) == 1)
+            agree = (highest - lowest <= AGREEING) & self.identifiable
+        agree |= self.survives.sum(axis=0) == 1
         best = self.best
         described = np.take_along_axis(self.adequate, np.maximum(best, 0)[None], axis=0)[0]
         return np.where(agree & described, best, -1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +40,11 @@ FORMAT = 1
 
 def save(numbers: KineticsNumbers, path: Any, *, overwrite: bool | None = None) -> None:
     """Write a result to a ``.hspy`` or ``.zspy`` file; see `DoseKinetics.save`."""
-    maps = numbers.maps.computed()
-    arrays = {"fields": maps.fields}
+    numbers = numbers.computed()
+    maps = numbers.maps
+    # The tests of the residuals need the code of the law, which is not stored.
+    whole = replace(numbers, shown=None).examination
+    arrays = {"fields": maps.fields, "examination": np.asarray(whole)}
     if maps.offset is not None:
         arrays["known offset"] = maps.offset
     record = {
@@ -90,7 +93,11 @@ def read(
     network = record["network"] and _read_network(data, arrays, record["network"])
     shown = record.get("shown")
     return KineticsNumbers(
-        maps, options, network or None, None if shown is None else tuple(map(int, shown))
+        maps,
+        options,
+        network or None,
+        None if shown is None else tuple(map(int, shown)),
+        arrays.get("examination"),
     )
 
 

@@ -13,6 +13,7 @@ from hyperspy_dosekin.signals.kinetics.face import Face
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
+    from prettytable import PrettyTable
 
     from hyperspy_dosekin.kinetics.network.certificate import Certificate
 
@@ -147,6 +148,45 @@ class KineticsIntervals(Face):
             If that was not examined, because the fit was made with ``intervals=False``.
         """
         return self._signal("identifiable")
+
+    @property
+    def adequate(self) -> BaseSignal:
+        """Whether the law describes the data: no test of the residuals has p below 0.01.
+
+        Where it is ``False``, D½ is doubtful even if it is `identifiable`, because its interval
+        stands on the law. What no residual can show is not in it: where a window ends, and a dose
+        that is wrong by a factor. It is lazy where the result is.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
+        >>> result.adequate.data.shape
+        (4,)
+        """
+        return self._signal("adequate")
+
+    def check(self) -> PrettyTable:
+        """Tests of the residuals: χ², Durbin–Watson, single frames, curvature, common gain.
+
+        Returns
+        -------
+        prettytable.PrettyTable
+            One row for each window and test, with the p value that noise alone would give, or
+            with space axes the share of pixels of which it is below 0.01.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
+        >>> result.check().field_names
+        ['window', 'test', 'value', 'p', 'a small p says']
+        """
+        from hyperspy_dosekin.signals.kinetics.adequacy import check_table
+
+        return check_table(self.numbers)
 
     @property
     def not_fitted(self) -> BaseSignal:

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.signals.kinetics.comparison import NODE as COMPARISON
+from hyperspy_dosekin.signals.kinetics.comparison import comparison_of
 from hyperspy_dosekin.signals.kinetics.file import FORMAT, NODE, read
 from hyperspy_dosekin.signals.kinetics.law_names import law_of_record
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 
 
-def load(path: Any, *, law: str | KineticLaw | None = None) -> DoseKinetics:
-    """Load a result that `DoseKinetics.save` wrote.
+def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
+    """Load a result that `DoseKinetics.save` or `LawComparison.save` wrote.
 
     Parameters
     ----------
@@ -29,7 +31,7 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> DoseKinetics:
 
     Returns
     -------
-    DoseKinetics
+    DoseKinetics or LawComparison
         The result, its numbers equal to the last digit.
 
     Raises
@@ -54,6 +56,8 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> DoseKinetics:
 
     series = load_signal(path)
     node = getattr(series, "metadata", None)
+    if node is not None and node.has_item(COMPARISON):
+        return comparison_of(series)
     if node is None or not node.has_item(NODE):
         raise ValueError(
             f"{path} holds no result of a kinetics fit; it must have been written by "

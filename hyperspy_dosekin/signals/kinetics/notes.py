@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hyperspy_dosekin.signals.kinetics.adequacy import notes_on_adequacy
 from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS, equation, is_power_law
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def notes_of(numbers: KineticsNumbers) -> list[str]:
     if numbers.is_lazy:
         return [*notes, LAZY, *label]
     notes += _notes_on_maps(numbers) if numbers.space_shape else _notes_on_windows(numbers)
+    notes += notes_on_adequacy(numbers)
     if not numbers.has_intervals:
         notes.append(NOT_EXAMINED)
     if "pre_exposure" not in numbers.data.dose_metadata and numbers.dose[0] > 0:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ import numpy as np
 from hyperspy_dosekin.lazy.blocks import is_lazy
 from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
 from hyperspy_dosekin.signals.kinetics.estimates import Estimate, ExactEstimate, NetworkEstimate
+from hyperspy_dosekin.signals.kinetics.examination import examined, examined_field
 from hyperspy_dosekin.signals.kinetics.law_names import KNOWN_EXPONENTS
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.options import FitOptions
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.progress import dask_progress
 from hyperspy_dosekin.signals.signatures import did_you_mean
 
 if TYPE_CHECKING:
@@ -62,12 +65,15 @@ class KineticsNumbers:
         The network's fit of the same data, of which the numbers then are.
     shown
         Places of the windows that the numbers are of; ``None`` for all.
+    examined
+        Tests of the residuals of all windows, where they are there already; see `examination`.
     """
 
     maps: ExactMaps
     options: FitOptions
     network: NetworkFit | None = None
     shown: tuple[int, ...] | None = None
+    examined: Any = None
 
     # What was fitted, and how
 
@@ -134,8 +140,21 @@ class KineticsNumbers:
 
     def computed(self, show_progressbar: bool | None = None) -> KineticsNumbers:
         """The same in memory; itself where it is."""
-        maps = self.maps.computed(show_progressbar)
-        return self if maps is self.maps else replace(self, maps=maps)
+        if not self.is_lazy:
+            return self
+        # Together, so that the data are read once.
+        with dask_progress(show_progressbar):
+            fields, found = da.compute(self.maps.fields, self._examined)
+        return replace(self, maps=replace(self.maps, fields=fields), examined=found)
+
+    @cached_property
+    def _examined(self) -> Any:
+        return examined(self.maps, self.options) if self.examined is None else self.examined
+
+    @property
+    def examination(self) -> Any:
+        """Tests of the residuals, ``(…space…, field, window)``; lazy where the result is."""
+        return _taken(self._examined, self.shown, -1)
 
     def select(self, names: Sequence[str]) -> KineticsNumbers:
         """The numbers of some windows only.
@@ -356,6 +375,7 @@ _MAPS: Mapping[str, Callable[[KineticsNumbers], Any]] = {
     "critical_dose": lambda numbers: numbers._dose_at(1 / math.e),
     "reached": KineticsNumbers._reached,
     "identifiable": KineticsNumbers._identifiable,
+    "adequate": lambda numbers: examined_field(numbers.law, numbers.examination, "adequate") == 1,
     "not_fitted": lambda numbers: numbers._field("dead") != 0,
 }
 

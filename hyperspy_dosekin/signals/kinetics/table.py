@@ -73,6 +73,7 @@ def _window_table(numbers: KineticsNumbers) -> PrettyTable:
     with_interval = [*numbers.parameter_names, "half_integrity_dose"] if examined else []
     ends = {name: numbers.interval(name) for name in with_interval}
     identifiable = numbers.map("identifiable") if examined else None
+    adequate = numbers.map("adequate")
     reached, spread = numbers.map("reached"), numbers.spread_of_maps
     headers = ["window", *columns]
     headers += ["D½ determined"] if examined else []
@@ -96,7 +97,8 @@ def _window_table(numbers: KineticsNumbers) -> PrettyTable:
                 cell = f"{cell} {text}".strip()
             cells.append(cell)
         if identifiable is not None:
-            cells.append("yes" if identifiable[row] else "NO")
+            sure = "yes" if adequate[row] else "doubtful"
+            cells.append(sure if identifiable[row] else "NO")
         cells.append("yes" if reached[row] else "no")
         if spread:
             cells.append(number(spread["half_integrity_dose"][row], digits=2))
@@ -109,6 +111,8 @@ def _map_table(numbers: KineticsNumbers) -> PrettyTable:
     columns = _columns(numbers)
     values = [numbers.map(name) for name in columns.values()]
     identifiable = numbers.map("identifiable") if numbers.has_intervals else None
+    if identifiable is not None:
+        identifiable = identifiable & numbers.map("adequate")
     reached, fitted = numbers.map("reached"), ~numbers.map("not_fitted")
     table = PrettyTable(["window", *columns, "D½ determined", "D½ in range", "not fitted"])
     table.align = "r"

@@ -1,0 +1,481 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several kinetic laws fitted to the same series, and what they agree on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from prettytable import PrettyTable
+
+from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
+from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.numerics.units import with_unit
+from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
+from hyperspy_dosekin.signals.kinetics.options import known_offset
+from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.table import interval_text, number
+from hyperspy_dosekin.signals.progress import dask_progress, progress_bars
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
+    from hyperspy_dosekin.kinetics.comparison.comparison import ComparedLaws
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
+
+#: Where a comparison lies in the metadata of the series that it is saved with.
+NODE = "Dosekin.law_comparison"
+#: Quantities of an average, and what the kernel calls them.
+QUANTITIES = {"half_integrity_dose": "log_half_dose", "half_change_dose": "log_half_change"}
+_PIXELS = 64
+CANNOT_TELL = "{names}: the data cannot tell which law holds; D½ is the average over all of them."
+NONE_DESCRIBES = "{names}: none of the laws describes the data (p < 0.01), so that D½ is doubtful."
+UNDETERMINED = (
+    "{names}: the data do NOT determine D½; the half-change dose depends less on the law."
+)
+
+
+def compare_laws(
+    series: DoseSeries,
+    laws: Sequence[str | KineticLaw] | None = None,
+    *,
+    offset: Any = None,
+    prior: Mapping[str, Sequence[float]] | None = None,
+    noise: str = "relative",
+    spatial: str = "auto",
+    show_progressbar: bool | None = None,
+) -> LawComparison:
+    """Fit several kinetic laws and say which of them the data can tell apart.
+
+    Laws are compared by their evidence, the probability of the data under a law and its priors:
+    a law with more freedom has to earn it. Those within 3 in ln evidence of the best survive.
+
+    Parameters
+    ----------
+    series
+        A dose series.
+    laws
+        Names of laws, or laws. ``None`` takes all that are registered, without those that a free
+        offset makes senseless (a plateau looks like an offset), or that have more coefficients
+        than there are doses.
+    offset
+        Known offset b, as for `DoseSeries.fit_dose_pinn`.
+    prior
+        Priors of ``"log_rate"`` and ``"exponent"``, (mean, standard deviation) each; ``None`` takes
+        the defaults. Evidence needs priors.
+    noise
+        ``"relative"`` or ``"absolute"``, as for `DoseSeries.fit_dose_pinn`.
+    spatial
+        ``"auto"`` and ``"pixel"`` compare in every pixel, ``"mean"`` in the mean over space.
+    show_progressbar
+        ``None`` takes HyperSpy's preference.
+
+    Returns
+    -------
+    LawComparison
+        Lazy where the series is.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two laws are left to compare, or an option is unknown.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
+    >>> found = hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
+    >>> sorted(found.verdict) == sorted(s.window_names)
+    True
+    """
+    from hyperspy_dosekin.kinetics.comparison.comparison import LAW_FIELDS
+    from hyperspy_dosekin.kinetics.laws.prior import Prior
+
+    for name, value, choices in (
+        ("noise", noise, ("relative", "absolute")),
+        ("spatial", spatial, ("auto", "pixel", "mean")),
+    ):
+        if value not in choices:
+            raise ValueError(f"{name}={value!r} is not one of {choices}.")
+    data = SeriesData.of(series)
+    if spatial == "mean":
+        data = data.averaged()
+    known = known_offset(offset, data.space_shape, len(data.window_names))
+    chosen = _chosen_laws(laws, data, offset_free=known is None)
+    kernel = partial(
+        _compare,
+        has_variance=data.variance is not None,
+        dose_e_per_a2=data.dose,
+        window_names=data.window_names,
+        laws=chosen,
+        prior=Prior(**{key: tuple(pair) for key, pair in (prior or {}).items()}),
+        absolute_variance=noise == "absolute",
+    )
+    arrays, cores = [data.values], ["(w,d)"]
+    if data.variance is not None:
+        arrays, cores = [*arrays, data.variance], [*cores, "(w,d)"]
+    if known is not None:
+        arrays, cores = [*arrays, known], [*cores, "(w)"]
+    with progress_bars(show_progressbar) as progress:
+        fields = map_blocks(
+            kernel,
+            f"{','.join(cores)}->(l,f,w)",
+            *arrays,
+            output_sizes={"l": len(chosen), "f": len(LAW_FIELDS)},
+            method="compare_laws",
+            eager_options={"progress": progress},
+        )
+    return LawComparison(data, tuple(law.name for law in chosen), fields)
+
+
+def _chosen_laws(
+    laws: Sequence[str | KineticLaw] | None, data: SeriesData, *, offset_free: bool
+) -> list[KineticLaw]:
+    from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS, kinetic_law
+
+    n_dose = np.unique(data.dose).size
+    if laws is None:
+        chosen = [
+            law
+            for law in KINETIC_LAWS.values()
+            if not (offset_free and any(p.name == "plateau" for p in law.parameters))
+            and len(law.parameters) + 1 + offset_free <= n_dose
+            and len(law.parameters) <= 3
+        ]
+    else:
+        chosen = [kinetic_law(law) for law in laws]
+    names = [law.name for law in chosen]
+    if len(chosen) < 2 or len(set(names)) != len(names):
+        raise ValueError(
+            f"the laws {names} cannot be compared: give two or more different ones in laws=, with "
+            f"no more coefficients than the {n_dose} doses of the series."
+        )
+    return chosen
+
+
+def _compare(
+    *arrays: np.ndarray, has_variance: bool, progress: Any = None, **options: Any
+) -> np.ndarray:
+    """Compare a block some pixels at a time."""
+    from hyperspy_dosekin.kinetics.comparison.comparison import compare_block
+
+    values, *rest = arrays
+    lead, core = values.shape[:-2], values.shape[-2:]
+    values = values.reshape(-1, *core)
+    variance = None
+    if has_variance:
+        variance = np.broadcast_to(rest.pop(0), (*lead, *core)).reshape(values.shape)
+    offset = np.broadcast_to(rest[0], (*lead, core[0])).reshape(-1, core[0]) if rest else None
+    found = []
+    with torch_threads(1):
+        for start in range(0, max(len(values), 1), _PIXELS):
+            if progress is not None and len(values) > 1:
+                progress("pixels", start, len(values))
+            part = slice(start, start + _PIXELS)
+            spread = None if variance is None else variance[part]
+            base = None if offset is None else offset[part]
+            found.append(compare_block(values[part], spread, base, **options))
+    if progress is not None and len(values) > 1:
+        progress("pixels", len(values), len(values))
+    whole = np.concatenate(found)
+    return whole.reshape(*lead, *whole.shape[1:])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LawComparison:
+    """What several laws say of a dose series; made by `compare_laws`.
+
+    Parameters
+    ----------
+    data
+        The series.
+    laws
+        Names of the laws.
+    fields
+        What the kernel found, ``(…space…, law, field, window)``; lazy where the series is.
+    """
+
+    data: SeriesData
+    laws: tuple[str, ...]
+    fields: Any
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether it has not been computed yet."""
+        return is_lazy(self.fields)
+
+    def computed(self, show_progressbar: bool | None = None) -> LawComparison:
+        """The same with everything in memory; itself where it is."""
+        if not self.is_lazy:
+            return self
+        with dask_progress(show_progressbar):
+            return LawComparison(self.data, self.laws, self.fields.compute())
+
+    @property
+    def compared(self) -> ComparedLaws:
+        """The numbers as arrays, computed."""
+        from hyperspy_dosekin.kinetics.comparison.comparison import ComparedLaws
+
+        return ComparedLaws(np.asarray(self.computed().fields))
+
+    @property
+    def window_names(self) -> tuple[str, ...]:
+        """Labels of the windows."""
+        return self.data.window_names
+
+    @property
+    def weights(self) -> Mapping[str, BaseSignal]:
+        """A map for each law: its probability if one of the laws is right."""
+        found = self.compared.weights
+        return MappingProxyType(
+            {law: self._map(row, "weight") for law, row in zip(self.laws, found, strict=True)}
+        )
+
+    @property
+    def verdict(self) -> Mapping[str, str | None]:
+        """Name of the law for each window; ``None`` where the data cannot tell.
+
+        With space axes it is the law of more than half of the pixels, if there is one.
+        """
+        place = self.compared.verdict
+        found: dict[str, str | None] = {}
+        for column, window in enumerate(self.window_names):
+            values, counts = np.unique(place[..., column], return_counts=True)
+            most = int(values[counts.argmax()])
+            named = most >= 0 and counts.max() > 0.5 * counts.sum()
+            found[window] = self.laws[most] if named else None
+        return MappingProxyType(found)
+
+    @property
+    def verdict_map(self) -> BaseSignal:
+        """Place of the law in `laws` for each window and pixel, −1 where the data cannot tell."""
+        return self._map(self.compared.verdict, "verdict")
+
+    def average(self) -> AveragedKinetics:
+        """Average over the laws, each weighed by its evidence."""
+        return AveragedKinetics(self)
+
+    @property
+    def table(self) -> PrettyTable:
+        """One row for each window and law; medians over the pixels where there are any."""
+        found, verdict = self.compared, self.verdict
+        headers = ["window", "law", "ln evidence", "left out", "weight", "smallest p"]
+        table = PrettyTable([*headers, with_unit("D½", self.data.dose_unit), "verdict"])
+        table.align = "r"
+        table.align["window"] = table.align["law"] = table.align["verdict"] = "l"
+        scale = np.log(self.data.dose[-1])
+        left_out = found.field("log_predictive")
+        ends = [np.exp(found.of_laws("log_half_dose", p) + scale) for p in (0.5, 0.025, 0.975)]
+        for column, window in enumerate(self.window_names):
+            order = np.argsort(-_median(found.log_evidence)[:, column])
+            for rank, place in enumerate(order):
+                half, low, high = (_median(end)[place, column] for end in ends)
+                relative = _median(left_out - left_out.max(axis=0))[place, column]
+                survives = _median(found.survives.astype(float))[place, column] >= 0.5
+                said = "" if survives else "ruled out"
+                if rank == 0:
+                    said = verdict[window] or "the data cannot tell"
+                table.add_row(
+                    [
+                        "" if rank else window,
+                        self.laws[place],
+                        f"{_median(found.log_evidence)[place, column]:.1f}",
+                        f"{relative:.1f}",
+                        f"{_median(found.weights)[place, column]:.2f}",
+                        f"{_median(found.field('smallest_p'))[place, column]:.2g}",
+                        f"{number(half)} {interval_text(low, high)}",
+                        said,
+                    ]
+                )
+        return table
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be said beside the numbers."""
+        found = self.compared
+        notes = []
+        for text, flags in (
+            (CANNOT_TELL, found.verdict < 0),
+            (NONE_DESCRIBES, ~found.described),
+            (UNDETERMINED, ~found.identifiable),
+        ):
+            share = flags.reshape(-1, flags.shape[-1]).mean(axis=0)
+            names = [n for n, s in zip(self.window_names, share, strict=True) if s >= 0.5]
+            notes += [text.format(names=", ".join(names))] if names else []
+        return notes
+
+    def __repr__(self) -> str:
+        """One line."""
+        lazy = ", lazy" if self.is_lazy else ""
+        return f"<LawComparison, {len(self.laws)} laws, {len(self.window_names)} windows{lazy}>"
+
+    def __str__(self) -> str:
+        """Table with the notes that apply."""
+        if self.is_lazy:
+            return f"{self!r}\n* Nothing has been computed yet: see computed()."
+        return "\n".join([repr(self), self.table.get_string(), *(f"* {n}" for n in self.notes)])
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        return f"<div>{self.table.get_html_string()}<ul>{notes}</ul></div>"
+
+    def plot(self) -> Any:
+        """Plot what each law says of D½, and the average, for each window.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Medians with 95 % intervals; over the pixels their medians.
+        """
+        import matplotlib.pyplot as plt
+
+        found, scale = self.compared, self.data.dose[-1]
+        figure, axes = plt.subplots(
+            1, len(self.window_names), squeeze=False, sharey=True, layout="constrained"
+        )
+        labels = [*self.laws, "average"]
+        ends = []
+        for p in (0.025, 0.5, 0.975):
+            laws = _median(np.exp(found.of_laws("log_half_dose", p))) * scale
+            mean = _median(np.exp(found.average("log_half_dose", p))[np.newaxis]) * scale
+            ends.append(np.concatenate([laws, mean]))
+        weights = np.concatenate([_median(found.weights), np.ones((1, len(self.window_names)))])
+        for column, (axis, window) in enumerate(zip(axes[0], self.window_names, strict=True)):
+            low, middle, high = (end[:, column] for end in ends)
+            top = 3 * np.nanmax(np.where(np.isfinite(middle), middle, np.nan), initial=scale)
+            for row in range(len(labels)):
+                shade = 0.25 + 0.75 * float(np.nan_to_num(weights[row, column]))
+                axis.plot([low[row], min(high[row], top)], [row, row], color="C0", alpha=shade)
+                axis.plot(middle[row], row, "o", color="C0", alpha=shade)
+            axis.axvline(scale, color="0.7", linestyle=":")
+            axis.set(title=window, xlabel=with_unit("D½", self.data.dose_unit), xscale="log")
+        axes[0, 0].set_yticks(range(len(labels)), labels)
+        return figure
+
+    def save(self, path: Any, *, overwrite: bool | None = None) -> None:
+        """Save to a ``.hspy`` or ``.zspy`` file, which HyperSpy opens as the series.
+
+        Parameters
+        ----------
+        path
+            File name; ``.hspy`` is added where there is no extension.
+        overwrite
+            As for `hyperspy.signals.BaseSignal.save`.
+        """
+        self = self.computed()
+        data = self.data
+        series = make_dose_series(
+            data.values,
+            data.dose,
+            data.space_axes,
+            data.window_names,
+            title=data.title,
+            quantity=data.quantity,
+            dose_unit=data.dose_unit,
+            dose_metadata=data.dose_metadata,
+        )
+        node = {"format": 1, "laws": json.dumps(list(self.laws)), "fields": np.asarray(self.fields)}
+        series.metadata.set_item(NODE, node)
+        path = Path(path)
+        series.save(path if path.suffix else path.with_suffix(".hspy"), overwrite=overwrite)
+
+    def _map(self, array: Any, name: str) -> BaseSignal:
+        return make_map(array, self.data.space_axes, self.window_names, title=name, quantity=name)
+
+
+def comparison_of(series: Any) -> LawComparison:
+    """The comparison that a series from a file holds in its metadata."""
+    node = series.metadata.get_item(NODE)
+    laws, fields = tuple(json.loads(node.laws)), np.asarray(node.fields)
+    del series.metadata.Dosekin
+    return LawComparison(SeriesData.of(series), laws, fields)
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    """Median over the pixels of ``(n_law, …, n_window)``, ``(n_law, n_window)``."""
+    flat = values.reshape(values.shape[0], -1, values.shape[-1])
+    with np.errstate(invalid="ignore"):
+        return np.nanmedian(np.where(np.isnan(flat), np.nan, flat), axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class AveragedKinetics:
+    """Doses averaged over several laws; made by `LawComparison.average`.
+
+    Parameters
+    ----------
+    comparison
+        Where it comes from.
+    """
+
+    comparison: LawComparison
+
+    def _dose(self, name: str, probability: float) -> np.ndarray:
+        found = self.comparison.compared.average(QUANTITIES[name], probability)
+        return np.exp(found) * self.comparison.data.dose[-1]
+
+    @property
+    def half_integrity_dose(self) -> BaseSignal:
+        """Median of D½ over the laws, in the unit of the series; NaN where most never fall to ½."""
+        dose = self._dose("half_integrity_dose", 0.5)
+        return self.comparison._map(np.where(np.isinf(dose), np.nan, dose), "half_integrity_dose")
+
+    @property
+    def half_change_dose(self) -> BaseSignal:
+        """Dose at which half of the change within the measured range is done.
+
+        There C is halfway between 1 and its last value. It lies between measured frames and hardly
+        depends on the law, but on the largest dose.
+        """
+        return self.comparison._map(self._dose("half_change_dose", 0.5), "half_change_dose")
+
+    def interval(
+        self, name: str = "half_integrity_dose", level: float = 0.95
+    ) -> tuple[BaseSignal, BaseSignal]:
+        """Interval of the mixture of all laws.
+
+        Parameters
+        ----------
+        name
+            ``"half_integrity_dose"`` or ``"half_change_dose"``.
+        level
+            Its probability.
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown or the level does not lie between 0 and 1.
+        """
+        if name not in QUANTITIES:
+            raise ValueError(f"name={name!r} is not one of {tuple(QUANTITIES)}.")
+        if not 0 < level < 1:
+            raise ValueError(f"level={level} must lie between 0 and 1, such as 0.95.")
+        low, high = (self._dose(name, p) for p in ((1 - level) / 2, (1 + level) / 2))
+        return self.comparison._map(low, name), self.comparison._map(high, name)
+
+    @property
+    def adequate(self) -> BaseSignal:
+        """Whether one of the laws that survive describes the data."""
+        return self.comparison._map(self.comparison.compared.described, "adequate")
+
+    @property
+    def identifiable(self) -> BaseSignal:
+        """Whether 90 % of the mixture of ln D½ lies within 0.2 of its median."""
+        return self.comparison._map(self.comparison.compared.identifiable, "identifiable")
+
+    @property
+    def reached(self) -> BaseSignal:
+        """Whether D½ lies inside the measured range of doses."""
+        dose = self._dose("half_integrity_dose", 0.5)
+        range_ = self.comparison.data.dose
+        return self.comparison._map((dose >= range_[0]) & (dose <= range_[-1]), "reached")

@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of the residuals of a fit over all pixels, eager or chunk by chunk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+
+from hyperspy_dosekin.kinetics.adequacy.examination import examination_fields, examine_block
+from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
+from hyperspy_dosekin.numerics.threads import torch_threads
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
+    from hyperspy_dosekin.signals.kinetics.options import FitOptions
+
+
+def examined(maps: ExactMaps, options: FitOptions) -> Any:
+    """Fields of the examination, ``(…space…, field, window)``; lazy where the maps are."""
+    data, law = maps.data, maps.law
+    rows = [maps.field(name) for name in (*maps.parameter_names, "amplitude", "offset")]
+    stack = da.stack if is_lazy(maps.fields) else np.stack
+    held = () if isinstance(options.exponent, str | None) else ("exponent",)
+    variance = [] if data.variance is None else [data.variance]
+    return map_blocks(
+        _examine,
+        f"(w,d),(n,w){',(w,d)' if variance else ''}->(f,w)",
+        data.values,
+        stack(rows, axis=-2),
+        *variance,
+        output_sizes={"f": len(examination_fields(law))},
+        method="adequate",
+        dose_e_per_a2=data.dose,
+        window_names=data.window_names,
+        law=law,
+        offset_free=maps.offset is None,
+        held=held,
+    )
+
+
+def _examine(*arrays: np.ndarray, **options: Any) -> np.ndarray:
+    with torch_threads(1):
+        return examine_block(*arrays, **options)
+
+
+def examined_field(law: KineticLaw, fields: Any, name: str) -> Any:
+    """One of the fields, ``(…space…, window)``."""
+    return fields[..., examination_fields(law).index(name), :]
