@@ -19,6 +19,7 @@ from hyperspy_dosekin.processing.spikes.polynomials import (
 )
 from hyperspy_dosekin.processing.spikes.residuals import remove_by_subspace
 from hyperspy_dosekin.processing.spikes.subspace import (
+    FEW,
     FEWEST,
     Subspace,
     first_channels,
@@ -31,9 +32,9 @@ _ROUNDS = 3
 _EAGER = 0.85
 #: What so large a share of the spectra, and so many, have in a channel or the next is no spike.
 _COMMON, _FEWEST_COMMON = 0.1, 3
-#: Channels on either side of what may be a spike that have no say at first; and of fewer spectra
-#: than so many, where one that differs from the others hardly has a say either way.
-_WIDER, _WIDEST, _FEW = 2, 6, 20
+#: Channels on either side of what may be a spike that have no say at first; and of few
+#: spectra, where one that differs from the others hardly has a say either way.
+_WIDER, _WIDEST = 2, 6
 #: The same channel of the camera has to have more by this factor to make up for chance.
 _CLEARLY = 0.8
 
@@ -168,7 +169,7 @@ def learn_subspace(
     start = first_channels(position, n_channels)
     _, outlier, _ = remove_by_channels(spectra, calibration(noise), closed, _EAGER * THRESHOLD)
     # What is a line after all must be seen whole.
-    wider = _WIDEST if number < _FEW else _WIDER
+    wider = _WIDEST if number < FEW else _WIDER
     outlier = maximum_filter1d(outlier & ~_common(outlier, start), 2 * wider + 1, axis=-1)
     reach = float(np.median(protected[1] - protected[0])) / 2
     subspace = None

@@ -84,7 +84,7 @@ def remove_by_subspace(
     replaced = np.zeros(spectra.shape)
     noise = subspace.calibration(noise)
     for rows, placed in _groups(start, spectra.shape[-1], subspace):
-        search = _Search(placed, noise.part(rows), subspace.fwhm, threshold, subspace.sufficient)
+        search = _Search(placed, noise.part(rows), subspace, threshold)
         part, doubtful[rows] = search.run(spectra[rows], closed[rows] | ~placed.covered)
         cleaned[rows], touched[rows], replaced[rows] = part
     return cleaned, touched, replaced, doubtful
@@ -107,9 +107,8 @@ class _Search:
 
     placed: Placed
     noise: Noise
-    fwhm: float
+    subspace: Subspace
     threshold: float
-    sufficient: bool
 
     def run(
         self, spectra: np.ndarray, closed: np.ndarray
@@ -133,7 +132,7 @@ class _Search:
                 coefficients[rows], variance[rows] = fit.coefficients, fit.variance
                 residual = (cleaned[rows] - fit.expected) / np.sqrt(fit.variance)
                 supported[rows] = residual > _SUPPORT
-            if not self.sufficient:
+            if not self.subspace.sufficient:
                 break
             shut = closed[rows] | touched[rows]
             excess, values, uncertainty = self._judge(cleaned[rows], noise, fit, closed[rows], shut)
@@ -142,10 +141,13 @@ class _Search:
             rows = rows[np.unique(found.row)]
         noisy = placed.uncertainty(coefficients) > _DOUBTFUL * variance
         often = uniform_filter1d(noisy.astype(np.float32), _AVERAGED, axis=-1) > 0.5
-        if not self.sufficient:
+        if not self.subspace.sufficient:
             often[:] = True
-        # What the subspace explains is no spike, however narrow it is.
-        return made, often & placed.covered & supported
+        if self.subspace.few or not self.subspace.sufficient:
+            # What the subspace explains is no spike, however narrow it is. Of many spectra those
+            # that it is too noisy for are unlike the others, and it has nothing to explain.
+            often &= supported
+        return made, often & placed.covered
 
     def _fit(self, spectra: np.ndarray, noise: Noise) -> _Fit:
         coefficients = self.placed.coefficients(spectra)
@@ -234,7 +236,7 @@ class _Search:
         Height over the channels in question, same shape, zero where it is not significant; and its
         standard deviation.
         """
-        sigma = _NARROWEST * max(self.fwhm, 1.0) / np.sqrt(8 * np.log(2))
+        sigma = _NARROWEST * max(self.subspace.fwhm, 1.0) / np.sqrt(8 * np.log(2))
         distance = np.arange(1, _BESIDE + 1) + 0.5 * (width - 1)
         shape = np.exp(-0.5 * (distance / sigma) ** 2)
         weights = 0.5 * shape / (shape**2).sum()

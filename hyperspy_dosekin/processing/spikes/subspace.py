@@ -14,6 +14,8 @@ from hyperspy_dosekin.processing.spikes.noise import Calibration, Noise, local_s
 
 #: Spectra that say enough of each other.
 FEWEST = 8
+#: Fewer spectra than these are said to be few.
+FEW = 20
 #: Components at most, and spectra that one of them takes at least.
 _MOST_COMPONENTS, _SPECTRA_PER_COMPONENT = 20, 2
 #: A component is larger than the largest singular value of noise, √n + √m (Marchenko and Pastur,
@@ -50,6 +52,8 @@ class Subspace:
         Of the noise.
     sufficient
         Whether there are spectra enough for the components that they have.
+    few
+        Whether it is made of so few spectra that it is noisy for all of them.
     """
 
     components: np.ndarray
@@ -60,6 +64,7 @@ class Subspace:
     fwhm: float
     calibration: Calibration
     sufficient: bool
+    few: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,6 +246,7 @@ def fit_subspace(
         fwhm=fwhm,
         calibration=calibration,
         sufficient=significant <= most,
+        few=number < FEW,
     )
 
 
