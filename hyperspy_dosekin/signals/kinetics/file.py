@@ -9,17 +9,19 @@ HyperSpy opens the file; the rest lies in its metadata as plain numbers, texts a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.laws.power_law import dose_at
 from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
-from hyperspy_dosekin.signals.kinetics.law_names import law_record
+from hyperspy_dosekin.signals.kinetics.law_names import is_power_law, law_record
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.options import FitOptions, exact_config
@@ -35,7 +37,21 @@ if TYPE_CHECKING:
 NODE = "Dosekin.kinetics"
 
 #: Version of the layout below; to be raised when older readers would misread it.
-FORMAT = 1
+FORMAT = 2
+
+#: What files of format 1 hold after the parameters of the law, in that order.
+_READOUT_OF_FORMAT_1 = (
+    *("amplitude", "offset", "residual_sigma", "noise_sigma", "converged", "dead"),
+)
+_FLAGS_OF_FORMAT_1 = ("sd_log_half_dose", "profile_width", "identifiable")
+
+
+def _fields_of_format_1(maps: ExactMaps) -> tuple[str, ...]:
+    """Names of the fields of such a file; those of the power law were without its doses."""
+    names = maps.parameter_names
+    doses = () if is_power_law(maps.law) else ("half_integrity_dose", "critical_dose")
+    ends = [f"{n} {end}" for n in (*names, "half_integrity_dose") for end in ("lower", "upper")]
+    return (*names, *_READOUT_OF_FORMAT_1, *doses, *_FLAGS_OF_FORMAT_1, *ends)
 
 
 def save(numbers: KineticsNumbers, path: Any, *, overwrite: bool | None = None) -> None:
@@ -52,6 +68,7 @@ def save(numbers: KineticsNumbers, path: Any, *, overwrite: bool | None = None) 
         "options": _jsonable({**asdict_shallow(numbers.options), "offset": None, "law": None}),
         "law": law_record(numbers.law),
         "maps complete": maps.complete,
+        "fields": list(maps.field_names),
         "network": None,
         # All windows are stored: the network's are not to be taken apart.
         "shown": None if numbers.shown is None else list(numbers.shown),
@@ -86,10 +103,11 @@ def read(
         data,
         exact_config(options),
         offset,
-        arrays["fields"],
+        None,
         record["maps complete"],
         options.intervals,
     )
+    maps = replace(maps, fields=_in_order(arrays["fields"], record.get("fields"), maps))
     network = record["network"] and _read_network(data, arrays, record["network"])
     shown = record.get("shown")
     return KineticsNumbers(
@@ -99,6 +117,19 @@ def read(
         None if shown is None else tuple(map(int, shown)),
         arrays.get("examination"),
     )
+
+
+def _in_order(stored: np.ndarray, names: Sequence[str] | None, maps: ExactMaps) -> np.ndarray:
+    """The fields of a file in the order of `ExactMaps.field_names`; NaN for what it has not."""
+    wanted = maps.field_names
+    names = _fields_of_format_1(maps) if names is None else names
+    rows = {name: stored[..., place, :] for place, name in enumerate(names)}
+    if "exponent" in rows:
+        for name, level in (("half_integrity_dose", 0.5), ("critical_dose", 1 / math.e)):
+            if name in wanted and name not in rows:
+                rows[name] = dose_at(level, rows["rate"], rows["exponent"])
+    nothing = np.full(stored[..., 0, :].shape, np.nan)
+    return np.stack([rows.get(name, nothing) for name in wanted], axis=-2)
 
 
 def series_of(data: SeriesData) -> Signal1D:
