@@ -267,7 +267,7 @@ def test_stop_leaves_the_rest_nan(monkeypatch):
         ({"exponent": "common"}, "common"),
         ({"loss": "cauchy"}, "cauchy"),
         ({"dtype": "int8"}, "int8"),
-        ({"noise": "loud"}, "'relative', 'absolute'"),
+        ({"noise": "loud"}, "'absolute', 'relative', 'floor'"),
     ],
 )
 def test_bad_options(image, options, match):
