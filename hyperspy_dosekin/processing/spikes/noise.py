@@ -201,6 +201,12 @@ def calibrate(noise: Noise, deviation: np.ndarray, expected: np.ndarray) -> Cali
     return Calibration(gain, offset)
 
 
+def is_believable(scale: np.ndarray) -> bool:
+    """Whether residuals of these scales, in units of what is said of the noise, come from it."""
+    most = float(np.quantile(scale, 0.9))
+    return bool(_BELIEVED[0] < np.median(scale) < _BELIEVED[1] and most < _EXCESSIVE)
+
+
 def _median(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Median of each row where something holds, shape ``(n_rows, 1)``."""
     ordered = np.sort(np.where(where, values, np.inf), axis=-1)

@@ -11,7 +11,7 @@ from scipy.ndimage import maximum_filter1d
 from threadpoolctl import threadpool_limits
 
 from hyperspy_dosekin.processing.spikes.found import THRESHOLD
-from hyperspy_dosekin.processing.spikes.noise import Noise, calibrate
+from hyperspy_dosekin.processing.spikes.noise import Calibration, Noise, calibrate
 from hyperspy_dosekin.processing.spikes.polynomials import (
     FEWEST_CHANNELS,
     remove_by_channels,
@@ -164,16 +164,19 @@ def learn_subspace(
     if number < FEWEST or n_channels < FEWEST_CHANNELS:
         return None
     noise = Noise.of(spectra, gain, offset)
-    calibration = calibrate(noise, *scatter(spectra))
+    deviation, expected = scatter(spectra)
+    calibration = Calibration()
     closed = _closed(spectra, protected)
     start = first_channels(position, n_channels)
-    _, outlier, _ = remove_by_channels(spectra, calibration(noise), closed, _EAGER * THRESHOLD)
+    _, outlier, _ = remove_by_channels(
+        spectra, noise.of_each(deviation, expected), closed, _EAGER * THRESHOLD
+    )
     # What is a line after all must be seen whole.
     wider = _WIDEST if number < FEW else _WIDER
     outlier = maximum_filter1d(outlier & ~_common(outlier, start), 2 * wider + 1, axis=-1)
     reach = float(np.median(protected[1] - protected[0])) / 2
     subspace = None
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS + 1):
         # Matrices so small are slower on several threads.
         with threadpool_limits(1, user_api="blas"):
             subspace = fit_subspace(
@@ -187,6 +190,11 @@ def learn_subspace(
             )
         if subspace is None:
             return None
+        if calibration == Calibration() and not subspace.believable:
+            # Not before: polynomials take structure in coarse channels for noise.
+            calibration = calibrate(noise, deviation, expected)
+            if calibration != Calibration():
+                continue
         # A spectrum resembles a subspace that it is part of, its spikes included.
         _, more, _, _ = remove_by_subspace(
             spectra,

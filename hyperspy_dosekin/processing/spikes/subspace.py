@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.processing.spikes.noise import Calibration, Noise, local_scale
+from hyperspy_dosekin.processing.spikes.noise import Calibration, Noise, is_believable, local_scale
 
 #: Spectra that say enough of each other.
 FEWEST = 8
@@ -52,6 +52,8 @@ class Subspace:
         Of the noise.
     sufficient
         Whether there are spectra enough for the components that they have.
+    believable
+        Whether the residuals scatter as the noise is said to.
     few
         Whether it is made of so few spectra that it is noisy for all of them.
     """
@@ -64,6 +66,7 @@ class Subspace:
     fwhm: float
     calibration: Calibration
     sufficient: bool
+    believable: bool
     few: bool
 
 
@@ -222,6 +225,7 @@ def fit_subspace(
     variance = noise.variance(expected)
     score = (values - expected) / np.sqrt(variance) / np.sqrt(1 - n_component / number)
     scale = local_scale(score, known & fitted)
+    believable = is_believable(scale[fitted])
     if calibration != Calibration():
         # Polynomials follow less than components do, so that the estimate was too large.
         common = float(np.median(scale[fitted]))
@@ -246,6 +250,7 @@ def fit_subspace(
         fwhm=fwhm,
         calibration=calibration,
         sufficient=significant <= most,
+        believable=believable,
         few=number < FEW,
     )
 
