@@ -51,6 +51,7 @@ BENCHMARKS = (
     Benchmark("import", "import_time.py"),
     Benchmark("windows", "windows.py"),
     Benchmark("kinetics", "kinetics/run.py", ("--table",)),
+    Benchmark("tool", "tool.py"),
     Benchmark("many-frames", "kinetics/many_frames.py"),
     Benchmark("training", "classification/annealing.py", ("--table",)),
     Benchmark("live", "classification/live.py"),
