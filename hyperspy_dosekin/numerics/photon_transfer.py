@@ -45,17 +45,17 @@ class PhotonTransfer:
     ----------
     level, variance
         Mean intensities and noise variances, of channels of like intensity, shape ``(n_bin,)``.
-    claimed
-        Mean of the variance that was claimed for the same channels; NaN where none was.
+    ratios
+        Variance found by that claimed, for groups of channels of like claim; NaN where none was.
     number
-        Channels in each.
+        Channels in each group.
     gain, offset
         The straight line through them: variance = `gain`·intensity + `offset`.
     """
 
     level: np.ndarray
     variance: np.ndarray
-    claimed: np.ndarray
+    ratios: np.ndarray
     number: np.ndarray
     gain: float
     offset: float
@@ -64,12 +64,6 @@ class PhotonTransfer:
     def ratio(self) -> float:
         """Median over channels of the variance found, by that claimed."""
         return _weighted_median(self.ratios, self.number)
-
-    @property
-    def ratios(self) -> np.ndarray:
-        """The same for each level."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self.variance / self.claimed
 
     @property
     def read_noise(self) -> float:
@@ -148,8 +142,17 @@ def photon_transfer(
     line = _line(means, variance, size)
     if _is_structure(means, variance, size, line):
         return None
-    claims = np.array([claim[group].mean() for group in groups])
-    return PhotonTransfer(means, variance, claims, size, *line)
+    return PhotonTransfer(means, variance, _ratios(square, claim, number), size, *line)
+
+
+def _ratios(square: np.ndarray, claim: np.ndarray, number: int) -> np.ndarray:
+    """Noise variance by that claimed, for groups of channels of like claim; NaN without one.
+
+    Channels of like intensity may have very different noise, as beside a peak that was subtracted.
+    """
+    groups = np.array_split(np.argsort(claim, kind="stable"), number)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.array([_clipped_mean(square[g]) / claim[g].mean() for g in groups])
 
 
 def _scatter(box: np.ndarray, claimed: np.ndarray | None) -> tuple[np.ndarray, ...]:

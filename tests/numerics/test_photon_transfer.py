@@ -100,3 +100,13 @@ def test_too_few_channels_say_nothing():
 def test_joined_channels():
     (joint,) = joined([np.arange(11.0).reshape(1, 11)])
     np.testing.assert_array_equal(joint, [[6.0, 22.0]])
+
+
+def test_channels_of_like_intensity_and_unlike_noise():
+    """Beside a peak that was subtracted, or after any weighing of channels."""
+    rng = np.random.default_rng(2)
+    level = np.linspace(1.0, 3.0, 600)
+    variance = np.where(np.arange(600) % 200 < 20, 1e-2, 1e-5) * np.ones((9, 1))
+    box = level + rng.normal(0, np.sqrt(variance))
+    assert 0.8 < photon_transfer([box], [variance]).ratio < 1.25
+    assert photon_transfer([box], [variance / 9]).ratio == pytest.approx(9, rel=0.25)

@@ -206,6 +206,7 @@ def fit_subspace(
     variance = noise.variance(expected)
     spread = np.sqrt(variance.mean(axis=0))
     level = np.sqrt((variance / spread**2)[:, fitted].mean(axis=-1, keepdims=True))
+    significant, most = 0, number // _SPECTRA_PER_COMPONENT
     for _ in range(_FITS):
         scaled = np.where(known, values, expected) / level
         whitened = scaled[:, fitted] / spread[fitted]
@@ -217,7 +218,7 @@ def fit_subspace(
             # Most components are noise, and tell if it is more than expected.
             middle = np.sqrt(max(n_fitted - number / 2, 1.0))
             edge *= max(float(np.median(size)) / middle, 1.0)
-        significant, most = int((size > edge).sum()), number // _SPECTRA_PER_COMPONENT
+        significant = int((size > edge).sum())
         n_component = min(max(significant, 1), _MOST_COMPONENTS, most)
         vectors = vectors[:, :n_component]
         components = vectors.T @ scaled

@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,11 @@ import numpy as np
 from prettytable import PrettyTable
 
 from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
+from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
+from hyperspy_dosekin.signals.files import save_signal, seal
 from hyperspy_dosekin.signals.kinetics.options import known_offset
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.table import interval_text, number
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
 
+#: Version of the layout of files.
+FORMAT = 1
 #: Where a comparison lies in the metadata of the series that it is saved with.
 NODE = "Dosekin.law_comparison"
 #: Quantities of an average, and what the kernel calls them.
@@ -116,7 +119,7 @@ def compare_laws(
         dose_e_per_a2=data.dose,
         window_names=data.window_names,
         laws=chosen,
-        prior=Prior(**{key: tuple(pair) for key, pair in (prior or {}).items()}),
+        prior=Prior(**{key: (float(mean), float(sd)) for key, (mean, sd) in (prior or {}).items()}),
         absolute_variance=noise == "absolute",
     )
     arrays, cores = [data.values], ["(w,d)"]
@@ -315,13 +318,16 @@ class LawComparison:
     def __repr__(self) -> str:
         """One line."""
         lazy = ", lazy" if self.is_lazy else ""
-        return f"<LawComparison, {len(self.laws)} laws, {len(self.window_names)} windows{lazy}>"
+        return printable(
+            f"<LawComparison, {len(self.laws)} laws, {len(self.window_names)} windows{lazy}>"
+        )
 
     def __str__(self) -> str:
         """Table with the notes that apply."""
         if self.is_lazy:
             return f"{self!r}\n* Nothing has been computed yet: see computed()."
-        return "\n".join([repr(self), self.table.get_string(), *(f"* {n}" for n in self.notes)])
+        notes = [f"* {note}" for note in self.notes]
+        return printable("\n".join([repr(self), self.table.get_string(), *notes]))
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -370,7 +376,13 @@ class LawComparison:
         path
             File name; ``.hspy`` is added where there is no extension.
         overwrite
-            As for `hyperspy.signals.BaseSignal.save`.
+            As for `hyperspy.signals.BaseSignal.save`. Whatever happens meanwhile, the old file or
+            the new one is there, whole.
+
+        Raises
+        ------
+        ValueError
+            If the file name has the extension of another format.
         """
         self = self.computed()
         data = self.data
@@ -384,21 +396,24 @@ class LawComparison:
             dose_unit=data.dose_unit,
             dose_metadata=data.dose_metadata,
         )
-        node = {"format": 1, "laws": json.dumps(list(self.laws)), "fields": np.asarray(self.fields)}
+        laws, fields = json.dumps(list(self.laws)), np.asarray(self.fields)
+        node = {"format": FORMAT, "laws": laws, "fields": fields}
+        node["checksum"] = seal(series, {"fields": fields}, laws)
         series.metadata.set_item(NODE, node)
-        path = Path(path)
-        series.save(path if path.suffix else path.with_suffix(".hspy"), overwrite=overwrite)
+        save_signal(series, path, "a comparison of laws", overwrite=overwrite)
 
     def _map(self, array: Any, name: str) -> BaseSignal:
         return make_map(array, self.data.space_axes, self.window_names, title=name, quantity=name)
 
 
-def comparison_of(series: Any) -> LawComparison:
-    """The comparison that a series from a file holds in its metadata."""
+def stored_comparison(series: Any) -> tuple[tuple[str, ...], np.ndarray, Any, str]:
+    """Laws and fields that a series from a file holds, its seal and what that should be."""
     node = series.metadata.get_item(NODE)
     laws, fields = tuple(json.loads(node.laws)), np.asarray(node.fields)
+    expected = seal(series, {"fields": fields}, node.laws)
+    checksum = node.get_item("checksum")
     del series.metadata.Dosekin
-    return LawComparison(SeriesData.of(series), laws, fields)
+    return laws, fields, checksum, expected
 
 
 def _median(values: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,9 @@ import numpy as np
 from hyperspy_dosekin.kinetics.laws.power_law import dose_at
 from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
+from hyperspy_dosekin.numerics.device import usable_device
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
+from hyperspy_dosekin.signals.files import save_signal, seal
 from hyperspy_dosekin.signals.kinetics.law_names import is_power_law, law_record
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
@@ -77,18 +78,18 @@ def save(numbers: KineticsNumbers, path: Any, *, overwrite: bool | None = None) 
         record["network"] = _network_record(numbers.network)
         arrays |= _network_arrays(numbers.network)
     record["arrays"] = list(arrays)
-    series = series_of(maps.data)
+    series, text = series_of(maps.data), json.dumps(record, ensure_ascii=False)
     series.metadata.set_item(
         NODE,
         {
             "format": FORMAT,
-            "record": json.dumps(record, ensure_ascii=False),
+            "record": text,
+            "checksum": seal(series, arrays, text),
             # Names of arrays hold dots, which are separators in HyperSpy's metadata.
             "arrays": {f"array_{i}": array for i, array in enumerate(arrays.values())},
         },
     )
-    path = Path(path)
-    series.save(path if path.suffix else path.with_suffix(".hspy"), overwrite=overwrite)
+    save_signal(series, path, "a result", overwrite=overwrite)
 
 
 def read(
@@ -98,7 +99,9 @@ def read(
     data = SeriesData.of(series)
     offset = arrays.get("known offset")
     named = law.name if KINETIC_LAWS.get(law.name) is law else law
-    options = FitOptions(**{**record["options"], "offset": offset, "law": named})
+    # It may have been fitted on another machine.
+    device = usable_device(record["options"].get("device", "auto"))
+    options = FitOptions(**{**record["options"], "offset": offset, "law": named, "device": device})
     maps = ExactMaps(
         data,
         exact_config(options),
@@ -123,6 +126,9 @@ def _in_order(stored: np.ndarray, names: Sequence[str] | None, maps: ExactMaps) 
     """The fields of a file in the order of `ExactMaps.field_names`; NaN for what it has not."""
     wanted = maps.field_names
     names = _fields_of_format_1(maps) if names is None else names
+    shape = (*maps.data.space_shape, len(names), len(maps.data.window_names))
+    if stored.shape != shape:
+        raise ValueError(f"its numbers have the shape {stored.shape}, not {shape}")
     rows = {name: stored[..., place, :] for place, name in enumerate(names)}
     if "exponent" in rows:
         for name, level in (("half_integrity_dose", 0.5), ("critical_dose", 1 / math.e)):

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.signals.files import check_seal, read_signal, seal, told_as_damage
 from hyperspy_dosekin.signals.kinetics.comparison import NODE as COMPARISON
-from hyperspy_dosekin.signals.kinetics.comparison import comparison_of
+from hyperspy_dosekin.signals.kinetics.comparison import LawComparison, stored_comparison
 from hyperspy_dosekin.signals.kinetics.file import FORMAT, NODE, read
 from hyperspy_dosekin.signals.kinetics.law_names import law_of_record
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 
 
 def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
@@ -36,9 +38,11 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        If the file holds no such result, one of a later version of this package, or one of
-        another law than the one given.
+        If the file holds no such result, is damaged or was changed after it was saved, is one of a
+        later version of this package, or of another law than the one given.
 
     Examples
     --------
@@ -52,27 +56,42 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
     >>> same
     <DoseKinetics, 4 windows, 9 doses, exact estimator>
     """
-    from hyperspy.io import load as load_signal
-
-    series = load_signal(path)
-    node = getattr(series, "metadata", None)
-    if node is not None and node.has_item(COMPARISON):
-        return comparison_of(series)
-    if node is None or not node.has_item(NODE):
+    series = read_signal(path)
+    metadata = getattr(series, "metadata", None)
+    node = NODE if metadata is not None and metadata.has_item(NODE) else COMPARISON
+    if metadata is None or not metadata.has_item(node):
         raise ValueError(
             f"{path} holds no result of a kinetics fit; it must have been written by "
             "DoseKinetics.save."
         )
-    node = node.get_item(NODE)
-    if node.format > FORMAT:
+    found = metadata.get_item(f"{node}.format")
+    if not isinstance(found, int | np.integer) or found > FORMAT:
         raise ValueError(
-            f"{path} has format {node.format}, this version reads up to {FORMAT}; update "
+            f"{path} has format {found!r}, this version reads up to {FORMAT}; update "
             "hyperspy_dosekin."
         )
+    if node == COMPARISON:
+        with told_as_damage(path):
+            laws, fields, checksum, expected = stored_comparison(series)
+        check_seal(path, checksum, expected)
+        with told_as_damage(path):
+            return LawComparison(SeriesData.of(series), laws, fields)
+    with told_as_damage(path):
+        record, arrays, checksum, expected = _stored_result(series)
+        named = {name: record["law"][name] for name in ("name", "parameters", "equation")}
+    check_seal(path, checksum, expected)
+    known = law_of_record(named, law)
+    with told_as_damage(path):
+        del series.metadata.Dosekin
+        return DoseKinetics(read(series, record, arrays, known))
+
+
+def _stored_result(series: Any) -> tuple[dict[str, Any], dict[str, np.ndarray], Any, str]:
+    """Record and arrays of a result, its seal and what that should be."""
+    node = series.metadata.get_item(NODE)
     record = json.loads(node.record)
     arrays = {
         name: np.asarray(node.arrays.get_item(f"array_{i}"))
         for i, name in enumerate(record["arrays"])
     }
-    del series.metadata.Dosekin
-    return DoseKinetics(read(series, record, arrays, law_of_record(record["law"], law)))
+    return record, arrays, node.get_item("checksum"), seal(series, arrays, node.record)

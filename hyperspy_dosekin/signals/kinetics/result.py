@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.kinetics.estimates import Estimate
 from hyperspy_dosekin.signals.kinetics.file import save
@@ -374,11 +375,11 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
 
     def __repr__(self) -> str:
         """One line: what was fitted, and how."""
-        return kinetics_line(self.numbers)
+        return printable(kinetics_line(self.numbers))
 
     def __str__(self) -> str:
         """Table of parameters, with the warnings that apply."""
-        return kinetics_text(self.numbers)
+        return printable(kinetics_text(self.numbers))
 
     def _repr_html_(self) -> str:
         return kinetics_html(self.numbers)
@@ -421,7 +422,13 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         path
             File name; ``.hspy`` is added where there is no extension.
         overwrite
-            As for `hyperspy.signals.BaseSignal.save`.
+            As for `hyperspy.signals.BaseSignal.save`. Whatever happens meanwhile, the old file or
+            the new one is there, whole.
+
+        Raises
+        ------
+        ValueError
+            If the file name has the extension of another format.
 
         Examples
         --------

@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Signals to HyperSpy's files and back, whole or not at all, and with a seal on the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.numerics.files import digest, replaced_when_written, with_extension
+
+#: Formats of HyperSpy that keep everything.
+EXTENSIONS = (".hspy", ".zspy")
+
+
+def save_signal(signal: Any, path: Any, what: str, *, overwrite: bool | None = None) -> None:
+    """Write a signal; whatever happens meanwhile, the old file or the new one is there, whole.
+
+    Parameters
+    ----------
+    signal
+        The signal.
+    path
+        File name; ``.hspy`` is added where there is no extension.
+    what
+        What it is, for messages.
+    overwrite
+        As for `hyperspy.signals.BaseSignal.save`: ``None`` asks, ``False`` keeps the old file.
+
+    Raises
+    ------
+    ValueError
+        If the file name has the extension of another format.
+    FileNotFoundError
+        If there is no such folder.
+    """
+    from rsciio.utils.path import overwrite as ask
+
+    target = with_extension(path, EXTENSIONS, what)
+    if target.exists() and not (ask(target) if overwrite is None else overwrite):
+        return
+    with replaced_when_written(target) as beside:
+        signal.save(beside, overwrite=True)
+
+
+def read_signal(path: Any) -> Any:
+    """Read a signal that `save_signal` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file cannot be read.
+    """
+    from hyperspy.io import load
+
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no file {path}.")
+    try:
+        return load(path)
+    except Exception as error:
+        # What a damaged file leads to in the readers may be anything.
+        raise ValueError(
+            f"{path} cannot be read, it is damaged or of another kind: {error}"
+        ) from error
+
+
+def seal(series: Any, arrays: Mapping[str, np.ndarray], text: str) -> str:
+    """Checksum of a series, with what else is stored of a result.
+
+    Parameters
+    ----------
+    series
+        The fitted series.
+    arrays, text
+        What lies beside it in the file.
+    """
+    variance = series.get_noise_variance()
+    numbers = {
+        "series": np.asarray(series.data),
+        "dose": np.asarray(series.axes_manager.signal_axes[0].axis),
+    }
+    if variance is not None and not np.isscalar(variance):
+        numbers["variance"] = np.asarray(getattr(variance, "data", variance))
+    stored = {f"stored {name}": np.asarray(array) for name, array in arrays.items()}
+    return digest(numbers | stored, text)
+
+
+@contextmanager
+def told_as_damage(path: Any) -> Iterator[None]:
+    """Tell whatever wrong types, names and shapes in a file lead to as damage of that file."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"{path} is damaged: {error}; fit the data again.") from error
+
+
+def check_seal(path: Any, found: str | None, expected: str) -> None:
+    """Raise if a file is not what was saved; those of early versions have no seal.
+
+    Raises
+    ------
+    ValueError
+        If the seal is another.
+    """
+    if found is not None and found != expected:
+        raise ValueError(
+            f"{path} is damaged: its numbers are not those that were saved; they were changed "
+            "afterwards. Fit the data again."
+        )
