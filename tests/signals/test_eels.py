@@ -134,6 +134,7 @@ def test_metadata():
         "source": "dose",
         "window_names": ["b", "a"],
         "window_ranges": [[4.0, 7.0], [1.5, 3.0]],
+        "window_units": "eV",
     }
     assert n.metadata.General.title == "Window areas of series"
     assert n.metadata.Sample.description == "MIL-101(Fe)"

@@ -129,11 +129,45 @@ class LawParameter:
         return self.lower, self.upper
 
     def to_search(self, value: Tensor) -> Tensor:
-        """Value → the scale of search, same shape."""
+        """Value → the scale of search: the logarithm where the box is positive.
+
+        Parameters
+        ----------
+        value
+            On the scale of the parameter.
+
+        Returns
+        -------
+        Tensor
+            Same shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> LawParameter("exponent", 0.1, 5, 1).to_search(torch.tensor(1.0)).item()
+        0.0
+        """
         return value.log() if self.lower > 0 else value
 
     def from_search(self, search: Tensor) -> Tensor:
-        """Inverse of `to_search`."""
+        """Inverse of `to_search`.
+
+        Parameters
+        ----------
+        search
+            On the scale of search.
+
+        Returns
+        -------
+        Tensor
+            Same shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> LawParameter("plateau", 0, 0.95, 0.1).from_search(torch.tensor(0.5)).item()
+        0.5
+        """
         return search.exp() if self.lower > 0 else search
 
 
@@ -393,7 +427,15 @@ class KineticLaw(ABC):
 
 
 class ClosedForm(KineticLaw):
-    """A law with a closed form, `curve`, from which everything else follows."""
+    """A law with a closed form, `curve`, from which everything else follows.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from hyperspy_dosekin.kinetics import FirstOrder
+    >>> isinstance(FirstOrder(), ClosedForm)
+    True
+    """
 
     has_exact_solution = True
 
@@ -418,6 +460,15 @@ class ClosedForm(KineticLaw):
             Of the broadcast shape.
         derivatives : list of Tensor or None
             One for each of `slopes`.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from hyperspy_dosekin.kinetics import FirstOrder
+        >>> log_rate = torch.tensor(0.0)  # k = 1
+        >>> integrity, by = FirstOrder().curve(torch.tensor(1.0), [log_rate], slopes=[True])
+        >>> round(integrity.item(), 4), round(by[0].item(), 4)
+        (0.3679, 0.3679)
         """
 
     def solution(self, dose: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:

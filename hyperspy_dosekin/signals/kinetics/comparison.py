@@ -204,6 +204,13 @@ class LawComparison:
         Names of the laws.
     fields
         What the kernel found, ``(…space…, law, field, window)``; lazy where the series is.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
+    >>> hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
+    <LawComparison, 2 laws, 4 windows>
     """
 
     data: SeriesData
@@ -216,7 +223,26 @@ class LawComparison:
         return is_lazy(self.fields)
 
     def computed(self, show_progressbar: bool | None = None) -> LawComparison:
-        """The same with everything in memory; itself where it is."""
+        """The same with everything in memory; itself where it is.
+
+        Parameters
+        ----------
+        show_progressbar
+            ``None`` takes HyperSpy's preference.
+
+        Returns
+        -------
+        LawComparison
+            In memory.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
+        >>> found = hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
+        >>> found.computed() is found
+        True
+        """
         if not self.is_lazy:
             return self
         with dask_progress(show_progressbar):
@@ -263,7 +289,21 @@ class LawComparison:
         return self._map(self.compared.verdict, "verdict")
 
     def average(self) -> AveragedKinetics:
-        """Average over the laws, each weighed by its evidence."""
+        """Average over the laws, each weighed by its evidence.
+
+        Returns
+        -------
+        AveragedKinetics
+            Doses with intervals of the mixture.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
+        >>> found = hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
+        >>> found.average().half_integrity_dose.data.shape
+        (4,)
+        """
         return AveragedKinetics(self)
 
     @property
@@ -342,6 +382,14 @@ class LawComparison:
         -------
         matplotlib.figure.Figure
             Medians with 95 % intervals; over the pixels their medians.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
+        >>> found = hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
+        >>> len(found.plot().axes)
+        4
         """
         import matplotlib.pyplot as plt
 
@@ -383,6 +431,18 @@ class LawComparison:
         ------
         ValueError
             If the file name has the extension of another format.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
+        >>> found = hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     found.save(f"{folder}/laws.hspy")
+        ...     same = hyperspy_dosekin.load(f"{folder}/laws.hspy")
+        >>> same.laws
+        ('power law', 'first order')
         """
         self = self.computed()
         data = self.data

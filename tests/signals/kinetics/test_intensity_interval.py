@@ -25,7 +25,9 @@ def truth(dose):
 def series():
     noise = np.random.default_rng(5).normal(scale=NOISE, size=(N_WINDOW, DOSE.size))
     names = [str(place) for place in range(N_WINDOW)]
-    return make_dose_series(truth(DOSE) + noise, DOSE, (), names, title="", quantity="")
+    return make_dose_series(
+        truth(DOSE) + noise, DOSE, (), names, title="", quantity="", dose_unit="e⁻/Å²"
+    )
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -57,7 +59,9 @@ def test_computed_with_the_fit_it_is_the_same(series, law):
 def test_lazy_stays_lazy(series):
     values = np.stack([series.data[:2], series.data[2:4]])
     axes = ({"name": "x", "size": 2},)
-    image = make_dose_series(values, DOSE, axes, ("a", "b"), title="", quantity="")
+    image = make_dose_series(
+        values, DOSE, axes, ("a", "b"), title="", quantity="", dose_unit="e⁻/Å²"
+    )
     lazy = image.as_lazy().fit_dose_pinn().intensity_interval(GRID)
     eager = image.fit_dose_pinn().intensity_interval(GRID)
     for found, expected in zip(lazy, eager, strict=True):
