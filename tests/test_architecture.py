@@ -61,7 +61,7 @@ FLOORS = {
     ],
     "plotting": [{"style"}, {"layout"}, {"kinetics"}, {"classification", "spectra"}],
     "signals": [
-        {"axes", "progress", "chunk_advice", "signatures"},
+        {"axes", "progress", "chunk_advice", "signatures", "files"},
         {"kinetics", "processing"},
         {"tools"},
         {"classification", "windows"},

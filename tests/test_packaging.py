@@ -32,8 +32,12 @@ PACKAGE = ROOT / "hyperspy_dosekin"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 #: Used through HyperSpy alone: the class that we extend, and the reading of files.
-USED_THROUGH_HYPERSPY = {"exspy", "rosettasciio"}
-MODULE_NAMES = {"lazy-loader": "lazy_loader", "scikit-learn": "sklearn"}
+USED_THROUGH_HYPERSPY = {"exspy"}
+MODULE_NAMES = {
+    "lazy-loader": "lazy_loader",
+    "rosettasciio": "rsciio",
+    "scikit-learn": "sklearn",
+}
 
 
 def requirements(name):
