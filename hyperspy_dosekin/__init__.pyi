@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The public names. Read at run time too (lazy_loader). Keep this file ASCII.
-from . import components, data, kinetics, signals, windows
+from . import components, data, dose, kinetics, signals, windows
 from .signals.classification.dual_vae import DualVAE
 from .signals.classification.live import LiveClassifier, LiveStream
 from .signals.classification.references import reference_spectra
@@ -25,6 +25,7 @@ __all__ = [
     "compare_laws",
     "components",
     "data",
+    "dose",
     "kinetics",
     "load",
     "reference_spectra",

@@ -26,7 +26,7 @@ from tests.patience import PROCESS
 PACKAGE = Path(hyperspy_dosekin.__file__).parent
 
 #: The arrow of dependence: each part, and the other parts that it may import.
-KERNELS = {"windows", "processing", "kinetics", "classification", "plotting"}
+KERNELS = {"windows", "processing", "kinetics", "classification", "plotting", "dose"}
 MAY_IMPORT = {
     "numerics": set(),
     "lazy": {"numerics"},
