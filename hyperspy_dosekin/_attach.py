@@ -36,7 +36,7 @@ def install() -> None:
 
 def _call_when_imported(name: str) -> None:
     """Call `_on_import` when module `name` has been executed, or at once if it is imported."""
-    from wrapt.importer import register_post_import_hook
+    from wrapt import register_post_import_hook
 
     register_post_import_hook(_on_import, name)
 
@@ -45,11 +45,11 @@ def _on_import(module: ModuleType) -> None:
     """Extend the class of `module`, now or, while the class is not defined yet, afterwards."""
     try:
         # vars(), because a deprecated module may forward names with a __getattr__ that warns.
-        cls = vars(module).get(CLASS_NAME)
+        cls, spec = vars(module).get(CLASS_NAME), module.__spec__
         if cls is not None:
             attach(cls)
-        elif getattr(module.__spec__, "_initializing", False):
-            _call_when_executed(module.__spec__)
+        elif spec is not None and getattr(spec, "_initializing", False):
+            _call_when_executed(spec)
         else:
             _logger.debug("%s defines no %s.", module.__name__, CLASS_NAME)
     except Exception:
@@ -98,15 +98,19 @@ class _WatchedSpec(ModuleSpec):
     def _initializing(self, value: bool) -> None:
         self.__dict__["_initializing"] = value
         if not value:
-            self.__class__ = ModuleSpec
             # If execution failed, the module is gone, and this waits for the next attempt.
-            _call_when_imported(self.name)
+            _stop_watching(self)
 
 
 def _call_when_executed(spec: ModuleSpec) -> None:
     """Call `_on_import` when the module of `spec`, now being executed, is complete."""
     spec.__class__ = _WatchedSpec
-    if not spec._initializing and spec.name in sys.modules:
+    if not getattr(spec, "_initializing", False) and spec.name in sys.modules:
         # Another thread finished the execution before it could see the property.
-        spec.__class__ = ModuleSpec
-        _call_when_imported(spec.name)
+        _stop_watching(spec)
+
+
+def _stop_watching(spec: ModuleSpec) -> None:
+    """Make a watched spec a plain one again, and attach to what its module holds."""
+    spec.__class__ = ModuleSpec
+    _call_when_imported(spec.name)

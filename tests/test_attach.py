@@ -197,7 +197,7 @@ def test_nothing_of_ours_can_break_the_import_of_hyperspy(tmp_path, next_exspy):
     assert type(signal) is exspy.signals.EELSSpectrum
     assert not hasattr(signal, "integrate_windows")
     """
-    for missing in ("wrapt.importer", "hyperspy_dosekin.signals.eels"):
+    for missing in ("wrapt", "hyperspy_dosekin.signals.eels"):
         for path in ([tmp_path], [next_exspy]):
             result = run(code.format(missing=missing), path)
             assert result.returncode == 0, result.stderr
@@ -275,7 +275,7 @@ def test_errors_are_logged_and_not_raised(monkeypatch, caplog):
     module.EELSSpectrum = type("EELSSpectrum", (), {})
     monkeypatch.setitem(sys.modules, "hyperspy_dosekin.signals.eels", None)
     _attach._on_import(module)
-    monkeypatch.setitem(sys.modules, "wrapt.importer", None)
+    monkeypatch.setitem(sys.modules, "wrapt", None)
     _attach.install()
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert all(record.exc_info for record in caplog.records)

@@ -15,6 +15,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
+from dask.base import compute as dask_compute
 from dask.system import CPU_COUNT
 
 #: Chunks that a sample is spread over, where there are so many.
@@ -204,7 +205,7 @@ def _shares(sizes: Sequence[int], number: int) -> list[int]:
     return shares
 
 
-def take(array: Any, indices: Sequence[int], axis: int) -> Any:
+def take(array: Any, indices: npt.ArrayLike, axis: int) -> Any:
     """Return a copy of an array, or a lazy view of it, with the elements of one axis reordered."""
     return (da if is_lazy(array) else np).take(array, np.asarray(indices), axis=axis)
 
@@ -258,9 +259,7 @@ def _cut(size: int, wanted: int) -> list[int]:
 
 def compute(*arrays: Any) -> tuple[Any, ...]:
     """Compute lazy arrays together, in one pass over what they have in common."""
-    import dask
-
-    return dask.compute(*arrays)
+    return dask_compute(*arrays)
 
 
 def sum_of_spectra(array: Any) -> Any:

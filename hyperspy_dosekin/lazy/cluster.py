@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import dask
+import dask.config
 from dask.base import get_scheduler
 
 _logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def shown_progress() -> Iterator[None]:
     """Show the progress of what is computed inside the block, in this process or on a cluster."""
     client = current_client()
     if client is None or client.asynchronous:
-        from dask.diagnostics import ProgressBar
+        from dask.diagnostics.progress import ProgressBar
 
         with ProgressBar():
             yield

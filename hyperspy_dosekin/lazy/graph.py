@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
 from dask.array.core import unify_chunks
 from dask.base import tokenize
+from dask.delayed import delayed
 from dask.layers import ArraySliceDep
 
 from hyperspy_dosekin.lazy.cluster import check_cluster
@@ -54,9 +55,9 @@ class BlockCall:
 
     def __call__(self, *blocks: Any) -> Any:
         """Join what is in pieces, call the kernel, and say where it was if it fails."""
-        *blocks, place = blocks
+        *pieces, place = blocks
         try:
-            return self.kernel(*(joined(block) for block in blocks), **self.options)
+            return self.kernel(*(joined(piece) for piece in pieces), **self.options)
         except Exception as error:
             _add(error, f"{self.method} failed in the block {_described(place)}.")
             raise
@@ -163,11 +164,11 @@ def _as_dask(array: Any, n_core: int, model: Any) -> Any:
     array = np.asarray(array)
     lead = array.shape[: array.ndim - n_core]
     fits = lead == model.shape[: len(lead)]
-    chunks = model.chunks[: len(lead)] if fits else tuple((size,) for size in lead)
+    whole = tuple((size,) for size in array.shape)
+    # dask says nothing of what its chunks may be, and is taken to want a text.
+    chunks: Any = (*model.chunks[: len(lead)], *whole[len(lead) :]) if fits else whole
     # Without a name dask would hash the whole array.
-    return da.from_array(
-        array, chunks=(*chunks, *((size,) for size in array.shape[len(lead) :])), name=False
-    )
+    return da.from_array(array, chunks=chunks, name=False)
 
 
 def _shared_symbols(
@@ -197,7 +198,7 @@ def _function_of(call: BlockCall, token: str) -> tuple[Portable, dict[str, Any]]
     if size <= LARGE_OPTIONS:
         return function, {}
     return Portable(_invoke), {
-        "function": dask.delayed(function, name=f"options-{token}", traverse=False)
+        "function": delayed(function, name=f"options-{token}", traverse=False)
     }
 
 
@@ -295,5 +296,5 @@ def _add(error: Exception, text: str) -> None:
     """Add a sentence to an error, whose type stays what it is."""
     if isinstance(error, _MESSAGE_ONLY) and len(error.args) == 1 and isinstance(error.args[0], str):
         error.args = (f"{error.args[0]}\n{text}",)
-    elif hasattr(error, "add_note"):
+    elif sys.version_info >= (3, 11):
         error.add_note(text)

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
+from dask.array.core import normalize_chunks
+from dask.delayed import delayed
 
 
 def make_blocks(
@@ -51,9 +52,9 @@ def make_blocks(
         _make,
         token=maker.__name__.strip("_<>"),
         maker=maker,
-        source=dask.delayed(source, traverse=False),
+        source=delayed(source, traverse=False),
         options=options,
-        chunks=da.core.normalize_chunks(chunks, shape=tuple(shape), dtype=dtype),
+        chunks=normalize_chunks(chunks, shape=tuple(shape), dtype=dtype),
         dtype=dtype,
         meta=np.empty((0,) * len(shape), dtype=dtype),
     )

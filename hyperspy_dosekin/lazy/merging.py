@@ -14,8 +14,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import dask.array as da
 import numpy as np
+from dask.array.core import new_da_object
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 
@@ -120,4 +120,4 @@ def merge_chunks(array: Any, n_core: int, wanted: int) -> Any:
     name = f"merge-{tokenize(array.name, steps)}"
     layer = MergeLayer(name, array.name, array.numblocks, steps)
     graph = HighLevelGraph.from_collections(name, layer, dependencies=[array])
-    return da.Array(graph, name, chunks, meta=array._meta)
+    return new_da_object(graph, name, chunks, meta=array._meta)

@@ -10,9 +10,10 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from dask.base import tokenize
+from dask.base import compute, tokenize
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
+from dask.typing import Key
 
 from hyperspy_dosekin.lazy.portable import Portable
 
@@ -108,8 +109,6 @@ def rows_of_blocks(
     -------
     For each place one array ``(n_row, n)`` of each of `arrays`.
     """
-    import dask
-
     take = Portable(_rows)
     name = f"rows-{tokenize([array.name for array in arrays], places, rows)}"
     tasks = [
@@ -123,12 +122,14 @@ def rows_of_blocks(
     # of `array.blocks` a sample of 112 of 10 000 chunks took 1.1 s of processor instead of 0.2 s,
     # and what two arrays are made of was read twice.
     layered = HighLevelGraph.from_collections(name, _flat(name, tasks), dependencies=list(arrays))
-    return dask.compute(Delayed(name, layered, layer=name))[0]
+    return compute(Delayed(name, layered, layer=name))[0]
 
 
-def _flat(name: str, tasks: list[list[Any]]) -> dict[str, Any]:
+def _flat(name: str, tasks: list[list[Any]]) -> dict[Key, Any]:
     """Tasks under keys of their own, so that they can run at the same time, and a list of them."""
-    graph = {f"{name}-{i}-{k}": task for i, row in enumerate(tasks) for k, task in enumerate(row)}
+    graph: dict[Key, Any] = {
+        f"{name}-{i}-{k}": task for i, row in enumerate(tasks) for k, task in enumerate(row)
+    }
     graph[name] = [[f"{name}-{i}-{k}" for k in range(len(row))] for i, row in enumerate(tasks)]
     return graph
 

@@ -53,6 +53,7 @@ def dask_progress(show_progressbar: bool | None) -> Iterator[None]:
 def _wanted(show_progressbar: bool | None) -> bool:
     if show_progressbar is not None:
         return bool(show_progressbar)
-    from hyperspy.api import preferences
+    from hyperspy.defaults_parser import preferences
 
-    return bool(preferences.General.show_progressbar)
+    general = preferences.General
+    return general is not None and bool(general.show_progressbar)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hyperspy_dosekin.signals.axes.units import has_dimension, in_unit
+from hyperspy_dosekin.signals.axes.units import in_unit
 
 _logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def cumulative_dose(
     beam_current: Any,
     area: Any,
     pre_exposure: Any,
-    at: str,
+    at: At,
     frame_axis: Any = None,
 ) -> CumulativeDose:
     """Return the dose of each frame, as `hyperspy_dosekin.signals.axes.dose.set_dose_axis` says.
@@ -113,7 +113,7 @@ def cumulative_dose(
 def _from_rate(
     signal: Any,
     n_frame: int,
-    at: str,
+    at: At,
     *,
     dose_rate: Any,
     frame_time: Any,
@@ -173,9 +173,12 @@ def _rate_from_current(signal: Any, beam_current: Any, area: Any, n_frame: int) 
 
 def _time_of_axis(axis: Any) -> float | None:
     """Seconds from one frame to the next by a uniform axis in units of time, else ``None``."""
-    if axis is None or not axis.is_uniform or not has_dimension(axis.units, "s"):
+    if axis is None or not axis.is_uniform:
         return None
-    time = abs(float(axis.scale)) * in_unit(axis.units, "s")
+    seconds = in_unit(axis.units, "s")
+    if seconds is None:
+        return None
+    time = abs(float(axis.scale)) * seconds
     _logger.info("frame_time = %g s is the scale of the axis %r.", time, str(axis.name))
     return time
 

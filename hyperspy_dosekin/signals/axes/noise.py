@@ -68,7 +68,7 @@ def noise_of(signal: Any) -> Noise | None:
             raise TypeError(
                 f"the noise variance is {recorded!r}, neither a number nor a signal; {_REMEDY}"
             )
-        if not np.isfinite(recorded) or recorded < 0:
+        if not 0 <= float(recorded) < np.inf:
             raise ValueError(
                 f"the noise variance is {recorded}, but must be finite and not negative; {_REMEDY}"
             )
@@ -91,7 +91,7 @@ def noise_of(signal: Any) -> Noise | None:
 
 def _model_parameter(model: Any, name: str, default: float) -> float:
     value = model.get_item(name, default)
-    if not isinstance(value, Real) or not np.isfinite(value) or value < 0:
+    if not isinstance(value, Real) or not 0 <= float(value) < np.inf:
         raise ValueError(
             f"metadata.Signal.Noise_properties.Variance_linear_model.{name} is {value!r}, but must "
             "be a finite number and not negative; correct it, or delete "

@@ -20,7 +20,7 @@ from hyperspy_dosekin.kinetics.block import (
     interval_block,
     parameter_names,
 )
-from hyperspy_dosekin.kinetics.estimate.fit import ARRAYS, ExactFit
+from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
 from hyperspy_dosekin.kinetics.laws.solution import streams
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
@@ -151,12 +151,18 @@ class ExactMaps:
 
     def as_fit(self) -> ExactFit:
         """The fit of a series without space axes, as one curve."""
-        arrays = {name: self._whole(name) for name in ARRAYS if name in self.field_names}
-        for name in ("converged", "dead"):
-            arrays[name] = arrays[name] == 1
-        parameters = {name: self._whole(name) for name in self.parameter_names}
-        objective = np.full_like(arrays["amplitude"], np.nan)
-        return ExactFit(self.law, parameters, objective=objective, **arrays)
+        amplitude = self._whole("amplitude")
+        return ExactFit(
+            self.law,
+            {name: self._whole(name) for name in self.parameter_names},
+            amplitude,
+            offset=self._whole("offset"),
+            residual_sigma=self._whole("residual_sigma"),
+            noise_sigma=self._whole("noise_sigma"),
+            objective=np.full_like(amplitude, np.nan),
+            converged=self._whole("converged") == 1,
+            dead=self._whole("dead") == 1,
+        )
 
     def _whole(self, name: str) -> np.ndarray:
         return np.asarray(self.field(name))[np.newaxis]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import as_lazy_as_navigation, column, cpu_count, map_blocks
+from hyperspy_dosekin.lazy.blocks import column, cpu_count, map_blocks
 from hyperspy_dosekin.processing.core_loss.chain import DIAGNOSTICS, CoreLossChain, process_block
 from hyperspy_dosekin.processing.core_loss.edge_alignment import EdgeShifts
 from hyperspy_dosekin.processing.core_loss.rebinning import rebin as rebin_block
@@ -24,7 +24,7 @@ from hyperspy_dosekin.signals.processing.core_loss_windows import (
 )
 from hyperspy_dosekin.signals.processing.denoising import denoise
 from hyperspy_dosekin.signals.processing.record import make_record, navigation_array
-from hyperspy_dosekin.signals.processing.recorded import Recorded, read
+from hyperspy_dosekin.signals.processing.recorded import Recorded, read, run_chain
 from hyperspy_dosekin.signals.processing.result import processed_signal, result_type
 
 if TYPE_CHECKING:
@@ -177,7 +177,16 @@ def process_core_loss(
         margin=int(np.ceil(np.abs(position).max(initial=0.0))),
     )
     out_type = result_type(self.data.dtype, dtype)
-    spectra, numbers, variance = _run(recorded, position, scale, chain, out_type)
+    spectra, numbers, variance = run_chain(
+        process_block,
+        recorded,
+        position,
+        scale,
+        sizes=(kept.stop - kept.start, len(DIAGNOSTICS)),
+        dtype=out_type,
+        method="process_core_loss",
+        chain=chain,
+    )
     found = {name: column(numbers, place) for place, name in enumerate(DIAGNOSTICS)}
     steps, diagnostics = _steps(
         recorded, chain, factor, reference, reference_background, background, edge, shifts, found,
@@ -251,35 +260,6 @@ def _scale(signal: Any, low_loss: Any, normalise: bool) -> Any:
             f"signal {signal.axes_manager.navigation_shape}; pass spectra recorded together."
         )
     return navigation_array(low_loss, shown)
-
-
-def _run(
-    recorded: Recorded, position: np.ndarray, scale: Any, chain: CoreLossChain, dtype: Any
-) -> tuple[Any, Any, Any]:
-    """Spectra, diagnostics and noise variance (or ``None``)."""
-    arrays = [recorded.data, as_lazy_as_navigation(position, recorded.data)]
-    arrays.append(as_lazy_as_navigation(scale, recorded.data))
-    signature, outputs = "(e),(),()", "(f),(q)"
-    dtypes: tuple[Any, ...] = (dtype, np.float64)
-    if recorded.variance is not None:
-        arrays.append(recorded.variance)
-        signature += ",(e)"
-    if recorded.knows_noise:
-        outputs += ",(f)"
-        dtypes += (dtype,)
-    made = map_blocks(
-        process_block,
-        f"{signature}->{outputs}",
-        *arrays,
-        output_sizes={"f": chain.crop.stop - chain.crop.start, "q": len(DIAGNOSTICS)},
-        output_dtypes=dtypes,
-        eager_options={"workers": cpu_count()},
-        method="process_core_loss",
-        chain=chain,
-        dtype=dtype,
-        with_variance=recorded.knows_noise,
-    )
-    return (*made, None)[:3]
 
 
 def _steps(

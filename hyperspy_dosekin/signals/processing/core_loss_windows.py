@@ -114,7 +114,7 @@ def look_at_edge(
             wanted.append(sum_of_spectra(crop_last(recorded.variance, edge)))
     with dask_progress(show_progressbar):
         total, *rest = compute(*wanted)
-    if not rest:
+    if edge is None or not rest:
         return total, None
     window = np.asarray(rest[0], dtype=np.float64)
     n_spectra = max(window[..., 0].size, 1)

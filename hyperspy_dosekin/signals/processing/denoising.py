@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -29,11 +28,15 @@ def denoise(signal: Any, components: int | str) -> Any:
         If there are fewer spectra or channels than components, or `components` is something else.
     """
     most = min(signal.axes_manager.navigation_size, signal.axes_manager.signal_size)
-    if components != "auto" and (
-        not isinstance(components, Integral) or isinstance(components, bool) or components < 1
-    ):
-        raise ValueError(f"components={components!r} must be 'auto' or a number of components.")
-    if most < 2 or (components != "auto" and components > most):
+    number = most
+    if components != "auto":
+        if not isinstance(components, int | np.integer) or isinstance(components, bool):
+            number = 0
+        else:
+            number = int(components)
+        if number < 1:
+            raise ValueError(f"components={components!r} must be 'auto' or a number of components.")
+    if most < 2 or number > most:
         raise ValueError(
             f"components={components!r} is more than {most}, the number of spectra or channels; "
             "lower it."
@@ -42,21 +45,20 @@ def denoise(signal: Any, components: int | str) -> Any:
     (missing,) = compute(np.isnan(signal.data).any(axis=-1))
     # As a signal, since an array would have to be transposed.
     mask = BaseSignal(missing).T if missing.any() else None
-    most_wanted = most if components == "auto" else int(components)
     # exspy makes the copy binned; decomposition does not care.
     working.decomposition(
         algorithm="SVD",
-        output_dimension=min(most_wanted, 50),
+        output_dimension=min(number, 50),
         navigation_mask=mask,
         print_info=False,
     )
     if components == "auto":
-        components = max(int(working.estimate_elbow_position()), 1)
-    denoised = working.get_decomposition_model(int(components))
+        number = max(int(working.estimate_elbow_position()), 1)
+    denoised = working.get_decomposition_model(number)
     denoised.metadata.set_item("Dosekin", signal.metadata.Dosekin.deepcopy())
     record = denoised.metadata.Dosekin.processing
     record.steps = [*record.steps, "denoise"]
-    record.set_item("denoise", {"method": "SVD", "components": int(components)})
+    record.set_item("denoise", {"method": "SVD", "components": number})
     denoised.axes_manager.signal_axes[0].is_binned = signal.axes_manager.signal_axes[0].is_binned
     title = signal.metadata.General.title
     denoised.metadata.General.title = f"{title} denoised" if title else "Denoised"

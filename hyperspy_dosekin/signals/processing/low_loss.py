@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import as_lazy_as_navigation, column, cpu_count, map_blocks
+from hyperspy_dosekin.lazy.blocks import column
 from hyperspy_dosekin.processing.background import FEWEST_CHANNELS as FEWEST_IN_BACKGROUND
 from hyperspy_dosekin.processing.background import fit_power_law
 from hyperspy_dosekin.processing.low_loss.chain import (
@@ -23,7 +23,7 @@ from hyperspy_dosekin.processing.spikes.found import THRESHOLD
 from hyperspy_dosekin.signals.processing.also_align import align_others, check_others
 from hyperspy_dosekin.signals.processing.one_pass import Seen, room_for, run_in_one_pass, sample_of
 from hyperspy_dosekin.signals.processing.record import make_record
-from hyperspy_dosekin.signals.processing.recorded import Recorded, read
+from hyperspy_dosekin.signals.processing.recorded import Recorded, read, run_chain
 from hyperspy_dosekin.signals.processing.result import processed_signal, result_type
 from hyperspy_dosekin.signals.processing.survey import Survey, check_found, look_at, warn_of_trouble
 from hyperspy_dosekin.signals.processing.trial import try_out
@@ -205,7 +205,7 @@ def process_low_loss(
         "resolution": resolution,
     }
     spliced = not survey_found.found.any() and measured is not None
-    if spliced:
+    if measured is not None and spliced:
         recorded, peak, origin = splice(recorded, measured)
         length = recorded.energy_ev.size
         # Behind the peak that was put there, only the spectra themselves are returned.
@@ -242,7 +242,16 @@ def process_low_loss(
 
     out_type = result_type(self.data.dtype, dtype)
     if sample is None:
-        spectra, numbers, variance = _run(recorded, position, fwhm, chain, out_type)
+        spectra, numbers, variance = run_chain(
+            process_block,
+            recorded,
+            position,
+            fwhm,
+            sizes=(chain.stop - chain.start, len(DIAGNOSTICS)),
+            dtype=out_type,
+            method="process_low_loss",
+            chain=chain,
+        )
     else:
         spectra, numbers, variance, seen = run_in_one_pass(
             recorded, search, survey_found.near, chain, out_type
@@ -378,35 +387,6 @@ def _warn_if_no_tail(chain: LowLossChain, survey: Survey) -> None:
             fit.exponent,
             *chain.background,
         )
-
-
-def _run(
-    recorded: Recorded, position: np.ndarray, fwhm: np.ndarray, chain: LowLossChain, dtype: Any
-) -> tuple[Any, Any, Any]:
-    """Spectra, diagnostics and noise variance (or ``None``)."""
-    arrays = [recorded.data]
-    arrays += [as_lazy_as_navigation(array, recorded.data) for array in (position, fwhm)]
-    signature, outputs = "(e),(),()", "(f),(q)"
-    dtypes: tuple[Any, ...] = (dtype, np.float64)
-    if recorded.variance is not None:
-        arrays.append(recorded.variance)
-        signature += ",(e)"
-    if recorded.knows_noise:
-        outputs += ",(f)"
-        dtypes += (dtype,)
-    made = map_blocks(
-        process_block,
-        f"{signature}->{outputs}",
-        *arrays,
-        output_sizes={"f": chain.stop - chain.start, "q": len(DIAGNOSTICS)},
-        output_dtypes=dtypes,
-        eager_options={"workers": cpu_count()},
-        method="process_low_loss",
-        chain=chain,
-        dtype=dtype,
-        with_variance=recorded.knows_noise,
-    )
-    return (*made, None)[:3]
 
 
 def _steps(

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import column, compute, cpu_count, map_blocks
+from hyperspy_dosekin.lazy.blocks import column, compute
 from hyperspy_dosekin.lazy.sampling import spread_boxes
 from hyperspy_dosekin.processing.low_loss.one_pass import NUMBERS, look_and_process
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV
-from hyperspy_dosekin.signals.processing.recorded import Recorded
+from hyperspy_dosekin.signals.processing.recorded import Recorded, run_chain
 from hyperspy_dosekin.signals.processing.survey import Survey, counted_gain
 
 CHOICES = ("auto", "all", "sample")
@@ -114,22 +114,12 @@ def run_in_one_pass(
     dtype
         Type of the spectra in the result.
     """
-    arrays, signature, outputs = [recorded.data], "(e)", "(f),(q)"
-    dtypes: tuple[Any, ...] = (dtype, np.float64)
-    if recorded.variance is not None:
-        arrays.append(recorded.variance)
-        signature += ",(e)"
-    if recorded.knows_noise:
-        outputs += ",(f)"
-        dtypes += (dtype,)
     kind = np.dtype(recorded.data.dtype)
-    made = map_blocks(
+    spectra, numbers, variance = run_chain(
         look_and_process,
-        f"{signature}->{outputs}",
-        *arrays,
-        output_sizes={"f": chain.stop - chain.start, "q": len(NUMBERS)},
-        output_dtypes=dtypes,
-        eager_options={"workers": cpu_count()},
+        recorded,
+        sizes=(chain.stop - chain.start, len(NUMBERS)),
+        dtype=dtype,
         method="process_low_loss",
         chain=chain,
         widest=WIDEST_EV / recorded.scale_ev,
@@ -137,10 +127,7 @@ def run_in_one_pass(
         gain=counted_gain(recorded),
         near=near,
         largest_value=float(np.iinfo(kind).max) if kind.kind in "iu" else np.inf,
-        dtype=dtype,
-        with_variance=recorded.knows_noise,
     )
-    spectra, numbers, variance = (*made, None)[:3]
     seen = {name: column(numbers, place) for place, name in enumerate(NUMBERS)}
     found = Seen(seen["position"], seen["fwhm"], seen["found"] > 0, seen["saturated"] > 0)
     return spectra, numbers, variance, found

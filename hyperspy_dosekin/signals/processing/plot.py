@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,17 +117,16 @@ def _first(value: Any) -> Any:
     return value[0].copy() if isinstance(value, np.ndarray) else value
 
 
-def _index(signal: Any, pixel: tuple[int, ...] | None) -> tuple[int, ...]:
+def _index(signal: Any, pixel: int | Sequence[int] | None) -> tuple[int, ...]:
     """Array indices of a pixel."""
     shape = signal.axes_manager.navigation_shape
-    if pixel is None:
-        pixel = signal.axes_manager.indices
-    pixel = (pixel,) if np.isscalar(pixel) else tuple(pixel)
-    if len(pixel) != len(shape) or not all(
-        -size <= int(place) < size for place, size in zip(pixel, shape, strict=True)
+    chosen = signal.axes_manager.indices if pixel is None else pixel
+    places = tuple(int(place) for place in np.atleast_1d(chosen))
+    if len(places) != len(shape) or not all(
+        -size <= place < size for place, size in zip(places, shape, strict=True)
     ):
         raise ValueError(
             f"pixel={pixel!r} is no place in the navigation space {shape}; give one index for each "
             "navigation axis, as in s.inav."
         )
-    return tuple(int(place) for place in reversed(pixel))
+    return places[::-1]

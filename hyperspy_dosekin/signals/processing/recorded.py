@@ -4,13 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute, is_lazy, map_blocks, navigation_chunks
+from hyperspy_dosekin.lazy.blocks import (
+    as_lazy_as,
+    as_lazy_as_navigation,
+    compute,
+    cpu_count,
+    is_lazy,
+    map_blocks,
+    navigation_chunks,
+)
 from hyperspy_dosekin.lazy.sampling import spread_boxes
 from hyperspy_dosekin.processing.missing import LONGEST, bridge
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
@@ -172,3 +181,55 @@ def _bridged(data: Any, signal: Any, method: str) -> Any:
 def _all_bridged(array: Any) -> Any:
     size = {"f": array.shape[-1]}
     return map_blocks(bridge, "(e)->(f)", array, output_sizes=size, output_dtypes=(array.dtype,))
+
+
+def run_chain(
+    kernel: Callable[..., tuple[np.ndarray, ...]],
+    recorded: Recorded,
+    *beside: Any,
+    sizes: tuple[int, int],
+    dtype: npt.DTypeLike,
+    method: str,
+    **options: Any,
+) -> tuple[Any, Any, Any]:
+    """Spectra, numbers of each and noise variance (or ``None``), as lazy as the data.
+
+    Parameters
+    ----------
+    kernel
+        Function of spectra ``(…, energy)``, of `beside`, and of the variance where it is recorded.
+    recorded
+        The spectra.
+    *beside
+        Arrays ``(…)`` that have one value for each spectrum.
+    sizes
+        Channels of a spectrum, and numbers for each, that come out.
+    dtype
+        Type of the spectra and their variance.
+    method
+        What a user called, for messages.
+    **options
+        Passed on, the same for all spectra.
+    """
+    arrays = [recorded.data, *(as_lazy_as_navigation(each, recorded.data) for each in beside)]
+    inputs, outputs = ["(e)", *["()"] * len(beside)], ["(f)", "(q)"]
+    dtypes = [dtype, np.float64]
+    if recorded.variance is not None:
+        arrays.append(recorded.variance)
+        inputs.append("(e)")
+    if recorded.knows_noise:
+        outputs.append("(f)")
+        dtypes.append(dtype)
+    spectra, numbers, *variance = map_blocks(
+        kernel,
+        f"{','.join(inputs)}->{','.join(outputs)}",
+        *arrays,
+        output_sizes=dict(zip("fq", sizes, strict=True)),
+        output_dtypes=dtypes,
+        eager_options={"workers": cpu_count()},
+        method=method,
+        dtype=dtype,
+        with_variance=recorded.knows_noise,
+        **options,
+    )
+    return spectra, numbers, variance[0] if variance else None
