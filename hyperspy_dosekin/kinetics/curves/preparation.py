@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 
 from .problem import DoseProblem
 
+# Degree of the polynomial that stands for a decay where nothing is known of the noise.
+_DEGREE = 3
 # A curve whose spread is below this share of its largest value is constant to rounding.
 _CONSTANT = 64 * np.finfo(np.float64).eps
 
@@ -48,6 +50,9 @@ class PreparedCurves:
         Usable frames.
     dead
         No estimate is possible: too few usable doses, or constant to rounding.
+    shared
+        Errors that the frames share, in standard deviations of the noise of each frame, 0 where
+        missing, ``(n_curve, n_window, n_dose, n_error)``; ``None`` where there are none.
     """
 
     normalised_dose: np.ndarray
@@ -60,6 +65,7 @@ class PreparedCurves:
     freedom: np.ndarray
     n_usable: np.ndarray
     dead: np.ndarray
+    shared: np.ndarray | None = None
 
     @property
     def mean_weight(self) -> np.ndarray:
@@ -227,4 +233,34 @@ def prepare_curves(
         freedom=(n_usable - (1 if known is None else 0) - 1).astype(np.float64),
         n_usable=n_usable,
         dead=dead,
+        shared=_in_deviations(problem, usable),
     )
+
+
+def _in_deviations(problem: DoseProblem, usable: np.ndarray) -> np.ndarray | None:
+    """Shared errors in standard deviations of the noise, ``(n_curve, n_window, n_dose, n_error)``.
+
+    Where nothing is known of the noise it is what a polynomial leaves of the curve.
+    """
+    if problem.shared_error is None:
+        return None
+    if problem.variance is not None:
+        deviation = np.sqrt(_filled_variance(problem.variance, usable))
+    else:
+        deviation = _left_by_polynomial(problem, usable)
+    shared = np.where(usable, problem.shared_error / deviation, 0.0)
+    return np.ascontiguousarray(np.moveaxis(np.nan_to_num(shared), 0, -1))
+
+
+def _left_by_polynomial(problem: DoseProblem, usable: np.ndarray) -> np.ndarray:
+    """Standard deviation of the noise about a polynomial of the dose, ``(…, 1)``."""
+    number = problem.dose.size
+    degree = min(_DEGREE, max(number - 3, 0))
+    basis = np.linalg.qr(np.vander(problem.normalised_dose, degree + 1))[0]
+    mean = np.where(usable, problem.values, 0.0).sum(-1, keepdims=True)
+    mean = mean / np.maximum(usable.sum(-1, keepdims=True), 1)
+    values = np.where(usable, problem.values - mean, 0.0)
+    left = values - (values @ basis) @ basis.T
+    square = (left**2).sum(-1, keepdims=True) / max(number - degree - 1, 1)
+    size = np.abs(values).max(-1, keepdims=True, initial=0.0)
+    return np.sqrt(np.maximum(square, (_CONSTANT * size) ** 2 + 1e-300))

@@ -29,6 +29,10 @@ class DoseProblem:
         Dose that counts as 1 in rates and priors, in the unit of `dose`; the largest dose if not
         given. Give it, the same for all, where series of different length are compared or grow:
         a prior of k per largest dose would move with their length.
+    shared_error
+        Errors that the frames share, such as those of processing, each one standard deviation
+        large and of its own: their covariance is diag(variance) + Σ e eᵀ. Shape
+        ``(n_error, n_curve, n_window, n_dose)``, in the unit of the values.
 
     Raises
     ------
@@ -42,6 +46,7 @@ class DoseProblem:
     window_names: tuple[str, ...]
     variance: np.ndarray | None = None
     dose_scale: float | None = None
+    shared_error: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         # Contiguous, so that sums do not round differently for sorted and unsorted data.
@@ -70,6 +75,14 @@ class DoseProblem:
                     "of the values."
                 )
             object.__setattr__(self, "variance", variance)
+        if self.shared_error is not None:
+            errors = np.ascontiguousarray(self.shared_error, dtype=np.float64)
+            if errors.shape[1:] != values.shape or errors.ndim != 4:
+                raise ValueError(
+                    f"shared_error of shape {errors.shape} must have the shape {values.shape} of "
+                    "the values behind its first axis, that of the errors."
+                )
+            object.__setattr__(self, "shared_error", errors)
         if self.dose_scale is not None and not 0 < self.dose_scale < np.inf:
             raise ValueError(
                 f"dose_scale={self.dose_scale!r} must be a positive dose in the unit of the dose "
@@ -87,6 +100,16 @@ class DoseProblem:
             values=self.values[:, chosen],
             window_names=tuple(self.window_names[place] for place in chosen),
             variance=None if self.variance is None else self.variance[:, chosen],
+            shared_error=None if self.shared_error is None else self.shared_error[:, :, chosen],
+        )
+
+    def curves(self, part: slice) -> DoseProblem:
+        """The problem of some of the curves."""
+        return replace(
+            self,
+            values=self.values[part],
+            variance=None if self.variance is None else self.variance[part],
+            shared_error=None if self.shared_error is None else self.shared_error[:, part],
         )
 
     @property

@@ -176,6 +176,7 @@ def _readout(
     import torch
 
     from hyperspy_dosekin.kinetics.laws.solution import curve
+    from hyperspy_dosekin.kinetics.model.shared_error import basis_of, without_shared
 
     ferry = Ferry(device)
     # The doses come first, where sums over them are sums of long rows.
@@ -187,24 +188,32 @@ def _readout(
     integrity = curve(law, dose, search)[0]
     by_dose = (-1, curves.normalised_dose.size)
     values = ferry.to_device("values", curves.values.reshape(by_dose)).T
-    if found.root_weight is None:
-        weight, total = 1.0, float(len(dose))
-    else:
-        weight = ferry.to_device("weight", found.root_weight.reshape(by_dose)).T ** 2
-        total = weight.sum(0).clamp(min=1e-300)
+    root: Any = 1.0
+    if found.root_weight is not None:
+        root = ferry.to_device("weight", found.root_weight.reshape(by_dose)).T
+    basis = None
+    if curves.shared is not None:
+        errors = curves.shared.reshape(*by_dose, curves.shared.shape[-1])
+        basis = basis_of(ferry.to_device("shared", errors).permute(1, 2, 0))
+
+    def whitened(columns: torch.Tensor) -> torch.Tensor:
+        return without_shared(root * columns, basis)
+
+    one, column, values = (whitened(each) for each in (torch.ones_like(values), integrity, values))
+    total = (one * one).sum(0).clamp(min=1e-300)
     mean_integrity = mean_value = torch.zeros_like(integrity[0])
     if not curves.offset_known:
-        mean_integrity = (weight * integrity).sum(0) / total
-        mean_value = (weight * values).sum(0) / total
+        mean_integrity = (one * column).sum(0) / total
+        mean_value = (one * values).sum(0) / total
         bound = ferry.to_device("bound", found.bound.ravel())
         held, pin = ~bound.isnan(), bound.nan_to_num(0.0)
         # Where the offset is at a bound: y = a (C − pin), from values that are not centred.
         centre = ferry.to_device("centre", (curves.centre / curves.unit).ravel())
         mean_integrity = torch.where(held, pin, mean_integrity)
         mean_value = torch.where(held, -centre, mean_value)
-    column = integrity - mean_integrity
-    norm = (weight * column * column).sum(0).clamp(min=1e-300)
-    amplitude = (weight * column * (values - mean_value)).sum(0) / norm
+    column = column - one * mean_integrity
+    norm = (column * column).sum(0).clamp(min=1e-300)
+    amplitude = (column * (values - one * mean_value)).sum(0) / norm
     ends = np.empty((2, *curves.unit.shape))
     pair = torch.stack([amplitude, mean_value - amplitude * mean_integrity])
     ferry.to_host("found", pair.reshape(ends.shape), ends)
@@ -277,9 +286,8 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
     notes: list[str] = []
 
     def work(part: slice) -> None:
-        variance = None if problem.variance is None else problem.variance[part]
         pieces[part.start] = _fit_piece(
-            replace(problem, values=problem.values[part], variance=variance),
+            problem.curves(part),
             replace(config, offset=None if offset is None else offset[part]),
             device,
         )

@@ -21,6 +21,7 @@ from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
 from hyperspy_dosekin.kinetics.laws.closed_forms import PowerLaw
 from hyperspy_dosekin.kinetics.laws.prior import EXPONENT_BOX
 from hyperspy_dosekin.kinetics.model.objective import Deviance, Layout
+from hyperspy_dosekin.kinetics.model.shared_error import basis_of
 from hyperspy_dosekin.numerics.batched_minimiser import Minimum, minimise_batched
 from hyperspy_dosekin.numerics.batching import send
 from hyperspy_dosekin.numerics.device import resolve_device
@@ -103,9 +104,11 @@ def build_deviance(
         None,
         noise == "floor",
         bound=None if bound is None else arranged(bound),
+        shared=_shared_basis(curves, layout, part, device),
     )
     # Known offsets and complete curves are free of the mean already.
-    projected = double.values if root is None and bound is None else double.project(double.values)
+    ready = root is None and bound is None and double.shared is None
+    projected = double.values if ready else double.project(double.values)
     return replace(
         double,
         dose=double.dose.to(dtype),
@@ -114,7 +117,18 @@ def build_deviance(
         freedom=None if noise == "given" else arranged(freedom).clamp(min=1).to(dtype),
         alive=None if alive.all() else arranged(~curves.dead).to(dtype),
         bound=None if double.bound is None else double.bound.to(dtype),
+        shared=None if double.shared is None else double.shared.to(dtype),
     )
+
+
+def _shared_basis(
+    curves: PreparedCurves, layout: Layout, part: slice, device: torch.device
+) -> Tensor | None:
+    if curves.shared is None:
+        return None
+    errors = curves.shared[part]
+    block = send(errors.reshape(-1, layout.n_window, *errors.shape[2:]), device)
+    return basis_of(block.permute(2, 3, 1, 0)).contiguous()
 
 
 def _minimise(objective: Deviance, start: Tensor, steps: int) -> Minimum:
@@ -192,8 +206,8 @@ def _join(objectives: list[Deviance]) -> Deviance:
 
     alive = None if objectives[0].layout.n_window == 1 else joined("alive")
     values = torch.cat([objective.values for objective in objectives], dim=-1)
-    root, freedom = joined("root_weight"), joined("freedom")
-    return replace(objectives[0], values=values, root_weight=root, freedom=freedom, alive=alive)
+    others = {name: joined(name) for name in ("root_weight", "freedom", "shared")}
+    return replace(objectives[0], values=values, alive=alive, **others)
 
 
 def _minimise_all(objectives: list[Deviance], dictionary: Dictionary, steps: int) -> list[Minimum]:
@@ -276,10 +290,11 @@ def _violated(deviance: Deviance, rows: Tensor, mean: Tensor) -> Tensor:
     integrity = deviance.integrity(rows)
     column = deviance.project(integrity)
     amplitude = (column * deviance.values).sum(0) / (column * column).sum(0).clamp(min=1e-20)
-    root = deviance.root_weight
+    ones = deviance.ones
     middle = integrity.mean(0)
-    if root is not None:
-        middle = (root * root * integrity).sum(0) / (root * root).sum(0).clamp(min=1e-20)
+    if ones is not None:
+        whitened = deviance.whitened(integrity)
+        middle = (ones * whitened).sum(0) / (ones * ones).sum(0).clamp(min=1e-20)
     offset = mean - amplitude * middle
     bound = torch.where(amplitude >= 0, 0.0, 1.0)
     below = torch.where(amplitude >= 0, offset, offset + amplitude) < 0
@@ -372,6 +387,13 @@ def _bounded(
     layout = deviance.layout
     mean = curves.centre[part] / curves.unit[part]
     mean = torch.as_tensor(mean.reshape(-1, layout.n_window).T.copy()).to(deviance.values)
+    if deviance.shared is not None:
+        # With shared errors the mean that was taken off is not the best level.
+        n_dose = curves.values.shape[-1]
+        raw = torch.as_tensor(curves.values[part].reshape(-1, layout.n_window, n_dose))
+        raw, ones = deviance.whitened(raw.permute(2, 1, 0).to(deviance.values)), deviance.ones
+        assert ones is not None
+        mean = mean + (ones * raw).sum(0) / (ones * ones).sum(0).clamp(min=1e-20)
     broken = _violated(deviance, minimum.parameters, mean)
     index = torch.nonzero((~broken.isnan()).any(0))[:, 0]
     if index.numel() == 0:

@@ -15,6 +15,7 @@ from hyperspy_dosekin.kinetics.laws.prior import EXPONENT_BOX, LOG_RATE_BOX
 from hyperspy_dosekin.kinetics.laws.solution import curve
 from hyperspy_dosekin.kinetics.model.objective import Deviance
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.kinetics.model.shared_error import without_shared
 
 _N_RATE, _N_EXPONENT = 36, 14
 # Templates along each free parameter of other laws, by their number.
@@ -110,17 +111,27 @@ class Dictionary:
         self.offset_free = objective.offset_free
         self.layout = objective.layout
 
-    def _explained(self, values: Tensor, root_weight: Tensor | None) -> Tensor:
+    def _explained(
+        self, values: Tensor, root_weight: Tensor | None, shared: Tensor | None
+    ) -> Tensor:
         """Sum of squares that each template explains, ``(n_curve, n_template)``."""
         if root_weight is None:
-            return (values.T @ self.unit.T).square_()
+            if shared is None:
+                return (values.T @ self.unit.T).square_()
+            root_weight = torch.ones_like(values)
         weight = root_weight * root_weight
         # `values` are whitened and free of the offset, so that Σ √w·y·(c − mean) = Σ √w·y·c.
-        product = (root_weight * values).T @ self.curves.T
+        product = (root_weight * without_shared(values, shared)).T @ self.curves.T
         square = weight.T @ (self.curves * self.curves).T
+        for along in () if shared is None else shared.unbind(1):
+            # Σ⁻¹ = (1 − B Bᵀ)² takes from the squares what templates have along B.
+            less = (2 - along.square().sum(0))[:, None]
+            square -= less * ((root_weight * along).T @ self.curves.T).square()
+        ones = without_shared(root_weight, shared)
+        total = ones.square().sum(0).clamp(min=1e-30)[:, None]
         if self.offset_free:
-            mean = weight.T @ self.curves.T
-            square = square - mean * mean / weight.sum(0).clamp(min=1e-30)[:, None]
+            mean = (root_weight * without_shared(ones, shared)).T @ self.curves.T
+            square = square - mean * mean / total
         # Float32 cannot tell less than this from a constant curve.
         constant = square <= 1e-6 * weight.sum(0)[:, None]
         return (product * product / square.clamp(min=1e-30)).masked_fill_(constant, 0.0)
@@ -151,6 +162,8 @@ class Dictionary:
         values = objective.values.reshape(n_dose, -1).float()
         weights = objective.root_weight
         weights = None if weights is None else weights.reshape(n_dose, -1).float()
+        shared = objective.shared
+        shared = None if shared is None else shared.flatten(2).float()
         freedom = None if objective.freedom is None else objective.freedom.reshape(-1).float()
         split = self.n_first if rival_within > 0 and self.n_first < self.penalty.numel() else None
         first, second, close = [], [], []
@@ -160,6 +173,7 @@ class Dictionary:
             score = self._explained(
                 values[:, part].contiguous(),
                 None if weights is None else weights[:, part].contiguous(),
+                None if shared is None else shared[..., part].contiguous(),
             )
             if freedom is None:
                 score.sub_(self.penalty)

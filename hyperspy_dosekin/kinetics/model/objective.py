@@ -30,6 +30,7 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.laws.prior import HIERARCHY_WIDTH
 from hyperspy_dosekin.kinetics.laws.solution import curve
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.kinetics.model.shared_error import without_shared
 
 # Where a curve is flat in a parameter a step must still be defined.
 _FLAT = 1e-9
@@ -131,6 +132,9 @@ class Deviance:
     bound
         Where the offset is free but held at a bound, ``(n_window, n_curve)``: 0 for b = 0, 1 for
         a + b = 0, NaN elsewhere; the values of such windows are as they were measured.
+    shared
+        What takes out errors that frames share, see `basis_of`, ``(n_dose, n_error, n_window,
+        n_curve)``; ``None`` where there are none.
     """
 
     layout: Layout
@@ -142,6 +146,7 @@ class Deviance:
     floor: bool = False
     alive: Tensor | None = None
     bound: Tensor | None = None
+    shared: Tensor | None = None
 
     def select(self, index: Tensor) -> Deviance:
         """Select some of the curves."""
@@ -156,12 +161,25 @@ class Deviance:
             freedom=chosen(self.freedom),
             alive=chosen(self.alive),
             bound=chosen(self.bound),
+            shared=chosen(self.shared),
         )
+
+    def whitened(self, columns: Tensor) -> Tensor:
+        """Columns weighed, and without what frames share."""
+        columns = columns if self.root_weight is None else columns * self.root_weight
+        return without_shared(columns, self.shared)
+
+    @property
+    def ones(self) -> Tensor | None:
+        """A constant, whitened; ``None`` where it is one."""
+        if self.shared is None:
+            return self.root_weight
+        return self.whitened(torch.ones_like(self.values))
 
     def project(self, columns: Tensor) -> Tensor:
         """Weigh, and take off the part that a free offset explains."""
-        root = self.root_weight
-        columns = columns if root is None else columns * root
+        root = self.ones
+        columns = self.whitened(columns)
         if not self.offset_free:
             return columns
         if root is None:

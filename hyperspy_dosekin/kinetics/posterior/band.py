@@ -75,6 +75,9 @@ def intensity_interval(
     values = curves.values.reshape(-1, curves.normalised_dose.size)
     root = curves.root_weight
     weights = np.ones_like(values) if root is None else root.reshape(values.shape) ** 2
+    shared = None
+    if curves.shared is not None:
+        shared = curves.shared.reshape(*values.shape, -1)
     freedom = curves.freedom.reshape(-1)
     every = torch.as_tensor(np.unique(doses))
     place = np.searchsorted(every.numpy(), doses)
@@ -96,7 +99,7 @@ def intensity_interval(
                 integrity,
                 share / share.sum(),
                 values[curve_index],
-                weights[curve_index],
+                _precision(weights[curve_index], None if shared is None else shared[curve_index]),
                 offset_known=curves.offset_known,
                 degrees=degrees,
             )
@@ -111,7 +114,7 @@ def _mixture(
     integrity: np.ndarray,
     share: np.ndarray,
     values: np.ndarray,
-    weights: np.ndarray,
+    precision: np.ndarray,
     *,
     offset_known: bool,
     degrees: float,
@@ -124,14 +127,17 @@ def _mixture(
         C at the measured doses and then on the grid, ``(n_node, n_dose + n_grid)``.
     share
         Probability of the nodes, ``(n_node,)``.
-    values, weights
-        Of the measured doses, ``(n_dose,)``; missing ones have no weight.
+    values
+        Of the measured doses, ``(n_dose,)``.
+    precision
+        Inverse of their covariance, ``(n_dose, n_dose)``; missing ones have none.
     offset_known
         Whether b is known; the values are then free of it.
     degrees
         Degrees of freedom of the noise; infinite where values are in units of a known noise.
     """
     n_dose = values.size
+    weights = precision.sum(axis=0)
     total = weights.sum()
     measured, wanted = integrity[:, :n_dose], integrity[:, n_dose:]
     middle = np.zeros((share.size, 1))
@@ -140,9 +146,9 @@ def _mixture(
         middle = (measured @ weights / total)[:, np.newaxis]
         mean_value = float(values @ weights / total)
     column, free_values = measured - middle, values - mean_value
-    norm = np.maximum((column**2) @ weights, 1e-300)
-    amplitude = column @ (weights * free_values) / norm
-    squares = np.maximum(weights @ free_values**2 - amplitude**2 * norm, 0.0)
+    norm = np.maximum(((column @ precision) * column).sum(axis=1), 1e-300)
+    amplitude = column @ (precision @ free_values) / norm
+    squares = np.maximum(free_values @ precision @ free_values - amplitude**2 * norm, 0.0)
     noise = np.ones_like(squares) if np.isinf(degrees) else squares / degrees
     curve = mean_value + amplitude[:, np.newaxis] * (wanted - middle)
     spread = (wanted - middle) ** 2 / norm[:, np.newaxis]
@@ -151,3 +157,21 @@ def _mixture(
     mean = share @ curve
     variance = share @ (noise[:, np.newaxis] * spread + (curve - mean) ** 2)
     return mean, np.sqrt(variance)
+
+
+def _precision(weights: np.ndarray, shared: np.ndarray | None) -> np.ndarray:
+    """Inverse of the covariance of some frames, up to a factor, ``(n_dose, n_dose)``.
+
+    Parameters
+    ----------
+    weights
+        One over the variance of the noise, ``(n_dose,)``.
+    shared
+        Errors that frames share, in standard deviations of it, ``(n_dose, n_error)``.
+    """
+    if shared is None:
+        return np.diag(weights)
+    root = np.sqrt(weights)
+    inner = np.eye(shared.shape[-1]) + shared.T @ shared
+    inverse = np.eye(root.size) - shared @ np.linalg.solve(inner, shared.T)
+    return root[:, np.newaxis] * inverse * root

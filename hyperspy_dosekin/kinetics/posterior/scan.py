@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Curves and their likelihood at many nodes of the kinetic parameters, on the device of the scan.
 
-Sums over doses are those of whitened columns: weighed, and with the correlation ρ of neighbouring
-frames taken out (first-order autoregression). A free offset is projected out by its share κ = 1;
-one that is known to ± s by ``κ = rW/(1 + rW)`` with r = s²/σ² and W the sum of the weights.
+Sums over doses are those of whitened columns: weighed, with the correlation ρ of neighbouring
+frames taken out (first-order autoregression), and then what errors that frames share. A free offset
+is projected out by its share κ = 1; one that is known to ± s by ``κ = rW/(1 + rW)`` with r = s²/σ²
+and W the sum of the weights.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
 from hyperspy_dosekin.kinetics.laws.solution import curve, streams
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.kinetics.model.shared_error import (
+    basis_of,
+    log_share,
+    with_shared,
+    without_shared,
+)
 from hyperspy_dosekin.kinetics.posterior.marginal import ByFreedom, marginal_deviance
 from hyperspy_dosekin.numerics.batching import send
 
@@ -28,7 +35,10 @@ from hyperspy_dosekin.numerics.batching import send
 # perfect fit.
 _ROUNDING = 1e-13
 # What each curve has of its own, beside its values.
-_BY_CURVE = ("root_weight", "freedom", "share", "pin", "unit", "base", "extent", "softness")
+_BY_CURVE = (
+    *("root_weight", "freedom", "share", "pin", "unit", "base", "extent", "softness"),
+    *("errors", "basis"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +104,11 @@ class ScanData:
         Standard deviation of that bound, in units of the values, ``(n,)``.
     log_constant
         Added to the log density, ``(n,)``.
+    errors
+        Errors that frames share, in standard deviations of the noise, the correlation of
+        neighbours taken out, ``(n_dose, n_error, n)``; ``None`` where there are none.
+    basis
+        What takes them out, see `basis_of`, of the same shape.
     """
 
     parameters: Parameters
@@ -112,6 +127,8 @@ class ScanData:
     bounded: bool = False
     softness: Tensor | None = None
     log_constant: Tensor | float = 0.0
+    errors: Tensor | None = None
+    basis: Tensor | None = None
 
     @classmethod
     def of(
@@ -134,11 +151,18 @@ class ScanData:
         root = None if curves.root_weight is None else rows(curves.root_weight)
         values = rows(curves.values)
         ones = torch.ones((n_dose, 1), dtype=values.dtype, device=values.device)
+        values, ones = (values, ones) if root is None else (root * values, root)
+        errors = basis = None
+        if curves.shared is not None:
+            each_error = curves.shared.reshape(-1, n_dose, curves.shared.shape[-1])[index]
+            errors = send(np.ascontiguousarray(np.moveaxis(each_error, 0, -1)), device)
+            basis = basis_of(errors)
+            values, ones = without_shared(values, basis), without_shared(ones, basis)
         data = cls(
             parameters,
             send(curves.normalised_dose, device),
-            values if root is None else root * values,
-            ones if root is None else root,
+            values,
+            ones,
             root,
             each(curves.freedom),
             None if curves.offset_known else 1.0,
@@ -148,6 +172,9 @@ class ScanData:
             each(curves.unit),
             each(curves.centre / curves.unit),
             each(np.abs(curves.centre / curves.unit) + np.abs(curves.values).max(-1, initial=0.0)),
+            errors=errors,
+            basis=basis,
+            log_constant=log_share(basis),
         )
         return data if curves.offset_known else data.centred()
 
@@ -211,16 +238,7 @@ class ScanData:
             wide = self.values.expand(-1, index.numel())
             alone = {
                 name: value.expand(*value.shape[:-1], index.numel())
-                for name in (
-                    "root_weight",
-                    "freedom",
-                    "share",
-                    "pin",
-                    "unit",
-                    "base",
-                    "extent",
-                    "softness",
-                )
+                for name in _BY_CURVE
                 if isinstance(value := getattr(self, name), Tensor)
             }
             constant = self.log_constant
@@ -236,8 +254,8 @@ class ScanData:
 
     # Columns
 
-    def _columns(self, search: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Whitened columns of the decay less its pin, dose by dose, with the constant."""
+    def _columns(self, search: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Columns of the decay less its pin, dose by dose, whitened but for shared errors."""
         whole = self.parameters.complete(search)
         law = self.parameters.law
         at_once = None
@@ -258,7 +276,13 @@ class ScanData:
                     # A missing frame hands on the one before it.
                     last = torch.where(scale == 0, before, last)
                 before = last
-            yield column, self.ones[place]
+            yield column
+
+    @cached_property
+    def _twice(self) -> tuple[Tensor, Tensor]:
+        """Values and constant whose products with columns take shared errors out of these, too."""
+        values, ones = (without_shared(each, self.basis) for each in (self.values, self.ones))
+        return values, ones
 
     def sums(self, search: Sequence[Tensor]) -> Sums:
         """Sums over doses at nodes.
@@ -269,18 +293,28 @@ class ScanData:
             Free parameters on their scale of search; shapes that broadcast to ``(…, n)``.
         """
         norm = product = mean = None
-        for place, (column, one) in enumerate(self._columns(search)):
+        values, ones = self._twice
+        shared: list[Tensor] = []
+        for place, column in enumerate(self._columns(search)):
+            along = () if self.basis is None else self.basis[place]
             if norm is None:
-                norm, product, mean = column * column, column * self.values[place], column * one
+                norm, product, mean = column * column, column * values[place], column * ones[place]
+                shared = [column * each for each in along]
                 continue
             assert product is not None
             assert mean is not None
             norm.addcmul_(column, column)
-            product.addcmul_(column, self.values[place])
-            mean.addcmul_(column, one)
+            product.addcmul_(column, values[place])
+            mean.addcmul_(column, ones[place])
+            for total, each in zip(shared, along, strict=True):
+                total.addcmul_(column, each)
         assert norm is not None
         assert product is not None
         assert mean is not None
+        if self.basis is not None:
+            # (1 − B Bᵀ)² takes from the norm what columns have along the shared errors.
+            for total, size in zip(shared, self.basis.square().sum(0), strict=True):
+                norm = norm - (2 - size) * total * total
         if self.share is None:
             visible = norm > 1e-24
         else:
@@ -394,7 +428,8 @@ class ScanData:
         """Weigh ``(n_dose, n)`` and take the correlation of neighbours out."""
         if self.root_weight is not None:
             columns = columns * self.root_weight
-        return columns if self.filter_ is None else _filtered(columns, self.filter_)
+        columns = columns if self.filter_ is None else _filtered(columns, self.filter_)
+        return without_shared(columns, self.basis)
 
     # Variants
 
@@ -415,12 +450,24 @@ class ScanData:
             first = first & ~there
         pair = torch.stack(ratios), torch.stack(scales)
         scale = torch.where(pair[1] > 0, pair[1], 1.0)
+        # Shared errors are correlated otherwise: they go out after the correlation has.
+        values, ones = (with_shared(each, self.basis) for each in (self.values, self.ones))
+        values, ones = _filtered(values, pair), _filtered(ones, pair)
+        errors = basis = None
+        if self.errors is not None:
+            errors = _filtered(self.errors, pair)
+            basis = basis_of(errors)
+            values, ones = without_shared(values, basis), without_shared(ones, basis)
         data = replace(
             self,
-            values=_filtered(self.values, pair),
-            ones=_filtered(self.ones, pair),
+            values=values,
+            ones=ones,
+            errors=errors,
+            basis=basis,
             filter_=pair,
-            log_constant=self.log_constant + scale.log().sum(0),
+            log_constant=self.log_constant
+            + scale.log().sum(0)
+            + (log_share(basis) - log_share(self.basis)),
         )
         return data.centred() if self.offset_free else data
 
