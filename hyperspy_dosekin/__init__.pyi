@@ -8,6 +8,8 @@ from .signals.classification.references import reference_spectra
 from .signals.classification.result import VAEClassification
 from .signals.kinetics.comparison import LawComparison, compare_laws
 from .signals.kinetics.load import load
+from .signals.kinetics.planned import DosePlan
+from .signals.kinetics.planning import plan_dose_series
 from .signals.kinetics.result import DoseKinetics
 from .windows.definitions import LOW_LOSS_WINDOWS
 
@@ -16,6 +18,7 @@ __version__: str
 __all__ = [
     "LOW_LOSS_WINDOWS",
     "DoseKinetics",
+    "DosePlan",
     "DualVAE",
     "LawComparison",
     "LiveClassifier",
@@ -28,6 +31,7 @@ __all__ = [
     "dose",
     "kinetics",
     "load",
+    "plan_dose_series",
     "reference_spectra",
     "signals",
     "windows",

@@ -52,6 +52,7 @@ FLOORS = {
         {"posterior", "network"},
         {"identifiability"},
         {"block"},
+        {"planning"},
         {"comparison"},
     ],
     "processing": [

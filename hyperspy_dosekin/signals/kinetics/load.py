@@ -15,12 +15,17 @@ from hyperspy_dosekin.signals.kinetics.comparison import NODE as COMPARISON
 from hyperspy_dosekin.signals.kinetics.comparison import LawComparison, stored_comparison
 from hyperspy_dosekin.signals.kinetics.file import FORMAT, NODE, read
 from hyperspy_dosekin.signals.kinetics.law_names import law_of_record
+from hyperspy_dosekin.signals.kinetics.planning import NODE as PLAN
+from hyperspy_dosekin.signals.kinetics.planning import stored_plan
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 
+#: Where results lie in the metadata of the signals that they are saved with.
+_NODES = (NODE, COMPARISON, PLAN)
+
 
 def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
-    """Load a result that `DoseKinetics.save` or `LawComparison.save` wrote.
+    """Load a result that `DoseKinetics.save`, `LawComparison.save` or `DosePlan.save` wrote.
 
     Parameters
     ----------
@@ -33,7 +38,7 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
 
     Returns
     -------
-    DoseKinetics or LawComparison
+    DoseKinetics, LawComparison or DosePlan
         The result, its numbers equal to the last digit.
 
     Raises
@@ -58,18 +63,24 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
     """
     series = read_signal(path)
     metadata = getattr(series, "metadata", None)
-    node = NODE if metadata is not None and metadata.has_item(NODE) else COMPARISON
-    if metadata is None or not metadata.has_item(node):
+    nodes = [] if metadata is None else [n for n in _NODES if metadata.has_item(n)]
+    if not nodes:
         raise ValueError(
             f"{path} holds no result of a kinetics fit; it must have been written by "
             "DoseKinetics.save."
         )
-    found = metadata.get_item(f"{node}.format")
+    node = nodes[0]
+    found = series.metadata.get_item(f"{node}.format")
     if not isinstance(found, int | np.integer) or found > FORMAT:
         raise ValueError(
             f"{path} has format {found!r}, this version reads up to {FORMAT}; update "
             "hyperspy_dosekin."
         )
+    if node == PLAN:
+        with told_as_damage(path):
+            plan, checksum, expected = stored_plan(series)
+        check_seal(path, checksum, expected)
+        return plan
     if node == COMPARISON:
         with told_as_damage(path):
             laws, fields, checksum, expected = stored_comparison(series)

@@ -1,0 +1,328 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A planned dose series: its texts, its figure, its file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from prettytable import PrettyTable
+
+from hyperspy_dosekin.numerics.text import printable
+from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
+from hyperspy_dosekin.signals.files import save_signal, seal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+#: Version of the layout of files.
+FORMAT = 1
+#: Where a plan lies in the metadata of the signal that it is saved with.
+NODE = "Dosekin.dose_plan"
+#: Standard deviation of ln D½ below which a window counts as known.
+KNOWN = 0.2
+# What is kept of the expected curves, beside their doses.
+_CURVES = ("lower", "middle", "upper")
+
+
+@dataclass(frozen=True)
+class PlannedFrames:
+    """One way to spread the frames, and what can be expected of it.
+
+    Parameters
+    ----------
+    name
+        What it is.
+    dose
+        Cumulative doses of the frames.
+    sd
+        Expected standard deviation of the logarithm of the goal: the geometric mean of the
+        Cramér–Rao bound over what is expected.
+    share
+        Share of what is expected of which the bound is below 0.2.
+    """
+
+    name: str
+    dose: tuple[float, ...]
+    sd: float
+    share: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DosePlan:
+    """A plan of a dose series; made by `plan_dose_series`.
+
+    Parameters
+    ----------
+    frames
+        The recommended frames.
+    compared
+        The alternatives, the recommended ones first.
+    goal
+        What they make certain.
+    dose_unit
+        Unit of the doses; empty where it was not said.
+    chance_determined
+        Share of simulated experiments, fitted as real ones are, of which the result is called
+        determined; NaN where nothing was simulated.
+    simulated_ratio
+        Spread of the error of the logarithm of the goal in those of which the bound is below 0.3,
+        in units of the bound: about 1 where the plan keeps its promise. NaN where there are none.
+    n_simulated
+        Number of simulated experiments.
+    curves
+        Integrity of the expected curves at 2.5, 50 and 97.5 % and doses to draw them at.
+    notes
+        What has to be said beside the numbers.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> plan = hyperspy_dosekin.plan_dose_series(400.0, noise=0.01, dose_budget=1500.0)
+    >>> plan
+    <DosePlan, 9 frames up to 1500, sd of ln D½ ...>
+    """
+
+    frames: PlannedFrames
+    compared: tuple[PlannedFrames, ...]
+    goal: str
+    dose_unit: str
+    chance_determined: float
+    simulated_ratio: float
+    n_simulated: int
+    curves: Mapping[str, np.ndarray]
+    notes: tuple[str, ...]
+
+    @property
+    def dose(self) -> np.ndarray:
+        """Cumulative dose at the end of each frame, ascending, ``(n_frame,)``."""
+        return np.asarray(self.frames.dose)
+
+    @property
+    def expected_sd(self) -> float:
+        """Expected standard deviation of the logarithm of the goal, a relative error."""
+        return self.frames.sd
+
+    @property
+    def table(self) -> PrettyTable:
+        """The plan beside its alternatives."""
+        symbol = _symbol(self.goal)
+        table = PrettyTable(["frames", f"sd of ln {symbol}", f"sd < {KNOWN}", "largest dose"])
+        table.align = "r"
+        table.align["frames"] = "l"
+        for row in self.compared:
+            table.add_row([row.name, f"{row.sd:.3f}", f"{row.share:.0%}", f"{row.dose[-1]:.4g}"])
+        return table
+
+    @property
+    def recommendation(self) -> str:
+        """A sentence to follow."""
+        unit = f" {self.dose_unit}" if self.dose_unit else ""
+        doses = ", ".join(f"{dose:.3g}" for dose in self.dose[:12])
+        more = "" if self.dose.size <= 12 else f", … {self.dose[-1]:.3g}"
+        text = (
+            f"{self.dose.size} frames that end at the cumulative doses {doses}{more}{unit}; expect "
+            f"{_symbol(self.goal)} ± {100 * math.expm1(self.expected_sd):.2g} %"
+        )
+        if self.n_simulated:
+            text += f"; determined with probability {self.chance_determined:.2f}"
+        return text + "."
+
+    def specimens(
+        self,
+        ratio: float = 1.3,
+        *,
+        between: float = 0.0,
+        power: float = 0.8,
+        level: float = 0.05,
+    ) -> int:
+        """Number of specimens of each kind that show a ratio of two goals.
+
+        Parameters
+        ----------
+        ratio
+            The ratio of D½ between the two kinds that is to be found.
+        between
+            Standard deviation of ln D½ between specimens of one kind.
+        power
+            Probability of finding it.
+        level
+            Probability of finding a difference where there is none.
+
+        Returns
+        -------
+        int
+            Specimens of each kind, two at least: one says nothing of the spread between them.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of range, or no number of specimens up to a thousand is enough.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> plan = hyperspy_dosekin.plan_dose_series(400.0, noise=0.01, dose_budget=1500.0)
+        >>> plan.specimens(1.3, between=0.1) <= plan.specimens(1.3, between=0.3)
+        True
+        """
+        from scipy import stats
+
+        if not (math.isfinite(ratio) and ratio > 0 and ratio != 1):
+            raise ValueError(f"ratio={ratio} must be positive and not 1, such as 1.3.")
+        if not (math.isfinite(between) and between >= 0):
+            raise ValueError(f"between={between} must be a standard deviation, not negative.")
+        for name, value in (("power", power), ("level", level)):
+            if not 0 < value < 1:
+                raise ValueError(f"{name}={value} must lie between 0 and 1.")
+        spread = math.hypot(self.expected_sd, between)
+        for number in range(2, 1001):
+            freedom = 2 * number - 2
+            shift = abs(math.log(ratio)) / (spread * math.sqrt(2 / number))
+            if stats.nct.sf(stats.t.isf(level / 2, freedom), freedom, shift) >= power:
+                return number
+        raise ValueError(
+            f"a ratio of {ratio} cannot be found with 1000 specimens of a spread of {spread:.2g} "
+            "in ln D½; look for a larger one."
+        )
+
+    def plot(self) -> Figure:
+        """Plot what is expected with the planned frames, and the alternatives.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            On the left the expected curves and the doses of the frames, on the right the expected
+            standard deviation of each alternative.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> plan = hyperspy_dosekin.plan_dose_series(400.0, noise=0.01, dose_budget=1500.0)
+        >>> len(plan.plot().axes)
+        2
+        """
+        from hyperspy_dosekin.plotting.kinetics.plans import PlanPicture, plot_plan
+
+        return plot_plan(
+            PlanPicture(
+                dose=self.dose,
+                curve_dose=self.curves["dose"],
+                lower=self.curves["lower"],
+                middle=self.curves["middle"],
+                upper=self.curves["upper"],
+                names=tuple(row.name for row in self.compared),
+                sd=np.asarray([row.sd for row in self.compared]),
+                symbol=_symbol(self.goal),
+                dose_unit=self.dose_unit,
+            )
+        )
+
+    def save(self, path: str | Path, *, overwrite: bool | None = None) -> None:
+        """Save to a ``.hspy`` or ``.zspy`` file, which HyperSpy opens as the expected integrity.
+
+        Parameters
+        ----------
+        path
+            File name; ``.hspy`` is added where there is no extension.
+        overwrite
+            As for `hyperspy.signals.BaseSignal.save`.
+
+        Raises
+        ------
+        ValueError
+            If the file name has the extension of another format.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> plan = hyperspy_dosekin.plan_dose_series(400.0, noise=0.01, dose_budget=1500.0)
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     plan.save(f"{folder}/plan.hspy")
+        ...     same = hyperspy_dosekin.load(f"{folder}/plan.hspy")
+        >>> same.expected_sd == plan.expected_sd
+        True
+        """
+        series = make_dose_series(
+            np.stack([self.curves[name] for name in _CURVES]),
+            self.curves["dose"],
+            (),
+            _CURVES,
+            title="Expected integrity",
+            quantity="integrity",
+            dose_unit=self.dose_unit,
+        )
+        record = json.dumps(
+            {
+                "compared": [asdict(row) for row in self.compared],
+                "goal": self.goal,
+                "dose_unit": self.dose_unit,
+                "chance_determined": self.chance_determined,
+                "simulated_ratio": self.simulated_ratio,
+                "n_simulated": self.n_simulated,
+                "notes": self.notes,
+            }
+        )
+        node = {"format": FORMAT, "record": record, "checksum": seal(series, {}, record)}
+        series.metadata.set_item(NODE, node)
+        save_signal(series, path, "a plan", overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        """One line."""
+        return printable(
+            f"<DosePlan, {self.dose.size} frames up to {self.dose[-1]:.4g}"
+            f"{' ' + self.dose_unit if self.dose_unit else ''}, sd of ln {_symbol(self.goal)} "
+            f"{self.expected_sd:.2g}>"
+        )
+
+    def __str__(self) -> str:
+        """Recommendation, table and notes."""
+        notes = [f"* {note}" for note in self.notes]
+        return printable("\n".join([self.recommendation, self.table.get_string(), *notes]))
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        return (
+            f"<div><p>{escape(self.recommendation)}</p>{self.table.get_html_string()}"
+            f"<ul>{notes}</ul></div>"
+        )
+
+
+def _symbol(goal: str) -> str:
+    return {"half_integrity_dose": "D½", "critical_dose": "D(1/e)", "rate": "k"}[goal]
+
+
+def stored_plan(series: Any) -> tuple[DosePlan, str | None, str]:
+    """The plan that a series from a file holds, its seal and what that should be."""
+    node = series.metadata.get_item(NODE)
+    text, checksum = node.record, node.get_item("checksum")
+    expected = seal(series, {}, text)
+    record = json.loads(text)
+    rows = tuple(
+        PlannedFrames(row["name"], tuple(row["dose"]), row["sd"], row["share"])
+        for row in record["compared"]
+    )
+    curves: dict[str, np.ndarray] = {"dose": np.asarray(series.dose)}
+    curves.update(zip(_CURVES, np.asarray(series.data), strict=True))
+    plan = DosePlan(
+        rows[0],
+        rows,
+        record["goal"],
+        record["dose_unit"],
+        record["chance_determined"],
+        record["simulated_ratio"],
+        record["n_simulated"],
+        curves,
+        tuple(record["notes"]),
+    )
+    return plan, checksum, expected
