@@ -15,8 +15,8 @@ from hyperspy_dosekin.signals.kinetics.comparison import NODE as COMPARISON
 from hyperspy_dosekin.signals.kinetics.comparison import LawComparison, stored_comparison
 from hyperspy_dosekin.signals.kinetics.file import FORMAT, NODE, read
 from hyperspy_dosekin.signals.kinetics.law_names import law_of_record
-from hyperspy_dosekin.signals.kinetics.planning import NODE as PLAN
-from hyperspy_dosekin.signals.kinetics.planning import stored_plan
+from hyperspy_dosekin.signals.kinetics.planned import NODE as PLAN
+from hyperspy_dosekin.signals.kinetics.planned import stored_plan
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 
