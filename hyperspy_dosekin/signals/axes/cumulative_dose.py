@@ -6,34 +6,44 @@ from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
+from hyperspy_dosekin.signals.axes.exposure import (
+    ExposedArea,
+    exposed_area,
+    recorded_current,
+    recorded_probe_area,
+    recorded_rate,
+    recorded_time,
+)
 from hyperspy_dosekin.signals.axes.units import in_unit
 
 _logger = logging.getLogger(__name__)
 
 ELEMENTARY_CHARGE_C = 1.602176634e-19
 A2_PER_NM2 = 100.0
-A_PER_NA = 1e-9
 #: Beam currents on the specimen are picoamperes to some hundred nanoamperes.
 LARGEST_CURRENT_A = 1e-6
+#: Less than this is 6 000 electrons a second: a number in A where one in nA is expected.
+LEAST_CURRENT_A = 1e-15
+#: Dose rates of microscopes in e⁻/Å²/s, from low-dose imaging to a focused probe.
+RATES_E_PER_A2_S = (1e-6, 1e10)
 
 At = Literal["end", "middle", "start"]
 #: Share of its own dose that a frame has received.
 _SHARE_OF_FRAME: dict[At, float] = {"end": 1.0, "middle": 0.5, "start": 0.0}
 
-_CURRENT_KEY = "Acquisition_instrument.TEM.beam_current"
-_TIME_KEYS = (
-    "Acquisition_instrument.TEM.Detector.EELS.exposure",
-    "Acquisition_instrument.TEM.Detector.EELS.dwell_time",
-    "Acquisition_instrument.TEM.dwell_time",
-)
 _FORMS = (
     "pass dose=[…] (e⁻/Å², cumulative, one for each frame), or dose_rate= (e⁻/Å²/s) with "
     "frame_time= (s), or beam_current= (A) and area= (nm²) with frame_time= (s)."
+)
+_BEFORE = (
+    "a fluence in e⁻/Å², or what happened: a mapping with time (s) and either dose_rate (e⁻/Å²/s) "
+    "or beam_current (A) and area (nm²), and with number where it was repeated; or a list of them."
 )
 
 
@@ -64,6 +74,7 @@ def cumulative_dose(
     area: Any,
     pre_exposure: Any,
     at: At,
+    probe_area: Any = None,
     frame_axis: Any = None,
 ) -> CumulativeDose:
     """Return the dose of each frame, as `hyperspy_dosekin.signals.axes.dose.set_dose_axis` says.
@@ -74,7 +85,7 @@ def cumulative_dose(
         The signal, whose metadata may hold what is not given.
     n_frame
         Number of frames.
-    dose, dose_rate, frame_time, beam_current, area, pre_exposure, at
+    dose, dose_rate, frame_time, beam_current, area, probe_area, pre_exposure, at
         As for ``set_dose_axis``.
     frame_axis
         The axis of frames, whose scale is the time of a frame if it is in units of time.
@@ -84,19 +95,19 @@ def cumulative_dose(
     TypeError, ValueError
         As ``set_dose_axis`` does.
     """
-    before = float(_numbers("pre_exposure", pre_exposure, "e⁻/Å²", zero_allowed=True, ndim=(0,)))
+    before = _before(pre_exposure)
     if at not in _SHARE_OF_FRAME:
         raise ValueError(f"at={at!r} is unknown; choose from {list(_SHARE_OF_FRAME)}.")
+    exposure = _Exposure(signal, n_frame, frame_axis)
     rates = {
         "dose_rate": dose_rate,
         "frame_time": frame_time,
         "beam_current": beam_current,
         "area": area,
+        "probe_area": probe_area,
     }
     if dose is None:
-        if frame_time is None:
-            rates["frame_time"] = _time_of_axis(frame_axis)
-        values, record = _from_rate(signal, n_frame, at, **rates)
+        values, record = exposure.doses(at, **rates)
         return CumulativeDose(values + before, {"pre_exposure": before, **record})
     given = [name for name, value in rates.items() if value is not None]
     if at != "end":
@@ -110,109 +121,231 @@ def cumulative_dose(
     return CumulativeDose(values + before, {"pre_exposure": before, "source": "dose"})
 
 
-def _from_rate(
-    signal: Any,
-    n_frame: int,
-    at: At,
-    *,
-    dose_rate: Any,
-    frame_time: Any,
-    beam_current: Any,
-    area: Any,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Add up doses from a rate and the time of each frame; return them and their record."""
-    if dose_rate is not None:
-        given = [n for n, v in (("beam_current", beam_current), ("area", area)) if v is not None]
-        if given:
-            raise ValueError(
-                f"dose_rate= contradicts {', '.join(given)}, which give a dose rate themselves; "
-                "give one or the other."
-            )
-        source, rate = "dose_rate", _per_frame("dose_rate", dose_rate, n_frame, "e⁻/Å²/s")
-    elif beam_current is None and area is None:
-        raise ValueError(f"there is nothing to compute the dose from; {_FORMS}")
-    else:
-        source, rate = "beam_current", _rate_from_current(signal, beam_current, area, n_frame)
-    time = _frame_time(signal, frame_time, n_frame)
-    received = rate * time
-    values = np.cumsum(received) - (1.0 - _SHARE_OF_FRAME[at]) * received
-    if np.ptp(received) == 0:
-        # Products instead of sums, so that evenly spaced doses carry no accumulated rounding.
-        values = received[0] * (np.arange(n_frame) + _SHARE_OF_FRAME[at])
-    return values, {
-        "source": source,
-        "at": at,
-        "dose_rate": _compact(rate),
-        "frame_time": _compact(time),
-    }
+@dataclass
+class _Exposure:
+    """Adds up doses from what was given and from what the file holds."""
 
+    signal: Any
+    n_frame: int
+    frame_axis: Any
+    #: What was read from the file, in words.
+    taken: dict[str, str] = field(default_factory=dict)
 
-def _rate_from_current(signal: Any, beam_current: Any, area: Any, n_frame: int) -> np.ndarray:
-    if beam_current is None:
-        recorded = _recorded(signal, _CURRENT_KEY)
-        if recorded is None:
-            raise ValueError(
-                f"area= needs a beam current, and metadata.{_CURRENT_KEY} holds none; "
-                "pass beam_current= in A."
+    def doses(
+        self,
+        at: At,
+        *,
+        dose_rate: Any,
+        frame_time: Any,
+        beam_current: Any,
+        area: Any,
+        probe_area: Any,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Cumulative doses from a rate and the time of each frame, and their record."""
+        spread = {"beam_current": beam_current, "area": area, "probe_area": probe_area}
+        given = [name for name, value in spread.items() if value is not None]
+        exposed = None
+        if dose_rate is not None:
+            if given:
+                raise ValueError(
+                    f"dose_rate= contradicts {', '.join(given)}, which give a dose rate "
+                    "themselves; give one or the other."
+                )
+            source, rate = "dose_rate", self._numbers("dose_rate", dose_rate, "e⁻/Å²/s")
+        elif not given and (found := recorded_rate(self.signal, self.n_frame)) is not None:
+            source, rate = "dose_rate", self._numbers("dose_rate", found.value, "e⁻/Å²/s")
+            self._take("dose_rate", f"{_shown(rate)} e⁻/Å²/s", found.where)
+            _question_rate(rate, found.where)
+        else:
+            source = "beam_current"
+            rate, exposed = self._rate_from_current(beam_current, area, probe_area)
+        time = self._time(frame_time, exposed)
+        received = rate * time
+        values = np.cumsum(received) - (1.0 - _SHARE_OF_FRAME[at]) * received
+        if np.ptp(received) == 0:
+            # Products instead of sums, so that evenly spaced doses carry no accumulated rounding.
+            values = received[0] * (np.arange(self.n_frame) + _SHARE_OF_FRAME[at])
+        record = {
+            "source": source,
+            "at": at,
+            "dose_rate": _compact(rate),
+            "frame_time": _compact(time),
+        }
+        if exposed is not None:
+            record["area"] = exposed.area_nm2
+        if self.taken:
+            record["taken"] = dict(self.taken)
+        if set(self.taken) - {"frame_time"}:
+            _logger.warning(
+                "set_dose_axis took from the file: %s.",
+                "; ".join(f"{name} = {words}" for name, words in self.taken.items()),
             )
-        beam_current = recorded * A_PER_NA
-    if area is None:
-        raise ValueError("beam_current= needs the irradiated area; pass area= in nm².")
-    current = _per_frame("beam_current", beam_current, n_frame, "A")
-    if current.max() > LARGEST_CURRENT_A:
-        warnings.warn(
-            f"beam_current={listed(current, 1)} is taken in A, and no transmission electron "
-            f"microscope has more than {LARGEST_CURRENT_A:g} A in its probe; if it is in nA, pass "
-            f"beam_current={current[0]:g}e-9, if in pA, {current[0]:g}e-12.",
-            UserWarning,
-            stacklevel=5,
+        return values, record
+
+    def _take(self, name: str, value: str, where: str) -> None:
+        self.taken[name] = f"{value} ({where})"
+
+    def _numbers(self, name: str, value: Any, units: str) -> np.ndarray:
+        return _per_frame(name, value, self.n_frame, units)
+
+    def _rate_from_current(
+        self, beam_current: Any, area: Any, probe_area: Any
+    ) -> tuple[np.ndarray, ExposedArea | None]:
+        """Mean dose rate of the places that are measured, and the area if it was found here."""
+        found = recorded_current(self.signal, self.n_frame) if beam_current is None else None
+        if beam_current is None and found is None:
+            if area is None and probe_area is None:
+                raise ValueError(f"there is nothing to compute the dose from; {_FORMS}")
+            raise ValueError(
+                "area= and probe_area= need a beam current, and "
+                "metadata.Acquisition_instrument.TEM.beam_current holds none; pass beam_current= "
+                "in A."
+            )
+        exposed = None
+        if area is None:
+            exposed = self._exposed_area(probe_area)
+        elif probe_area is not None:
+            raise ValueError(
+                "area= is all that a frame exposes, and contradicts probe_area=; give one of them."
+            )
+        current = self._numbers(
+            "beam_current", found.value if found is not None else beam_current, "A"
         )
-    area_nm2 = _numbers("area", area, "nm²", zero_allowed=False, ndim=(0,))
-    return current / ELEMENTARY_CHARGE_C / (area_nm2 * A2_PER_NM2)
+        if found is not None:
+            self._take("beam_current", f"{_shown(current * 1e9)} nA", found.where)
+        _question_current(current, found.where if found is not None else None)
+        if exposed is None:
+            area_nm2 = float(_numbers("area", area, "nm²", zero_allowed=False, ndim=(0,)))
+        else:
+            area_nm2 = exposed.area_nm2
+        return current / ELEMENTARY_CHARGE_C / (area_nm2 * A2_PER_NM2), exposed
+
+    def _exposed_area(self, probe_area: Any) -> ExposedArea:
+        said, probe = "given", None
+        if probe_area is not None:
+            probe = float(_numbers("probe_area", probe_area, "nm²", zero_allowed=False, ndim=(0,)))
+        elif (found := recorded_probe_area(self.signal)) is not None:
+            probe, said = float(np.mean(found.value)), found.where
+        exposed = exposed_area(self.signal, self.frame_axis, probe, said)
+        if exposed is None:
+            raise ValueError(
+                "beam_current= needs the irradiated area; pass area= in nm², or probe_area= in "
+                "nm². Neither a probe area in the file nor pixels in units of length say it."
+            )
+        self._take("area", f"{exposed.area_nm2:.4g} nm²", exposed.words)
+        if exposed.undersampling > 1:
+            warnings.warn(
+                f"the probe of {exposed.area_nm2 / exposed.positions:.3g} nm² fills only "
+                f"1/{exposed.undersampling:.3g} of a pixel: the dose is that of the places which "
+                f"the probe meets, {exposed.undersampling:.3g} times the mean over the scan. For "
+                "the mean pass area=, the area of the whole scan.",
+                UserWarning,
+                stacklevel=6,
+            )
+        return exposed
+
+    def _time(self, frame_time: Any, exposed: ExposedArea | None) -> np.ndarray:
+        """Seconds that each frame takes."""
+        if frame_time is None and exposed is None:
+            frame_time = _time_of_axis(self.frame_axis)
+        if frame_time is None:
+            found = recorded_time(self.signal, self.n_frame)
+            if found is None:
+                raise ValueError(
+                    "a dose rate needs the time of a frame, and the metadata hold none "
+                    "(Acquisition_instrument.TEM.Detector.EELS.exposure or dwell_time); pass "
+                    "frame_time= in s."
+                )
+            frame_time = found.value
+            if exposed is not None and found.each_pixel:
+                frame_time = np.multiply(frame_time, exposed.positions)
+            shown = _shown(np.ravel(frame_time))
+            self._take("frame_time", f"{shown} s", found.where)
+            scanned = self.signal.axes_manager.navigation_dimension > 1 and found.each_pixel
+            _logger.log(
+                # The time of one pixel and that of a frame differ by orders of magnitude.
+                logging.WARNING if scanned and exposed is None else logging.INFO,
+                "frame_time = %s s was read from %s; pass frame_time= if a frame took longer.",
+                shown,
+                found.where,
+            )
+        return self._numbers("frame_time", frame_time, "s")
+
+
+def _before(pre_exposure: Any) -> float:
+    """Dose before the first frame in e⁻/Å², given as such or as what happened."""
+    if isinstance(pre_exposure, Mapping):
+        return _one_exposure(pre_exposure)
+    if isinstance(pre_exposure, Sequence) and not isinstance(pre_exposure, str):
+        return sum((_before(each) for each in pre_exposure), 0.0)
+    return float(_numbers("pre_exposure", pre_exposure, "e⁻/Å²", zero_allowed=True, ndim=(0,)))
+
+
+def _one_exposure(told: Mapping[str, Any]) -> float:
+    known = {"dose_rate", "beam_current", "area", "time", "number"}
+    by_rate, by_current = {"dose_rate", "time"}, {"beam_current", "area", "time"}
+    if not set(told) <= known or set(told) - {"number"} not in (by_rate, by_current):
+        raise ValueError(f"pre_exposure={dict(told)!r} cannot be read; give {_BEFORE}")
+
+    def number(name: str, units: str) -> float:
+        where = f"pre_exposure[{name!r}]"
+        return float(_numbers(where, told[name], units, zero_allowed=False, ndim=(0,)))
+
+    repeats = number("number", "repeats") if "number" in told else 1.0
+    if "dose_rate" in told:
+        rate = number("dose_rate", "e⁻/Å²/s")
+    else:
+        current = number("beam_current", "A")
+        _question_current(np.array([current]), None)
+        rate = current / ELEMENTARY_CHARGE_C / (number("area", "nm²") * A2_PER_NM2)
+    return rate * number("time", "s") * repeats
+
+
+def _question_current(current: np.ndarray, where: str | None) -> None:
+    """Ask whether a current that no microscope has is in another unit."""
+    value = float(current[0])
+    if current.min() >= LEAST_CURRENT_A and current.max() <= LARGEST_CURRENT_A:
+        return
+    if where is not None:
+        text = (
+            f"{where} gives a beam current of {value:g} A, which no probe has; it may be in "
+            "another unit than nA. Pass beam_current= in A."
+        )
+    elif value > LARGEST_CURRENT_A:
+        text = (
+            f"beam_current={_shown(current)} is taken in A, and no transmission electron "
+            f"microscope has more than {LARGEST_CURRENT_A:g} A in its probe; if it is in nA, pass "
+            f"beam_current={value:g}e-9, if in pA, {value:g}e-12."
+        )
+    else:
+        text = (
+            f"beam_current={_shown(current)} is taken in A, which is less than "
+            f"{LEAST_CURRENT_A / ELEMENTARY_CHARGE_C:.0f} electrons a second; check its unit."
+        )
+    warnings.warn(text, UserWarning, stacklevel=7)
+
+
+def _question_rate(rate: np.ndarray, where: str) -> None:
+    low, high = RATES_E_PER_A2_S
+    if rate.min() < low or rate.max() > high:
+        warnings.warn(
+            f"{where} gives a dose rate of {_shown(rate)} e⁻/Å²/s, which no microscope has; "
+            "pass dose_rate= in e⁻/Å²/s.",
+            UserWarning,
+            stacklevel=7,
+        )
 
 
 def _time_of_axis(axis: Any) -> float | None:
     """Seconds from one frame to the next by a uniform axis in units of time, else ``None``."""
     if axis is None or not axis.is_uniform:
         return None
-    seconds = in_unit(axis.units, "s")
-    if seconds is None:
+    unit = in_unit(axis.units, "s")
+    if unit is None:
         return None
-    time = abs(float(axis.scale)) * seconds
+    time = abs(float(axis.scale)) * unit
     _logger.info("frame_time = %g s is the scale of the axis %r.", time, str(axis.name))
     return time
-
-
-def _frame_time(signal: Any, frame_time: Any, n_frame: int) -> np.ndarray:
-    if frame_time is None:
-        for key in _TIME_KEYS:
-            frame_time = _recorded(signal, key)
-            if frame_time is not None:
-                break
-        else:
-            raise ValueError(
-                "a dose rate needs the time of a frame, and the metadata hold none "
-                f"({' or '.join(_TIME_KEYS)}); pass frame_time= in s."
-            )
-        scanned = signal.axes_manager.navigation_dimension > 1
-        _logger.log(
-            # The exposure of one pixel and the time of a whole frame differ by orders of magnitude.
-            logging.WARNING if scanned else logging.INFO,
-            "frame_time = %g s was read from metadata.%s; pass frame_time= if a frame took longer.",
-            frame_time,
-            key,
-        )
-    return _per_frame("frame_time", frame_time, n_frame, "s")
-
-
-def _recorded(signal: Any, key: str) -> float | None:
-    """Return a number from the metadata; zero, as written by some microscopes, is no record."""
-    value = signal.metadata.get_item(key)
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if np.isfinite(number) and number > 0 else None
 
 
 def _per_frame(
@@ -250,6 +383,12 @@ def _numbers(
             f"correct it (in {units})."
         )
     return numbers
+
+
+def _shown(values: np.ndarray) -> str:
+    """A number that is the same for all frames, or the smallest and the largest."""
+    low, high = f"{values.min():.4g}", f"{values.max():.4g}"
+    return low if low == high else f"{low} … {high}"
 
 
 def _compact(values: np.ndarray) -> float | list[float]:

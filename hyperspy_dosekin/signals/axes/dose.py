@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.dose.composition import atoms_of
 from hyperspy_dosekin.signals.axes.cumulative_dose import A2_PER_NM2, cumulative_dose, listed
 from hyperspy_dosekin.signals.axes.units import has_dimension
 from hyperspy_dosekin.signals.axes.variance import share_axes, variance_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import numpy.typing as npt
 
     from hyperspy_dosekin.signals.axes.cumulative_dose import At
@@ -44,8 +47,11 @@ def set_dose_axis(
     frame_time: npt.ArrayLike | None = None,
     beam_current: float | None = None,
     area: float | None = None,
-    pre_exposure: float = 0.0,
+    probe_area: float | None = None,
+    pre_exposure: float | Mapping[str, float] | Sequence[float | Mapping[str, float]] = 0.0,
     at: At = "end",
+    dose_map: Any = None,
+    composition: str | Mapping[str, float] | None = None,
 ) -> None:
     r"""Make a navigation axis the axis of cumulative dose.
 
@@ -57,7 +63,11 @@ def set_dose_axis(
     * `dose_rate` × `frame_time`, added up over the frames;
     * `beam_current` / *e* / `area` × `frame_time`, added up over the frames,
 
-    and `pre_exposure` is added.
+    and `pre_exposure` is added. Where none of them is given, dose rate, current, area and time are
+    those that the file holds, and a line of the log says what was taken.
+
+    What is called dose here is a *fluence*, electrons through an area. The absorbed dose in grays
+    follows with `composition`; see `hyperspy_dosekin.dose.convert`.
 
     Parameters
     ----------
@@ -70,25 +80,45 @@ def set_dose_axis(
         time, else the last navigation axis that is not in units of length, the one that stacking
         adds; where there are several, a warning says which it is.
     dose_rate
-        Dose rate at the specimen in e⁻/Å²/s, a number or one for each frame.
+        Dose rate at the specimen in e⁻/Å²/s, a number or one for each frame. By default that in the
+        file, as Velox writes it, where neither a current nor an area is given.
     frame_time
         Time between the starts of frames in s, during which the beam is on, a number or one for
-        each frame. By default the exposure in the metadata
-        (``Acquisition_instrument.TEM.Detector.EELS.exposure``, or the dwell time where there is
-        none), or the scale of the frame axis where that is in units of time. A file holds the
-        exposure of one spectrum: for scanned frames with a dose rate
-        averaged over the scanned area give the time of a whole frame, and where the beam stays on
-        between frames give the time from one frame to the next.
+        each frame. By default the scale of the frame axis where that is in units of time, or the
+        time in the file (``Acquisition_instrument.TEM.Detector.EELS.exposure``, a dwell time, or
+        the frame time of Velox). A file holds the time of one spectrum: where `area` is found from
+        the pixels of a scan it is multiplied by their number. With a dose rate averaged over the
+        scanned area give the time of a whole frame, and where the beam stays on between frames the
+        time from one frame to the next.
     beam_current
-        Beam current in A; more than 1 µA is questioned. By default that in the metadata, in nA
-        (``Acquisition_instrument.TEM.beam_current``; zero means that it was not recorded).
+        Beam current in A; more than 1 µA and less than 1 fA are questioned. By default that in the
+        file: ``Acquisition_instrument.TEM.beam_current`` in nA, DigitalMicrograph's probe current
+        or Velox's screen current. Zero means that it was not recorded.
     area
-        Irradiated area in nm², for a scanned frame the scanned area.
+        Irradiated area in nm², for a scanned frame the whole scanned area. By default that of the
+        pixels, where the other navigation axes are in units of length, otherwise that of the probe.
+    probe_area
+        Area of the probe in nm², by default that in the file
+        (``Acquisition_instrument.TEM.probe_area``, or DigitalMicrograph's probe size). Where it is
+        smaller than a pixel, the dose is that of the places which the probe meets, and a warning
+        says how much more than the mean that is. For one axis of a scan the area is the length of
+        the line times the diameter of the probe.
     pre_exposure
-        Dose in e⁻/Å² before the first frame.
+        Dose in e⁻/Å² before the first frame. Or what happened, such as scans to find the place: a
+        mapping with ``time`` (s) and either ``dose_rate`` (e⁻/Å²/s) or ``beam_current`` (A) and
+        ``area`` (nm²), and with ``number`` where it was repeated; or a list of these.
     at
         Moment of a frame whose dose counts: its ``"end"``, ``"middle"`` or ``"start"``. Only for
         doses computed from a rate.
+    dose_map
+        Dose of each pixel relative to the dose on the axis, such as the shape of the beam: an array
+        of the shape of the other navigation axes (in the order of the array), or a signal with that
+        shape. Maps of doses and of rate constants for each dose are then those of the dose that the
+        pixel has received.
+    composition
+        What the specimen consists of, for absorbed doses in MGy beside fluences in the tables: a
+        chemical formula such as ``"Zn(C4H5N2)2"``, or a mapping of symbols to numbers of atoms. The
+        beam energy is that in the metadata (``Acquisition_instrument.TEM.beam_energy``, keV).
 
     Raises
     ------
@@ -109,8 +139,9 @@ def set_dose_axis(
     -----
     The axis is called "dose", in e⁻/Å², uniform where doses are evenly spaced and a ``DataAxis``
     otherwise. ``metadata.Dose`` records ``pre_exposure``, ``source``, ``at`` and, where they apply,
-    ``dose_rate``, ``frame_time`` and ``frame_order`` (the original place of each frame, if sorted).
-    Otherwise nothing changes; an open plot is drawn again.
+    ``dose_rate``, ``frame_time``, ``area``, ``taken`` (what was read from the file, and where),
+    ``map``, ``composition``, ``beam_energy`` and ``frame_order`` (the original place of each frame,
+    if sorted). Otherwise nothing changes; an open plot is drawn again.
 
     Examples
     --------
@@ -127,6 +158,13 @@ def set_dose_axis(
     >>> s.set_dose_axis(beam_current=50e-12, area=area, frame_time=0.5, pre_exposure=20)
     >>> print(s.axes_manager["dose"].axis[0])
     218.67
+
+    Three scans for finding the place, each as long as a frame:
+
+    >>> scans = {"dose_rate": 3.45, "time": 44.0, "number": 3}
+    >>> s.set_dose_axis(dose_rate=3.45, frame_time=44.0, pre_exposure=scans)
+    >>> print(s.axes_manager["dose"].axis[0].round(1))
+    607.2
     """
     series_axis = _choose_axis(self, axis)
     n_frame = series_axis.size
@@ -138,11 +176,19 @@ def set_dose_axis(
         frame_time=frame_time,
         beam_current=beam_current,
         area=area,
+        probe_area=probe_area,
         pre_exposure=pre_exposure,
         at=at,
         frame_axis=series_axis,
     )
     values, record = computed.values, dict(computed.record)
+    if dose_map is not None:
+        record["map"] = _relative_doses(self, series_axis, dose_map)
+    if composition is not None:
+        record["composition"] = atoms_of(composition)
+        beam_energy = self.metadata.get_item("Acquisition_instrument.TEM.beam_energy")
+        if beam_energy:
+            record["beam_energy"] = float(beam_energy)
     order = np.argsort(values, kind="stable")
     _refuse_repeated(values, order)
 
@@ -168,6 +214,27 @@ def set_dose_axis(
     if self._plot is not None and self._plot.is_active:
         # The open navigator points at an axis that is no more.
         self.plot()
+
+
+def _relative_doses(signal: Any, series_axis: Any, dose_map: Any) -> np.ndarray:
+    """The map of relative doses as an array of the shape of the other navigation axes."""
+    values = getattr(dose_map, "data", dose_map)
+    if not isinstance(dose_map, np.ndarray) and hasattr(values, "compute"):
+        values = values.compute()
+    try:
+        values = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError("dose_map= is not numeric; give the relative dose of each pixel.") from None
+    axes = [axis for axis in signal.axes_manager._axes if axis.navigate and axis is not series_axis]
+    shape = tuple(axis.size for axis in axes)
+    if values.shape != shape or not shape:
+        raise ValueError(
+            f"dose_map= has the shape {values.shape}, but the pixels have the shape {shape}; give "
+            "one relative dose for each pixel, in the order of the array."
+        )
+    if not np.all(np.isfinite(values) & (values > 0)):
+        raise ValueError("dose_map= must be finite and positive everywhere: 1 is the dose itself.")
+    return values
 
 
 def find_dose_axis(signal: Any, dose_axis: Any = None) -> Any:

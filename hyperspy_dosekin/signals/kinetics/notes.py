@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hyperspy_dosekin.signals.kinetics.absorbed import fluence_note
 from hyperspy_dosekin.signals.kinetics.adequacy import notes_on_adequacy
 from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS, equation, is_power_law
 
@@ -80,7 +81,7 @@ def notes_of(numbers: KineticsNumbers) -> list[str]:
         notes.append(NOT_EXAMINED)
     if "pre_exposure" not in numbers.data.dose_metadata and numbers.dose[0] > 0:
         notes.append(ORIGIN if is_power_law(numbers.law) else ORIGIN_OF_LAWS)
-    return [*notes, law_note(numbers), *label]
+    return [*notes, law_note(numbers), *fluence_note(numbers), *label]
 
 
 def law_note(numbers: KineticsNumbers) -> str:

@@ -202,7 +202,23 @@ class KineticsNumbers:
         ValueError
             If the level does not lie between 0 and 1.
         """
-        return window_first(self._dose_at(level))
+        return window_first(self.own_dose(self._dose_at(level)))
+
+    def own_dose(self, dose: Any, power: int = 1) -> Any:
+        """Doses ``(…space…, window)`` on the axis as those that the pixel has received itself.
+
+        A pixel that gets m times the dose on the axis shows C(m Φ): what happens to it at the dose
+        D on the axis happens at m D.
+
+        Parameters
+        ----------
+        dose
+            The doses.
+        power
+            1 for doses, −1 for what is given for each dose.
+        """
+        relative = self.maps.data.relative_dose
+        return dose if relative is None else dose * relative[..., np.newaxis] ** power
 
     def _dose_at(self, level: float) -> Any:
         if not 0 < level < 1:
@@ -265,7 +281,10 @@ class KineticsNumbers:
         lower, upper = self.maps.interval(
             "rate" if name == "rate_per_dose" else name, level, method, dose_level=dose_level
         )
+        power = {"none": 0, "dose": 1, "per dose": -1}[scales[name]]
         lower, upper = (_taken(end[..., 0], self.shown, -1) * scale for end in (lower, upper))
+        if power:
+            lower, upper = (self.own_dose(end, power) for end in (lower, upper))
         return window_first(lower), window_first(upper)
 
     def integrity_interval(
@@ -370,9 +389,11 @@ class _Shown(Estimate):
 
 #: Maps that are more than a parameter, by name.
 _MAPS: Mapping[str, Callable[[KineticsNumbers], Any]] = {
-    "rate_per_dose": lambda numbers: numbers._parameter("rate") / numbers.dose_max,
-    "half_integrity_dose": lambda numbers: numbers._dose_at(0.5),
-    "critical_dose": lambda numbers: numbers._dose_at(1 / math.e),
+    "rate_per_dose": lambda numbers: numbers.own_dose(
+        numbers._parameter("rate") / numbers.dose_max, -1
+    ),
+    "half_integrity_dose": lambda numbers: numbers.own_dose(numbers._dose_at(0.5)),
+    "critical_dose": lambda numbers: numbers.own_dose(numbers._dose_at(1 / math.e)),
     "reached": KineticsNumbers._reached,
     "identifiable": KineticsNumbers._identifiable,
     "adequate": lambda numbers: examined_field(numbers.law, numbers.examination, "adequate") == 1,

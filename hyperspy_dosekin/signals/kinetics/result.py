@@ -14,6 +14,7 @@ import numpy as np
 
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
+from hyperspy_dosekin.signals.kinetics.absorbed import cross_section
 from hyperspy_dosekin.signals.kinetics.estimates import Estimate
 from hyperspy_dosekin.signals.kinetics.file import save
 from hyperspy_dosekin.signals.kinetics.intervals import KineticsIntervals
@@ -272,6 +273,17 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     def rate_per_dose(self) -> BaseSignal:
         """Rate constant k/Φ_max, in one over `dose_unit`, such as Å²/e⁻."""
         return self._signal("rate_per_dose")
+
+    @property
+    def cross_section(self) -> BaseSignal:
+        """Cross section σ in barn of a first-order decay exp(−σ Φ): its rate constant.
+
+        Raises
+        ------
+        ValueError
+            If the law is not first order, or the dose is no fluence in e⁻/Å².
+        """
+        return self._map(cross_section(self.numbers), "cross_section", "Cross section (barn)")
 
     @property
     def half_integrity_dose(self) -> BaseSignal:

@@ -100,6 +100,12 @@ class SeriesData:
         """Sizes of the space axes."""
         return self.values.shape[:-2]
 
+    @property
+    def relative_dose(self) -> np.ndarray | None:
+        """Dose of each pixel relative to `dose`, ``(…space…)``, where it is known."""
+        relative = self.dose_metadata.get("map")
+        return None if relative is None or not self.space_axes else np.asarray(relative)
+
     @classmethod
     def of(cls, series: Series) -> SeriesData:
         """Read a series, sorting its frames by dose with a warning where they are not sorted.
@@ -140,6 +146,7 @@ class SeriesData:
             if variance is not None:
                 variance = library.moveaxis(variance, window.index_in_array, -2)
         metadata = series.metadata
+        _check_map(metadata.get_item("Dose.map"), values.shape[:-2])
         return cls(
             dose,
             values,
@@ -233,6 +240,15 @@ def _check_doses(dose: np.ndarray) -> None:
         raise ValueError(
             f"doses {dose.tolist()} must be finite and not negative: cumulative dose counts "
             "from zero. Set them with set_dose_axis, or calibrate the signal axis."
+        )
+
+
+def _check_map(relative: Any, shape: tuple[int, ...]) -> None:
+    """Refuse a map of relative doses of other pixels, as slicing leaves it."""
+    if relative is not None and shape and np.shape(relative) != shape:
+        raise ValueError(
+            f"metadata.Dose.map holds the relative doses of pixels of the shape "
+            f"{np.shape(relative)}, but the series has {shape}; cut it likewise, or delete it."
         )
 
 

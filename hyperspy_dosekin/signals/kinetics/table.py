@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prettytable import PrettyTable
 
+from hyperspy_dosekin.dose.cross_section import cross_section_barn
 from hyperspy_dosekin.numerics.units import with_unit
+from hyperspy_dosekin.signals.kinetics.absorbed import (
+    absorbed_per_fluence,
+    cross_section,
+    has_cross_section,
+)
 from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS
 from hyperspy_dosekin.signals.kinetics.notes import notes_of
 
@@ -75,7 +81,12 @@ def _window_table(numbers: KineticsNumbers) -> PrettyTable:
     identifiable = numbers.map("identifiable") if examined else None
     adequate = numbers.map("adequate")
     reached, spread = numbers.map("reached"), numbers.spread_of_maps
+    absorbed = absorbed_per_fluence(numbers)
     headers = ["window", *columns]
+    headers += ["D½ (MGy)"] if absorbed else []
+    sigma = has_cross_section(numbers)
+    headers += ["σ (barn)"] if sigma else []
+    barns = [cross_section(numbers), *_cross_section_ends(numbers)] if sigma else []
     headers += ["D½ determined"] if examined else []
     headers += ["D½ in range"]
     headers += ["optimiser spread of D½"] if spread else []
@@ -96,6 +107,14 @@ def _window_table(numbers: KineticsNumbers) -> PrettyTable:
                 text = interval_text(lower, upper) if openable else bracket(lower, upper)
                 cell = f"{cell} {text}".strip()
             cells.append(cell)
+        if absorbed:
+            sure = identifiable is None or identifiable[row]
+            cells.append(number(absorbed * values["half_integrity_dose"][row]) if sure else "")
+        if sigma:
+            value, *ends_in_barn = (each[row] for each in barns)
+            sure = identifiable is None or identifiable[row]
+            text = bracket(*ends_in_barn) if ends_in_barn else ""
+            cells.append(f"{number(value) if sure else ''} {text}".strip())
         if identifiable is not None:
             sure = "yes" if adequate[row] else "doubtful"
             cells.append(sure if identifiable[row] else "NO")
@@ -104,6 +123,13 @@ def _window_table(numbers: KineticsNumbers) -> PrettyTable:
             cells.append(number(spread["half_integrity_dose"][row], digits=2))
         table.add_row([window, *cells])
     return table
+
+
+def _cross_section_ends(numbers: KineticsNumbers) -> list[np.ndarray]:
+    """Ends of the 95 % interval of the cross section, where intervals were computed."""
+    if not numbers.has_intervals:
+        return []
+    return [cross_section_barn(end) for end in numbers.interval("rate_per_dose")]
 
 
 def _map_table(numbers: KineticsNumbers) -> PrettyTable:
