@@ -8,6 +8,7 @@ from .laws.closed_forms import (
     MultiHit,
     PlateauPowerLaw,
     PowerLaw,
+    Reversible,
     TwoPopulations,
 )
 from .laws.contract import ClosedForm, KineticLaw, LawParameter
@@ -27,6 +28,7 @@ __all__ = [
     "PlateauPowerLaw",
     "PowerLaw",
     "Prior",
+    "Reversible",
     "TwoPopulations",
     "UserLaw",
     "kinetic_law",

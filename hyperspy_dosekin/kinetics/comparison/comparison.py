@@ -10,19 +10,24 @@ of what the laws say, weighed by it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.adequacy.examination import TESTS, FittedCurves, examine
-from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves, prepare_curves
+from hyperspy_dosekin.kinetics.block import offset_of, problem_of
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
+from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
-from hyperspy_dosekin.kinetics.laws.prior import Prior
+from hyperspy_dosekin.kinetics.laws.solution import dose_at_level, trajectories
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
+from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 
-from .nodes import WeighedNodes, law_nodes
+from .left_out import log_predictive
 
 #: Equally likely values that stand for a posterior.
 N_VALUES = 101
@@ -30,7 +35,7 @@ N_VALUES = 101
 SURVIVING = 3.0
 #: Surviving laws that differ by more than this in ln D½ do not say the same.
 AGREEING = 0.2
-#: What a block says of each law.
+#: What a block says of each law; doses in the unit of the series.
 LAW_FIELDS = (
     "log_evidence",
     "log_predictive",
@@ -38,9 +43,10 @@ LAW_FIELDS = (
     *(f"log_half_dose {i}" for i in range(N_VALUES)),
     *(f"log_half_change {i}" for i in range(N_VALUES)),
 )
-_NODES = 303
-#: Doses at which a level is looked for, evenly in ln φ; 1, the largest measured one, is among them.
-_DOSES = np.exp(np.linspace(np.log(1e-4), -np.log(1e-4), 257))
+# Values of which these are every third in their order.
+_DRAWN = 3 * N_VALUES
+#: Shares of the largest dose at which a level is looked for, evenly in its logarithm.
+_SHARES = np.geomspace(1e-4, 1.0, 129)
 
 
 def compare_block(
@@ -48,147 +54,116 @@ def compare_block(
     variance: np.ndarray | None,
     offset: np.ndarray | None,
     *,
-    dose_e_per_a2: np.ndarray,
+    dose: np.ndarray,
     window_names: Sequence[str],
     laws: Sequence[KineticLaw],
-    prior: Prior,
-    absolute_variance: bool = False,
+    config: ExactConfig,
+    dose_scale: float | None = None,
 ) -> np.ndarray:
     """Compare laws on a block of curves.
 
     Parameters
     ----------
-    values, variance, offset, dose_e_per_a2, window_names
+    values, variance, offset, dose, window_names, dose_scale
         As for `block.fit_block`.
     laws
         The laws.
-    prior
-        Priors of ``rate`` and ``exponent``.
-    absolute_variance
-        Whether a variance is the noise, or only says how frames weigh against each other.
+    config
+        Options of the fits; its law and offset are replaced.
 
     Returns
     -------
     numpy.ndarray
-        Shape ``(…, n_law, len(LAW_FIELDS), n_window)``, float64, doses normalised; NaN where there
-        is no estimate.
+        Shape ``(…, n_law, len(LAW_FIELDS), n_window)``, float64; NaN where there is no estimate.
     """
     lead, n_window = values.shape[:-2], values.shape[-2]
-    flat = (-1, *values.shape[-2:])
-    problem = DoseProblem(
-        dose_e_per_a2,
-        values.reshape(flat),
-        tuple(window_names),
-        None if variance is None else np.broadcast_to(variance, values.shape).reshape(flat),
-    )
-    known = None
-    if offset is not None:
-        known = np.broadcast_to(offset, values.shape[:-1]).reshape(-1, n_window)
-    n_curve = problem.values.shape[0]
-    found = np.full((n_curve, len(laws), len(LAW_FIELDS), n_window), np.nan)
-    for place, law in enumerate(laws):
-        curves = prepare_curves(
-            problem,
-            offset=known,
-            parameters=[parameter.name for parameter in law.parameters],
-            absolute_variance=absolute_variance,
-        )
-        found[:, place] = _of_law(problem, curves, law, prior, known)
-    return found.reshape(*lead, len(laws), len(LAW_FIELDS), n_window)
+    problem = problem_of(values, variance, dose, window_names, dose_scale)
+    known = offset_of(offset, n_window)
+    found = [_of_law(problem, replace(config, law=law, offset=known)) for law in laws]
+    return np.stack(found, axis=1).reshape(*lead, len(laws), len(LAW_FIELDS), n_window)
 
 
-def _of_law(
-    problem: DoseProblem,
-    curves: PreparedCurves,
-    law: KineticLaw,
-    prior: Prior,
-    known: np.ndarray | None,
-) -> np.ndarray:
+def _of_law(problem: DoseProblem, config: ExactConfig) -> np.ndarray:
     """Fields of a law, ``(n_curve, n_field, n_window)``."""
-    shape = curves.dead.shape
-    fields = np.full((len(LAW_FIELDS), curves.dead.size), np.nan)
-    best = np.full((len(law.parameters), curves.dead.size), np.nan)
-    for nodes in law_nodes(curves, law, prior):
-        fields[0, nodes.index] = nodes.log_evidence.numpy()
-        fields[1, nodes.index] = nodes.log_predictive.numpy()
-        half, change = log_doses(law, nodes)
-        fields[3 : 3 + N_VALUES, nodes.index] = half.T.numpy()
-        fields[3 + N_VALUES :, nodes.index] = change.T.numpy()
-        best[:, nodes.index] = nodes.best.numpy()
-    names = [parameter.name for parameter in law.parameters]
-    parameters = dict(zip(names, best.reshape(-1, *shape), strict=True))
-    amplitude, offset = _readout(problem, curves.dead, law, parameters, known)
-    fit = FittedCurves(problem, law, parameters, amplitude, offset, offset_free=known is None)
-    p_value = np.stack([examine(fit).p_value[name] for name in TESTS])
+    shape = problem.values.shape[:2]
+    fields = np.full((len(LAW_FIELDS), shape[0] * shape[1]), np.nan)
+    fit = fit_exact(problem, config)
+    curves = interval_curves(problem, config)
+    scale = np.log(problem.scale)
+    for nodes in kinetic_posterior(problem, config, fit=fit).nodes():
+        # A device has done the work; what is left is little.
+        likely = likely_values(nodes).cpu()
+        half, change, integrity = log_doses(fit.law, likely, problem.normalised_dose)
+        fields[0, nodes.index] = nodes.log_evidence.cpu().numpy()
+        fields[1, nodes.index] = log_predictive(curves, nodes.index, integrity).numpy()
+        fields[3 : 3 + N_VALUES, nodes.index] = half.numpy() + scale
+        fields[3 + N_VALUES :, nodes.index] = change.numpy() + scale
+    free = config.offset is None
+    fitted = FittedCurves(problem, fit.law, fit.parameters, fit.amplitude, fit.offset, free)
+    p_value = np.stack([examine(fitted).p_value[name] for name in TESTS])
     tested = np.isfinite(p_value)
     smallest = np.where(tested, p_value, np.inf).min(axis=0)
     fields[2] = np.where(np.isfinite(smallest), smallest, np.nan).reshape(-1)
     return np.moveaxis(fields.reshape(-1, *shape), 0, 1)
 
 
-def _readout(
-    problem: DoseProblem,
-    dead: np.ndarray,
-    law: KineticLaw,
-    parameters: dict[str, np.ndarray],
-    known: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Best a and b at given parameters, NaN where dead."""
-    alive = ~dead
-    at = {name: torch.as_tensor(value[alive]) for name, value in parameters.items()}
-    with torch.no_grad():
-        integrity = law.solution(torch.as_tensor(problem.normalised_dose), at).numpy()
-    weight = problem.usable[alive].astype(np.float64)
-    if problem.variance is not None:
-        spread = problem.variance[alive]
-        weight = np.where((weight > 0) & (spread > 0), 1 / np.where(spread > 0, spread, 1), 0.0)
-    values = np.where(weight > 0, problem.values[alive], 0.0)
-    total = np.maximum(weight.sum(axis=-1), 1e-300)
-    if known is None:
-        middle = (weight * integrity).sum(axis=-1) / total
-        mean = (weight * values).sum(axis=-1) / total
-    else:
-        middle, mean = np.zeros(len(values)), known[alive]
-    column = integrity - middle[:, None]
-    norm = np.maximum((weight * column**2).sum(axis=-1), 1e-300)
-    slope = (weight * column * (values - mean[:, None])).sum(axis=-1) / norm
-    amplitude, offset = np.full(dead.shape, np.nan), np.full(dead.shape, np.nan)
-    amplitude[alive], offset[alive] = slope, mean - slope * middle
-    return amplitude, offset
+def likely_values(nodes: Nodes) -> Tensor:
+    """Equally likely values of all parameters of a law, ``(n_parameter, 3·N_VALUES, n)``."""
+    n = nodes.weight.shape[-1]
+    cumulated = nodes.weight.reshape(-1, n).cumsum(0).T.contiguous()
+    wanted = (torch.arange(_DRAWN).to(cumulated) + 0.5) / _DRAWN * cumulated[:, -1:]
+    place = torch.searchsorted(cumulated, wanted).clamp(max=cumulated.shape[1] - 1).T
+    search = [
+        each.expand(nodes.weight.shape).reshape(-1, n).gather(0, place) for each in nodes.search
+    ]
+    return nodes.parameters.values(search)
 
 
-def log_doses(law: KineticLaw, nodes: WeighedNodes) -> tuple[Tensor, Tensor]:
-    """Equally likely values of ln D½ and of the ln of the half-change dose, ``(n, N_VALUES)``.
+def log_doses(
+    law: KineticLaw, likely: Tensor, normalised_dose: np.ndarray
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Values of ln D½ and of the ln of the half-change dose, and trajectories.
 
     The half-change dose is that at which half of the change within the measured range is done,
-    C = (1 + C(1))/2: between measured frames, so that it hardly depends on the law.
+    C halfway between 1 and its last value: between measured frames, so that it hardly depends on
+    the law.
+
+    Parameters
+    ----------
+    law
+        The law.
+    likely
+        Its `likely_values`.
+    normalised_dose
+        Doses of the frames, ``(n_dose,)``.
+
+    Returns
+    -------
+    half, change : Tensor
+        Equally likely values, ``(N_VALUES, n)``, ascending; doses normalised.
+    integrity : Tensor
+        C of some of the likely values at the frames, ``(N_VALUES, n, n_dose)``.
     """
-    cumulated = nodes.weight.cumsum(1)
-    wanted = (torch.arange(_NODES, dtype=torch.float64) + 0.5) / _NODES
-    wanted = (wanted * cumulated[:, -1:]).contiguous()
-    place = torch.searchsorted(cumulated, wanted).clamp(max=nodes.weight.shape[1] - 1)
-    values = nodes.values.gather(2, place.expand(nodes.values.shape[0], -1, -1))
-    names = [parameter.name for parameter in law.parameters]
-    doses = torch.as_tensor(_DOSES)
-    with torch.no_grad():
-        integrity = law.solution(doses, dict(zip(names, values.unbind(0), strict=True)))
-    end = integrity[..., _DOSES.size // 2]
-    half = _log_dose_at(integrity, torch.full_like(end, 0.5))
-    change = _log_dose_at(integrity, 0.5 * (1 + end))
-    chosen = ((torch.arange(N_VALUES) + 0.5) * (_NODES / N_VALUES)).long()
-    return half.sort(dim=1)[0][:, chosen], change.sort(dim=1)[0][:, chosen]
+    half = dose_at_level(law, likely, 0.5).log()
+    doses = np.concatenate([_SHARES * normalised_dose[-1], normalised_dose])
+    order = np.argsort(doses, kind="stable")
+    place = torch.as_tensor(np.argsort(order))
+    some = likely[:, 1::3].contiguous()
+    found = trajectories(law, torch.as_tensor(doses[order]), some)[..., place]
+    on_grid, at_frames = found[..., : _SHARES.size], found[..., _SHARES.size :]
+    change = _log_dose_at(on_grid, 0.5 * (1 + on_grid[..., -1])) + np.log(normalised_dose[-1])
+    return half.sort(dim=0)[0][1::3], change.sort(dim=0)[0], at_frames
 
 
 def _log_dose_at(integrity: Tensor, level: Tensor) -> Tensor:
-    """Ln φ at which trajectories ``(…, n_dose)`` first reach a level; infinite where never."""
+    """Ln of the share of the largest dose at which trajectories ``(…, n_share)`` reach a level."""
     below = integrity <= level[..., None]
     place = below.to(torch.uint8).argmax(-1).clamp(min=1)
     high = integrity.gather(-1, place[..., None])[..., 0]
     low = integrity.gather(-1, place[..., None] - 1)[..., 0]
-    log_dose = torch.as_tensor(np.log(_DOSES))
-    share = ((low - level) / (low - high).clamp(min=1e-30)).clamp(0, 1)
-    found = log_dose[place - 1] + share * (log_dose[place] - log_dose[place - 1])
-    return torch.where(below.any(-1), found, torch.inf)
+    log_share = torch.as_tensor(np.log(_SHARES))
+    part = ((low - level) / (low - high).clamp(min=1e-30)).clamp(0, 1)
+    return torch.lerp(log_share[place - 1], log_share[place], part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +186,11 @@ class ComparedLaws:
     def log_evidence(self) -> np.ndarray:
         """Ln evidence relative to the best law, ``(n_law, …, n_window)``."""
         found = self.field("log_evidence")
-        return found - found.max(axis=0)
+        possible = np.isfinite(found)
+        highest = np.where(possible, found, -np.inf).max(axis=0)
+        highest = np.where(possible.any(axis=0), highest, np.nan)
+        # A law with too many coefficients for a curve says nothing of it, and spoils nothing.
+        return np.where(possible, found, -np.inf) - highest
 
     @property
     def weights(self) -> np.ndarray:
@@ -233,7 +212,9 @@ class ComparedLaws:
         """Equally likely values, ``(n_law, …, n_window, N_VALUES)``."""
         first = LAW_FIELDS.index(f"{name} 0")
         values = self.fields[..., first : first + N_VALUES, :]
-        return np.moveaxis(np.moveaxis(values, -3, 0), -2, -1)
+        values = np.moveaxis(np.moveaxis(values, -3, 0), -2, -1)
+        place = np.maximum(self.best, 0)[np.newaxis, ..., np.newaxis]
+        return np.where(np.isnan(values), np.take_along_axis(values, place, axis=0), values)
 
     def of_laws(self, name: str, probability: float) -> np.ndarray:
         """Quantile of ``"log_half_dose"`` or ``"log_half_change"``, ``(n_law, …, n_window)``."""

@@ -121,6 +121,7 @@ class PlateauPowerLaw(ClosedForm):
     name = "power law with plateau"
     parameters = (_RATE, _EXPONENT, LawParameter("plateau", 0.0, 0.95, 0.1))
     scales = True
+    has_plateau = True
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k (1 − C∞) u^p``."""
@@ -153,6 +154,55 @@ class PlateauPowerLaw(ClosedForm):
         share = (level - plateau) / (1 - plateau)
         time = power_law_time(share.clamp(min=0.0), parameters["exponent"])
         return torch.where(share > 0, time, torch.inf) / parameters["rate"]
+
+
+class Reversible(ClosedForm):
+    """First-order decay that the specimen repairs, ``dC/dΦ = −k C + (r/J)(1 − C)``.
+
+    J is the dose rate and r the rate of recovery in time; the parameter ``recovery`` is q = r/(kJ).
+    C ends at q/(1 + q), more of it at lower dose rates. At one dose rate and with a free offset it
+    cannot be told from first order, only where the offset is known.
+
+    Examples
+    --------
+    >>> import torch
+    >>> at = {"rate": torch.tensor(20.0), "recovery": torch.tensor(0.25)}
+    >>> round(Reversible().solution(torch.tensor([1.0]), at).item(), 4)
+    0.2
+    """
+
+    name = "reversible"
+    parameters = (_RATE, LawParameter("recovery", 0.01, 10.0, 0.2, logarithmic=True))
+    scales = True
+    has_plateau = True
+    needs_dose_rate = True
+
+    def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
+        """``k (C − q (1 − C))``."""
+        recovery = parameters["recovery"]
+        return parameters["rate"] * (integrity - recovery * (1 - integrity)).clamp(min=0.0)
+
+    def curve(
+        self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """``(q + e^−k(1 + q)φ)/(1 + q)``."""
+        recovery = search[1].exp()
+        time = dose * search[0].exp()
+        left = (-(1 + recovery) * time).exp()
+        integrity = (recovery + left) / (1 + recovery)
+        if not any(slopes):
+            return integrity, []
+        by_recovery = recovery * (time * left - (1 - left) / (1 + recovery)) / (1 + recovery)
+        return integrity, _wanted(slopes, time * left, by_recovery)
+
+    def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
+        """``−ln(level (1 + q) − q)/(k (1 + q))``; infinite below the end."""
+        import torch
+
+        recovery = parameters["recovery"]
+        left = level * (1 + recovery) - recovery
+        time = -left.clamp(min=1e-300).log() / (1 + recovery)
+        return torch.where(left > 0, time, torch.inf) / parameters["rate"]
 
 
 class DelayedPowerLaw(ClosedForm):

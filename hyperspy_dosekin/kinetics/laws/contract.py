@@ -186,6 +186,10 @@ class KineticLaw(ABC):
         Whether the rate is proportional to the first parameter, ``rate``, and knows no dose:
         C = G(kφ; shape). G is then tabulated once and shared by all curves, a hundred times as
         fast as an integration for each.
+    has_plateau
+        Whether C may end above 0 at a level that is estimated, which a free offset looks like.
+    needs_dose_rate
+        Whether time matters beside the dose, so that all frames must have one known dose rate.
 
     Examples
     --------
@@ -205,6 +209,8 @@ class KineticLaw(ABC):
     parameters: tuple[LawParameter, ...]
     has_exact_solution: bool = False
     scales: bool = False
+    has_plateau: bool = False
+    needs_dose_rate: bool = False
 
     @abstractmethod
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:

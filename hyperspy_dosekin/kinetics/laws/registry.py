@@ -11,6 +11,7 @@ from .closed_forms import (
     MultiHit,
     PlateauPowerLaw,
     PowerLaw,
+    Reversible,
     TwoPopulations,
 )
 from .contract import KineticLaw
@@ -26,6 +27,7 @@ KINETIC_LAWS: dict[str, KineticLaw] = {
         DelayedPowerLaw(),
         TwoPopulations(),
         MultiHit(),
+        Reversible(),
     )
 }
 

@@ -14,16 +14,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from prettytable import PrettyTable
 
-from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
+from hyperspy_dosekin.lazy.blocks import is_lazy
 from hyperspy_dosekin.numerics.text import printable
-from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
 from hyperspy_dosekin.signals.files import save_signal, seal
-from hyperspy_dosekin.signals.kinetics.options import known_offset
-from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.maps import over_pixels
+from hyperspy_dosekin.signals.kinetics.options import (
+    METHOD_OPTIONS,
+    NETWORK_OPTIONS,
+    FitOptions,
+    exact_config,
+    known_offset,
+    takes_fit_options,
+)
+from hyperspy_dosekin.signals.kinetics.series_data import SeriesData, check_dose_rate
 from hyperspy_dosekin.signals.kinetics.table import interval_text, number
 from hyperspy_dosekin.signals.progress import dask_progress, progress_bars
+from hyperspy_dosekin.signals.signatures import refuse_unknown
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
@@ -33,11 +41,17 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
 
 #: Version of the layout of files.
-FORMAT = 1
+FORMAT = 2
 #: Where a comparison lies in the metadata of the series that it is saved with.
 NODE = "Dosekin.law_comparison"
 #: Quantities of an average, and what the kernel calls them.
 QUANTITIES = {"half_integrity_dose": "log_half_dose", "half_change_dose": "log_half_change"}
+SPATIAL = ("auto", "pixel", "mean")
+#: Options of a fit that are not those of a law.
+UNUSED = (
+    *("estimator", "exponent", "hierarchy", "intervals", "protocol", "seeds"),
+    *NETWORK_OPTIONS,
+)
 _PIXELS = 64
 CANNOT_TELL = "{names}: the data cannot tell which law holds; D½ is the average over all of them."
 NONE_DESCRIBES = "{names}: none of the laws describes the data (p < 0.01), so that D½ is doubtful."
@@ -46,40 +60,35 @@ UNDETERMINED = (
 )
 
 
+@takes_fit_options("law", *UNUSED)
 def compare_laws(
     series: DoseSeries,
     laws: Sequence[str | KineticLaw] | None = None,
     *,
-    offset: Any = None,
-    prior: Mapping[str, Sequence[float]] | None = None,
-    noise: str = "relative",
     spatial: str = "auto",
     show_progressbar: bool | None = None,
+    **options: Any,
 ) -> LawComparison:
     """Fit several kinetic laws and say which of them the data can tell apart.
 
     Laws are compared by their evidence, the probability of the data under a law and its priors:
-    a law with more freedom has to earn it. Those within 3 in ln evidence of the best survive.
+    a law with more freedom has to earn it. Those within 3 in ln evidence of the best survive. Each
+    is fitted as `DoseSeries.fit_dose_pinn` fits it with the same options.
 
     Parameters
     ----------
     series
         A dose series.
     laws
-        Names of laws, or laws. ``None`` takes all that are registered, without those that a free
-        offset makes senseless (a plateau looks like an offset), or that have more coefficients
-        than there are doses.
-    offset
-        Known offset b, as for `DoseSeries.fit_dose_pinn`.
-    prior
-        Priors of ``"log_rate"`` and ``"exponent"``, (mean, standard deviation) each; ``None`` takes
-        the defaults. Evidence needs priors.
-    noise
-        ``"relative"`` or ``"absolute"``, as for `DoseSeries.fit_dose_pinn`.
+        Names of laws, or laws. ``None`` takes all that are registered, without those that need a
+        dose rate where none is recorded, those that a free offset makes senseless (a plateau looks
+        like an offset), and those that have more coefficients than there are doses.
     spatial
         ``"auto"`` and ``"pixel"`` compare in every pixel, ``"mean"`` in the mean over space.
     show_progressbar
         ``None`` takes HyperSpy's preference.
+    **options
+        Options of the fits.
 
     Returns
     -------
@@ -89,7 +98,7 @@ def compare_laws(
     Raises
     ------
     ValueError
-        If fewer than two laws are left to compare, or an option is unknown.
+        If fewer than two laws are left to compare, an option is unknown, or there are no priors.
 
     Examples
     --------
@@ -99,44 +108,33 @@ def compare_laws(
     >>> sorted(found.verdict) == sorted(s.window_names)
     True
     """
-    from hyperspy_dosekin.kinetics.comparison.comparison import LAW_FIELDS
-    from hyperspy_dosekin.kinetics.laws.prior import Prior
+    from hyperspy_dosekin.kinetics.comparison.comparison import LAW_FIELDS, compare_block
 
-    for name, value, choices in (
-        ("noise", noise, ("relative", "absolute")),
-        ("spatial", spatial, ("auto", "pixel", "mean")),
-    ):
-        if value not in choices:
-            raise ValueError(f"{name}={value!r} is not one of {choices}.")
+    if spatial not in SPATIAL:
+        raise ValueError(f"spatial={spatial!r} is not one of {SPATIAL}.")
+    refuse_unknown("compare_laws", options, set(METHOD_OPTIONS) - {"law", *UNUSED})
+    chosen = FitOptions.of("compare_laws", estimator="exact", hierarchy=(), **options)
+    if chosen.prior is None:
+        raise ValueError(
+            "prior=None leaves nothing to weigh the laws by: the evidence is the probability of "
+            "the data before they were seen. Leave prior= out, or give wide priors."
+        )
     data = SeriesData.of(series)
     if spatial == "mean":
         data = data.averaged()
-    known = known_offset(offset, data.space_shape, len(data.window_names))
-    chosen = _chosen_laws(laws, data, offset_free=known is None)
+    known = known_offset(chosen.offset, data.space_shape, len(data.window_names))
+    kernels = _chosen_laws(laws, data, offset_free=known is None)
     kernel = partial(
-        _compare,
-        has_variance=data.variance is not None,
-        dose_e_per_a2=data.dose,
+        compare_block,
+        dose=data.dose_e_per_a2,
         window_names=data.window_names,
-        laws=chosen,
-        prior=Prior(**{key: (float(mean), float(sd)) for key, (mean, sd) in (prior or {}).items()}),
-        absolute_variance=noise == "absolute",
+        laws=kernels,
+        config=exact_config(chosen),
     )
-    arrays, cores = [data.values], ["(w,d)"]
-    if data.variance is not None:
-        arrays, cores = [*arrays, data.variance], [*cores, "(w,d)"]
-    if known is not None:
-        arrays, cores = [*arrays, known], [*cores, "(w)"]
+    sizes = {"l": len(kernels), "f": len(LAW_FIELDS)}
     with progress_bars(show_progressbar) as progress:
-        fields = map_blocks(
-            kernel,
-            f"{','.join(cores)}->(l,f,w)",
-            *arrays,
-            output_sizes={"l": len(chosen), "f": len(LAW_FIELDS)},
-            method="compare_laws",
-            eager_options={"progress": progress},
-        )
-    return LawComparison(data, tuple(law.name for law in chosen), fields)
+        fields = over_pixels(kernel, data, known, "l,f,w", sizes, _PIXELS, progress=progress)
+    return LawComparison(data, tuple(law.name for law in kernels), fields)
 
 
 def _chosen_laws(
@@ -149,12 +147,15 @@ def _chosen_laws(
         chosen = [
             law
             for law in KINETIC_LAWS.values()
-            if not (offset_free and any(p.name == "plateau" for p in law.parameters))
+            if not (offset_free and law.has_plateau)
+            and not (law.needs_dose_rate and data.dose_rate is None)
             and len(law.parameters) + 1 + offset_free <= n_dose
             and len(law.parameters) <= 3
         ]
     else:
         chosen = [kinetic_law(law) for law in laws]
+        for law in chosen:
+            check_dose_rate(law, data)
     names = [law.name for law in chosen]
     if len(chosen) < 2 or len(set(names)) != len(names):
         raise ValueError(
@@ -162,34 +163,6 @@ def _chosen_laws(
             f"no more coefficients than the {n_dose} doses of the series."
         )
     return chosen
-
-
-def _compare(
-    *arrays: np.ndarray, has_variance: bool, progress: Any = None, **options: Any
-) -> np.ndarray:
-    """Compare a block some pixels at a time."""
-    from hyperspy_dosekin.kinetics.comparison.comparison import compare_block
-
-    values, *rest = arrays
-    lead, core = values.shape[:-2], values.shape[-2:]
-    values = values.reshape(-1, *core)
-    variance = None
-    if has_variance:
-        variance = np.broadcast_to(rest.pop(0), (*lead, *core)).reshape(values.shape)
-    offset = np.broadcast_to(rest[0], (*lead, core[0])).reshape(-1, core[0]) if rest else None
-    found = []
-    with torch_threads(1):
-        for start in range(0, max(len(values), 1), _PIXELS):
-            if progress is not None and len(values) > 1:
-                progress("pixels", start, len(values))
-            part = slice(start, start + _PIXELS)
-            spread = None if variance is None else variance[part]
-            base = None if offset is None else offset[part]
-            found.append(compare_block(values[part], spread, base, **options))
-    if progress is not None and len(values) > 1:
-        progress("pixels", len(values), len(values))
-    whole = np.concatenate(found)
-    return whole.reshape(*lead, *whole.shape[1:])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -314,9 +287,8 @@ class LawComparison:
         table = PrettyTable([*headers, with_unit("D½", self.data.dose_unit), "verdict"])
         table.align = "r"
         table.align["window"] = table.align["law"] = table.align["verdict"] = "l"
-        scale = np.log(self.data.dose[-1])
         left_out = found.field("log_predictive")
-        ends = [np.exp(found.of_laws("log_half_dose", p) + scale) for p in (0.5, 0.025, 0.975)]
+        ends = [np.exp(found.of_laws("log_half_dose", p)) for p in (0.5, 0.025, 0.975)]
         for column, window in enumerate(self.window_names):
             order = np.argsort(-_median(found.log_evidence)[:, column])
             for rank, place in enumerate(order):
@@ -400,8 +372,8 @@ class LawComparison:
         labels = [*self.laws, "average"]
         ends = []
         for p in (0.025, 0.5, 0.975):
-            laws = _median(np.exp(found.of_laws("log_half_dose", p))) * scale
-            mean = _median(np.exp(found.average("log_half_dose", p))[np.newaxis]) * scale
+            laws = _median(np.exp(found.of_laws("log_half_dose", p)))
+            mean = _median(np.exp(found.average("log_half_dose", p))[np.newaxis])
             ends.append(np.concatenate([laws, mean]))
         weights = np.concatenate([_median(found.weights), np.ones((1, len(self.window_names)))])
         for column, (axis, window) in enumerate(zip(axes[0], self.window_names, strict=True)):
@@ -463,14 +435,22 @@ class LawComparison:
         save_signal(series, path, "a comparison of laws", overwrite=overwrite)
 
     def _map(self, array: Any, name: str) -> BaseSignal:
+        """A map of an array ``(…space…, window)``."""
+        array = np.moveaxis(array, -1, 0)
         return make_map(array, self.data.space_axes, self.window_names, title=name, quantity=name)
 
 
 def stored_comparison(series: Any) -> tuple[tuple[str, ...], np.ndarray, Any, str]:
     """Laws and fields that a series from a file holds, its seal and what that should be."""
     node = series.metadata.get_item(NODE)
+    from hyperspy_dosekin.kinetics.comparison.comparison import LAW_FIELDS
+
     laws, fields = tuple(json.loads(node.laws)), np.asarray(node.fields)
     expected = seal(series, {"fields": fields}, node.laws)
+    if node.format < 2:
+        # Doses were in units of the largest one.
+        in_doses = np.char.startswith(np.array(LAW_FIELDS), "log_half")
+        fields = fields + np.log(series.dose[-1]) * in_doses[:, np.newaxis]
     checksum = node.get_item("checksum")
     del series.metadata.Dosekin
     return laws, fields, checksum, expected
@@ -496,8 +476,7 @@ class AveragedKinetics:
     comparison: LawComparison
 
     def _dose(self, name: str, probability: float) -> np.ndarray:
-        found = self.comparison.compared.average(QUANTITIES[name], probability)
-        return np.exp(found) * self.comparison.data.dose[-1]
+        return np.exp(self.comparison.compared.average(QUANTITIES[name], probability))
 
     @property
     def half_integrity_dose(self) -> BaseSignal:

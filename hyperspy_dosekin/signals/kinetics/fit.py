@@ -21,7 +21,11 @@ from hyperspy_dosekin.signals.kinetics.options import (
     network_config,
 )
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
-from hyperspy_dosekin.signals.kinetics.series_data import Series, SeriesData
+from hyperspy_dosekin.signals.kinetics.series_data import (
+    Series,
+    SeriesData,
+    check_dose_rate,
+)
 from hyperspy_dosekin.signals.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -118,6 +122,7 @@ def check_fit(config: ExactConfig, data: SeriesData, offset_free: bool) -> None:
     from hyperspy_dosekin.kinetics.laws.solution import check_law
 
     parameters = config.parameters
+    check_dose_rate(parameters.law, data)
     names = [parameter.name for parameter in parameters.free]
     check_doses(data.dose_e_per_a2, names, offset_free=offset_free)
     check_law(parameters.law, torch.as_tensor(data.dose_e_per_a2 / data.dose_e_per_a2[-1]))

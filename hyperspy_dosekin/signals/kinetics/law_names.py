@@ -16,7 +16,7 @@ POWER_LAW = "power law"
 
 #: Headers of the parameters that have a symbol.
 SYMBOLS: Mapping[str, str] = MappingProxyType(
-    {"rate": "k (per Φ_max)", "exponent": "p", "plateau": "C∞"}
+    {"rate": "k (per Φ_max)", "exponent": "p", "plateau": "C∞", "recovery": "r/(kJ)"}
 )
 
 #: Exponents of laws that are the power law with a known one.
@@ -25,6 +25,7 @@ KNOWN_EXPONENTS: Mapping[str, float] = MappingProxyType({"first order": 1.0})
 _EQUATIONS = {
     "power law": "dC/dφ = −k C^p",
     "first order": "dC/dφ = −k C",
+    "reversible": "dC/dΦ = −k C + (r/J)(1 − C), J the dose rate",
     "power law with plateau": "dC/dφ = −k (1 − C∞) u^p, u = (C − C∞)/(1 − C∞)",
 }
 

@@ -100,7 +100,9 @@ class ExactMaps:
         if is_lazy(data.values):
             data = _joined(data, step)
             maps = replace(maps, data=data)
-            return replace(maps, fields=_call(kernel, data, offset, "f,w", {"f": count}, step))
+            return replace(
+                maps, fields=over_pixels(kernel, data, offset, "f,w", {"f": count}, step)
+            )
         fields, complete = _fit_eagerly(kernel, count, step, data, offset, progress, stop)
         return replace(maps, fields=fields, complete=complete)
 
@@ -202,7 +204,7 @@ class ExactMaps:
             method=method,
         )
         sizes = {"e": 2, "v": quantity.n_value}
-        ends = _call(kernel, self.data, self.offset, "e,w,v", sizes, PIXELS_WITH_INTERVALS)
+        ends = over_pixels(kernel, self.data, self.offset, "e,w,v", sizes, PIXELS_WITH_INTERVALS)
         return ends[..., 0, :, :], ends[..., 1, :, :]
 
     def band(self, normalised_dose: Sequence[float]) -> tuple[Any, Any]:
@@ -212,7 +214,9 @@ class ExactMaps:
         if wanted != self.band_dose:
             kernel = replace(self, band_dose=wanted)._kernel()
             sizes = {"f": first + 2 * len(wanted)}
-            fields = _call(kernel, self.data, self.offset, "f,w", sizes, PIXELS_WITH_INTERVALS)
+            fields = over_pixels(
+                kernel, self.data, self.offset, "f,w", sizes, PIXELS_WITH_INTERVALS
+            )
         middle = first + len(wanted)
         ends = (slice(first, middle), slice(middle, middle + len(wanted)))
         lower, upper = (
@@ -272,15 +276,34 @@ def _joined(data: SeriesData, wanted: int) -> SeriesData:
     return replace(data, values=values, variance=variance)
 
 
-def _call(
+def over_pixels(
     kernel: Callable[..., np.ndarray],
     data: SeriesData,
     offset: Any,
     output: str,
     sizes: dict[str, int],
     step: int,
+    progress: Progress = no_progress,
 ) -> Any:
-    """Call a kernel of values, variance and offset on whole blocks, without the absent ones."""
+    """Call a kernel of values, variance and offset on whole blocks, without the absent ones.
+
+    Parameters
+    ----------
+    kernel
+        ``kernel(values, variance, offset)`` of some pixels, arrays or ``None``.
+    data, offset
+        The series, and its known offset.
+    output, sizes
+        Core dimensions of what the kernel returns, and the sizes of the new ones.
+    step
+        Pixels at a time.
+    progress
+        Told of pixels, where the series is in memory.
+
+    Returns
+    -------
+    Lazy where the series is.
+    """
     arrays, cores = [data.values], ["(w,d)"]
     if data.variance is not None:
         arrays, cores = [*arrays, data.variance], [*cores, "(w,d)"]
@@ -296,6 +319,7 @@ def _call(
         has_variance=data.variance is not None,
         has_offset=offset is not None,
         step=step,
+        eager_options={"progress": progress},
     )
 
 
@@ -305,6 +329,7 @@ def _present(
     has_variance: bool,
     has_offset: bool,
     step: int,
+    progress: Progress = no_progress,
 ) -> np.ndarray:
     """Call the kernel on a part of the block at a time, with what is there in its places.
 
@@ -322,11 +347,15 @@ def _present(
     # of a block are too small for more than one to pay.
     with torch_threads(1):
         for start in range(0, max(number, 1), step):
+            if number > 1:
+                progress("pixels", start, number)
             rest = [array[start : start + step] for array in flat]
             values = rest.pop(0)
             variance = rest.pop(0) if has_variance else None
             offset = rest.pop(0) if has_offset else None
             found.append(kernel_of_all(values, variance, offset))
+    if number > 1:
+        progress("pixels", number, number)
     whole = found[0] if len(found) == 1 else np.concatenate(found)
     return whole.reshape(*lead, *whole.shape[1:])
 

@@ -66,6 +66,7 @@ ORIGIN_OF_LAWS = (
     "The exposure before the first frame is not recorded. If the specimen had received some, C was "
     "1 earlier and the parameters are others; set it with set_dose_axis(pre_exposure=)."
 )
+RECOVERY = "At the dose rate J = {rate:.4g} per second the recovery rate r = {values} per second."
 MAPS = "Cells: median [5 %, 95 %] over pixels, which is their variety and not their uncertainty."
 
 
@@ -152,6 +153,12 @@ def _notes_on_windows(numbers: KineticsNumbers) -> list[str]:
         undetermined = _named(numbers.window_names, unknown)
         notes += [UNDETERMINED.format(names=undetermined)] if undetermined else []
         notes += _notes_on_parameters(numbers)
+    rate = numbers.data.dose_rate
+    if numbers.law.needs_dose_rate and rate is not None:
+        recovery = numbers.map("recovery") * numbers.map("rate_per_dose") * rate
+        values = zip(numbers.window_names, recovery, strict=True)
+        text = "; ".join(f"{name}: {value:.3g}" for name, value in values)
+        notes.append(RECOVERY.format(rate=rate, values=text))
     if numbers.network is not None and numbers.has_intervals:
         notes += numbers.certificate().warnings()
     mixed = _named(numbers.window_names, numbers.map("amplitude") < 0)

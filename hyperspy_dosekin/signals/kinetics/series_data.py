@@ -18,6 +18,7 @@ from hyperspy_dosekin.signals.axes.dose import doses_of
 from hyperspy_dosekin.signals.axes.variance import variance_of
 
 if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.windows.definitions import Window
 
 
@@ -94,6 +95,12 @@ class SeriesData:
     def dose_e_per_a2(self) -> np.ndarray:
         """The doses, under the name that the kernels have for them, whatever their unit."""
         return self.dose
+
+    @property
+    def dose_rate(self) -> float | None:
+        """Dose rate of all frames in unit of dose per second; ``None`` if unknown or changing."""
+        rate = np.unique(self.dose_metadata.get("dose_rate", np.nan))
+        return float(rate[0]) if rate.size == 1 and np.isfinite(rate[0]) else None
 
     @property
     def space_shape(self) -> tuple[int, ...]:
@@ -233,6 +240,16 @@ class SeriesData:
                 stacklevel=2,
             )
         return problem
+
+
+def check_dose_rate(law: KineticLaw, data: SeriesData) -> None:
+    """Raise if a law needs the dose rate, and the series does not say one."""
+    if law.needs_dose_rate and data.dose_rate is None:
+        raise ValueError(
+            f"the kinetic law {law.name!r} needs one dose rate for all frames, and "
+            f"metadata.Dose.dose_rate is {data.dose_metadata.get('dose_rate')!r}; set it with "
+            "set_dose_axis(dose_rate=…, frame_time=…)."
+        )
 
 
 def _check_doses(dose: np.ndarray) -> None:

@@ -109,10 +109,81 @@ def test_comparison_is_lazy_where_the_series_is():
     [
         ({"laws": ["first order"]}, "two or more"),
         ({"laws": ["first order", "third order"]}, "third order"),
-        ({"noise": "loud"}, "noise='loud'"),
+        ({"noise": "loud"}, "noise 'loud'"),
         ({"spatial": "field"}, "spatial='field'"),
     ],
 )
 def test_wrong_options_of_the_comparison(options, match):
     with pytest.raises(ValueError, match=match):
         hyperspy_dosekin.compare_laws(series(late()), **options)
+
+
+def test_a_map_of_a_comparison_is_window_first():
+    random = np.random.default_rng(3)
+    phi = np.arange(1, 10) / 9
+    clean = 1 + np.exp(-np.array([[1.5], [4.0]]) * phi)
+    values = clean + 0.005 * random.standard_normal((5, 2, 9))
+    found = hyperspy_dosekin.compare_laws(
+        series(values, ("slow", "fast")), ["power law", "first order"], show_progressbar=False
+    )
+    mean = found.average()
+    assert mean.half_integrity_dose.data.shape == (2, 5)
+    assert mean.interval()[0].data.shape == (2, 5)
+    assert found.weights["power law"].data.shape == (2, 5)
+    slow, fast = mean.half_change_dose.data
+    assert (slow > fast).all()
+
+
+def test_recovery_needs_the_dose_rate_and_gives_its_own_in_time():
+    phi = np.arange(1, 20) / 19
+    noise = 0.002 * np.random.default_rng(4).standard_normal((1, 19))
+    values = series(((0.3 + np.exp(-5 * phi)) / 1.3)[None] + noise)
+    with pytest.raises(ValueError, match="dose rate"):
+        values.fit_dose_pinn(law="reversible", offset=0.0)
+    with pytest.raises(ValueError, match="dose rate"):
+        hyperspy_dosekin.compare_laws(values, ["first order", "reversible"], offset=0.0)
+    values.metadata.set_item("Dose.dose_rate", 2.0)
+    result = values.fit_dose_pinn(law="reversible", offset=0.0)
+    np.testing.assert_allclose(result.parameters["recovery"].data, 0.3, atol=0.05)
+    # r = q k J, k = 5/1.3 in 228 e⁻/Å².
+    rate = float(str(result).split("recovery rate r = w: ")[1].split(" ")[0])
+    assert rate == pytest.approx(0.3 * (5 / 1.3) / 228 * 2, rel=0.2)
+    compared = hyperspy_dosekin.compare_laws(values, offset=0.0, show_progressbar=False)
+    assert "reversible" in compared.laws
+    assert "power law with plateau" in compared.laws
+    free = hyperspy_dosekin.compare_laws(values, show_progressbar=False)
+    assert "reversible" not in free.laws
+
+
+def test_a_comparison_takes_the_options_of_a_fit():
+    phi = np.arange(1, 10) / 9
+    noise = 0.01 * np.random.default_rng(1).standard_normal((1, 9))
+    values = series(np.exp(-1.5 * phi)[None] + noise)
+    laws = ["power law", "first order"]
+    spread = []
+    for nonnegative in (False, True):
+        mean = hyperspy_dosekin.compare_laws(values, laws, nonnegative=nonnegative).average()
+        low, high = (end.data[0] for end in mean.interval())
+        spread.append(np.log(high / low))
+    assert spread[1] < 0.7 * spread[0]
+    with pytest.raises(TypeError, match="exponent"):
+        hyperspy_dosekin.compare_laws(values, laws, exponent=1.0)
+    with pytest.raises(ValueError, match="prior=None"):
+        hyperspy_dosekin.compare_laws(values, laws, prior=None)
+
+
+def test_comparisons_of_the_first_layout_are_read(tmp_path):
+    phi = np.arange(1, 10) / 9
+    noise = 0.01 * np.random.default_rng(1).standard_normal((1, 9))
+    found = hyperspy_dosekin.compare_laws(
+        series(np.exp(-3 * phi)[None] + noise), ["power law", "first order"]
+    )
+    expected = found.average().half_integrity_dose.data
+    fields = found.fields.copy()
+    fields[:, 3:] -= np.log(found.data.dose[-1])
+    old = hyperspy_dosekin.signals.kinetics.comparison.LawComparison(found.data, found.laws, fields)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hyperspy_dosekin.signals.kinetics.comparison.FORMAT", 1)
+        old.save(tmp_path / "old.hspy")
+    same = hyperspy_dosekin.load(tmp_path / "old.hspy")
+    np.testing.assert_allclose(same.average().half_integrity_dose.data, expected)
