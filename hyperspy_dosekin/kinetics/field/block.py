@@ -1,0 +1,213 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that is said of a block of pixels that share something, in one array and one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from hyperspy_dosekin.kinetics.block import (
+    LEVEL,
+    block_fields,
+    interval_names,
+    offset_of,
+    problem_of,
+)
+from hyperspy_dosekin.kinetics.estimate.fit import law_dose
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+
+from .curves import SharedCurves
+from .pixels import PixelPrior
+from .population import Population
+from .posterior import Assumed, SharedPosterior
+
+#: Largest standard deviation of ln D½ of a pixel that counts as determined.
+LARGEST_SPREAD = 0.25
+
+#: Populations by the place of the window and the label of the group.
+Populations = Mapping[tuple[int, int], Population]
+
+
+def shared_fields(law: KineticLaw) -> tuple[str, ...]:
+    """What the rows of `shared_block` hold, in their order."""
+    return (*block_fields(law), "shrinkage")
+
+
+@dataclass(frozen=True, eq=False)
+class SharedBlock:
+    """Pixels of a block, group by group and window by window.
+
+    Parameters
+    ----------
+    populations
+        What the pixels of each window and group share.
+    dose
+        Doses, as in `DoseProblem`.
+    window_names
+        Names of the windows.
+    config
+        Options.
+    """
+
+    populations: Populations
+    dose: np.ndarray
+    window_names: tuple[str, ...]
+    config: ExactConfig
+
+    def fit(
+        self,
+        values: np.ndarray,
+        variance: np.ndarray | None,
+        offset: np.ndarray | None,
+        known: np.ndarray,
+        *,
+        band_dose: Sequence[float] = (),
+    ) -> np.ndarray:
+        """All rows of a block.
+
+        Parameters
+        ----------
+        values, variance, offset
+            As for `fit_block`.
+        known
+            What is known of the pixels before their data, ``(…, n_known, n_window)``: the label of
+            the group and, where neighbours agree, what they say; see `packed`.
+        band_dose
+            Normalised doses at which the interval of a·C + b is wanted.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(…, len(shared_fields(law)) + 2·n_band_dose, n_window)``.
+        """
+        law = self.config.parameters.law
+        fields = shared_fields(law)
+        lead, n_window = values.shape[:-2], values.shape[-2]
+        count = values[..., 0, 0].size
+        block = np.full((count, len(fields) + 2 * len(band_dose), n_window), np.nan)
+        row_of = {name: place for place, name in enumerate(fields)}
+        block[:, row_of["dead"]], block[:, row_of["converged"]] = 1.0, 0.0
+        block[:, row_of["identifiable"]] = 0.0
+        for window, place, posterior in self.posteriors(values, variance, offset, known):
+            rows = _rows(posterior, law)
+            for name, value in rows.items():
+                block[place, row_of[name], window] = value
+            if len(band_dose):
+                ends = posterior.band(band_dose, LEVEL).transpose(1, 0, 2)
+                block[place, len(fields) :, window] = ends.reshape(len(place), -1)
+        return block.reshape(*lead, -1, n_window)
+
+    def interval(
+        self,
+        values: np.ndarray,
+        variance: np.ndarray | None,
+        offset: np.ndarray | None,
+        known: np.ndarray,
+        *,
+        quantity: Quantity,
+        level: float,
+    ) -> np.ndarray:
+        """Lower and upper ends of an interval, ``(…, 2, n_window, n_value)``."""
+        lead, n_window = values.shape[:-2], values.shape[-2]
+        ends = np.full((values[..., 0, 0].size, 2, n_window, quantity.n_value), np.nan)
+        for window, place, posterior in self.posteriors(values, variance, offset, known):
+            found = posterior.summarise([quantity], [level]).intervals[quantity, level]
+            for side in range(2):
+                ends[place, side, window] = found[side].reshape(-1, quantity.n_value)
+        return ends.reshape(*lead, 2, n_window, quantity.n_value)
+
+    def posteriors(
+        self,
+        values: np.ndarray,
+        variance: np.ndarray | None,
+        offset: np.ndarray | None,
+        known: np.ndarray,
+    ) -> Iterator[tuple[int, np.ndarray, SharedPosterior]]:
+        """Window, places of pixels, and their posterior, for each window and group."""
+        problem = problem_of(values, variance, self.dose, self.window_names)
+        n_window = len(self.window_names)
+        offset = offset_of(offset, n_window)
+        known = np.reshape(known, (-1, *known.shape[-2:]))
+        for (window, label), population in self.populations.items():
+            place = np.flatnonzero(known[:, 0, window] == label)
+            if not place.size:
+                continue
+            one = problem.windows([window])
+            spread = None if one.variance is None else one.variance[place]
+            one = replace(one, values=one.values[place], variance=spread)
+            at = None if offset is None else offset[place, window, None]
+            curves = SharedCurves.of(
+                one, replace(self.config, offset=at, hierarchy=()), population.scale
+            )
+            says = known[place[curves.alive], 1:, window]
+            yield window, place, SharedPosterior(curves, assumed(population, says), place.size)
+
+
+def assumed(population: Population, says: np.ndarray) -> list[Assumed]:
+    """The populations that are averaged over, with the priors of the pixels.
+
+    Parameters
+    ----------
+    population
+        What the pixels share.
+    says
+        What neighbours say, ``(n, n_design · n_number)``, see `packed`; without numbers the prior
+        of a pixel is the population.
+    """
+    designs = population.designs
+    if not says.shape[1]:
+        return [Assumed(each, PixelPrior.common(each)) for each in designs]
+    d = population.layout.d
+    numbers = torch.as_tensor(says.reshape(len(says), len(designs), -1))
+    lower = torch.tril_indices(d, d)
+    found = []
+    for place, each in enumerate(designs):
+        mean, below = numbers[:, place, :d].T, numbers[:, place, d:]
+        factor = torch.zeros(len(says), d, d, dtype=torch.float64)
+        factor[:, lower[0], lower[1]] = below
+        found.append(Assumed(each, PixelPrior(mean.contiguous(), factor)))
+    return found
+
+
+def packed(priors: Sequence[PixelPrior]) -> np.ndarray:
+    """Priors of pixels as numbers, ``(n, n_design · (d + d(d + 1)/2))``."""
+    d = len(priors[0].mean)
+    lower = torch.tril_indices(d, d)
+    parts = [
+        torch.cat([prior.mean.T, prior.factor[:, lower[0], lower[1]]], 1) for prior in priors
+    ]
+    return torch.cat(parts, 1).numpy()
+
+
+def _rows(posterior: SharedPosterior, law: KineticLaw) -> dict[str, np.ndarray]:
+    """Rows of a group of pixels by name, ``(n,)`` each."""
+    found = posterior.estimates()
+    rows = {name: found[name] for name in ("amplitude", "offset", "shrinkage")}
+    rows["residual_sigma"] = rows["noise_sigma"] = found["sigma"]
+    alive = np.isfinite(found["amplitude"])
+    held = dict(posterior.parameters.held)
+    for parameter in law.parameters:
+        name = parameter.name
+        rows[name] = np.where(alive, held[name], np.nan) if name in held else found[name]
+    values = [rows[parameter.name] for parameter in law.parameters]
+    rows["half_integrity_dose"] = law_dose(*values, law=law, level=0.5)
+    rows["critical_dose"] = law_dose(*values, law=law, level=float(np.exp(-1.0)))
+    rows["dead"], rows["converged"] = 1.0 - alive, 1.0 * alive
+    quantities = [Quantity(name) for name in interval_names(law)]
+    summary = posterior.summarise(quantities, [LEVEL])
+    rows["sd_log_half_dose"] = summary.sd_log_half_dose[:, 0]
+    rows["near_estimate"] = summary.near_estimate[:, 0]
+    with np.errstate(invalid="ignore"):
+        rows["identifiable"] = 1.0 * (rows["sd_log_half_dose"] <= LARGEST_SPREAD)
+    for quantity in quantities:
+        for end, value in zip(
+            ("lower", "upper"), summary.intervals[quantity, LEVEL], strict=True
+        ):
+            rows[f"{quantity.name} {end}"] = value[:, 0]
+    return rows

@@ -1,0 +1,161 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The numbers that describe a population, as one vector without bounds, and what is assumed of them.
+
+The kinetic parameters, a and b of the pixels are normal together, with all correlations.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hyperspy_dosekin.kinetics.model.parameters import known_before
+
+from .curves import SharedCurves
+from .readout import Shared
+
+# Spread over pixels before the data: its median for ln k, and for another parameter as a share of
+# what is assumed of a single pixel; a factor of 1.6 either way. The first power of the spread keeps
+# its mode from 0, where that of a variance component easily goes (doi:10.1007/s11336-013-9328-2).
+_SPREAD_OF_RATE, _SPREAD_SHARE, _SPREAD_WIDTH, _AVOID_ZERO = 0.5, 0.45, 0.5, 1.0
+# Spread of the amplitudes as a share of their mean, a factor of e either way.
+_AMPLITUDE_SHARE, _AMPLITUDE_WIDTH = 0.3, 1.0
+# Correlations (as Fisher's z): anything goes among k and p and among a and b, which follow the
+# thickness together; between the two pairs there is no reason for much.
+_WITHIN_WIDTH, _ACROSS_WIDTH = 0.7, 0.15
+# Offsets that are known have this spread, in units of the swing.
+_KNOWN = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where the numbers of a population lie in their vector.
+
+    Parameters
+    ----------
+    centre, width
+        What is assumed of the mean of every kinetic parameter, on its scale of estimation.
+    spread
+        Median of what is assumed of its spread over the pixels.
+    offset_known, noise, sigma
+        Whether offsets are known; ``"free"``, ``"given"`` or ``"floor"``, and the given noise.
+    """
+
+    centre: tuple[float, ...]
+    width: tuple[float, ...]
+    spread: tuple[float, ...]
+    offset_known: bool
+    noise: str
+    sigma: float
+
+    @classmethod
+    def of(cls, curves: SharedCurves, noise: str) -> Layout:
+        """The layout for some curves."""
+        centre, width, spread = [], [], []
+        for parameter in curves.parameters.free:
+            low, high = parameter.free_box
+            known = known_before(parameter, curves.parameters.prior_of_law)
+            if known is None:
+                start = math.log(parameter.start) if parameter.logarithmic else parameter.start
+                known = start, (high - low) / 4
+            centre.append(known[0])
+            width.append(known[1])
+            is_rate = parameter.name == "rate" and parameter.logarithmic
+            spread.append(_SPREAD_OF_RATE if is_rate else _SPREAD_SHARE * known[1])
+        sigma = math.sqrt(curves.scale.variance) / curves.scale.unit
+        return cls(
+            tuple(centre), tuple(width), tuple(spread), curves.offset is not None, noise, sigma
+        )
+
+    @property
+    def d(self) -> int:
+        """Number of kinetic parameters."""
+        return len(self.centre)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Lengths: means, spreads, their correlations; readout, spreads, correlation; slopes; noise."""
+        d, r = self.d, 1 if self.offset_known else 2
+        return (d, d, d * (d - 1) // 2, r, r, r - 1, r * d, 0 if self.noise == "given" else 1)
+
+    @property
+    def n(self) -> int:
+        """Length of the vector."""
+        return sum(self.sizes)
+
+    def shared(self, vector: Tensor) -> Shared:
+        """What pixels have in common, from the vector ``(n,)``."""
+        mean, spread, corr, readout, spread_r, corr_r, slope, noise = vector.split(self.sizes)
+        d = self.d
+        factor = spread.exp()[:, None] * _factor_of_correlations(corr.tanh(), d)
+        sd = spread_r.exp()
+        if self.offset_known:
+            sd = torch.cat([sd, sd.new_full((1,), _KNOWN)])
+            readout = torch.cat([readout, readout.new_zeros(1)])
+            slope = torch.cat([slope, slope.new_zeros(d)])
+            corr_r = corr_r.new_zeros(1)
+        # Covariance of a and b beside what follows the kinetic parameters.
+        own = corr_r.tanh()
+        cross = own * sd[0] * sd[1]
+        cov = torch.stack([torch.cat([sd[:1] ** 2, cross]), torch.cat([cross, sd[1:] ** 2])])
+        per_spread = slope.reshape(2, d) * sd[:, None] / spread.exp()
+        return Shared(mean, factor, readout, per_spread, cov, self._sigma(noise))
+
+    def _sigma(self, noise: Tensor) -> Tensor:
+        if self.noise == "given":
+            return noise.new_tensor(self.sigma)
+        if self.noise == "floor":
+            return self.sigma * torch.sqrt(1 + torch.exp(noise[0]))
+        return noise[0].exp()
+
+    def log_prior(self, vector: Tensor) -> Tensor:
+        """Logarithm of what is assumed of the vector before the data."""
+        mean, spread, corr, readout, spread_r, corr_r, slope, noise = vector.split(self.sizes)
+        like = vector.new_tensor
+        loss = (((mean - like(self.centre)) / like(self.width)) ** 2).sum()
+        loss = loss + (((spread - like(self.spread).log()) / _SPREAD_WIDTH) ** 2).sum()
+        loss = loss + ((corr / _WITHIN_WIDTH) ** 2).sum()
+        loss = loss + ((corr_r / _WITHIN_WIDTH) ** 2).sum()
+        loss = loss + ((slope / _ACROSS_WIDTH) ** 2).sum()
+        expected = torch.log(_AMPLITUDE_SHARE * (readout[:1] ** 2 + 1e-4).sqrt())
+        loss = loss + (((spread_r[:1] - expected) / _AMPLITUDE_WIDTH) ** 2).sum()
+        if not self.offset_known:
+            # Offsets may be anything; their spread is of the order of the swing.
+            loss = loss + (((spread_r[1:] - math.log(0.3)) / 1.5) ** 2).sum()
+        if self.noise == "floor":
+            loss = loss + ((noise / 4) ** 2).sum()
+        return -0.5 * loss + _AVOID_ZERO * spread.sum()
+
+    def start(self, amplitude: float, offset: float, sigma: float, spread: float) -> Tensor:
+        """A vector to begin with."""
+        readout, sd = [amplitude], [math.log(0.3 * abs(amplitude) + 1e-3)]
+        if not self.offset_known:
+            readout, sd = [*readout, offset], [*sd, math.log(max(spread, 0.02))]
+        noise = [] if self.noise == "given" else [math.log(max(sigma, 1e-6))]
+        if self.noise == "floor":
+            ratio = (sigma / self.sigma) ** 2 - 1
+            noise = [math.log(max(ratio, 0.05))]
+        d, zeros = self.d, [0.0]
+        parts = [
+            *self.centre, *(math.log(each) for each in self.spread), *zeros * (d * (d - 1) // 2),
+            *readout, *sd, *zeros * (len(sd) - 1), *zeros * (len(sd) * d), *noise,
+        ]  # fmt: skip
+        return torch.tensor(parts, dtype=torch.float64)
+
+
+def _factor_of_correlations(partial: Tensor, d: int) -> Tensor:
+    """Triangular factor of a correlation matrix, from partial correlations in (−1, 1)."""
+    rows, used = [], 0
+    for i in range(d):
+        row, left = [], partial.new_ones(())
+        for _ in range(i):
+            row.append(partial[used] * left.sqrt())
+            left = left * (1 - partial[used] ** 2)
+            used += 1
+        row.append(left.sqrt())
+        rows.append(torch.stack([*row, *[partial.new_zeros(())] * (d - len(row))]))
+    return torch.stack(rows)

@@ -1,0 +1,256 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Posterior of single pixels under what they share: mode, curvature and nodes.
+
+The prior of a pixel is normal on the scale of estimation, the same for all (a population) or each
+its own (what its neighbours say), and is cut off at the box of the law.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .curves import SharedCurves
+from .readout import Shared, Sums, readout_after
+
+# Step of numerical second derivatives, and the least curvature of the posterior, both in units of
+# the prior: the data may make a pixel less certain in one place, but not that much.
+_DIFFERENCE, _LEAST_CURVATURE = 1e-3, 0.15
+_ITERATIONS, _TOLERANCE = 25, 1e-4
+#: Nodes along the axes of the posterior by the number of parameters, the widest axis first, and
+#: how far they reach in standard deviations.
+NODES = {1: (41,), 2: (17, 11), 3: (13, 9, 7)}
+FEW_NODES = {1: (21,), 2: (11, 7), 3: (9, 5, 5)}
+_REACH = 4.5
+
+
+@dataclass(frozen=True, eq=False)
+class PixelPrior:
+    """Normal priors of the kinetic parameters of pixels.
+
+    Parameters
+    ----------
+    mean
+        ``(d, n)``, or ``(d, 1)`` where all have the same.
+    factor
+        Lower triangular factors of the covariances, ``(n, d, d)`` or ``(1, d, d)``.
+    """
+
+    mean: Tensor
+    factor: Tensor
+
+    @classmethod
+    def common(cls, shared: Shared) -> PixelPrior:
+        """The same for all: the population."""
+        return cls(shared.mean[:, None], shared.factor[None])
+
+    def select(self, index: Tensor) -> PixelPrior:
+        """Those of some pixels."""
+        if self.mean.shape[1] == 1:
+            return self
+        return PixelPrior(self.mean[:, index], self.factor[index])
+
+    def score(self, free: Tensor) -> Tensor:
+        """Distance from the mean in standard deviations, ``(d, …, n)``."""
+        lead = [1] * (free.ndim - 2)
+        found: list[Tensor] = []
+        # Forward substitution, row by row: there are three at most.
+        for i, row in enumerate(free):
+            away = row - self.mean[i].reshape(*lead, -1)
+            for j, earlier in enumerate(found):
+                away = away - self.factor[:, i, j] * earlier
+            found.append(away / self.factor[:, i, i])
+        return torch.stack(found)
+
+    def log_density(self, free: Tensor) -> Tensor:
+        """Normalised logarithm of the density, ``(…, n)``."""
+        d = len(self.mean)
+        width = self.factor.diagonal(dim1=1, dim2=2).log().sum(1)
+        return -0.5 * (self.score(free) ** 2).sum(0) - width - 0.5 * d * math.log(2 * math.pi)
+
+
+Likelihood = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+def likelihood_slopes(curves: SharedCurves, shared: Shared, free: Tensor) -> tuple[Tensor, Tensor]:
+    """Ln likelihood ``(…, n)`` and its gradient ``(d, …, n)`` on the scale of estimation."""
+    with torch.no_grad():
+        integrity, slopes = curves.with_slopes(free)
+    with torch.enable_grad():
+        trajectory = integrity.detach().requires_grad_()
+        leaf = free.detach().requires_grad_()
+        sums = Sums.of(curves, trajectory)
+        value = readout_after(curves, sums, leaf, shared).log_likelihood
+        by_curve, direct = torch.autograd.grad(value.sum(), [trajectory, leaf])
+    gradient = torch.stack([(by_curve * slope).sum(0) for slope in slopes])
+    return value.detach(), gradient + direct
+
+
+def curvature(curves: SharedCurves, shared: Shared, free: Tensor, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Ln likelihood ``(n,)``, gradient ``(d, n)`` and Hessian ``(n, d, d)`` at ``(d, n)``.
+
+    Parameters
+    ----------
+    curves, shared, free
+        The pixels, what they share, and where.
+    step
+        Steps of the differences, ``(d,)``.
+    """
+    d = len(free)
+    lower, upper = curves.box
+    shifted = [free]
+    for place in range(d):
+        moved = free.clone()
+        # Away from the nearer end of the box.
+        sign = torch.where(free[place] > 0.5 * (lower[place] + upper[place]), -1.0, 1.0)
+        moved[place] = moved[place] + sign * step[place]
+        shifted.append(moved)
+    value, gradient = likelihood_slopes(curves, shared, torch.stack(shifted, 1))
+    rows = []
+    for place in range(d):
+        distance = shifted[1 + place][place] - free[place]
+        rows.append((gradient[:, 1 + place] - gradient[:, 0]) / distance)
+    hessian = torch.stack(rows).permute(2, 0, 1)
+    return value[0], gradient[:, 0], 0.5 * (hessian + hessian.transpose(1, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """Highest posterior density of pixels.
+
+    Parameters
+    ----------
+    free
+        ``(d, n)``.
+    factor
+        Lower triangular factor of the covariance there, ``(n, d, d)``.
+    """
+
+    free: Tensor
+    factor: Tensor
+
+
+def _bounded_curvature(hessian: Tensor, prior: PixelPrior) -> Tensor:
+    """Precision of the posterior in units of the prior, ``(n, d, d)``, never small or negative."""
+    factor = prior.factor
+    eye = torch.eye(factor.shape[-1], dtype=factor.dtype)
+    whole = eye - factor.transpose(1, 2) @ hessian @ factor
+    values, vectors = torch.linalg.eigh(whole)
+    values = values.clamp(min=_LEAST_CURVATURE)
+    return (vectors * values[:, None, :]) @ vectors.transpose(1, 2)
+
+
+def find_modes(
+    curves: SharedCurves, shared: Shared, prior: PixelPrior, start: Tensor | None = None
+) -> Modes:
+    """Modes of the posteriors, by Newton's method with damping, all pixels at once.
+
+    Parameters
+    ----------
+    curves, shared, prior
+        The pixels, what they share, and their priors.
+    start
+        Where to begin, ``(d, n)``; the means of the priors if not given.
+    """
+    n, d = curves.number, curves.n_parameter
+    lower, upper = (end[:, None] for end in curves.box)
+    spread = prior.factor.square().sum(2).sqrt()
+    step = _DIFFERENCE * spread.amin(0).clamp(max=1.0)
+    whole = (prior.mean if start is None else start).expand(d, n).clone()
+    whole = torch.maximum(torch.minimum(whole, upper), lower)
+    precision = torch.eye(d, dtype=whole.dtype).expand(n, d, d).clone()
+    damping = torch.full((n,), 1e-3, dtype=whole.dtype)
+    best = torch.full((n,), -torch.inf, dtype=whole.dtype)
+    trial, at = whole.clone(), torch.arange(n)
+    gradient_at = torch.zeros(n, d, dtype=whole.dtype)
+    for _ in range(_ITERATIONS):
+        some, few = curves.select(at), prior.select(at)
+        value, gradient, hessian = curvature(some, shared, trial[:, at], step)
+        value = value + few.log_density(trial[:, at])
+        value = torch.where(value.isnan(), -torch.inf, value)
+        score = few.score(trial[:, at]).T
+        slope = (few.factor.transpose(1, 2) @ gradient.T[:, :, None])[..., 0] - score
+        better = value >= best[at]
+        gain = value - best[at]
+        kept = at[better]
+        whole[:, kept], best[kept] = trial[:, kept], value[better]
+        gradient_at[kept] = slope[better]
+        precision[kept] = _bounded_curvature(hessian, few)[better]
+        damping[at] = torch.where(better, damping[at] * 0.2, damping[at] * 8 + 1e-3)
+        moving = ~(better & (gain < _TOLERANCE)) & (damping[at] < 1e4)
+        at = at[moving]
+        if not len(at):
+            break
+        few = prior.select(at)
+        diagonal = torch.diag_embed(damping[at, None] * precision[at].diagonal(dim1=1, dim2=2))
+        move = torch.linalg.solve(precision[at] + diagonal, gradient_at[at][:, :, None])
+        # Not further than two standard deviations of the prior at once.
+        length = move.norm(dim=1, keepdim=True)
+        move = move * (2.0 / length.clamp(min=2.0))
+        trial[:, at] = whole[:, at] + (few.factor @ move)[..., 0].T
+        trial = torch.maximum(torch.minimum(trial, upper), lower)
+    inverse = torch.linalg.inv(precision)
+    factor = prior.factor @ torch.linalg.cholesky(0.5 * (inverse + inverse.transpose(1, 2)))
+    return Modes(whole, factor)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelNodes:
+    """Nodes of the pixels.
+
+    Parameters
+    ----------
+    curves
+        The pixels.
+    free
+        ``(d, n_node, n)``, an even grid of which the widest axis comes first.
+    log_volume
+        Logarithm of the volume of a node, ``-inf`` outside of the box, ``(n_node, n)``.
+    sums
+        Sums of the curves at the nodes.
+    """
+
+    curves: SharedCurves
+    free: Tensor
+    log_volume: Tensor
+    sums: Sums
+
+    @classmethod
+    def around(cls, curves: SharedCurves, modes: Modes, *, few: bool = False) -> PixelNodes:
+        """An even grid along the axes of the covariance at the modes."""
+        d = curves.n_parameter
+        counts = (FEW_NODES if few else NODES)[d]
+        axes = [torch.linspace(-_REACH, _REACH, c, dtype=torch.float64) for c in counts]
+        volume = sum(math.log(2 * _REACH / (c - 1)) for c in counts)
+        grid = torch.stack([a.reshape(-1) for a in torch.meshgrid(*axes, indexing="ij")])
+        covariance = modes.factor @ modes.factor.transpose(1, 2)
+        values, vectors = torch.linalg.eigh(covariance)
+        # The widest axis comes first.
+        axis = (vectors * values.clamp(min=1e-16).sqrt()[:, None, :]).flip(2)
+        free = modes.free[:, None, :] + torch.einsum("nij,jk->ikn", axis, grid)
+        lower, upper = (end[:, None, None] for end in curves.box)
+        inside = ((free >= lower) & (free <= upper)).all(0)
+        free = torch.maximum(torch.minimum(free, upper), lower)
+        log_width = 0.5 * values.clamp(min=1e-16).log().sum(1)
+        log_volume = torch.where(inside, log_width + volume, -torch.inf)
+        sums = Sums.of(curves, curves.integrity(free))
+        return cls(curves, free, log_volume, sums)
+
+    def log_weight(self, shared: Shared, prior: PixelPrior) -> Tensor:
+        """Logarithm of posterior mass at each node, not normalised, ``(n_node, n)``."""
+        likelihood = readout_after(self.curves, self.sums, self.free, shared).log_likelihood
+        return likelihood + prior.log_density(self.free) + self.log_volume
+
+    def moments(self, weight: Tensor) -> Modes:
+        """Mean and covariance as new modes, from normalised weights."""
+        mean = (weight * self.free).sum(1)
+        away = self.free - mean[:, None]
+        covariance = torch.einsum("kn,ikn,jkn->nij", weight, away, away)
+        d = len(mean)
+        ridge = 1e-12 * torch.eye(d, dtype=mean.dtype)
+        return Modes(mean, torch.linalg.cholesky(covariance + ridge))

@@ -1,0 +1,336 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The population of the pixels of a window: its numbers and how sure they are.
+
+The numbers maximise the marginal likelihood of all pixels, each integrated over its nodes, as if
+pixels were independent. They are not, so that the curvature alone would make them too certain:
+their covariance is Godambe's, with the scores of the pixels summed over pairs of neighbours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import stats
+from scipy.optimize import minimize
+from scipy.spatial.distance import pdist, squareform
+from torch import Tensor
+
+from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
+
+from .curves import CommonScale, SharedCurves
+from .hyper import Layout
+from .pixels import PixelNodes, PixelPrior, find_modes
+from .readout import Shared, Sums, readout_after
+
+#: Pixels that the numbers of a population are estimated from, at most.
+MOST_PIXELS = 768
+#: Pixels that it takes at least.
+LEAST_PIXELS = 8
+#: Populations that stand for what is unknown of it.
+N_DESIGN = 12
+# Rounds of placing nodes and climbing, and steps of each: first of some of the pixels.
+_FIRST_PIXELS, _FIRST_ROUNDS, _ROUNDS, _STEPS, _SETTLED = 160, 4, 4, 15, 0.03
+# Ranges of neighbourhood that are tried, in pixels, and the share of the extent that a range may
+# have at most: the scores add up to nothing, and so do those of a neighbourhood as large as all.
+_RANGES, _LARGEST_RANGE, _LEAST_FREEDOM = (0.7, 1.5, 3.0, 5.0, 8.0, 12.0), 0.25, 1.5
+# Distance, in standard deviations, at which a direction is examined for being lopsided.
+_PROBE = 1.3
+# Sides of a direction may be that much wider or narrower than its curvature says.
+_LOPSIDED = 2.5
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """The population of a window.
+
+    Parameters
+    ----------
+    layout, scale
+        What the vectors mean, and their units.
+    vector
+        Its most probable numbers, ``(n,)``.
+    covariance
+        Their covariance, pixels being no independent draws, ``(n, n)``.
+    design
+        Equally likely vectors that stand for what is unknown of them, ``(n_design, n)``.
+    n_pixel
+        Pixels that it was estimated from.
+    n_effective
+        Independent pixels that would say as much of its mean.
+    """
+
+    layout: Layout
+    scale: CommonScale
+    vector: np.ndarray
+    covariance: np.ndarray
+    design: np.ndarray
+    n_pixel: int
+    n_effective: float
+
+    @property
+    def shared(self) -> Shared:
+        """The most probable population."""
+        return self.layout.shared(torch.as_tensor(self.vector))
+
+    @property
+    def designs(self) -> list[Shared]:
+        """The populations that stand for what is unknown of it."""
+        return [self.layout.shared(torch.as_tensor(row)) for row in self.design]
+
+    def draws(self, number: int, seed: int = 0) -> np.ndarray:
+        """Random vectors, ``(number, n)``."""
+        random = np.random.default_rng(seed)
+        return random.multivariate_normal(self.vector, self.covariance, number)
+
+
+def fit_population(
+    curves: SharedCurves, places: np.ndarray, noise: str = "free", *, n_design: int = N_DESIGN
+) -> Population:
+    """Estimate the population of some pixels.
+
+    Parameters
+    ----------
+    curves
+        The pixels.
+    places
+        Where they are, in pixels, ``(n, n_axis)``.
+    noise
+        ``"free"``: its size is one of the numbers; ``"given"``; or ``"floor"``, at least the
+        given one.
+    n_design
+        Populations that stand for what is unknown.
+
+    Raises
+    ------
+    ValueError
+        If there are too few pixels.
+    """
+    if curves.number < LEAST_PIXELS:
+        raise ValueError(
+            f"{curves.number} pixels that can be fitted are too few for a population, which "
+            f'needs at least {LEAST_PIXELS}; use spatial="pixel", or larger groups.'
+        )
+    chosen = _subset(curves.number, MOST_PIXELS)
+    curves, places = curves.select(chosen), places[chosen]
+    layout = Layout.of(curves, noise)
+    vector = _start(curves, layout)
+    some = curves.select(_subset(curves.number, _FIRST_PIXELS))
+    vector = _settled(some, layout, vector, _FIRST_ROUNDS)
+    vector = _settled(curves, layout, vector, _ROUNDS)
+    nodes = _nodes(curves, layout.shared(vector), None)[0]
+    score = _scores(nodes, layout, vector)
+    hessian = _information(score, layout, vector)
+    covariance, inflation = godambe(hessian, score, places)
+    design = _designed(nodes, layout, vector, covariance, hessian, n_design)
+    return Population(
+        layout,
+        curves.scale,
+        vector.numpy(),
+        covariance.numpy(),
+        design.numpy(),
+        curves.number,
+        curves.number / inflation,
+    )
+
+
+def _subset(number: int, most: int) -> np.ndarray:
+    if number <= most:
+        return np.arange(number)
+    return np.sort(np.random.default_rng(0).choice(number, most, replace=False))
+
+
+def _settled(curves: SharedCurves, layout: Layout, vector: Tensor, rounds: int) -> Tensor:
+    """Climb and place nodes anew, until nothing changes."""
+    free = None
+    for _ in range(rounds):
+        nodes, free = _nodes(curves, layout.shared(vector), free)
+        found = _climbed(nodes, layout, vector)
+        change = (found - vector).abs().max()
+        vector = found
+        if change < _SETTLED:
+            break
+    return vector
+
+
+def _start(curves: SharedCurves, layout: Layout) -> Tensor:
+    """Amplitudes, offsets and noise with all pixels at the middle of the prior."""
+    lower, upper = (end[:, None] for end in curves.box)
+    middle = torch.tensor(layout.centre, dtype=torch.float64)[:, None].expand(-1, curves.number)
+    middle = torch.maximum(torch.minimum(middle, upper), lower)
+    sums = Sums.of(curves, curves.integrity(middle))
+    if curves.offset is None:
+        det = (sums.c2 * sums.s0 - sums.c1**2).clamp(min=1e-12)
+        a = (sums.s0 * sums.cy - sums.c1 * sums.sy) / det
+        b = (sums.c2 * sums.sy - sums.c1 * sums.cy) / det
+    else:
+        a = sums.cy / sums.c2.clamp(min=1e-12)
+        b = torch.zeros_like(a)
+    squares = (sums.syy - a * sums.cy - b * sums.sy).clamp(min=0) / (sums.count - 2).clamp(min=1)
+    return layout.start(
+        float(a.median()),
+        float(b.median()),
+        max(float(squares.median().sqrt()), 1e-3),
+        float(1.5 * (b - b.median()).abs().median()),
+    )
+
+
+def _nodes(
+    curves: SharedCurves, shared: Shared, start: Tensor | None
+) -> tuple[PixelNodes, Tensor]:
+    prior = PixelPrior.common(shared)
+    modes = find_modes(curves, shared, prior, start)
+    return PixelNodes.around(curves, modes, few=True), modes.free
+
+
+def pixel_evidence(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
+    """Ln marginal likelihood of every pixel, ``(n,)``."""
+    shared = layout.shared(vector)
+    return torch.logsumexp(nodes.log_weight(shared, PixelPrior.common(shared)), 0)
+
+
+def _total(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
+    return pixel_evidence(nodes, layout, vector).sum() + layout.log_prior(vector)
+
+
+def _climbed(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
+    """A few steps up the marginal likelihood with the nodes as they are."""
+    # In units of what the scores say, every direction is about as steep as the others.
+    information = _information(_scores(nodes, layout, vector), layout, vector)
+    values, axes = torch.linalg.eigh(information)
+    units = axes / values.clamp(min=1e-2).sqrt()
+
+    def loss(away: np.ndarray) -> tuple[float, np.ndarray]:
+        at = (vector + units @ torch.as_tensor(away)).requires_grad_()
+        with torch.enable_grad():
+            value = -_total(nodes, layout, at)
+            slope = torch.autograd.grad(value, at)[0]
+        if not bool(value.isfinite() & slope.isfinite().all()):
+            return 1e12, np.zeros(len(away))
+        return value.item(), (units.T @ slope).numpy()
+
+    found = minimize(
+        loss, np.zeros(len(vector)), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS}
+    )
+    # The nodes are good near where they were placed: no further than that at once.
+    return vector + (units @ torch.as_tensor(found.x)).clamp(-1.0, 1.0)
+
+
+def _information(score: Tensor, layout: Layout, vector: Tensor) -> Tensor:
+    """Curvature of −ln posterior as if pixels were independent, from their scores, ``(n, n)``."""
+    with torch.enable_grad():
+        before = torch.autograd.functional.hessian(layout.log_prior, vector)
+    assert isinstance(before, Tensor)
+    values, axes = torch.linalg.eigh(-0.5 * (before + before.T))
+    return score.T @ score + (axes * values.clamp(min=0)) @ axes.T
+
+
+def _scores(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
+    """Gradient of the marginal likelihood of every pixel, ``(n_pixel, n)``."""
+    step, columns = 1e-3, []
+    for place in range(len(vector)):
+        shift = torch.zeros_like(vector)
+        shift[place] = step
+        with torch.no_grad():
+            ends = [pixel_evidence(nodes, layout, vector + s * shift) for s in (1, -1)]
+        columns.append((ends[0] - ends[1]) / (2 * step))
+    return torch.stack(columns, 1)
+
+
+def godambe(hessian: Tensor, score: Tensor, places: np.ndarray) -> tuple[Tensor, float]:
+    """Covariance of an estimate from pixels that are no independent draws.
+
+    Parameters
+    ----------
+    hessian
+        Curvature of −ln posterior, ``(n, n)``.
+    score
+        Gradient of the likelihood of every pixel, ``(n_pixel, n)``.
+    places
+        Where the pixels are, ``(n_pixel, n_axis)``.
+
+    Returns
+    -------
+    covariance : Tensor
+        H⁻¹ J H⁻¹ with J the sum of products of scores over pairs of neighbours, never less than
+        H⁻¹.
+    inflation : float
+        Its largest ratio to H⁻¹.
+    """
+    values, vectors = torch.linalg.eigh(hessian)
+    # A direction that the data do not curve is held by the prior only.
+    root = vectors / values.clamp(min=1e-3).sqrt()
+    white = score - score.mean(0)
+    white = (white @ root).numpy()
+    apart = squareform(pdist(places.astype(np.float64)))
+    extent = float(np.ptp(places, axis=0).max()) + 1.0
+    sums = independent = np.eye(len(hessian))
+    for reach in _RANGES:
+        if reach > max(_LARGEST_RANGE * extent, _RANGES[0]):
+            break
+        near = np.exp(-0.5 * (apart / reach) ** 2)
+        share = near.mean()
+        # Scores add up to zero, which takes a share away; and what is known of the sums of so few
+        # neighbourhoods is Student's t.
+        found = white.T @ (near @ white) / max(1 - share, 0.3)
+        freedom = max(1 / share - 1, _LEAST_FREEDOM)
+        wider = (stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975)) ** 2
+        excess, axes = np.linalg.eigh(0.5 * (found + found.T) - independent)
+        excess = wider * np.maximum(excess, 0)
+        sums = _larger(sums, independent + (axes * excess) @ axes.T)
+    covariance = root @ torch.as_tensor(sums) @ root.T
+    return 0.5 * (covariance + covariance.T), float(np.linalg.eigvalsh(sums).max())
+
+
+def _larger(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The least matrix above both in the directions in which they differ."""
+    values, vectors = np.linalg.eigh(second - first)
+    return first + (vectors * np.maximum(values, 0)) @ vectors.T
+
+
+def _designed(
+    nodes: PixelNodes,
+    layout: Layout,
+    vector: Tensor,
+    covariance: Tensor,
+    hessian: Tensor,
+    number: int,
+) -> Tensor:
+    """Equally likely vectors: a Latin hypercube along the axes of the covariance.
+
+    Each side of an axis is as wide as the fall of the likelihood along it says.
+    """
+    values, axes = torch.linalg.eigh(covariance)
+    steps = axes * values.clamp(min=0).sqrt()
+    effect = torch.stack([_log_dose(nodes, layout, vector + s) for s in steps.T])
+    steps = steps[:, effect.sub(_log_dose(nodes, layout, vector)).abs().argsort(descending=True)]
+    n = len(vector)
+    top = _total(nodes, layout, vector).detach()
+    sides = torch.ones(2, n, dtype=vector.dtype)
+    with torch.no_grad():
+        for axis in range(n):
+            expected = 0.5 * _PROBE**2 * (steps[:, axis] @ hessian @ steps[:, axis])
+            for side, sign in enumerate((-1.0, 1.0)):
+                fall = top - _total(nodes, layout, vector + sign * _PROBE * steps[:, axis])
+                ratio = torch.sqrt(expected / fall.clamp(min=1e-3 * expected))
+                sides[side, axis] = ratio.clamp(1 / _LOPSIDED, _LOPSIDED)
+    # Stratified normal scores of unit variance, shuffled along every axis.
+    uniform = (np.arange(number) + 0.5) / number
+    normal = torch.special.ndtri(torch.as_tensor(uniform))
+    normal = normal / normal.square().mean().sqrt()
+    random = np.random.default_rng(0)
+    score = torch.stack([normal[random.permutation(number)] for _ in range(n)], 1)
+    score = torch.where(score < 0, score * sides[0], score * sides[1])
+    return vector + score @ steps.T
+
+
+def _log_dose(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
+    """Ln D½ of the mean pixel."""
+    curves = nodes.curves
+    lower, upper = curves.box
+    middle = torch.maximum(torch.minimum(layout.shared(vector).mean, upper), lower)
+    search = [row.reshape(1) for row in curves.search(middle)]
+    dose = dose_at_level(curves.parameters.law, curves.parameters.values(search), 0.5)
+    return dose.clamp(max=1e4).log()[0]

@@ -1,0 +1,273 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Posterior of pixels that share a population or agree with their neighbours.
+
+It is the mixture over the populations that stand for what is unknown of it, all on the same nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
+from hyperspy_dosekin.kinetics.posterior.posterior import NEAR, NEVER, PosteriorSummary
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity, check_level
+
+from .curves import SharedCurves
+from .pixels import NODES, PixelNodes, PixelPrior, find_modes
+from .readout import Shared, readout_after
+
+# Pixels whose nodes are worked on at once.
+_PIECE = 512
+# Rounds of placing nodes by the moments of the mixture.
+_ROUNDS = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Assumed:
+    """One of the populations, and what it says of the pixels before their own data.
+
+    Parameters
+    ----------
+    shared
+        The population.
+    prior
+        Priors of the pixels.
+    """
+
+    shared: Shared
+    prior: PixelPrior
+
+    def select(self, index: Tensor) -> Assumed:
+        """For some of the pixels."""
+        return Assumed(self.shared, self.prior.select(index))
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Nodes of some pixels with the weights of the mixture."""
+
+    index: np.ndarray
+    nodes: PixelNodes
+    weight: Tensor
+    parts: Tensor
+    assumed: Sequence[Assumed]
+
+
+@dataclass(frozen=True, eq=False)
+class SharedPosterior:
+    """Posterior of the pixels of one window.
+
+    Parameters
+    ----------
+    curves
+        The pixels.
+    assumed
+        Equally likely populations with their priors of the pixels.
+    number
+        Number of pixels with those that cannot be fitted.
+    """
+
+    curves: SharedCurves
+    assumed: Sequence[Assumed]
+    number: int
+
+    @property
+    def parameters(self) -> Parameters:
+        """The law with its priors."""
+        return self.curves.parameters
+
+    def _pieces(self) -> Iterator[_Piece]:
+        for begin in range(0, self.curves.number, _PIECE):
+            index = torch.arange(begin, min(begin + _PIECE, self.curves.number))
+            yield _piece(
+                self.curves.select(index), [each.select(index) for each in self.assumed]
+            )
+
+    def estimates(self) -> dict[str, np.ndarray]:
+        """Means of the kinetic parameters, a, b and what the others say, by name, ``(n,)`` each.
+
+        ``"shrinkage"`` is the ratio of the variance of ln D½ after the data of a pixel to that
+        before them: 0 where a pixel speaks for itself, 1 where the others do.
+        """
+        names = [parameter.name for parameter in self.parameters.free]
+        keys = (*names, "amplitude", "offset", "sigma", "shrinkage")
+        found = {key: np.full(self.number, np.nan) for key in keys}
+        for piece in self._pieces():
+            scale = self.curves.scale
+            mean = (piece.weight * piece.nodes.free).sum(1)
+            for parameter, row in zip(self.parameters.free, mean, strict=True):
+                found[parameter.name][piece.index] = parameter.from_free(row).numpy()
+            at = mean[:, None]
+            curves = piece.nodes.curves
+            sums = type(piece.nodes.sums).of(curves, curves.integrity(at))
+            # The readout that belongs to these parameters, averaged over the populations.
+            share = piece.parts / piece.parts.sum(0)
+            a, b = torch.zeros_like(mean[0]), torch.zeros_like(mean[0])
+            sigma = 0.0
+            for part, each in zip(share, piece.assumed, strict=True):
+                after = readout_after(curves, sums, at, each.shared)
+                a, b = a + part * after.amplitude[0], b + part * after.offset[0]
+                sigma += float(each.shared.sigma) / len(piece.assumed)
+            found["amplitude"][piece.index] = scale.unit * a.numpy()
+            known = curves.offset
+            found["offset"][piece.index] = (
+                scale.centre + scale.unit * b.numpy() if known is None else known
+            )
+            weight = curves.weight.sum(0) / sums.count
+            found["sigma"][piece.index] = scale.unit * sigma * weight.rsqrt().numpy()
+            found["shrinkage"][piece.index] = _shrinkage(piece).numpy()
+        return found
+
+    def summarise(
+        self, quantities: Sequence[Quantity] = (), levels: Sequence[float] = (0.95,)
+    ) -> PosteriorSummary:
+        """Moments of ln D½ and intervals, arrays ``(n, 1)``; as `KineticPosterior.summarise`."""
+        for level in levels:
+            check_level(level)
+        tails = sorted({tail for level in levels for tail in ((1 - level) / 2, (1 + level) / 2)})
+        moments = np.full((4, self.number), np.nan)
+        found = {q: np.full((len(tails), self.number, q.n_value), np.nan) for q in quantities}
+        half = Quantity("half_integrity_dose")
+        for piece in self._pieces():
+            nodes = _as_nodes(piece)
+            curves = piece.nodes.curves
+            mean = (piece.weight * piece.nodes.free).sum(1)
+            at = curves.search(mean)
+            value = half.evaluate(self.parameters, nodes.search).expand(nodes.weight.shape)
+            moments[:, piece.index] = _moments(value, nodes, half.evaluate(self.parameters, at))
+            probabilities = nodes.weight.new_tensor(tails)
+            for quantity in quantities:
+                for place in range(quantity.n_value):
+                    each = value
+                    if quantity.name != half.name:
+                        each = quantity.evaluate(self.parameters, nodes.search, place)
+                    ends = nodes.quantiles(each.expand(nodes.weight.shape), probabilities)
+                    estimate = quantity.evaluate(self.parameters, at, place)
+                    ends = _holding(ends, estimate, probabilities)
+                    found[quantity][:, piece.index, place] = quantity.finish(self.parameters, ends)
+        intervals = {}
+        for quantity, ends in found.items():
+            shape = (self.number, 1, *((quantity.n_value,) if quantity.name == "integrity" else ()))
+            for level in levels:
+                places = (tails.index(tail) for tail in ((1 - level) / 2, (1 + level) / 2))
+                lower, upper = (ends[place].reshape(shape) for place in places)
+                intervals[quantity, level] = lower, upper
+        mean, spread, near, evidence = (row[:, None] for row in moments)
+        return PosteriorSummary(mean, spread, near, evidence, intervals)
+
+    def band(self, normalised_dose: Sequence[float], level: float) -> np.ndarray:
+        """Ends of the interval of a·C + b, ``(2, n, n_grid)``, in the unit of the data."""
+        grid = torch.as_tensor(np.asarray(normalised_dose, dtype=np.float64))
+        ends = np.full((2, self.number, grid.numel()), np.nan)
+        for piece in self._pieces():
+            mean, variance = _predicted(piece, grid)
+            reach = torch.special.ndtri(mean.new_tensor((1 + level) / 2)) * variance.sqrt()
+            base = self.curves.scale.centre
+            if piece.nodes.curves.offset is not None:
+                base = torch.as_tensor(piece.nodes.curves.offset)
+            both = torch.stack([mean - reach, mean + reach]) * self.curves.scale.unit + base
+            ends[:, piece.index] = both.transpose(1, 2).numpy()
+        return ends
+
+
+def _piece(curves: SharedCurves, assumed: Sequence[Assumed]) -> _Piece:
+    """Place nodes where the mixture has its mass."""
+    middle = assumed[0]
+    modes = find_modes(curves, middle.shared, middle.prior)
+    nodes = PixelNodes.around(curves, modes, few=True)
+    for _ in range(_ROUNDS):
+        nodes = PixelNodes.around(curves, nodes.moments(_mixed(nodes, assumed)[0]))
+    weight, parts = _mixed(nodes, assumed)
+    return _Piece(curves.alive, nodes, weight, parts, assumed)
+
+
+def _mixed(nodes: PixelNodes, assumed: Sequence[Assumed]) -> tuple[Tensor, Tensor]:
+    """Weights of the nodes ``(n_node, n)``, and of the populations after the pixel's data.
+
+    The population does not hear of a single pixel: it has heard of all already.
+    """
+    weight = torch.zeros_like(nodes.log_volume)
+    parts = []
+    for each in assumed:
+        part = torch.softmax(nodes.log_weight(each.shared, each.prior), 0).nan_to_num(0.0)
+        parts.append(part.sum(0))
+        weight += part
+    return weight / weight.sum(0), torch.stack(parts)
+
+
+def _as_nodes(piece: _Piece) -> Nodes:
+    """The nodes as intervals take them, in rows along the narrow axis of the posterior."""
+    n = piece.weight.shape[-1]
+    counts = NODES[len(piece.nodes.free)]
+    ordered = len(counts) < 3
+    shape = (1, *([1] * (2 - len(counts))), *counts, n) if ordered else (1, -1, 1, n)
+    search = tuple(row.reshape(shape) for row in piece.nodes.curves.search(piece.nodes.free))
+    weight = piece.weight.reshape(shape)
+    evidence = torch.zeros(n, dtype=weight.dtype)
+    parameters = piece.nodes.curves.parameters
+    return Nodes(piece.index, parameters, search, weight, evidence, ordered=ordered)
+
+
+def _moments(value: Tensor, nodes: Nodes, estimate: Tensor) -> np.ndarray:
+    """Mean and deviation of ln D½, probability near the estimate, evidence, ``(4, n)``."""
+    finite = torch.isfinite(value)
+    weight = torch.where(finite, nodes.weight, 0.0)
+    known = torch.where(finite, value, 0.0)
+    mass = weight.sum((0, 1, 2))
+    mean = (weight * known).sum((0, 1, 2)) / mass.clamp(min=1e-300)
+    spread = (weight * (known - mean) ** 2).sum((0, 1, 2)) / mass.clamp(min=1e-300)
+    spread = torch.where(mass < 1 - NEVER, torch.inf, spread.sqrt())
+    near = (weight * ((known - estimate).abs() <= NEAR)).sum((0, 1, 2))
+    near = torch.where(torch.isfinite(estimate), near, 0.0)
+    return torch.stack([mean, spread, near, torch.full_like(mean, torch.nan)]).numpy()
+
+
+def _holding(ends: Tensor, estimate: Tensor, tails: Tensor) -> Tensor:
+    """Widen intervals ``(n_tail, n)`` that do not hold the estimate."""
+    lower = tails[:, None] < 0.5
+    return torch.where(lower, torch.minimum(ends, estimate), torch.maximum(ends, estimate))
+
+
+def _shrinkage(piece: _Piece) -> Tensor:
+    """Variance of ln D½ after the data over that before them, mean over the populations."""
+    curves = piece.nodes.curves
+    parameters = curves.parameters
+    half = Quantity("half_integrity_dose")
+    lower, upper = (end[:, None, None] for end in curves.box)
+    ratio = torch.zeros(piece.weight.shape[-1], dtype=piece.weight.dtype)
+    value = half.evaluate(parameters, curves.search(piece.nodes.free)).clamp(max=1e3)
+    for each in piece.assumed:
+        prior = each.prior
+        d = len(prior.mean)
+        points = torch.cat([torch.eye(d), -torch.eye(d)]).to(prior.mean).T * d**0.5
+        free = prior.mean[:, None] + torch.einsum("nij,jk->ikn", prior.factor, points)
+        free = torch.maximum(torch.minimum(free, upper), lower)
+        before = half.evaluate(parameters, curves.search(free)).clamp(max=1e3).var(0, correction=0)
+        weight = torch.softmax(piece.nodes.log_weight(each.shared, prior), 0)
+        mean = (weight * value).sum(0)
+        after = (weight * (value - mean) ** 2).sum(0)
+        ratio += (after / before.clamp(min=1e-12)).clamp(0, 1) / len(piece.assumed)
+    return ratio
+
+
+def _predicted(piece: _Piece, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of a·C + b at doses, ``(n_grid, n)``, in the units of the scale."""
+    nodes = piece.nodes
+    integrity = nodes.curves.integrity(nodes.free, grid)
+    mean = torch.zeros(len(grid), piece.weight.shape[-1], dtype=grid.dtype)
+    square = torch.zeros_like(mean)
+    for each in piece.assumed:
+        weight = torch.softmax(nodes.log_weight(each.shared, each.prior), 0) / len(piece.assumed)
+        after = readout_after(nodes.curves, nodes.sums, nodes.free, each.shared)
+        value = after.amplitude * integrity + after.offset
+        spread = (after.var_a * integrity + 2 * after.cov_ab) * integrity + after.var_b
+        mean += (weight * value).sum(1)
+        square += (weight * (value**2 + spread)).sum(1)
+    return mean, (square - mean**2).clamp(min=0)
