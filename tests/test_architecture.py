@@ -53,7 +53,7 @@ FLOORS = {
         {"identifiability"},
         {"block"},
         {"planning"},
-        {"comparison"},
+        {"comparison", "field"},
     ],
     "processing": [
         {"batches", "background", "missing", "spikes"},

@@ -27,8 +27,9 @@ from .pixels import PixelPrior
 from .population import Population
 from .posterior import Assumed, SharedPosterior
 
-#: Largest standard deviation of ln D½ of a pixel that counts as determined.
-LARGEST_SPREAD = 0.25
+#: Probability with which ln D½ of a determined pixel lies within this distance of the estimate, at
+#: least. Of all that count as determined about nine in ten then do.
+LEAST_NEAR, NEAR_BY = 0.75, 0.25
 
 #: Populations by the place of the window and the label of the group.
 Populations = Mapping[tuple[int, int], Population]
@@ -179,15 +180,13 @@ def packed(priors: Sequence[PixelPrior]) -> np.ndarray:
     """Priors of pixels as numbers, ``(n, n_design · (d + d(d + 1)/2))``."""
     d = len(priors[0].mean)
     lower = torch.tril_indices(d, d)
-    parts = [
-        torch.cat([prior.mean.T, prior.factor[:, lower[0], lower[1]]], 1) for prior in priors
-    ]
+    parts = [torch.cat([prior.mean.T, prior.factor[:, lower[0], lower[1]]], 1) for prior in priors]
     return torch.cat(parts, 1).numpy()
 
 
 def _rows(posterior: SharedPosterior, law: KineticLaw) -> dict[str, np.ndarray]:
     """Rows of a group of pixels by name, ``(n,)`` each."""
-    found = posterior.estimates()
+    found = posterior.estimates(NEAR_BY)
     rows = {name: found[name] for name in ("amplitude", "offset", "shrinkage")}
     rows["residual_sigma"] = rows["noise_sigma"] = found["sigma"]
     alive = np.isfinite(found["amplitude"])
@@ -204,10 +203,8 @@ def _rows(posterior: SharedPosterior, law: KineticLaw) -> dict[str, np.ndarray]:
     rows["sd_log_half_dose"] = summary.sd_log_half_dose[:, 0]
     rows["near_estimate"] = summary.near_estimate[:, 0]
     with np.errstate(invalid="ignore"):
-        rows["identifiable"] = 1.0 * (rows["sd_log_half_dose"] <= LARGEST_SPREAD)
+        rows["identifiable"] = 1.0 * (found["near_by"] >= LEAST_NEAR)
     for quantity in quantities:
-        for end, value in zip(
-            ("lower", "upper"), summary.intervals[quantity, LEVEL], strict=True
-        ):
+        for end, value in zip(("lower", "upper"), summary.intervals[quantity, LEVEL], strict=True):
             rows[f"{quantity.name} {end}"] = value[:, 0]
     return rows

@@ -179,7 +179,9 @@ class SharedCurves:
 
     def search(self, free: Tensor) -> list[Tensor]:
         """Parameters on their scale of search, from those on the scale of estimation."""
-        return [p.to_search(p.from_free(row)) for p, row in zip(self.parameters.free, free, strict=True)]
+        return [
+            p.to_search(p.from_free(row)) for p, row in zip(self.parameters.free, free, strict=True)
+        ]
 
     def integrity(self, free: Tensor, dose: Tensor | None = None) -> Tensor:
         """C at the doses, ``(n_dose, …)``, for parameters ``(n_parameter, …)``."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The numbers that describe a population, as one vector without bounds, and what is assumed of them.
+"""The numbers that describe a population, as one vector, and what is assumed of them.
 
 The kinetic parameters, a and b of the pixels are normal together, with all correlations.
 """
@@ -78,7 +78,7 @@ class Layout:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Lengths: means, spreads, their correlations; readout, spreads, correlation; slopes; noise."""
+        """Lengths of means, spreads, correlations; those of the readout; slopes; noise."""
         d, r = self.d, 1 if self.offset_known else 2
         return (d, d, d * (d - 1) // 2, r, r, r - 1, r * d, 0 if self.noise == "given" else 1)
 

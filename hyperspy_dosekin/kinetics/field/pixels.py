@@ -91,7 +91,9 @@ def likelihood_slopes(curves: SharedCurves, shared: Shared, free: Tensor) -> tup
     return value.detach(), gradient + direct
 
 
-def curvature(curves: SharedCurves, shared: Shared, free: Tensor, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def curvature(
+    curves: SharedCurves, shared: Shared, free: Tensor, step: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Ln likelihood ``(n,)``, gradient ``(d, n)`` and Hessian ``(n, d, d)`` at ``(d, n)``.
 
     Parameters

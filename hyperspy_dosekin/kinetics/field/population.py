@@ -23,7 +23,7 @@ from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
 from .curves import CommonScale, SharedCurves
 from .hyper import Layout
 from .pixels import PixelNodes, PixelPrior, find_modes
-from .readout import Shared, Sums, readout_after
+from .readout import Shared, Sums
 
 #: Pixels that the numbers of a population are estimated from, at most.
 MOST_PIXELS = 768
@@ -177,9 +177,7 @@ def _start(curves: SharedCurves, layout: Layout) -> Tensor:
     )
 
 
-def _nodes(
-    curves: SharedCurves, shared: Shared, start: Tensor | None
-) -> tuple[PixelNodes, Tensor]:
+def _nodes(curves: SharedCurves, shared: Shared, start: Tensor | None) -> tuple[PixelNodes, Tensor]:
     prior = PixelPrior.common(shared)
     modes = find_modes(curves, shared, prior, start)
     return PixelNodes.around(curves, modes, few=True), modes.free

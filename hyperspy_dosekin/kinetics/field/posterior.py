@@ -86,18 +86,18 @@ class SharedPosterior:
     def _pieces(self) -> Iterator[_Piece]:
         for begin in range(0, self.curves.number, _PIECE):
             index = torch.arange(begin, min(begin + _PIECE, self.curves.number))
-            yield _piece(
-                self.curves.select(index), [each.select(index) for each in self.assumed]
-            )
+            yield _piece(self.curves.select(index), [each.select(index) for each in self.assumed])
 
-    def estimates(self) -> dict[str, np.ndarray]:
+    def estimates(self, near: float) -> dict[str, np.ndarray]:
         """Means of the kinetic parameters, a, b and what the others say, by name, ``(n,)`` each.
+
+        ``"near_by"`` is the probability that ln D½ lies within `near` of that of the means.
 
         ``"shrinkage"`` is the ratio of the variance of ln D½ after the data of a pixel to that
         before them: 0 where a pixel speaks for itself, 1 where the others do.
         """
         names = [parameter.name for parameter in self.parameters.free]
-        keys = (*names, "amplitude", "offset", "sigma", "shrinkage")
+        keys = (*names, "amplitude", "offset", "sigma", "shrinkage", "near_by")
         found = {key: np.full(self.number, np.nan) for key in keys}
         for piece in self._pieces():
             scale = self.curves.scale
@@ -122,7 +122,12 @@ class SharedPosterior:
             )
             weight = curves.weight.sum(0) / sums.count
             found["sigma"][piece.index] = scale.unit * sigma * weight.rsqrt().numpy()
-            found["shrinkage"][piece.index] = _shrinkage(piece).numpy()
+            half = Quantity("half_integrity_dose")
+            value = half.evaluate(self.parameters, curves.search(piece.nodes.free))
+            away = value - half.evaluate(self.parameters, curves.search(mean))
+            close = (piece.weight * (away.abs() <= near)).sum(0)
+            found["near_by"][piece.index] = close.numpy()
+            found["shrinkage"][piece.index] = _shrinkage(piece, value).numpy()
         return found
 
     def summarise(
@@ -150,6 +155,9 @@ class SharedPosterior:
                         each = quantity.evaluate(self.parameters, nodes.search, place)
                     ends = nodes.quantiles(each.expand(nodes.weight.shape), probabilities)
                     estimate = quantity.evaluate(self.parameters, at, place)
+                    # What is the same at all nodes, such as C at dose 0, has no quantiles.
+                    same = each.amax((0, 1, 2)) - each.amin((0, 1, 2)) <= 1e-12
+                    ends = torch.where(same, estimate, ends)
                     ends = _holding(ends, estimate, probabilities)
                     found[quantity][:, piece.index, place] = quantity.finish(self.parameters, ends)
         intervals = {}
@@ -235,14 +243,14 @@ def _holding(ends: Tensor, estimate: Tensor, tails: Tensor) -> Tensor:
     return torch.where(lower, torch.minimum(ends, estimate), torch.maximum(ends, estimate))
 
 
-def _shrinkage(piece: _Piece) -> Tensor:
+def _shrinkage(piece: _Piece, value: Tensor) -> Tensor:
     """Variance of ln D½ after the data over that before them, mean over the populations."""
     curves = piece.nodes.curves
     parameters = curves.parameters
     half = Quantity("half_integrity_dose")
     lower, upper = (end[:, None, None] for end in curves.box)
     ratio = torch.zeros(piece.weight.shape[-1], dtype=piece.weight.dtype)
-    value = half.evaluate(parameters, curves.search(piece.nodes.free)).clamp(max=1e3)
+    value = value.clamp(max=1e3)
     for each in piece.assumed:
         prior = each.prior
         d = len(prior.mean)

@@ -104,9 +104,7 @@ class _Readout:
     var_b: Tensor
 
 
-def readout_after(
-    curves: SharedCurves, sums: Sums, free: Tensor, shared: Shared
-) -> _Readout:
+def readout_after(curves: SharedCurves, sums: Sums, free: Tensor, shared: Shared) -> _Readout:
     """Likelihood, and amplitude and offset after the data, in the units of the scale.
 
     Parameters

@@ -84,7 +84,8 @@ class ExactEstimate(Estimate):
     def __init__(self, maps: ExactMaps) -> None:
         self.maps = maps
         named = "" if maps.law.name == "power law" else f", {maps.law.name}"
-        self.description = f"exact estimator{named}"
+        shared = f", {maps.sharing}" if maps.sharing else ""
+        self.description = f"exact estimator{named}{shared}"
 
     @property
     def labels(self) -> tuple[str, ...]:

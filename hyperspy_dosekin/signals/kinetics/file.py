@@ -27,6 +27,7 @@ from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.options import FitOptions, exact_config
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.shared import SharedMaps
 
 if TYPE_CHECKING:
     from hyperspy.signals import Signal1D
@@ -39,6 +40,9 @@ NODE = "Dosekin.kinetics"
 
 #: Version of the layout below; to be raised when older readers would misread it.
 FORMAT = 2
+
+#: Options whose values are among the arrays, or written otherwise.
+_BESIDE = {"offset": None, "law": None, "groups": None}
 
 #: What files of format 1 hold after the parameters of the law, in that order.
 _READOUT_OF_FORMAT_1 = (
@@ -64,9 +68,14 @@ def save(numbers: KineticsNumbers, path: Any, *, overwrite: bool | None = None) 
     arrays = {"fields": maps.fields, "examination": np.asarray(whole)}
     if maps.offset is not None:
         arrays["known offset"] = maps.offset
+    shared = None
+    if isinstance(maps, SharedMaps):
+        shared = maps.record()
+        arrays["known before"] = maps.known
     record = {
         # A known offset may be a signal or an array; its values are among the arrays.
-        "options": _jsonable({**asdict_shallow(numbers.options), "offset": None, "law": None}),
+        "options": _jsonable({**asdict_shallow(numbers.options), **_BESIDE}),
+        "shared": shared,
         "law": law_record(numbers.law),
         "maps complete": maps.complete,
         "fields": list(maps.field_names),
@@ -101,8 +110,12 @@ def read(
     named = law.name if KINETIC_LAWS.get(law.name) is law else law
     # It may have been fitted on another machine.
     device = usable_device(record["options"].get("device", "auto"))
+    known, shared = arrays.get("known before"), record.get("shared")
+    if shared:
+        groups = np.asarray(known)[..., 0, 0].astype(np.int64)
+        record["options"]["groups"] = groups if shared["groups"] != {"0": ""} else None
     options = FitOptions(**{**record["options"], "offset": offset, "law": named, "device": device})
-    maps = ExactMaps(
+    common = (
         data,
         exact_config(options),
         offset,
@@ -110,6 +123,7 @@ def read(
         record["maps complete"],
         options.intervals,
     )
+    maps = SharedMaps(*common, known=known).restored(shared) if shared else ExactMaps(*common)
     maps = replace(maps, fields=_in_order(arrays["fields"], record.get("fields"), maps))
     network = record["network"] and _read_network(data, arrays, record["network"])
     shown = record.get("shown")

@@ -15,6 +15,7 @@ from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.options import (
+    SHARED,
     FitOptions,
     exact_config,
     known_offset,
@@ -26,6 +27,7 @@ from hyperspy_dosekin.signals.kinetics.series_data import (
     SeriesData,
     check_dose_rate,
 )
+from hyperspy_dosekin.signals.kinetics.shared import fit_shared
 from hyperspy_dosekin.signals.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -72,12 +74,16 @@ def fit_series_data(
         )
     config, prior = exact_config(options), options.as_prior()
     spatial, estimator = options.resolved(data.space_shape)
+    if spatial in SHARED and not data.space_shape:
+        raise ValueError(
+            f'spatial={spatial!r} needs space axes, and this series has none; use spatial="mean".'
+        )
     if spatial == "field":
         raise NotImplementedError(
             'spatial="field", in which neighbouring pixels share information, is not there yet; '
-            'use spatial="pixel" or spatial="mean".'
+            'use spatial="population" or spatial="pixel".'
         )
-    space = data.space_shape if spatial == "pixel" else ()
+    space = () if spatial == "mean" else data.space_shape
     options.check_windows(data.window_names)
     offset = known_offset(options.offset, space, len(data.window_names))
     check_fit(config, data, offset is None)
@@ -90,6 +96,18 @@ def fit_series_data(
 
             check_network_problem(problem, network)
     with progress_bars(show_progressbar) if report is None else nullcontext(report) as progress:
+        if spatial in SHARED:
+            shared = fit_shared(
+                data,
+                config,
+                offset,
+                spatial=spatial,
+                groups=options.groups,
+                band_dose=tuple(np.asarray(band_dose) / data.dose_e_per_a2[-1]),
+                progress=progress,
+                stop=stop,
+            )
+            return DoseKinetics(KineticsNumbers(shared, options))
         maps = ExactMaps.fit(
             data,
             config,

@@ -125,6 +125,11 @@ class ExactMaps:
         return PIXELS_WITH_INTERVALS if self.with_intervals else PIXELS_AT_A_TIME
 
     @property
+    def sharing(self) -> str:
+        """What pixels share: nothing here."""
+        return ""
+
+    @property
     def law(self) -> KineticLaw:
         """The law."""
         return self.config.parameters.law

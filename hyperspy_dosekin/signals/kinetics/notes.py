@@ -11,6 +11,7 @@ import numpy as np
 from hyperspy_dosekin.signals.kinetics.absorbed import fluence_note
 from hyperspy_dosekin.signals.kinetics.adequacy import notes_on_adequacy
 from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS, equation, is_power_law
+from hyperspy_dosekin.signals.kinetics.sharing import notes_on_sharing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,6 +184,7 @@ def _notes_on_maps(numbers: KineticsNumbers) -> list[str]:
     with np.errstate(invalid="ignore"):
         growing = (numbers.map("amplitude") < 0).sum(axis=space) > 0.5 * fitted.sum(axis=space)
     mixed = _named(numbers.window_names, growing)
+    notes += notes_on_sharing(numbers)
     return [*notes, *([MIXED.format(names=mixed)] if mixed else [])]
 
 

@@ -397,6 +397,7 @@ _MAPS: Mapping[str, Callable[[KineticsNumbers], Any]] = {
     "reached": KineticsNumbers._reached,
     "identifiable": KineticsNumbers._identifiable,
     "adequate": lambda numbers: examined_field(numbers.law, numbers.examination, "adequate") == 1,
+    "shrinkage": lambda numbers: numbers._field("shrinkage"),
     "not_fitted": lambda numbers: numbers._field("dead") != 0,
 }
 
@@ -415,6 +416,7 @@ def quantity_of(name: str, dose_unit: str) -> str:
         "dose_at": with_unit("Dose at a level of integrity", dose_unit),
         "integrity": "Latent integrity C",
         "fitted": "Fitted intensity",
+        "shrinkage": "Share of the others in the answer of a pixel",
     }
     return texts.get(name, name)
 

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 ESTIMATORS = ("pinn", "exact")
 
 
-SPATIAL = ("auto", "mean", "pixel", "field")
+SPATIAL = ("auto", "mean", "pixel", "population", "field")
+#: Modes in which pixels share something.
+SHARED = ("population", "field")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +54,14 @@ class FitOptions:
         the law. By default the network for the mean and the exact estimator for maps and for every
         law but the power law.
     spatial
-        ``"mean"`` averages over all space axes, ``"pixel"`` fits every pixel, ``"field"`` lets
-        neighbours share information. ``"auto"`` takes ``"pixel"`` where there are space axes,
-        unless the network is asked for.
+        ``"mean"`` averages over all space axes, ``"pixel"`` fits every pixel by itself,
+        ``"population"`` with the distribution of parameters over all pixels, which is learned from
+        them, and ``"field"`` with its neighbours, which are alike but for interfaces. ``"auto"``
+        takes ``"pixel"`` where there are space axes, unless the network is asked for.
+    groups
+        Phases that have nothing in common, for ``"population"`` and ``"field"``: a `ClassMap` or an
+        image of integers, one label for each pixel; pixels of negative label are left out. ``None``
+        takes all pixels for one.
     protocol
         How the network is trained: ``"fast"``, from the exact solution and with its priors, or
         ``"paper"``, as published.
@@ -123,6 +130,7 @@ class FitOptions:
 
     estimator: str | None = None
     spatial: str = "auto"
+    groups: Any = None
     protocol: str = "fast"
     law: str | KineticLaw = "power law"
     offset: Any = None
@@ -171,6 +179,13 @@ class FitOptions:
                 'spatial="pixel" fits every pixel with estimator="exact"; the network fits the '
                 'mean over space, spatial="mean".'
             )
+        if self.spatial in SHARED:
+            self._check_shared()
+        elif self.groups is not None:
+            raise ValueError(
+                f"groups are for spatial={' or '.join(map(repr, SHARED))}, not for "
+                f"spatial={self.spatial!r}; leave them out."
+            )
         refuse_unknown("fit_dose_pinn", self.network, NETWORK_OPTIONS)
         object.__setattr__(self, "network", dict(self.network))
         object.__setattr__(self, "prior", _checked_prior(self.prior))
@@ -209,10 +224,33 @@ class FitOptions:
         spatial = self.spatial
         if spatial == "auto":
             spatial = "pixel" if space_shape and self.estimator != "pinn" else "mean"
-        by_network = spatial != "pixel" and self.other_law() is None
+        by_network = spatial == "mean" and self.other_law() is None
         estimator = self.estimator or ("pinn" if by_network else "exact")
         self._refuse_unused(estimator)
         return spatial, estimator
+
+    def _check_shared(self) -> None:
+        """Raise where pixels that share something have no use for an option."""
+        if self.estimator == "pinn":
+            raise NotImplementedError(
+                f'estimator="pinn" with spatial={self.spatial!r} is not there; fit with '
+                'estimator="exact", or the mean with spatial="mean".'
+            )
+        unused = {
+            "exponent": self.exponent == "shared",
+            "loss": self.loss is not None,
+            "correlated": bool(self.correlated),
+            "dtype": self.dtype != "float64",
+            "intervals": not self.intervals,
+            "hierarchy": tuple(map(tuple, self.hierarchy or ())) not in ((), DEFAULT_HIERARCHY),
+        }
+        named = [name for name, given in unused.items() if given]
+        if named:
+            raise ValueError(
+                f"{', '.join(f'{name}={getattr(self, name)!r}' for name in named)}: "
+                f"spatial={self.spatial!r} has no use for it; leave it out, or fit with "
+                'spatial="pixel".'
+            )
 
     def given(self) -> dict[str, Any]:
         """The options that differ from the defaults, by name, as methods take them."""

@@ -20,6 +20,8 @@ from hyperspy_dosekin.signals.kinetics.file import save
 from hyperspy_dosekin.signals.kinetics.intervals import KineticsIntervals
 from hyperspy_dosekin.signals.kinetics.model import kinetics_model
 from hyperspy_dosekin.signals.kinetics.plots import KineticsPlots
+from hyperspy_dosekin.signals.kinetics.population import PopulationTable
+from hyperspy_dosekin.signals.kinetics.sharing import shared_maps
 from hyperspy_dosekin.signals.kinetics.table import kinetics_html, kinetics_line, kinetics_text
 
 if TYPE_CHECKING:
@@ -334,6 +336,34 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     def reached(self) -> BaseSignal:
         """Whether D½ lies inside the measured range of doses."""
         return self._signal("reached")
+
+    @property
+    def population(self) -> PopulationTable:
+        """What the pixels share: mean and spread of every parameter, with 95 % intervals.
+
+        ``result.population["C–O", "rate"].spread`` is one of its numbers, ``print`` shows all.
+
+        Raises
+        ------
+        AttributeError
+            If they share nothing: fit with ``spatial="population"`` or ``spatial="field"``.
+        """
+        return PopulationTable.of(self.numbers)
+
+    @property
+    def shrinkage(self) -> BaseSignal:
+        """How much of the answer of a pixel comes from the others.
+
+        The variance of ln D½ after the data of the pixel itself, divided by that before them: 0
+        where it speaks for itself, 1 where its answer is that of the population or the neighbours.
+
+        Raises
+        ------
+        AttributeError
+            If pixels share nothing: fit with ``spatial="population"`` or ``spatial="field"``.
+        """
+        shared_maps(self.numbers)
+        return self._signal("shrinkage")
 
     @property
     def optimiser_spread(self) -> Mapping[str, BaseSignal]:

@@ -147,9 +147,9 @@ def test_progress_follows_hyperspy(capsys):
     ("options", "error", "match"),
     [
         ({"estimator": "magic"}, ValueError, "'pinn', 'exact'"),
-        ({"spatial": "everywhere"}, ValueError, "'auto', 'mean', 'pixel', 'field'"),
+        ({"spatial": "everywhere"}, ValueError, "'auto', 'mean', 'pixel', 'population', 'field'"),
         ({"protocol": "slow"}, ValueError, "'fast', 'paper'"),
-        ({"spatial": "field"}, NotImplementedError, "neighbouring pixels"),
+        ({"spatial": "field", "estimator": "pinn"}, NotImplementedError, "is not there"),
         ({"spatial": "pixel", "estimator": "pinn"}, ValueError, "exact"),
         ({"epochs": 3}, TypeError, "'epochs'"),
         ({"seeds": ()}, ValueError, "seeds is empty"),
