@@ -47,12 +47,12 @@ FLOORS = {
     "kinetics": [
         {"laws"},
         {"curves", "design"},
-        {"model", "simulation", "adequacy"},
+        {"model", "simulation"},
         {"estimate"},
         {"posterior", "network"},
         {"identifiability"},
         {"block"},
-        {"planning"},
+        {"planning", "adequacy"},
         {"comparison", "field"},
     ],
     "processing": [

@@ -11,16 +11,21 @@ a dose that is wrong by a factor.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.block import problem_of
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.parts import is_correlated
 
 from .common_mode import CommonGain, common_gain, common_mode_test
 from .projection import ProjectedResiduals
 from .residual_tests import residual_tests
+from .whitening import white_residuals
 
 #: The tests, in the order in which they are shown.
 TESTS = ("chi2", "serial", "largest", "start", "curvature", "common")
@@ -82,6 +87,10 @@ class FittedCurves:
         Whether b was estimated.
     held
         Names of parameters that were not estimated.
+    correlated
+        Whether the noise of neighbouring frames may be correlated.
+    robust_weight
+        By how much less each value weighs because it lies outside, of the shape of the values.
     """
 
     problem: DoseProblem
@@ -91,6 +100,8 @@ class FittedCurves:
     offset: np.ndarray
     offset_free: bool = True
     held: tuple[str, ...] = ()
+    correlated: bool = False
+    robust_weight: np.ndarray | None = None
 
     @property
     def at_bound(self) -> dict[str, np.ndarray]:
@@ -166,10 +177,21 @@ def _residuals(fit: FittedCurves) -> _Residuals:
     largest = np.where(usable, np.abs(problem.values), 0.0).max(axis=-1, keepdims=True, initial=0.0)
     perfect = np.abs(residual).max(axis=-1, keepdims=True, initial=0.0) < _PERFECT * largest
     residual = np.where(perfect, 0.0, residual)
+    if fit.robust_weight is not None:
+        root_weight = root_weight * np.sqrt(fit.robust_weight)
+    shared = problem.shared_error
     windows, scaled = [], []
     for place in range(problem.values.shape[1]):
         weight = root_weight[:, place]
-        windows.append(ProjectedResiduals.of(residual[:, place], columns[:, place], weight))
+        windows.append(
+            white_residuals(
+                residual[:, place],
+                columns[:, place],
+                weight,
+                shared=None if shared is None else shared[:, :, place],
+                correlated=fit.correlated,
+            )
+        )
         scaled.append(fitted[:, place] * weight)
     return _Residuals(windows, scaled)
 
@@ -222,6 +244,12 @@ def examine(fit: FittedCurves) -> Examination:
         for name in tests.p_value:
             statistic[name][:, place] = tests.statistic[name]
             p_value[name][:, place] = np.where(perfect, 1.0, tests.p_value[name])
+    if fit.correlated:
+        # The fit takes such noise, and the residuals are freed of it.
+        p_value["serial"][:] = np.nan
+    if fit.robust_weight is not None:
+        # Frames that do not belong are what a robust loss is for.
+        p_value["largest"][:] = np.nan
     signed = [
         ProjectedResiduals(
             window.residual * np.sign(line.sum(axis=-1, keepdims=True)), window.basis, window.used
@@ -285,29 +313,67 @@ def examination_fields(law: KineticLaw) -> tuple[str, ...]:
     return (*tests, "freedom", "gain_spread", "adequate", *bounds)
 
 
+def fitted_curves(
+    problem: DoseProblem,
+    config: ExactConfig,
+    parameters: Mapping[str, np.ndarray],
+    amplitude: np.ndarray,
+    offset: np.ndarray,
+) -> FittedCurves:
+    """A fit as its examination needs it.
+
+    Parameters
+    ----------
+    problem
+        The data.
+    config
+        Options of the fit; its offset is ``None`` where it was estimated.
+    parameters, amplitude, offset
+        The estimates.
+    """
+    robust = None
+    if config.loss is not None:
+        root = interval_curves(problem, config).root_weight
+        plain = interval_curves(problem, replace(config, loss=None)).root_weight
+        assert root is not None
+        whole = np.ones_like(root) if plain is None else plain
+        robust = (root / np.where(whole > 0, whole, np.inf)) ** 2
+    return FittedCurves(
+        problem,
+        config.parameters.law,
+        parameters,
+        amplitude,
+        offset,
+        offset_free=config.offset is None,
+        held=tuple(name for name, _ in config.parameters.held),
+        correlated=is_correlated(config, problem.dose.size),
+        robust_weight=robust,
+    )
+
+
 def examine_block(
     values: np.ndarray,
     estimates: np.ndarray,
     variance: np.ndarray | None = None,
     *,
-    dose_e_per_a2: np.ndarray,
+    dose: np.ndarray,
     window_names: tuple[str, ...],
-    law: KineticLaw,
+    config: ExactConfig,
     offset_free: bool,
-    held: tuple[str, ...] = (),
+    dose_scale: float | None = None,
 ) -> np.ndarray:
     """Test the fits of a block of curves.
 
     Parameters
     ----------
     values, variance
-        ``(…, n_window, n_dose)``.
+        Shape ``(…, n_window, n_dose)``.
     estimates
         Parameters of the law in their order, then a and b, ``(…, n_parameter + 2, n_window)``.
-    dose_e_per_a2, window_names
+    dose, window_names, dose_scale
         As in `DoseProblem`.
-    law, offset_free, held
-        As in `FittedCurves`.
+    config, offset_free
+        Options of the fit, and whether b was estimated.
 
     Returns
     -------
@@ -316,12 +382,13 @@ def examine_block(
     """
     lead, core = values.shape[:-2], values.shape[-2:]
     if variance is not None:
-        variance = np.broadcast_to(variance, values.shape).reshape(-1, *core)
-    problem = DoseProblem(dose_e_per_a2, values.reshape(-1, *core), window_names, variance)
+        variance = np.broadcast_to(variance, values.shape)
+    law = config.parameters.law
+    problem = problem_of(values, variance, dose, window_names, dose_scale)
     rows = np.moveaxis(estimates.reshape(-1, *estimates.shape[-2:]), 1, 0)
     parameters = {p.name: row for p, row in zip(law.parameters, rows[:-2], strict=True)}
-    fit = FittedCurves(problem, law, parameters, rows[-2], rows[-1], offset_free, held)
-    found = examine(fit)
+    config = replace(config, offset=None if offset_free else rows[-1], hierarchy=())
+    found = examine(fitted_curves(problem, config, parameters, rows[-2], rows[-1]))
     fields = [found.statistic[name] for name in TESTS] + [found.p_value[name] for name in TESTS]
     fields += [found.freedom, found.gain_spread, found.adequate.astype(float)]
     fields += [found.at_bound[parameter.name].astype(float) for parameter in law.parameters]

@@ -54,8 +54,16 @@ class ProjectedResiduals:
         """
         used = root_weight > 0
         weight = np.where(used, root_weight, 0.0)
-        basis = _orthonormal(columns * weight[:, None])
-        return cls(_without(np.where(used, residual, 0.0) * weight, basis), basis, used)
+        weighed = np.where(used, residual, 0.0) * weight
+        return cls.of_white(weighed, columns * weight[:, None], used)
+
+    @classmethod
+    def of_white(
+        cls, residual: np.ndarray, columns: np.ndarray, used: np.ndarray
+    ) -> ProjectedResiduals:
+        """Project residuals in which the noise is white already; the same shapes as for `of`."""
+        basis = _orthonormal(columns)
+        return cls(_without(residual, basis), basis, used)
 
     @property
     def rank(self) -> np.ndarray:

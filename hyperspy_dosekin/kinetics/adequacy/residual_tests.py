@@ -5,9 +5,9 @@
 χ² against the given variance, Durbin–Watson for residuals that follow each other, the largest
 studentised residual for a frame that does not belong, the first residual for a decay that begins
 late, and the curvature that is left over for a law that bends otherwise. All but χ² and, where the
-variance is given, the first residual are free of the size of the noise. Where the distribution is
-not known in closed form it is simulated, in two steps: a p value that is plainly large after a few
-draws is not looked at more closely (sequential Monte Carlo tests [1]_).
+variance is given, the first residual and the curvature are free of the size of the noise. Where
+the distribution is not known in closed form it is simulated, in two steps: a p value that is
+plainly large after a few draws is not looked at more closely (sequential Monte Carlo tests [1]_).
 
 References
 ----------
@@ -75,7 +75,7 @@ def residual_tests(residuals: ProjectedResiduals, *, variance_known: np.ndarray)
     with np.errstate(invalid="ignore", divide="ignore"):
         statistic = {"chi2": np.where(known, squares / freedom, np.nan)}
         p_value = {"chi2": np.where(known, special.chdtrc(freedom, squares), np.nan)}
-    statistic["curvature"], p_value["curvature"] = curvature_test(residuals)
+    statistic["curvature"], p_value["curvature"] = curvature_test(residuals, variance_known)
     statistic["start"], p_value["start"] = start_test(residuals, variance_known)
     # With one frame left over the shape of the residuals is that of M, whatever the data are.
     alive = np.flatnonzero((freedom > 1) & (squares > 0))
@@ -180,17 +180,19 @@ def start_test(
     return ratio, np.where(variance_known, normal, student)
 
 
-def curvature_test(residuals: ProjectedResiduals) -> tuple[np.ndarray, np.ndarray]:
-    """F test of the smooth part of the residuals, exact for normal noise.
+def curvature_test(
+    residuals: ProjectedResiduals, variance_known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """F test of the smooth part of the residuals, χ² where the noise is known; both are exact.
 
     The smooth functions are the Legendre polynomials, in the order of the frames, of the degrees
     that follow on those that so many coefficients can take.
 
     Returns
     -------
-    F and p, each ``(n,)``.
+    F, or χ² over its degrees of freedom, and p, each ``(n,)``.
     """
-    n, size = residuals.residual.shape
+    size = residuals.residual.shape[-1]
     rank, n_used = residuals.rank, residuals.n_used
     # Two functions where they leave two frames or more for the noise, otherwise one.
     number = np.where(residuals.freedom >= _SMOOTH + 2, _SMOOTH, 1)
@@ -207,7 +209,8 @@ def curvature_test(residuals: ProjectedResiduals) -> tuple[np.ndarray, np.ndarra
     possible = (left > 0) & (taken > 0) & (residuals.squares > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         explained = np.maximum(residuals.squares - smooth.squares, 0.0) / taken
-        ratio = np.where(possible, explained / (smooth.squares / left), np.nan)
-    p_value = np.full(n, np.nan)
-    p_value[possible] = special.fdtrc(taken[possible], left[possible], ratio[possible])
-    return ratio, p_value
+        noise = np.where(variance_known, 1.0, smooth.squares / left)
+        ratio = np.where(possible, explained / noise, np.nan)
+        squares = special.chdtrc(taken, ratio * taken)
+        p_value = np.where(variance_known, squares, special.fdtrc(taken, left, ratio))
+    return ratio, np.where(possible, p_value, np.nan)

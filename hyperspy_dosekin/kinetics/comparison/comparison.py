@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.adequacy.examination import TESTS, FittedCurves, examine
+from hyperspy_dosekin.kinetics.adequacy.examination import TESTS, examine, fitted_curves
 from hyperspy_dosekin.kinetics.block import offset_of, problem_of
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
@@ -98,8 +98,7 @@ def _of_law(problem: DoseProblem, config: ExactConfig) -> np.ndarray:
         fields[1, nodes.index] = log_predictive(curves, nodes.index, integrity).numpy()
         fields[3 : 3 + N_VALUES, nodes.index] = half.numpy() + scale
         fields[3 + N_VALUES :, nodes.index] = change.numpy() + scale
-    free = config.offset is None
-    fitted = FittedCurves(problem, fit.law, fit.parameters, fit.amplitude, fit.offset, free)
+    fitted = fitted_curves(problem, config, fit.parameters, fit.amplitude, fit.offset)
     p_value = np.stack([examine(fitted).p_value[name] for name in TESTS])
     tested = np.isfinite(p_value)
     smallest = np.where(tested, p_value, np.inf).min(axis=0)

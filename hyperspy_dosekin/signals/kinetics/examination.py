@@ -16,15 +16,13 @@ from hyperspy_dosekin.numerics.threads import torch_threads
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
-    from hyperspy_dosekin.signals.kinetics.options import FitOptions
 
 
-def examined(maps: ExactMaps, options: FitOptions) -> Any:
+def examined(maps: ExactMaps) -> Any:
     """Fields of the examination, ``(…space…, field, window)``; lazy where the maps are."""
     data, law = maps.data, maps.law
     rows = [maps.field(name) for name in (*maps.parameter_names, "amplitude", "offset")]
     stack = da.stack if is_lazy(maps.fields) else np.stack
-    held = () if isinstance(options.exponent, str | None) else ("exponent",)
     variance = [] if data.variance is None else [data.variance]
     return map_blocks(
         _examine,
@@ -34,11 +32,10 @@ def examined(maps: ExactMaps, options: FitOptions) -> Any:
         *variance,
         output_sizes={"f": len(examination_fields(law))},
         method="adequate",
-        dose_e_per_a2=data.dose,
+        dose=data.dose_e_per_a2,
         window_names=data.window_names,
-        law=law,
+        config=maps.config,
         offset_free=maps.offset is None,
-        held=held,
     )
 
 

@@ -149,7 +149,7 @@ class KineticsNumbers:
 
     @cached_property
     def _examined(self) -> Any:
-        return examined(self.maps, self.options) if self.examined is None else self.examined
+        return examined(self.maps) if self.examined is None else self.examined
 
     @property
     def examination(self) -> Any:
