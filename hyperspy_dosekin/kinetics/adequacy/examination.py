@@ -154,10 +154,13 @@ class FittedCurves:
 
 @dataclass(frozen=True, eq=False)
 class _Residuals:
-    """Projected residuals of all windows, and the fitted intensities in the same units."""
+    """Projected residuals of all windows, the fitted intensities in the same units, and which
+    curves have noise that follows itself.
+    """
 
     windows: list[ProjectedResiduals]
     scaled: list[np.ndarray]
+    correlated: list[np.ndarray]
 
 
 def _residuals(fit: FittedCurves) -> _Residuals:
@@ -180,20 +183,20 @@ def _residuals(fit: FittedCurves) -> _Residuals:
     if fit.robust_weight is not None:
         root_weight = root_weight * np.sqrt(fit.robust_weight)
     shared = problem.shared_error
-    windows, scaled = [], []
+    windows, scaled, correlated = [], [], []
     for place in range(problem.values.shape[1]):
         weight = root_weight[:, place]
-        windows.append(
-            white_residuals(
-                residual[:, place],
-                columns[:, place],
-                weight,
-                shared=None if shared is None else shared[:, :, place],
-                correlated=fit.correlated,
-            )
+        white, correlation = white_residuals(
+            residual[:, place],
+            columns[:, place],
+            weight,
+            shared=None if shared is None else shared[:, :, place],
+            correlated=fit.correlated,
         )
+        windows.append(white)
         scaled.append(fitted[:, place] * weight)
-    return _Residuals(windows, scaled)
+        correlated.append(correlation > 0)
+    return _Residuals(windows, scaled, correlated)
 
 
 def examine(fit: FittedCurves) -> Examination:
@@ -235,10 +238,11 @@ def examine(fit: FittedCurves) -> Examination:
     found = _residuals(fit)
     shape = fit.amplitude.shape
     alive = np.isfinite(fit.amplitude)
-    known = np.full(shape[0], fit.problem.variance is not None)
     statistic = {name: np.full(shape, np.nan) for name in TESTS}
     p_value = {name: np.full(shape, np.nan) for name in TESTS}
     for place, window in enumerate(found.windows):
+        # Noise that follows itself is not that of counting, whose variance says nothing of it.
+        known = ~found.correlated[place] & (fit.problem.variance is not None)
         tests = residual_tests(window, variance_known=known)
         perfect = (window.squares == 0) & (window.freedom > 0)
         for name in tests.p_value:

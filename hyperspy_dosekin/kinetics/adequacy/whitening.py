@@ -29,8 +29,8 @@ def white_residuals(
     *,
     shared: np.ndarray | None = None,
     correlated: bool = False,
-) -> ProjectedResiduals:
-    """Residuals of one window, projected.
+) -> tuple[ProjectedResiduals, np.ndarray]:
+    """Residuals of one window, projected, and the correlation that was taken out of each curve.
 
     Parameters
     ----------
@@ -48,8 +48,9 @@ def white_residuals(
     if shared is not None and shared.size:
         rows = _without_shared(rows, shared * weight)
     best = ProjectedResiduals.of_white(rows[:, 0], rows[:, 1:], used)
+    taken = np.zeros(len(residual))
     if not correlated:
-        return best
+        return best, taken
     plain = best
     highest = _log_likelihood(best, rows[:, 1:], rows[:, 1:], 0.0) + _EARNED
     for correlation in CORRELATIONS[1:]:
@@ -58,12 +59,13 @@ def white_residuals(
         found = _log_likelihood(trial, white[:, 1:], rows[:, 1:], log_size)
         better = (found > highest) & (plain.freedom > 1)
         highest = np.where(better, found, highest)
+        taken = np.where(better, correlation, taken)
         best = ProjectedResiduals(
             np.where(better[:, None], trial.residual, best.residual),
             np.where(better[:, None, None], trial.basis, best.basis),
             used,
         )
-    return best
+    return best, taken
 
 
 def _without_shared(rows: np.ndarray, shared: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from hyperspy_dosekin.kinetics.adequacy.examination import (
     TESTS,
     FittedCurves,
     examine,
+    fitted_curves,
     frame_gain,
 )
 from hyperspy_dosekin.kinetics.adequacy.projection import ProjectedResiduals
@@ -191,3 +192,54 @@ def test_projection_takes_what_the_columns_explain():
     assert found.freedom.tolist() == [6, 6, 5, 6, 6]
     draws = found.by_chance(random.standard_normal((2000, 8)))
     np.testing.assert_allclose(draws.var(axis=1), found.variance, atol=0.12)
+
+
+def correlated_fit(values, variance=None, **options):
+    """Power law fitted with options of the engine, as its examination needs it."""
+    n_dose = values.shape[-1]
+    dose = 1368.0 * np.arange(1, n_dose + 1) / n_dose
+    problem = DoseProblem(dose, values, ("w",), variance)
+    config = ExactConfig(noise="relative", **options)
+    fit = fit_exact(problem, config)
+    return fitted_curves(problem, config, fit.parameters, fit.amplitude, fit.offset)
+
+
+def test_correlated_noise_that_the_fit_takes_is_no_failure():
+    values, variance = curves(first_order(2.0), n=400, n_dose=30, autocorrelation=0.9)
+    assert examine(correlated_fit(values, variance)).adequate.mean() > 0.9
+    assert examine(correlated_fit(values, variance, correlated=False)).adequate.mean() < 0.3
+
+
+def test_tests_that_allow_for_correlation_keep_their_size_in_white_noise():
+    values, variance = curves(first_order(2.0), n=1500, n_dose=30)
+    missing = np.random.default_rng(0).random(values.shape) < 0.05
+    found = examine(correlated_fit(np.where(missing, np.nan, values), variance))
+    assert np.isnan(found.p_value["serial"]).all()
+    for name in ("chi2", "largest", "start", "curvature"):
+        assert 0.03 < rejected(found, name) < 0.07, name
+
+
+def test_a_robust_fit_is_examined_as_it_weighs():
+    values, variance = curves(first_order(3.0), n=300, n_dose=20)
+    values[..., 11] += 0.1
+    assert examine(correlated_fit(values, variance)).adequate.mean() < 0.1
+    found = examine(correlated_fit(values, variance, loss="soft_l1"))
+    assert np.isnan(found.p_value["largest"]).all()
+    assert found.adequate.mean() > 0.8
+
+
+def test_shared_errors_are_taken_out_before_the_tests():
+    values, variance = curves(first_order(2.0), n=1000, n_dose=12)
+    random = np.random.default_rng(8)
+    pattern = 0.05 * np.sin(np.arange(12.0))
+    values = values + random.standard_normal((1000, 1, 1)) * pattern
+    dose = 1368.0 * np.arange(1, 13) / 12
+    shared = np.broadcast_to(pattern, (1, 1000, 1, 12))
+    sizes = []
+    for errors in (None, shared):
+        problem = DoseProblem(dose, values, ("w",), variance, shared_error=errors)
+        fit = fit_exact(problem, ExactConfig(noise="absolute"))
+        examined = FittedCurves(problem, POWER_LAW, fit.parameters, fit.amplitude, fit.offset)
+        sizes.append(rejected(examine(examined), "chi2"))
+    assert sizes[0] > 0.5
+    assert 0.03 < sizes[1] < 0.07
