@@ -50,6 +50,8 @@ class Examination:
         Frames left over; NaN where there is no estimate.
     gain_spread
         Standard deviation of a gain of the frames that all windows of a curve share.
+    correlation
+        Correlation of the noise of neighbouring frames that was taken out; 0 for white noise.
     at_bound
         For each parameter −1 or 1 where it is at the lower or upper end of its box, else 0.
     """
@@ -58,6 +60,7 @@ class Examination:
     p_value: Mapping[str, np.ndarray]
     freedom: np.ndarray
     gain_spread: np.ndarray
+    correlation: np.ndarray
     at_bound: Mapping[str, np.ndarray]
 
     @property
@@ -154,13 +157,11 @@ class FittedCurves:
 
 @dataclass(frozen=True, eq=False)
 class _Residuals:
-    """Projected residuals of all windows, the fitted intensities in the same units, and which
-    curves have noise that follows itself.
-    """
+    """Projected residuals of all windows, fitted intensities and correlations, one each."""
 
     windows: list[ProjectedResiduals]
     scaled: list[np.ndarray]
-    correlated: list[np.ndarray]
+    correlation: list[np.ndarray]
 
 
 def _residuals(fit: FittedCurves) -> _Residuals:
@@ -183,7 +184,7 @@ def _residuals(fit: FittedCurves) -> _Residuals:
     if fit.robust_weight is not None:
         root_weight = root_weight * np.sqrt(fit.robust_weight)
     shared = problem.shared_error
-    windows, scaled, correlated = [], [], []
+    windows, scaled, correlations = [], [], []
     for place in range(problem.values.shape[1]):
         weight = root_weight[:, place]
         white, correlation = white_residuals(
@@ -195,8 +196,8 @@ def _residuals(fit: FittedCurves) -> _Residuals:
         )
         windows.append(white)
         scaled.append(fitted[:, place] * weight)
-        correlated.append(correlation > 0)
-    return _Residuals(windows, scaled, correlated)
+        correlations.append(correlation)
+    return _Residuals(windows, scaled, correlations)
 
 
 def examine(fit: FittedCurves) -> Examination:
@@ -242,7 +243,7 @@ def examine(fit: FittedCurves) -> Examination:
     p_value = {name: np.full(shape, np.nan) for name in TESTS}
     for place, window in enumerate(found.windows):
         # Noise that follows itself is not that of counting, whose variance says nothing of it.
-        known = ~found.correlated[place] & (fit.problem.variance is not None)
+        known = (found.correlation[place] == 0) & (fit.problem.variance is not None)
         tests = residual_tests(window, variance_known=known)
         perfect = (window.squares == 0) & (window.freedom > 0)
         for name in tests.p_value:
@@ -275,6 +276,7 @@ def examine(fit: FittedCurves) -> Examination:
         p_value,
         np.where(alive, freedom, np.nan),
         np.where(alive, spread[:, None], np.nan),
+        np.where(alive, np.stack(found.correlation, axis=1), np.nan),
         fit.at_bound,
     )
 
@@ -314,7 +316,7 @@ def examination_fields(law: KineticLaw) -> tuple[str, ...]:
     """What the rows of `examine_block` hold, in their order."""
     tests = [f"{name} {what}" for what in ("statistic", "p") for name in TESTS]
     bounds = [f"{parameter.name} at bound" for parameter in law.parameters]
-    return (*tests, "freedom", "gain_spread", "adequate", *bounds)
+    return (*tests, "freedom", "gain_spread", "adequate", *bounds, "correlation")
 
 
 def fitted_curves(
@@ -396,4 +398,5 @@ def examine_block(
     fields = [found.statistic[name] for name in TESTS] + [found.p_value[name] for name in TESTS]
     fields += [found.freedom, found.gain_spread, found.adequate.astype(float)]
     fields += [found.at_bound[parameter.name].astype(float) for parameter in law.parameters]
+    fields += [found.correlation]
     return np.stack(fields, axis=1).reshape(*lead, len(fields), core[0])

@@ -43,6 +43,10 @@ GAIN = (
     "The windows of a frame share a gain of {percent:.2g} % (standard deviation over the frames): "
     "normalise the frames by something that does not decay, such as the zero-loss peak."
 )
+CORRELATED = (
+    "{names}: the residuals of neighbouring frames are correlated ({values}). The intervals allow "
+    "for it as noise, but a wrong law looks the same: see compare_laws."
+)
 ASSUMES = (
     "D½ assumes that {windows}: no residual can show where a window ends. Give offset= if known."
 )
@@ -100,6 +104,12 @@ def notes_on_adequacy(numbers: KineticsNumbers) -> list[str]:
         elif fitted[row] and not adequate[row]:
             reason = "too few frames are left over to test it"
             notes.append(DOUBTFUL.format(names=window, reasons=reason))
+    correlation = field(numbers, fields, "correlation")
+    follows = correlation > 0
+    if follows.any():
+        names = ", ".join(n for n, f in zip(numbers.window_names, follows, strict=True) if f)
+        values = ", ".join(f"about {value:g}" for value in np.unique(correlation[follows]))
+        notes.append(CORRELATED.format(names=names, values=values))
     notes += _bounds(numbers, fields)
     gain = field(numbers, fields, "gain_spread")
     if np.nanmax(gain, initial=0.0) >= 0.01:

@@ -45,5 +45,8 @@ def _examine(*arrays: np.ndarray, **options: Any) -> np.ndarray:
 
 
 def examined_field(law: KineticLaw, fields: Any, name: str) -> Any:
-    """One of the fields, ``(…space…, window)``."""
-    return fields[..., examination_fields(law).index(name), :]
+    """One of the fields, ``(…space…, window)``; NaN where an earlier file does not have it."""
+    place = examination_fields(law).index(name)
+    if place >= fields.shape[-2]:
+        return np.full((*fields.shape[:-2], fields.shape[-1]), np.nan)
+    return fields[..., place, :]

@@ -28,7 +28,14 @@ def late(seed=0):
 
 @pytest.fixture(scope="module")
 def wrong():
-    return series(late()).fit_dose_pinn(estimator="exact")
+    return series(late()).fit_dose_pinn(estimator="exact", correlated=False)
+
+
+def test_a_wrong_law_may_be_noise_that_follows_itself():
+    result = series(late()).fit_dose_pinn(estimator="exact")
+    assert not result.identifiable.data[0]
+    assert "neighbouring frames are correlated" in str(result)
+    assert "compare_laws" in str(result)
 
 
 def test_a_wrong_law_is_doubtful_in_flag_table_and_notes(wrong):
@@ -46,9 +53,14 @@ def test_shoulder_with_residuals_that_follow_each_other():
     for i in range(1, 111):
         error[i] = 0.5 * error[i - 1] + 0.1 * random.normal()
     values = (np.where(phi < 0.35, 1, np.exp(-2.2 * (phi - 0.35))) + error)[None]
-    text = str(series(values).fit_dose_pinn(estimator="exact", offset=0.0))
+    result = series(values).fit_dose_pinn(estimator="exact", offset=0.0)
+    # The noise does follow itself, and with that D½ is right, though the law is not.
+    assert "residuals of neighbouring frames are correlated" in str(result)
+    assert "p is at the lower end of its box" in str(result)
+    lower, upper = (end.data[0] for end in result.interval("half_integrity_dose"))
+    assert lower < 12 * 111 * (0.35 + np.log(2) / 2.2) < upper
+    text = str(series(values).fit_dose_pinn(estimator="exact", offset=0.0, correlated=False))
     assert "doubtful |" in text
-    assert "p is at the lower end of its box" in text
 
 
 def test_files_keep_the_tests(wrong, tmp_path):
@@ -59,7 +71,7 @@ def test_files_keep_the_tests(wrong, tmp_path):
 
 def test_a_map_says_it_lazily():
     values = np.stack([late(1), late(2)])[:, None].repeat(3, axis=1)
-    result = series(values).as_lazy().fit_dose_pinn(intervals=False)
+    result = series(values).as_lazy().fit_dose_pinn(intervals=False, correlated=False)
     assert result.adequate._lazy
     result = result.compute(show_progressbar=False)
     assert result.adequate.data.shape == (1, 2, 3)
