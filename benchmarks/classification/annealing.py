@@ -13,7 +13,6 @@ the table of benchmarks.
 import argparse
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import exspy
@@ -27,10 +26,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _table import Rows, add_json_option
 
 import hyperspy_dosekin
-from hyperspy_dosekin.classification import estimation
 from hyperspy_dosekin.classification.calibration import calibration_curve
+from hyperspy_dosekin.classification.explanations import Explainer, class_templates
 from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents
-from hyperspy_dosekin.classification.nuisances import background_basis
+from hyperspy_dosekin.classification.nuisances import Nuisances, background_basis
 from hyperspy_dosekin.classification.references import ReferenceSet
 from hyperspy_dosekin.data.annealing import expected
 
@@ -98,13 +97,16 @@ def baselines(spectra, clean, references, label, energy, rng):
 def bayes(spectra, references, label, energy, truth):
     """Classes by the likelihood with the true nuisances: what single pixels allow."""
     chosen = ReferenceSet(energy, references, label, tuple(map(str, range(label.max() + 1))))
-    estimation._TABLE = 10**9
-    rule = estimation._Estimator(spectra.astype(float), chosen, np.random.default_rng(0))
-    start = rule.start(truth["noise"], False)
-    known = replace(start, **{name: value for name, value in truth.items() if name != "noise"})
-    of_class = np.eye(label.max() + 1)[rule.class_of]
-    found = rule.explain(known, misfit=False).probability
-    return (found.reshape(len(spectra), len(of_class), -1).sum(2) @ of_class).argmax(1)
+    templates, class_of = class_templates(chosen, np.random.default_rng(0))
+    rule = Explainer(templates, class_of, energy)
+    known = Nuisances(shift_mean_ev=0.0, background_basis=background_basis(energy), **truth)
+    clean = PrincipalComponents.of(spectra.astype(float), 10).clean(spectra.astype(float))
+    found = []
+    for part in np.array_split(np.arange(len(spectra)), 20):
+        variance = truth["noise"].variance(clean[part])
+        explained = rule.explain(spectra[part].astype(float), variance, known, 21)
+        found.append(explained.by_class(class_of, label.max() + 1))
+    return np.concatenate(found).argmax(1)
 
 
 def report(name, predicted, label, extra=""):

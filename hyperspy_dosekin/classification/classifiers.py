@@ -77,7 +77,7 @@ def register_classifier(classifier: LatentClassifier) -> LatentClassifier:
 
 def classifier_names() -> tuple[str, ...]:
     """Names of all classifiers; ``"head"`` is the one within the network."""
-    return ("head", *LATENT_CLASSIFIERS)
+    return ("likelihood", "head", *LATENT_CLASSIFIERS)
 
 
 def fit_classifier(kind: str, latents: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:

@@ -3,8 +3,10 @@
 """Estimation of the nuisances from the data, by stochastic expectation–maximisation.
 
 Each spectrum is explained by a class, a mixture of its references and an energy shift
-(on grids), with scale and residual background integrated analytically. Rounds draw one explanation
-for each spectrum from its posterior and refit the distributions to what was drawn.
+(on grids), with scale and residual background integrated analytically, or by none of the
+classes: then it is one of the strangers. Rounds draw one explanation for each spectrum from its
+posterior and refit the distributions to what was drawn, each spectrum by its probability of being
+of a class at all, so that an unknown phase widens nothing.
 """
 
 from __future__ import annotations
@@ -15,23 +17,28 @@ from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.classification.explanations import LOG_MARGINALS, class_templates
+from hyperspy_dosekin.classification.explanations import (
+    SCALES,
+    Explainer,
+    Explanations,
+    class_templates,
+)
 from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents, estimate_noise
 from hyperspy_dosekin.classification.nuisances import (
     HALF_WIDTH,
     Nuisances,
     background_basis,
-    shift_templates,
 )
+from hyperspy_dosekin.classification.pixel_noise import PixelNoise
 from hyperspy_dosekin.classification.references import ReferenceSet
+from hyperspy_dosekin.classification.strangers import Strangers
 
-_GROUPS = 6
-_SHIFTS = 9
-_REACH = 2.7
 #: Entries of the table of explanations, (spectra × explanations); bounds memory and time.
-_TABLE = 3_000_000
+_TABLE = 2_000_000
+#: Spectra on which the factor of units is looked for.
+_ROUGH = 400
 #: Spectra on which the result is refined.
-_POLISHED = 10_000
+_POLISHED = 3000
 #: Parameters that are refined, in this order, and the logarithm of a step of each.
 _CLIMB = ("background", "lower scale", "upper scale", "shift", "lower scale", "upper scale")
 _STEPS = {"lower scale": 0.06, "upper scale": 0.04, "background": 0.25, "shift": 0.2}
@@ -46,25 +53,20 @@ _WIDEST = 0.45
 _FACTORS = np.geomspace(0.25, 4.0, 17)
 #: A spectrum whose χ² lies so many standard deviations above its mean takes no part.
 _OUTLIER = 6.0
+#: Share of spectra of no class from which they are no exceptions: the references do not describe
+#: the data, and all spectra count.
+_TOO_STRANGE = 0.6
 #: Steps of a width in a round are taken to this power, until the last rounds, which are averaged.
 _HURRY = 1.9
-#: Where the widths of the backgrounds start, in units of the strongest reference. Data that say
-#: little about a curve leave it there, so that the second one, a slope, starts small.
-_BACKGROUND = np.array([0.05, 0.012])
+#: Where the widths start: of the backgrounds in units of what a single spectrum can tell, and of
+#: the shift in channels. Narrow, since spectra that are not explained widen them, and an unknown
+#: phase that is explained does not let them narrow. Data that say little about a curve leave it
+#: there, so that the second one, a slope, starts small; at most these parts of the strongest
+#: reference.
+_START_BACKGROUND, _MOST_BACKGROUND = np.array([1.0, 0.25]), np.array([0.05, 0.012])
+_START_SHIFT = 0.5
 _AVERAGED = 6
-
-
-@dataclass(frozen=True, eq=False)
-class _Explanations:
-    """Posterior of all explanations of some spectra."""
-
-    probability: np.ndarray  # (n, n_template · n_shift), each row sums to 1
-    templates: np.ndarray  # (n_template, n_shift, n_channels)
-    shifts_ev: np.ndarray  # (n_shift,)
-    scale: np.ndarray  # (n, n_template, n_shift), expected, for a normal distribution
-    scale_error: np.ndarray  # the same shape
-    log_likelihood: float
-    misfit: Any  # (n,) χ² of the best explanation, or None
+_COMPONENTS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +84,7 @@ class EstimationOptions:
     """
 
     rounds: int = 12
-    n_spectra: int = 10_000
+    n_spectra: int = 8_000
     find_factor: bool = True
 
 
@@ -93,6 +95,7 @@ def estimate_nuisances(
     rng: np.random.Generator,
     options: EstimationOptions | None = None,
     after_round: Callable[[int, int], None] | None = None,
+    variance: np.ndarray | None = None,
 ) -> Nuisances:
     """Distributions of scale, shift and background, and the shares of the classes.
 
@@ -110,15 +113,22 @@ def estimate_nuisances(
         Settings.
     after_round
         Called with rounds done and rounds in all.
+    variance
+        Noise variance of each spectrum, of the same shape; by default that of the model.
 
     Returns
     -------
     Nuisances in the units of the spectra; `scale_mean` holds the factor from the references.
     """
     options = options or EstimationOptions()
-    number = min(options.n_spectra, len(spectra))
-    chosen = np.asarray(spectra, dtype=np.float64)[rng.permutation(len(spectra))[:number]]
-    estimator = _Estimator(chosen, references, rng)
+    spectra = np.asarray(spectra, dtype=np.float64)
+    chosen = rng.permutation(len(spectra))[: options.n_spectra]
+    components = _components(spectra[chosen])
+    if variance is None:
+        variance = PixelNoise.of(spectra[chosen], noise, components).variance(spectra[chosen])
+    else:
+        variance = variance[chosen]
+    estimator = _Estimator(spectra[chosen], variance, references, components, rng)
     current = estimator.start(noise, options.find_factor)
     last: list[Nuisances] = []
     for done in range(options.rounds):
@@ -156,11 +166,12 @@ def likeliest(
     chosen = np.asarray(spectra, dtype=np.float64)[rng.permutation(len(spectra))[:n_spectra]]
     unit = float(chosen.std()) or 1.0
     chosen = chosen / unit
-    components = PrincipalComponents.of(chosen, min(10, *(size - 1 for size in chosen.shape)))
+    components = _components(chosen)
     noise = estimate_noise(chosen, components)
+    variance = PixelNoise.of(chosen, noise, components).variance(chosen)
     fits = []
     for references in candidates:
-        estimator = _Estimator(chosen, references.scaled(1 / unit), rng)
+        estimator = _Estimator(chosen, variance, references.scaled(1 / unit), components, rng)
         current = estimator.start(noise, True)
         for _ in range(rounds):
             current = _hurried(current, estimator.refit(current))
@@ -168,37 +179,43 @@ def likeliest(
     return int(np.argmax(fits))
 
 
+def _components(spectra: np.ndarray) -> PrincipalComponents:
+    return PrincipalComponents.of(spectra, min(_COMPONENTS, *(size - 1 for size in spectra.shape)))
+
+
 class _Estimator:
     """Spectra with the templates that may explain them."""
 
     def __init__(
-        self, spectra: np.ndarray, references: ReferenceSet, rng: np.random.Generator
+        self,
+        spectra: np.ndarray,
+        variance: np.ndarray,
+        references: ReferenceSet,
+        components: PrincipalComponents,
+        rng: np.random.Generator,
     ) -> None:
         self.rng = rng
         self.references = references
-        self.templates, self.class_of = class_templates(references, rng)
-        explanations = len(self.templates) * _SHIFTS
-        self.spectra = spectra[: max(200, _TABLE // explanations)]
-        energy = references.energy_ev
-        self.step_ev = float(np.median(np.diff(energy)))
-        self.basis = background_basis(energy)
-        self.groups = self._group()
-        self.has_signal = np.ptp(self.templates, axis=1) > 1e-9 * np.abs(self.templates).max()
+        templates, class_of = class_templates(references, rng)
+        self.explainer = Explainer(templates, class_of, references.energy_ev)
+        self.energy_ev = references.energy_ev
+        self.has_signal = np.ptp(templates, axis=1) > 1e-9 * np.abs(templates).max()
+        number = max(200, _TABLE // (9 * len(templates)))
+        self.spectra, self.variance = spectra[:number], variance[:number]
+        self.strangers = Strangers(self.spectra, self.variance, components)
+        self.rows = slice(None)
 
-    def _group(self) -> list[np.ndarray]:
-        """Spectra of similar intensity, which share a noise variance.
-
-        The variance must not depend on the explanation: one level for each class would see in
-        the noise of a spectrum, of which there is more than of anything else, what class it is,
-        and be wrong for the thin and the thick parts of every class.
-        """
-        strongest = self.templates[np.argmax((self.templates**2).sum(axis=1))]
-        return np.array_split(np.argsort(self.spectra @ strongest), _GROUPS)
+    @property
+    def templates(self) -> np.ndarray:
+        """Mixtures of the references."""
+        return self.explainer.templates
 
     def start(self, noise: NoiseModel, find_factor: bool) -> Nuisances:
         """Where the rounds begin; the factor between the units by the likelihood."""
         height = np.abs(self.templates).max()
         n_class = self.references.n_class
+        basis = background_basis(self.energy_ev)
+        least = _START_BACKGROUND / np.sqrt((basis**2 / self.variance.mean(axis=0)).sum(axis=1))
 
         def at(factor: float) -> Nuisances:
             return Nuisances(
@@ -206,36 +223,36 @@ class _Estimator:
                 scale_mean=factor,
                 scale_sd=0.2 * factor,
                 shift_mean_ev=0.0,
-                shift_sd_ev=self.step_ev,
-                background_basis=self.basis,
-                background_mean=np.zeros(len(self.basis)),
-                background_covariance=np.diag((_BACKGROUND * factor * height) ** 2),
+                shift_sd_ev=_START_SHIFT * self.explainer.step_ev,
+                background_basis=basis,
+                background_mean=np.zeros(len(basis)),
+                background_covariance=np.diag(
+                    np.minimum(least, _MOST_BACKGROUND * factor * height) ** 2
+                ),
                 class_share=np.full(n_class, 1 / n_class),
             )
 
         if not find_factor:
             return at(1.0)
-        rough = _Estimator.__new__(_Estimator)
-        rough.__dict__.update(self.__dict__)
-        rough.spectra = self.spectra[: min(400, len(self.spectra))]
-        rough.groups = rough._group()
-        centre = self._rough_factor(noise)
+        some = slice(min(_ROUGH, len(self.spectra)))
         fits = {}
-        for factor in (1.0, *(centre * _FACTORS)):
-            fits[factor] = rough.explain(at(factor)).log_likelihood
+        for factor in (1.0, *(self._rough_factor(basis) * _FACTORS)):
+            found = self.explainer.explain(self.spectra[some], self.variance[some], at(factor))
+            regular = _regular(found.nearest, self.spectra.shape[1])
+            fits[factor] = found.log_likelihood[regular].mean()
         best = max(fits, key=lambda factor: fits[factor])
         # References in the units of the data are the rule: leave them for a clear gain only.
         return at(1.0 if fits[best] - fits[1.0] < 0.05 else best)
 
-    def _rough_factor(self, noise: NoiseModel) -> float:
+    def _rough_factor(self, basis: np.ndarray) -> float:
         """Factor from references to data of the strongest spectra."""
         means = self.references.class_means()
-        variance = noise.variance(self.spectra.mean(axis=0))
+        variance = self.variance.mean(axis=0)
         best = means[np.argmax((means**2 / variance).sum(axis=1))]
         # What the background can imitate says nothing about the scale.
-        weighted = self.basis / variance
-        project = np.linalg.solve(weighted @ self.basis.T, weighted)
-        rest = best - (project @ best) @ self.basis
+        weighted = basis / variance
+        project = np.linalg.solve(weighted @ basis.T, weighted)
+        rest = best - (project @ best) @ basis
         amplitude = (
             self.spectra
             @ (rest / variance)
@@ -244,127 +261,82 @@ class _Estimator:
         factor = float(np.quantile(amplitude, 0.8))
         return factor if factor > 0 else 1.0
 
-    def explain(self, now: Nuisances, *, misfit: bool = True) -> _Explanations:
-        """Posterior of every explanation of every spectrum."""
-        score = np.linspace(-_REACH, _REACH, _SHIFTS)
-        shifts = now.shift_mean_ev + now.shift_sd_ev * score
-        log_shift = -0.5 * score**2
-        log_shift -= np.log(np.exp(log_shift).sum())
-        templates = shift_templates(self.templates, shifts / self.step_ev)
-        n, size = len(self.spectra), templates.shape[:2]
-        table, mean, error = (np.empty((n, *size)) for _ in range(3))
-        rest = self.spectra - now.background_mean @ self.basis
-        precision = np.linalg.inv(now.background_covariance)
-        marginal = LOG_MARGINALS[now.scale_shape]
-        flat = templates.reshape(-1, templates.shape[-1])
-        prior = np.log(now.class_share / np.bincount(self.class_of))[self.class_of]
-        for rows in self.groups:
-            variance = now.noise.variance(self.spectra[rows].mean(axis=0))
-            weighted = self.basis / variance
-            inverse = np.linalg.inv(precision + weighted @ self.basis.T)
-            # χ² without a template, the background integrated out, and the determinant
-            own = rest[rows]
-            coefficient = own @ weighted.T
-            constant = (
-                (own**2) @ (1 / variance)
-                - np.einsum("ni,ij,nj->n", coefficient, inverse, coefficient)
-                + np.log(variance).sum()
-                - np.linalg.slogdet(precision)[1]
-                - np.linalg.slogdet(inverse)[1]
-            )
-            onto = flat @ weighted.T
-            linear = own @ (flat / variance).T - coefficient @ inverse @ onto.T
-            square = (flat**2) @ (1 / variance) - np.einsum("si,ij,sj->s", onto, inverse, onto)
-            linear, square = linear.reshape(-1, *size), square.reshape(size)
-            table[rows] = (
-                marginal(linear, square, now.scale_mean, now.scale_sd)
-                - 0.5 * constant[:, None, None]
-                + prior[:, None]
-                + log_shift
-            )
-            posterior = 1 / now.scale_sd**2 + square
-            mean[rows] = (now.scale_mean / now.scale_sd**2 + linear) / posterior
-            error[rows] = 1 / np.sqrt(posterior)
-        flat_table = table.reshape(n, -1)
-        peak = flat_table.max(axis=1, keepdims=True)
-        probability = np.exp(flat_table - peak)
-        total = probability.sum(axis=1, keepdims=True)
-        probability /= total
-        likelihood, chi_squared = (peak + np.log(total))[:, 0], None
-        if misfit:
-            m, i = np.unravel_index(flat_table.argmax(axis=1), size)
-            chi_squared = self._misfit(now, mean[np.arange(n), m, i][:, None] * templates[m, i])
-            likelihood = likelihood[_regular(chi_squared, self.spectra.shape[1])]
-        return _Explanations(
-            probability,
-            templates,
-            shifts,
-            mean,
-            error,
-            float(likelihood.mean()),
-            chi_squared,
-        )
+    def explain(self, now: Nuisances) -> Explanations:
+        """Every explanation of every spectrum that takes part."""
+        typical = self.variance[self.rows].mean(axis=0)
+        # The first distributions are wide; more nodes would only cost time.
+        nodes = self.explainer.shift_nodes(now, typical)
+        return self.explainer.explain(self.spectra[self.rows], self.variance[self.rows], now, nodes)
 
-    def _misfit(self, now: Nuisances, explained: np.ndarray) -> np.ndarray:
-        """χ² of the spectra against their explanations and the best background."""
-        variance = now.noise.variance(explained)
-        rest = self.spectra - explained
-        weighted = self.basis / variance.mean(axis=0)
-        coefficients = rest @ weighted.T @ np.linalg.inv(weighted @ self.basis.T)
-        return ((rest - coefficients @ self.basis) ** 2 / variance).sum(axis=1)
+    def known(self, found: Explanations) -> np.ndarray:
+        """Probability that each spectrum is of one of the classes, ``(n,)``."""
+        known = self.strangers.known(found.log_likelihood, self.rows)
+        self.strangers.refit(known, self.rows)
+        if self.strangers.share > _TOO_STRANGE:
+            known = np.ones_like(known)
+        return known * _regular(found.nearest, self.spectra.shape[1])
 
     def refit(self, now: Nuisances, *, final: bool = False) -> Nuisances:
         """One round: draw explanations, fit the distributions to them."""
         found = self.explain(now)
-        kept = np.flatnonzero(_regular(found.misfit, self.spectra.shape[1]))
+        weight = self.known(found)
+        kept = np.flatnonzero(weight > 1e-3)
+        weight = weight[kept]
         table = found.probability[kept]
+        size = found.log.shape[1:]
         pick = (np.cumsum(table, axis=1) < self.rng.random((len(table), 1))).sum(axis=1)
-        m, i = np.unravel_index(
-            np.minimum(pick, table.shape[1] - 1), (len(self.templates), _SHIFTS)
-        )
+        m, i = np.unravel_index(np.minimum(pick, table.shape[1] - 1), size)
         scale = found.scale[kept, m, i] + found.scale_error[kept, m, i] * self.rng.standard_normal(
             len(kept)
         )
         signal = self.has_signal[m]
         explained = scale[:, None] * found.templates[m, i]
         rest = self.spectra[kept] - explained
-        noise = self._with_misfit(now, explained, rest) if final else now.noise
-        weighted = self.basis / noise.variance(explained.mean(axis=0))
-        inverse = np.linalg.inv(np.linalg.inv(now.background_covariance) + weighted @ self.basis.T)
+        noise = self._with_misfit(now, weight, rest, kept) if final else now.noise
+        basis = now.background_basis
+        variance = np.average(self.variance[kept], axis=0, weights=weight)
+        weighted = basis / variance
+        inverse = np.linalg.inv(np.linalg.inv(now.background_covariance) + weighted @ basis.T)
         centre = now.background_mean
-        background = centre + (rest - centre @ self.basis) @ weighted.T @ inverse
-        by_template = table.sum(axis=0).reshape(-1, _SHIFTS).sum(axis=1)
-        share = np.bincount(self.class_of, by_template, self.references.n_class) + 1
+        background = centre + (rest - centre @ basis) @ weighted.T @ inverse
+        by_template = (weight @ table).reshape(size).sum(axis=1)
+        share = np.bincount(self.explainer.class_of, by_template, self.references.n_class) + 1
         updated = replace(
             now,
             noise=noise,
-            background_mean=background.mean(axis=0),
-            background_covariance=np.cov(background.T) + inverse,
+            background_mean=np.average(background, axis=0, weights=weight),
+            background_covariance=np.cov(background.T, aweights=weight) + inverse,
             class_share=share / share.sum(),
         )
         if signal.sum() < 30:
             return updated
-        scale, shift = scale[signal], found.shifts_ev[i][signal]
-        mean = max(float(scale.mean()), 1e-3 * now.scale_mean)
+        scale, shift, weight = scale[signal], found.shifts_ev[i][signal], weight[signal]
+        middle, width = _moments(scale, weight)
+        mean = max(middle, 1e-3 * now.scale_mean)
+        centre_ev, width_ev = _moments(shift, weight)
         return replace(
             updated,
             scale_mean=mean,
-            scale_sd=float(np.clip(scale.std(), 0.01 * mean, _WIDEST * mean)),
-            shift_mean_ev=float(shift.mean()),
-            shift_sd_ev=max(float(shift.std()), 0.1 * self.step_ev),
+            scale_sd=float(np.clip(width, 0.01 * mean, _WIDEST * mean)),
+            shift_mean_ev=centre_ev,
+            shift_sd_ev=max(width_ev, 0.1 * self.explainer.step_ev),
         )
 
-    def _with_misfit(self, now: Nuisances, explained: np.ndarray, rest: np.ndarray) -> NoiseModel:
+    def _with_misfit(
+        self, now: Nuisances, weight: np.ndarray, rest: np.ndarray, kept: np.ndarray
+    ) -> NoiseModel:
         """Noise model that also covers what no explanation reaches, channel by channel."""
-        variance = now.noise.variance(explained).mean(axis=0)
-        weighted = self.basis / variance
-        coefficients = rest @ weighted.T @ np.linalg.inv(weighted @ self.basis.T)
-        squares = ((rest - coefficients @ self.basis) ** 2).mean(axis=0)
+        basis = now.background_basis
+        variance = np.average(self.variance[kept], axis=0, weights=weight)
+        weighted = basis / variance
+        coefficients = rest @ weighted.T @ np.linalg.inv(weighted @ basis.T)
+        squares = np.average((rest - coefficients @ basis) ** 2, axis=0, weights=weight)
         ratio = squares / variance
         # Sampling error of the ratio, with room for the draws not being the best explanations.
-        allowed = 1.03 + 3 * np.sqrt(2 / len(rest))
+        allowed = 1.03 + 3 * np.sqrt(2 / max(weight.sum(), 1))
         excess = np.where(ratio > allowed, ratio - 1, 0.0) * variance
-        return NoiseModel(now.noise.offset + excess, now.noise.gain)
+        self.variance = self.variance + excess
+        return now.noise.with_excess(excess)
 
     def polished(self, now: Nuisances) -> Nuisances:
         """Choose the shape of the distribution of the scale, and refine the widths for it.
@@ -372,18 +344,12 @@ class _Estimator:
         The rounds have the scale normal, for which all is in closed form; here the likelihood
         itself climbs, one parameter after the other.
         """
-        regular = _regular(self.explain(now).misfit, self.spectra.shape[1])
-        small = _Estimator.__new__(_Estimator)
-        small.__dict__.update(self.__dict__)
-        small.spectra = self.spectra[regular][:_POLISHED]
-        small.groups = small._group()
-        fits = {
-            shape: small.likelihood(replace(now, scale_shape=shape))[0] for shape in LOG_MARGINALS
-        }
+        self.rows = np.flatnonzero(self.known(self.explain(now)) > 0.5)[:_POLISHED]
+        fits = {shape: self.likelihood(replace(now, scale_shape=shape))[0] for shape in SCALES}
         now = replace(now, scale_shape=max(fits, key=lambda shape: fits[shape]))
         for name in _CLIMB:
-            now = small.climbed(now, name, _STEPS[name])
-        now = replace(now, class_share=small.likelihood(now)[1])
+            now = self.climbed(now, name, _STEPS[name])
+        now = replace(now, class_share=self.likelihood(now)[1], strange_share=self.strangers.share)
         now = replace(now, scale_sd=_WIDER * now.scale_sd)
         # A wide normal distribution reaches zero, where every class looks like no signal at all.
         wide = now.scale_sd > _WIDE * now.scale_mean
@@ -391,18 +357,18 @@ class _Estimator:
 
     def likelihood(self, now: Nuisances) -> tuple[float, np.ndarray]:
         """Mean log-likelihood with the best class shares, and those shares."""
-        found = self.explain(now, misfit=False)
+        found = self.explain(now)
         n_class = self.references.n_class
-        by_template = found.probability.reshape(len(self.spectra), -1, _SHIFTS).sum(axis=2)
-        of_class = np.eye(n_class)[self.class_of]
-        relative = by_template @ of_class / now.class_share
+        by_class = found.by_class(self.explainer.class_of, n_class)
+        whole = found.log_likelihood
+        relative = np.exp(by_class - whole[:, None]) / now.class_share
         share = now.class_share
         for _ in range(_SHARE_ROUNDS):
             joint = relative * share
             joint /= joint.sum(axis=1, keepdims=True)
             share = (joint.sum(axis=0) + 1) / (len(joint) + n_class)
         gain = np.log((relative * share).sum(axis=1)).mean()
-        return found.log_likelihood + float(gain), share
+        return float(whole.mean() + gain), share
 
     def climbed(self, now: Nuisances, name: str, step: float) -> Nuisances:
         """One parameter moved to the top of the parabola through three likelihoods."""
@@ -471,6 +437,12 @@ def _mean(rounds: list[Nuisances]) -> Nuisances:
             name: mean(name) for name in ("background_mean", "background_covariance", "class_share")
         },
     )
+
+
+def _moments(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Weighted mean and standard deviation."""
+    mean = float(np.average(values, weights=weight))
+    return mean, float(np.sqrt(np.average((values - mean) ** 2, weights=weight)))
 
 
 def _regular(misfit: np.ndarray, n_channels: int) -> np.ndarray:

@@ -1,20 +1,32 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Templates of the classes, and their likelihood with the scale integrated out."""
+"""Explanations of spectra: a class, a mixture of its references, a shift, a scale, a background.
+
+Classes, mixtures and shifts are on grids; scale and residual background are integrated out, with
+the noise variance of every single spectrum.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from hyperspy_dosekin.classification.nuisances import HALF_WIDTH
+from hyperspy_dosekin.classification.nuisances import HALF_WIDTH, Nuisances, shift_templates
 from hyperspy_dosekin.classification.references import ReferenceSet
 
 #: Mixtures that stand for a class of several references.
 _MIXTURES = 8
 #: Standard deviations beyond which the normal tail is taken from its expansion.
 _FAR = 30.0
+#: Shifts reach so many standard deviations to either side.
+REACH = 3.2
+#: Nodes of the shift, at least and at most, and their distance in standard errors of a shift.
+_FEWEST_SHIFTS, _MOST_SHIFTS, _SPACING = 9, 61, 1.2
+#: Steps of Newton's method for the likeliest scale of a lognormal distribution.
+_NEWTON = 3
+_TINY = np.finfo(float).tiny
 
 
 def class_templates(
@@ -46,19 +58,35 @@ def _mixtures(number: int, rng: np.random.Generator) -> np.ndarray:
     return 1 / number + departure
 
 
-def _log_marginal_normal(
-    linear: np.ndarray, square: np.ndarray, mean: float, sd: float
-) -> np.ndarray:
-    """Logarithm of ∫ exp(linear·a − square·a²/2) p(a) da for a normal density p."""
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """Scales of explanations, one for each: best value, its error and what integrates it out.
+
+    Parameters
+    ----------
+    log_marginal
+        Logarithm of ∫ exp(linear·a − square·a²/2) p(a) da.
+    best, error
+        Likeliest scale under the prior p, and its standard error.
+    penalty
+        What the prior adds to the squared distance there, 0 at its own maximum.
+    """
+
+    log_marginal: np.ndarray
+    best: np.ndarray
+    error: np.ndarray
+    penalty: np.ndarray
+
+
+def _normal(linear: np.ndarray, square: np.ndarray, mean: float, sd: float) -> Scaled:
     posterior = 1 / sd**2 + square
     centre = mean / sd**2 + linear
-    return 0.5 * (centre**2 / posterior - mean**2 / sd**2 - np.log(sd**2 * posterior))
+    best = centre / posterior
+    log = 0.5 * (centre * best - mean**2 / sd**2 - np.log(sd**2 * posterior))
+    return Scaled(log, best, 1 / np.sqrt(posterior), ((best - mean) / sd) ** 2)
 
 
-def _log_marginal_uniform(
-    linear: np.ndarray, square: np.ndarray, mean: float, sd: float
-) -> np.ndarray:
-    """The same for a uniform density of that mean and standard deviation."""
+def _uniform(linear: np.ndarray, square: np.ndarray, mean: float, sd: float) -> Scaled:
     from scipy.special import ndtr
 
     low, high = mean - HALF_WIDTH * sd, mean + HALF_WIDTH * sd
@@ -72,11 +100,193 @@ def _log_marginal_uniform(
     mass = np.log(np.maximum(ndtr(right) - ndtr(left), 1e-290))
     far = right < -_FAR
     mass[far] = -0.5 * right[far] ** 2 - np.log(-right[far] * np.sqrt(2 * np.pi))
-    return 0.5 * (linear * centre + np.log(2 * np.pi / square)) + mass - np.log(high - low)
+    log = 0.5 * (linear * centre + np.log(2 * np.pi / square)) + mass - np.log(high - low)
+    best = np.clip(centre, low, high)
+    return Scaled(log, best, np.minimum(1 / root, sd), np.zeros_like(best))
+
+
+def _lognormal(linear: np.ndarray, square: np.ndarray, mean: float, sd: float) -> Scaled:
+    """By Laplace's method in the logarithm of the scale."""
+    variance = np.log1p((sd / mean) ** 2)
+    middle = np.log(mean) - variance / 2
+    # From the normal answer, which is close where the spectrum says most.
+    start = (mean / sd**2 + linear) / (1 / sd**2 + square)
+    u = np.log(np.clip(start, mean * np.exp(-4 * np.sqrt(variance)), None))
+    curvature = np.ones_like(u)
+    for _ in range(_NEWTON):
+        a = np.exp(u)
+        first, second = linear * a, square * a * a
+        curvature = np.maximum(2 * second - first + 1 / variance, 0.2 / variance)
+        u += np.clip((first - second - (u - middle) / variance) / curvature, -1.0, 1.0)
+    a = np.exp(u)
+    first, second = linear * a, square * a * a
+    curvature = np.maximum(2 * second - first + 1 / variance, 0.2 / variance)
+    penalty = (u - middle) ** 2 / variance
+    log = first - 0.5 * (second + penalty + np.log(variance * curvature))
+    return Scaled(log, a, a / np.sqrt(curvature), penalty)
 
 
 #: By the shape of the distribution of the scale.
-LOG_MARGINALS: dict[str, Callable[..., np.ndarray]] = {
-    "normal": _log_marginal_normal,
-    "uniform": _log_marginal_uniform,
+SCALES: dict[str, Callable[..., Scaled]] = {
+    "normal": _normal,
+    "uniform": _uniform,
+    "lognormal": _lognormal,
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Explanations:
+    """All explanations of some spectra.
+
+    Parameters
+    ----------
+    log
+        Logarithm of the likelihood times the prior, ``(n, n_template, n_shift)``.
+    distance
+        Squared distance to the best scale and background of each, with what their priors and that
+        of the shift add; the same shape.
+    scale, scale_error
+        Likeliest scale and its error, the same shape.
+    templates
+        Shifted templates, ``(n_template, n_shift, n_channels)``.
+    shifts_ev
+        Shape ``(n_shift,)``.
+    """
+
+    log: np.ndarray
+    distance: np.ndarray
+    scale: np.ndarray
+    scale_error: np.ndarray
+    templates: np.ndarray
+    shifts_ev: np.ndarray
+
+    @property
+    def log_likelihood(self) -> np.ndarray:
+        """Of each spectrum, ``(n,)``."""
+        flat = self.log.reshape(len(self.log), -1)
+        peak = flat.max(axis=1)
+        return peak + np.log(np.exp(flat - peak[:, None]).sum(axis=1))
+
+    @property
+    def probability(self) -> np.ndarray:
+        """Posterior of each explanation, ``(n, n_template · n_shift)``; each row sums to 1."""
+        flat = self.log.reshape(len(self.log), -1)
+        found = np.exp(flat - flat.max(axis=1, keepdims=True))
+        return found / found.sum(axis=1, keepdims=True)
+
+    def by_class(self, class_of: np.ndarray, n_class: int) -> np.ndarray:
+        """Log-likelihood times prior of each class, ``(n, n_class)``."""
+        peak = self.log.max(axis=(1, 2))
+        mass = np.exp(self.log - peak[:, None, None]).sum(axis=2) @ np.eye(n_class)[class_of]
+        return peak[:, None] + np.log(np.maximum(mass, 1e-300))
+
+    @property
+    def nearest(self) -> np.ndarray:
+        """Squared distance to the nearest explanation, its shift between the nodes, ``(n,)``."""
+        row = np.arange(len(self.distance))
+        flat = self.distance.reshape(len(row), -1)
+        m, i = np.unravel_index(flat.argmin(axis=1), self.distance.shape[1:])
+        here = self.distance[row, m, i]
+        last = self.distance.shape[2] - 1
+        if last < 2:
+            return here
+        below = self.distance[row, m, np.maximum(i - 1, 0)]
+        above = self.distance[row, m, np.minimum(i + 1, last)]
+        bend = below - 2 * here + above
+        gain = (above - below) ** 2 / np.where(bend > 0, 8 * bend, np.inf)
+        inside = (i > 0) & (i < last)
+        return here - np.where(inside, np.minimum(gain, 0.5 * np.maximum(bend, 0)), 0.0)
+
+
+class Explainer:
+    """Templates, and the explanations of spectra by them.
+
+    Parameters
+    ----------
+    templates
+        Mixtures of references, ``(n_template, n_channels)``, in their own units.
+    class_of
+        Class of each.
+    energy_ev
+        Energies of the channels.
+    """
+
+    def __init__(self, templates: np.ndarray, class_of: np.ndarray, energy_ev: np.ndarray) -> None:
+        self.templates, self.class_of = templates, class_of
+        self.step_ev = float(np.median(np.diff(energy_ev)))
+        self.n_class = int(class_of.max()) + 1
+
+    def shift_nodes(self, now: Nuisances, variance: np.ndarray) -> int:
+        """Nodes that a typical noise variance ``(n_channels,)`` asks for."""
+        steepness = np.gradient(now.scale_mean * self.templates, self.step_ev, axis=1)
+        information = float(((steepness**2) / variance).sum(axis=1).max())
+        asked = 2 * REACH * now.shift_sd_ev * np.sqrt(information) / _SPACING
+        return int(np.clip(np.ceil(asked), _FEWEST_SHIFTS, _MOST_SHIFTS)) // 2 * 2 + 1
+
+    def explain(
+        self,
+        spectra: np.ndarray,
+        variance: np.ndarray,
+        now: Nuisances,
+        n_shift: int = _FEWEST_SHIFTS,
+        share: np.ndarray | None = None,
+    ) -> Explanations:
+        """All explanations of spectra ``(n, n_channels)`` with variances of the same shape.
+
+        Parameters
+        ----------
+        spectra, variance
+            Shape ``(n, n_channels)``.
+        now
+            Distributions of the nuisances.
+        n_shift
+            Nodes of the shift.
+        share
+            Prior of the classes; by default the shares of `now`.
+        """
+        score = np.linspace(-REACH, REACH, n_shift)
+        shifts = now.shift_mean_ev + now.shift_sd_ev * score
+        log_shift = -0.5 * score**2
+        log_shift -= np.log(np.exp(log_shift).sum())
+        templates = shift_templates(self.templates, shifts / self.step_ev)
+        size = templates.shape[:2]
+        flat = templates.reshape(-1, templates.shape[-1])
+        basis, weight = now.background_basis, 1 / variance
+        precision = np.linalg.inv(now.background_covariance)
+        rest = spectra - now.background_mean @ basis
+        weighted = rest * weight
+        pairs = basis[:, None] * basis[None]
+        bend = precision + np.einsum("nc,ijc->nij", weight, pairs, optimize=True)
+        inverse = np.linalg.inv(bend)
+        coefficient = weighted @ basis.T
+        own = np.einsum("ni,nij->nj", coefficient, inverse)
+        distance = (rest * weighted).sum(axis=1) - (own * coefficient).sum(axis=1)
+        constant = (
+            distance
+            + np.log(variance).sum(axis=1)
+            - np.linalg.slogdet(precision)[1]
+            + np.linalg.slogdet(bend)[1]
+        )
+        onto = np.stack([weight @ (flat * curve).T for curve in basis])
+        linear = weighted @ flat.T - np.einsum("nj,jns->ns", own, onto, optimize=True)
+        square = weight @ (flat**2).T
+        for i in range(len(basis)):
+            for j in range(len(basis)):
+                square -= inverse[:, i, j, None] * onto[i] * onto[j]
+        linear = linear.reshape(-1, *size)
+        square = np.maximum(square, 0).reshape(-1, *size)
+        scaled = SCALES[now.scale_shape](linear, square, now.scale_mean, now.scale_sd)
+        share = now.class_share if share is None else share
+        prior = np.log(np.maximum(share, _TINY) / np.bincount(self.class_of))[self.class_of]
+        return Explanations(
+            log=scaled.log_marginal - 0.5 * constant[:, None, None] + prior[:, None] + log_shift,
+            distance=distance[:, None, None]
+            - 2 * linear * scaled.best
+            + square * scaled.best**2
+            + scaled.penalty
+            + score**2,
+            scale=scaled.best,
+            scale_error=scaled.error,
+            templates=templates,
+            shifts_ev=shifts,
+        )

@@ -18,6 +18,7 @@ from hyperspy_dosekin.classification.calibration import (
     calibration_curve,
     estimate_share,
     fit_temperature,
+    softmax,
 )
 from hyperspy_dosekin.classification.classifiers import (
     LATENT_CLASSIFIERS,
@@ -26,10 +27,14 @@ from hyperspy_dosekin.classification.classifiers import (
 )
 from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.estimation import EstimationOptions, estimate_nuisances
+from hyperspy_dosekin.classification.explanations import Explainer, class_templates
+from hyperspy_dosekin.classification.likelihood import Likelihood
+from hyperspy_dosekin.classification.mixing import Mixing, fit_mixing
 from hyperspy_dosekin.classification.model import Model, classified_latents
 from hyperspy_dosekin.classification.noise import PrincipalComponents, estimate_noise
 from hyperspy_dosekin.classification.novelty import NoveltyScale, fit_novelty
 from hyperspy_dosekin.classification.nuisances import Nuisances
+from hyperspy_dosekin.classification.pixel_noise import PixelNoise
 from hyperspy_dosekin.classification.references import ReferenceSet, find_problems
 from hyperspy_dosekin.classification.simulation import Simulator
 from hyperspy_dosekin.classification.training import Measured, Training, train
@@ -46,6 +51,16 @@ _CALIBRATION = 6000
 _NOVELTY_PER_CLASS = 1000
 _NOVELTY_KNOWN = 12_000
 _NOVELTY_MEASURED = 4000
+_NOVELTY_SIMULATED = 6000
+_FOR_SHARES = 12_000
+#: Simulated spectra of single classes on which it is found what a mixture is, and the share of them
+#: that is taken for one.
+_UNMIXED = 2000
+MIXED_RATE = 0.02
+#: Fewer spectra say too little about the shares of the classes.
+FEWEST_FOR_SHARES = 100
+#: A spectrum whose novelty is beyond this does not count for the shares.
+_NOT_COUNTED = 3.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ class FitSettings:
     Parameters
     ----------
     classifier
-        ``"head"``, ``"gaussian_process"`` or ``"knn"``.
+        ``"likelihood"``, ``"head"``, ``"gaussian_process"`` or ``"knn"``.
     prior
         ``"estimated"``, ``"uniform"``, or the share of each class by name or in order.
     n_components
@@ -64,6 +79,8 @@ class FitSettings:
         Whether references may be in other units of intensity than the data.
     network
         Settings of network and training.
+    with_network
+        Whether to train a network at all; only the likelihood does without.
 
     Raises
     ------
@@ -71,16 +88,22 @@ class FitSettings:
         If an option is not one of those.
     """
 
-    classifier: str = "head"
+    classifier: str = "likelihood"
     prior: str | Sequence[float] | Mapping[str, float] = "estimated"
     n_components: int = 10
     find_factor: bool = True
     network: VAEConfig = field(default_factory=VAEConfig)
+    with_network: bool = True
 
     def __post_init__(self) -> None:
         known = classifier_names()
         if self.classifier not in known:
             raise ValueError(f"classifier={self.classifier!r} must be one of {list(known)}.")
+        if not self.with_network and self.classifier != "likelihood":
+            raise ValueError(
+                f'network=False goes with classifier="likelihood" only: {self.classifier!r} reads '
+                "what a network makes of a spectrum."
+            )
         if self.n_components < 2:
             raise ValueError(f"n_components={self.n_components} must be at least 2.")
         object.__setattr__(self, "prior", plain_prior(self.prior))
@@ -93,6 +116,7 @@ def fit_model(
     *,
     clean: np.ndarray | None = None,
     nuisances: Nuisances | None = None,
+    variance: np.ndarray | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = no_progress,
     stop: Stop = never_stop,
@@ -111,6 +135,8 @@ def fit_model(
         Clean versions of the spectra; by default their principal components.
     nuisances
         Known nuisances in the units of the spectra; by default they are estimated.
+    variance
+        Noise variance of each spectrum where it is known, of the same shape.
     device
         Where to train.
     progress, stop
@@ -124,15 +150,24 @@ def fit_model(
     # Matrices of a few hundred columns: threads of the linear algebra cost more than they bring,
     # most of all where something else is computing.
     with threadpool_limits(1, user_api="blas"):
-        return _fit(spectra, references, settings, clean, nuisances, device, progress, stop)
+        given = _Given(clean, nuisances, variance)
+        return _fit(spectra, references, settings, given, device, progress, stop)
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What is known of the spectra beforehand."""
+
+    clean: np.ndarray | None
+    nuisances: Nuisances | None
+    variance: np.ndarray | None
 
 
 def _fit(
     spectra: np.ndarray,
     references: ReferenceSet,
     settings: FitSettings,
-    clean: np.ndarray | None,
-    nuisances: Nuisances | None,
+    given: _Given,
     device: torch.device | str,
     progress: Progress,
     stop: Stop,
@@ -147,53 +182,81 @@ def _fit(
     inside = references.scaled(1 / unit)
     number = min(settings.n_components, len(spectra) - 1, spectra.shape[1] - 1)
     components = PrincipalComponents.of(spectra, number)
-    clean = components.clean(spectra) if clean is None else clean / unit
-    if nuisances is None:
+    clean = components.clean(spectra) if given.clean is None else given.clean / unit
+    variance = None if given.variance is None else given.variance / unit**2
+    if given.nuisances is None:
+        noise = PixelNoise.of(spectra, estimate_noise(spectra, components), components, variance)
         found = estimate_nuisances(
             spectra,
             inside,
-            estimate_noise(spectra, components),
+            noise.model,
             rng,
             EstimationOptions(find_factor=settings.find_factor),
             lambda done, rounds: progress("Nuisances", done, rounds),
+            noise.variance(spectra, variance),
         )
+        noise = replace(noise, excess=found.noise.offset - noise.model.offset)
     else:
-        found = in_units(nuisances, 1 / unit)
+        found = in_units(given.nuisances, 1 / unit)
+        noise = PixelNoise.of(spectra, found.noise, components, variance)
+        found = replace(found, noise=noise.model)
     problems = find_problems(
         inside.scaled(found.scale_mean), found.noise.variance(spectra.mean(axis=0))
     )
     generator = torch.Generator(device=device).manual_seed(config.seed)
     simulator = Simulator(inside, found, generator)
     units = NetworkUnits.of(spectra, found.noise.variance(spectra.mean(axis=0)))
+    likelihood = _likelihood(inside, found, noise, simulator, spectra, variance, rng)
     estimated = time.perf_counter()
-    training = train(
-        simulator, Measured(spectra, clean), units, config, progress=progress, stop=stop
-    )
-    trained = time.perf_counter()
-    network = training.network.cpu()
-    weights = {name: value.detach().numpy().copy() for name, value in network.state_dict().items()}
     draft = Model(
         names=references.names,
         energy_ev=references.energy_ev,
         units=units,
         nuisances=found,
-        weights=weights,
-        n_latent=config.n_latent,
-        latent_kl=_latent_kl(training, units, simulator, clean),
-        classifier="head",
+        weights={},
+        n_latent=0,
+        latent_kl=np.zeros(0),
+        classifier="likelihood",
         classifier_arrays={},
         power=1.0,
         share=np.full(references.n_class, 1 / references.n_class),
         novelty=_novelty(simulator, found, spectra, references.n_class),
+        likelihood=likelihood,
         # What was trained on another device is asked there, too, but also works without one.
         device="cpu" if torch.device(device).type == "cpu" else "auto",
     )
-    model = _calibrated(draft, settings, simulator, spectra)
+    report: dict[str, Any] = {"complete": True, "steps": 0, "notes": []}
+    if settings.with_network:
+        training = train(
+            simulator,
+            Measured(spectra, clean),
+            units,
+            config,
+            progress=progress,
+            stop=stop,
+            teacher=lambda rows: softmax(draft.judged(rows, None)[0]),
+        )
+        state = training.network.cpu().state_dict()
+        draft = replace(
+            draft,
+            weights={name: value.detach().numpy().copy() for name, value in state.items()},
+            n_latent=config.n_latent,
+            latent_kl=_latent_kl(training, units, simulator, clean),
+        )
+        curve = training.curve
+        report = {
+            "complete": training.complete,
+            "steps": int(curve.step[-1]) if curve.step.size else 0,
+            "notes": list(training.notes),
+            "curve_step": curve.step,
+            "curve_learning_rate": curve.learning_rate,
+            **{f"training.{name}": row for name, row in curve.training.items()},
+            **{f"validation.{name}": row for name, row in curve.validation.items()},
+        }
+    trained = time.perf_counter()
+    model = _calibrated(draft, settings, simulator, spectra, variance)
     report = {
-        "complete": training.complete,
-        "steps": int(training.curve.step[-1]) if training.curve.step.size else 0,
-        "problems": list(problems),
-        "notes": list(training.notes),
+        **report,
         "seconds": {
             "estimation": estimated - started,
             "training": trained - estimated,
@@ -201,16 +264,12 @@ def _fit(
         },
         "n_spectra": len(spectra),
         "typical_spread": float(np.median(np.sqrt((units.apply(spectra) ** 2).mean(axis=1)))),
-        "curve_step": training.curve.step,
-        "curve_learning_rate": training.curve.learning_rate,
-        **{f"training.{name}": row for name, row in training.curve.training.items()},
-        **{f"validation.{name}": row for name, row in training.curve.validation.items()},
         **model.report,
     }
     n_active = int(model.active.sum())
-    if n_active < FEWEST_ACTIVE:
+    if settings.with_network and n_active < FEWEST_ACTIVE:
         problems = [*problems, _collapse(n_active, config)]
-        report["problems"] = problems
+    report["problems"] = list(problems)
     for problem in problems:
         _logger.warning("%s", problem)
     return in_data_units(replace(model, report=report), unit)
@@ -272,25 +331,72 @@ def _novelty(
     return fit_novelty(clean, known, nuisances.noise, spectra[:_NOVELTY_MEASURED])
 
 
+def _likelihood(
+    references: ReferenceSet,
+    nuisances: Nuisances,
+    noise: PixelNoise,
+    simulator: Simulator,
+    spectra: np.ndarray,
+    variance: np.ndarray | None,
+    rng: np.random.Generator,
+) -> Likelihood:
+    """Bayes' rule with what was estimated, and the distances of spectra of the classes."""
+    templates, class_of = class_templates(references, rng)
+    typical = noise.variance(spectra[:_NOVELTY_MEASURED], _first(variance)).mean(axis=0)
+    nodes = Explainer(templates, class_of, references.energy_ev).shift_nodes(nuisances, typical)
+    nothing, means = np.zeros(1), references.class_means()
+    step = float(np.median(np.diff(references.energy_ev)))
+    mixing = Mixing(means, step, np.zeros(len(means)))
+    draft = Likelihood(templates, class_of, noise, nodes, nothing, nothing, mixing)
+    share = torch.as_tensor(
+        nuisances.class_share, dtype=torch.float32, device=simulator.generator.device
+    )
+    label = torch.multinomial(
+        share, _NOVELTY_SIMULATED, replacement=True, generator=simulator.generator
+    )
+    raw, true = (part.cpu().double().numpy() for part in simulator.noisy(simulator.clean(label)))
+    given = None if noise.usual_given is None else true / noise.usual_given
+    energy = references.energy_ev
+    _, known = draft.judged(raw, given, nuisances, energy)
+    _, measured = draft.judged(spectra[:_NOVELTY_MEASURED], _first(variance), nuisances, energy)
+    some = slice(_UNMIXED)
+    mixing = fit_mixing(
+        means, step, raw[some], noise.variance(raw, given)[some], nuisances, rate=MIXED_RATE
+    )
+    draft = replace(draft, mixing=mixing)
+    return draft.calibrated(known, measured, nuisances.strange_share)
+
+
+def _first(variance: np.ndarray | None) -> np.ndarray | None:
+    return None if variance is None else variance[:_NOVELTY_MEASURED]
+
+
 def _calibrated(
-    draft: Model, settings: FitSettings, simulator: Simulator, spectra: np.ndarray
+    draft: Model,
+    settings: FitSettings,
+    simulator: Simulator,
+    spectra: np.ndarray,
+    variance: np.ndarray | None,
 ) -> Model:
     """Fit the classifier, temperature and class prior, and check them on new simulations."""
-    if settings.classifier != "head":
+    draft = replace(draft, classifier=settings.classifier)
+    if settings.classifier in LATENT_CLASSIFIERS:
         batch = simulator.draw(20_000)
         latents = draft.encode(batch.raw.cpu().numpy())[:, classified_latents(draft.active)]
         arrays = fit_classifier(settings.classifier, latents, batch.label.cpu().numpy())
-        draft = replace(draft, classifier=settings.classifier, classifier_arrays=arrays)
+        draft = replace(draft, classifier_arrays=arrays)
     entry = LATENT_CLASSIFIERS.get(settings.classifier)
     number = (entry and entry.calibrated_on) or _CALIBRATION
     held, fresh = simulator.draw(number), simulator.draw(number)
-    held_log = draft.log_probability(draft.encode(held.raw.cpu().numpy()))
-    draft = replace(draft, power=fit_temperature(held_log, held.label.cpu().numpy()))
+    if draft.has_network:
+        held_log = draft.log_probability(draft.encode(held.raw.cpu().numpy()))
+        draft = replace(draft, power=fit_temperature(held_log, held.label.cpu().numpy()))
     uniform = np.full(len(draft.names), 1 / len(draft.names))
-    probability = draft.probability(draft.encode(fresh.raw.cpu().numpy()), share=uniform)
+    probability = _classified(draft, fresh.raw.cpu().double().numpy(), None, uniform)
     label = fresh.label.cpu().numpy()
     curve = calibration_curve(probability, label)
-    share = chosen_share(settings.prior, draft, spectra[:12_000])
+    given = None if variance is None else variance[:_FOR_SHARES]
+    share = chosen_share(settings.prior, draft, spectra[:_FOR_SHARES], given)
     return replace(
         draft,
         share=share,
@@ -302,6 +408,15 @@ def _calibrated(
             "simulated_accuracy": float((probability.argmax(axis=1) == label).mean()),
         },
     )
+
+
+def _classified(
+    model: Model, spectra: np.ndarray, given: np.ndarray | None, share: np.ndarray
+) -> np.ndarray:
+    """Probabilities of spectra under a prior."""
+    if model.classifier == "likelihood":
+        return model.posterior(model.judged(spectra, given)[0], None, share=share)
+    return model.probability(model.encode(spectra), share=share)
 
 
 def plain_prior(prior: Any) -> str | list[float] | dict[str, float]:
@@ -327,7 +442,10 @@ def plain_prior(prior: Any) -> str | list[float] | dict[str, float]:
 
 
 def chosen_share(
-    prior: str | Sequence[float] | Mapping[str, float], model: Model, spectra: np.ndarray
+    prior: str | Sequence[float] | Mapping[str, float],
+    model: Model,
+    spectra: np.ndarray,
+    given: np.ndarray | None = None,
 ) -> np.ndarray:
     """Class prior that a user asked for.
 
@@ -338,7 +456,10 @@ def chosen_share(
     model
         Classifier.
     spectra
-        Usable spectra in the units of the model, ``(n, n_channels)``.
+        Usable spectra in the units of the model, ``(n, n_channels)``. Fewer than 100 say too
+        little: shares that are to be estimated are then those of the model.
+    given
+        Noise variance of each, of the same shape, where it is known.
 
     Raises
     ------
@@ -349,9 +470,16 @@ def chosen_share(
     prior = plain_prior(prior)
     if isinstance(prior, str):
         uniform = np.full(n_class, 1 / n_class)
-        if prior == "uniform" or not len(spectra):
+        if prior == "uniform":
             return uniform
-        return estimate_share(model.probability(model.encode(spectra), share=uniform))
+        if len(spectra) < FEWEST_FOR_SHARES:
+            return model.share
+        log, novelty = model.judged(spectra, given)
+        latents = None if model.classifier == "likelihood" else model.encode(spectra)
+        # A phase that is not among the references says nothing about their shares.
+        known = novelty <= _NOT_COUNTED
+        probability = model.posterior(log, latents, share=uniform)
+        return estimate_share(probability[known] if known.any() else probability)
     if isinstance(prior, Mapping):
         unknown = sorted(set(prior) - set(model.names))
         if unknown:
@@ -385,6 +513,7 @@ def in_data_units(model: Model, unit: float) -> Model:
         units=replace(units, centre=units.centre * unit, spread=units.spread * unit),
         nuisances=in_units(model.nuisances, unit),
         novelty=replace(novelty, mean=novelty.mean * unit, sigma=novelty.sigma * unit),
+        likelihood=None if model.likelihood is None else model.likelihood.scaled(unit),
     )
 
 

@@ -103,12 +103,15 @@ class PartedGradients:
 
     def _attempt(self, simulated: Batch, measured: tuple[Tensor, Tensor]) -> list[_Found] | None:
         """What the parts give; `None` if one does not fit the memory."""
+        told = simulated.posterior
         arrays = (simulated.raw, simulated.clean, simulated.label, *measured)
+        posteriors = [None] * self._parts if told is None else torch.tensor_split(told, self._parts)
         pieces = list(zip(*(torch.tensor_split(a, self._parts) for a in arrays), strict=True))
 
         def work(part: int) -> _Found:
             raw, clean, label, *rows = pieces[part]
-            batch, generator = Batch(raw, clean, label), self._generators[part]
+            batch = Batch(raw, clean, label, posteriors[part])
+            generator = self._generators[part]
             terms = self._loss(batch, (rows[0], rows[1]), generator, self._parts)
             gradients = torch.autograd.grad(
                 terms["total"], self._parameters, materialize_grads=True

@@ -37,6 +37,11 @@ def labels_with_unknown(
     return np.where(unknown, probability.shape[-1], labels).astype(np.int16)
 
 
+def is_marked(parts: np.ndarray) -> np.ndarray:
+    """Whether the last of ``(…, n_part)`` is 1, ``(…)``; false where it is NaN."""
+    return parts[..., -1] == 1
+
+
 def uncertainty_parts(probability: np.ndarray, noise_free: np.ndarray) -> np.ndarray:
     """Entropy of the class in nats: from noise, from overlapping classes, and their sum.
 

@@ -16,7 +16,8 @@ import torch
 
 from hyperspy_dosekin.classification.architecture import DualAutoencoder, make_network
 from hyperspy_dosekin.classification.calibration import reweighted, softmax
-from hyperspy_dosekin.classification.classifiers import make_classifier
+from hyperspy_dosekin.classification.classifiers import LATENT_CLASSIFIERS, make_classifier
+from hyperspy_dosekin.classification.likelihood import Likelihood
 from hyperspy_dosekin.classification.novelty import NoveltyScale
 from hyperspy_dosekin.classification.nuisances import Nuisances
 from hyperspy_dosekin.classification.units import NetworkUnits
@@ -54,7 +55,7 @@ class Model:
     latent_kl
         Mean KL divergence of each latent in nats, ``(n_latent,)``.
     classifier
-        ``"head"``, ``"gaussian_process"`` or ``"knn"``.
+        ``"likelihood"``, ``"head"``, ``"gaussian_process"`` or ``"knn"``.
     classifier_arrays
         Arrays of a classifier other than the head.
     power
@@ -62,7 +63,10 @@ class Model:
     share
         Class prior, ``(n_class,)``.
     novelty
-        Scale of the distance to the references.
+        Scale of the distance to the references, in the form for live use.
+    likelihood
+        Bayes' rule for single spectra, and the distance to the nearest explanation; ``None`` in
+        models of early files.
     report
         Further findings of the training: numbers, texts and arrays by name.
     device
@@ -81,6 +85,7 @@ class Model:
     power: float
     share: np.ndarray
     novelty: NoveltyScale
+    likelihood: Likelihood | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
 
@@ -125,7 +130,7 @@ class Model:
 
     @cached_property
     def _predict_latents(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        if self.classifier == "head":
+        if self.classifier not in LATENT_CLASSIFIERS:
             return None
         return make_classifier(self.classifier, self.classifier_arrays)
 
@@ -145,6 +150,50 @@ class Model:
         """Calibrated probabilities of raw latents, under a prior (by default that of the model)."""
         uniform = softmax(self.power * self.log_probability(latents))
         return reweighted(uniform, self.share if share is None else share)
+
+    def judged(
+        self, spectra: np.ndarray, given: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log-likelihoods of the classes ``(n, n_class)``, and novelty ``(n,)``, of spectra.
+
+        Parameters
+        ----------
+        spectra
+            Shape ``(n, n_channels)``.
+        given
+            Noise variance of each, of the same shape, or ``None``.
+        """
+        if self.likelihood is None:
+            return self.log_probability(self.encode(spectra)), self.novelty.novelty(spectra)
+        log, distance = self.likelihood.judged(spectra, given, self.nuisances, self.energy_ev)
+        return log, self.likelihood.novelty(distance)
+
+    def posterior(
+        self,
+        log_likelihood: np.ndarray,
+        latents: np.ndarray | None,
+        *,
+        share: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Probabilities by what classifies: the likelihood of the spectra, or their latents.
+
+        Parameters
+        ----------
+        log_likelihood
+            Of the classes, ``(n, n_class)``; see `judged`.
+        latents
+            Raw latents, ``(n, n_latent)``, which the other classifiers need.
+        share
+            Class prior, by default that of the model.
+        """
+        if self.classifier == "likelihood" or latents is None:
+            return reweighted(softmax(log_likelihood), self.share if share is None else share)
+        return self.probability(latents, share=share)
+
+    @property
+    def has_network(self) -> bool:
+        """Whether a network was trained; without one there are no latents."""
+        return bool(self.weights)
 
     def expected_entropy(self, latents: np.ndarray) -> np.ndarray:
         """Entropy in nats that would be left without noise, ``(n,)``."""
@@ -180,13 +229,15 @@ def usable(spectra: np.ndarray) -> np.ndarray:
     return finite & (spectra != spectra[..., :1]).any(axis=-1)
 
 
-def predict(spectra: np.ndarray, *, model: Model) -> np.ndarray:
+def predict(spectra: np.ndarray, given: np.ndarray | None = None, *, model: Model) -> np.ndarray:
     """All that is known about single spectra, side by side.
 
     Parameters
     ----------
     spectra
         Shape ``(…, n_channels)``, of any real type.
+    given
+        Noise variance, of the same shape, where it is known.
     model
         The trained model.
 
@@ -199,27 +250,82 @@ def predict(spectra: np.ndarray, *, model: Model) -> np.ndarray:
     rows = spectra.reshape(-1, spectra.shape[-1])
     good = usable(rows)
     found = np.full((len(rows), model.n_output), np.nan, dtype=np.float32)
-    rows = rows[good].astype(np.float32)
+    rows, given = _usable_rows(rows, given, good)
     if len(rows):
-        latents = model.encode(rows)
-        probability = model.probability(latents)
+        latents = model.encode(rows) if model.has_network else None
+        log_likelihood, novelty = model.judged(rows, given)
+        overlap = np.zeros(len(rows)) if latents is None else model.expected_entropy(latents)
         found[good] = np.concatenate(
             [
-                probability,
-                model.expected_entropy(latents)[:, None],
-                model.novelty.novelty(rows.astype(np.float64))[:, None],
-                latents,
+                model.posterior(log_likelihood, latents),
+                overlap[:, None],
+                novelty[:, None],
+                np.empty((len(rows), 0)) if latents is None else latents,
             ],
             axis=1,
         )
     return found.reshape(*spectra.shape[:-1], -1)
 
 
-def denoise(spectra: np.ndarray, *, model: Model) -> np.ndarray:
+def _usable_rows(
+    rows: np.ndarray, given: np.ndarray | None, good: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Spectra that hold data, float64, and their variances; those that are no variance are not."""
+    found = rows[good].astype(np.float64)
+    if given is None:
+        return found, None
+    variance = given.reshape(rows.shape)[good].astype(np.float64)
+    return found, variance if (np.isfinite(variance) & (variance >= 0)).all() else None
+
+
+def unmix(
+    spectra: np.ndarray, given: np.ndarray | None = None, *, model: Model, level: float = 0.95
+) -> np.ndarray:
+    """Composition of single spectra, side by side.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(…, n_channels)``, of any real type.
+    given
+        Noise variance, of the same shape, where it is known.
+    model
+        The trained model.
+    level
+        Probability that an interval is to hold.
+
+    Returns
+    -------
+    Shape ``(…, 3 · n_class + 1)``, float32: shares of the classes, lower and upper ends of their
+    intervals, and 1 where the spectrum is a mixture. NaN for spectra without data.
+
+    Raises
+    ------
+    RuntimeError
+        If the model is from an early file, which does not hold the likelihood.
+    """
+    if model.likelihood is None:
+        raise RuntimeError(
+            "the model was saved by an early version and knows no composition; train it anew."
+        )
+    rows = spectra.reshape(-1, spectra.shape[-1])
+    good = usable(rows)
+    found = np.full((len(rows), 3 * len(model.names) + 1), np.nan, dtype=np.float32)
+    rows, given = _usable_rows(rows, given, good)
+    if len(rows):
+        parts = model.likelihood.unmixed(rows, given, model.nuisances, level)
+        found[good] = np.column_stack([parts.share, parts.low, parts.high, parts.mixed])
+    return found.reshape(*spectra.shape[:-1], -1)
+
+
+def denoise(spectra: np.ndarray, given: np.ndarray | None = None, *, model: Model) -> np.ndarray:
     """Noise-free versions of spectra ``(…, n_channels)``, float32; NaN for those without data."""
     rows = spectra.reshape(-1, spectra.shape[-1])
     good = usable(rows)
     found = np.full(rows.shape, np.nan, dtype=np.float32)
-    if good.any():
-        found[good] = model.decode(model.encode(rows[good].astype(np.float32)))
+    rows, given = _usable_rows(rows, given, good)
+    if len(rows) and model.has_network:
+        found[good] = model.decode(model.encode(rows))
+    elif len(rows) and model.likelihood is not None:
+        found[good] = model.likelihood.denoised(rows, given, model.nuisances, model.energy_ev)
     return found.reshape(spectra.shape)

@@ -13,17 +13,20 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.classification.classifiers import classifier_names
+from hyperspy_dosekin.classification.likelihood import Likelihood
+from hyperspy_dosekin.classification.mixing import Mixing
 from hyperspy_dosekin.classification.model import Model, denoise, predict
-from hyperspy_dosekin.classification.noise import NoiseModel
+from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents
 from hyperspy_dosekin.classification.novelty import NoveltyScale
 from hyperspy_dosekin.classification.nuisances import Nuisances
+from hyperspy_dosekin.classification.pixel_noise import PixelNoise
 from hyperspy_dosekin.classification.units import NetworkUnits
 from hyperspy_dosekin.numerics.device import usable_device
 from hyperspy_dosekin.numerics.files import digest, replaced_when_written
 
 #: What such a file says it is, and the version of its layout.
 KIND = "hyperspy_dosekin.DualVAE"
-FORMAT = 1
+FORMAT = 2
 
 
 def save_model(model: Model, path: Path, settings: Mapping[str, Any] | None = None) -> None:
@@ -50,11 +53,21 @@ def save_model(model: Model, path: Path, settings: Mapping[str, Any] | None = No
     _put("nuisances", nuisances, arrays, description)
     _put("noise", _parts(model.nuisances.noise), arrays, description)
     _put("novelty", _parts(model.novelty), arrays, description)
+    if model.likelihood is not None:
+        likelihood = _parts(model.likelihood)
+        noise = _parts(likelihood.pop("noise"))
+        _put("pixel_model", _parts(noise.pop("model")), arrays, description)
+        _put("pixel_components", _parts(noise.pop("components")), arrays, description)
+        _put("pixel_noise", noise, arrays, description)
+        _put("mixing", _parts(likelihood.pop("mixing")), arrays, description)
+        _put("likelihood", likelihood, arrays, description)
     _put("weights", dict(model.weights), arrays, description)
     _put("classifier_arrays", dict(model.classifier_arrays), arrays, description)
     _put("report", dict(model.report), arrays, description)
     rest = _parts(model)
-    for name in ("units", "nuisances", "novelty", "weights", "classifier_arrays", "report"):
+    for name in (
+        "units", "nuisances", "novelty", "likelihood", "weights", "classifier_arrays", "report"
+    ):  # fmt: skip
         del rest[name]
     _put("model", rest, arrays, description)
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -167,6 +180,7 @@ def _assemble(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) 
         units=NetworkUnits(**_get("units", arrays, description)),
         nuisances=Nuisances(noise=noise, **nuisances),
         novelty=NoveltyScale(**_get("novelty", arrays, description)),
+        likelihood=_likelihood(arrays, description),
         weights=_get("weights", arrays, description),
         classifier_arrays=_get("classifier_arrays", arrays, description),
         report=_get("report", arrays, description),
@@ -178,6 +192,20 @@ def _assemble(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) 
         if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinity")
     return model
+
+
+def _likelihood(
+    arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]
+) -> Likelihood | None:
+    if "likelihood" not in description:
+        return None
+    noise = PixelNoise(
+        model=NoiseModel(**_get("pixel_model", arrays, description)),
+        components=PrincipalComponents(**_get("pixel_components", arrays, description)),
+        **_get("pixel_noise", arrays, description),
+    )
+    mixing = Mixing(**_get("mixing", arrays, description))
+    return Likelihood(noise=noise, mixing=mixing, **_get("likelihood", arrays, description))
 
 
 def _check_shapes(model: Model) -> None:
@@ -200,6 +228,20 @@ def _check_shapes(model: Model) -> None:
         "spreads of distances": (scale.spread, (n_class,)),
         "scores": (scale.score, scale.log_probability.shape),
     }
+    if model.likelihood is not None:
+        found = model.likelihood
+        components = found.noise.components
+        n_template = found.class_of.size
+        expected |= {
+            "templates": (found.templates, (n_template, n_channel)),
+            "distances": (found.score, found.log_probability.shape),
+            "references": (found.mixing.references, (n_class, n_channel)),
+            "thresholds": (found.mixing.thresholds, (n_class,)),
+            "mean spectrum": (components.mean, (n_channel,)),
+            "components": (components.components, (len(components.components), n_channel)),
+        }
+        if set(found.class_of.tolist()) != set(range(n_class)):
+            raise ValueError("its templates are not of its classes")
     for name, (array, shape) in expected.items():
         if array.shape != shape:
             raise ValueError(f"its {name} have the shape {array.shape}, not {shape}")

@@ -4,23 +4,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 #: Variance below this share of the variance of the data is taken for no noise at all.
 SMALLEST_NOISE = 1e-6
 #: Groups of spectra of different intensity, from which the gain is read.
-_GROUPS = 6
+_GROUPS = 10
+_FEWEST_IN_GROUP = 50
 _POLYNOMIAL = 3
+#: Terms of what rises with the intensity of the spectrum, and the fall of χ² from which they count.
+_SLOPES = 3
+_CLEAR = 30.0
 
 
 @dataclass(frozen=True, eq=False)
 class NoiseModel:
-    """Noise variance of a channel, linear in its expected intensity.
+    """Noise variance of a channel, linear in its expected intensity and in that of its spectrum.
 
-    ``variance = offset + gain * intensity``: the gain is that of counting noise; the offset holds
-    read noise and the counts of what was subtracted before.
+    ``variance = level · (offset + slope · (intensity · direction) + gain · intensity)``. The gain
+    is that of counting noise. The offset holds read noise and the counts of what was subtracted
+    before; where a thicker pixel had more of those, they are in the slope. The level is what
+    single spectra have more or less noise than that, as after a normalisation.
 
     Parameters
     ----------
@@ -28,19 +34,50 @@ class NoiseModel:
         Variance at zero intensity by channel, shape ``(n_channels,)``.
     gain
         Variance for each unit of intensity.
+    slope
+        Variance for each unit of the intensity of the whole spectrum, ``(n_channels,)``.
+    direction
+        Weights of the channels in the intensity of a spectrum, ``(n_channels,)``.
+    level_sd
+        Standard deviation of the logarithm of the level.
+    floor
+        Smallest variance; by default a twentieth of the mean offset.
     """
 
     offset: np.ndarray
     gain: float
+    slope: np.ndarray | None = None
+    direction: np.ndarray | None = None
+    level_sd: float = 0.0
+    floor: float | None = None
+
+    @property
+    def smallest(self) -> float:
+        """Smallest variance that is taken for possible."""
+        floor = 0.05 * self.offset.mean() if self.floor is None else self.floor
+        return float(floor + np.finfo(float).tiny)
 
     def variance(self, intensity: np.ndarray) -> np.ndarray:
-        """Variance at expected intensities ``(…, n_channels)``, never below a small floor."""
-        floor = 0.05 * self.offset.mean() + np.finfo(float).tiny
-        return np.maximum(self.offset + self.gain * intensity, floor)
+        """Variance at expected intensities ``(…, n_channels)`` and level 1, never below a floor."""
+        found = self.offset + self.gain * intensity
+        if self.slope is not None and self.direction is not None:
+            found = found + (intensity @ self.direction)[..., None] * self.slope
+        return np.maximum(found, self.smallest)
 
     def scaled(self, factor: float) -> NoiseModel:
         """The noise of spectra that are multiplied by a factor."""
-        return NoiseModel(self.offset * factor**2, self.gain * factor)
+        return NoiseModel(
+            self.offset * factor**2,
+            self.gain * factor,
+            None if self.slope is None else self.slope * factor,
+            self.direction,
+            self.level_sd,
+            None if self.floor is None else self.floor * factor**2,
+        )
+
+    def with_excess(self, excess: np.ndarray) -> NoiseModel:
+        """The same with a variance added to the offset, ``(n_channels,)``."""
+        return replace(self, offset=self.offset + excess)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,31 +130,66 @@ def estimate_noise(spectra: np.ndarray, components: PrincipalComponents) -> Nois
     leverage = (components.components**2).sum(axis=0)
     kept = np.maximum(1 - leverage, 0.1) * (1 - 1 / n)
     squares = (spectra - clean) ** 2 / kept
-    groups = np.array_split(np.argsort(clean.sum(axis=1)), min(_GROUPS, max(1, n // 50)))
+    floor = SMALLEST_NOISE * spectra.var() + np.finfo(float).tiny
+    # Of the mean spectrum, the intensity that the thickness scales.
+    direction = components.mean / max(float(components.mean @ components.mean), floor)
+    groups = np.array_split(
+        np.argsort(clean @ direction), min(_GROUPS, max(1, n // _FEWEST_IN_GROUP))
+    )
     mean = np.stack([clean[g].mean(axis=0) for g in groups])
     variance = np.stack([squares[g].mean(axis=0) for g in groups])
     # A constant channel, such as a masked one, says nothing about noise.
-    floor = SMALLEST_NOISE * spectra.var() + np.finfo(float).tiny
     position = np.linspace(-1, 1, n_channels)
     basis = np.polynomial.legendre.legvander(position, _POLYNOMIAL)
-    design = np.concatenate([np.tile(basis, (len(groups), 1)), mean.reshape(-1, 1)], axis=1)
+    fixed = np.tile(basis, (len(groups), 1))
+    whole = np.repeat(mean @ direction, n_channels)[:, None]
+    steep = whole * np.tile(basis[:, :_SLOPES], (len(groups), 1))
+    error = np.sqrt(2 / (n / len(groups)))
     target = variance.ravel()
-    weight = np.full(target.size, 1 / max(target.mean(), floor))
-    coefficients = np.zeros(design.shape[1])
+    plain = _fitted(fixed, mean.ravel(), target, error, floor)
+    sloped = _fitted(np.concatenate([fixed, steep], 1), mean.ravel(), target, error, floor)
+    slope = np.zeros(n_channels)
+    chosen = plain
+    # Only where it says clearly more: gain and slope compete for the same differences.
+    if len(groups) > 1 and plain.cost - sloped.cost > _CLEAR:
+        part = basis[:, :_SLOPES] @ sloped.coefficients[basis.shape[1] : -1]
+        if part.mean() > 0:
+            chosen, slope = sloped, part
+    gain = float(chosen.coefficients[-1])
+    offset = basis @ chosen.coefficients[: basis.shape[1]]
+    typical = max(target.mean(), floor)
+    middle = float(components.mean @ direction)
+    fitted = np.maximum(offset + whole.reshape(mean.shape) * slope + gain * mean, 0.05 * typical)
+    offset = offset + _channel_excess(variance / fitted, n) * fitted.mean(axis=0)
+    overall = np.maximum(offset + middle * slope, 0).mean()
+    least = max(floor, 0.02 * overall)
+    if not slope.any():
+        return NoiseModel(np.maximum(offset, least), gain)
+    return NoiseModel(offset, gain, slope, direction, floor=max(floor, 0.05 * typical))
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    coefficients: np.ndarray
+    cost: float
+
+
+def _fitted(
+    design: np.ndarray, mean: np.ndarray, target: np.ndarray, error: float, floor: float
+) -> _Fit:
+    """Variances of groups and channels by their intensities, the last coefficient the gain."""
+    design = np.concatenate([design, mean[:, None]], axis=1)
+    typical = max(target.mean(), floor)
+    weight = np.full(target.size, 1 / typical)
+    coefficients, pull = np.zeros(design.shape[1]), np.ones(target.size)
+    fitted = np.full(target.size, typical)
     for _ in range(4):
         coefficients = _non_negative_last(design * weight[:, None], target * weight)
-        fitted = np.maximum(design @ coefficients, 0.1 * max(target.mean(), floor))
+        fitted = np.maximum(design @ coefficients, 0.1 * typical)
         # Single channels with features that the components miss must not pull the line.
-        pull = np.minimum(
-            1, 4 * np.sqrt(2 / (n / len(groups))) / np.abs(target / fitted - 1 + 1e-9)
-        )
+        pull = np.minimum(1, 4 * error / np.abs(target / fitted - 1 + 1e-9))
         weight = np.sqrt(pull) / fitted
-    gain = float(coefficients[-1])
-    offset = basis @ coefficients[:-1]
-    fitted = np.maximum(offset + gain * mean, 0.05 * max(target.mean(), floor))
-    offset = offset + _channel_excess(variance / fitted, n) * fitted.mean(axis=0)
-    overall = np.maximum(offset, 0).mean()
-    return NoiseModel(np.maximum(offset, max(floor, 0.02 * overall)), gain)
+    return _Fit(coefficients, float((pull * (target / fitted - 1) ** 2).sum() / error**2))
 
 
 def _non_negative_last(design: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -41,6 +41,8 @@ class Nuisances:
         Normal distribution of their coefficients, ``(n_basis,)`` and ``(n_basis, n_basis)``.
     class_share
         Share of each class among the spectra they were estimated from, ``(n_class,)``.
+    strange_share
+        Share of spectra, of those they were estimated from, that no class explains.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Nuisances:
     class_share: np.ndarray
     scale_shape: str = "normal"
     notes: tuple[str, ...] = field(default=())
+    strange_share: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("scale_sd", "shift_sd_ev"):

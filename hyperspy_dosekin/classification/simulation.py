@@ -28,11 +28,14 @@ class Batch:
         With noise and without, ``(n, n_channels)``.
     label
         Class of each, ``(n,)``.
+    posterior
+        Probability of each class that a teacher gives, ``(n, n_class)``, or ``None``.
     """
 
     raw: Tensor
     clean: Tensor
     label: Tensor
+    posterior: Tensor | None = None
 
 
 class Simulator:
@@ -76,9 +79,12 @@ class Simulator:
         covariance = nuisances.background_covariance
         values, vectors = np.linalg.eigh(covariance)
         self._root = tensor(vectors * np.sqrt(np.maximum(values, 0)))
-        self._noise_offset = tensor(nuisances.noise.offset)
-        self._gain = float(nuisances.noise.gain)
-        self._floor = 0.05 * float(nuisances.noise.offset.mean())
+        noise = nuisances.noise
+        self._noise_offset = tensor(noise.offset)
+        self._gain, self._level_sd = float(noise.gain), float(noise.level_sd)
+        self._floor = noise.smallest
+        self._slope = None if noise.slope is None else tensor(noise.slope)
+        self._direction = None if noise.direction is None else tensor(noise.direction)
         self._poisson = self._few_counts(references)
 
     def _few_counts(self, references: ReferenceSet) -> bool:
@@ -126,13 +132,25 @@ class Simulator:
 
     def measured(self, clean: Tensor) -> Tensor:
         """Clean spectra with noise."""
-        variance = (self._noise_offset + self._gain * clean).clamp_min(self._floor)
+        return self.noisy(clean)[0]
+
+    def noisy(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """Clean spectra with noise, and its variance, ``(n, n_channels)`` both."""
+        variance = self._noise_offset + self._gain * clean
+        if self._slope is not None and self._direction is not None:
+            variance = variance + (clean @ self._direction)[:, None] * self._slope
+        variance = variance.clamp_min(self._floor)
+        level = torch.ones(len(clean), 1, device=clean.device)
+        if self._level_sd > 0:
+            level = torch.exp(self._level_sd * self._normal(len(clean), 1))
+            variance = variance * level
         if not self._poisson:
-            return clean + variance.sqrt() * self._normal(*clean.shape)
+            return clean + variance.sqrt() * self._normal(*clean.shape), variance
         # The offset is taken for counts that were subtracted, which have the skewness of counts.
-        expected = variance / self._gain**2
+        gain = self._gain * level
+        expected = variance / gain**2
         counts = torch.poisson(expected, generator=self.generator)
-        return clean + self._gain * (counts - expected)
+        return clean + gain * (counts - expected), variance
 
 
 def _moved(spectra: Tensor, shift: Tensor) -> Tensor:

@@ -23,8 +23,14 @@ from hyperspy_dosekin.numerics.threads import torch_threads
 
 #: Simulated spectra on which training is evaluated.
 _VALIDATION = 1024
+#: Simulated spectra that a teacher is asked about.
+_POOL = 16_384
 #: A fall of the loss smaller than this, relatively, does not count as progress.
 _SMALLEST_PROGRESS = 1e-4
+
+
+#: Probabilities of the classes for spectra.
+Teacher = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +158,9 @@ def loss_terms(
         # The target stands still: clean latents must not come to meet the raw ones.
         "convergence": (raw_latents - mean.detach()).abs().mean(),
         "denoising": distance[len(target) :].mean(),
-        "classification": functional.cross_entropy(logits, label),
+        "classification": functional.cross_entropy(
+            logits, label if simulated.posterior is None else simulated.posterior
+        ),
         "uncertainty": functional.cross_entropy(clean_logits, label[:some])
         + (torch.sigmoid(expected) * math.log(logits.shape[1]) - entropy).square().mean(),
     }
@@ -193,6 +201,7 @@ def train(
     progress: Progress = no_progress,
     stop: Stop = never_stop,
     measure_every: Callable[[int, DualAutoencoder], None] | None = None,
+    teacher: Teacher | None = None,
 ) -> Training:
     """Train a network; Ctrl-C keeps the best weights so far.
 
@@ -210,12 +219,15 @@ def train(
         Who is told, and who may end the training.
     measure_every
         For studies: called with the step and the network at every evaluation.
+    teacher
+        Gives the probability of each class ``(n, n_class)`` for simulated spectra in the units of
+        the data; the head learns these instead of the classes. They say more: how sure one can be.
     """
     generator = simulator.generator
     device = generator.device
     # The parts of a step are worked on side by side, each by one thread of Torch.
     with torch_threads(1):
-        return _Trainer(simulator, measured, units, config, device).run(
+        return _Trainer(simulator, measured, units, config, device, teacher).run(
             progress, stop, measure_every
         )
 
@@ -228,6 +240,7 @@ class _Trainer:
         units: NetworkUnits,
         config: VAEConfig,
         device: torch.device,
+        teacher: Teacher | None = None,
     ) -> None:
         self.config, self.simulator, self.ratio = config, simulator, units.signal_to_noise
         self.generator = simulator.generator
@@ -245,6 +258,7 @@ class _Trainer:
             raw.shape[1], n_class, config.n_latent, dropout=config.dropout, device=device
         )
         initialise(self.network, self.generator)
+        self.pool = None if teacher is None else self._pooled(teacher)
         self.validation = self._in_units(simulator.draw(_VALIDATION))
         self.held = (raw[held], clean[held])
         self.records = _Records()
@@ -266,11 +280,29 @@ class _Trainer:
             (batch.raw - self.centre) / self.spread,
             (batch.clean - self.centre) / self.spread,
             batch.label,
+            batch.posterior,
         )
+
+    def _pooled(self, teacher: Teacher) -> Batch:
+        """Simulated spectra with what a teacher says of them, drawn once: it takes longer."""
+        batch = self.simulator.draw(_POOL)
+        told = teacher(batch.raw.cpu().double().numpy())
+        posterior = torch.as_tensor(told.astype(np.float32), device=batch.raw.device)
+        return self._in_units(replace(batch, posterior=posterior))
 
     def _batches(self) -> tuple[Batch, tuple[Tensor, Tensor]]:
         config = self.config
-        simulated = self._in_units(self.simulator.draw(config.batch_size))
+        if self.pool is None:
+            simulated = self._in_units(self.simulator.draw(config.batch_size))
+        else:
+            chosen = torch.randint(
+                len(self.pool.raw),
+                (config.batch_size,),
+                generator=self.generator,
+                device=self.centre.device,
+            )
+            pool = (self.pool.raw, self.pool.clean, self.pool.label, self.pool.posterior)
+            simulated = Batch(*(None if part is None else part[chosen] for part in pool))
         number = round(config.measured_share * min(config.reconstruction_size, config.batch_size))
         pick = torch.randint(
             len(self.trained), (number,), generator=self.generator, device=self.centre.device

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg import toeplitz
 
 from .camera import Camera
 
@@ -32,6 +34,8 @@ _SHAPES: dict[str, tuple[float, float, tuple[tuple[float, float, float], ...]]] 
 }
 #: Background before its subtraction, in units of the edges, and its decay.
 _BACKGROUND, _DECAY = 2.0, 3.0
+#: Energy and half width of the plasmon of plural scattering, eV.
+_PLASMON, _PLASMON_WIDTH = 22.0, 4.0
 
 
 def phase_spectrum(name: str, energy_ev: np.ndarray) -> np.ndarray:
@@ -98,6 +102,10 @@ def annealing_series(
     energy_jitter: float = 0.25,
     background_variation: float = 0.03,
     unknown_share: float = 0.0,
+    thick_background: bool = False,
+    plural_scattering: float = 0.0,
+    energy_drift: float = 0.0,
+    mixed_share: float = 0.0,
     dead_channels: Sequence[int] = (),
     dead_value: float = np.nan,
     lazy: bool = False,
@@ -124,6 +132,16 @@ def annealing_series(
     unknown_share
         Share of pixels, in patches, that hold a phase which is not among the references: an edge
         that is shifted and doubled.
+    thick_background
+        Whether the background before its subtraction, and so its noise, is as thick as the
+        specimen; otherwise it is the same everywhere.
+    plural_scattering
+        Mean number of further inelastic scatterings, t/λ at the mean thickness, with a plasmon at
+        22 eV.
+    energy_drift
+        By how much the energy shifts from frame to frame, eV.
+    mixed_share
+        Share of pixels that hold the next phase too, half and half.
     dead_channels, dead_value
         Indices of channels that record nothing, and what they hold.
     lazy
@@ -134,8 +152,8 @@ def annealing_series(
     EELSSpectrum or LazyEELSSpectrum
         Dimensions ``(x, y, temperature|energy)``. ``metadata.Simulation`` holds the truth, arrays
         (temperature, y, x): ``label``, the index into ``names``; ``scale``; ``shift_ev``;
-        ``background``, the height of the residual at the first channel. `expected` gives the
-        spectra without noise.
+        ``background``, the height of the residual at the first channel; ``second``, the index of
+        the other phase, the same where there is none. `expected` gives the spectra without noise.
 
     Raises
     ------
@@ -163,6 +181,12 @@ def annealing_series(
     ):
         if not (np.isfinite(value) and value >= 0):
             raise ValueError(f"{name}={value} must be a standard deviation, zero or more.")
+    if not (np.isfinite(plural_scattering) and plural_scattering >= 0):
+        raise ValueError(f"plural_scattering={plural_scattering} must be t/λ, zero or more.")
+    if not np.isfinite(energy_drift):
+        raise ValueError(f"energy_drift={energy_drift} must be a number of eV.")
+    if not 0 <= mixed_share <= 1:
+        raise ValueError(f"mixed_share={mixed_share} must lie between 0 and 1.")
     if not 0 <= unknown_share < 1:
         raise ValueError(f"unknown_share={unknown_share} must lie between 0 and 1.")
     camera = Camera(_CHANNELS, dead_channels=tuple(dead_channels), dead_value=dead_value)
@@ -176,6 +200,11 @@ def annealing_series(
         "background": background_variation * rng.standard_normal(sizes),
         "exponent": rng.uniform(1.0, 6.0, sizes),
     }
+    truth["shift_ev"] += energy_drift * np.arange(sizes[0])[:, None, None]
+    # Drawn apart, so that the rest is the same with and without.
+    chosen = np.random.default_rng([int(seed), sizes[0], 1]).random(sizes) < mixed_share
+    mixable = chosen & (label < len(PHASES))
+    truth["second"] = np.where(mixable, np.where(label == len(PHASES) - 1, 2, label + 1), label)
     names = [*PHASES, UNKNOWN] if unknown_share else list(PHASES)
     energy = _OFFSET + _SCALE * np.arange(_CHANNELS)
     peak = phase_spectrum(PHASES[0], energy).max()
@@ -185,6 +214,8 @@ def annealing_series(
         "names": names,
         "peak_snr": float(peak_snr),
         "counts": float(peak_snr**2 * (peak + _BACKGROUND) / peak**2),
+        "plural_scattering": float(plural_scattering),
+        "thick_background": bool(thick_background),
         **truth,
     }
     if camera.dead_channels:
@@ -192,7 +223,9 @@ def annealing_series(
     frames = [
         {name: value[i] for name, value in truth.items()} | {"frame": i} for i in range(sizes[0])
     ]
-    arguments = (energy, names, simulation["counts"], int(seed), camera)
+    setup = _Setup(
+        energy, names, simulation["counts"], int(seed), camera, plural_scattering, thick_background
+    )
     if lazy:
         from hyperspy_dosekin.lazy.making import make_blocks
 
@@ -201,16 +234,29 @@ def annealing_series(
             (len(frames), *sizes[1:], _CHANNELS),
             (1, -1, -1, -1),
             np.float32,
-            source=(frames, arguments),
+            source=(frames, setup),
         )
     else:
-        data = np.stack([_frame(frame, *arguments) for frame in frames])
+        data = np.stack([_frame(frame, setup) for frame in frames])
     return _to_signal(data, simulation)
 
 
-def _frame_block(part: tuple[slice, ...], source: tuple[list, tuple]) -> np.ndarray:
-    frames, arguments = source
-    return np.stack([_frame(frame, *arguments) for frame in frames[part[0]]])
+@dataclass(frozen=True, eq=False)
+class _Setup:
+    """What all frames have in common."""
+
+    energy: np.ndarray
+    names: list[str]
+    counts: float
+    seed: int
+    camera: Camera
+    plural: float
+    thick_background: bool
+
+
+def _frame_block(part: tuple[slice, ...], source: tuple[list, _Setup]) -> np.ndarray:
+    frames, setup = source
+    return np.stack([_frame(frame, setup) for frame in frames[part[0]]])
 
 
 def expected(signal: Signal1D) -> np.ndarray:
@@ -221,33 +267,41 @@ def expected(signal: Signal1D) -> np.ndarray:
         name: np.asarray(known.get_item(name))
         for name in ("label", "scale", "shift_ev", "background", "exponent")
     }
-    return _expected(truth, energy, list(known.names))
+    # Series of early versions hold one phase in every pixel.
+    truth["second"] = np.asarray(known.get_item("second", truth["label"]))
+    plural = float(known.get_item("plural_scattering", 0.0))
+    return _expected(truth, energy, list(known.names), plural)
 
 
-def _expected(truth: dict[str, Any], energy: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    found = np.empty((*truth["label"].shape, energy.size))
-    for k, name in enumerate(names):
-        here = truth["label"] == k
-        moved = energy - truth["shift_ev"][here][:, None]
-        found[here] = phase_spectrum(name, moved) * truth["scale"][here][:, None]
+def _expected(
+    truth: dict[str, Any], energy: np.ndarray, names: Sequence[str], plural: float
+) -> np.ndarray:
+    found = np.zeros((*truth["label"].shape, energy.size))
+    for of in ("label", "second"):
+        for k, name in enumerate(names):
+            here = truth[of] == k
+            moved = energy - truth["shift_ev"][here][:, None]
+            found[here] += 0.5 * phase_spectrum(name, moved) * truth["scale"][here][:, None]
+    if plural:
+        loss = _SCALE * np.arange(energy.size)
+        plasmon = 1 / (1 + ((loss - _PLASMON) / _PLASMON_WIDTH) ** 2)
+        smear = toeplitz(plasmon / plasmon.sum(), np.zeros(energy.size))
+        found += plural * truth["scale"][..., None] * (found @ smear.T)
     law = (energy / energy[0]) ** -truth["exponent"][..., None]
     return found + truth["background"][..., None] * law
 
 
-def _frame(
-    truth: dict[str, Any],
-    energy: np.ndarray,
-    names: Sequence[str],
-    counts: float,
-    seed: int,
-    camera: Camera,
-) -> np.ndarray:
+def _frame(truth: dict[str, Any], setup: _Setup) -> np.ndarray:
     """Measured spectra of a frame, ``(y, x, n_channels)``, float32."""
+    energy, counts = setup.energy, setup.counts
     background = _BACKGROUND * (energy / energy[0]) ** -_DECAY
-    rate = counts * np.maximum(_expected(truth, energy, names) + background, 1e-6)
+    if setup.thick_background:
+        background = truth["scale"][..., None] * background
+    net = _expected(truth, energy, setup.names, setup.plural)
+    rate = counts * np.maximum(net + background, 1e-6)
     # A generator for each frame, so that frames are the same in any order.
-    drawn = np.random.default_rng([seed, truth["frame"]]).poisson(rate)
-    return camera.finish(drawn / counts - background).astype(np.float32)
+    drawn = np.random.default_rng([setup.seed, truth["frame"]]).poisson(rate)
+    return setup.camera.finish(drawn / counts - background).astype(np.float32)
 
 
 def _smooth(rng: np.random.Generator, sizes: tuple[int, ...], length: float) -> np.ndarray:

@@ -25,7 +25,10 @@ def make_live_problem():
             spectra, _, label = draw(references, known, 400)
             config = VAEConfig(steps=60, evaluate_every=20, batch_size=48, reconstruction_size=16)
             model = fit_model(
-                spectra, references, FitSettings(network=config, prior="uniform"), nuisances=known
+                spectra,
+                references,
+                FitSettings(classifier="head", network=config, prior="uniform"),
+                nuisances=known,
             )
             share = np.array([0.5, 0.3, 0.2])
             made[n_channels] = replace(model, share=share), spectra, label

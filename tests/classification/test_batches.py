@@ -31,7 +31,7 @@ def problem():
 
 def _fitted(problem, **options):
     spectra, references, known = problem
-    settings = FitSettings(network=VAEConfig(**{**SHORT, **options}))
+    settings = FitSettings(classifier="head", network=VAEConfig(**{**SHORT, **options}))
     return fit_model(spectra, references, settings, nuisances=known)
 
 

@@ -34,7 +34,12 @@ def problem():
 @pytest.fixture(scope="module")
 def model(problem):
     references, known, spectra, _ = problem
-    return fit_model(spectra, references, FitSettings(network=VAEConfig(**SHORT)), nuisances=known)
+    return fit_model(
+        spectra,
+        references,
+        FitSettings(classifier="head", network=VAEConfig(**SHORT)),
+        nuisances=known,
+    )
 
 
 def batch_for(network_channels=47):
@@ -90,11 +95,19 @@ def test_learning_rate_rises_and_falls_to_zero():
 
 def test_same_seed_same_model(problem, model):
     references, known, spectra, _ = problem
-    again = fit_model(spectra, references, FitSettings(network=VAEConfig(**SHORT)), nuisances=known)
+    again = fit_model(
+        spectra,
+        references,
+        FitSettings(classifier="head", network=VAEConfig(**SHORT)),
+        nuisances=known,
+    )
     for name, value in model.weights.items():
         assert (again.weights[name] == value).all()
     other = fit_model(
-        spectra, references, FitSettings(network=VAEConfig(**SHORT, seed=1)), nuisances=known
+        spectra,
+        references,
+        FitSettings(classifier="head", network=VAEConfig(**SHORT, seed=1)),
+        nuisances=known,
     )
     assert any((other.weights[name] != value).any() for name, value in model.weights.items())
 
@@ -110,7 +123,7 @@ def test_interruption_keeps_what_is_there(problem, how):
     found = fit_model(
         spectra,
         references,
-        FitSettings(network=VAEConfig(**{**SHORT, "steps": 4000})),
+        FitSettings(classifier="head", network=VAEConfig(**{**SHORT, "steps": 4000})),
         nuisances=known,
         progress=progress,
         stop=lambda: how == "stop",
@@ -123,7 +136,9 @@ def test_interruption_keeps_what_is_there(problem, how):
 def test_patience_ends_training_without_calling_it_incomplete(problem):
     references, known, spectra, _ = problem
     config = VAEConfig(**{**SHORT, "steps": 400, "learning_rate": 1e-12, "patience": 2})
-    found = fit_model(spectra, references, FitSettings(network=config), nuisances=known)
+    found = fit_model(
+        spectra, references, FitSettings(classifier="head", network=config), nuisances=known
+    )
     assert found.report["complete"] is True
     assert found.report["steps"] < 60
 
@@ -135,7 +150,7 @@ def test_units_of_the_data_change_nothing(problem, model):
     scaled = fit_model(
         spectra * 1e4,
         references.scaled(1e4),
-        FitSettings(network=VAEConfig(**SHORT)),
+        FitSettings(classifier="head", network=VAEConfig(**SHORT)),
         nuisances=in_units(known, 1e4),
     )
     a, b = predict(spectra[:50], model=model), predict(spectra[:50] * 1e4, model=scaled)

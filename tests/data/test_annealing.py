@@ -86,9 +86,44 @@ def test_a_noisy_pixel_is_its_reference_times_its_scale():
     assert still.data[1, 2, 3] == pytest.approx(at, abs=5e-3)
 
 
+def test_noise_follows_the_thickness_where_the_background_does():
+    options = {"shape": (3, 20, 30), "thickness_variation": 0.4, "peak_snr": 5}
+    for thick_background in (False, True):
+        s = annealing_series(4, thick_background=thick_background, **options)
+        scale = s.metadata.Simulation.scale
+        noise = (s.data - expected(s))[..., :30].std(axis=-1)
+        thin, thick = scale < 0.8, scale > 1.3
+        ratio = noise[thick].mean() / noise[thin].mean()
+        assert (ratio > 1.25) == thick_background
+
+
+def test_drift_plural_scattering_and_mixtures_are_those_of_the_truth():
+    plain = {"shape": (3, 6, 7), "energy_jitter": 0, "background_variation": 0, "peak_snr": 3000}
+    drifted = annealing_series(1, energy_drift=2.0, **plain).metadata.Simulation
+    assert drifted.shift_ev[:, 0, 0] == pytest.approx([0, 2, 4])
+    mixed = annealing_series(1, mixed_share=1.0, **plain)
+    truth = mixed.metadata.Simulation
+    assert (truth.second != truth.label).all()
+    references = reference_spectra()
+    axis, energy = references.axes_manager[-1].axis, mixed.axes_manager[-1].axis
+    both = (references.data[truth.label[1, 2, 3]] + references.data[truth.second[1, 2, 3]]) / 2
+    at = np.interp(energy, axis, both) * truth.scale[1, 2, 3]
+    assert mixed.data[1, 2, 3] == pytest.approx(at, abs=5e-3)
+    once = annealing_series(1, **plain)
+    twice = annealing_series(1, plural_scattering=0.5, **plain)
+    more = (twice.data - once.data).reshape(-1, 160)
+    # A plasmon behind the edge: nothing before it, and most some 22 eV on.
+    assert np.abs(more[:, :20]).max() < 0.02
+    assert (more[:, 100] > 0.05).all()
+    assert twice.data == pytest.approx(expected(twice), abs=6e-3)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"plural_scattering": -1}, "plural_scattering=-1"),
+        ({"energy_drift": np.nan}, "energy_drift=nan"),
+        ({"mixed_share": 2}, "mixed_share=2"),
         ({"shape": (3, 4)}, "shape"),
         ({"shape": (0, 4, 4)}, "shape"),
         ({"peak_snr": 0}, "peak_snr=0"),

@@ -50,7 +50,14 @@ def a_model():
         known = make_nuisances(references)
         spectra, _, _ = draw(references, known, 200)
         network = VAEConfig(steps=2, evaluate_every=2, batch_size=8, reconstruction_size=4)
-        _model.append(fit_model(spectra, references, FitSettings(network=network), nuisances=known))
+        _model.append(
+            fit_model(
+                spectra,
+                references,
+                FitSettings(classifier="head", network=network),
+                nuisances=known,
+            )
+        )
     return _model[0]
 
 

@@ -139,7 +139,7 @@ def problem():
 
 def test_training_and_inference(problem):
     spectra, label, references, known = problem
-    settings = FitSettings(network=VAEConfig(steps=200))
+    settings = FitSettings(classifier="head", network=VAEConfig(steps=200))
     accuracy = {}
     for device in ("cpu", "cuda"):
         model = fit_model(spectra, references, settings, nuisances=known, device=device)

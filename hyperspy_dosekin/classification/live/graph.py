@@ -138,7 +138,11 @@ def live_graph(model: Model, *, novelty: bool = False) -> LiveGraph:
     ValueError
         If the model classifies by something other than the head of the network.
     """
-    if model.classifier != "head":
+    if not model.has_network:
+        raise ValueError(
+            "the model was trained with network=False; for live use train one with a network."
+        )
+    if model.classifier not in ("likelihood", "head"):
         raise ValueError(
             f'the model classifies by "{model.classifier}", which is no part of the network; for '
             'live use train one with classifier="head".'

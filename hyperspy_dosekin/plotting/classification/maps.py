@@ -292,7 +292,7 @@ def plot_latent(
     embedded
         t-SNE of the latents, ``(n, 2)``.
     scores
-        First two principal components of the same spectra, ``(n, 2)``.
+        t-SNE of the principal components of the same spectra, ``(n, 2)``.
     label
         Class of each, ``(n,)``.
     names
@@ -308,7 +308,7 @@ def plot_latent(
     panels = figure.subplots(1, 2)
     looks = style.window_styles(len(names))
     for panel, points, title in zip(
-        panels, (embedded, scores), ("Latents, t-SNE", "Principal components 1 and 2"), strict=True
+        panels, (embedded, scores), ("Latents, t-SNE", "Principal components, t-SNE"), strict=True
     ):
         for k, look in enumerate(looks):
             own = points[label == k]
@@ -318,8 +318,8 @@ def plot_latent(
             )  # fmt: skip
         panel.set_title(title, fontsize=style.SMALL + 1)
         panel.set(xticks=[], yticks=[])
-    panels[0].set(xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
-    panels[1].set(xlabel="Score of component 1", ylabel="Score of component 2")
+    for panel in panels:
+        panel.set(xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
     handles = [
         Line2D([], [], ls="none", marker=look.marker, ms=6, color=look.colour) for look in looks
     ]

@@ -16,6 +16,7 @@ from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.classification.references import read_references
 from hyperspy_dosekin.signals.classification.spectra import (
     ascending,
+    ascending_variance,
     check_axis,
     check_scale,
     check_spectra,
@@ -62,8 +63,11 @@ class DualVAE(TrainedModel):
     Parameters
     ----------
     classifier
-        ``"head"``, a small dense network trained jointly; ``"gaussian_process"`` or ``"knn"`` on
-        the active latents.
+        ``"likelihood"``, Bayes' rule with the nuisances that were estimated; ``"head"``, a small
+        dense network trained jointly; ``"gaussian_process"`` or ``"knn"`` on the active latents.
+    network
+        Whether to train the network too. Without it, which goes with ``"likelihood"`` only, there
+        are no latents and no live use, and seconds are enough.
     prior
         Class prior: ``"estimated"`` from the data, ``"uniform"``, or a share for each class, in
         order or by name.
@@ -92,7 +96,7 @@ class DualVAE(TrainedModel):
     >>> s = data.annealing_series(shape=(4, 9, 8))
     >>> vae = hyperspy_dosekin.DualVAE(steps=20, evaluate_every=10)
     >>> vae.fit(s, data.reference_spectra(), show_progressbar=False)
-    <DualVAE, 4 classes, 160 channels, head>
+    <DualVAE, 4 classes, 160 channels, likelihood>
     >>> vae.classify(s).class_map
     <ClassMap, title: Classes of Simulated annealing series, dimensions: (4|8, 9)>
     """
@@ -100,7 +104,8 @@ class DualVAE(TrainedModel):
     def __init__(
         self,
         *,
-        classifier: str = "head",
+        classifier: str = "likelihood",
+        network: bool = True,
         prior: Any = "estimated",
         n_components: int = 10,
         fwhm: float | str = 0.0,
@@ -123,6 +128,7 @@ class DualVAE(TrainedModel):
             prior=prior,
             n_components=n_components,
             network=VAEConfig(seed=seed, **network_options),
+            with_network=network,
         )
         self._fwhm, self._max_spectra, self._device = fwhm, max_spectra, device
 
@@ -179,7 +185,7 @@ class DualVAE(TrainedModel):
         >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
         >>> vae = vae.fit(s, references, show_progressbar=False)
         >>> vae
-        <DualVAE, 4 classes, 160 channels, head>
+        <DualVAE, 4 classes, 160 channels, likelihood>
         """
         from hyperspy_dosekin.classification.fitting import fit_model
         from hyperspy_dosekin.numerics.device import resolve_device
@@ -201,13 +207,14 @@ class DualVAE(TrainedModel):
         with progress_bars(show_progressbar) as progress:
             if isinstance(self._fwhm, str):
                 seed = self._settings.network.seed
-                width, chosen = likeliest_width(rows[0], recorded, seed)
+                width, chosen = likeliest_width(rows.spectra, recorded, seed)
             self._model = fit_model(
-                rows[0],
+                rows.spectra,
                 chosen,
                 self._settings,
-                clean=rows[1] if len(rows) > 1 else None,
+                clean=rows.clean,
                 nuisances=nuisances,
+                variance=rows.variance,
                 device=resolve_device(self._device),
                 progress=progress,
                 stop=stop or never_stop,
@@ -280,16 +287,22 @@ class DualVAE(TrainedModel):
             raise ValueError(f'spatial={spatial!r} must be "potts" or None.')
         rng = np.random.default_rng(self._settings.network.seed)
         advise_on_chunks(signal, "classify_vae", whole="energy")
-        rows, _ = sample_rows([data], min(self._max_spectra, 5000), rng)
-        sample = rows[0][usable(rows[0])]
+        variance = ascending_variance(signal)
+        arrays = [data] if variance is None else [data, variance]
+        rows, _ = sample_rows(arrays, min(self._max_spectra, 5000), rng)
+        good = usable(rows[0])
+        sample, given = rows[0][good].astype(np.float64), None
+        if variance is not None:
+            given = rows[1][good].astype(np.float64)
+            given = given if (np.isfinite(given) & (given >= 0)).all() else None
         check_scale(model, sample)
         if prior is None:
             prior = self._settings.prior
-        model = model.with_share(chosen_share(prior, model, sample.astype(np.float32)))
+        model = model.with_share(chosen_share(prior, model, sample, given))
         packed = map_blocks(
             predict,
-            "(e)->(o)",
-            data,
+            "(e)->(o)" if variance is None else "(e),(e)->(o)",
+            *([data] if variance is None else [data, variance]),
             output_sizes={"o": model.n_output},
             output_dtypes=(np.float32,),
             model=model,
@@ -298,7 +311,7 @@ class DualVAE(TrainedModel):
         field = None
         if spatial == "potts":
             probability, field = smoothed(probability, model, spatial_strength, spatial_frames)
-        return VAEClassification(self, model, signal, data, packed, probability, field)
+        return VAEClassification(self, model, signal, data, packed, probability, field, variance)
 
     def __repr__(self) -> str:
         """One line: what it tells apart."""

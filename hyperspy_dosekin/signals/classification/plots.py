@@ -40,6 +40,7 @@ class ClassificationPlots:
     _trained: Any
     _navigation_axes: Any
     _map_axes: Any
+    _check_network: Any
 
     def plot(self, *, threshold: float | None = None, **options: Any) -> FigureBase:
         """Draw the class map of every frame, or of evenly chosen ones, with the class names.
@@ -166,6 +167,8 @@ class ClassificationPlots:
     def plot_latent(self, *, seed: int = 0, **options: Any) -> FigureBase:
         """Draw the latents of some pixels in two dimensions beside their principal components.
 
+        Both are embedded by t-SNE, so that what differs is not the embedding.
+
         Parameters
         ----------
         seed
@@ -195,12 +198,16 @@ class ClassificationPlots:
         from hyperspy_dosekin.plotting.classification.maps import plot_latent
 
         latents, scores, label, _ = self._embedding_sample(_EMBEDDED, seed)
-        spread = np.maximum(latents.std(axis=0), 1e-9)
         perplexity = min(30.0, max(5.0, len(latents) / 10))
-        embedded = TSNE(
-            perplexity=perplexity, init="pca", random_state=seed, max_iter=500
-        ).fit_transform(latents / spread)
-        return plot_latent(embedded, scores[:, :2], label, self.names, **options)
+
+        def embedded(points: np.ndarray) -> np.ndarray:
+            embedding = TSNE(perplexity=perplexity, init="pca", random_state=seed, max_iter=500)
+            return embedding.fit_transform(points)
+
+        spread = np.maximum(latents.std(axis=0), 1e-9)
+        return plot_latent(
+            embedded(latents / spread), embedded(scores), label, self.names, **options
+        )
 
     def silhouette(self, *, seed: int = 0) -> Mapping[str, np.ndarray]:
         """Mean silhouette by condition (frame), of latents and of principal components.
@@ -279,6 +286,7 @@ class ClassificationPlots:
         from hyperspy_dosekin.classification.model import classified_latents
         from hyperspy_dosekin.classification.noise import PrincipalComponents
 
+        self._check_network("latents")
         arrays = [self._data, self._packed, self._probability, self._frame_numbers()]
         (rows, packed, probability, frame), _ = sample_rows(
             arrays, number, np.random.default_rng(seed)

@@ -13,6 +13,7 @@ import numpy as np
 from hyperspy.signals import BaseSignal, LazySignal1D, LazySignal2D, Signal1D, Signal2D
 
 from hyperspy_dosekin.classification.labels import (
+    is_marked,
     labels_with_unknown,
     most_probable,
     uncertainty_parts,
@@ -69,10 +70,12 @@ class VAEClassification(ClassificationPlots):
         packed: Any,
         probability: Any,
         field: PottsField | None,
+        variance: Any = None,
     ) -> None:
         self._vae, self._trained, self._signal = vae, model, signal
         self._data, self._packed, self._probability = data, packed, probability
-        self._field = field
+        self._field, self._variance = field, variance
+        self._unmixed_by_level: dict[float, Any] = {}
 
     # What classified
 
@@ -156,6 +159,7 @@ class VAEClassification(ClassificationPlots):
         if not np.isfinite(threshold):
             raise ValueError(f"threshold={threshold} must be a number, such as 2.")
         labels = map_blocks(
+            is_marked,
             labels_with_unknown,
             "(c),()->()",
             self._probability,
@@ -222,7 +226,101 @@ class VAEClassification(ClassificationPlots):
     def _novelty(self) -> Any:
         return self._packed[..., len(self.names) + 1]
 
+    # Composition
+
+    @property
+    def composition(self) -> BaseSignal:
+        """Share of each class in every pixel, array ``(…frames…, class, y, x)``; sums to 1.
+
+        Non-negative unmixing of the references in the likelihood of the classification, with the
+        shift and the background of every pixel; the shares are of amounts in units of the
+        references. `interval` says how far they are known, and `mixed` where it is more than one.
+        """
+        return self._by_class(self._unmixed(0.95), 0, "Composition", "Share")
+
+    def interval(self, name: str = "composition", level: float = 0.95) -> tuple[Any, Any]:
+        """Lower and upper ends of the intervals of the composition.
+
+        Parameters
+        ----------
+        name
+            ``"composition"``.
+        level
+            Probability that an interval is to hold.
+
+        Returns
+        -------
+        tuple of two signals
+            Arrays ``(…frames…, class, y, x)``.
+
+        Raises
+        ------
+        ValueError
+            If the name is another one or the level not between 0 and 1.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+        >>> references = hyperspy_dosekin.data.reference_spectra()
+        >>> c = s.classify_vae(references, network=False, show_progressbar=False)
+        >>> lower, upper = c.interval("composition")
+        >>> bool((lower.data <= upper.data).all())
+        True
+        """
+        if name != "composition":
+            raise ValueError(f'name={name!r} must be "composition".')
+        if not 0 < level < 1:
+            raise ValueError(f"level={level} must lie between 0 and 1, such as 0.95.")
+        parts = self._unmixed(float(level))
+        number = len(self.names)
+        return (
+            self._by_class(parts, number, f"Lower {100 * level:g} % limit", "Share"),
+            self._by_class(parts, 2 * number, f"Upper {100 * level:g} % limit", "Share"),
+        )
+
+    @property
+    def mixed(self) -> BaseSignal:
+        """Which pixels hold more than one class: nearer to a mixture than to each class alone.
+
+        One in fifty pixels that do hold a single class is marked, too.
+        """
+        marked = map_blocks(is_marked, "(p)->()", self._unmixed(0.95), output_dtypes=(np.bool_,))
+        return self._signal2d(self._maps(marked), self._map_axes(), "Mixed", "Mixed")
+
+    def _unmixed(self, level: float) -> Any:
+        """What `unmix` finds in every pixel; kept, since several maps are made of it."""
+        from hyperspy_dosekin.classification.model import unmix
+
+        if level not in self._unmixed_by_level:
+            self._unmixed_by_level[level] = map_blocks(
+                unmix,
+                self._signature("p"),
+                *self._arrays,
+                output_sizes={"p": 3 * len(self.names) + 1},
+                output_dtypes=(np.float32,),
+                model=self._trained,
+                level=level,
+            )
+        return self._unmixed_by_level[level]
+
+    def _by_class(self, parts: Any, first: int, title: str, quantity: str) -> BaseSignal:
+        """Map by class out of some columns of what `unmix` found."""
+        array = parts[..., first : first + len(self.names)]
+        array = _moved(self._maps(array, trailing=1), -1, -3)
+        axes = self._map_axes()
+        axes.insert(-2, {"name": "class", "size": len(self.names), "navigate": True})
+        return self._signal2d(array, axes, title, quantity)
+
     # Spectra and latents
+
+    @property
+    def _arrays(self) -> list[Any]:
+        """Spectra, and their noise variance where it is known."""
+        return [self._data] if self._variance is None else [self._data, self._variance]
+
+    def _signature(self, output: str) -> str:
+        return f"(e)->({output})" if self._variance is None else f"(e),(e)->({output})"
 
     @property
     def denoised(self) -> Any:
@@ -231,8 +329,8 @@ class VAEClassification(ClassificationPlots):
 
         spectra = map_blocks(
             denoise,
-            "(e)->(e)",
-            self._data,
+            self._signature("e"),
+            *self._arrays,
             output_dtypes=(np.float32,),
             model=self._trained,
         )
@@ -248,7 +346,14 @@ class VAEClassification(ClassificationPlots):
 
     @property
     def latent(self) -> BaseSignal:
-        """Latents of the raw spectra, array ``(…navigation…, latent)``."""
+        """Latents of the raw spectra, array ``(…navigation…, latent)``.
+
+        Raises
+        ------
+        RuntimeError
+            If no network was trained.
+        """
+        self._check_network("latents")
         latents = self._packed[..., len(self.names) + 2 :]
         axes = [
             *self._navigation_axes(),
@@ -257,6 +362,14 @@ class VAEClassification(ClassificationPlots):
         return wrap(
             Signal1D, LazySignal1D, latents, axes=axes, metadata=self._metadata("Raw latents")
         )
+
+    def _check_network(self, what: str) -> None:
+        """Raise unless there is a network."""
+        if not self._trained.has_network:
+            raise RuntimeError(
+                f"there are no {what}: the model was trained with network=False; train it again "
+                "without that."
+            )
 
     # To look at
 

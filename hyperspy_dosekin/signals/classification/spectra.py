@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import map_blocks
+from hyperspy_dosekin.lazy.blocks import as_lazy_as, map_blocks
 from hyperspy_dosekin.signals.classification.references import energy_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,22 @@ def ascending(signal: Any) -> tuple[np.ndarray, Any]:
     if energy[0] > energy[-1]:
         return energy[::-1], data[..., ::-1]
     return energy, data
+
+
+def ascending_variance(signal: Any) -> Any:
+    """Noise variance of each channel of a signal, in the order of `ascending`, or ``None``.
+
+    A single number says nothing about how the noise differs, and is left out.
+    """
+    from hyperspy_dosekin.signals.axes.variance import variance_of
+
+    recorded = variance_of(signal)
+    data = getattr(recorded, "data", None)
+    if data is None or data.shape != signal.data.shape:
+        return None
+    energy = energy_of(signal)
+    data = data[..., ::-1] if energy[0] > energy[-1] else data
+    return as_lazy_as(data, signal.data)
 
 
 def check_axis(model: Model, energy: np.ndarray) -> None:

@@ -94,7 +94,7 @@ class TrainedModel:
         ...     vae.save(f"{folder}/phases.safetensors")
         ...     same = hyperspy_dosekin.DualVAE.load(f"{folder}/phases.safetensors")
         >>> same
-        <DualVAE, 4 classes, 160 channels, head>
+        <DualVAE, 4 classes, 160 channels, likelihood>
         """
         from hyperspy_dosekin.classification.model_file import save_model
         from hyperspy_dosekin.numerics.files import with_extension
@@ -144,7 +144,7 @@ class TrainedModel:
         ...     vae.save(f"{folder}/phases.safetensors")
         ...     same = hyperspy_dosekin.DualVAE.load(f"{folder}/phases.safetensors")
         >>> same
-        <DualVAE, 4 classes, 160 channels, head>
+        <DualVAE, 4 classes, 160 channels, likelihood>
         """
         from hyperspy_dosekin.classification.fitting import chosen_share
         from hyperspy_dosekin.classification.model_file import load_model, load_settings

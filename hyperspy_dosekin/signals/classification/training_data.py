@@ -4,19 +4,36 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import sample_rows
 from hyperspy_dosekin.signals.classification.references import RecordedReferences
-from hyperspy_dosekin.signals.classification.spectra import ascending, check_spectra
+from hyperspy_dosekin.signals.classification.spectra import (
+    ascending,
+    ascending_variance,
+    check_spectra,
+)
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.classification.references import ReferenceSet
 
+_logger = logging.getLogger(__name__)
+
 #: Widths that references are broadened with on trial, in channels.
 _WIDTHS = (2.0, 3.0, 4.5, 7.0, 10.0)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """Spectra ``(n, n_channels)``, and where known their clean versions and noise variances."""
+
+    spectra: np.ndarray
+    clean: np.ndarray | None
+    variance: np.ndarray | None
 
 
 def training_axis(signal: Any) -> tuple[np.ndarray, Any]:
@@ -35,8 +52,8 @@ def training_axis(signal: Any) -> tuple[np.ndarray, Any]:
 
 def training_rows(
     signal: Any, data: Any, clean: Any, number: int, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """Usable spectra of a sample, and their clean versions if there are some, float64."""
+) -> TrainingRows:
+    """Usable spectra of a sample, with what is known of them, float64."""
     from hyperspy_dosekin.classification.fitting import check_sample
     from hyperspy_dosekin.classification.model import usable
 
@@ -48,13 +65,24 @@ def training_rows(
                 "must be the same."
             )
         arrays.append(ascending(clean)[1])
+    variance = ascending_variance(signal)
+    if variance is not None:
+        arrays.append(variance)
     rows, _ = sample_rows(arrays, number, rng)
     good = usable(rows[0])
     if not good.any():
         raise ValueError("no spectrum holds data: all are zero, constant or NaN; check the signal.")
     rows = [np.asarray(part[good], dtype=np.float64) for part in rows]
     check_sample(rows[0])
-    return rows
+    noise = rows[-1] if variance is not None else None
+    if noise is not None and not (np.isfinite(noise).all() and (noise >= 0).all()):
+        _logger.warning(
+            "the noise variance of %s is not finite and positive everywhere; the noise is "
+            "estimated from the data instead.",
+            signal,
+        )
+        noise = None
+    return TrainingRows(rows[0], rows[1] if clean is not None else None, noise)
 
 
 def likeliest_width(

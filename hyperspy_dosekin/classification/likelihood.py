@@ -1,0 +1,182 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bayes' rule for single spectra, with the nuisances and the noise that were estimated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hyperspy_dosekin.classification.explanations import Explainer
+from hyperspy_dosekin.classification.mixing import Mixing, Unmixed
+from hyperspy_dosekin.classification.nuisances import Nuisances
+from hyperspy_dosekin.classification.pixel_noise import PixelNoise
+
+#: Entries of the table of explanations that are held at a time.
+_TABLE = 400_000
+#: How far the typical distance of the data may correct the noise level.
+_CORRECTION = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Likelihood:
+    """What explains spectra, and how far those of the classes are from the best explanation.
+
+    Parameters
+    ----------
+    templates
+        Mixtures of the references, ``(n_template, n_channels)``, in the unit of the references.
+    class_of
+        Class of each template.
+    noise
+        Noise of single spectra.
+    n_shift
+        Nodes of the shift.
+    score, log_probability
+        Squared distances, ascending, and log10 of the share of known spectra beyond them,
+        ``(n_node,)``.
+    mixing
+        How the classes add up in one spectrum.
+    correction
+        Factor on squared distances that makes the typical measured spectrum typical.
+    """
+
+    templates: np.ndarray
+    class_of: np.ndarray
+    noise: PixelNoise
+    n_shift: int
+    score: np.ndarray
+    log_probability: np.ndarray
+    mixing: Mixing
+    correction: float = 1.0
+
+    def explainer(self, energy_ev: np.ndarray) -> Explainer:
+        """Templates at energies."""
+        return Explainer(self.templates, self.class_of, energy_ev)
+
+    def blocks(self, number: int) -> list[slice]:
+        """Parts of so many spectra whose tables fit the memory."""
+        size = max(16, _TABLE // (len(self.templates) * self.n_shift))
+        return [slice(i, i + size) for i in range(0, number, size)]
+
+    def judged(
+        self,
+        spectra: np.ndarray,
+        given: np.ndarray | None,
+        nuisances: Nuisances,
+        energy_ev: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log-likelihood of each class, ``(n, n_class)``, and distance to the nearest, ``(n,)``.
+
+        Parameters
+        ----------
+        spectra
+            Shape ``(n, n_channels)``.
+        given
+            Noise variance of each, or ``None``.
+        nuisances
+            Distributions of the nuisances.
+        energy_ev
+            Energies of the channels.
+        """
+        explainer = self.explainer(energy_ev)
+        uniform = np.full(explainer.n_class, 1 / explainer.n_class)
+        log = np.empty((len(spectra), explainer.n_class))
+        distance = np.empty(len(spectra))
+        for rows in self.blocks(len(spectra)):
+            part = spectra[rows]
+            variance = self.noise.variance(part, _part(given, rows))
+            found = explainer.explain(part, variance, nuisances, self.n_shift, uniform)
+            log[rows] = found.by_class(self.class_of, explainer.n_class)
+            distance[rows] = found.nearest
+        return log, distance * self.correction
+
+    def novelty(self, distance: np.ndarray) -> np.ndarray:
+        """−log10 of the share of known spectra whose distance is at least that, ``(n,)``."""
+        inside = np.interp(distance, self.score, self.log_probability)
+        # Beyond the farthest simulated spectrum the tail of the logarithm goes on straight.
+        slope = (self.log_probability[-1] - self.log_probability[-6]) / max(
+            self.score[-1] - self.score[-6], 1e-9
+        )
+        beyond = self.log_probability[-1] + min(slope, -1e-3) * (distance - self.score[-1])
+        return -np.where(distance > self.score[-1], beyond, inside)
+
+    def denoised(
+        self,
+        spectra: np.ndarray,
+        given: np.ndarray | None,
+        nuisances: Nuisances,
+        energy_ev: np.ndarray,
+    ) -> np.ndarray:
+        """The best explanation of each spectrum, with its background, ``(n, n_channels)``."""
+        explainer = self.explainer(energy_ev)
+        basis = nuisances.background_basis
+        precision = np.linalg.inv(nuisances.background_covariance)
+        result = np.empty(spectra.shape)
+        for rows in self.blocks(len(spectra)):
+            part = spectra[rows]
+            variance = self.noise.variance(part, _part(given, rows))
+            found = explainer.explain(part, variance, nuisances, self.n_shift)
+            row = np.arange(len(part))
+            best = found.log.reshape(len(part), -1).argmax(axis=1)
+            m, i = np.unravel_index(best, found.log.shape[1:])
+            explained = found.scale[row, m, i][:, None] * found.templates[m, i]
+            rest = (part - explained - nuisances.background_mean @ basis) / variance
+            bend = precision + np.einsum("nc,ic,jc->nij", 1 / variance, basis, basis, optimize=True)
+            own = np.linalg.solve(bend, (rest @ basis.T)[..., None])[..., 0]
+            result[rows] = explained + (nuisances.background_mean + own) @ basis
+        return result
+
+    def unmixed(
+        self,
+        spectra: np.ndarray,
+        given: np.ndarray | None,
+        nuisances: Nuisances,
+        level: float,
+    ) -> Unmixed:
+        """Shares of the classes in each spectrum, with intervals of a probability."""
+        variance = self.noise.variance(spectra, given)
+        return self.mixing.unmixed(spectra, variance, nuisances, level)
+
+    def calibrated(
+        self, known: np.ndarray, measured: np.ndarray, strange_share: float
+    ) -> Likelihood:
+        """The same with the distances of known spectra.
+
+        Parameters
+        ----------
+        known
+            Distances of simulated spectra of the classes, uncorrected, ``(n,)``.
+        measured
+            Distances of measured spectra, some of them of no class.
+        strange_share
+            Share of those.
+        """
+        score = np.sort(known)
+        n = len(score)
+        # Strange spectra lie beyond the others, so that the middle one of the others is lower.
+        typical = float(np.quantile(measured, 0.5 * (1 - min(strange_share, 0.9))))
+        correction = np.clip(np.median(score) / typical, 1 - _CORRECTION, 1 + _CORRECTION)
+        # Half a spectrum beyond the farthest one, so that its logarithm is finite.
+        tail = np.unique(np.round(np.geomspace(1, n, 80)).astype(int))[::-1]
+        return replace(
+            self,
+            score=score[n - tail],
+            log_probability=np.log10(np.where(tail == n, n, tail - 0.5) / n),
+            correction=float(correction),
+        )
+
+    def scaled(self, factor: float) -> Likelihood:
+        """For spectra multiplied by a factor."""
+        mixing = replace(self.mixing, references=self.mixing.references * factor)
+        return replace(
+            self,
+            templates=self.templates * factor,
+            noise=self.noise.scaled(factor),
+            mixing=mixing,
+        )
+
+
+def _part(array: np.ndarray | None, rows: slice) -> np.ndarray | None:
+    return None if array is None else array[rows]

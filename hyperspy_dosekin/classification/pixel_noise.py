@@ -1,0 +1,170 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Noise of every single spectrum: from a model and the spectrum itself, or from its variance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.fft import dct
+
+from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents
+
+#: Levels are read from the upper two thirds of the frequencies, where spectra have no features.
+_FREQUENCIES = 0.65
+#: Standard errors by which levels have to scatter more than by chance to be taken for real.
+_CLEAR = 4.0
+#: Largest departure of a level from the typical one, as a factor.
+_FARTHEST = 30.0
+#: A given variance that the scatter of the data contradicts by less than this is taken as it is.
+_BELIEVED = 0.15
+#: Smooth curves of the energy, up to this order, that a given variance is described by, beside the
+#: intensity of its own spectrum.
+_ORDER = 2
+
+
+@dataclass(frozen=True, eq=False)
+class PixelNoise:
+    """Noise variance of every channel of every spectrum.
+
+    Parameters
+    ----------
+    model
+        Noise model.
+    components
+        Principal components of spectra like these: intensities are read from what they show.
+    usual
+        Level of the high frequencies of a typical spectrum, in units of what the model says.
+    usual_given
+        The same in units of a variance that comes with each spectrum, which is then smoothed and
+        multiplied by it; ``None`` where none came with the spectra this was found from.
+    excess
+        Variance beyond the noise by channel, for what the references do not describe; 0 for none.
+    """
+
+    model: NoiseModel
+    components: PrincipalComponents
+    usual: float = 1.0
+    usual_given: float | None = None
+    excess: np.ndarray | float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        spectra: np.ndarray,
+        model: NoiseModel,
+        components: PrincipalComponents,
+        variance: np.ndarray | None = None,
+    ) -> PixelNoise:
+        """Noise of spectra ``(n, n_channels)``; how much their levels scatter is found from them.
+
+        Parameters
+        ----------
+        spectra
+            Shape ``(n, n_channels)``, finite.
+        model
+            Noise model.
+        components
+            Principal components of the spectra.
+        variance
+            Noise variance that is known for each, of the same shape, or ``None``.
+        """
+        draft = cls(model, components)
+        ratio = draft._high(spectra, model.variance(components.clean(spectra)))
+        usual = float(np.median(ratio))
+        logarithm = np.log(np.clip(ratio / usual, 1 / _FARTHEST, _FARTHEST))
+        # Of the quantiles, so that single odd spectra do not count.
+        low, high = np.quantile(logarithm, [0.1, 0.9])
+        spread = ((high - low) / 2.5631) ** 2
+        by_chance = draft._error**2
+        significant = _CLEAR * by_chance * np.sqrt(4 / len(spectra))
+        excess = spread - by_chance
+        level = float(np.sqrt(excess)) if excess > significant else 0.0
+        given = None
+        if variance is not None:
+            given = float(np.median(draft._high(spectra, draft.smooth(spectra, variance))))
+            # The components took some noise with them: what nearly agrees is believed.
+            given = 1.0 if abs(given - 1) < _BELIEVED else given
+        return replace(draft, model=replace(model, level_sd=level), usual=usual, usual_given=given)
+
+    @property
+    def _number(self) -> int:
+        """Frequencies that the level is read from."""
+        return max(8, int(_FREQUENCIES * self.components.mean.size))
+
+    @property
+    def _error(self) -> float:
+        """Standard error of the logarithm of a level."""
+        return float(np.sqrt(2 / self._number))
+
+    def levels(self, spectra: np.ndarray) -> np.ndarray:
+        """Noise level of each spectrum, ``(n,)``.
+
+        Where levels scatter more than each is known to, it is the spectrum's own; else it is drawn
+        to the usual one, the more the less they scatter.
+        """
+        if not self.model.level_sd > 0:
+            return np.ones(len(spectra))
+        ratio = self._high(spectra, self.model.variance(self.components.clean(spectra)))
+        logarithm = np.log(np.clip(ratio / self.usual, 1 / _FARTHEST, _FARTHEST))
+        own, chance = self.model.level_sd**2, self._error**2
+        return np.exp(logarithm * (1.0 if own > chance else own / (own + chance)))
+
+    def variance(self, spectra: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
+        """Noise variance of spectra ``(n, n_channels)``, of the same shape.
+
+        Parameters
+        ----------
+        spectra
+            Shape ``(n, n_channels)``, finite.
+        given
+            Variance that is known for each; without it, and where there was none to begin with,
+            that of the model and the level of each spectrum.
+        """
+        if self.usual_given is not None and given is not None:
+            return self.usual_given * self.smooth(spectra, given) + self.excess
+        found = self.model.variance(self.components.clean(spectra))
+        return found * self.levels(spectra)[:, None] + self.excess
+
+    def smooth(self, spectra: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Variances as smooth curves of the energy and the intensity of their spectra.
+
+        A variance that is taken from counts has their noise; weights that know the noise would
+        prefer the channels that happen to be low.
+        """
+        clean = self.components.clean(spectra)
+        position = np.linspace(-1, 1, clean.shape[1])
+        curves = np.polynomial.legendre.legvander(position, _ORDER).T
+        weight = 1 / np.maximum(variance.mean(axis=0), np.finfo(float).tiny) ** 2
+        size = np.maximum(np.abs(clean).max(axis=1, keepdims=True), np.finfo(float).tiny)
+        own = clean / size
+        number = len(curves) + 1
+        normal, right = np.empty((len(clean), number, number)), np.empty((len(clean), number))
+        normal[:, :-1, :-1] = (curves * weight) @ curves.T
+        normal[:, :-1, -1] = normal[:, -1, :-1] = (own * weight) @ curves.T
+        normal[:, -1, -1] = (own**2) @ weight
+        right[:, :-1] = (variance * weight) @ curves.T
+        right[:, -1] = (variance * own) @ weight
+        # A spectrum as smooth as the curves is none of its own.
+        normal += 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(number)
+        found = np.linalg.solve(normal, right[..., None])[..., 0]
+        fitted = found[:, :-1] @ curves + found[:, -1:] * own
+        return np.maximum(fitted, 0.1 * variance.mean(axis=1, keepdims=True))
+
+    def _high(self, spectra: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Mean square of the high frequencies of what the components leave, in units of it."""
+        leverage = (self.components.components**2).sum(axis=0)
+        rest = spectra - self.components.clean(spectra)
+        white = rest / np.sqrt(variance * np.maximum(1 - leverage, 0.1))
+        return np.mean(dct(white, norm="ortho", axis=1)[:, -self._number :] ** 2, axis=1)
+
+    def scaled(self, factor: float) -> PixelNoise:
+        """The noise of spectra that are multiplied by a factor."""
+        components = PrincipalComponents(self.components.mean * factor, self.components.components)
+        return replace(
+            self,
+            model=self.model.scaled(factor),
+            components=components,
+            excess=self.excess * factor**2,
+        )
