@@ -108,6 +108,13 @@ class Model:
         """The same model with another class prior."""
         return replace(self, share=np.asarray(share, dtype=np.float64))
 
+    def with_noise_of(self, spectra: np.ndarray, given: np.ndarray | None = None) -> Model:
+        """The same model for spectra ``(n, n_channels)`` whose noise may be another one."""
+        if self.likelihood is None:
+            return self
+        noise = self.likelihood.noise.of_others(spectra, given)
+        return replace(self, likelihood=replace(self.likelihood, noise=noise))
+
     @cached_property
     def network(self) -> DualAutoencoder:
         """The network, for inference."""

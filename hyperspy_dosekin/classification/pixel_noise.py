@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.fft import dct
 
-from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents
+from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents, estimate_noise
 
 #: Levels are read from the upper two thirds of the frequencies, where spectra have no features.
 _FREQUENCIES = 0.65
@@ -19,6 +19,9 @@ _CLEAR = 4.0
 _FARTHEST = 30.0
 #: A given variance that the scatter of the data contradicts by less than this is taken as it is.
 _BELIEVED = 0.15
+#: Logarithm of the ratio from which the noise of other spectra is another one, and the number of
+#: spectra that it takes to say what it is then.
+_DIFFERENT, _FEWEST = 0.15, 200
 #: Smooth curves of the energy, up to this order, that a given variance is described by, beside the
 #: intensity of its own spectrum.
 _ORDER = 2
@@ -97,6 +100,19 @@ class PixelNoise:
     def _error(self) -> float:
         """Standard error of the logarithm of a level."""
         return float(np.sqrt(2 / self._number))
+
+    def of_others(self, spectra: np.ndarray, given: np.ndarray | None = None) -> PixelNoise:
+        """The noise of others, ``(n, n_channels)``: the same, unless their scatter differs."""
+        if len(spectra) < _FEWEST:
+            return self
+        usual = self.usual if self.usual_given is None or given is None else 1.0
+        seen = float(np.median(self._high(spectra, self.variance(spectra, given)))) / usual
+        if abs(np.log(max(seen, 1e-9))) < _DIFFERENT:
+            return self
+        number = min(len(self.components.components), len(spectra) - 1)
+        components = PrincipalComponents.of(spectra, number)
+        found = PixelNoise.of(spectra, estimate_noise(spectra, components), components, given)
+        return replace(found, excess=self.excess)
 
     def levels(self, spectra: np.ndarray) -> np.ndarray:
         """Noise level of each spectrum, ``(n,)``.

@@ -296,6 +296,7 @@ class DualVAE(TrainedModel):
             given = rows[1][good].astype(np.float64)
             given = given if (np.isfinite(given) & (given >= 0)).all() else None
         check_scale(model, sample)
+        model = model.with_noise_of(sample, given)
         if prior is None:
             prior = self._settings.prior
         model = model.with_share(chosen_share(prior, model, sample, given))

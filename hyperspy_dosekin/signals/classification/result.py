@@ -159,7 +159,6 @@ class VAEClassification(ClassificationPlots):
         if not np.isfinite(threshold):
             raise ValueError(f"threshold={threshold} must be a number, such as 2.")
         labels = map_blocks(
-            is_marked,
             labels_with_unknown,
             "(c),()->()",
             self._probability,

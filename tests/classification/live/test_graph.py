@@ -86,7 +86,8 @@ def test_high_temperature_shows_the_cut_of_small_probabilities(make_live_problem
         labels, found = CompiledClassifier(hot, LiveSettings(runtime=runtime)).classify(spectra)
         # logits of some hundred, rounded to 1e-5 of themselves
         assert found == pytest.approx(probability, abs=1e-4)
-    assert 0.02 < probability.min() < 0.07
+    # of two classes that share the rest, the smallest share times 0.06
+    assert 0.015 < probability.min() < 0.07
     assert (labels == probability.argmax(1)).all()
 
 
@@ -96,7 +97,7 @@ def test_a_class_of_no_share_is_never_found(make_live_problem):
     probability, _ = expected(without, spectra)
     labels, found = CompiledClassifier(without, LiveSettings(runtime="torch")).classify(spectra)
     assert found == pytest.approx(probability, abs=TOLERANCE)
-    assert found[:, 1].max() < 1e-20
+    assert found[:, 1].max() < 1e-15
     assert 1 not in labels
 
 
