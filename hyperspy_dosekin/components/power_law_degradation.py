@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hyperspy.component import Component
+from hyperspy.component import Component, Parameter
 
 from hyperspy_dosekin.kinetics.laws.power_law import power_law_derivatives, power_law_integrity
 
 if TYPE_CHECKING:
+    from hyperspy.models.model1d import Model1D
     from hyperspy.signals import Signal1D
 
 # Smallest k a bounded fit may try. Zero would leave the curve independent of p, and a far from b.
@@ -85,6 +86,14 @@ class PowerLawDegradation(Component):
     >>> bool(np.isclose(component.k.value, 1.5)), bool(np.isclose(component.p.value, 1))
     (True, True)
     """
+
+    # HyperSpy makes them from their names.
+    k: Parameter
+    p: Parameter
+    a: Parameter
+    b: Parameter
+    model: Model1D
+    _whitelist: dict[str, Any]
 
     def __init__(
         self,
@@ -339,8 +348,9 @@ class PowerLawDegradation(Component):
                 continue
             if parameter.map is None:
                 self._create_arrays()
-            parameter.map["values"][:] = values
-            parameter.map["is_set"][:] = True
+            stored = np.asarray(parameter.map)
+            stored["values"][:] = values
+            stored["is_set"][:] = True
         if not only_current:
             self.fetch_stored_values()
         return True
@@ -397,4 +407,9 @@ def _closest_curves(
     amplitude = np.where(constant, 0.0, covariance[row, best] / spread[row, best])
     offset = mean[:, 0] - amplitude * template_mean[row, best]
     shape = values.shape[:-1]
-    return tuple(part.reshape(shape) for part in (rate, exponent, amplitude, offset))
+    return (
+        rate.reshape(shape),
+        exponent.reshape(shape),
+        amplitude.reshape(shape),
+        offset.reshape(shape),
+    )

@@ -48,10 +48,10 @@ def lsmo_line_scan(*, lazy: bool = False) -> EELSSpectrum:
     <EELSSpectrum, title: LSMO line scan, low loss, dimensions: (40|460)>
     """
     # HyperSpy takes a second to import: only those who load wait for it.
-    import hyperspy.api as hs
+    from hyperspy.io import load
 
     path = _REGISTRY.fetch("lsmo_line_scan.hspy", downloader=_refuse)
-    return hs.load(path, lazy=lazy)
+    return load(path, lazy=lazy)
 
 
 #: What comes with the package. Nothing is downloaded.
@@ -66,8 +66,8 @@ _REGISTRY = pooch.create(
 )
 
 
-def _refuse(url: str, output_file: Any, pooch: Any) -> None:
+def _refuse(fname: str, action: Any, pooch: Any, *, check_only: bool | None = None) -> None:
     raise FileNotFoundError(
-        f"{url.lstrip('/')} is missing from the installed package or has been changed; install "
+        f"{fname.lstrip('/')} is missing from the installed package or has been changed; install "
         "hyperspy_dosekin again."
     )

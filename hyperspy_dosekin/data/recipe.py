@@ -113,7 +113,7 @@ class Recipe:
     """
 
     seed: int = 0
-    dose: ArrayLike = field(default_factory=DEFAULT_DOSE.copy)
+    dose: np.ndarray = field(default_factory=DEFAULT_DOSE.copy)
     kinetics: Mapping[str, Mapping[str, ArrayLike]] | None = None
     t_over_lambda: ArrayLike = 0.4
     pre_exposure: float = 0.0
@@ -135,7 +135,7 @@ class Recipe:
     zero_loss_tail: float = 0.005
     plasmon_energy: float = 21.5
     plasmon_width: float = 15.0
-    vibrations: ArrayLike = ()
+    vibrations: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))
     temperature: float = 300.0
     channel_response: str = "point"
     energy_units: str = "eV"
@@ -148,6 +148,8 @@ class Recipe:
     dtype: DTypeLike | None = None
     bands: Mapping[str, BandKinetics] = field(init=False)
     camera: Camera = field(init=False)
+    #: Type of the recorded numbers.
+    stored: np.dtype = field(init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, Integral) or isinstance(self.seed, bool):
@@ -180,11 +182,12 @@ class Recipe:
         whole = self.noise and not self.processed and self.camera.whole_numbers
         recorded = np.float32 if self.noise and not self.processed else np.float64
         default = np.int32 if whole else recorded
-        object.__setattr__(self, "dtype", np.dtype(default if self.dtype is None else self.dtype))
+        stored = np.dtype(default if self.dtype is None else self.dtype)
+        object.__setattr__(self, "stored", stored)
         require(
-            self.dtype.kind == "f" or (self.dtype.kind in "iu" and whole),
+            stored.kind == "f" or (stored.kind in "iu" and whole),
             "dtype",
-            str(self.dtype),
+            str(stored),
             "does not fit: integers are for counts with noise that are neither averaged nor "
             "normalised nor NaN, all else needs a float type",
         )

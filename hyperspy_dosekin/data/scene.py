@@ -15,6 +15,9 @@ from .camera import SpectrumNoise
 from .recipe import Recipe
 from .spectrometer import Spectrometer
 
+#: Slices of frame, y and x.
+Part = tuple[slice, slice, slice]
+
 # Share of the variance of ln k that all windows have in common: regions that suffer, suffer in
 # every window.
 _COMMON_SHARE = 0.8
@@ -131,6 +134,12 @@ class Scene:
         """Shape (n_dose, y, x) of the navigation space."""
         return (self.recipe.dose.size, *self.shape)
 
+    @property
+    def whole(self) -> Part:
+        """All of the scene, as a part of it."""
+        frames, rows, columns = self.full_shape
+        return slice(0, frames), slice(0, rows), slice(0, columns)
+
     def _drift(self) -> np.ndarray:
         drift = np.asarray(self.recipe.drift, dtype=np.float64)
         frames = self.recipe.dose.size
@@ -156,7 +165,7 @@ class Scene:
             generator.integers(1, 3, len(position)),
         )
 
-    def integrity(self, part: tuple[slice, slice, slice] = (slice(None),) * 3) -> np.ndarray:
+    def integrity(self, part: Part = (slice(None), slice(None), slice(None))) -> np.ndarray:
         """Integrity of the bands, shape ``(n_window, n_dose, y, x)``, or of a part of the scene."""
         frames, rows, columns = part
         dose = self.recipe.true_dose[frames, None, None] / self.recipe.dose_max
@@ -181,7 +190,7 @@ class Scene:
         held = [band.a * part + band.b for band, part in zip(bands, integrity, strict=True)]
         return np.stack([np.full(integrity.shape[1:], max(rest, 0.0)), *held], axis=-1)
 
-    def block(self, part: tuple[slice, slice, slice], *, variance: bool = False) -> np.ndarray:
+    def block(self, part: Part, *, variance: bool = False) -> np.ndarray:
         """Spectra of a part of the scene.
 
         Parameters
@@ -207,7 +216,7 @@ class Scene:
         else:
             shift = self.shift[part].ravel()
             values = self._recorded(shares, thickness, electrons, shift, indices)
-        return values.reshape(*size, recipe.channels).astype(recipe.dtype, copy=False)
+        return values.reshape(*size, recipe.channels).astype(recipe.stored, copy=False)
 
     def _processed(
         self,
@@ -246,8 +255,8 @@ class Scene:
             counts = recipe.camera.expect(expected)
         self._add_spikes(counts, expected, indices)
         counts = recipe.camera.finish(counts)
-        if recipe.dtype.kind in "iu":
-            limits = np.iinfo(recipe.dtype)
+        if recipe.stored.kind in "iu":
+            limits = np.iinfo(recipe.stored)
             # A camera saturates; it does not wrap around.
             counts = np.clip(np.rint(counts), limits.min, limits.max)
         return counts

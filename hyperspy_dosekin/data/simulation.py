@@ -191,7 +191,7 @@ def dose_series(
     """
     recipe = Recipe(
         seed=seed,
-        dose=DEFAULT_DOSE if dose is None else dose,
+        dose=DEFAULT_DOSE if dose is None else np.asarray(dose),
         kinetics=kinetics,
         t_over_lambda=t_over_lambda,
         pre_exposure=pre_exposure,
@@ -213,7 +213,7 @@ def dose_series(
         zero_loss_tail=zero_loss_tail,
         plasmon_energy=plasmon_energy,
         plasmon_width=plasmon_width,
-        vibrations=vibrations,
+        vibrations=np.asarray(vibrations),
         temperature=temperature,
         channel_response=channel_response,
         energy_units=energy_units,
@@ -226,11 +226,10 @@ def dose_series(
         dtype=dtype,
     )
     scene = Scene(recipe, (1, 1))
-    whole = (slice(0, recipe.dose.size), slice(0, 1), slice(0, 1))
-    variance = _eager_variance(scene, whole)
+    variance = _eager_variance(scene)
     return _to_signal(
         scene,
-        scene.block(whole)[:, 0, 0],
+        scene.block(scene.whole)[:, 0, 0],
         None if variance is None else variance[:, 0, 0],
         "Simulated low-loss dose series",
     )
@@ -315,15 +314,14 @@ def dose_series_image(
     if lazy:
         data, variance = _lazy_arrays(scene, chunks)
     else:
-        whole = tuple(slice(0, size) for size in scene.full_shape)
-        data, variance = scene.block(whole), _eager_variance(scene, whole)
+        data, variance = scene.block(scene.whole), _eager_variance(scene)
     return _to_signal(scene, data, variance, "Simulated low-loss dose series image")
 
 
-def _eager_variance(scene: Scene, whole: tuple[slice, slice, slice]) -> np.ndarray | None:
+def _eager_variance(scene: Scene) -> np.ndarray | None:
     if not (scene.recipe.processed and scene.recipe.noise):
         return None
-    return scene.block(whole, variance=True)
+    return scene.block(scene.whole, variance=True)
 
 
 def _simulate_block(part: tuple[slice, ...], scene: Scene, *, variance: bool) -> np.ndarray:
@@ -344,7 +342,7 @@ def _lazy_arrays(scene: Scene, chunks: Any) -> tuple[Any, Any]:
             _simulate_block,
             (*scene.full_shape, recipe.channels),
             wanted,
-            recipe.dtype,
+            recipe.stored,
             source=scene,
             variance=variance,
         )

@@ -48,10 +48,11 @@ class Spectrometer:
         self.step = recipe.energy_scale / self.subdivision
         # Twice scattered electrons still fit; the third order beyond that is negligible.
         period = 2 * highest - recipe.energy_offset + 20 * recipe.zero_loss_fwhm
-        self.length = fft.next_fast_len(math.ceil(period / self.step), real=True)
+        # By their signatures, functions of scipy.fft return nothing that is an array or a number.
+        self.length = int(np.asarray(fft.next_fast_len(math.ceil(period / self.step), real=True)))
         self.frequency = fft.rfftfreq(self.length, self.step)
         shapes = self.scattering.shapes(self.step * np.arange(self.length))
-        self.transforms = self.step * fft.rfft(shapes, axis=-1)
+        self.transforms = self.step * np.asarray(fft.rfft(shapes, axis=-1))
         self.zero_loss = self._zero_loss_transform(sigma)
         if recipe.channel_response == "integrated":
             # A channel is the integral of the density over its width.
@@ -116,7 +117,7 @@ class Spectrometer:
             exponent = weights @ self.transforms
             exponent -= exponent[:, :1].real
             exponent += cycle * (recipe.energy_offset - shift[part, None])
-            spectrum = fft.irfft(np.exp(exponent) * self.elastic, self.length, axis=-1)
+            spectrum = np.asarray(fft.irfft(np.exp(exponent) * self.elastic, self.length, axis=-1))
             sampled = spectrum[:, : recipe.channels * self.subdivision : self.subdivision]
             # Density per eV is spectrum/step; a channel holds density times its width.
             result[part] = sampled * (electrons[part, None] * self.subdivision)
@@ -125,7 +126,8 @@ class Spectrometer:
 
     def areas_at_resolution(self) -> np.ndarray:
         """Like `SingleScattering.areas`, for shapes broadened by the zero-loss peak."""
-        broadened = fft.irfft(self.transforms * self.zero_loss, self.length, axis=-1) / self.step
+        broadened = np.asarray(fft.irfft(self.transforms * self.zero_loss, self.length, axis=-1))
+        broadened /= self.step
         last = math.ceil(self.scattering.windows.max() / self.step) + 2
         energy = self.step * np.arange(last)
         spline = CubicSpline(energy, broadened[:, :last], axis=-1)

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import traits.api as t
 from hyperspy.ui_registry import add_gui_method
 
-from hyperspy_dosekin.signals.classification.class_map import NO_CLASS, UNKNOWN_NAME, ClassMap
+from hyperspy_dosekin.classification.labels import NO_CLASS
+from hyperspy_dosekin.signals.classification.class_map import UNKNOWN_NAME, ClassMap
 from hyperspy_dosekin.signals.classification.explored import (
     Explored,
     ExploredClassification,
@@ -34,10 +36,10 @@ class _Threshold(t.BaseFloat):
 
     def validate(self, owner: Any, name: str, value: Any) -> float:
         """Return the value, or say what it must be."""
-        value = super().validate(owner, name, value)
-        if not 0 <= value <= LARGEST_THRESHOLD:
+        number = float(value) if isinstance(value, Real) else np.nan
+        if not 0 <= number <= LARGEST_THRESHOLD:
             self.error(owner, name, value)
-        return value
+        return number
 
 
 @add_gui_method(toolkey="hyperspy_dosekin.ClassificationExplorer")
@@ -122,8 +124,11 @@ class ClassificationExplorer(t.HasTraits):
         if not self.explored.n_frame * rows * columns:
             raise ValueError("there is no pixel to look at: the map is empty.")
         self.trait_setq(last_frame=self.explored.n_frame - 1, last_x=columns - 1, last_y=rows - 1)
-        start = {"frame": frame, "x": columns // 2 if x is None else x}
-        start["y"] = rows // 2 if y is None else y
+        start: dict[str, float] = {
+            "frame": frame,
+            "x": columns // 2 if x is None else x,
+            "y": rows // 2 if y is None else y,
+        }
         if threshold is not None:
             start["threshold"] = threshold
         for name, value in start.items():
@@ -147,7 +152,7 @@ class ClassificationExplorer(t.HasTraits):
     @property
     def frame_title(self) -> str:
         """What the frame is, such as ``temperature 300 °C``; empty where there is only one."""
-        return self.explored.frame_title(self.frame)
+        return self.explored.frame_title(int(self.frame))
 
     @property
     def class_map(self) -> ClassMap:
@@ -200,7 +205,7 @@ class ClassificationExplorer(t.HasTraits):
         threshold = self.threshold if self.mark_unknown and self.has_spectra else None
         self._failure = ""
         labels = self._computed(
-            lambda: self.explored.labels(self.frame, threshold),
+            lambda: self.explored.labels(int(self.frame), threshold),
             np.full(self.explored.shape, NO_CLASS, dtype=np.int16),
             raising=event is None,
         )
@@ -222,7 +227,7 @@ class ClassificationExplorer(t.HasTraits):
         explored = self.explored
         if isinstance(explored, ExploredClassification):
             self.pixel = self._computed(
-                lambda: explored.pixel(self.frame, self.y, self.x),
+                lambda: explored.pixel(int(self.frame), int(self.y), int(self.x)),
                 explored.no_pixel(),
                 raising=raising,
             )
@@ -241,7 +246,7 @@ class ClassificationExplorer(t.HasTraits):
             return otherwise
 
     def _name(self) -> str:
-        label = int(self.labels[self.y, self.x])
+        label = int(self.labels[int(self.y), int(self.x)])
         known = label < len(self.explored.names)
         return self.explored.class_name(label) if known else UNKNOWN_NAME
 

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 
-def make_figure(size: tuple[float, float], layout: str | None = "constrained") -> tuple[Any, Any]:
+def make_figure(
+    size: tuple[float, float], layout: Literal["constrained"] | None = "constrained"
+) -> tuple[Any, Any]:
     """Make an empty figure and the widget that shows it; its toolbar lies upon the left edge.
 
     The figure belongs to the view alone: pyplot does not know it, so that neither its "current

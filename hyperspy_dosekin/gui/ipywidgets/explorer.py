@@ -13,7 +13,7 @@ from link_traits import dlink, link
 
 from hyperspy_dosekin.gui.classification.explorer import LARGEST_THRESHOLD, ClassificationExplorer
 from hyperspy_dosekin.gui.ipywidgets.canvas import make_figure
-from hyperspy_dosekin.gui.ipywidgets.opening import state_of
+from hyperspy_dosekin.gui.ipywidgets.opening import HoldingBox, state_of
 from hyperspy_dosekin.plotting.classification.exploration import (
     FIGURE_SIZE,
     MAP_SIZE,
@@ -21,6 +21,7 @@ from hyperspy_dosekin.plotting.classification.exploration import (
     ClassMapFigure,
 )
 from hyperspy_dosekin.signals.classification.class_map import UNKNOWN_NAME
+from hyperspy_dosekin.signals.classification.explored import ExploredClassification
 
 _WIDE = {"description_width": "initial"}
 
@@ -46,10 +47,9 @@ def _view(obj: ClassificationExplorer) -> dict[str, Any]:
         choices = [wdict[name] for name in ("mark_unknown", "threshold", "scale_references")]
         rows.append(ipywidgets.HBox(choices))
     rows += [wdict["description"], canvas]
-    box = ipywidgets.VBox(rows)
+    box = HoldingBox(rows)
     box.add_class("dosekin-explorer")
-    # A link lives as long as somebody holds it.
-    box._links = [*wdict.pop("_links"), drawing]
+    box.held = (*wdict.pop("_links"), drawing)
     return {"widget": box, "wdict": wdict}
 
 
@@ -106,7 +106,7 @@ class _Drawing:
         self._state, self._figure = obj, figure
         explored = obj.explored
         size = {"pixel_size": explored.pixel_size, "units": explored.units}
-        if obj.has_spectra:
+        if isinstance(explored, ExploredClassification):
             self._picture: Any = ClassificationFigure(
                 figure, explored.shape, explored.names, UNKNOWN_NAME, explored.energy_ev,
                 explored.references, explored.quantity, **size,

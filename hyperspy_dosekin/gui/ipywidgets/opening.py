@@ -7,7 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import ipywidgets
+
 State = TypeVar("State")
+
+
+class HoldingBox(ipywidgets.VBox):
+    """Widgets below each other, and what lives only as long as somebody holds it, such as links."""
+
+    held: tuple[Any, ...] = ()
 
 
 def state_of(
@@ -39,7 +47,12 @@ def state_of(
             )
         state = obj
     else:
-        state = kind(obj, **options)
+        state = _made(kind, obj, options)
     if on_open is not None:
         on_open(state)
     return state
+
+
+def _made(make: Callable[..., State], obj: Any, options: dict[str, Any]) -> State:
+    """A new state; each kind has options of its own."""
+    return make(obj, **options)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traits.api as t
 
@@ -15,13 +15,17 @@ from hyperspy_dosekin.gui.kinetics.code import write_code
 from hyperspy_dosekin.gui.kinetics.controls import DoseControls, ProcessingControls
 from hyperspy_dosekin.gui.kinetics.fit_controls import FitControls
 from hyperspy_dosekin.gui.kinetics.live import LiveFit
-from hyperspy_dosekin.gui.kinetics.region import Region
+from hyperspy_dosekin.gui.kinetics.region import Region, index_with
 from hyperspy_dosekin.gui.kinetics.windows import KineticsWindows
 from hyperspy_dosekin.gui.worker import Worker
 from hyperspy_dosekin.numerics.progress import no_progress
 from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series, fit_series_data
 from hyperspy_dosekin.signals.kinetics.options import FitOptions
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+
+if TYPE_CHECKING:
+    from exspy.signals import EELSSpectrum
 
 _logger = logging.getLogger(__name__)
 
@@ -41,12 +45,18 @@ class KineticsActions(t.HasTraits):
         Where Save writes, and whether it may replace a file.
     """
 
-    windows = t.Instance(KineticsWindows)
-    dose = t.Instance(DoseControls)
-    processing = t.Instance(ProcessingControls)
-    fit = t.Instance(FitControls)
-    region = t.Instance(Region)
-    worker = t.Instance(Worker)
+    windows = t.Instance(KineticsWindows, allow_none=False)
+    dose = t.Instance(DoseControls, allow_none=False)
+    processing = t.Instance(ProcessingControls, allow_none=False)
+    fit = t.Instance(FitControls, allow_none=False)
+    region = t.Instance(Region, allow_none=False)
+    worker = t.Instance(Worker, allow_none=False)
+
+    #: Spectra that the tool was opened for.
+    signal: EELSSpectrum
+    #: Areas of the windows as they are shown, and what tells them from others.
+    _data: SeriesData | None
+    _key: tuple[Any, ...] | None
 
     live = t.Instance(LiveFit)
     network = t.Instance(DoseKinetics)
@@ -156,6 +166,8 @@ class KineticsActions(t.HasTraits):
         with warnings.catch_warnings():
             # They are among the notes.
             warnings.simplefilter("ignore", UserWarning)
+            if self._data is None:
+                raise ValueError("there is nothing to fit yet.")
             return fit_series_data(self._data, self.options(), report=no_progress)
 
     def _keep(self, result: DoseKinetics) -> None:
@@ -224,6 +236,11 @@ class KineticsActions(t.HasTraits):
             If an option does not fit.
         """
         return self.fit.options(self.windows.names, estimator, spatial="mean", intervals=True)
+
+    @property
+    def index(self) -> tuple[Any, ...] | None:
+        """Index of the region for `inav`; ``None`` for a series."""
+        return index_with(self.region, self.dose.axis) if self.region.sizes else None
 
     def attempt(self, action: Any, *arguments: Any) -> bool:
         """Call something a person asked for; an error becomes the message, and ``False``."""

@@ -104,7 +104,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, KineticLaw):
         # Its code is the user's; what is written here is the name of an argument.
         return "law"
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_literal(k)}: {_literal(v)}" for k, v in value.items()) + "}"

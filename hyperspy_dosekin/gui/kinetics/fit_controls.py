@@ -158,7 +158,9 @@ class FitControls(t.HasTraits):
 
     def renamed(self, old: str, new: str) -> None:
         """Follow a window that has got another name."""
-        self.trait_set(**{side: new for side in ("faster", "slower") if getattr(self, side) == old})
+        changes: dict[str, Any] = {}
+        changes |= {side: new for side in ("faster", "slower") if getattr(self, side) == old}
+        self.trait_set(**changes)
 
 
 def _offset_text(offset: Any) -> str:

@@ -80,11 +80,11 @@ class NavigatorFigure(LiveFigure):
             return
         self._busy = True
         try:
-            for name, value in zip(("x", "y"), self._place(), strict=False):
-                if hasattr(self._pixel, name):
-                    setattr(self._pixel, name, value)
-                else:
-                    self._pixel.value = value
+            place = self._place()
+            if isinstance(self._pixel, Point2DROI):
+                self._pixel.x, self._pixel.y = place
+            else:
+                (self._pixel.value,) = place
             _set_box(self._rectangle, self._edges())
         finally:
             self._busy = False

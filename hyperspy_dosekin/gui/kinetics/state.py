@@ -20,7 +20,6 @@ from hyperspy_dosekin.gui.kinetics.region import (
     LARGEST_AT_ONCE,
     Prepared,
     Region,
-    index_with,
     prepare,
 )
 from hyperspy_dosekin.gui.kinetics.table import headers_of, live_notes, table_of
@@ -95,8 +94,7 @@ class DoseKineticsTool(KineticsActions):
         self.energy_units = str(axis.units)
         self._estimator = LiveEstimator()
         self._areas: LiveAreas | None = None
-        self._data: Any = None
-        self._key: Any = None
+        self._data = self._key = None
         self._dose_error: Exception | None = None
         self._quiet = False
         self._pending = False
@@ -202,11 +200,6 @@ class DoseKineticsTool(KineticsActions):
             manager.indices = tuple(whole)
 
     # From spectra to fit
-
-    @property
-    def index(self) -> tuple[Any, ...] | None:
-        """Index of the region for `inav`; ``None`` for a series."""
-        return index_with(self.region, self.dose.axis) if self.region.sizes else None
 
     @property
     def is_lazy(self) -> bool:

@@ -30,7 +30,7 @@ class WindowRow(t.HasTraits):
     """
 
     name = t.Str()
-    roi = t.Instance(SpanROI)
+    roi = t.Instance(SpanROI, allow_none=False)
 
     def __init__(self, name: str, left: float, right: float) -> None:
         super().__init__(name=str(name), roi=SpanROI(float(left), float(right)))
@@ -76,7 +76,7 @@ class KineticsWindows(t.HasTraits):
         What was done to the last limits that did not fit, in words.
     """
 
-    rows = t.List(t.Instance(WindowRow))
+    rows = t.List(t.Instance(WindowRow, allow_none=False))
     snap = t.Bool(False, label="Snap to channel")
     held = t.Bool(False)
     moved = t.Event()

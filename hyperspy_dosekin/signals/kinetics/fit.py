@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
@@ -59,7 +59,7 @@ def fit_series_data(
     show_progressbar: bool | None = None,
     stop: Stop = never_stop,
     report: Progress | None = None,
-    band_dose: Sequence[float] = (),
+    band_dose: npt.ArrayLike = (),
 ) -> DoseKinetics:
     """Fit a series that has been read; see `fit_dose_series`.
 

@@ -14,7 +14,7 @@ from hyperspy_dosekin.gui.ipywidgets.canvas import keep_size, make_figure
 from hyperspy_dosekin.gui.ipywidgets.kinetics.controls import Controls, RegionControls
 from hyperspy_dosekin.gui.ipywidgets.kinetics.results import Results
 from hyperspy_dosekin.gui.ipywidgets.kinetics.windows import WindowList
-from hyperspy_dosekin.gui.ipywidgets.opening import state_of
+from hyperspy_dosekin.gui.ipywidgets.opening import HoldingBox, state_of
 from hyperspy_dosekin.gui.kinetics.figures import CurvesFigure, SpectraFigure
 from hyperspy_dosekin.gui.kinetics.navigator import NavigatorFigure, can_navigate
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
@@ -47,7 +47,7 @@ def _view(obj: DoseKineticsTool) -> dict[str, Any]:
         wdict |= {"region": region.mode, "indices": region.indices}
         left = [frames["navigator"]] if "navigator" in frames else []
         upper.insert(0, ipywidgets.VBox([*left, region.widget]))
-    box = ipywidgets.VBox(
+    box = HoldingBox(
         [
             results.message,
             ipywidgets.HBox(upper),
@@ -86,8 +86,7 @@ def _view(obj: DoseKineticsTool) -> dict[str, Any]:
         "canvases": canvases,
         "tool": obj,
     }
-    # What nobody holds is gone, and its links with it.
-    box._kept = (links, windows, controls, results, figures)
+    box.held = (links, windows, controls, results, figures)
     return {"widget": box, "wdict": wdict}
 
 
