@@ -75,11 +75,10 @@ FLOORS = {
 CIRCLES_TO_MEND: set[str] = set()
 FLOORS_TO_MEND: set[str] = set()
 #: Where something is imported by a name in a string, which this file cannot follow: packages of
-#: others that may not be installed, and, on a cluster, this package as a whole.
+#: others that may not be installed.
 IMPORT_BY_NAME = {
     "classification/live/missing.py",
     "gui/ipywidgets/__init__.py",
-    "lazy/cluster.py",
 }
 
 
@@ -238,6 +237,14 @@ def test_only_the_outer_parts_speak_to_hyperspy(part):
         name.split(".")[0] for path in files_of(part) for name in imports_of(path, PACKAGE.parent)
     }
     assert part in SPEAK_HYPERSPY or not names & {"hyperspy", "exspy"}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_lazy_is_the_only_doorway_to_dask(part):
+    names = {
+        name.split(".")[0] for path in files_of(part) for name in imports_of(path, PACKAGE.parent)
+    }
+    assert part == "lazy" or not names & {"dask", "distributed"}
 
 
 @pytest.mark.parametrize("part", sorted(set(PARTS) - SPEAK_HYPERSPY))

@@ -25,7 +25,6 @@ from dask.base import tokenize
 from dask.delayed import delayed
 from dask.layers import ArraySliceDep
 
-from hyperspy_dosekin.lazy.cluster import check_cluster
 from hyperspy_dosekin.lazy.portable import Portable
 
 #: Options of more bytes are a node of their own rather than a part of every task.
@@ -81,7 +80,6 @@ def lazy_blocks(
         If the signature does not fit the arrays.
     """
     inputs, outputs = parse_signature(signature, arrays)
-    check_cluster()
     symbols = itertools.count()
     n_lead = max(array.ndim - len(core) for array, core in zip(arrays, inputs, strict=True))
     lead = [next(symbols) for _ in range(n_lead)]

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from dask.array.core import normalize_chunks
 from dask.delayed import delayed
 
+from hyperspy_dosekin.lazy.portable import Portable
+
 
 def make_blocks(
     maker: Callable[..., np.ndarray],
@@ -58,6 +60,31 @@ def make_blocks(
         dtype=dtype,
         meta=np.empty((0,) * len(shape), dtype=dtype),
     )
+
+
+def made_of(
+    function: Callable[..., np.ndarray], shape: tuple[int, ...], dtype: npt.DTypeLike, *parts: Any
+) -> da.Array:
+    """Make a dask array of what a function returns for lazy arrays and other values.
+
+    Parameters
+    ----------
+    function
+        Called with `parts`, the lazy ones computed.
+    shape, dtype
+        Of what it returns.
+    *parts
+        Its arguments.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from hyperspy_dosekin.lazy.making import made_of
+    >>> made_of(np.cumsum, (3,), float, da.ones(3)).compute()
+    array([1., 2., 3.])
+    """
+    task = delayed(Portable(function), pure=True)(*parts)
+    return da.from_delayed(task, shape=shape, dtype=dtype)
 
 
 def _make(

@@ -5,7 +5,10 @@
 A worker of `distributed` that cannot unpack what it is sent drops the message, and whoever waits
 for the result waits for ever. What this package puts into tasks therefore travels as plain bytes,
 with a few lines of code that need nothing but the standard library to unpack them when the task
-runs: only there can an exception find its way back.
+run: only there can an exception find its way back.
+
+This is the only guard. To ask the workers when a graph is made is neither enough (a graph made
+before the client, or a worker that joins later, was seen to hang) nor needed.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute, is_lazy
+from hyperspy_dosekin.lazy.making import made_of
 from hyperspy_dosekin.lazy.sampling import spread_boxes
 from hyperspy_dosekin.numerics.photon_transfer import PhotonTransfer, joined, photon_transfer
 from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
@@ -104,10 +104,7 @@ def checked_numbers(signal: Any, claimed: Noise) -> tuple[Any, dict[str, Any]]:
         return _Verdict(None).numbers(model), {}
     sample = _sample(signal, claimed)
     if is_lazy(signal.data):
-        from dask.delayed import delayed
-
-        task = delayed(_numbers, pure=True)(model, *sample)
-        return da.from_delayed(task, shape=(3,), dtype=np.float64), {}
+        return made_of(_numbers, (3,), np.float64, model, *sample), {}
     verdict = _judge(*_split(model, *sample), model)
     if verdict.note:
         _say(signal, verdict.note)
@@ -210,8 +207,7 @@ def _without_zeros(noise: Noise, found: PhotonTransfer) -> Noise:
     if noise.variance is None:
         return noise
     least = 0.5 * float(found.variance[found.variance > 0].min())
-    library = da if is_lazy(noise.variance) else np
-    return replace(noise, variance=library.maximum(noise.variance, least))
+    return replace(noise, variance=np.maximum(noise.variance, least))
 
 
 def _record(found: PhotonTransfer, claimed: Noise, note: str = "") -> dict[str, Any]:

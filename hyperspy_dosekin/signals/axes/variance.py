@@ -19,7 +19,6 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any, TypeVar
 
-import dask.array as da
 import numpy as np
 from hyperspy.signals import BaseSignal, LazySignal, LazySignal1D, Signal1D
 
@@ -173,8 +172,7 @@ def _joined(variance: Any, shape: tuple[int, ...]) -> Any:
     for axis, size in enumerate(rest):
         if variance.shape == (*rest[:axis], number * size, *rest[axis + 1 :]):
             parts = variance.reshape(*rest[:axis], number, size, *rest[axis + 1 :])
-            library: Any = da if isinstance(parts, da.Array) else np
-            return library.moveaxis(parts, axis, 0)
+            return np.moveaxis(parts, axis, 0)
     return None
 
 

@@ -126,7 +126,7 @@ def compare_laws(
     kernels = _chosen_laws(laws, data, offset_free=known is None)
     kernel = partial(
         compare_block,
-        dose=data.dose_e_per_a2,
+        dose=data.dose,
         window_names=data.window_names,
         laws=kernels,
         config=exact_config(chosen),

@@ -42,17 +42,17 @@ class Estimate(ABC):
         """A parameter of `PARAMETERS`, ``(n_member, …space…, window)``."""
 
     @abstractmethod
-    def integrity(self, dose_e_per_a2: np.ndarray) -> Any:
+    def integrity(self, dose: np.ndarray) -> Any:
         """Integrity at some doses, ``(n_member, …space…, window, n_dose)``."""
 
     @abstractmethod
     def dose_at(self, level: float) -> Any:
         """Dose at which integrity falls to a level, e⁻/Å², ``(n_member, …space…, window)``."""
 
-    def intensity(self, dose_e_per_a2: np.ndarray) -> Any:
+    def intensity(self, dose: np.ndarray) -> Any:
         """Modelled intensity a C + b, ``(n_member, …space…, window, n_dose)``."""
         amplitude = self.parameter("amplitude")[..., np.newaxis]
-        return amplitude * self.integrity(dose_e_per_a2) + self.parameter("offset")[..., np.newaxis]
+        return amplitude * self.integrity(dose) + self.parameter("offset")[..., np.newaxis]
 
     # Means over the members, the same without the first axis
 
@@ -60,13 +60,13 @@ class Estimate(ABC):
         """Mean of a parameter over the members, ``(…space…, window)``."""
         return self.parameter(name).mean(axis=0)
 
-    def mean_integrity(self, dose_e_per_a2: np.ndarray) -> Any:
+    def mean_integrity(self, dose: np.ndarray) -> Any:
         """Mean integrity, ``(…space…, window, n_dose)``."""
-        return self.integrity(dose_e_per_a2).mean(axis=0)
+        return self.integrity(dose).mean(axis=0)
 
-    def mean_intensity(self, dose_e_per_a2: np.ndarray) -> Any:
+    def mean_intensity(self, dose: np.ndarray) -> Any:
         """Mean intensity, ``(…space…, window, n_dose)``."""
-        return self.intensity(dose_e_per_a2).mean(axis=0)
+        return self.intensity(dose).mean(axis=0)
 
     def mean_dose_at(self, level: float) -> Any:
         """Mean of the doses at a level, ``(…space…, window)``; NaN where a member never falls."""
@@ -100,21 +100,21 @@ class ExactEstimate(Estimate):
         """The same, ``(…space…, window)``."""
         return self.maps.field(name)
 
-    def integrity(self, dose_e_per_a2: np.ndarray) -> Any:
+    def integrity(self, dose: np.ndarray) -> Any:
         """Integrity at some doses, ``(1, …space…, window, n_dose)``."""
-        return self.mean_integrity(dose_e_per_a2)[np.newaxis]
+        return self.mean_integrity(dose)[np.newaxis]
 
-    def mean_integrity(self, dose_e_per_a2: np.ndarray) -> Any:
+    def mean_integrity(self, dose: np.ndarray) -> Any:
         """The same, ``(…space…, window, n_dose)``."""
-        return self._at(dose_e_per_a2, ())
+        return self._at(dose, ())
 
-    def intensity(self, dose_e_per_a2: np.ndarray) -> Any:
+    def intensity(self, dose: np.ndarray) -> Any:
         """Modelled intensity a C + b, ``(1, …space…, window, n_dose)``."""
-        return self.mean_intensity(dose_e_per_a2)[np.newaxis]
+        return self.mean_intensity(dose)[np.newaxis]
 
-    def mean_intensity(self, dose_e_per_a2: np.ndarray) -> Any:
+    def mean_intensity(self, dose: np.ndarray) -> Any:
         """The same, ``(…space…, window, n_dose)``."""
-        return self._at(dose_e_per_a2, self._places("amplitude", "offset"))
+        return self._at(dose, self._places("amplitude", "offset"))
 
     def dose_at(self, level: float) -> Any:
         """Dose at which integrity falls to a level, e⁻/Å², ``(1, …space…, window)``."""
@@ -124,8 +124,8 @@ class ExactEstimate(Estimate):
         """The same, ``(…space…, window)``; NaN where the integrity never falls so far."""
         return self._dose_at(level, never=np.nan)
 
-    def _at(self, dose_e_per_a2: np.ndarray, readout: tuple[int, ...]) -> Any:
-        normalised = np.asarray(dose_e_per_a2) / self.maps.data.dose_e_per_a2[-1]
+    def _at(self, dose: np.ndarray, readout: tuple[int, ...]) -> Any:
+        normalised = np.asarray(dose) / self.maps.data.dose[-1]
         if np.any(normalised < 0) or not np.all(np.isfinite(normalised)):
             raise ValueError("doses must be finite and not negative, in e⁻/Å².")
         return map_blocks(
@@ -151,7 +151,7 @@ class ExactEstimate(Estimate):
             places=self._places(*names),
             level=level if stored is None else None,
             law=self.maps.law,
-            largest_dose=float(self.maps.data.dose_e_per_a2[-1]),
+            largest_dose=float(self.maps.data.dose[-1]),
             never=never,
         )
 
@@ -211,9 +211,9 @@ class NetworkEstimate(Estimate):
         """A parameter of `PARAMETERS`, ``(n_member, window)``."""
         return getattr(self.network, name)
 
-    def integrity(self, dose_e_per_a2: np.ndarray) -> np.ndarray:
+    def integrity(self, dose: np.ndarray) -> np.ndarray:
         """Integrity at some doses, ``(n_member, window, n_dose)``."""
-        return self.network.integrity(dose_e_per_a2)
+        return self.network.integrity(dose)
 
     def dose_at(self, level: float) -> np.ndarray:
         """Dose at which integrity falls to a level, e⁻/Å², ``(n_member, window)``."""

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 
 from hyperspy_dosekin.kinetics.adequacy.examination import examination_fields, examine_block
-from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
+from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.numerics.threads import torch_threads
 
 if TYPE_CHECKING:
@@ -22,17 +21,16 @@ def examined(maps: ExactMaps) -> Any:
     """Fields of the examination, ``(…space…, field, window)``; lazy where the maps are."""
     data, law = maps.data, maps.law
     rows = [maps.field(name) for name in (*maps.parameter_names, "amplitude", "offset")]
-    stack = da.stack if is_lazy(maps.fields) else np.stack
     variance = [] if data.variance is None else [data.variance]
     return map_blocks(
         _examine,
         f"(w,d),(n,w){',(w,d)' if variance else ''}->(f,w)",
         data.values,
-        stack(rows, axis=-2),
+        np.stack(rows, axis=-2),
         *variance,
         output_sizes={"f": len(examination_fields(law))},
         method="adequate",
-        dose=data.dose_e_per_a2,
+        dose=data.dose,
         window_names=data.window_names,
         config=maps.config,
         offset_free=maps.offset is None,

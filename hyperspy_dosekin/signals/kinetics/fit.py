@@ -103,7 +103,7 @@ def fit_series_data(
                 offset,
                 spatial=spatial,
                 groups=options.groups,
-                band_dose=tuple(np.asarray(band_dose) / data.dose_e_per_a2[-1]),
+                band_dose=tuple(np.asarray(band_dose) / data.dose[-1]),
                 progress=progress,
                 stop=stop,
             )
@@ -113,7 +113,7 @@ def fit_series_data(
             config,
             offset,
             with_intervals=options.intervals,
-            band_dose=tuple(np.asarray(band_dose) / data.dose_e_per_a2[-1]),
+            band_dose=tuple(np.asarray(band_dose) / data.dose[-1]),
             progress=progress,
             stop=stop,
         )
@@ -142,5 +142,5 @@ def check_fit(config: ExactConfig, data: SeriesData, offset_free: bool) -> None:
     parameters = config.parameters
     check_dose_rate(parameters.law, data)
     names = [parameter.name for parameter in parameters.free]
-    check_doses(data.dose_e_per_a2, names, offset_free=offset_free)
-    check_law(parameters.law, torch.as_tensor(data.dose_e_per_a2 / data.dose_e_per_a2[-1]))
+    check_doses(data.dose, names, offset_free=offset_free)
+    check_law(parameters.law, torch.as_tensor(data.dose / data.dose[-1]))

@@ -110,7 +110,7 @@ class ExactMaps:
         """The function that fits a block."""
         return partial(
             fit_block,
-            dose=self.data.dose_e_per_a2,
+            dose=self.data.dose,
             window_names=self.data.window_names,
             config=self.config,
             with_intervals=self.with_intervals,
@@ -201,7 +201,7 @@ class ExactMaps:
         quantity = Quantity(name, dose_level if name == "dose_at" else None, normalised_dose)
         kernel = partial(
             interval_block,
-            dose=self.data.dose_e_per_a2,
+            dose=self.data.dose,
             window_names=self.data.window_names,
             config=self.config,
             quantity=quantity,

@@ -11,10 +11,9 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import is_lazy
+from hyperspy_dosekin.lazy.blocks import compute, is_lazy
 from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
 from hyperspy_dosekin.signals.kinetics.estimates import Estimate, ExactEstimate, NetworkEstimate
 from hyperspy_dosekin.signals.kinetics.examination import examined, examined_field
@@ -144,7 +143,7 @@ class KineticsNumbers:
             return self
         # Together, so that the data are read once.
         with dask_progress(show_progressbar):
-            fields, found = da.compute(self.maps.fields, self._examined)
+            fields, found = compute(self.maps.fields, self._examined)
         return replace(self, maps=replace(self.maps, fields=fields), examined=found)
 
     @cached_property
@@ -423,11 +422,11 @@ def quantity_of(name: str, dose_unit: str) -> str:
 
 def window_first(array: Any) -> Any:
     """``(window, …space…)`` of an array ``(…space…, window)``."""
-    return (da if is_lazy(array) else np).moveaxis(array, -1, 0)
+    return np.moveaxis(array, -1, 0)
 
 
 def _taken(array: Any, places: tuple[int, ...] | None, axis: int) -> Any:
     """Some windows of an array; all where there are no places."""
     if places is None:
         return array
-    return (da if is_lazy(array) else np).take(array, list(places), axis=axis)
+    return np.take(array, list(places), axis=axis)

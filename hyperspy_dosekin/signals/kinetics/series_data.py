@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-import dask.array as da
 import numpy as np
 from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute
 from hyperspy_dosekin.signals.axes.dose import doses_of
 from hyperspy_dosekin.signals.axes.variance import variance_of
 
@@ -92,11 +92,6 @@ class SeriesData:
     windows: tuple[Window, ...] | None = None
 
     @property
-    def dose_e_per_a2(self) -> np.ndarray:
-        """The doses, under the name that the kernels have for them, whatever their unit."""
-        return self.dose
-
-    @property
     def dose_rate(self) -> float | None:
         """Dose rate of all frames in unit of dose per second; ``None`` if unknown or changing."""
         rate = np.unique(self.dose_metadata.get("dose_rate", np.nan))
@@ -148,10 +143,9 @@ class SeriesData:
         if window is None:
             values, variance = values[..., np.newaxis, :], _new_axis(variance)
         else:
-            library: Any = da if isinstance(values, da.Array) else np
-            values = library.moveaxis(values, window.index_in_array, -2)
+            values = np.moveaxis(values, window.index_in_array, -2)
             if variance is not None:
-                variance = library.moveaxis(variance, window.index_in_array, -2)
+                variance = np.moveaxis(variance, window.index_in_array, -2)
         metadata = series.metadata
         _check_map(metadata.get_item("Dose.map"), values.shape[:-2])
         return cls(
@@ -193,18 +187,16 @@ class SeriesData:
         if not self.space_shape:
             return self._computed()
         space = tuple(range(len(self.space_shape)))
-        library: Any = da if isinstance(self.values, da.Array) else np
-        finite = library.isfinite(self.values)
+        finite = np.isfinite(self.values)
         recorded = finite.any(axis=space, keepdims=True)
         whole = (finite | ~recorded).all(axis=-1, keepdims=True)
         used = whole & recorded
         number = used.sum(axis=space)
-        sums = [library.where(used, self.values, 0.0).sum(axis=space, dtype=np.float64)]
+        sums = [np.where(used, self.values, 0.0).sum(axis=space, dtype=np.float64)]
         if self.variance is not None:
-            sums.append(library.where(used, self.variance, 0.0).sum(axis=space, dtype=np.float64))
+            sums.append(np.where(used, self.variance, 0.0).sum(axis=space, dtype=np.float64))
         n_pixel = int(np.prod(self.space_shape))
-        if library is da:
-            number, *sums = da.compute(number, *sums)
+        number, *sums = compute(number, *sums)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(number > 0, sums[0] / number, np.nan)
             variance = np.where(number > 0, sums[1] / number**2, np.nan) if sums[1:] else None
@@ -218,7 +210,7 @@ class SeriesData:
         return replace(self, values=mean, variance=variance, space_axes=())
 
     def _computed(self) -> SeriesData:
-        values, variance = da.compute(self.values, self.variance)
+        values, variance = compute(self.values, self.variance)
         return replace(self, values=values, variance=variance)
 
     def problem(self) -> DoseProblem:
@@ -278,6 +270,5 @@ def _variance_like(series: Series) -> Any:
     variance = variance_of(series)
     if variance is None:
         return None
-    array = variance.data if isinstance(variance, BaseSignal) else variance
-    library: Any = da if isinstance(array, da.Array) or isinstance(series.data, da.Array) else np
-    return library.broadcast_to(library.asarray(array), series.data.shape)
+    array = variance.data if isinstance(variance, BaseSignal) else np.asarray(variance)
+    return as_lazy_as(np.broadcast_to(array, series.data.shape), series.data)

@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 
 from hyperspy_dosekin.kinetics.block import LEVEL
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
-from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
+from hyperspy_dosekin.lazy.blocks import compute, is_lazy, map_blocks
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
@@ -193,8 +192,7 @@ class SharedMaps(ExactMaps):
         maps = self
         if wanted != self.band_dose:
             maps = replace(self, band_dose=wanted).with_fields()
-        library: Any = da if is_lazy(maps.fields) else np
-        ends = library.moveaxis(maps.fields[..., len(self.field_names) :, :], -2, -1)
+        ends = np.moveaxis(maps.fields[..., len(self.field_names) :, :], -2, -1)
         return ends[..., : len(wanted)], ends[..., len(wanted) :]
 
     def record(self) -> dict[str, Any]:
@@ -408,7 +406,7 @@ def _sample(maps: SharedMaps, labels: np.ndarray) -> tuple[SeriesData, np.ndarra
     places = np.stack(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"), -1)
     if is_lazy(data.values) or is_lazy(data.variance):
         some = _strides(maps)
-        values, variance = da.compute(
+        values, variance = compute(
             data.values[some], None if data.variance is None else data.variance[some]
         )
         data = replace(data, values=values, variance=variance)

@@ -86,7 +86,7 @@ def test_registered_and_returned_as_tools_of_hyperspy_are(series):
 def test_displayed_it_returns_the_tool(series, capsys):
     tool = series.dose_kinetics_tool()
     assert isinstance(tool, DoseKineticsTool)
-    assert capsys.readouterr().out.startswith("VBox(")
+    assert capsys.readouterr().out.startswith("HoldingBox(")
 
 
 def test_every_trait_has_a_widget_that_is_linked(view):
