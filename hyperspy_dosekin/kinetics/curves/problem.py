@@ -123,6 +123,11 @@ class DoseProblem:
         return self.dose_max if self.dose_scale is None else float(self.dose_scale)
 
     @property
+    def reach(self) -> float:
+        """Largest dose in units of `scale`."""
+        return self.dose_max / self.scale
+
+    @property
     def normalised_dose(self) -> np.ndarray:
         """Dose divided by `scale`, shape ``(n_dose,)``, no unit."""
         return self.dose / self.scale

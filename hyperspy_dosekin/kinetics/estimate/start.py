@@ -17,7 +17,7 @@ from hyperspy_dosekin.kinetics.model.objective import Deviance
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.model.shared_error import without_shared
 
-_N_RATE, _N_EXPONENT = 36, 14
+_N_RATE, _N_EXPONENT = 46, 14
 # Templates along each free parameter of other laws, by their number.
 _NODES = {1: (144,), 2: (40, 14), 3: (28, 9, 8)}
 _SHARP_EXPONENTS = (0.1, 0.14, 0.2, 0.28, 0.4)

@@ -15,7 +15,7 @@ from hyperspy_dosekin.kinetics.laws.contract import ClosedForm, LawParameter
 if TYPE_CHECKING:
     from torch import Tensor
 
-_RATE = LawParameter("rate", 1e-2, 20.0, 1.0, logarithmic=True)
+_RATE = LawParameter("rate", 1e-2, 200.0, 1.0, logarithmic=True)
 _EXPONENT = LawParameter("exponent", 0.1, 5.0, 1.0)
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-#: Box of the estimators: ln k per normalised dose, and p.
-LOG_RATE_BOX = (math.log(1e-2), math.log(20.0))
+#: Box of the estimators: ln k per dose scale, and p. A series that goes on for eight times the
+#: dose of its decay has a k of some tens.
+LOG_RATE_BOX = (math.log(1e-2), math.log(200.0))
 EXPONENT_BOX = (0.1, 5.0)
 #: Width, in ln k, of the soft step that keeps the faster window of a pair the faster one.
 HIERARCHY_WIDTH = 0.1
@@ -16,11 +17,15 @@ HIERARCHY_WIDTH = 0.1
 
 @dataclass(frozen=True)
 class Prior:
-    """Independent normal priors of ln k (k per normalised dose) and of p, cut off at the box.
+    """Independent normal priors of ln k (k per dose scale) and of p, cut off at the box.
 
-    The defaults say: half of the window is gone near the largest dose, give or take a factor of
-    e; the decay is near first order. Without a prior the data of a usual series do not determine
-    the half-integrity dose (arXiv:2605.01697 has nine frames).
+    The defaults say: half of the window is gone at a quarter of the dose scale, give or take a
+    factor of six; the decay is near first order. The scale is the largest dose where no other is
+    given, and a series may go on long after everything has happened: a rate that is fast for it
+    must be no surprise, or the intervals become the narrower the longer the series is. That costs
+    little, since fast decays are seen by the data, and slow ones, which are not, are as unlikely as
+    with a normal prior (0, 1). Without a prior the data of a usual series do not determine the
+    half-integrity dose (arXiv:2605.01697 has nine frames).
 
     Parameters
     ----------
@@ -38,7 +43,7 @@ class Prior:
     (1.0, 0.3)
     """
 
-    log_rate: tuple[float, float] = (0.0, 1.0)
+    log_rate: tuple[float, float] = (1.0, 1.75)
     exponent: tuple[float, float] = (1.0, 0.7)
 
     def __post_init__(self) -> None:

@@ -184,7 +184,7 @@ def _products(
 _TABLES: WeakKeyDictionary[Any, ScalingTable] = WeakKeyDictionary()
 _DOSE_TABLES: WeakKeyDictionary[Any, dict[bytes, DoseTable]] = WeakKeyDictionary()
 #: Range of ln k that a table at doses covers, beyond that of any estimator.
-LOG_RATE = (math.log(5e-4), math.log(200.0))
+LOG_RATE = (math.log(5e-4), math.log(2000.0))
 # Tables at doses that are kept for a law.
 _KEPT = 8
 

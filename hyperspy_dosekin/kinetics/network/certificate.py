@@ -124,7 +124,7 @@ def certify(network: NetworkFit, exact: ExactFit, prior: Prior | None) -> Certif
     exact_loss = _exact_loss(network, exact, prior)
     dose = np.linspace(0.0, 1.0, OFF_GRID)
     deviation = network.integrity(dose * network.problem.dose_max).mean(axis=0)
-    deviation = np.abs(deviation - exact.integrity(dose)[0]).max(axis=-1)
+    deviation = np.abs(deviation - exact.integrity(dose * network.problem.reach)[0]).max(axis=-1)
     remedy = 'fit with estimator="exact", the solution itself'
     if not network.config.warm_start:
         remedy = 'fit with protocol="fast" or estimator="exact"'
@@ -164,7 +164,7 @@ def _network_loss(
 def _exact_loss(network: NetworkFit, exact: ExactFit, prior: Prior | None) -> np.ndarray:
     """Loss of the exact solution, ``(n_window,)``: it has no residual."""
     target = make_target(network.problem, network.score, network.config)
-    fitted = network.score.apply(exact.fitted(target.dose)[0])
+    fitted = network.score.apply(exact.fitted(target.dose * network.problem.reach)[0])
     misfit = torch.as_tensor(fitted.T - target.scores)
     data = (
         (torch.as_tensor(target.weights) * MISFITS[target.misfit].penalty(misfit))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -96,7 +97,7 @@ def fit_network(
     if start is not None:
         config = stiffened(config, start, score)
     target = make_target(problem, score, config)
-    started = {} if start is None else parameters_of(start, score)
+    started = {} if start is None else parameters_of(start, score, problem.reach)
     if start is not None and prior is not None:
         target = replace(target, prior=prior_target(start, prior, problem, score, config))
     place = resolve_device(device)
@@ -159,7 +160,7 @@ def make_target(problem: DoseProblem, score: StandardScore, config: NetworkConfi
     collocation = np.linspace(0.0, 1.0, config.collocation)
     held = held_parameters(score, config, len(problem.window_names))
     return Target(
-        problem.normalised_dose,
+        problem.dose / problem.dose_max,
         collocation,
         scores.T,
         weights.T,
@@ -194,10 +195,13 @@ def stiffened(config: NetworkConfig, start: ExactFit, score: StandardScore) -> N
     return replace(config, loss_weights=weights)
 
 
-def parameters_of(start: ExactFit, score: StandardScore) -> dict[str, np.ndarray]:
-    """Parameters of an exact fit as the network holds them, ``(1, n_window)`` each."""
+def parameters_of(start: ExactFit, score: StandardScore, reach: float) -> dict[str, np.ndarray]:
+    """Parameters of an exact fit as the network holds them, ``(1, n_window)`` each.
+
+    Its rates are per largest dose, which is `reach` dose scales.
+    """
     return {
-        "raw_rate": np.log(np.expm1(start.rate)),
+        "raw_rate": np.log(np.expm1(start.rate * reach)),
         "raw_exponent": np.log(np.expm1(start.exponent)),
         "amplitude": start.amplitude / score.spread,
         "offset": (start.offset - score.mean) / score.spread,
@@ -211,7 +215,9 @@ def prior_target(
     window = np.array([config.window_weights.get(name, 1.0) for name in problem.window_names])
     noise = start.noise_sigma[0] / score.spread
     summands = len(problem.window_names) * problem.usable[0].sum(axis=1)
-    return PriorTarget(prior.log_rate, prior.exponent, window * noise**2 / summands)
+    mean, width = prior.log_rate
+    log_rate = (mean + math.log(problem.reach), width)
+    return PriorTarget(log_rate, prior.exponent, window * noise**2 / summands)
 
 
 def held_parameters(

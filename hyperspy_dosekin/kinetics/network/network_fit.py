@@ -53,7 +53,12 @@ class NetworkFit:
 
     @property
     def rate(self) -> np.ndarray:
-        """Rate constant k per normalised dose, ``(n_member, n_window)``."""
+        """Rate constant k per dose scale of the problem, ``(n_member, n_window)``."""
+        return self._rate / self.problem.reach
+
+    @property
+    def _rate(self) -> np.ndarray:
+        """The same per largest dose, the unit of dose of the networks."""
         return self._softplus("raw_rate")
 
     @property
@@ -85,7 +90,7 @@ class NetworkFit:
         normalised = dose / self.problem.dose_max
         inside = self._network(np.minimum(normalised, 1.0))
         last = np.maximum(self._network(np.ones(1)), np.finfo(float).tiny)
-        rate, exponent = self.rate[..., None], self.exponent[..., None]
+        rate, exponent = self._rate[..., None], self.exponent[..., None]
         # With u = C/C(1), the law reads du/dφ = −k C(1)^(p−1) u^p: the same law again.
         further = np.maximum(normalised - 1.0, 0.0)
         beyond = last * power_law_integrity(further, rate * last ** (exponent - 1), exponent)
@@ -97,7 +102,7 @@ class NetworkFit:
         inside = self._network(inside_dose)
         last = np.maximum(inside[..., -1], np.finfo(float).tiny)
         beyond = 1.0 + law_dose_at(
-            np.minimum(level / last, 1.0), self.rate * last ** (self.exponent - 1), self.exponent
+            np.minimum(level / last, 1.0), self._rate * last ** (self.exponent - 1), self.exponent
         )
         crossing = first_crossing(inside_dose, inside, level)
         return np.where(np.isnan(crossing), beyond, crossing) * self.problem.dose_max

@@ -43,7 +43,7 @@ from .sampling import sampled_nodes
 from .scan import ScanData
 
 #: Box of ln k, wider than that of the estimator so that open intervals show.
-PROFILE_LOG_RATE_BOX = (math.log(1e-3), math.log(100.0))
+PROFILE_LOG_RATE_BOX = (math.log(1e-3), math.log(1000.0))
 _N_ROW, _N_COARSE = 32, 24
 _ZOOMS, _EXPANSIONS, _BISECTIONS = 4, 10, 14
 _BLOCK, _DEVICE_BLOCK = 256, 2**15

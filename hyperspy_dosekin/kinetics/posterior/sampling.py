@@ -33,7 +33,7 @@ _ROUNDS = 3
 # Middles of a draw and nodes of a round; powers of 2.
 _CENTRES, _NODES = 32, 1024
 # Templates along each parameter.
-_TEMPLATES = (24, 11, 9)
+_TEMPLATES = (30, 11, 9)
 # Degrees of freedom of the draws: tails heavier than those of any posterior here.
 _TAIL = 5.0
 # Length of a draw along the ridge: at first as a share of the box, then of the spread so far.

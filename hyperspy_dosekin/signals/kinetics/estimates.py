@@ -125,7 +125,7 @@ class ExactEstimate(Estimate):
         return self._dose_at(level, never=np.nan)
 
     def _at(self, dose: np.ndarray, readout: tuple[int, ...]) -> Any:
-        normalised = np.asarray(dose) / self.maps.data.dose[-1]
+        normalised = np.asarray(dose) / self.maps.data.scale
         if np.any(normalised < 0) or not np.all(np.isfinite(normalised)):
             raise ValueError("doses must be finite and not negative, in e⁻/Å².")
         return map_blocks(
@@ -151,7 +151,7 @@ class ExactEstimate(Estimate):
             places=self._places(*names),
             level=level if stored is None else None,
             law=self.maps.law,
-            largest_dose=float(self.maps.data.dose[-1]),
+            dose_scale=self.maps.data.scale,
             never=never,
         )
 
@@ -181,7 +181,7 @@ def _doses(
     places: tuple[int, ...],
     level: float | None,
     law: KineticLaw,
-    largest_dose: float,
+    dose_scale: float,
     never: float,
 ) -> np.ndarray:
     """Doses at a level, e⁻/Å²; a field that holds them already if the level is ``None``."""
@@ -191,7 +191,7 @@ def _doses(
     else:
         with torch_threads(1):
             dose = law_dose(*parameters, law=law, level=level)
-    dose = dose * largest_dose
+    dose = dose * dose_scale
     return dose if np.isinf(never) else np.where(np.isfinite(dose), dose, never)
 
 

@@ -115,6 +115,7 @@ def read(
         groups = np.asarray(known)[..., 0, 0].astype(np.int64)
         record["options"]["groups"] = groups if shared["groups"] != {"0": ""} else None
     options = FitOptions(**{**record["options"], "offset": offset, "law": named, "device": device})
+    data = replace(data, dose_scale=options.dose_scale)
     common = (
         data,
         exact_config(options),

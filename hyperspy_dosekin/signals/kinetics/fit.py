@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,6 +73,7 @@ def fit_series_data(
             "none: set it with series.set_noise_variance (arithmetic drops it), or pass "
             'noise="relative".'
         )
+    data = replace(data, dose_scale=options.dose_scale)
     config, prior = exact_config(options), options.as_prior()
     spatial, estimator = options.resolved(data.space_shape)
     if spatial in SHARED and not data.space_shape:
@@ -113,7 +115,7 @@ def fit_series_data(
             config,
             offset,
             with_intervals=options.intervals,
-            band_dose=tuple(np.asarray(band_dose) / data.dose[-1]),
+            band_dose=tuple(np.asarray(band_dose) / data.scale),
             progress=progress,
             stop=stop,
         )
@@ -143,4 +145,4 @@ def check_fit(config: ExactConfig, data: SeriesData, offset_free: bool) -> None:
     check_dose_rate(parameters.law, data)
     names = [parameter.name for parameter in parameters.free]
     check_doses(data.dose, names, offset_free=offset_free)
-    check_law(parameters.law, torch.as_tensor(data.dose / data.dose[-1]))
+    check_law(parameters.law, torch.as_tensor(data.dose / data.scale))

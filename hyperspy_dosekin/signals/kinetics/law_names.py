@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -28,6 +28,16 @@ _EQUATIONS = {
     "reversible": "dC/dΦ = −k C + (r/J)(1 − C), J the dose rate",
     "power law with plateau": "dC/dφ = −k (1 − C∞) u^p, u = (C − C∞)/(1 − C∞)",
 }
+
+
+def scale_symbol(dose_scale: float | None) -> str:
+    """Symbol of the dose that counts as 1: the largest one, where no other was given."""
+    return "Φ_max" if dose_scale is None else "Φ_s"
+
+
+def header(name: str, dose_scale: float | None) -> str:
+    """Header of a parameter, with its unit."""
+    return SYMBOLS.get(name, name).replace("Φ_max", scale_symbol(dose_scale))
 
 
 def is_power_law(law: str | KineticLaw) -> bool:
@@ -108,6 +118,16 @@ def law_of_record(record: Mapping[str, Any], given: str | KineticLaw | None) -> 
             )
         return law
     registered = KINETIC_LAWS.get(record["name"])
-    if registered is not None and fits(registered):
+    if registered is not None and (fits(registered) or _grown(parameters, registered.parameters)):
         return registered
     return StoredLaw(record["name"], parameters, record["equation"])
+
+
+def _grown(before: Sequence[LawParameter], now: Sequence[LawParameter]) -> bool:
+    """Whether parameters are the same but for boxes that have grown since."""
+    return len(before) == len(now) and all(
+        (old.name, old.start, old.logarithmic) == (new.name, new.start, new.logarithmic)
+        and new.lower <= old.lower
+        and old.upper <= new.upper
+        for old, new in zip(before, now, strict=True)
+    )

@@ -113,6 +113,7 @@ class ExactMaps:
             dose=self.data.dose,
             window_names=self.data.window_names,
             config=self.config,
+            dose_scale=self.data.dose_scale,
             with_intervals=self.with_intervals,
             band_dose=self.band_dose,
         )
@@ -204,6 +205,7 @@ class ExactMaps:
             dose=self.data.dose,
             window_names=self.data.window_names,
             config=self.config,
+            dose_scale=self.data.dose_scale,
             quantity=quantity,
             level=level,
             method=method,

@@ -31,7 +31,7 @@ def kinetics_model(numbers: KineticsNumbers, series: Signal1D) -> Any:
     if series._lazy:
         series.compute(show_progressbar=False)
     model = series.create_model()
-    component = PowerLawDegradation(dose_max=numbers.dose_max)
+    component = PowerLawDegradation(dose_max=numbers.dose_scale)
     model.append(component)
     for parameter, name in PARAMETERS.items():
         values = np.moveaxis(np.asarray(numbers.map(name), dtype=float), 0, -1)

@@ -10,7 +10,12 @@ import numpy as np
 
 from hyperspy_dosekin.signals.kinetics.absorbed import fluence_note
 from hyperspy_dosekin.signals.kinetics.adequacy import notes_on_adequacy
-from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS, equation, is_power_law
+from hyperspy_dosekin.signals.kinetics.law_names import (
+    SYMBOLS,
+    equation,
+    is_power_law,
+    scale_symbol,
+)
 from hyperspy_dosekin.signals.kinetics.sharing import notes_on_sharing
 
 if TYPE_CHECKING:
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
 
     from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 
-LAW = "Kinetic law: {name}{equation}, φ = Φ/Φ_max, Φ_max = {dose_max}."
+LAW = "Kinetic law: {name}{equation}, φ = Φ/{symbol}, {symbol} = {scale}."
 LABEL = "Window names are labels of fixed energy ranges, not assignments of bonds."
 INCOMPLETE = "The fit was interrupted: these are the numbers it had by then."
 LAZY = "Nothing has been computed yet: take result.compute(), or compute() one of its maps."
@@ -61,7 +66,7 @@ SPREAD = (
 )
 ORIGIN = (
     "The exposure before the first frame is not recorded. If the specimen had received Φ₀, its D½ "
-    "is (1 − (p − 1) k Φ₀/Φ_max) times the one given; set it with set_dose_axis(pre_exposure=)."
+    "is (1 − (p − 1) k Φ₀/{symbol}) times the one given; set it with set_dose_axis(pre_exposure=)."
 )
 ORIGIN_OF_LAWS = (
     "The exposure before the first frame is not recorded. If the specimen had received some, C was "
@@ -82,7 +87,8 @@ def notes_of(numbers: KineticsNumbers) -> list[str]:
     if not numbers.has_intervals:
         notes.append(NOT_EXAMINED)
     if "pre_exposure" not in numbers.data.dose_metadata and numbers.dose[0] > 0:
-        notes.append(ORIGIN if is_power_law(numbers.law) else ORIGIN_OF_LAWS)
+        text = ORIGIN if is_power_law(numbers.law) else ORIGIN_OF_LAWS
+        notes.append(text.format(symbol=scale_symbol(numbers.options.dose_scale)))
     return [*notes, law_note(numbers), *fluence_note(numbers), *label]
 
 
@@ -92,7 +98,8 @@ def law_note(numbers: KineticsNumbers) -> str:
     return LAW.format(
         name=numbers.law.name,
         equation=f": {text}".rstrip(".") if text else "",
-        dose_max=f"{numbers.dose_max:.4g} {numbers.dose_unit}".rstrip(),
+        symbol=scale_symbol(numbers.options.dose_scale),
+        scale=f"{numbers.dose_scale:.4g} {numbers.dose_unit}".rstrip(),
     )
 
 

@@ -107,6 +107,11 @@ class KineticsNumbers:
         return float(self.dose[-1])
 
     @property
+    def dose_scale(self) -> float:
+        """Dose that counts as 1 in rates and priors."""
+        return self.maps.data.scale
+
+    @property
     def dose_unit(self) -> str:
         """Unit of all doses; empty where the series does not say."""
         return self.maps.data.dose_unit
@@ -276,7 +281,8 @@ class KineticsNumbers:
             raise ValueError(f"dose_level={dose_level} must lie between 0 and 1, such as 0.5.")
         if name == "integrity":
             return self.integrity_interval(self.grid, level, method)
-        scale = {"none": 1.0, "dose": self.dose_max, "per dose": 1 / self.dose_max}[scales[name]]
+        unit = self.dose_scale
+        scale = {"none": 1.0, "dose": unit, "per dose": 1 / unit}[scales[name]]
         lower, upper = self.maps.interval(
             "rate" if name == "rate_per_dose" else name, level, method, dose_level=dose_level
         )
@@ -290,13 +296,13 @@ class KineticsNumbers:
         self, dose: np.ndarray, level: float = 0.95, method: str = "posterior"
     ) -> tuple[Any, Any]:
         """Ends of the interval of C at any doses, ``(…space…, window, n_dose)``."""
-        normalised = tuple(np.asarray(dose) / self.dose_max)
+        normalised = tuple(np.asarray(dose) / self.dose_scale)
         lower, upper = self.maps.interval("integrity", level, method, normalised_dose=normalised)
         return _taken(lower, self.shown, -2), _taken(upper, self.shown, -2)
 
     def intensity_interval(self, dose: np.ndarray) -> tuple[Any, Any]:
         """Ends of the 95 % interval of a C + b, ``(…space…, window, n_dose)``."""
-        lower, upper = self.maps.band(tuple(np.asarray(dose) / self.dose_max))
+        lower, upper = self.maps.band(tuple(np.asarray(dose) / self.dose_scale))
         return _taken(lower, self.shown, -2), _taken(upper, self.shown, -2)
 
     # Of a network
@@ -316,7 +322,7 @@ class KineticsNumbers:
         members = {
             **{name: estimate.parameter(name) for name in ("exponent", "amplitude", "offset")},
             "rate": rate,
-            "rate_per_dose": rate / self.dose_max,
+            "rate_per_dose": rate / self.dose_scale,
             "half_integrity_dose": np.where(np.isfinite(half), half, np.nan),
         }
         return {name: window_first(each.std(axis=0, ddof=1)) for name, each in members.items()}
@@ -389,7 +395,7 @@ class _Shown(Estimate):
 #: Maps that are more than a parameter, by name.
 _MAPS: Mapping[str, Callable[[KineticsNumbers], Any]] = {
     "rate_per_dose": lambda numbers: numbers.own_dose(
-        numbers._parameter("rate") / numbers.dose_max, -1
+        numbers._parameter("rate") / numbers.dose_scale, -1
     ),
     "half_integrity_dose": lambda numbers: numbers.own_dose(numbers._dose_at(0.5)),
     "critical_dose": lambda numbers: numbers.own_dose(numbers._dose_at(1 / math.e)),

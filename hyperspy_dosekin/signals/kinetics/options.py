@@ -86,7 +86,7 @@ class FitOptions:
         Random seeds of the networks, one for each member.
     prior
         Normal priors ``{"log_rate": (mean, sd), "exponent": (mean, sd)}`` of ln k and p; by
-        default (0, 1) and (1, 0.7). ``None`` for none.
+        default (1, 1.75) and (1, 0.7), k per dose scale. ``None`` for none.
     loss
         ``None`` for squares; ``"huber"`` or ``"soft_l1"`` against outlying frames (exact
         estimator).
@@ -104,6 +104,10 @@ class FitOptions:
     correlated
         Whether the noise of neighbouring frames may be correlated, by an unknown amount that the
         intervals take into account (exact estimator); ``None`` for series of 30 frames and more.
+    dose_scale
+        Dose that counts as 1 in rates and in their prior, in the unit of the dose axis; the
+        largest measured one if not given. Give one number where series of different length are
+        compared or a series grows, so that their numbers and priors are the same.
     dtype
         Precision of the exact estimator, ``"float64"`` or ``"float32"``.
     intervals
@@ -143,6 +147,7 @@ class FitOptions:
     nonnegative: bool = False
     zero_error: float | None = None
     correlated: bool | None = None
+    dose_scale: float | None = None
     dtype: str = "float64"
     intervals: bool = True
     device: str = "auto"
@@ -188,6 +193,7 @@ class FitOptions:
             )
         refuse_unknown("fit_dose_pinn", self.network, NETWORK_OPTIONS)
         object.__setattr__(self, "network", dict(self.network))
+        object.__setattr__(self, "dose_scale", _checked_scale(self.dose_scale))
         object.__setattr__(self, "prior", _checked_prior(self.prior))
         object.__setattr__(self, "hierarchy", tuple(tuple(pair) for pair in self.hierarchy or ()))
         object.__setattr__(self, "seeds", tuple(self.seeds))
@@ -366,6 +372,17 @@ def _checked_prior(prior: Prior | Mapping[str, Sequence[float]] | None) -> Prior
             "(mean, standard deviation), or be None."
         )
     return Prior(**{name: (pair[0], pair[1]) for name, pair in prior.items()})
+
+
+def _checked_scale(scale: float | None) -> float | None:
+    if scale is None:
+        return None
+    if isinstance(scale, bool | str) or not 0 < float(scale) < float("inf"):
+        raise ValueError(
+            f"dose_scale={scale!r} must be a positive dose in the unit of the dose axis, or None "
+            "for the largest dose."
+        )
+    return float(scale)
 
 
 def _same(value: Any, default: Any) -> bool:

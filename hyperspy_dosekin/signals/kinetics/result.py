@@ -42,7 +42,8 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
     Made by `DoseSeries.fit_dose_pinn`, `EELSSpectrum.fit_dose_pinn` or
     `hyperspy_dosekin.load`. Each window i has a latent integrity C_i(φ) with
     dC_i/dφ = −k_i C_i^{p_i} (or another law, see `law`) and C_i(0) = 1, read out as the intensity
-    a_i C_i + b_i, where φ is the dose divided by the largest measured dose. The names of windows
+    a_i C_i + b_i, where φ is the dose divided by `dose_scale`, by default the
+    largest measured dose. The names of windows
     are labels of fixed energy ranges, not assignments of bonds.
 
     A map is an array ``(window, …space…)``: navigation is the window and the signal is space;
@@ -107,8 +108,24 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
 
     @property
     def dose_max(self) -> float:
-        """Largest measured dose: the unit of normalised dose."""
+        """Largest measured dose."""
         return self.numbers.dose_max
+
+    @property
+    def dose_scale(self) -> float:
+        """Dose that counts as 1 in `rate` and in its prior: the option of the fit, or `dose_max`.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact", intervals=False, dose_scale=500)
+        >>> result.dose_scale
+        500.0
+        >>> bool(np.allclose(result.rate_per_dose.data, result.rate.data / 500))
+        True
+        """
+        return self.numbers.dose_scale
 
     @property
     def dose_unit(self) -> str:
@@ -241,7 +258,7 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
 
     @property
     def rate(self) -> BaseSignal:
-        """Rate constant k per normalised dose.
+        """Rate constant k per normalised dose, which is dose over `dose_scale`.
 
         Raises
         ------
@@ -273,7 +290,7 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
 
     @property
     def rate_per_dose(self) -> BaseSignal:
-        """Rate constant k/Φ_max, in one over `dose_unit`, such as Å²/e⁻."""
+        """Rate constant k over `dose_scale`, in one over `dose_unit`, such as Å²/e⁻."""
         return self._signal("rate_per_dose")
 
     @property

@@ -78,6 +78,8 @@ class SeriesData:
         Unit of the doses; empty where the series does not say.
     windows
         The windows, where they are ranges of a spectrum.
+    dose_scale
+        Dose that counts as 1 in rates and priors; ``None`` for the largest.
     """
 
     dose: np.ndarray
@@ -90,6 +92,12 @@ class SeriesData:
     dose_metadata: dict[str, Any]
     dose_unit: str = ""
     windows: tuple[Window, ...] | None = None
+    dose_scale: float | None = None
+
+    @property
+    def scale(self) -> float:
+        """Dose that counts as 1 in rates and priors."""
+        return float(self.dose[-1]) if self.dose_scale is None else self.dose_scale
 
     @property
     def dose_rate(self) -> float | None:
@@ -220,6 +228,7 @@ class SeriesData:
             np.asarray(self.values, dtype=np.float64)[np.newaxis],
             self.window_names,
             None if self.variance is None else np.asarray(self.variance)[np.newaxis],
+            self.dose_scale,
         )
         missing = ~problem.usable[0]
         if missing.any():

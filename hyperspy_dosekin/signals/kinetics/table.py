@@ -17,7 +17,7 @@ from hyperspy_dosekin.signals.kinetics.absorbed import (
     cross_section,
     has_cross_section,
 )
-from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS
+from hyperspy_dosekin.signals.kinetics.law_names import header
 from hyperspy_dosekin.signals.kinetics.notes import notes_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def kinetics_html(numbers: KineticsNumbers) -> str:
 
 def _columns(numbers: KineticsNumbers) -> dict[str, str]:
     """Header of each column and the name of its map."""
-    laws = {SYMBOLS.get(name, name): name for name in numbers.parameter_names}
+    scale = numbers.options.dose_scale
+    laws = {header(name, scale): name for name in numbers.parameter_names}
     half = with_unit("D½", numbers.dose_unit)
     return {**laws, "a": "amplitude", "b": "offset", half: "half_integrity_dose"}
 

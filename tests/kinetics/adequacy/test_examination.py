@@ -168,7 +168,7 @@ def test_a_parameter_at_the_end_of_its_box_is_named():
     fit = fitted(values)
     assert set(np.unique(fit.at_bound["exponent"])) <= {-1, 0}
     bound = np.where(np.arange(50)[:, None] % 2, 0.1, 1.0)
-    parameters = {"rate": np.full((50, 1), 20.0), "exponent": bound}
+    parameters = {"rate": np.full((50, 1), 200.0), "exponent": bound}
     changed = FittedCurves(fit.problem, POWER_LAW, parameters, fit.amplitude, fit.offset)
     assert (changed.at_bound["rate"] == 1).all()
     np.testing.assert_array_equal(changed.at_bound["exponent"], np.where(bound < 1, -1, 0))

@@ -15,6 +15,7 @@ from hyperspy_dosekin.kinetics.comparison.comparison import (
     weighed_quantile,
 )
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw, LawParameter
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
@@ -93,9 +94,11 @@ def evidence(values, law, axes, prior, *, known):
 @pytest.mark.parametrize("known", [False, True], ids=["offset free", "offset known"])
 def test_evidences_differ_as_those_of_quadrature(known):
     values = data(lambda phi: np.exp(-2 * phi), n=4)
-    log_rate = np.linspace(np.log(0.01), np.log(20), 1201)
+    log_rate = np.linspace(np.log(0.01), np.log(200), 1601)
     exponent = np.linspace(0.1, 5, 401)
-    of_rate = stats.truncnorm(log_rate[0], log_rate[-1]).pdf(log_rate)
+    mean, width = DEFAULT_PRIOR.log_rate
+    ends = (log_rate[[0, -1]] - mean) / width
+    of_rate = stats.truncnorm(*ends, mean, width).pdf(log_rate)
     of_exponent = stats.truncnorm(-0.9 / 0.7, 4 / 0.7, 1, 0.7).pdf(exponent)
     hits = np.linspace(0, np.log(10), 401)
 

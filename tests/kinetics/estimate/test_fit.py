@@ -245,7 +245,7 @@ def test_shared_exponent_is_the_joint_minimum():
             for window in range(3):
                 values = curves.problem.values[curve, window]
                 total += _deviance(x[window : window + 1], dose, values, exponent=x[3])
-                total += (x[window] - prior.log_rate[0]) ** 2
+                total += ((x[window] - prior.log_rate[0]) / prior.log_rate[1]) ** 2
             return total
 
         bounds = [LOG_RATE_BOX] * 3 + [EXPONENT_BOX]
@@ -488,7 +488,8 @@ def test_is_nearly_always_the_best_of_thirty_starts(noise, share, dtype, prior):
         squares = (centred**2).sum(-1) - (column * centred).sum(-1) ** 2 / norm
         total = 7 * np.log(squares)
         if prior is not None:
-            total += np.log(rate) ** 2 + ((exponent - 1) / 0.7) ** 2
+            mean, width = prior.log_rate
+            total += ((np.log(rate) - mean) / width) ** 2 + ((exponent - 1) / 0.7) ** 2
         return total
 
     mine = deviance(fit.rate[:, 0], fit.exponent[:, 0])

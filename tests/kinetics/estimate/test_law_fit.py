@@ -15,6 +15,7 @@ from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.laws.closed_forms import FirstOrder, PlateauPowerLaw, PowerLaw
 from hyperspy_dosekin.kinetics.laws.contract import HORIZON, KineticLaw, LawParameter
 from hyperspy_dosekin.kinetics.laws.power_law import dose_at
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR
 from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
 from hyperspy_dosekin.kinetics.laws.solution import check_law, dose_at_level, trajectories
 from hyperspy_dosekin.kinetics.laws.user_law import UserLaw
@@ -23,7 +24,7 @@ from hyperspy_dosekin.kinetics.model.parameters import is_determined
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.kinetics.simulation import draw_prior, simulate_curves
 
-RATE = LawParameter("rate", 1e-2, 20.0, 1.0, logarithmic=True)
+RATE = LawParameter("rate", 1e-2, 200.0, 1.0, logarithmic=True)
 EXPONENT = LawParameter("exponent", 0.1, 5.0, 1.0)
 NINE = torch.arange(1, 10, dtype=torch.float64) / 9
 
@@ -261,7 +262,8 @@ def test_sampled_posteriors_are_those_of_a_plain_grid(name):
     named = {p.name: torch.as_tensor(n) for p, n in zip(law.parameters, nodes, strict=True)}
     column = law.solution(NINE, named).numpy()
     norm = (column**2).sum(1)
-    log_prior = -0.5 * mesh[0] ** 2
+    mean, width = DEFAULT_PRIOR.log_rate
+    log_prior = -0.5 * ((mesh[0] - mean) / width) ** 2
     if "exponent" in named:
         log_prior = log_prior - 0.5 * ((nodes[1] - 1) / 0.7) ** 2
     for place in range(4):
