@@ -18,6 +18,8 @@ from .problem import DoseProblem
 
 # Degree of the polynomial that stands for a decay where nothing is known of the noise.
 _DEGREE = 3
+#: Standard deviations of the noise by which an intensity may be measured below zero.
+BELOW_ZERO = 3.0
 # A curve whose spread is below this share of its largest value is constant to rounding.
 _CONSTANT = 64 * np.finfo(np.float64).eps
 
@@ -73,6 +75,30 @@ class PreparedCurves:
         if self.root_weight is None:
             return np.ones_like(self.unit)
         return (self.root_weight**2).sum(axis=-1) / np.maximum(self.n_usable, 1)
+
+    @property
+    def may_be_intensities(self) -> np.ndarray:
+        """Whether at most one value is below zero by more than noise explains, by window.
+
+        Intensities are; differences of intensities and standard scores are not.
+        """
+        raw = self.values + (self.centre / self.unit)[..., None]
+        present = np.ones(raw.shape, dtype=bool)
+        if self.root_weight is not None:
+            present = self.root_weight > 0
+        if self.variance_known:
+            sigma = np.ones_like(raw)
+            if self.root_weight is not None:
+                sigma = 1 / np.where(present, self.root_weight, 1.0)
+        else:
+            # Noise alone makes second differences of √6 σ; a bend makes them larger, never smaller.
+            known = present[..., 2:] & present[..., 1:-1] & present[..., :-2]
+            bends = np.where(known, np.diff(raw, 2, axis=-1), 0.0)
+            number = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+            sigma = np.sqrt((bends**2).sum(axis=-1, keepdims=True) / (6 * number))
+        slack = 1e-9 * np.abs(raw).max(axis=-1, initial=0.0)
+        above = np.where(present, raw + BELOW_ZERO * sigma, np.inf)
+        return np.partition(above, 1, axis=-1)[..., 1] >= -slack
 
     def noise_model(self, noise: str) -> str:
         """How the noise is known: ``"given"``, ``"floor"`` or ``"free"``."""

@@ -327,6 +327,7 @@ def fit_curves(
         root_weight, scale = robust_weights(curves, parameters, config.loss, device)
         noise = "given"
     bound = np.full((n_curve, n_window), np.nan)
+    allowed = config.bounded(curves)
     with torch.no_grad():
         step = max(config.chunk_size // n_window, 1) if device.type == "cpu" else n_curve
         parts = [slice(begin, begin + step) for begin in range(0, n_curve, max(step, 1))]
@@ -349,8 +350,10 @@ def fit_curves(
         values: list[Tensor] = []
         for number, (part, minimum) in enumerate(zip(parts, minima, strict=True)):
             deviance = objectives[number]
-            if config.nonnegative and not curves.offset_known:
-                deviance = _bounded(curves, part, deviance, minimum, bound, build, config)
+            if allowed is not None and allowed[part].any():
+                deviance = _bounded(
+                    curves, part, deviance, minimum, bound, allowed, build, config.max_iterations
+                )
             search = layout.split(minimum.parameters)
             squares, effective = deviance.squares_and_freedom(minimum.parameters)
             perfect = squares <= _PERFECT[dtype] * deviance.values.square().sum(0)
@@ -377,8 +380,9 @@ def _bounded(
     deviance: Deviance,
     minimum: Minimum,
     bound: np.ndarray,
+    allowed: np.ndarray,
     build: Callable[[slice, np.ndarray | None], Deviance],
-    config: ExactConfig,
+    max_iterations: int,
 ) -> Deviance:
     """Fit curves again whose intensity would become negative, with the offset at its bound.
 
@@ -395,6 +399,8 @@ def _bounded(
         assert ones is not None
         mean = mean + (ones * raw).sum(0) / (ones * ones).sum(0).clamp(min=1e-20)
     broken = _violated(deviance, minimum.parameters, mean)
+    may = torch.as_tensor(allowed[part].reshape(-1, layout.n_window).T.copy())
+    broken = torch.where(may.to(broken.device), broken, torch.nan)
     index = torch.nonzero((~broken.isnan()).any(0))[:, 0]
     if index.numel() == 0:
         return deviance
@@ -402,7 +408,7 @@ def _bounded(
     held = build(part, bound)
     start = minimum.parameters[:, index]
     some = held.select(index)
-    found = _minimise(some, start, config.max_iterations)
+    found = _minimise(some, start, max_iterations)
     if layout.n_window == 1:
         # The ridge may have carried the free minimum far away: the dictionary may know better.
         for pin in (0.0, 1.0):
@@ -411,7 +417,7 @@ def _bounded(
                 continue
             few = replace(some.select(where), offset_free=False, bound=None)
             again = _rows(layout, Dictionary(few, pin).best(few)[0])
-            trial = _minimise(some.select(where), again, config.max_iterations)
+            trial = _minimise(some.select(where), again, max_iterations)
             found = _better(found, trial, where)
     minimum.parameters[:, index] = found.parameters
     minimum.objective[index] = found.objective

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from numpy.typing import ArrayLike
 
+from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
 from hyperspy_dosekin.kinetics.laws.contract import ClosedForm, KineticLaw
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
@@ -54,8 +56,9 @@ class ExactConfig:
         unknown correlation that is integrated over in the posterior; ``None`` for series of 30
         frames and more, which are long enough to tell.
     nonnegative
-        Whether intensities cannot be negative: b ≥ 0, and a + b ≥ 0 where the window grows. One
-        half of the prior is that the bound is met exactly. Not where the offset is known.
+        Whether intensities cannot be negative: b ≥ 0, and a + b ≥ 0 where the window grows. A
+        small part of the prior is that the bound is met exactly. ``None``: in the windows whose
+        values do not contradict it. Not where the offset is known.
     zero_error
         Standard deviation of the zero of the intensities, such as what background removal leaves,
         in the unit of the values and broadcastable to ``(n_curve, n_window)``; the bound is soft
@@ -84,7 +87,7 @@ class ExactConfig:
     loss: Literal["huber", "soft_l1"] | None = None
     noise: Literal["absolute", "relative", "floor"] = "absolute"
     correlated: bool | None = None
-    nonnegative: bool = False
+    nonnegative: bool | None = False
     zero_error: ArrayLike | None = None
     dtype: Literal["float64", "float32"] = "float64"
     device: str = "cpu"
@@ -153,6 +156,14 @@ class ExactConfig:
                 joined = set().union(*(group for group in groups if group & ends))
                 groups = [*(group for group in groups if not group & ends), joined]
         return sorted(sorted(group) for group in groups)
+
+    def bounded(self, curves: PreparedCurves) -> np.ndarray | None:
+        """Windows whose intensity cannot be negative, ``(n_curve, n_window)``, if there are any."""
+        if self.nonnegative is False or curves.offset_known:
+            return None
+        if self.nonnegative:
+            return np.ones(curves.unit.shape, dtype=bool)
+        return curves.may_be_intensities
 
     @property
     def parameters(self) -> Parameters:

@@ -41,6 +41,8 @@ class Nodes:
         data and the number of frames alone decide: laws may be compared by it.
     ordered
         Whether rows and nodes follow each other, so that weights may be spread between them.
+    n_bound
+        How many of the parts, the last, have the offset at its bound.
     """
 
     index: np.ndarray
@@ -49,6 +51,7 @@ class Nodes:
     weight: Tensor
     log_evidence: Tensor
     ordered: bool
+    n_bound: int = 0
 
     @classmethod
     def of_parts(
@@ -58,6 +61,7 @@ class Nodes:
         found: list[tuple[list[Tensor], Tensor]],
         *,
         ordered: bool,
+        n_bound: int = 0,
     ) -> Nodes:
         """Put parts together, each with its nodes and the logarithms of their weights."""
         log_weight = torch.stack([weight for _, weight in found])
@@ -66,7 +70,7 @@ class Nodes:
         total = weight.sum((0, 1, 2))
         search = tuple(torch.stack(each) for each in zip(*(s for s, _ in found), strict=True))
         weight /= total
-        return cls(index, parameters, search, weight, highest + total.log(), ordered)
+        return cls(index, parameters, search, weight, highest + total.log(), ordered, n_bound)
 
     @cached_property
     def values(self) -> Tensor:

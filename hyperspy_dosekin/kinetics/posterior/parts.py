@@ -26,8 +26,12 @@ from .scan import ScanData, log_sigma_integral
 CORRELATIONS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 #: Frames from which on a series can tell them.
 ENOUGH_FRAMES = 30
-#: Prior probability that the bound is met.
-AT_BOUND = 0.5
+#: Prior probability that the bound is met: more would draw windows that end above zero down to it.
+AT_BOUND = 0.03
+#: The posterior odds of the bound over its prior odds from which on an interval holds that of the
+#: bound (exp(−χ²/2) with χ² the 95 % quantile of one degree of freedom): where nothing is left of a
+#: window, the truth is at the end of what is possible and a central interval would miss it.
+LEAST_ODDS = 0.147
 
 
 def is_correlated(config: ExactConfig, n_dose: int) -> bool:
@@ -41,8 +45,9 @@ def parts_of(
     grows: Tensor,
     sigma: Tensor,
     zero_error: Tensor | None,
+    bounded: Tensor | None,
 ) -> list[ScanData]:
-    """Parts of the posterior of some curves.
+    """Parts of the posterior of some curves; those with the offset at its bound come last.
 
     Parameters
     ----------
@@ -56,10 +61,15 @@ def parts_of(
         Standard deviation of the noise, in units of the values, ``(n,)``.
     zero_error
         Standard deviation of the zero of the intensities, in units of the values, ``(n,)``.
+    bounded
+        Whether the intensity of each window cannot be negative, ``(n,)``; ``None``: of none.
     """
     variants = [data]
-    if config.nonnegative and data.offset_free:
-        variants = [_above(data, zero_error), _at_bound(data, grows, sigma, zero_error)]
+    if bounded is not None:
+        variants = [
+            _above(data, zero_error, bounded),
+            _at_bound(data, grows, sigma, zero_error, bounded),
+        ]
     correlations: Sequence[float] = (0.0,)
     if is_correlated(config, data.dose.numel()):
         correlations = CORRELATIONS
@@ -70,12 +80,22 @@ def parts_of(
     ]
 
 
-def _above(data: ScanData, zero_error: Tensor | None) -> ScanData:
-    constant = data.log_constant + math.log(1 - AT_BOUND)
-    return replace(data, bounded=True, softness=zero_error, log_constant=constant)
+def _above(data: ScanData, zero_error: Tensor | None, bounded: Tensor) -> ScanData:
+    zero = torch.zeros_like(data.freedom) if zero_error is None else zero_error
+    # A bound that is infinitely soft is none, but for the half of it that is on the right side.
+    constant = torch.where(bounded, math.log(1 - AT_BOUND), math.log(2.0)).to(zero)
+    softness = torch.where(bounded, zero, torch.inf)
+    constant = data.log_constant + constant
+    return replace(data, bounded=True, softness=softness, log_constant=constant)
 
 
-def _at_bound(data: ScanData, grows: Tensor, sigma: Tensor, zero_error: Tensor | None) -> ScanData:
+def _at_bound(
+    data: ScanData,
+    grows: Tensor,
+    sigma: Tensor,
+    zero_error: Tensor | None,
+    bounded: Tensor,
+) -> ScanData:
     raw = data.uncentred()
     share = None
     if zero_error is not None:
@@ -86,7 +106,7 @@ def _at_bound(data: ScanData, grows: Tensor, sigma: Tensor, zero_error: Tensor |
         share=share,
         pin=grows.to(raw.values),
         freedom=raw.freedom + 1,
-        log_constant=raw.log_constant + math.log(AT_BOUND),
+        log_constant=raw.log_constant + torch.where(bounded, math.log(AT_BOUND), -torch.inf),
     )
 
 

@@ -33,8 +33,8 @@ from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
 from hyperspy_dosekin.numerics.batching import map_slices, send
 from hyperspy_dosekin.numerics.device import resolve_device
 
-from .nodes import Nodes
-from .parts import is_correlated, parts_of, zero_errors
+from .nodes import Nodes, quantiles
+from .parts import AT_BOUND, LEAST_ODDS, is_correlated, parts_of, zero_errors
 from .quantities import Quantity, check_level
 from .ridge import ridge_nodes
 from .sampling import sampled_nodes
@@ -92,6 +92,7 @@ class _Source:
     grows: np.ndarray
     sigma: np.ndarray
     zero_error: np.ndarray | None
+    bounded: np.ndarray | None
     alive: np.ndarray
     device: torch.device
 
@@ -136,6 +137,7 @@ class KineticPosterior:
             self.fit.amplitude.reshape(-1) < 0,
             sigma.reshape(-1),
             zero_errors(self.config, curves.unit.shape, curves.unit),
+            self.config.bounded(curves),
             np.flatnonzero(~(curves.dead | self.fit.dead)),
             resolve_device(self.config.device),
         )
@@ -162,11 +164,15 @@ class KineticPosterior:
             sigma = sigma.clamp(min=1e-12)
             place = ridge_nodes if ordered else sampled_nodes
             found = []
-            for some in parts_of(data, self.config, grows, sigma, zero):
+            bounded = None
+            if source.bounded is not None and source.bounded.reshape(-1)[few].any():
+                bounded = send(source.bounded.reshape(-1)[few], device)
+            for some in parts_of(data, self.config, grows, sigma, zero, bounded):
                 same = some.offset_free == data.offset_free
                 at = start if same else _restarted(some, start)
                 found.append(place(some, at))
-            yield Nodes.of_parts(few, self.parameters, found, ordered=ordered)
+            n_bound = 0 if bounded is None else len(found) // 2
+            yield Nodes.of_parts(few, self.parameters, found, ordered=ordered, n_bound=n_bound)
 
     def _for_each(self, work: Callable[[Nodes], None]) -> None:
         """Do something with the nodes of every block, which are kept where they are few."""
@@ -250,6 +256,8 @@ class KineticPosterior:
                     else:
                         value_of = value
                     ends = nodes.quantiles(value_of.expand(nodes.weight.shape), probabilities)
+                    if nodes.n_bound:
+                        ends = _holding_bound(ends, value_of, nodes, probabilities)
                     ends = _to_bounds(ends, quantity, value_of, nodes, probabilities)
                     ends = _opened(ends, quantity, nodes, probabilities)
                     estimate = quantity.evaluate(parameters, at, place)
@@ -356,6 +364,24 @@ def _holding(ends: Tensor, estimate: Tensor, tails: Tensor) -> Tensor:
     lower, upper = tails[:, None] < 0.5, tails[:, None] > 0.5
     ends = torch.where(lower, torch.minimum(ends, estimate), ends)
     return torch.where(upper, torch.maximum(ends, estimate), ends)
+
+
+def _holding_bound(ends: Tensor, value: Tensor, nodes: Nodes, tails: Tensor) -> Tensor:
+    """Widen intervals to those of the parts at the bound, where the data do not speak against."""
+    weight = nodes.weight[-nodes.n_bound :]
+    mass = weight.sum((0, 1, 2))
+    odds = mass / (1 - mass).clamp(min=1e-300) * ((1 - AT_BOUND) / AT_BOUND)
+    # Where the bound has nearly all of the mass, the interval is its own.
+    index = torch.nonzero((odds > LEAST_ODDS) & (mass < 0.99))[:, 0]
+    if index.numel() == 0:
+        return ends
+    value = value.expand(nodes.weight.shape)[-nodes.n_bound :][..., index]
+    weight = weight[..., index] / mass[index]
+    own = quantiles(value, weight, tails, ordered=nodes.ordered)
+    some = ends[:, index]
+    lower, upper = torch.minimum(some, own), torch.maximum(some, own)
+    ends[:, index] = torch.where(tails[:, None] < 0.5, lower, upper)
+    return ends
 
 
 def _to_bounds(

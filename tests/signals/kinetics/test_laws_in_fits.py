@@ -102,7 +102,7 @@ def test_the_table_names_the_law_and_its_parameters(result):
     assert "k (per Φ_max)" in text
     assert "growth" in text
     assert "Kinetic law: accelerated decay: dC/dφ = −k (1 + gφ) C," in text
-    assert "ln k ~ N(0, 1²) and growth uniform in 0 to 5" in text
+    assert "ln k ~ N(1, 1.75²) and growth uniform in 0 to 5" in text
     assert "growth" in result._repr_html_()
 
 
@@ -171,7 +171,7 @@ def test_a_plateau_with_a_free_offset_is_not_determined():
 
 def test_half_integrity_is_never_reached_above_a_plateau_of_one_half():
     plateau = np.array([0.7, 0.2])
-    c = plateau[:, None] + (1 - plateau[:, None]) * np.exp(-8 * DOSE / DOSE[-1])
+    c = plateau[:, None] + (1 - plateau[:, None]) * np.exp(-6 * DOSE / DOSE[-1])
     data = 1.0 + 2.0 * (c + 0.002 * np.random.default_rng(2).standard_normal(c.shape))
     series = make_series(data, names=("stays", "goes"))
     result = series.fit_dose_pinn(law="power law with plateau", offset=1.0, **QUIET)

@@ -129,7 +129,7 @@ def test_text_says_what_the_numbers_are_not(result):
     assert f"D½ not determined in {', '.join(undetermined)}" in repr(result)
     assert f"{', '.join(undetermined)}: the data do NOT determine D½" in text
     assert "PRIOR" not in text
-    assert "ln k ~ N(0, 1²) and p ~ N(1, 0.7²)" in text
+    assert "ln k ~ N(1, 1.75²) and p ~ N(1, 0.7²)" in text
 
 
 @pytest.mark.parametrize("suffix", [".hspy", ".zspy", ""])
