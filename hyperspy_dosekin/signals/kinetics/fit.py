@@ -105,7 +105,7 @@ def fit_series_data(
                 offset,
                 spatial=spatial,
                 groups=options.groups,
-                band_dose=tuple(np.asarray(band_dose) / data.dose[-1]),
+                band_dose=tuple(np.asarray(band_dose) / data.scale),
                 progress=progress,
                 stop=stop,
             )
