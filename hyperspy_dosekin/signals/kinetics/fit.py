@@ -80,6 +80,11 @@ def fit_series_data(
         raise ValueError(
             f'spatial={spatial!r} needs space axes, and this series has none; use spatial="mean".'
         )
+    if spatial in SHARED and options.dose_scale is not None:
+        raise ValueError(
+            f"dose_scale={options.dose_scale:g} with spatial={spatial!r} is not there yet; leave it "
+            "out, which takes the largest dose, or fit the pixels one by one."
+        )
     if spatial == "field":
         raise NotImplementedError(
             'spatial="field", in which neighbouring pixels share information, is not there yet; '
