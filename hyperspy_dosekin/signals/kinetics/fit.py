@@ -82,8 +82,8 @@ def fit_series_data(
         )
     if spatial in SHARED and options.dose_scale is not None:
         raise ValueError(
-            f"dose_scale={options.dose_scale:g} with spatial={spatial!r} is not there yet; leave it "
-            "out, which takes the largest dose, or fit the pixels one by one."
+            f"dose_scale={options.dose_scale:g} with spatial={spatial!r} is not there yet; leave "
+            "it out, which takes the largest dose, or fit the pixels one by one."
         )
     if spatial == "field":
         raise NotImplementedError(
