@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
+from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
@@ -85,6 +86,9 @@ def examined(posterior: KineticPosterior) -> dict[str, np.ndarray]:
     }
     for quantity in quantities:
         ends = summary.intervals[quantity, LEVEL]
+        if quantity.dose_level is not None:
+            half = posterior.fit.dose_at(quantity.dose_level)
+            ends = posterior.config.dose_error.widened(*ends, half, LEVEL)
         for end, value in zip(("lower", "upper"), ends, strict=True):
             found[f"{quantity.name} {end}"] = value
     return found
@@ -138,6 +142,7 @@ def fit_block(
     lead, n_window = values.shape[:-2], values.shape[-2]
     problem = problem_of(values, variance, dose, window_names, dose_scale)
     config = replace(config, offset=offset_of(offset, n_window))
+    problem, config = with_moved_frames(problem, config)
     fit = fit_exact(problem, config)
     found = fitted(fit)
     posterior = None
@@ -193,13 +198,17 @@ def interval_block(
     lead, n_window = values.shape[:-2], values.shape[-2]
     problem = problem_of(values, variance, dose, window_names, dose_scale)
     config = replace(config, offset=offset_of(offset, n_window), hierarchy=())
+    problem, config = with_moved_frames(problem, config)
     make = {"posterior": kinetic_posterior, "profile": kinetic_profile}[method]
-    ends = make(problem, config).interval(
+    fit = fit_exact(problem, config)
+    ends = make(problem, config, fit=fit).interval(
         quantity.name,
         level,
         dose_level=quantity.dose_level if quantity.name == "dose_at" else None,
         normalised_dose=quantity.normalised_dose,
     )
+    if quantity.dose_level is not None:
+        ends = config.dose_error.widened(*ends, fit.dose_at(quantity.dose_level), level)
     shape = (-1, n_window, quantity.n_value)
     return np.stack([np.reshape(end, shape) for end in ends], axis=1).reshape(
         *lead, 2, n_window, quantity.n_value

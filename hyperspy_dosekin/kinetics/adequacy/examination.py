@@ -18,8 +18,10 @@ import numpy as np
 from hyperspy_dosekin.kinetics.block import problem_of
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
+from hyperspy_dosekin.kinetics.estimate.moved_frames import moved_problem
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError
 from hyperspy_dosekin.kinetics.posterior.parts import is_correlated
 
 from .common_mode import CommonGain, common_gain, common_mode_test
@@ -92,6 +94,8 @@ class FittedCurves:
         Names of parameters that were not estimated.
     correlated
         Whether the noise of neighbouring frames may be correlated.
+    dose_error
+        How well the doses are known; those of single frames are taken out of the residuals.
     robust_weight
         By how much less each value weighs because it lies outside, of the shape of the values.
     """
@@ -104,6 +108,7 @@ class FittedCurves:
     offset_free: bool = True
     held: tuple[str, ...] = ()
     correlated: bool = False
+    dose_error: DoseError = EXACT
     robust_weight: np.ndarray | None = None
 
     @property
@@ -167,6 +172,16 @@ class _Residuals:
 def _residuals(fit: FittedCurves) -> _Residuals:
     problem = fit.problem
     fitted, columns = fit.columns()
+    if fit.dose_error.moves_frames:
+        problem = moved_problem(
+            problem,
+            fit.dose_error,
+            fit.law,
+            fit.parameters,
+            fit.amplitude,
+            fit.offset,
+            n_coefficient=columns.shape[2],
+        )
     alive = np.isfinite(fit.amplitude)
     usable = problem.usable & alive[..., None]
     root_weight = usable.astype(np.float64)
@@ -353,6 +368,7 @@ def fitted_curves(
         offset_free=config.offset is None,
         held=tuple(name for name, _ in config.parameters.held),
         correlated=is_correlated(config, problem.dose.size),
+        dose_error=config.dose_error,
         robust_weight=robust,
     )
 

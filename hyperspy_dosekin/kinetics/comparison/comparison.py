@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy import special
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.adequacy.examination import TESTS, examine, fitted_curves
@@ -21,9 +22,11 @@ from hyperspy_dosekin.kinetics.block import offset_of, problem_of
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
+from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.laws.solution import dose_at_level, trajectories
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 
@@ -86,6 +89,8 @@ def compare_block(
 def _of_law(problem: DoseProblem, config: ExactConfig) -> np.ndarray:
     """Fields of a law, ``(n_curve, n_field, n_window)``."""
     shape = problem.values.shape[:2]
+    whole = problem
+    problem, config = with_moved_frames(problem, config)
     fields = np.full((len(LAW_FIELDS), shape[0] * shape[1]), np.nan)
     fit = fit_exact(problem, config)
     curves = interval_curves(problem, config)
@@ -98,7 +103,7 @@ def _of_law(problem: DoseProblem, config: ExactConfig) -> np.ndarray:
         fields[1, nodes.index] = log_predictive(curves, nodes.index, integrity).numpy()
         fields[3 : 3 + N_VALUES, nodes.index] = half.numpy() + scale
         fields[3 + N_VALUES :, nodes.index] = change.numpy() + scale
-    fitted = fitted_curves(problem, config, fit.parameters, fit.amplitude, fit.offset)
+    fitted = fitted_curves(whole, config, fit.parameters, fit.amplitude, fit.offset)
     p_value = np.stack([examine(fitted).p_value[name] for name in TESTS])
     tested = np.isfinite(p_value)
     smallest = np.where(tested, p_value, np.inf).min(axis=0)
@@ -173,9 +178,12 @@ class ComparedLaws:
     ----------
     fields
         ``(…, n_law, n_field, n_window)``, as of `compare_block`.
+    dose_error
+        How well the doses are known; the error of their scale is added to what is said of doses.
     """
 
     fields: np.ndarray
+    dose_error: DoseError = EXACT
 
     def field(self, name: str) -> np.ndarray:
         """One of the fields of every law, ``(n_law, …, n_window)``."""
@@ -219,13 +227,24 @@ class ComparedLaws:
         """Quantile of ``"log_half_dose"`` or ``"log_half_change"``, ``(n_law, …, n_window)``."""
         values = self._values(name)
         ones = np.full(values.shape, 1.0 / N_VALUES)
-        return weighed_quantile(values, ones, probability)
+        return self._with_scale(values, ones, probability)
 
     def average(self, name: str, probability: float) -> np.ndarray:
         """The same of the mixture of all laws, ``(…, n_window)``."""
         values = np.concatenate(list(self._values(name)), axis=-1)
         weight = np.repeat(np.moveaxis(self.weights, 0, -1), N_VALUES, axis=-1) / N_VALUES
-        return weighed_quantile(values, weight, probability)
+        return self._with_scale(values, weight, probability)
+
+    def _with_scale(self, values: np.ndarray, weight: np.ndarray, probability: float) -> np.ndarray:
+        """Quantile of ln D with the error of the scale in quadrature about the median."""
+        found = weighed_quantile(values, weight, probability)
+        if not self.dose_error.scale:
+            return found
+        middle = weighed_quantile(values, weight, 0.5)
+        reach = self.dose_error.scale * special.ndtri(probability)
+        with np.errstate(invalid="ignore"):
+            wide = middle + np.sign(reach) * np.hypot(found - middle, reach)
+        return np.where(np.isfinite(wide), wide, found)
 
     @property
     def best(self) -> np.ndarray:

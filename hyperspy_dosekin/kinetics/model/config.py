@@ -16,6 +16,7 @@ from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
 from hyperspy_dosekin.kinetics.laws.contract import ClosedForm, KineticLaw
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
+from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
 #: The pair of arXiv:2605.01697: C–O bonds go at least as fast as C–C bonds.
@@ -63,6 +64,8 @@ class ExactConfig:
         Standard deviation of the zero of the intensities, such as what background removal leaves,
         in the unit of the values and broadcastable to ``(n_curve, n_window)``; the bound is soft
         by so much.
+    dose_error
+        How well the doses are known.
     dtype
         ``"float64"`` or ``"float32"``; centring is always in float64.
     device
@@ -89,6 +92,7 @@ class ExactConfig:
     correlated: bool | None = None
     nonnegative: bool | None = False
     zero_error: ArrayLike | None = None
+    dose_error: DoseError = EXACT
     dtype: Literal["float64", "float32"] = "float64"
     device: str = "cpu"
     chunk_size: int = 32_768

@@ -247,7 +247,8 @@ class KineticPosterior:
         def work(nodes: Nodes) -> None:
             at = [send(row[nodes.index], nodes.weight.device) for row in start]
             value = half.evaluate(parameters, nodes.search)
-            moments[:, nodes.index] = _moments(value, nodes, half.evaluate(parameters, at)).cpu()
+            centre, scale = half.evaluate(parameters, at), self.config.dose_error.scale
+            moments[:, nodes.index] = _moments(value, nodes, centre, scale).cpu()
             probabilities = nodes.weight.new_tensor(tails)
             for quantity in quantities:
                 for place in range(quantity.n_value):
@@ -344,8 +345,11 @@ class _Whole:
         return self.data.evaluate(list(parameters), [True] * len(parameters))
 
 
-def _moments(value: Tensor, nodes: Nodes, estimate: Tensor) -> Tensor:
-    """Mean and deviation of ln D½, probability near the estimate, and evidence, ``(4, n)``."""
+def _moments(value: Tensor, nodes: Nodes, estimate: Tensor, scale: float) -> Tensor:
+    """Mean and deviation of ln D½, probability near the estimate, and evidence, ``(4, n)``.
+
+    The relative error `scale` of all doses is in deviation and probability.
+    """
     value = value.expand(nodes.weight.shape)
     finite = torch.isfinite(value)
     weight = torch.where(finite, nodes.weight, 0.0)
@@ -353,8 +357,13 @@ def _moments(value: Tensor, nodes: Nodes, estimate: Tensor) -> Tensor:
     mass = weight.sum((0, 1, 2))
     mean = (weight * known).sum((0, 1, 2)) / mass.clamp(min=1e-300)
     spread = (weight * (known - mean) ** 2).sum((0, 1, 2)) / mass.clamp(min=1e-300)
-    spread = torch.where(mass < 1 - NEVER, torch.inf, spread.sqrt())
-    near = (nodes.weight * ((known - estimate).abs() <= NEAR) * finite).sum((0, 1, 2))
+    spread = torch.where(mass < 1 - NEVER, torch.inf, (spread + scale**2).sqrt())
+    distance = (known - estimate).abs()
+    near = (distance <= NEAR).to(value)
+    if scale:
+        ends = torch.special.ndtr((NEAR - distance) / scale)
+        near = ends - torch.special.ndtr((-NEAR - distance) / scale)
+    near = (nodes.weight * near * finite).sum((0, 1, 2))
     near = torch.where(torch.isfinite(estimate), near, 0.0)
     return torch.stack([mean, spread, near, nodes.log_evidence])
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.dose.composition import atoms_of
+from hyperspy_dosekin.kinetics.model.dose_error import DoseError
 from hyperspy_dosekin.signals.axes.cumulative_dose import A2_PER_NM2, cumulative_dose, listed
 from hyperspy_dosekin.signals.axes.units import has_dimension
 from hyperspy_dosekin.signals.axes.variance import share_axes, variance_of
@@ -52,6 +53,7 @@ def set_dose_axis(
     at: At = "end",
     dose_map: Any = None,
     composition: str | Mapping[str, float] | None = None,
+    uncertainty: float | Mapping[str, float] | None = None,
 ) -> None:
     r"""Make a navigation axis the axis of cumulative dose.
 
@@ -119,6 +121,11 @@ def set_dose_axis(
         What the specimen consists of, for absorbed doses in MGy beside fluences in the tables: a
         chemical formula such as ``"Zn(C4H5N2)2"``, or a mapping of symbols to numbers of atoms. The
         beam energy is that in the metadata (``Acquisition_instrument.TEM.beam_energy``, keV).
+    uncertainty
+        How well the doses are known, one standard deviation: a number for their scale (relative:
+        current, area, calibration), or a mapping of ``"scale"``, ``"frame"`` (relative, the
+        reading of each frame), ``"increment"`` (relative, what each frame received, which adds
+        up) and ``"pre_exposure"`` (in e⁻/Å²). Fits take it into intervals and flags.
 
     Raises
     ------
@@ -140,8 +147,8 @@ def set_dose_axis(
     The axis is called "dose", in e⁻/Å², uniform where doses are evenly spaced and a ``DataAxis``
     otherwise. ``metadata.Dose`` records ``pre_exposure``, ``source``, ``at`` and, where they apply,
     ``dose_rate``, ``frame_time``, ``area``, ``taken`` (what was read from the file, and where),
-    ``map``, ``composition``, ``beam_energy`` and ``frame_order`` (the original place of each frame,
-    if sorted). Otherwise nothing changes; an open plot is drawn again.
+    ``map``, ``composition``, ``beam_energy``, ``uncertainty`` and ``frame_order`` (the original
+    place of each frame, if sorted). Otherwise nothing changes; an open plot is drawn again.
 
     Examples
     --------
@@ -189,6 +196,8 @@ def set_dose_axis(
         beam_energy = self.metadata.get_item("Acquisition_instrument.TEM.beam_energy")
         if beam_energy:
             record["beam_energy"] = float(beam_energy)
+    if known := DoseError.of(uncertainty).record:
+        record["uncertainty"] = known
     order = np.argsort(values, kind="stable")
     _refuse_repeated(values, order)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from prettytable import PrettyTable
 
+from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError
 from hyperspy_dosekin.lazy.blocks import is_lazy
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
 from hyperspy_dosekin.signals.files import save_signal, seal
 from hyperspy_dosekin.signals.kinetics.maps import over_pixels
+from hyperspy_dosekin.signals.kinetics.notes import DOSES
 from hyperspy_dosekin.signals.kinetics.options import (
     METHOD_OPTIONS,
     NETWORK_OPTIONS,
@@ -124,17 +126,18 @@ def compare_laws(
         data = data.averaged()
     known = known_offset(chosen.offset, data.space_shape, len(data.window_names))
     kernels = _chosen_laws(laws, data, offset_free=known is None)
+    config = exact_config(chosen, data.dose_metadata)
     kernel = partial(
         compare_block,
         dose=data.dose,
         window_names=data.window_names,
         laws=kernels,
-        config=exact_config(chosen),
+        config=config,
     )
     sizes = {"l": len(kernels), "f": len(LAW_FIELDS)}
     with progress_bars(show_progressbar) as progress:
         fields = over_pixels(kernel, data, known, "l,f,w", sizes, _PIXELS, progress=progress)
-    return LawComparison(data, tuple(law.name for law in kernels), fields)
+    return LawComparison(data, tuple(law.name for law in kernels), fields, config.dose_error)
 
 
 def _chosen_laws(
@@ -177,6 +180,8 @@ class LawComparison:
         Names of the laws.
     fields
         What the kernel found, ``(…space…, law, field, window)``; lazy where the series is.
+    dose_error
+        How well the doses are known.
 
     Examples
     --------
@@ -189,6 +194,7 @@ class LawComparison:
     data: SeriesData
     laws: tuple[str, ...]
     fields: Any
+    dose_error: DoseError = EXACT
 
     @property
     def is_lazy(self) -> bool:
@@ -219,14 +225,14 @@ class LawComparison:
         if not self.is_lazy:
             return self
         with dask_progress(show_progressbar):
-            return LawComparison(self.data, self.laws, self.fields.compute())
+            return replace(self, fields=self.fields.compute())
 
     @property
     def compared(self) -> ComparedLaws:
         """The numbers as arrays, computed."""
         from hyperspy_dosekin.kinetics.comparison.comparison import ComparedLaws
 
-        return ComparedLaws(np.asarray(self.computed().fields))
+        return ComparedLaws(np.asarray(self.computed().fields), self.dose_error)
 
     @property
     def window_names(self) -> tuple[str, ...]:
@@ -325,7 +331,7 @@ class LawComparison:
             share = flags.reshape(-1, flags.shape[-1]).mean(axis=0)
             names = [n for n, s in zip(self.window_names, share, strict=True) if s >= 0.5]
             notes += [text.format(names=", ".join(names))] if names else []
-        return notes
+        return [*notes, *([DOSES.format(text=self.dose_error.text)] if self.dose_error else [])]
 
     def __repr__(self) -> str:
         """One line."""
@@ -429,8 +435,9 @@ class LawComparison:
             dose_metadata=data.dose_metadata,
         )
         laws, fields = json.dumps(list(self.laws)), np.asarray(self.fields)
-        node = {"format": FORMAT, "laws": laws, "fields": fields}
-        node["checksum"] = seal(series, {"fields": fields}, laws)
+        error = json.dumps(self.dose_error.record)
+        node = {"format": FORMAT, "laws": laws, "fields": fields, "dose_error": error}
+        node["checksum"] = seal(series, {"fields": fields}, laws + error)
         series.metadata.set_item(NODE, node)
         save_signal(series, path, "a comparison of laws", overwrite=overwrite)
 
@@ -440,20 +447,21 @@ class LawComparison:
         return make_map(array, self.data.space_axes, self.window_names, title=name, quantity=name)
 
 
-def stored_comparison(series: Any) -> tuple[tuple[str, ...], np.ndarray, Any, str]:
-    """Laws and fields that a series from a file holds, its seal and what that should be."""
+def stored_comparison(series: Any) -> tuple[tuple[Any, ...], Any, str]:
+    """What a series from a file holds of a comparison, its seal and what that should be."""
     node = series.metadata.get_item(NODE)
     from hyperspy_dosekin.kinetics.comparison.comparison import LAW_FIELDS
 
     laws, fields = tuple(json.loads(node.laws)), np.asarray(node.fields)
-    expected = seal(series, {"fields": fields}, node.laws)
+    error = node.get_item("dose_error", "")
+    expected = seal(series, {"fields": fields}, node.laws + error)
     if node.format < 2:
         # Doses were in units of the largest one.
         in_doses = np.char.startswith(np.array(LAW_FIELDS), "log_half")
         fields = fields + np.log(series.dose[-1]) * in_doses[:, np.newaxis]
     checksum = node.get_item("checksum")
     del series.metadata.Dosekin
-    return laws, fields, checksum, expected
+    return (laws, fields, DoseError.of(json.loads(error or "{}"))), checksum, expected
 
 
 def _median(values: np.ndarray) -> np.ndarray:

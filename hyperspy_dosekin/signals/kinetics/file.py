@@ -118,7 +118,7 @@ def read(
     data = replace(data, dose_scale=options.dose_scale)
     common = (
         data,
-        exact_config(options),
+        exact_config(options, data.dose_metadata),
         offset,
         None,
         record["maps complete"],

@@ -74,7 +74,7 @@ def fit_series_data(
             'noise="relative".'
         )
     data = replace(data, dose_scale=options.dose_scale)
-    config, prior = exact_config(options), options.as_prior()
+    config, prior = exact_config(options, data.dose_metadata), options.as_prior()
     spatial, estimator = options.resolved(data.space_shape)
     if spatial in SHARED and not data.space_shape:
         raise ValueError(
@@ -84,6 +84,12 @@ def fit_series_data(
         raise ValueError(
             f"dose_scale={options.dose_scale:g} with spatial={spatial!r} is not there yet; leave "
             "it out, which takes the largest dose, or fit the pixels one by one."
+        )
+    if spatial in SHARED and config.dose_error:
+        raise ValueError(
+            f"the doses have an uncertainty ({config.dose_error.text}), which "
+            f"spatial={spatial!r} does not take; pass dose_uncertainty=0 and add it yourself, or "
+            'fit with spatial="pixel".'
         )
     if spatial == "field":
         raise NotImplementedError(

@@ -83,10 +83,10 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
         return plan
     if node == COMPARISON:
         with told_as_damage(path):
-            laws, fields, checksum, expected = stored_comparison(series)
+            found, checksum, expected = stored_comparison(series)
         check_seal(path, checksum, expected)
         with told_as_damage(path):
-            return LawComparison(SeriesData.of(series), laws, fields)
+            return LawComparison(SeriesData.of(series), *found)
     with told_as_damage(path):
         record, arrays, checksum, expected = _stored_result(series)
         named = {name: record["law"][name] for name in ("name", "parameters", "equation")}

@@ -73,6 +73,9 @@ ORIGIN_OF_LAWS = (
     "1 earlier and the parameters are others; set it with set_dose_axis(pre_exposure=)."
 )
 RECOVERY = "At the dose rate J = {rate:.4g} per second the recovery rate r = {values} per second."
+DOSES = (
+    "Uncertainty of the doses (one standard deviation): {text}; it is in the intervals of doses."
+)
 MAPS = "Cells: median [5 %, 95 %] over pixels, which is their variety and not their uncertainty."
 
 
@@ -86,6 +89,8 @@ def notes_of(numbers: KineticsNumbers) -> list[str]:
     notes += notes_on_adequacy(numbers)
     if not numbers.has_intervals:
         notes.append(NOT_EXAMINED)
+    error = numbers.maps.config.dose_error
+    notes += [DOSES.format(text=error.text)] if error and numbers.has_intervals else []
     if "pre_exposure" not in numbers.data.dose_metadata and numbers.dose[0] > 0:
         text = ORIGIN if is_power_law(numbers.law) else ORIGIN_OF_LAWS
         notes.append(text.format(symbol=scale_symbol(numbers.options.dose_scale)))

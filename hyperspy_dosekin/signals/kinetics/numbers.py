@@ -288,6 +288,9 @@ class KineticsNumbers:
         )
         power = {"none": 0, "dose": 1, "per dose": -1}[scales[name]]
         lower, upper = (_taken(end[..., 0], self.shown, -1) * scale for end in (lower, upper))
+        if name == "rate_per_dose":
+            error, estimate = self.maps.config.dose_error, self.estimate.mean_parameter("rate")
+            lower, upper = error.widened(lower, upper, estimate * scale, level)
         if power:
             lower, upper = (self.own_dose(end, power) for end in (lower, upper))
         return window_first(lower), window_first(upper)

@@ -15,6 +15,7 @@ from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.model.config import DEFAULT_HIERARCHY, ExactConfig
+from hyperspy_dosekin.kinetics.model.dose_error import DoseError
 from hyperspy_dosekin.kinetics.network.config import (
     PAPER_SEEDS,
     PROTOCOLS,
@@ -108,6 +109,12 @@ class FitOptions:
         Dose that counts as 1 in rates and in their prior, in the unit of the dose axis; the
         largest measured one if not given. Give one number where series of different length are
         compared or a series grows, so that their numbers and priors are the same.
+    dose_uncertainty
+        How well the doses are known: the relative standard deviation of their scale, or a mapping
+        of ``"scale"``, ``"frame"`` (relative, the reading of each frame), ``"increment"``
+        (relative, what each frame received, which adds up) and ``"pre_exposure"`` (in the unit of
+        the dose). ``None`` takes ``metadata.Dose.uncertainty``, which `set_dose_axis` writes; 0
+        takes the doses as exact.
     dtype
         Precision of the exact estimator, ``"float64"`` or ``"float32"``.
     intervals
@@ -148,6 +155,7 @@ class FitOptions:
     zero_error: float | None = None
     correlated: bool | None = None
     dose_scale: float | None = None
+    dose_uncertainty: float | Mapping[str, float] | None = None
     dtype: str = "float64"
     intervals: bool = True
     device: str = "auto"
@@ -197,6 +205,7 @@ class FitOptions:
         object.__setattr__(self, "prior", _checked_prior(self.prior))
         object.__setattr__(self, "hierarchy", tuple(tuple(pair) for pair in self.hierarchy or ()))
         object.__setattr__(self, "seeds", tuple(self.seeds))
+        DoseError.of(self.dose_uncertainty)
         exact_config(self)
         if self.network:
             NetworkConfig(**{**PROTOCOLS[self.protocol], **self.network})
@@ -390,9 +399,16 @@ def _same(value: Any, default: Any) -> bool:
     return value is default or (type(value) is type(default) and value == default)
 
 
-def exact_config(options: FitOptions) -> ExactConfig:
-    """Options of the exact estimator; the offset goes beside it, pixel by pixel."""
-    return ExactConfig(**_common(options, ExactConfig))
+def exact_config(
+    options: FitOptions, dose_metadata: Mapping[str, Any] | None = None
+) -> ExactConfig:
+    """Options of the exact estimator; the offset goes beside it, pixel by pixel.
+
+    `dose_metadata` is the ``Dose`` node of the series, which may say how well doses are known.
+    """
+    given = options.dose_uncertainty
+    given = (dose_metadata or {}).get("uncertainty") if given is None else given
+    return ExactConfig(**_common(options, ExactConfig), dose_error=DoseError.of(given))
 
 
 def network_config(options: FitOptions, offset: np.ndarray | None) -> NetworkConfig:
