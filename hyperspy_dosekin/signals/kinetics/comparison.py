@@ -133,6 +133,7 @@ def compare_laws(
         window_names=data.window_names,
         laws=kernels,
         config=config,
+        dose_scale=chosen.dose_scale,
     )
     sizes = {"l": len(kernels), "f": len(LAW_FIELDS)}
     with progress_bars(show_progressbar) as progress:

@@ -34,6 +34,7 @@ def examined(maps: ExactMaps) -> Any:
         window_names=data.window_names,
         config=maps.config,
         offset_free=maps.offset is None,
+        dose_scale=data.dose_scale,
     )
 
 

@@ -199,3 +199,19 @@ def test_comparisons_of_the_first_layout_are_read(tmp_path):
         old.save(tmp_path / "old.hspy")
     same = hyperspy_dosekin.load(tmp_path / "old.hspy")
     np.testing.assert_allclose(same.average().half_integrity_dose.data, expected)
+
+
+def test_the_tests_of_fit_do_not_depend_on_the_dose_scale():
+    phi = np.arange(1, 10) / 9
+    noise = 0.01 * np.random.default_rng(1).standard_normal((1, 9))
+    values = series(1 + np.exp(-3 * phi)[None] + noise)
+    p_values, evidence = [], []
+    for scale in (None, 20.0):
+        result = values.fit_dose_pinn(estimator="exact", prior=None, dose_scale=scale)
+        p_values.append(result.numbers.examination[6:11])
+        found = hyperspy_dosekin.compare_laws(
+            values, ["power law", "first order"], dose_scale=scale
+        )
+        evidence.append(found.average().half_change_dose.data)
+    np.testing.assert_allclose(*p_values, rtol=0.02)
+    np.testing.assert_allclose(*evidence, rtol=0.02)
