@@ -10,6 +10,7 @@ from .signals.kinetics.comparison import LawComparison, compare_laws
 from .signals.kinetics.load import load
 from .signals.kinetics.planned import DosePlan
 from .signals.kinetics.planning import plan_dose_series
+from .signals.kinetics.processing_spread import ProcessingSpread
 from .signals.kinetics.result import DoseKinetics
 from .windows.definitions import LOW_LOSS_WINDOWS
 
@@ -23,6 +24,7 @@ __all__ = [
     "LawComparison",
     "LiveClassifier",
     "LiveStream",
+    "ProcessingSpread",
     "VAEClassification",
     "__version__",
     "compare_laws",

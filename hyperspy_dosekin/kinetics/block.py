@@ -54,11 +54,14 @@ def problem_of(
     dose: np.ndarray,
     window_names: Sequence[str],
     dose_scale: float | None = None,
+    shared: Sequence[np.ndarray] = (),
 ) -> DoseProblem:
     """Make a problem of a block ``(…, n_window, n_dose)``, its leading axes flattened."""
     flat = (-1, *values.shape[-2:])
     spread = None if variance is None else np.reshape(variance, flat)
-    return DoseProblem(dose, np.reshape(values, flat), tuple(window_names), spread, dose_scale)
+    names = tuple(window_names)
+    errors = np.stack([np.reshape(error, flat) for error in shared]) if shared else None
+    return DoseProblem(dose, np.reshape(values, flat), names, spread, dose_scale, errors)
 
 
 def offset_of(offset: np.ndarray | None, n_window: int) -> np.ndarray | None:
@@ -105,7 +108,7 @@ def fit_block(
     values: np.ndarray,
     variance: np.ndarray | None,
     offset: np.ndarray | None,
-    *,
+    *shared: np.ndarray,
     dose: np.ndarray,
     window_names: Sequence[str],
     config: ExactConfig,
@@ -123,6 +126,8 @@ def fit_block(
         Their noise variance, of the same shape, or ``None``.
     offset
         Known offset, ``(…, n_window)``, or ``None``.
+    *shared
+        Errors that frames share, each of the shape of the values.
     dose, window_names, dose_scale
         As in `DoseProblem`.
     config
@@ -140,7 +145,7 @@ def fit_block(
         is no estimate.
     """
     lead, n_window = values.shape[:-2], values.shape[-2]
-    problem = problem_of(values, variance, dose, window_names, dose_scale)
+    problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
     config = replace(config, offset=offset_of(offset, n_window))
     problem, config = with_moved_frames(problem, config)
     fit = fit_exact(problem, config)
@@ -166,7 +171,7 @@ def interval_block(
     values: np.ndarray,
     variance: np.ndarray | None,
     offset: np.ndarray | None,
-    *,
+    *shared: np.ndarray,
     dose: np.ndarray,
     window_names: Sequence[str],
     config: ExactConfig,
@@ -179,7 +184,7 @@ def interval_block(
 
     Parameters
     ----------
-    values, variance, offset, dose, window_names, config, dose_scale
+    values, variance, offset, *shared, dose, window_names, config, dose_scale
         As for `fit_block`.
     quantity
         What the interval is of; doses are in normalised dose.
@@ -196,7 +201,7 @@ def interval_block(
     from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
 
     lead, n_window = values.shape[:-2], values.shape[-2]
-    problem = problem_of(values, variance, dose, window_names, dose_scale)
+    problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
     config = replace(config, offset=offset_of(offset, n_window), hierarchy=())
     problem, config = with_moved_frames(problem, config)
     make = {"posterior": kinetic_posterior, "profile": kinetic_profile}[method]

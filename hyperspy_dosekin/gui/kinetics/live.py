@@ -116,6 +116,10 @@ class LiveAreas:
             variance=np.concatenate([part.variance for part in parts]) if known else None,
             window_names=tuple(windows),
             windows=tuple(window for part in parts for window in part.windows or ()) or None,
+            shared_errors={
+                name: np.concatenate([part.shared_errors[name] for part in parts])
+                for name in parts[0].shared_errors
+            },
             dose_metadata={
                 **parts[0].dose_metadata,
                 "window_names": list(windows),
@@ -183,6 +187,7 @@ class LiveEstimator:
             part.dose.tobytes(),
             part.values.tobytes(),
             None if part.variance is None else part.variance.tobytes(),
+            *(error.tobytes() for error in part.shared_errors.values()),
             # Two laws may have one name, and two options one text.
             id(options.kinetic_law),
             repr(options),

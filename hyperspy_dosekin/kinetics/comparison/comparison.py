@@ -56,7 +56,7 @@ def compare_block(
     values: np.ndarray,
     variance: np.ndarray | None,
     offset: np.ndarray | None,
-    *,
+    *shared: np.ndarray,
     dose: np.ndarray,
     window_names: Sequence[str],
     laws: Sequence[KineticLaw],
@@ -67,7 +67,7 @@ def compare_block(
 
     Parameters
     ----------
-    values, variance, offset, dose, window_names, dose_scale
+    values, variance, offset, *shared, dose, window_names, dose_scale
         As for `block.fit_block`.
     laws
         The laws.
@@ -80,7 +80,7 @@ def compare_block(
         Shape ``(…, n_law, len(LAW_FIELDS), n_window)``, float64; NaN where there is no estimate.
     """
     lead, n_window = values.shape[:-2], values.shape[-2]
-    problem = problem_of(values, variance, dose, window_names, dose_scale)
+    problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
     known = offset_of(offset, n_window)
     found = [_of_law(problem, replace(config, law=law, offset=known)) for law in laws]
     return np.stack(found, axis=1).reshape(*lead, len(laws), len(LAW_FIELDS), n_window)

@@ -44,6 +44,8 @@ DIAGNOSTICS = (
     "background_level",
     "ringing",
 )
+#: What spectra are divided by: the area of the zero-loss peak, that of the spectrum, or nothing.
+NORMALISATIONS = ("zero_loss", "total", "")
 #: How spectra are moved.
 ALIGNMENTS = ("cubic", "linear", "integer", "fourier", "none")
 #: Batches of spectra in which spikes are looked for at a time.
@@ -75,7 +77,7 @@ class LowLossChain:
         One of `ALIGNMENTS`. In each of them spectra are deconvolved with the peak where it is in
         its channel. ``"cubic"``, ``"linear"`` and ``"integer"`` move them by whole channels before,
         and the first two by the rest after; ``"fourier"`` by both before.
-    spikes, deconvolve, normalise
+    spikes, deconvolve
         Whether to do the step.
     threshold
         Of spikes, in standard deviations.
@@ -96,6 +98,8 @@ class LowLossChain:
         Full width at half maximum of a typical peak in channels.
     resolution
         Of the deconvolution.
+    normalise
+        One of `NORMALISATIONS`: what spectra are divided by, or nothing.
     """
 
     scale_ev: float
@@ -117,9 +121,16 @@ class LowLossChain:
     tail: Tail | None = None
     fwhm: float = 4.0
     resolution: str = "zero_loss"
-    normalise: bool = True
+    normalise: str | bool = "zero_loss"
 
     def __post_init__(self) -> None:
+        if isinstance(self.normalise, bool | np.bool_):
+            object.__setattr__(self, "normalise", "zero_loss" if self.normalise else "")
+        if self.normalise not in NORMALISATIONS:
+            raise ValueError(
+                f"normalise={self.normalise!r} is none of {NORMALISATIONS[:-1]}; True divides by "
+                "the zero-loss peak, False by nothing."
+            )
         if self.resolution not in RESOLUTIONS:
             raise ValueError(
                 f"resolution={self.resolution!r} is none of {RESOLUTIONS}; "
@@ -288,6 +299,7 @@ def process_spectra(
         watch("dark", {"spectra": values[:, kept]})
 
     end = values.shape[-1]
+    whole = values[:, kept].sum(axis=-1)
     if chain.background is not None:
         values, noise_variance, fit, end = _subtract(values, noise_variance, rest, wide)
         diagnostics["exponent"], diagnostics["background_level"] = fit.exponent, fit.level
@@ -323,7 +335,7 @@ def process_spectra(
     with np.errstate(divide="ignore", invalid="ignore"):
         diagnostics["ringing"] = (after[0] - before[0]) / np.abs(before[1])
     if chain.normalise:
-        intensity = diagnostics["zero_loss_intensity"]
+        intensity = diagnostics["zero_loss_intensity"] if chain.normalise == "zero_loss" else whole
         unit = np.where(intensity > 0, intensity, np.nan)[:, np.newaxis] * chain.scale_ev
         values = values / unit
         if noise_variance is not None:

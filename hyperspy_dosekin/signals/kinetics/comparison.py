@@ -122,6 +122,8 @@ def compare_laws(
             "the data before they were seen. Leave prior= out, or give wide priors."
         )
     data = SeriesData.of(series)
+    if not chosen.processing_error:
+        data = replace(data, shared_errors={})
     if spatial == "mean":
         data = data.averaged()
     known = known_offset(chosen.offset, data.space_shape, len(data.window_names))

@@ -11,6 +11,7 @@ import numpy as np
 from hyperspy.signals import LazySignal1D, Signal1D
 
 from hyperspy_dosekin.numerics.progress import never_stop
+from hyperspy_dosekin.signals.axes.shared_error import slice_shared_errors
 from hyperspy_dosekin.signals.axes.variance import keep_in_step
 from hyperspy_dosekin.signals.kinetics.options import FitOptions, takes_fit_options
 from hyperspy_dosekin.windows.definitions import Window
@@ -32,6 +33,11 @@ def _are_places(values: np.ndarray, number: float = np.inf) -> bool:
 @keep_in_step
 class _Followed(Signal1D):
     """A signal whose noise variance stays in step; apart, so that these are not our methods."""
+
+    def _slicer(self, slices: Any, isNavigation: Any = None, out: Any = None) -> Any:
+        result = super()._slicer(slices, isNavigation, out)
+        slice_shared_errors(self, out if result is None else result, slices, isNavigation)
+        return result
 
 
 class DoseSeries(_Followed):

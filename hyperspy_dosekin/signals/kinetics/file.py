@@ -20,13 +20,14 @@ from hyperspy_dosekin.kinetics.laws.power_law import dose_at
 from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
 from hyperspy_dosekin.numerics.device import usable_device
+from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
 from hyperspy_dosekin.signals.files import save_signal, seal
 from hyperspy_dosekin.signals.kinetics.law_names import is_power_law, law_record
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.options import FitOptions, exact_config
-from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.series_data import SeriesData, relative_errors
 from hyperspy_dosekin.signals.kinetics.shared import SharedMaps
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ def series_of(data: SeriesData) -> Signal1D:
     series = make(data.values, data.title, data.quantity)
     if data.variance is not None:
         series.set_noise_variance(make(data.variance, "Noise variance", ""))
+    attach_shared_errors(series, relative_errors(data))
     return series
 
 

@@ -76,6 +76,9 @@ def fit_series_data(
     data = replace(data, dose_scale=options.dose_scale)
     config, prior = exact_config(options, data.dose_metadata), options.as_prior()
     spatial, estimator = options.resolved(data.space_shape)
+    if not options.processing_error or spatial in SHARED:
+        # Fits in which pixels share something know noise alone.
+        data = replace(data, shared_errors={})
     if spatial in SHARED and not data.space_shape:
         raise ValueError(
             f'spatial={spatial!r} needs space axes, and this series has none; use spatial="mean".'

@@ -93,7 +93,7 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
     check_seal(path, checksum, expected)
     known = law_of_record(named, law)
     with told_as_damage(path):
-        del series.metadata.Dosekin
+        del series.metadata.Dosekin.kinetics
         return DoseKinetics(read(series, record, arrays, known))
 
 

@@ -261,6 +261,10 @@ class ExactMaps:
             variance=joined([part.data.variance for part in parts], -2),
             window_names=tuple(order),
             windows=_ordered([part.data.windows for part in parts], places),
+            shared_errors={
+                name: joined([part.data.shared_errors[name] for part in parts], -2)
+                for name in first.data.shared_errors
+            },
         )
         return replace(
             first,
@@ -280,7 +284,11 @@ def _joined(data: SeriesData, wanted: int) -> SeriesData:
     variance = data.variance
     if is_lazy(variance):
         variance = merge_chunks(variance, 2, wanted)
-    return replace(data, values=values, variance=variance)
+    errors = {
+        name: merge_chunks(error, 2, wanted) if is_lazy(error) else error
+        for name, error in data.shared_errors.items()
+    }
+    return replace(data, values=values, variance=variance, shared_errors=errors)
 
 
 def over_pixels(
@@ -297,7 +305,8 @@ def over_pixels(
     Parameters
     ----------
     kernel
-        ``kernel(values, variance, offset)`` of some pixels, arrays or ``None``.
+        ``kernel(values, variance, offset, *shared errors)`` of some pixels, arrays or
+        ``None``.
     data, offset
         The series, and its known offset.
     output, sizes
@@ -316,6 +325,8 @@ def over_pixels(
         arrays, cores = [*arrays, data.variance], [*cores, "(w,d)"]
     if offset is not None:
         arrays, cores = [*arrays, offset], [*cores, "(w)"]
+    for error in data.shared_errors.values():
+        arrays, cores = [*arrays, error], [*cores, "(w,d)"]
     return map_blocks(
         _present,
         f"{','.join(cores)}->({output})",
@@ -344,6 +355,7 @@ def _present(
     """
     lead = arrays[0].shape[:-2]
     cores = [2] * (1 + has_variance) + [1] * has_offset
+    cores += [2] * (len(arrays) - len(cores))
     flat = [
         np.broadcast_to(array, (*lead, *array.shape[-core:])).reshape(-1, *array.shape[-core:])
         for array, core in zip(arrays, cores, strict=True)
@@ -360,7 +372,7 @@ def _present(
             values = rest.pop(0)
             variance = rest.pop(0) if has_variance else None
             offset = rest.pop(0) if has_offset else None
-            found.append(kernel_of_all(values, variance, offset))
+            found.append(kernel_of_all(values, variance, offset, *rest))
     if number > 1:
         progress("pixels", number, number)
     whole = found[0] if len(found) == 1 else np.concatenate(found)
@@ -397,6 +409,7 @@ def _fit_eagerly(
     core = data.values.shape[-2:]
     values = data.values.reshape(-1, *core)
     variance = None if data.variance is None else np.reshape(data.variance, (-1, *core))
+    errors = [np.reshape(error, (-1, *core)) for error in data.shared_errors.values()]
     known = None
     if offset is not None:
         known = np.broadcast_to(offset, (*space, n_window)).reshape(-1, n_window)
@@ -416,6 +429,7 @@ def _fit_eagerly(
                     values[part],
                     None if variance is None else variance[part],
                     None if known is None else known[part],
+                    *(error[part] for error in errors),
                 )
     except KeyboardInterrupt:
         complete = False

@@ -64,6 +64,15 @@ SPREAD = (
     "The optimiser spread is the standard deviation over {number} networks. It is no uncertainty: "
     "networks can agree on a number that the data do not determine."
 )
+SHARED = (
+    "The intervals hold, beside noise, what may be wrong with all frames: {errors}. "
+    "processing_error=False leaves it out."
+)
+#: What an error that frames share is called, by its name.
+SHARED_NAMES = {
+    "normalisation": "a drift of the normalisation, as large as that of the zero-loss peak's share "
+    "of the spectrum"
+}
 ORIGIN = (
     "The exposure before the first frame is not recorded. If the specimen had received Φ₀, its D½ "
     "is (1 − (p − 1) k Φ₀/{symbol}) times the one given; set it with set_dose_axis(pre_exposure=)."
@@ -89,6 +98,9 @@ def notes_of(numbers: KineticsNumbers) -> list[str]:
     notes += notes_on_adequacy(numbers)
     if not numbers.has_intervals:
         notes.append(NOT_EXAMINED)
+    elif numbers.data.shared_errors:
+        names = [SHARED_NAMES.get(name, name) for name in numbers.data.shared_errors]
+        notes.append(SHARED.format(errors="; ".join(names)))
     error = numbers.maps.config.dose_error
     notes += [DOSES.format(text=error.text)] if error and numbers.has_intervals else []
     if "pre_exposure" not in numbers.data.dose_metadata and numbers.dose[0] > 0:

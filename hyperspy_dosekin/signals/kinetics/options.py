@@ -115,6 +115,10 @@ class FitOptions:
         (relative, what each frame received, which adds up) and ``"pre_exposure"`` (in the unit of
         the dose). ``None`` takes ``metadata.Dose.uncertainty``, which `set_dose_axis` writes; 0
         takes the doses as exact.
+    processing_error
+        Whether errors that the frames share are in the intervals, where the series knows of any:
+        `integrate_windows` gives it that of the normalisation, and `DoseKinetics.processing_spread`
+        those of all choices of processing.
     dtype
         Precision of the exact estimator, ``"float64"`` or ``"float32"``.
     intervals
@@ -156,6 +160,7 @@ class FitOptions:
     correlated: bool | None = None
     dose_scale: float | None = None
     dose_uncertainty: float | Mapping[str, float] | None = None
+    processing_error: bool = True
     dtype: str = "float64"
     intervals: bool = True
     device: str = "auto"

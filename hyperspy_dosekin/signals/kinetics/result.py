@@ -14,6 +14,8 @@ import numpy as np
 
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
+from hyperspy_dosekin.signals.axes.origin import Origin
+from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.kinetics.absorbed import cross_section
 from hyperspy_dosekin.signals.kinetics.estimates import Estimate
 from hyperspy_dosekin.signals.kinetics.file import save
@@ -21,6 +23,8 @@ from hyperspy_dosekin.signals.kinetics.intervals import KineticsIntervals
 from hyperspy_dosekin.signals.kinetics.model import kinetics_model
 from hyperspy_dosekin.signals.kinetics.plots import KineticsPlots
 from hyperspy_dosekin.signals.kinetics.population import PopulationTable
+from hyperspy_dosekin.signals.kinetics.processing_spread import ProcessingSpread, make_spread
+from hyperspy_dosekin.signals.kinetics.series_data import relative_errors
 from hyperspy_dosekin.signals.kinetics.sharing import shared_maps
 from hyperspy_dosekin.signals.kinetics.table import kinetics_html, kinetics_line, kinetics_text
 
@@ -89,6 +93,7 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         series.metadata.Signal.quantity = data.quantity
         if data.variance is not None:
             series.set_noise_variance(self._series(data.variance, data.dose, "Noise variance"))
+        attach_shared_errors(series, relative_errors(data))
         return series
 
     @property
@@ -429,6 +434,73 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         """
         numbers = self.numbers.computed(show_progressbar)
         return self if numbers is self.numbers else DoseKinetics(numbers)
+
+    def processing_spread(
+        self, choices: Mapping[str, Sequence[Any]] | None = None, *, spectra: Any = None
+    ) -> ProcessingSpread:
+        """Process and fit again under every admissible choice of processing.
+
+        What may as well have been done otherwise is a source of error that no repetition shows:
+        the model of the zero-loss peak, what spectra are divided by, how they are moved, and where
+        the background is fitted. The result holds the areas and D½ of all choices, and the
+        covariance between frames that they make, with which its ``fit()`` gives intervals.
+
+        Parameters
+        ----------
+        choices
+            Alternatives by option of `process_low_loss`, such as ``{"normalise": ("total",)}``. By
+            default both models of the zero-loss peak; normalisation to the zero-loss peak, to the
+            whole spectrum and none; three ways to move spectra; and a background window moved or
+            widened by a fifth, where there is one. ``zero_loss`` and ``normalise`` are combined
+            with each other, the others changed one at a time. An alternative that the spectra do
+            not allow is left out and named.
+        spectra
+            Recorded spectra with their dose axis, where the result does not know them because the
+            areas were sliced, copied or loaded; the options of `process_low_loss` are then its
+            defaults.
+
+        Returns
+        -------
+        ProcessingSpread
+            ``print`` it for a table, ``plot()`` for a specification curve, ``fit()`` for
+            intervals that hold the error of processing. Everything is computed, by the exact
+            estimator; maps of single choices have no intervals.
+
+        Raises
+        ------
+        ValueError
+            If the spectra are not known, have been changed since, or do not fit the result, or an
+            option is not one of `process_low_loss`.
+
+        Examples
+        --------
+        >>> from hyperspy_dosekin.data import dose_series
+        >>> result = dose_series().process_low_loss().fit_dose_pinn(estimator="exact")
+        >>> spread = result.processing_spread({"normalise": ("total", False)})
+        >>> spread
+        <ProcessingSpread, 3 choices, 4 windows>
+        >>> spread.covariance.shape
+        (4, 9, 9)
+        """
+        data = self.numbers.data
+        if data.windows is None:
+            raise ValueError(
+                "the windows of this result are no ranges of a spectrum; only areas of energy "
+                "windows can be processed again."
+            )
+        origin = data.origin if spectra is None else Origin.of(spectra)
+        if origin is None:
+            raise ValueError(
+                "this result does not know the spectra it was made of: the areas were sliced, "
+                "copied, loaded, or not made by process_low_loss(). Pass spectra= the recorded "
+                "spectra with their dose axis."
+            )
+        if not origin.is_unchanged:
+            raise ValueError(
+                "the data of the recorded spectra have been replaced since they were processed; "
+                "pass spectra= those that this result was made of."
+            )
+        return make_spread(self.numbers, choices, origin)
 
     # To read and to keep
 

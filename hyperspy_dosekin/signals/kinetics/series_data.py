@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,6 +15,8 @@ from hyperspy.signals import BaseSignal
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute
 from hyperspy_dosekin.signals.axes.dose import doses_of
+from hyperspy_dosekin.signals.axes.origin import Origin, origin_of
+from hyperspy_dosekin.signals.axes.shared_error import shared_errors_of
 from hyperspy_dosekin.signals.axes.variance import variance_of
 
 if TYPE_CHECKING:
@@ -80,6 +82,11 @@ class SeriesData:
         The windows, where they are ranges of a spectrum.
     dose_scale
         Dose that counts as 1 in rates and priors; ``None`` for the largest.
+    shared_errors
+        Errors that frames share, by name, each one standard deviation, arrays of the shape of the
+        values.
+    origin
+        The spectra that the series was made of, where they are known.
     """
 
     dose: np.ndarray
@@ -93,6 +100,8 @@ class SeriesData:
     dose_unit: str = ""
     windows: tuple[Window, ...] | None = None
     dose_scale: float | None = None
+    shared_errors: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
 
     @property
     def scale(self) -> float:
@@ -137,6 +146,7 @@ class SeriesData:
         dose, dose_unit = doses_of(series.dose, series.axes_manager.signal_axes[0].units)
         _check_doses(dose)
         variance = _variance_like(series)
+        errors = shared_errors_of(series)
         order = np.argsort(dose, kind="stable")
         if not np.array_equal(order, np.arange(dose.size)):
             warnings.warn(
@@ -146,14 +156,18 @@ class SeriesData:
             )
             dose, values = dose[order], values[..., order]
             variance = None if variance is None else variance[..., order]
+            errors = {name: error[..., order] for name, error in errors.items()}
         window = series.window_axis
         axes = [axis for axis in series.axes_manager._axes[:-1] if axis is not window]
         if window is None:
             values, variance = values[..., np.newaxis, :], _new_axis(variance)
+            errors = {name: _new_axis(error) for name, error in errors.items()}
         else:
             values = np.moveaxis(values, window.index_in_array, -2)
             if variance is not None:
                 variance = np.moveaxis(variance, window.index_in_array, -2)
+            place = window.index_in_array
+            errors = {name: np.moveaxis(error, place, -2) for name, error in errors.items()}
         metadata = series.metadata
         _check_map(metadata.get_item("Dose.map"), values.shape[:-2])
         return cls(
@@ -167,6 +181,8 @@ class SeriesData:
             metadata.Dose.as_dictionary() if metadata.has_item("Dose") else {},
             dose_unit,
             series.windows,
+            shared_errors=errors,
+            origin=origin_of(series),
         )
 
     def select(self, places: Sequence[int]) -> SeriesData:
@@ -184,7 +200,12 @@ class SeriesData:
             window_names=names,
             windows=windows,
             dose_metadata=metadata,
+            shared_errors=self._errors(lambda error: error[..., chosen, :]),
         )
+
+    def _errors(self, change: Callable[[Any], Any]) -> dict[str, Any]:
+        """The shared errors, each changed in the same way."""
+        return {name: change(error) for name, error in self.shared_errors.items()}
 
     def averaged(self) -> SeriesData:
         """The mean over space, computed, with the variance of that mean.
@@ -193,7 +214,7 @@ class SeriesData:
         only where it has all frames of the window that any pixel has.
         """
         if not self.space_shape:
-            return self._computed()
+            return self.computed()
         space = tuple(range(len(self.space_shape)))
         finite = np.isfinite(self.values)
         recorded = finite.any(axis=space, keepdims=True)
@@ -203,11 +224,18 @@ class SeriesData:
         sums = [np.where(used, self.values, 0.0).sum(axis=space, dtype=np.float64)]
         if self.variance is not None:
             sums.append(np.where(used, self.variance, 0.0).sum(axis=space, dtype=np.float64))
+        # An error that frames share is one for all pixels, too: its mean does not average out.
+        of_errors = [
+            np.where(used, error, 0.0).sum(axis=space) for error in self.shared_errors.values()
+        ]
         n_pixel = int(np.prod(self.space_shape))
-        number, *sums = compute(number, *sums)
+        number, *sums = compute(number, *of_errors, *sums)
+        of_errors, sums = sums[: len(of_errors)], sums[len(of_errors) :]
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(number > 0, sums[0] / number, np.nan)
             variance = np.where(number > 0, sums[1] / number**2, np.nan) if sums[1:] else None
+            means = [total / np.maximum(number, 1) for total in of_errors]
+            errors = dict(zip(self.shared_errors, means, strict=True))
         left_out = n_pixel - int(number.max(axis=-1).min(initial=n_pixel))
         if left_out:
             warnings.warn(
@@ -215,11 +243,14 @@ class SeriesData:
                 UserWarning,
                 stacklevel=2,
             )
-        return replace(self, values=mean, variance=variance, space_axes=())
+        return replace(self, values=mean, variance=variance, space_axes=(), shared_errors=errors)
 
-    def _computed(self) -> SeriesData:
-        values, variance = compute(self.values, self.variance)
-        return replace(self, values=values, variance=variance)
+    def computed(self) -> SeriesData:
+        """The same in memory."""
+        errors = list(self.shared_errors.values())
+        values, variance, *errors = compute(self.values, self.variance, *errors)
+        named = dict(zip(self.shared_errors, errors, strict=True))
+        return replace(self, values=values, variance=variance, shared_errors=named)
 
     def problem(self) -> DoseProblem:
         """The fit problem of a series without space axes, with a warning for missing frames."""
@@ -251,6 +282,15 @@ def check_dose_rate(law: KineticLaw, data: SeriesData) -> None:
             f"metadata.Dose.dose_rate is {data.dose_metadata.get('dose_rate')!r}; set it with "
             "set_dose_axis(dose_rate=…, frame_time=…)."
         )
+
+
+def relative_errors(data: SeriesData) -> dict[str, Any]:
+    """Shared errors over the values, by name; 0 where these are 0 or missing."""
+    usable = np.isfinite(data.values) & (data.values != 0)
+    values = np.where(usable, data.values, 1.0)
+    return {
+        name: np.where(usable, error / values, 0.0) for name, error in data.shared_errors.items()
+    }
 
 
 def _check_doses(dose: np.ndarray) -> None:

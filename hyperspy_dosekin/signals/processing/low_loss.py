@@ -45,6 +45,11 @@ _logger = logging.getLogger(__name__)
 _TAIL_WIDTHS, _TAIL_EV = 15.0, 10.0
 #: Exponent of the flattest tail of a zero-loss peak; that of a Lorentzian is 2.
 _FLATTEST_TAIL = 1.0
+#: What spectra are divided by, in words, for the record.
+NORMALISED_TO = {
+    "zero_loss": "area of the zero-loss peak, per eV",
+    "total": "area of the spectrum, per eV",
+}
 #: Quantity of the result, which says that its areas are integrals over energy.
 QUANTITY = "Single scattering (1/eV)"
 
@@ -57,7 +62,7 @@ def process_low_loss(
     dark: bool = True,
     background: tuple[float, float] | None = None,
     deconvolve: bool = True,
-    normalise: bool = True,
+    normalise: bool | str = True,
     zero_loss: Any = "auto",
     zero_loss_range: tuple[float, float] | None = None,
     spike_threshold: float = THRESHOLD,
@@ -103,7 +108,9 @@ def process_low_loss(
     deconvolve
         Remove plural scattering, and with it the zero-loss peak.
     normalise
-        Divide by the area of the zero-loss peak and the width of a channel.
+        Divide by the area of the zero-loss peak and the width of a channel. ``"total"`` divides by
+        the area of the whole spectrum instead, so that areas are per electron: right where what
+        dose takes from a window comes back into the zero-loss peak. ``False`` divides by nothing.
     zero_loss
         Where the zero-loss peak comes from. ``"reflected"``: of each spectrum its gain side and
         the mirror image of that; where the gain side has peaks of its own, these are not mirrored,
@@ -185,6 +192,21 @@ def process_low_loss(
     >>> bool(abs(areas.data / truth - 1).max() < 0.05)
     True
     """
+    given = {
+        "align": align,
+        "spikes": spikes,
+        "dark": dark,
+        "background": background,
+        "deconvolve": deconvolve,
+        "normalise": normalise,
+        "zero_loss": zero_loss,
+        "zero_loss_range": zero_loss_range,
+        "spike_threshold": spike_threshold,
+        "resolution": resolution,
+        "vacuum_threshold": vacuum_threshold,
+        "survey": survey,
+        "dtype": dtype,
+    }
     recorded = read(self, "process_low_loss")
     check_zero_loss(zero_loss)
     how = _alignment(align)
@@ -201,7 +223,7 @@ def process_low_loss(
         "threshold": float(spike_threshold),
         "background": None if background is None else tuple(float(limit) for limit in background),
         "deconvolve": bool(deconvolve),
-        "normalise": bool(normalise),
+        "normalise": normalise,
         "resolution": resolution,
     }
     spliced = not survey_found.found.any() and measured is not None
@@ -276,7 +298,15 @@ def process_low_loss(
         record=record,
         is_binned=None if not chain.normalise else False,
         # What each step needs in order to be shown again.
-        context={"chain": chain, "position": position, "fwhm": fwhm, "recorded": recorded},
+        context={
+            "chain": chain,
+            "position": position,
+            "fwhm": fwhm,
+            "recorded": recorded,
+            # With which the spectra can be processed again, in another way.
+            "source": self,
+            "options": given,
+        },
     )
     if others:
         # The axis is calibrated by what all spectra have in common, and the rest moves them.
@@ -444,5 +474,5 @@ def _steps(
     if chain.deconvolve:
         steps["deconvolve"] = {"method": "Fourier-log", "resolution": chain.resolution}
     if chain.normalise:
-        steps["normalise"] = {"to": "area of the zero-loss peak, per eV"}
+        steps["normalise"] = {"to": NORMALISED_TO[str(chain.normalise)]}
     return steps, diagnostics

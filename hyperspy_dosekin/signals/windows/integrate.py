@@ -17,10 +17,14 @@ from hyperspy_dosekin.signals.axes.dose import (
 )
 from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
 from hyperspy_dosekin.signals.axes.noise_check import NOISE, checked_numbers
+from hyperspy_dosekin.signals.axes.origin import remember
 from hyperspy_dosekin.signals.axes.quantity import area_quantity, holds_channel_contents
+from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.axes.variance import attach_variance, follows
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries, LazyDoseSeries
+from hyperspy_dosekin.signals.processing.normalisation import normalisation_error
+from hyperspy_dosekin.signals.processing.result import CONTEXT
 
 
 def integrate_windows(
@@ -42,6 +46,10 @@ def integrate_windows(
     independent. What is known is compared with the scatter of the data between neighbouring
     spectra and channels; beyond a factor of two the data are believed, and a warning says so (for
     lazy signals when the variance is computed).
+
+    With a dose axis, areas of single scattering that `process_low_loss` has divided by the
+    zero-loss peak carry the error that this may have made, which the fit takes into its intervals:
+    a drift along the dose as large as that of the share of the zero-loss peak in the spectrum.
 
     Parameters
     ----------
@@ -122,6 +130,9 @@ def integrate_windows(
         )
     result = wrap(*classes, areas, axes=axes, metadata=metadata)
     attach_variance(result, variance, classes)
+    if dose is not None:
+        attach_shared_errors(result, normalisation_error(self, dose))
+        remember(result, self, getattr(self, CONTEXT, {}))
     if record:
         result.metadata.set_item(NOISE, record)
     if variance is not None:

@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What dividing by the zero-loss peak may do wrong to a dose series.
+
+Single scattering over I₀ is right where every electron that left a window shows in I₀ as Poisson's
+law says. Where the electrons lost with dose come back into the zero-loss peak otherwise, or leave
+the collection angle, areas per incident electron are right, and those divided by I₀ drift against
+them as I₀ over the whole does, exp(-t/λ). Which of the two holds, the spectra do not say.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.lazy.blocks import map_blocks
+from hyperspy_dosekin.signals.axes.dose import doses_of
+from hyperspy_dosekin.signals.axes.energy import ev_per_unit
+from hyperspy_dosekin.signals.processing.record import record_of
+
+#: Name of the error.
+NAME = "normalisation"
+#: Frames that a drift needs.
+_FEWEST = 3
+
+
+def normalisation_error(signal: Any, dose_axis: Any) -> dict[str, Any]:
+    """Relative drift of the areas of single scattering that the normalisation may have made.
+
+    One standard deviation is the drift, along the dose, of the share that the zero-loss peak has of
+    the spectrum: the difference between areas per zero-loss electron and areas per electron. It is
+    a straight line, since that of a single pixel is too noisy for more.
+
+    Parameters
+    ----------
+    signal
+        What `process_low_loss` returned; all others have no such error.
+    dose_axis
+        Its navigation axis of dose.
+
+    Returns
+    -------
+    dict
+        Empty, or `NAME` with an array ``(…space…, 1, dose)``.
+    """
+    record = record_of(signal)
+    if record is None or record.chain != "process_low_loss" or "normalise" not in record.steps:
+        return {}
+    if not str(record.get_item("normalise.to", "")).startswith("area of the zero-loss peak"):
+        return {}
+    if dose_axis.size < _FEWEST:
+        return {}
+    axis = signal.axes_manager.signal_axes[0]
+    whole = map_blocks(
+        _integral,
+        "(e)->()",
+        signal.data,
+        output_dtypes=(np.float64,),
+        method="integrate_windows",
+        scale_ev=float(axis.scale) * ev_per_unit(axis),
+        single="deconvolve" in record.steps,
+    )
+    dose, _ = doses_of(dose_axis.axis, dose_axis.units)
+    drift = map_blocks(
+        _line,
+        "(d)->(d)",
+        np.moveaxis(whole, dose_axis.index_in_array, -1),
+        output_dtypes=(np.float64,),
+        method="integrate_windows",
+        place=np.asarray(dose, dtype=np.float64),
+    )
+    return {NAME: drift[..., np.newaxis, :]}
+
+
+def _integral(spectra: np.ndarray, scale_ev: float, single: bool) -> np.ndarray:
+    """The t/λ of each spectrum: the integral of single scattering, or the logarithm of all."""
+    total = spectra.sum(axis=-1, dtype=np.float64) * scale_ev
+    if single:
+        return total
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(total)
+
+
+def _line(thickness: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Straight line of t/λ along the last axis, with a mean of 0; 0 where it is not known."""
+    known = np.isfinite(thickness)
+    number = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    middle = np.where(known, place, 0.0).sum(axis=-1, keepdims=True) / number
+    mean = np.where(known, thickness, 0.0).sum(axis=-1, keepdims=True) / number
+    away = np.where(known, place - middle, 0.0)
+    size = (away**2).sum(axis=-1, keepdims=True)
+    slope = (away * np.where(known, thickness - mean, 0.0)).sum(axis=-1, keepdims=True)
+    return slope / np.where(size > 0, size, 1.0) * (place - middle)
