@@ -38,7 +38,7 @@ $(VENV)/bin/python:
 $(VENV)/.installed: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	@echo "Installing into $(VENV) (the first time takes some minutes) ..."
 	@$(PIP) install --constraint $(CONSTRAINTS) $(TORCH)
-	@$(PIP) install --constraint $(CONSTRAINTS) "setuptools>=77"
+	@$(PIP) install --constraint $(CONSTRAINTS) "setuptools>=77" "setuptools-scm>=8"
 	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation --editable ".[gui,distributed,realtime,docs,tests]"
 	@touch $@
 
@@ -74,7 +74,7 @@ LOWER := .venv-lower
 $(LOWER)/.installed: pyproject.toml requirements/lower.txt
 	$(BASE_PYTHON) -m venv --clear $(LOWER)
 	@$(LOWER)/bin/python -m pip --quiet install --constraint requirements/lower.txt $(TORCH)
-	@$(LOWER)/bin/python -m pip --quiet install --constraint requirements/lower.txt "setuptools>=77"
+	@$(LOWER)/bin/python -m pip --quiet install --constraint requirements/lower.txt "setuptools>=77" "setuptools-scm>=8"
 	@$(LOWER)/bin/python -m pip --quiet install --constraint requirements/lower.txt --no-build-isolation \
 	    --editable . hypothesis pytest pytest-timeout
 	@touch $@

@@ -12,6 +12,7 @@ from .signals.kinetics.planned import DosePlan
 from .signals.kinetics.planning import plan_dose_series
 from .signals.kinetics.processing_spread import ProcessingSpread
 from .signals.kinetics.result import DoseKinetics
+from .signals.kinetics.results import ResultComparison, compare_results
 from .windows.definitions import LOW_LOSS_WINDOWS
 
 __version__: str
@@ -25,9 +26,11 @@ __all__ = [
     "LiveClassifier",
     "LiveStream",
     "ProcessingSpread",
+    "ResultComparison",
     "VAEClassification",
     "__version__",
     "compare_laws",
+    "compare_results",
     "components",
     "data",
     "dose",

@@ -29,7 +29,8 @@ else:
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "hyperspy_dosekin"
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, TOOLS = PYPROJECT["project"], PYPROJECT["tool"]
 
 #: Used through HyperSpy alone: the class that we extend, and the reading of files.
 USED_THROUGH_HYPERSPY = {"exspy"}
@@ -190,9 +191,11 @@ def test_without_the_wheel_the_clean_environment_has_nothing_of_ours(clean_pytho
 
 
 def test_top_level_registration_is_a_link_to_that_of_the_package():
-    link = ROOT / "hyperspy_extension.yaml"
-    assert link.is_symlink()
-    assert os.readlink(link) == "hyperspy_dosekin/hyperspy_extension.yaml"
+    link, target = ROOT / "hyperspy_extension.yaml", PACKAGE / "hyperspy_extension.yaml"
+    if link.is_symlink():
+        assert os.readlink(link) == "hyperspy_dosekin/hyperspy_extension.yaml"
+    # A source distribution holds a copy.
+    assert link.read_bytes() == target.read_bytes()
 
 
 def registration():
@@ -242,8 +245,9 @@ def test_lower_bounds_are_the_tested_ones():
 def test_constraints_hold_every_dependency_and_torch_first():
     constraints = requirements("constraints.txt")
     extras = PROJECT["optional-dependencies"]
-    # Too large for every environment, and not used by the tests.
-    installed = [names for extra, names in extras.items() if extra not in ("all", "realtime")]
+    # Too large for every environment, and not used by the tests; or names of others.
+    left_out = ("all", "realtime", "gui-jupyter", "onnx", "openvino", "speed")
+    installed = [names for extra, names in extras.items() if extra not in left_out]
     assert next(iter(constraints)) == "torch"
     assert str(constraints["torch"].specifier) == str(requirements("lower.txt")["torch"].specifier)
     for requirement in map(Requirement, [*PROJECT["dependencies"], *chain(*installed)]):
@@ -271,5 +275,36 @@ def test_declared_dependencies_are_those_that_are_imported():
 
 def test_citation_says_the_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == PROJECT["version"]
+    assert citation["version"] == TOOLS["setuptools_scm"]["fallback_version"]
     assert citation["license"] == PROJECT["license"]
+
+
+def test_address_is_the_same_everywhere():
+    """The repository is named in files that cannot ask each other."""
+    home = PROJECT["urls"]["Source"]
+    name = home.removeprefix("https://github.com/")
+    for path in ("README.md", "conda-recipe/meta.yaml"):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        found = re.findall(r"(?:github|githubusercontent)\.com/([\w-]+/hyperspy_dosekin)", text)
+        assert found, path
+        assert set(found) == {name}, path
+
+
+def test_pictures_of_the_readme_are_there():
+    """Addresses are absolute, so that the package index shows the pictures."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", text)
+    assert pictures
+    for address in pictures:
+        assert address.startswith("https://raw.githubusercontent.com/"), address
+        assert (ROOT / address.split("/main/")[1]).is_file(), address
+
+
+def test_conda_recipe_asks_for_the_same_versions():
+    names = {"dask": "dask-core", "hyperspy": "hyperspy-base", "matplotlib": "matplotlib-base"}
+    names["torch"] = "pytorch"
+    text = (ROOT / "conda-recipe" / "meta.yaml").read_text(encoding="utf-8")
+    found = dict(re.findall(r"^    - ([\w-]+) >=([\d.]+)$", text, re.MULTILINE))
+    for requirement in map(Requirement, PROJECT["dependencies"]):
+        (bound,) = requirement.specifier
+        assert found[names.get(requirement.name, requirement.name)] == bound.version

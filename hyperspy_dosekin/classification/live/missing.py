@@ -7,12 +7,12 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-#: How to get the packages of the runtimes.
-REMEDY = 'pip install "hyperspy_dosekin[realtime]"'
+#: The extra that brings each package.
+EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "openvino": "openvino"}
 
 
 def import_realtime(name: str) -> ModuleType:
-    """Import a package of the extra ``realtime``.
+    """Import a package of one of the extras for live use.
 
     Parameters
     ----------
@@ -26,6 +26,7 @@ def import_realtime(name: str) -> ModuleType:
     ImportError
         If it is installed but does not load.
     """
+    remedy = f'pip install "hyperspy_dosekin[{EXTRAS[name]}]"'
     try:
         module = import_module(name)
         if name == "onnx":
@@ -34,12 +35,12 @@ def import_realtime(name: str) -> ModuleType:
         return module
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{name} is not installed; it comes with {REMEDY}.", name=error.name
+            f"{name} is not installed; it comes with {remedy}.", name=error.name
         ) from error
     except Exception as error:
         # A missing system library is an OSError; what a broken package raises may be anything.
         raise ImportError(
             f"{name} is installed but does not load ({type(error).__name__}: {error}); install it "
-            f"again with {REMEDY}.",
+            f"again with {remedy}.",
             name=name,
         ) from error

@@ -279,7 +279,7 @@ def plot_fit(
             lowest.set_xlabel(layout.dose_label(panel_width, picture.dose_unit), fontsize=9)
     if picture.grid[-1] > picture.dose_max:
         shown[f"{style.BEYOND}: extrapolated by the law"] = style.hatched()
-    strips = "Δ = fit − data" + ("." if picture.sigma is None else ", grey band ±1σ of the noise.")
+    strips = "Δ = data − fit" + ("." if picture.sigma is None else ", grey band ±1σ of the noise.")
     notes = [*_notes(picture), strips if residuals else ""]
     layout.put_legend(figure, list(shown.values()), list(shown), notes, columns=2)
     layout.put_quantity(figure, left, picture.quantity)
@@ -326,7 +326,7 @@ def _residual_strip(axes: Axes, picture: CurvePicture, index: int, look: style.W
     if not picture.has_data[index]:
         axes.set_yticks([])
         return
-    residual = np.interp(picture.dose, picture.grid, picture.fitted[index]) - picture.values[index]
+    residual = picture.values[index] - np.interp(picture.dose, picture.grid, picture.fitted[index])
     smallest = 0.0
     if picture.sigma is not None:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -183,7 +183,7 @@ class TrainedModel:
         runtime
             ``"torch"``, ``"onnxruntime"``, ``"openvino"``, ``"cuda_graphs"``, or ``"auto"``, which
             measures those that are installed and takes the fastest. The second and third come with
-            ``pip install "hyperspy_dosekin[realtime]"``.
+            ``pip install "hyperspy_dosekin[onnx]"`` and ``"hyperspy_dosekin[openvino]"``.
         precision
             ``"float32"``, ``"bfloat16"`` or ``"int8"``. The accuracy of the latter two is compared
             with that of float32 on spectra simulated from the references.

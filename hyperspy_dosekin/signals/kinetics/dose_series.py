@@ -70,6 +70,13 @@ class DoseSeries(_Followed):
 
     _signal_type = "DoseSeries"
 
+    def __repr__(self) -> str:
+        """One line, which says so where the series was opened from the file of a result."""
+        text = super().__repr__()
+        if self.metadata.has_item("Dosekin.kinetics"):
+            text = f"{text[:-1]}, from a saved fit: hyperspy_dosekin.load(path) gives the result>"
+        return text
+
     @property
     def dose(self) -> np.ndarray:
         """Cumulative dose of each frame, shape ``(n_dose,)``, in the units of the signal axis."""

@@ -39,6 +39,12 @@ if TYPE_CHECKING:
 #: Where the result lies in the metadata of the series.
 NODE = "Dosekin.kinetics"
 
+#: What a person reads who opens the file with HyperSpy alone.
+HOW_TO_LOAD = (
+    "This file holds a fit of dose kinetics beside the fitted series: "
+    "hyperspy_dosekin.load(path) gives the whole result."
+)
+
 #: Version of the layout below; to be raised when older readers would misread it.
 FORMAT = 2
 
@@ -99,6 +105,8 @@ def save(numbers: KineticsNumbers, path: Any, *, overwrite: bool | None = None) 
             "arrays": {f"array_{i}": array for i, array in enumerate(arrays.values())},
         },
     )
+    # For those who open the file with hyperspy.api.load.
+    series.metadata.set_item("General.notes", HOW_TO_LOAD)
     save_signal(series, path, "a result", overwrite=overwrite)
 
 

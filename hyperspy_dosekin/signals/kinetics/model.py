@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def kinetics_model(numbers: KineticsNumbers, series: Signal1D) -> Any:
             'power law and first order; fit with law="power law" for a model.'
         )
     numbers = numbers.computed(show_progressbar=False)
+    _warn_of_undetermined(numbers)
     if series._lazy:
         series.compute(show_progressbar=False)
     model = series.create_model()
@@ -41,3 +43,23 @@ def kinetics_model(numbers: KineticsNumbers, series: Signal1D) -> Any:
         stored["is_set"][...] = fitted.reshape(stored.shape)
     model.fetch_stored_values()
     return model
+
+
+def _warn_of_undetermined(numbers: KineticsNumbers) -> None:
+    """A model has no flag: say beforehand where its numbers mean nothing."""
+    if not numbers.has_intervals:
+        return
+    unknown = ~np.asarray(numbers.map("identifiable")) & ~np.asarray(numbers.map("not_fitted"))
+    shares = unknown.reshape(len(numbers.window_names), -1).mean(axis=1)
+    texts = [
+        f"{name} ({100 * share:.0f} % of the pixels)" if numbers.space_shape else name
+        for name, share in zip(numbers.window_names, shares, strict=True)
+        if share > 0
+    ]
+    if texts:
+        warnings.warn(
+            f"the data do not determine D½ in {', '.join(texts)}: model.fit() finds numbers and "
+            "standard deviations there too, which mean nothing. Use interval() of the result.",
+            UserWarning,
+            stacklevel=4,
+        )

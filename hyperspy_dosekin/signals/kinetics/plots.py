@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from hyperspy_dosekin.signals.kinetics.drawing import drawn, name_windows
 from hyperspy_dosekin.signals.kinetics.face import Face
 
 if TYPE_CHECKING:
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
 class KineticsPlots(Face):
     """Methods of `DoseKinetics` that draw; each fills a picture and hands it to the plotting room.
 
-    Curves need a result without space axes; maps are signals and have their own ``plot()``.
+    Curves need a result without space axes; maps are signals and have their own ``plot()``. All
+    figures of curves take ``ax=`` (axes to draw in; a figure of several panels takes their place),
+    ``fig=`` (an empty figure or subfigure), ``title=``, ``dpi=`` and ``figsize=``, and return the
+    figure.
     """
 
     def plot(self, *, extent: float = 1.0, **options: Any) -> FigureBase:
@@ -30,12 +36,15 @@ class KineticsPlots(Face):
             How far to draw curves, in units of the largest measured dose; beyond 1 the law is
             extrapolated, and the figure says so. Ignored for maps.
         **options
-            Passed to the figure, or to the ``plot`` of the map.
+            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure; for maps, options of
+            HyperSpy's ``plot``.
 
         Returns
         -------
         Figure
-            A Matplotlib figure.
+            A Matplotlib figure. For maps that of the image: D½ where the data determine it and
+            blank elsewhere (all of it after ``intervals=False``), under the name of the window;
+            the navigator shows the share of pixels that are determined in each window.
 
         See Also
         --------
@@ -50,11 +59,13 @@ class KineticsPlots(Face):
         >>> figure = result.plot(extent=1.5)
         """
         if self.numbers.space_shape:
-            return _plot_map(self._signal("half_integrity_dose"), options)
+            return self._plot_map("half_integrity_dose", options)
         from hyperspy_dosekin.plotting.kinetics.curves import plot_integrity
         from hyperspy_dosekin.signals.kinetics.pictures import curve_picture
 
-        return plot_integrity(curve_picture(self.numbers, extent), **options)
+        if "ax" in options:
+            options["axes"] = options.pop("ax")
+        return drawn(plot_integrity, curve_picture(self.numbers, extent), options)
 
     def plot_fit(self, *, extent: float = 1.0, **options: Any) -> Any:
         """Draw the intensities with their fit, a panel for each window; for maps, side by side.
@@ -64,12 +75,13 @@ class KineticsPlots(Face):
         extent
             How far to draw curves, in units of the largest measured dose. Ignored for maps.
         **options
-            Passed to the figure, or to `hyperspy.api.plot.plot_signals`.
+            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure; for maps, options of
+            `hyperspy.api.plot.plot_signals`.
 
         Returns
         -------
-        Figure
-            A Matplotlib figure; for maps what HyperSpy's ``plot_signals`` returns.
+        Figure or list of Figure
+            A Matplotlib figure; for maps those of the data and of the fit.
 
         Examples
         --------
@@ -87,11 +99,12 @@ class KineticsPlots(Face):
                 self._series(data.values, data.dose, data.title),
                 self._series(fitted, data.dose, "fitted"),
             ]
-            return hs.plot.plot_signals(shown, **options)
+            hs.plot.plot_signals(shown, **options)
+            return [each._plot.signal_plot.figure for each in shown]
         from hyperspy_dosekin.plotting.kinetics.curves import plot_fit
         from hyperspy_dosekin.signals.kinetics.pictures import curve_picture
 
-        return plot_fit(curve_picture(self.numbers, extent), **options)
+        return drawn(plot_fit, curve_picture(self.numbers, extent), options)
 
     def plot_maps(self, windows: Sequence[str] | None = None, **options: Any) -> FigureBase:
         """Draw maps of D½ where the data determine it, of the width of its interval, and flags.
@@ -104,7 +117,7 @@ class KineticsPlots(Face):
         windows
             Names of the windows to draw; all by default.
         **options
-            Passed to the figure.
+            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
 
         Returns
         -------
@@ -126,7 +139,7 @@ class KineticsPlots(Face):
         from hyperspy_dosekin.plotting.kinetics.maps import plot_maps
         from hyperspy_dosekin.signals.kinetics.pictures import map_picture
 
-        return plot_maps(map_picture(self.numbers, windows), **options)
+        return drawn(plot_maps, map_picture(self.numbers, windows), options)
 
     def plot_parameters(self, **options: Any) -> Any:
         """Draw the parameters of the law and D½ of every window; for maps, an image of each.
@@ -134,7 +147,8 @@ class KineticsPlots(Face):
         Parameters
         ----------
         **options
-            Passed to the figure, or to the ``plot`` of the maps.
+            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure; for maps, options of
+            HyperSpy's ``plot``.
 
         Returns
         -------
@@ -150,11 +164,11 @@ class KineticsPlots(Face):
         """
         if self.numbers.space_shape:
             names = (*self.numbers.parameter_names, "half_integrity_dose")
-            return [_plot_map(self._signal(name), options) for name in names]
+            return [self._plot_map(name, options) for name in names]
         from hyperspy_dosekin.plotting.kinetics.parameters import plot_parameters
         from hyperspy_dosekin.signals.kinetics.pictures import parameter_picture
 
-        return plot_parameters(parameter_picture(self.numbers), **options)
+        return drawn(plot_parameters, parameter_picture(self.numbers), options)
 
     def plot_diagnostics(self, **options: Any) -> FigureBase:
         """Draw the residuals, the loss terms and the learning rate of a network fit.
@@ -162,7 +176,7 @@ class KineticsPlots(Face):
         Parameters
         ----------
         **options
-            Passed to the figure.
+            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
 
         Returns
         -------
@@ -181,7 +195,7 @@ class KineticsPlots(Face):
         from hyperspy_dosekin.plotting.kinetics.diagnostics import plot_diagnostics
         from hyperspy_dosekin.signals.kinetics.pictures import diagnostics_picture
 
-        return plot_diagnostics(diagnostics_picture(self.numbers), **options)
+        return drawn(plot_diagnostics, diagnostics_picture(self.numbers), options)
 
     def plot_ablation(
         self, *, extent: float = 1.5, iterations: int = 40, **options: Any
@@ -195,7 +209,7 @@ class KineticsPlots(Face):
         iterations
             Length of the training of the network without physics.
         **options
-            Passed to the figure.
+            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
 
         Returns
         -------
@@ -214,9 +228,33 @@ class KineticsPlots(Face):
         from hyperspy_dosekin.plotting.kinetics.ablation import plot_ablation
         from hyperspy_dosekin.signals.kinetics.pictures import ablation_picture
 
-        return plot_ablation(ablation_picture(self.numbers, extent, iterations), **options)
+        return drawn(plot_ablation, ablation_picture(self.numbers, extent, iterations), options)
+
+    def _plot_map(self, name: str, options: dict[str, Any]) -> FigureBase:
+        """Show a map as HyperSpy does, with names of windows and a navigator of its own."""
+        numbers = self.numbers.computed()
+        values, shown = numbers.map(name), dict(options)
+        if len(numbers.space_shape) == 2:
+            # In grey, a blank pixel would look like a large dose.
+            shown.setdefault("cmap", "viridis")
+        if numbers.has_intervals:
+            known = np.asarray(numbers.map("identifiable"))
+            share = 100 * known.reshape(len(known), -1).mean(axis=1)
+            shown.setdefault("navigator", _navigator(share, numbers.window_names))
+            if name == "half_integrity_dose":
+                values = np.where(known, values, np.nan)
+        signal = self._map(values, name)
+        signal.plot(**shown)
+        plot: Any = signal._plot
+        name_windows(plot.signal_plot, signal.axes_manager, numbers.window_names, name)
+        return plot.signal_plot.figure
 
 
-def _plot_map(signal: Any, options: dict[str, Any]) -> FigureBase:
-    signal.plot(**options)
-    return signal._plot.signal_plot.figure
+def _navigator(share: np.ndarray, names: Sequence[str]) -> Any:
+    """The share of pixels that are determined, against the window."""
+    from hyperspy.signals import Signal1D
+
+    title = f"D½ determined (%): {', '.join(f'{i} {name}' for i, name in enumerate(names))}"
+    axis = {"name": "window", "size": share.size, "offset": 0, "scale": 1}
+    metadata = {"General": {"title": title}, "Signal": {"quantity": "D½ determined (%)"}}
+    return Signal1D(share, axes=[axis], metadata=metadata)

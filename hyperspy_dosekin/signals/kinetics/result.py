@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import dask.array as da
 import numpy as np
 
 from hyperspy_dosekin.numerics.text import printable
@@ -18,6 +19,7 @@ from hyperspy_dosekin.signals.axes.origin import Origin
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.kinetics.absorbed import cross_section
 from hyperspy_dosekin.signals.kinetics.estimates import Estimate
+from hyperspy_dosekin.signals.kinetics.export import KineticsExport
 from hyperspy_dosekin.signals.kinetics.file import save
 from hyperspy_dosekin.signals.kinetics.intervals import KineticsIntervals
 from hyperspy_dosekin.signals.kinetics.model import kinetics_model
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DoseKinetics(KineticsIntervals, KineticsPlots):
+class DoseKinetics(KineticsIntervals, KineticsPlots, KineticsExport):
     """Degradation kinetics of the windows of a dose series.
 
     Made by `DoseSeries.fit_dose_pinn`, `EELSSpectrum.fit_dose_pinn` or
@@ -314,6 +316,37 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         """D½, the dose at which C is ½; NaN where it never is."""
         return self._signal("half_integrity_dose")
 
+    def masked(self, name: str = "half_integrity_dose") -> BaseSignal:
+        """A map with NaN where the data do not determine D½.
+
+        Parameters
+        ----------
+        name
+            Name of a map: ``"half_integrity_dose"``, ``"critical_dose"``, ``"rate"``, ….
+
+        Returns
+        -------
+        BaseSignal
+            The map, of floating point numbers.
+
+        Raises
+        ------
+        AttributeError
+            If the law has no such parameter.
+        ValueError
+            If the fit was made with ``intervals=False``, so that nothing is known of it.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact")
+        >>> result.masked().data
+        array([nan, nan, nan, nan])
+        """
+        array, known = self.numbers.map(name), self.numbers.map("identifiable")
+        return self._map((da if self.is_lazy else np).where(known, array, np.nan), name)
+
     @property
     def critical_dose(self) -> BaseSignal:
         """The dose at which C is 1/e."""
@@ -529,6 +562,12 @@ class DoseKinetics(KineticsIntervals, KineticsPlots):
         ------
         ValueError
             If the law is neither the power law nor first order, for which there is no component.
+
+        Warns
+        -----
+        UserWarning
+            If the data do not determine D½ in some windows: ``model.fit()`` will return numbers and
+            standard deviations there all the same.
 
         Examples
         --------

@@ -55,7 +55,8 @@ def kinetics_html(numbers: KineticsNumbers) -> str:
     """Table and notes as HTML."""
     table = _table(numbers)
     notes = "".join(f"<li>{escape(note)}</li>" for note in notes_of(numbers))
-    return f"<div>{table.get_html_string() if table else ''}<ul>{notes}</ul></div>"
+    heading = f"<p><b>{escape(kinetics_line(numbers))}</b></p>"
+    return f"<div>{heading}{table.get_html_string() if table else ''}<ul>{notes}</ul></div>"
 
 
 def _columns(numbers: KineticsNumbers) -> dict[str, str]:
@@ -69,10 +70,20 @@ def _columns(numbers: KineticsNumbers) -> dict[str, str]:
 def _table(numbers: KineticsNumbers) -> PrettyTable | None:
     if numbers.is_lazy:
         return None
-    return _map_table(numbers) if numbers.space_shape else _window_table(numbers)
+    headers, rows = window_cells(numbers)
+    table = PrettyTable(headers)
+    table.align = "r"
+    table.align["window"] = "l"
+    table.add_rows(rows)
+    return table
 
 
-def _window_table(numbers: KineticsNumbers) -> PrettyTable:
+def window_cells(numbers: KineticsNumbers) -> tuple[list[str], list[list[str]]]:
+    """Headers and cells of the table, a row for each window."""
+    return _map_cells(numbers) if numbers.space_shape else _window_cells(numbers)
+
+
+def _window_cells(numbers: KineticsNumbers) -> tuple[list[str], list[list[str]]]:
     """One row for each window, numbers with their intervals."""
     columns = _columns(numbers)
     values = {name: numbers.map(name) for name in columns.values()}
@@ -91,9 +102,7 @@ def _window_table(numbers: KineticsNumbers) -> PrettyTable:
     headers += ["D½ determined"] if examined else []
     headers += ["D½ in range"]
     headers += ["optimiser spread of D½"] if spread else []
-    table = PrettyTable(headers)
-    table.align = "r"
-    table.align["window"] = "l"
+    rows = []
     for row, window in enumerate(numbers.window_names):
         cells = []
         for name, value in values.items():
@@ -122,8 +131,8 @@ def _window_table(numbers: KineticsNumbers) -> PrettyTable:
         cells.append("yes" if reached[row] else "no")
         if spread:
             cells.append(number(spread["half_integrity_dose"][row], digits=2))
-        table.add_row([window, *cells])
-    return table
+        rows.append([window, *cells])
+    return headers, rows
 
 
 def _cross_section_ends(numbers: KineticsNumbers) -> list[np.ndarray]:
@@ -133,7 +142,7 @@ def _cross_section_ends(numbers: KineticsNumbers) -> list[np.ndarray]:
     return [cross_section_barn(end) for end in numbers.interval("rate_per_dose")]
 
 
-def _map_table(numbers: KineticsNumbers) -> PrettyTable:
+def _map_cells(numbers: KineticsNumbers) -> tuple[list[str], list[list[str]]]:
     """Median and central 90 % of the pixels of each window."""
     columns = _columns(numbers)
     values = [numbers.map(name) for name in columns.values()]
@@ -141,9 +150,8 @@ def _map_table(numbers: KineticsNumbers) -> PrettyTable:
     if identifiable is not None:
         identifiable = identifiable & numbers.map("adequate")
     reached, fitted = numbers.map("reached"), ~numbers.map("not_fitted")
-    table = PrettyTable(["window", *columns, "D½ determined", "D½ in range", "not fitted"])
-    table.align = "r"
-    table.align["window"] = "l"
+    headers = ["window", *columns, "D½ determined", "D½ in range", "not fitted"]
+    rows = []
     for row, window in enumerate(numbers.window_names):
         good = fitted[row]
         cells = []
@@ -161,8 +169,8 @@ def _map_table(numbers: KineticsNumbers) -> PrettyTable:
             cells.append("not examined")
         cells.append(_share(reached[row][good]))
         cells.append(f"{(~good).sum()} of {good.size}")
-        table.add_row([window, *cells])
-    return table
+        rows.append([window, *cells])
+    return headers, rows
 
 
 def _share(flags: np.ndarray) -> str:

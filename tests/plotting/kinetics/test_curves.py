@@ -208,13 +208,13 @@ def test_fit_shows_data_with_their_noise(curve_picture, read):
     assert figure.axes[1].get_ylabel() == "Δ"
 
 
-def test_residual_is_fit_minus_data_in_noise_units(curve_picture):
+def test_residual_is_data_minus_fit_in_noise_units(curve_picture):
     # On the grid itself, so that interpolation is exact.
     picture = curve_picture(grid=152.0 * np.arange(10), **_on_doses(curve_picture))
     axes = plot_fit(picture).axes
     for index, strip in enumerate(axes[1::2]):
         drawn = strip.lines[-1].get_ydata()
-        expected = (picture.fitted[index, 1:] - picture.values[index]) / picture.sigma[index]
+        expected = (picture.values[index] - picture.fitted[index, 1:]) / picture.sigma[index]
         assert_allclose(drawn, expected)
         assert np.abs(drawn).max() < strip.get_ylim()[1]
 

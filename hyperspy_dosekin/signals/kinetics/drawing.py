@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all figures of results take: axes, a title and a resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import FigureBase
+
+
+def drawn(draw: Callable[..., Any], picture: Any, options: Mapping[str, Any]) -> FigureBase:
+    """Draw a picture with the options that all figures have.
+
+    Parameters
+    ----------
+    draw
+        Function of the plotting room.
+    picture
+        What to draw: a dataclass with a ``title``.
+    options
+        ``ax``, ``title`` and ``dpi``; the rest is passed on.
+
+    Returns
+    -------
+    The figure; that of `ax` where it was given.
+
+    Raises
+    ------
+    TypeError
+        If `ax` are no axes of a grid of Matplotlib, or `fig` is given with it.
+    """
+    from matplotlib import rc_context
+
+    kept, parent = dict(options), None
+    axes, title, dpi = (kept.pop(name, None) for name in ("ax", "title", "dpi"))
+    if title is not None:
+        picture = replace(picture, title=title)
+    if axes is not None:
+        if kept.get("fig") is not None:
+            raise TypeError("ax= and fig= contradict each other; give one of them.")
+        parent = axes.figure
+        kept["fig"] = _in_place_of(axes)
+    settings: Any = {} if dpi is None else {"figure.dpi": float(dpi)}
+    with rc_context(settings):
+        figure = draw(picture, **kept)
+    if dpi is not None:
+        figure.figure.set_dpi(float(dpi))
+    return figure if parent is None else parent
+
+
+def _in_place_of(axes: Any) -> Any:
+    """A subfigure where axes of a grid were."""
+    spec = axes.get_subplotspec() if hasattr(axes, "get_subplotspec") else None
+    if spec is None:
+        raise TypeError(
+            f"ax={axes!r} must be axes of a grid, as matplotlib.pyplot.subplots makes them; this "
+            "figure has several panels, which take their place."
+        )
+    parent = axes.figure
+    axes.remove()
+    return parent.add_subfigure(spec)
+
+
+def name_windows(plot: Any, axes_manager: Any, names: Sequence[str], title: str) -> None:
+    """Keep the name of the window that is shown in the title of HyperSpy's figure.
+
+    Parameters
+    ----------
+    plot
+        Figure of a signal, as HyperSpy has it.
+    axes_manager
+        Axes of the signal, whose first navigation axis counts the windows.
+    names
+        Names of the windows.
+    title
+        What the map shows.
+    """
+
+    def say(obj: Any = None) -> None:
+        place = axes_manager.navigation_axes[0].index if axes_manager.navigation_axes else 0
+        plot.ax.set_title(f"{names[place]}: {title.replace('_', ' ')}")
+        plot.figure.canvas.draw_idle()
+
+    say()
+    axes_manager.events.indices_changed.connect(say, [])
+    plot.events.closed.connect(lambda: axes_manager.events.indices_changed.disconnect(say), [])

@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What leaves a kinetics result: tables and a text for a paper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hyperspy_dosekin.numerics.files import replaced_when_written, with_extension
+from hyperspy_dosekin.signals.kinetics.face import Face
+from hyperspy_dosekin.signals.kinetics.frame import latex_table, result_frame
+from hyperspy_dosekin.signals.kinetics.methods import methods_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class KineticsExport(Face):
+    """Methods of `DoseKinetics` for manuscripts and other programs."""
+
+    def to_dataframe(self, *, level: float = 0.95, method: str = "posterior") -> DataFrame:
+        """Return all numbers as a tidy pandas table.
+
+        Parameters
+        ----------
+        level
+            Probability of the intervals.
+        method
+            ``"posterior"`` or ``"profile"``, as for `interval`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each window, or for each pixel and window; lazy results are computed. Columns:
+            the window and its limits, index and position of the pixel, every parameter, amplitude
+            and offset, D½ and the critical dose, ends of intervals (``…_lower``, ``…_upper``), the
+            flags, the law and the unit of doses. ``frame.attrs["units"]`` has the units.
+
+        Raises
+        ------
+        ValueError
+            If `level` or `method` is none.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> frame = s.fit_dose_pinn(estimator="exact").to_dataframe()
+        >>> list(frame["window"])
+        ['π–π*', 'C–C', 'C–O', 'M–O']
+        >>> frame.attrs["units"]["half_integrity_dose"]
+        'e⁻/Å²'
+        """
+        return result_frame(self.numbers, level, method)
+
+    def to_csv(self, path: str | Path, **options: Any) -> None:
+        """Write the table of `to_dataframe` as comma-separated values, in UTF-8.
+
+        Parameters
+        ----------
+        path
+            File name; ``.csv`` is added where there is no extension. An existing file is replaced.
+        **options
+            Passed to `to_dataframe` (``level``, ``method``) or to ``pandas.DataFrame.to_csv``.
+
+        Raises
+        ------
+        ValueError
+            If the file name has another extension than ``.csv``, ``.tsv`` or ``.txt``.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact")
+        >>> result.to_csv("kinetics.csv")  # doctest: +SKIP
+        """
+        target = with_extension(path, (".csv", ".tsv", ".txt"), "a table")
+        chosen = {name: options.pop(name) for name in ("level", "method") if name in options}
+        settings = {"index": False, "sep": "," if target.suffix == ".csv" else "\t", **options}
+        frame = self.to_dataframe(**chosen)
+        with replaced_when_written(target) as beside:
+            frame.to_csv(beside, encoding="utf-8", **settings)
+
+    def to_latex(self, path: str | Path | None = None) -> str:
+        r"""Return the printed table as a LaTeX ``tabular`` for the package booktabs.
+
+        Windows whose D½ the data do not determine have an interval only, as in print.
+
+        Parameters
+        ----------
+        path
+            File to write it to as well; ``.tex`` is added where there is no extension.
+
+        Returns
+        -------
+        str
+            The table. Signs of LaTeX in names of windows are escaped.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> text = s.fit_dose_pinn(estimator="exact").to_latex()
+        >>> print(text.splitlines()[0])
+        \begin{tabular}{lrrrrrrr}
+        """
+        text = latex_table(self.numbers)
+        if path is not None:
+            with replaced_when_written(with_extension(path, (".tex",), "a table")) as beside:
+                beside.write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def methods_text(self) -> str:
+        """Return a paragraph for the methods section of a paper, true for this fit.
+
+        It says what was fitted, the law, the estimator, the noise, the priors, every option that
+        was not left at its default, where D½ is determined, and the versions of the software.
+
+        Returns
+        -------
+        str
+            The paragraph.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact", law="first order", offset=0.01)
+        >>> print(result.methods_text())
+        Areas of spectra in fixed windows (π–π* 1–3 eV, ...
+        """
+        return methods_text(self.numbers)
