@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 
 from hyperspy_dosekin.numerics.text import printable
@@ -345,7 +344,8 @@ class DoseKinetics(KineticsIntervals, KineticsPlots, KineticsExport):
         array([nan, nan, nan, nan])
         """
         array, known = self.numbers.map(name), self.numbers.map("identifiable")
-        return self._map((da if self.is_lazy else np).where(known, array, np.nan), name)
+        # NumPy hands arrays of dask to dask.
+        return self._map(np.where(known, array, np.nan), name)
 
     @property
     def critical_dose(self) -> BaseSignal:

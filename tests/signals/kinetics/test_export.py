@@ -328,3 +328,11 @@ def test_what_cannot_be_compared(result, maps, series):
     grays = other.fit_dose_pinn(estimator="exact", law="first order")
     with pytest.raises(ValueError, match="different units"):
         hyperspy_dosekin.compare_results([result, grays])
+
+
+def test_masked_stays_lazy():
+    s = dose_series_image(shape=(2, 2), processed=True, lazy=True)
+    masked = s.fit_dose_pinn(law="first order").masked()
+    assert masked._lazy
+    masked.compute(show_progressbar=False)
+    assert masked.data.shape == (4, 2, 2)
