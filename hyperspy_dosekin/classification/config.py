@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from hyperspy_dosekin.numerics.arguments import check_fields, real_number
+
 #: Weight of each loss term; the weights are applied in one place, `training.total`.
 LOSS_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
@@ -90,15 +92,19 @@ class VAEConfig:
     threads: int = 2
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        if not isinstance(self.loss_weights, Mapping):
+            raise TypeError(f"loss_weights={self.loss_weights!r} must be weights by name.")
+        for name, weight in self.loss_weights.items():
+            real_number(f"loss_weights[{name!r}]", weight, "give a weight, zero or more", least=0)
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed={self.seed} must be zero or more, and less than 2**63.")
         object.__setattr__(self, "loss_weights", {**LOSS_WEIGHTS, **self.loss_weights})
         unknown = set(self.loss_weights) - set(LOSS_WEIGHTS)
         if unknown:
             raise ValueError(
                 f"loss_weights names {sorted(unknown)}; the terms are {list(LOSS_WEIGHTS)}."
             )
-        negative = {name: w for name, w in self.loss_weights.items() if not w >= 0}
-        if negative:
-            raise ValueError(f"loss_weights {negative} must not be negative.")
         for name in ("steps", "batch_size", "evaluate_every", "threads", "reconstruction_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")

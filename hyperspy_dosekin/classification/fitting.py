@@ -39,6 +39,7 @@ from hyperspy_dosekin.classification.references import ReferenceSet, find_proble
 from hyperspy_dosekin.classification.simulation import Simulator
 from hyperspy_dosekin.classification.training import Measured, Training, train
 from hyperspy_dosekin.classification.units import NetworkUnits
+from hyperspy_dosekin.numerics.arguments import check_fields, real_numbers, short
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
 
 _logger = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ class FitSettings:
     with_network: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(self)
         known = classifier_names()
         if self.classifier not in known:
             raise ValueError(f"classifier={self.classifier!r} must be one of {list(known)}.")
@@ -431,13 +433,15 @@ def plain_prior(prior: Any) -> str | list[float] | dict[str, float]:
     if isinstance(prior, str):
         if prior in ("estimated", "uniform"):
             return prior
-    elif np.ndim(list(prior.values()) if named else prior) == 1 and len(prior) > 0:
-        if named:
-            return {str(name): float(part) for name, part in prior.items()}
-        return [float(part) for part in prior]
+    elif named or isinstance(prior, list | tuple | np.ndarray):
+        remedy = "give the share of each class, zero or more"
+        parts = real_numbers("prior", list(prior.values()) if named else prior, remedy)
+        if parts.ndim == 1 and parts.size:
+            shares = [float(part) for part in parts]
+            return dict(zip(map(str, prior), shares, strict=True)) if named else shares
     raise ValueError(
-        f'prior={prior!r} must be "estimated", "uniform" or the share of each class, in order or '
-        "by name."
+        f'prior={short(prior)} must be "estimated", "uniform" or the share of each class, in order '
+        "or by name."
     )
 
 

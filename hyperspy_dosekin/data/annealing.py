@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.linalg import toeplitz
 
+from hyperspy_dosekin.numerics.arguments import check_arguments
+
 from .camera import Camera
+from .check import checked_sizes, require
 
 if TYPE_CHECKING:
     from hyperspy.signals import Signal1D
@@ -36,6 +39,8 @@ _SHAPES: dict[str, tuple[float, float, tuple[tuple[float, float, float], ...]]] 
 _BACKGROUND, _DECAY = 2.0, 3.0
 #: Energy and half width of the plasmon of plural scattering, eV.
 _PLASMON, _PLASMON_WIDTH = 22.0, 4.0
+#: Beyond it counts are too large to be drawn; beyond these nothing is left of a spectrum.
+_LARGEST_SNR, _LARGEST_DEVIATION = 1e6, 1e3
 
 
 def phase_spectrum(name: str, energy_ev: np.ndarray) -> np.ndarray:
@@ -84,6 +89,8 @@ def reference_spectra(
         raise TypeError(f"{sorted(options)} are options for sources only; give files or signals.")
     if labels is None:
         labels = names
+    if isinstance(labels, str) or not isinstance(labels, Sequence | np.ndarray):
+        raise TypeError(f"labels={labels!r} must be a list of the classes.")
     if len(labels) != len(names):
         raise ValueError(f"{len(labels)} labels for the {len(names)} references {names}.")
     energy = 650.0 + _REFERENCE_SCALE * np.arange(1200)
@@ -169,27 +176,32 @@ def annealing_series(
     >>> s.metadata.Simulation.names
     ['fluoride', 'oxyfluoride', 'hydroxide', 'oxide']
     """
-    sizes = tuple(int(size) for size in shape)
-    if len(sizes) != 3 or min(sizes) < 1:
-        raise ValueError(f"shape={shape!r} must be three sizes, (temperature, y, x).")
-    if not peak_snr > 0:
-        raise ValueError(f"peak_snr={peak_snr} must be positive.")
+    check_arguments(annealing_series, locals())
+    sizes = checked_sizes(shape, 3, "(temperature, y, x)")
+    require(seed >= 0, "seed", seed, "must not be negative")
+    if not 0 < peak_snr <= _LARGEST_SNR:
+        raise ValueError(f"peak_snr={peak_snr} must be positive, and at most {_LARGEST_SNR:g}.")
     for name, value in (
         ("thickness_variation", thickness_variation),
         ("energy_jitter", energy_jitter),
         ("background_variation", background_variation),
     ):
-        if not (np.isfinite(value) and value >= 0):
-            raise ValueError(f"{name}={value} must be a standard deviation, zero or more.")
-    if not (np.isfinite(plural_scattering) and plural_scattering >= 0):
-        raise ValueError(f"plural_scattering={plural_scattering} must be t/λ, zero or more.")
-    if not np.isfinite(energy_drift):
-        raise ValueError(f"energy_drift={energy_drift} must be a number of eV.")
+        if not 0 <= value <= _LARGEST_DEVIATION:
+            raise ValueError(
+                f"{name}={value} must be a standard deviation, zero or more and at most "
+                f"{_LARGEST_DEVIATION:g}."
+            )
+    if not 0 <= plural_scattering <= 100:
+        raise ValueError(f"plural_scattering={plural_scattering} must be t/λ, zero to 100.")
+    if not abs(energy_drift) <= _LARGEST_DEVIATION:
+        raise ValueError(
+            f"energy_drift={energy_drift} must be a number of eV, at most {_LARGEST_DEVIATION:g}."
+        )
     if not 0 <= mixed_share <= 1:
         raise ValueError(f"mixed_share={mixed_share} must lie between 0 and 1.")
     if not 0 <= unknown_share < 1:
         raise ValueError(f"unknown_share={unknown_share} must lie between 0 and 1.")
-    camera = Camera(_CHANNELS, dead_channels=tuple(dead_channels), dead_value=dead_value)
+    camera = Camera(_CHANNELS, dead_channels=dead_channels, dead_value=dead_value)
     rng = np.random.default_rng(seed)
     label = _labels(rng, sizes, unknown_share)
     scale = np.maximum(1 + thickness_variation * _smooth(rng, sizes, 3.0), 0.2)

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+
+from hyperspy_dosekin.numerics.arguments import check_fields
 
 from .check import require
 
@@ -41,15 +44,18 @@ class Camera:
     dead_value: float = np.nan
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        if isinstance(self.dead_channels, str) or not isinstance(self.dead_channels, Sequence):
+            raise TypeError(f"dead_channels={self.dead_channels!r} must be indices of channels.")
         value = self.gain
-        require(np.isfinite(value) and value > 0, "gain", value, "must be positive")
+        require(0 < value <= 1e9, "gain", value, "must be positive, at most 1e9")
         value = self.read_noise
-        require(np.isfinite(value) and value >= 0, "read_noise", value, "must not be negative")
+        require(0 <= value <= 1e15, "read_noise", value, "must not be negative, at most 1e15")
         require(
-            bool(np.isfinite(self.pedestal)), "pedestal", self.pedestal, "must be finite, in counts"
+            abs(self.pedestal) <= 1e15, "pedestal", self.pedestal, "must be at most 1e15 counts"
         )
         require(
-            isinstance(self.average_of, Integral) and self.average_of >= 1,
+            1 <= self.average_of <= 10**9,
             "average_of",
             self.average_of,
             "must be a number of exposures, one or more",

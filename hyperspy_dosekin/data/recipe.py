@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from hyperspy_dosekin.numerics.arguments import check_fields, real_numbers, short
 from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS
 
 from .camera import Camera
@@ -84,6 +85,8 @@ def complete_kinetics(
     ValueError
         If a window or a parameter is not known.
     """
+    if kinetics is not None and not isinstance(kinetics, Mapping):
+        raise TypeError(f'kinetics={short(kinetics)} must be {{window: {{"k": …, "p": …}}}}.')
     completed = dict(DEFAULT_KINETICS)
     known = {entry.name for entry in fields(BandKinetics)}
     for name, values in (kinetics or {}).items():
@@ -91,6 +94,8 @@ def complete_kinetics(
             raise ValueError(
                 f"kinetics has an entry for {name!r}; the simulated windows are {list(completed)}."
             )
+        if not isinstance(values, Mapping):
+            raise TypeError(f'kinetics[{name!r}]={short(values)} must be {{"k": …, "p": …, …}}.')
         unknown = set(values) - known
         if unknown:
             raise ValueError(
@@ -98,6 +103,16 @@ def complete_kinetics(
             )
         completed[name] = replace(completed[name], **values)
     return completed
+
+
+#: Larger numbers are no doses, energies or electrons, and too large to draw counts of.
+_LARGEST = 1e15
+_REMEDIES = {
+    "dose": "give ascending doses in e⁻/Å²",
+    "t_over_lambda": "give a thickness, or one for each pixel",
+    "drift": "give an energy in eV",
+    "vibrations": "give rows (energy in eV, share, full width in eV)",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +167,9 @@ class Recipe:
     stored: np.dtype = field(init=False)
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        for name in ("dose", "t_over_lambda", "drift", "vibrations"):
+            real_numbers(name, getattr(self, name), _REMEDIES[name])
         if not isinstance(self.seed, Integral) or isinstance(self.seed, bool):
             raise TypeError(f"seed={self.seed!r} must be an integer; it is recorded in the result.")
         require(self.seed >= 0, "seed", self.seed, "must not be negative")
@@ -182,7 +200,12 @@ class Recipe:
         whole = self.noise and not self.processed and self.camera.whole_numbers
         recorded = np.float32 if self.noise and not self.processed else np.float64
         default = np.int32 if whole else recorded
-        stored = np.dtype(default if self.dtype is None else self.dtype)
+        try:
+            stored = np.dtype(default if self.dtype is None else self.dtype)
+        except Exception:  # NumPy raises whatever it meets on the way
+            raise TypeError(
+                f"dtype={short(self.dtype)} is no type of numbers; give 'float32' or the like."
+            ) from None
         object.__setattr__(self, "stored", stored)
         require(
             stored.kind == "f" or (stored.kind in "iu" and whole),
@@ -233,14 +256,14 @@ class Recipe:
             "must be finite and not negative",
         )
         require(
-            bool(np.all(np.isfinite(np.asarray(self.drift, dtype=np.float64)))),
+            bool(np.all(np.abs(np.asarray(self.drift, dtype=np.float64)) <= _LARGEST)),
             "drift",
             self.drift,
-            "must be finite, in eV",
+            f"must be an energy in eV, at most {_LARGEST:g}",
         )
         for name in ("electrons", "plasmon_energy", "plasmon_width", "temperature"):
             value = getattr(self, name)
-            require(np.isfinite(value) and value > 0, name, value, "must be positive")
+            require(0 < value <= _LARGEST, name, value, f"must be positive, at most {_LARGEST:g}")
         for name, known in (
             ("channel_response", CHANNEL_RESPONSES),
             ("energy_units", tuple(ENERGY_UNITS)),
@@ -255,7 +278,12 @@ class Recipe:
             "zero_loss_asymmetry",
         ):
             value = getattr(self, name)
-            require(np.isfinite(value) and value >= 0, name, value, "must not be negative")
+            require(
+                0 <= value <= _LARGEST,
+                name,
+                value,
+                f"must not be negative, and at most {_LARGEST:g}",
+            )
         require(
             0 <= self.zero_loss_tail < 1, "zero_loss_tail", self.zero_loss_tail, "must be in [0, 1)"
         )
@@ -281,17 +309,17 @@ class Recipe:
         )
         widest = self.zero_loss_fwhm / _FEWEST_CHANNELS_PER_ZERO_LOSS
         require(
-            np.isfinite(self.zero_loss_fwhm) and self.energy_scale <= widest * (1 + 1e-9),
+            0 < self.zero_loss_fwhm <= 1e4 and self.energy_scale <= widest * (1 + 1e-9),
             "energy_scale",
             self.energy_scale,
             f"is too coarse for a zero-loss peak {self.zero_loss_fwhm} eV wide; channels of "
             f"{widest:.3g} eV at most sample it",
         )
         require(
-            isinstance(self.channels, Integral) and self.channels >= 2,
+            2 <= self.channels <= 10**7,
             "channels",
             self.channels,
-            "must be an integer of two or more",
+            "must be an integer of two or more, ten million at most",
         )
         require(
             bool(np.isfinite(self.energy_offset)),

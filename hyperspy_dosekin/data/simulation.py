@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from hyperspy_dosekin.numerics.arguments import check_arguments
+
 from .camera import EXPOSURE
+from .check import checked_sizes
 from .recipe import DEFAULT_DOSE, ENERGY_UNITS, Recipe
 from .scene import Scene
 from .truth import describe
@@ -298,9 +301,8 @@ def dose_series_image(
     >>> s.metadata.Simulation.rate.shape
     (4, 4, 3)
     """
-    sizes = tuple(int(size) for size in shape)
-    if len(sizes) != 2 or min(sizes) < 1:
-        raise ValueError(f"shape={shape!r} must be two numbers of pixels, (y, x).")
+    check_arguments(dose_series_image, locals())
+    sizes = checked_sizes(shape, 2, "pixels (y, x)")
     for name, value in (
         ("rate_variation", rate_variation),
         ("thickness_variation", thickness_variation),

@@ -72,7 +72,10 @@ def map_blocks(
         NumPy arrays, or dask arrays if any input is one. Then nothing has been computed.
     """
     if not any(is_lazy(array) for array in arrays):
-        return kernel(*(np.asarray(array) for array in arrays), **options, **(eager_options or {}))
+        # Kernels look for what is not finite themselves: no storm of warnings about extreme values.
+        with np.errstate(all="ignore"):
+            blocks = (np.asarray(array) for array in arrays)
+            return kernel(*blocks, **options, **(eager_options or {}))
     from hyperspy_dosekin.lazy.graph import lazy_blocks
 
     return lazy_blocks(

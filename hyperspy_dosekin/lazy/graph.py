@@ -56,7 +56,8 @@ class BlockCall:
         """Join what is in pieces, call the kernel, and say where it was if it fails."""
         *pieces, place = blocks
         try:
-            return self.kernel(*(joined(piece) for piece in pieces), **self.options)
+            with np.errstate(all="ignore"):
+                return self.kernel(*(joined(piece) for piece in pieces), **self.options)
         except Exception as error:
             _add(error, f"{self.method} failed in the block {_described(place)}.")
             raise

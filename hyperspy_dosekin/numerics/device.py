@@ -88,7 +88,7 @@ def resolve_device(
         return torch.device("mps" if use_mps else "cpu")
     try:
         chosen = torch.device(device)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f'device {device!r} is not known to Torch; use "auto" or one of the devices present, '
             f"{', '.join(present)}."

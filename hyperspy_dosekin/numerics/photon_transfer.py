@@ -120,10 +120,12 @@ def photon_transfer(
     >>> print(round(photon_transfer([2.0 * counts]).gain, 1))
     2.0
     """
-    parts = [
-        _scatter(np.asarray(box, dtype=np.float64), None if claimed is None else claimed[place])
-        for place, box in enumerate(spectra)
-    ]
+    # What is infinite, or so large that its square is, is left out below.
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = [
+            _scatter(np.asarray(box, dtype=np.float64), None if claimed is None else claimed[place])
+            for place, box in enumerate(spectra)
+        ]
     level, square, claim = (np.concatenate(each) for each in zip(*parts, strict=True))
     known = np.isfinite(level) & np.isfinite(square) & ((level != 0) | (square > 0))
     level, square, claim = level[known], square[known], claim[known]

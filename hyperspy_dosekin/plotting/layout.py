@@ -31,7 +31,9 @@ def new_figure(
         # Panels that share a dose axis belong closely together.
         created.get_layout_engine().set(h_pad=0.03, w_pad=0.05)
         return created
-    root: Any = fig.figure
+    root: Any = getattr(fig, "figure", None)
+    if root is None:
+        raise TypeError(f"fig={fig!r} must be a figure or subfigure of Matplotlib, or None.")
     if figsize is not None:
         root.set_size_inches(figsize)
     if root.get_layout_engine() is None and not root.axes:

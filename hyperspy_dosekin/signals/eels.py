@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.signals.axes.dose import (
     describe_navigation_axes,
     find_dose_axis,
@@ -82,6 +83,7 @@ def fit_dose_pinn(
     """
     # Before the spectra are read, which may take long.
     FitOptions.of(**options)
+    check_callable("stop", stop)
     if find_dose_axis(self, dose_axis) is None:
         raise ValueError(_no_dose_axis(self))
     warn_if_unprocessed(self)

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arguments import file_path
 from hyperspy_dosekin.numerics.files import digest, replaced_when_written, with_extension
 
 #: Formats of HyperSpy that keep everything.
@@ -40,7 +41,8 @@ def save_signal(signal: Any, path: Any, what: str, *, overwrite: bool | None = N
     """
     from rsciio.utils.path import overwrite as ask
 
-    target = with_extension(path, EXTENSIONS, what)
+    target = with_extension(file_path(path, what.removeprefix("a ")), EXTENSIONS, what)
+    _refuse_unwritable(signal.metadata.as_dictionary())
     if target.exists() and not (ask(target) if overwrite is None else overwrite):
         return
     with replaced_when_written(target) as beside:
@@ -59,7 +61,7 @@ def read_signal(path: Any) -> Any:
     """
     from hyperspy.io import load
 
-    if not Path(path).exists():
+    if not file_path(path, "result").exists():
         raise FileNotFoundError(f"there is no file {path}.")
     try:
         return load(path)
@@ -68,6 +70,22 @@ def read_signal(path: Any) -> Any:
         raise ValueError(
             f"{path} cannot be read, it is damaged or of another kind: {error}"
         ) from error
+
+
+def _refuse_unwritable(node: Any, key: str = "metadata") -> None:
+    """Refuse texts that a file gives back as others, before the long work of writing."""
+    if isinstance(node, Mapping):
+        for name, each in node.items():
+            _refuse_unwritable(str(name), f"the name of {key}.{name}")
+            _refuse_unwritable(each, f"{key}.{name}")
+    elif isinstance(node, list | tuple):
+        for each in node:
+            _refuse_unwritable(each, key)
+    elif isinstance(node, str) and re.search("[\0\ud800-\udfff]", node):
+        raise ValueError(
+            f"{key} is {node!a}, and no file can hold that; it must be text without NUL and "
+            "half characters: give the signal another name or title and fit it again."
+        )
 
 
 def seal(series: Any, arrays: Mapping[str, np.ndarray], text: str) -> str:

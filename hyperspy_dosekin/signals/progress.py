@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from hyperspy_dosekin.numerics.arguments import flag
 from hyperspy_dosekin.numerics.progress import Progress, no_progress
 
 
@@ -52,7 +53,7 @@ def dask_progress(show_progressbar: bool | None) -> Iterator[None]:
 
 def _wanted(show_progressbar: bool | None) -> bool:
     if show_progressbar is not None:
-        return bool(show_progressbar)
+        return flag("show_progressbar", show_progressbar)
     from hyperspy.defaults_parser import preferences
 
     general = preferences.General

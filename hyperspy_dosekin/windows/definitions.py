@@ -146,7 +146,7 @@ def parse_windows(windows: Any = None) -> tuple[Window, ...]:
         windows = [windows]
     if isinstance(windows, Mapping):
         named = [(name, limits) for name, limits in windows.items()]
-    elif isinstance(windows, Iterable) and not isinstance(windows, str | bytes):
+    elif _is_row(windows):
         named = [
             (getattr(limits, "name", None) or str(place), limits)
             for place, limits in enumerate(windows, start=1)
@@ -211,6 +211,12 @@ def validate(windows: Iterable[Window], axis: npt.ArrayLike, units: str = "eV") 
                 f"{where} is narrower than one channel ({width[nearest]:g} {units}) of the axis, "
                 f"which runs from {low:g} to {high:g} {units}; widen it."
             )
+
+
+def _is_row(thing: Any) -> bool:
+    if isinstance(thing, np.ndarray):
+        return thing.ndim > 0
+    return isinstance(thing, Iterable) and not isinstance(thing, str | bytes)
 
 
 def _has_limits(thing: Any) -> bool:

@@ -1,79 +1,60 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writers that are killed, or meet a full disk: the old file or the new one, whole."""
+"""Writers that are killed, interrupted, or meet a full disk or each other: a whole file stays.
 
+``FAULT_KILLS=50`` kills each writer fifty times.
+"""
+
+import json
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL on Windows")
+from tests.patience import PROCESS
 
-# Writes "old" once, then overwrites it again and again with "new" of another size.
-WRITER = """
-import sys
-from pathlib import Path
-import numpy as np
+if sys.platform == "win32":
+    pytest.skip("no fork on Windows", allow_module_level=True)
+
 from tests.faults.writers import WRITERS
-write = WRITERS[sys.argv[1]]
-path = Path(sys.argv[2])
-write(path, 0)
-print("ready", flush=True)
-for number in range(1, 10_000):
-    write(path, number)
-"""
+
+KILLS = int(os.environ.get("FAULT_KILLS", "4"))
 
 
-@pytest.mark.parametrize("name", ["text", "folder", "model"])
-def test_killed_writer_leaves_a_whole_file(name, tmp_path):
-    from tests.faults.writers import READERS
-
-    path = tmp_path / f"target{READERS[name].suffix}"
-    rng = random.Random(7)
-    for _ in range(6):
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", WRITER, name, str(path)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(rng.uniform(0, 0.05))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        READERS[name].check(path)
-
-
-FULL = """
-import resource, sys
-from pathlib import Path
-import tests.faults.writers as writers
-path = Path(sys.argv[2])
-writers.WRITERS[sys.argv[1]](path, 0)
-signal = __import__("signal")
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-try:
-    writers.WRITERS[sys.argv[1]](path, 1)
-except Exception as error:
-    print(type(error).__name__)
-"""
-
-
-@pytest.mark.parametrize("name", ["text", "model"])
-def test_full_disk_leaves_the_old_file(name, tmp_path):
-    from tests.faults.writers import READERS
-
-    path = tmp_path / f"target{READERS[name].suffix}"
-    found = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FULL, name, str(path)],
+@pytest.fixture(scope="module")
+def harm(tmp_path_factory):
+    """What happened to each writer."""
+    folder = str(tmp_path_factory.mktemp("harm"))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.faults.writers", str(KILLS), "7", folder],
         capture_output=True,
         text=True,
-        check=True,
+        timeout=PROCESS,
     )
-    assert found.stdout.strip(), found.stderr
-    assert READERS[name].check(path) == 0
-    assert os.listdir(tmp_path) == [path.name]
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_killed(harm, name):
+    # Every file was whole, or the writers would have ended with an error.
+    assert len(harm[name]["killed"]) == KILLS
+
+
+def test_the_killed_were_at_work(harm):
+    """Proof that the kills come while something is written."""
+    assert any(max(each["killed"]) > 0 for each in harm.values())
+
+
+@pytest.mark.parametrize("what", ["full", "interrupted", "at once"])
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_is_there_afterwards(harm, name, what):
+    assert all(harm[name][what].values()), harm[name][what]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_read_only_folder(harm, name):
+    found = harm[name]["read-only"]
+    assert found["old"]
+    assert found["told"].startswith("PermissionError"), found["told"]

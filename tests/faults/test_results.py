@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Result files: refused formats, silent edits, damage, killed writers, poor terminals."""
+"""Result files: refused formats, silent edits, damage, poor terminals."""
 
 import os
 import random
-import signal
 import subprocess
 import sys
 
@@ -107,38 +106,6 @@ def test_result_of_another_machine(result, tmp_path):
     found = hyperspy_dosekin.load(tmp_path / "result.hspy")
     assert found.options.device == "auto"
     found.interval("half_integrity_dose", 0.8)
-
-
-WRITER = """
-import sys
-import hyperspy_dosekin
-result = hyperspy_dosekin.load(sys.argv[1])
-print("ready", flush=True)
-while True:
-    result.save(sys.argv[2], overwrite=True)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL on Windows")
-@pytest.mark.parametrize("suffix", [".hspy", ".zspy"])
-def test_killed_writer_leaves_a_whole_result(result, tmp_path, suffix):
-    source, path = tmp_path / "source.hspy", tmp_path / f"result{suffix}"
-    result.save(source)
-    result.save(path)
-    rng = random.Random(5)
-    for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", WRITER, str(source), str(path)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout.readline() == "ready\n"
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.communicate(timeout=rng.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        found = hyperspy_dosekin.load(path)
-        np.testing.assert_array_equal(found.rate.data, result.rate.data)
 
 
 PRINTED = """

@@ -95,7 +95,7 @@ def kinetic_law(law: str | KineticLaw = "power law") -> KineticLaw:
     """
     if isinstance(law, KineticLaw):
         return law
-    if law not in KINETIC_LAWS:
+    if not isinstance(law, str) or law not in KINETIC_LAWS:
         raise ValueError(
             f"kinetic law {law!r} is not one of {sorted(KINETIC_LAWS)}; pass one of these names, "
             "a KineticLaw, or a UserLaw made of your own function."

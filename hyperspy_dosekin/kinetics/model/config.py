@@ -18,11 +18,13 @@ from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.numerics.arguments import check_fields, real_numbers
 
 #: The pair of arXiv:2605.01697: C–O bonds go at least as fast as C–C bonds.
 DEFAULT_HIERARCHY = (("C–O", "C–C"),)
 LOSSES = (None, "huber", "soft_l1")
 NOISE = ("absolute", "relative", "floor")
+_ZERO_ERROR = "give a standard deviation in the unit of the data, or None"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,11 @@ class ExactConfig:
     max_iterations: int = 60
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        if self.zero_error is not None and np.any(
+            real_numbers("zero_error", self.zero_error, _ZERO_ERROR) < 0
+        ):
+            raise ValueError(f"zero_error={self.zero_error!r} must not be negative; {_ZERO_ERROR}.")
         law = kinetic_law(self.law)
         object.__setattr__(self, "law", law)
         check_exponent(self.exponent)
@@ -202,7 +209,7 @@ class ExactConfig:
 
 def check_exponent(exponent: float | str | None) -> None:
     """Raise unless an exponent option is ``None``, ``"shared"`` or a sensible number."""
-    if exponent is None or exponent == "shared":
+    if exponent is None or (isinstance(exponent, str) and exponent == "shared"):
         return
     if isinstance(exponent, str) or not math.isfinite(exponent) or not 0 <= exponent <= 10:
         raise ValueError(

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from hyperspy_dosekin.kinetics.model.config import DEFAULT_HIERARCHY
+from hyperspy_dosekin.numerics.arguments import check_fields, real_number, short
 
 #: Random seeds of the five members of the paper's ensemble.
 PAPER_SEEDS = (42, 59, 76, 93, 110)
@@ -121,11 +123,16 @@ class NetworkConfig:
     record_every: int = 10
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seeds", tuple(int(seed) for seed in self.seeds))
+        check_fields(self)
+        object.__setattr__(self, "seeds", checked_seeds(self.seeds))
+        for name in ("loss_weights", "window_weights"):
+            _check_weights(name, getattr(self, name))
+        if isinstance(self.phases, str) or not isinstance(self.phases, Sequence):
+            raise TypeError(
+                f"phases={short(self.phases)} must be a sequence of {', '.join(PHASE_NAMES)}."
+            )
         object.__setattr__(self, "phases", tuple(self.phases))
-        object.__setattr__(
-            self, "hierarchy", tuple((str(fast), str(slow)) for fast, slow in self.hierarchy)
-        )
+        object.__setattr__(self, "hierarchy", checked_pairs(self.hierarchy))
         object.__setattr__(self, "loss_weights", {**LOSS_WEIGHTS, **self.loss_weights})
         unknown = set(self.loss_weights) - set(LOSS_WEIGHTS)
         if unknown:
@@ -158,9 +165,57 @@ class NetworkConfig:
             raise ValueError(f'misfit={self.misfit!r} must be "log-cosh" or "square".')
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience={self.patience} must be None or at least 1 epoch.")
-        negative = {name: w for name, w in self.loss_weights.items() if not w >= 0}
-        if negative:
-            raise ValueError(f"loss_weights {negative} must not be negative.")
+
+
+def checked_pairs(pairs: Any) -> tuple[tuple[str, str], ...]:
+    """A hierarchy as pairs (faster, slower) of names.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
+    """
+    found: Any = () if pairs is None else pairs
+    if isinstance(found, list | tuple) and all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in found
+    ):
+        return tuple((str(faster), str(slower)) for faster, slower in found)
+    raise TypeError(
+        f"hierarchy={short(pairs)} must be pairs of window names, ((faster, slower), …), or () "
+        "for none."
+    )
+
+
+def checked_seeds(seeds: Any) -> tuple[int, ...]:
+    """Seeds as whole numbers.
+
+    Raises
+    ------
+    TypeError
+        If they are none.
+    ValueError
+        If one is negative.
+    """
+    try:
+        if isinstance(seeds, str | bytes | Mapping | Set):
+            raise TypeError
+        found = tuple(operator.index(seed) for seed in seeds)
+    except TypeError:
+        raise TypeError(
+            f"seeds={short(seeds)} must be whole numbers, one for each member, such as (1, 2, 3)."
+        ) from None
+    if any(not 0 <= seed < 2**63 for seed in found):
+        raise ValueError(f"seeds={short(seeds)} must be zero or more, and less than 2**63.")
+    return found
+
+
+def _check_weights(name: str, weights: Any) -> None:
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            f"{name}={short(weights)} must be weights by name, such as {{'data': 1.0}}."
+        )
+    for each, weight in weights.items():
+        real_number(f"{name}[{each!r}]", weight, "give a weight, zero or more", least=0.0)
 
 
 #: Options that a protocol sets, by its name. The paper's are the defaults of `NetworkConfig`.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.laws.solution import curve, dose_at_level
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.numerics.arguments import real_number
 
 #: Quantities that every law has beside its parameters.
 DERIVED = ("half_integrity_dose", "dose_at", "integrity")
@@ -109,5 +110,4 @@ class Quantity:
 
 def check_level(level: float) -> None:
     """Raise unless a level of confidence lies between 0 and 1."""
-    if not 0 < level < 1:
-        raise ValueError(f"level {level!r} must lie between 0 and 1, for instance 0.95.")
+    real_number("level", level, "give a probability, for instance 0.95", above=0.0, below=1.0)

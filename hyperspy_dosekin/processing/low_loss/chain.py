@@ -59,6 +59,34 @@ _FEWEST_DARK = 16
 _RINGING_WIDTHS, _RINGING_EV, _RINGING_CHANNELS = 3.0, 8.0, 16
 
 
+def check_options(resolution: str, threshold: float) -> None:
+    """Refuse options that there are not, before any spectrum is looked at.
+
+    Parameters
+    ----------
+    resolution
+        Of the deconvolution.
+    threshold
+        Of spikes, in standard deviations.
+
+    Raises
+    ------
+    ValueError
+        If one is not known, or out of its range.
+    """
+    if resolution not in RESOLUTIONS:
+        raise ValueError(
+            f"resolution={resolution!r} is none of {RESOLUTIONS}; "
+            "'zero_loss' is the classical choice."
+        )
+    # Beyond a thousand standard deviations nothing is a spike.
+    if not 0 < threshold <= 1e3:
+        raise ValueError(
+            f"spike_threshold={threshold!r} must be a positive number of standard "
+            f"deviations, a thousand at most, such as {THRESHOLD}; spikes=False leaves them."
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class LowLossChain:
     """The steps of the chain, and what they need to know.
@@ -131,18 +159,9 @@ class LowLossChain:
                 f"normalise={self.normalise!r} is none of {NORMALISATIONS[:-1]}; True divides by "
                 "the zero-loss peak, False by nothing."
             )
-        if self.resolution not in RESOLUTIONS:
-            raise ValueError(
-                f"resolution={self.resolution!r} is none of {RESOLUTIONS}; "
-                "'zero_loss' is the classical choice."
-            )
+        check_options(self.resolution, self.threshold)
         if self.align not in ALIGNMENTS:
             raise ValueError(f"align={self.align!r} is none of {ALIGNMENTS}; 'cubic' suits all.")
-        if not (np.isfinite(self.threshold) and self.threshold > 0):
-            raise ValueError(
-                f"spike_threshold={self.threshold!r} must be a positive number of standard "
-                f"deviations, such as {THRESHOLD}."
-            )
         after = self.stop - self.origin
         if self.deconvolve and after < FEWEST_CHANNELS:
             raise ValueError(

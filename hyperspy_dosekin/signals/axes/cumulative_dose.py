@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.signals.axes.exposure import (
     ExposedArea,
     exposed_area,
@@ -32,6 +33,9 @@ LARGEST_CURRENT_A = 1e-6
 LEAST_CURRENT_A = 1e-15
 #: Dose rates of microscopes in e⁻/Å²/s, from low-dose imaging to a focused probe.
 RATES_E_PER_A2_S = (1e-6, 1e10)
+
+#: No specimen has seen so much, or so little: beyond these, sums and ratios of doses overflow.
+_LARGEST_DOSE, _LEAST_DOSE = 1e100, 1e-100
 
 At = Literal["end", "middle", "start"]
 #: Share of its own dose that a frame has received.
@@ -61,6 +65,19 @@ class CumulativeDose:
 
     values: np.ndarray
     record: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if not np.all(self.values <= _LARGEST_DOSE):
+            raise ValueError(
+                f"the cumulative dose reaches {np.max(self.values):.3g} e⁻/Å², and must not exceed "
+                f"{_LARGEST_DOSE:g}; check the units of what it is computed from: "
+                + ", ".join(f"{name}={short(value)}" for name, value in self.record.items())
+            )
+        if self.values.size > 1 and 0 < np.ptp(self.values) < _LEAST_DOSE:
+            raise ValueError(
+                f"the doses differ by {np.ptp(self.values):.3g} e⁻/Å² at most, less than one "
+                "electron on any specimen; give them in e⁻/Å²."
+            )
 
 
 def cumulative_dose(
@@ -96,7 +113,9 @@ def cumulative_dose(
         As ``set_dose_axis`` does.
     """
     before = _before(pre_exposure)
-    if at not in _SHARE_OF_FRAME:
+    if not n_frame:
+        raise ValueError("the axis has no frames to have a dose; slice less away.")
+    if not isinstance(at, str) or at not in _SHARE_OF_FRAME:
         raise ValueError(f"at={at!r} is unknown; choose from {list(_SHARE_OF_FRAME)}.")
     exposure = _Exposure(signal, n_frame, frame_axis)
     rates = {
@@ -107,7 +126,9 @@ def cumulative_dose(
         "probe_area": probe_area,
     }
     if dose is None:
-        values, record = exposure.doses(at, **rates)
+        # What is too large is told below.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            values, record = exposure.doses(at, **rates)
         return CumulativeDose(values + before, {"pre_exposure": before, **record})
     given = [name for name, value in rates.items() if value is not None]
     if at != "end":
@@ -370,8 +391,8 @@ def _numbers(
         if numbers.dtype.kind not in "iuf":
             raise TypeError
         numbers = numbers.astype(np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}={value!r} is not numeric; give it in {units}.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name}={short(value)} is not numeric; give it in {units}.") from None
     if numbers.ndim not in ndim:
         shape = "one number" if ndim == (0,) else "a list with one number for each frame"
         raise ValueError(f"{name}= has the shape {numbers.shape}; give {shape}, in {units}.")

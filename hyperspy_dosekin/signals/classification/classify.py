@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hyperspy_dosekin.numerics.arguments import check_arguments, check_callable
 from hyperspy_dosekin.signals.classification.dual_vae import MODEL_OPTIONS, DualVAE
 from hyperspy_dosekin.signals.signatures import documentation_of, refuse_unknown, takes_options
 
@@ -106,6 +107,8 @@ def classify_vae(
     ('fluoride', 'oxyfluoride', 'hydroxide', 'oxide')
     """
     refuse_unknown("classify_vae", options, MODEL_OPTIONS)
+    check_arguments(classify_vae, locals())
+    check_callable("stop", stop)
     spatially = {
         "spatial": spatial,
         "spatial_strength": spatial_strength,

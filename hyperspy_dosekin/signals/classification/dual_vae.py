@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperspy_dosekin.classification.config import LOSS_WEIGHTS, VAEConfig
 from hyperspy_dosekin.lazy.blocks import map_blocks, sample_rows
+from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.classification.references import read_references
@@ -117,6 +118,7 @@ class DualVAE(TrainedModel):
         from hyperspy_dosekin.classification.fitting import FitSettings
 
         refuse_unknown("DualVAE", network_options, _TRAINING_OPTIONS)
+        check_arguments(DualVAE.__init__, locals())
         if isinstance(fwhm, str) and fwhm != "estimate":
             raise ValueError(f'fwhm={fwhm!r} must be a width in eV or "estimate".')
         if not isinstance(fwhm, str) and not fwhm >= 0:

@@ -14,6 +14,7 @@ import numpy as np
 
 from hyperspy_dosekin.classification.readers import reader_for
 from hyperspy_dosekin.classification.references import ReferenceSet, classes_of, resample
+from hyperspy_dosekin.numerics.arguments import real_number, real_numbers, short
 
 if TYPE_CHECKING:
     from hyperspy.signals import Signal1D
@@ -79,6 +80,7 @@ def reference_spectra(
     >>> references.metadata.References.labels
     ['thin', 'thick']
     """
+    fwhm_ev = real_number("fwhm_ev", fwhm_ev, "give a width in eV", least=0.0, most=1e6)
     if isinstance(sources, str | Path) or not isinstance(sources, Sequence):
         raise TypeError(f"sources is {sources!r}; give a list of files or signals.")
     if not sources:
@@ -87,13 +89,15 @@ def reference_spectra(
     names = [name for name, _, _ in found]
     if labels is None:
         labels = names
+    if isinstance(labels, str) or not hasattr(labels, "__len__") or np.ndim(labels) == 0:
+        raise TypeError(f"labels={short(labels)} must be a list, one label for each reference.")
     if len(labels) != len(found):
         raise ValueError(
             f"{len(labels)} labels for {len(found)} references; give one label for each."
         )
-    shifts = np.broadcast_to(np.asarray(shift_ev, dtype=np.float64), (len(found),))
+    shifts = _shifts(shift_ev, len(found))
     axes = [energy + shift for (_, energy, _), shift in zip(found, shifts, strict=True)]
-    target = _common_axis(axes) if energy_ev is None else np.asarray(energy_ev, dtype=np.float64)
+    target = _common_axis(axes) if energy_ev is None else _checked_energies(energy_ev)
     spectra = np.stack(
         [
             resample(target, energy, values, fwhm_ev=fwhm_ev, name=f"reference {name!r}")
@@ -101,6 +105,26 @@ def reference_spectra(
         ]
     )
     return make_reference_signal(target, spectra, labels)
+
+
+def _checked_energies(energy_ev: Any) -> np.ndarray:
+    """Energies of the result."""
+    remedy = "give two or more ascending energies in eV"
+    found = real_numbers("energy_ev", energy_ev, remedy)
+    if found.ndim != 1 or found.size < 2 or np.any(np.diff(found) <= 0):
+        raise ValueError(f"energy_ev={short(energy_ev)} must ascend; {remedy}.")
+    return found
+
+
+def _shifts(shift_ev: Any, number: int) -> np.ndarray:
+    """Shift of each reference in eV."""
+    shifts = real_numbers("shift_ev", shift_ev, "give it in eV")
+    if shifts.shape not in ((), (number,)):
+        raise ValueError(
+            f"shift_ev has the shape {shifts.shape} for {number} references; give one number, or "
+            "one for each."
+        )
+    return np.broadcast_to(shifts, (number,))
 
 
 def make_reference_signal(energy_ev: np.ndarray, spectra: np.ndarray, labels: Any) -> Signal1D:
@@ -275,6 +299,8 @@ def _read(source: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
         return [(_name(path), found.energy_ev, found.intensity)]
     from hyperspy.io import load as load_signal
 
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path} to read a reference from.")
     loaded = load_signal(path)
     signals = loaded if isinstance(loaded, list) else [loaded]
     rows = [row for signal in signals for row in _rows(signal)]

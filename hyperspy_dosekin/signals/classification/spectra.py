@@ -25,7 +25,15 @@ def check_spectra(signal: Any) -> None:
     if signal.axes_manager.signal_dimension != 1:
         raise ValueError(f"{signal} holds no spectra: its signal must have one dimension.")
     if signal.data.dtype.kind not in "fiu":
-        raise TypeError(f"data of type {signal.data.dtype} are no real numbers.")
+        raise TypeError(
+            f"data of type {signal.data.dtype} are no real numbers; convert them with "
+            "s.change_dtype first."
+        )
+    if 0 in signal.data.shape:
+        raise ValueError(
+            f"the data have the shape {signal.data.shape}, and nothing in it to classify; an axis "
+            "is empty: slice less away."
+        )
 
 
 def ascending(signal: Any) -> tuple[np.ndarray, Any]:

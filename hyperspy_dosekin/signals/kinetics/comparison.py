@@ -16,6 +16,7 @@ from prettytable import PrettyTable
 
 from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError
 from hyperspy_dosekin.lazy.blocks import is_lazy
+from hyperspy_dosekin.numerics.arguments import check_arguments, real_number, short
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
@@ -112,6 +113,11 @@ def compare_laws(
     """
     from hyperspy_dosekin.kinetics.comparison.comparison import LAW_FIELDS, compare_block
 
+    check_arguments(compare_laws, locals())
+    if not hasattr(series, "fit_dose_pinn") or not hasattr(series, "window_names"):
+        raise TypeError(
+            f"{short(series)} is no DoseSeries; pass what s.integrate_windows() returns."
+        )
     if spatial not in SPATIAL:
         raise ValueError(f"spatial={spatial!r} is not one of {SPATIAL}.")
     refuse_unknown("compare_laws", options, set(METHOD_OPTIONS) - {"law", *UNUSED})
@@ -159,6 +165,8 @@ def _chosen_laws(
             and len(law.parameters) <= 3
         ]
     else:
+        if isinstance(laws, str) or not isinstance(laws, Sequence):
+            raise TypeError(f"laws={short(laws)} must be a list of two or more laws, or None.")
         chosen = [kinetic_law(law) for law in laws]
         for law in chosen:
             check_dose_rate(law, data)
@@ -521,10 +529,9 @@ class AveragedKinetics:
         ValueError
             If the name is unknown or the level does not lie between 0 and 1.
         """
-        if name not in QUANTITIES:
+        if not isinstance(name, str) or name not in QUANTITIES:
             raise ValueError(f"name={name!r} is not one of {tuple(QUANTITIES)}.")
-        if not 0 < level < 1:
-            raise ValueError(f"level={level} must lie between 0 and 1, such as 0.95.")
+        level = real_number("level", level, "give a probability, such as 0.95", above=0, below=1)
         low, high = (self._dose(name, p) for p in ((1 - level) / 2, (1 + level) / 2))
         return self.comparison._map(low, name), self.comparison._map(high, name)
 

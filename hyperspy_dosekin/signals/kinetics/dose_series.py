@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hyperspy.signals import LazySignal1D, Signal1D
 
+from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.numerics.progress import never_stop
 from hyperspy_dosekin.signals.axes.shared_error import slice_shared_errors
 from hyperspy_dosekin.signals.axes.variance import keep_in_step
@@ -209,6 +210,7 @@ class DoseSeries(_Followed):
         """
         from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series
 
+        check_callable("stop", stop)
         return fit_dose_series(
             self,
             FitOptions.of(**options),

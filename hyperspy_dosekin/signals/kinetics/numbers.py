@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import compute, is_lazy
+from hyperspy_dosekin.numerics.arguments import real_number, real_numbers, short
 from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
 from hyperspy_dosekin.signals.kinetics.estimates import Estimate, ExactEstimate, NetworkEstimate
 from hyperspy_dosekin.signals.kinetics.examination import examined, examined_field
@@ -225,9 +226,7 @@ class KineticsNumbers:
         return dose if relative is None else dose * relative[..., np.newaxis] ** power
 
     def _dose_at(self, level: float) -> Any:
-        if not 0 < level < 1:
-            raise ValueError(f"level={level} must lie between 0 and 1, for instance 0.5.")
-        return self.estimate.mean_dose_at(level)
+        return self.estimate.mean_dose_at(_checked_integrity("level", level))
 
     def _parameter(self, name: str) -> Any:
         """A parameter of the law or the readout, or what the law knows of it."""
@@ -268,17 +267,16 @@ class KineticsNumbers:
         from hyperspy_dosekin.kinetics.posterior.quantities import check_level
 
         check_level(level)
-        if method not in INTERVAL_METHODS:
+        if not isinstance(method, str) or method not in INTERVAL_METHODS:
             raise ValueError(f"method={method!r} is not one of {INTERVAL_METHODS}.")
         scales = {**dict.fromkeys(self.parameter_names, "none"), **INTERVAL_SCALES}
         if "rate" not in scales:
             del scales["rate_per_dose"]
-        if name not in scales:
+        if not isinstance(name, str) or name not in scales:
             raise ValueError(
                 f"name={name!r} is not one of {tuple(scales)}{did_you_mean(name, scales)}"
             )
-        if name == "dose_at" and not 0 < dose_level < 1:
-            raise ValueError(f"dose_level={dose_level} must lie between 0 and 1, such as 0.5.")
+        dose_level = _checked_integrity("dose_level", dose_level)
         if name == "integrity":
             return self.integrity_interval(self.grid, level, method)
         unit = self.dose_scale
@@ -299,13 +297,13 @@ class KineticsNumbers:
         self, dose: np.ndarray, level: float = 0.95, method: str = "posterior"
     ) -> tuple[Any, Any]:
         """Ends of the interval of C at any doses, ``(…space…, window, n_dose)``."""
-        normalised = tuple(np.asarray(dose) / self.dose_scale)
+        normalised = tuple(checked_doses(dose) / self.dose_scale)
         lower, upper = self.maps.interval("integrity", level, method, normalised_dose=normalised)
         return _taken(lower, self.shown, -2), _taken(upper, self.shown, -2)
 
     def intensity_interval(self, dose: np.ndarray) -> tuple[Any, Any]:
         """Ends of the 95 % interval of a C + b, ``(…space…, window, n_dose)``."""
-        lower, upper = self.maps.band(tuple(np.asarray(dose) / self.dose_scale))
+        lower, upper = self.maps.band(tuple(checked_doses(dose) / self.dose_scale))
         return _taken(lower, self.shown, -2), _taken(upper, self.shown, -2)
 
     # Of a network
@@ -408,6 +406,27 @@ _MAPS: Mapping[str, Callable[[KineticsNumbers], Any]] = {
     "shrinkage": lambda numbers: numbers._field("shrinkage"),
     "not_fitted": lambda numbers: numbers._field("dead") != 0,
 }
+
+
+def checked_doses(dose: Any) -> np.ndarray:
+    """Doses to ask for, ``(n_dose,)``, checked.
+
+    Raises
+    ------
+    TypeError
+        If they are no numbers.
+    ValueError
+        If there is none, or one is negative or not finite.
+    """
+    remedy = "give one or more doses in the unit of the series, counted from zero"
+    found = np.atleast_1d(real_numbers("dose", dose, remedy))
+    if found.ndim != 1 or not found.size or np.any(found < 0):
+        raise ValueError(f"dose={short(dose)} must be a row of doses, none negative; {remedy}.")
+    return found
+
+
+def _checked_integrity(name: str, level: Any) -> float:
+    return real_number(name, level, "give an integrity, for instance 0.5", above=0.0, below=1.0)
 
 
 def quantity_of(name: str, dose_unit: str) -> str:

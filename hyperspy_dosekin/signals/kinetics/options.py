@@ -20,7 +20,10 @@ from hyperspy_dosekin.kinetics.network.config import (
     PAPER_SEEDS,
     PROTOCOLS,
     NetworkConfig,
+    checked_pairs,
+    checked_seeds,
 )
+from hyperspy_dosekin.numerics.arguments import check_fields, real_numbers, short
 from hyperspy_dosekin.signals.signatures import (
     did_you_mean,
     documentation_of,
@@ -182,6 +185,11 @@ class FitOptions:
         return cls(**options, network=network)
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        if not isinstance(self.network, Mapping):
+            raise TypeError(
+                f"network={short(self.network)} must be settings of NetworkConfig by name."
+            )
         name = self.kinetic_law.name
         if self.other_law() is not None and self.estimator == "pinn":
             raise ValueError(
@@ -208,8 +216,8 @@ class FitOptions:
         object.__setattr__(self, "network", dict(self.network))
         object.__setattr__(self, "dose_scale", _checked_scale(self.dose_scale))
         object.__setattr__(self, "prior", _checked_prior(self.prior))
-        object.__setattr__(self, "hierarchy", tuple(tuple(pair) for pair in self.hierarchy or ()))
-        object.__setattr__(self, "seeds", tuple(self.seeds))
+        object.__setattr__(self, "hierarchy", checked_pairs(self.hierarchy))
+        object.__setattr__(self, "seeds", checked_seeds(self.seeds))
         DoseError.of(self.dose_uncertainty)
         exact_config(self)
         if self.network:
@@ -379,13 +387,19 @@ def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
 def _checked_prior(prior: Prior | Mapping[str, Sequence[float]] | None) -> Prior | None:
     if prior is None or isinstance(prior, Prior):
         return prior
+    if not isinstance(prior, Mapping):
+        raise TypeError(
+            f'prior={short(prior)} must be {{"log_rate": (mean, standard deviation), "exponent": '
+            "(mean, standard deviation)}, or None for none."
+        )
     unknown = set(prior) - {entry.name for entry in fields(Prior)}
     if unknown:
         raise ValueError(
             f'prior names {sorted(unknown)}; it may have "log_rate" and "exponent", each '
             "(mean, standard deviation), or be None."
         )
-    return Prior(**{name: (pair[0], pair[1]) for name, pair in prior.items()})
+    # `Prior` checks the pairs.
+    return Prior(**prior)  # type: ignore[arg-type]
 
 
 def _checked_scale(scale: float | None) -> float | None:
@@ -460,25 +474,25 @@ def known_offset(offset: Any, space: Sequence[int], n_window: int) -> np.ndarray
     """
     if offset is None:
         return None
-    values = offset_array(offset)
+    remedy = (
+        f"give a number, one for each window, ({n_window},), or one for each pixel and window, "
+        f"{(*space, n_window)}, in the unit of the data; None fits it"
+    )
+    values = real_numbers("offset", offset_array(offset), remedy)
     shape = (*space, n_window)
     try:
         values = np.broadcast_to(values, shape)
     except ValueError as error:
         raise ValueError(
-            f"offset of shape {values.shape} does not fit {n_window} windows; give a number, one "
-            f"for each window, ({n_window},), or one for each pixel and window, {shape}, in the "
-            "unit of the data."
+            f"offset of shape {values.shape} does not fit {n_window} windows; {remedy}."
         ) from error
-    if not np.all(np.isfinite(values)):
-        raise ValueError("offset must be finite, in the unit of the data; None fits it.")
     return np.array(values)
 
 
-def offset_array(offset: Any) -> np.ndarray:
+def offset_array(offset: Any) -> Any:
     """A known offset as it was given; of a `DoseSeries` the mean over its frames."""
     if isinstance(offset, BaseSignal):
         is_series = offset.metadata.get_item("Signal.signal_type", "") == "DoseSeries"
         offset = np.asarray(offset.data)
         offset = offset.mean(axis=-1) if is_series else offset
-    return np.asarray(offset, dtype=np.float64)
+    return offset

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arguments import real_number
 from hyperspy_dosekin.plotting.kinetics.pictures import (
     AblationPicture,
     CurvePicture,
@@ -56,8 +57,12 @@ def _require_curves(numbers: KineticsNumbers) -> None:
         )
 
 
+_EXTENT = "give a multiple of the largest measured dose, such as 1.5"
+
+
 def curve_picture(numbers: KineticsNumbers, extent: float = 1.0) -> CurvePicture:
     """Data, fit and integrity against dose, drawn to `extent` times the largest dose."""
+    extent = real_number("extent", extent, _EXTENT, above=0.0, most=1e6)
     _require_curves(numbers)
     grid = np.linspace(0.0, extent * numbers.dose_max, CURVE_POINTS)
     intensity, integrity = numbers.estimate.intensity(grid), numbers.estimate.integrity(grid)
@@ -188,8 +193,7 @@ def ablation_picture(numbers: KineticsNumbers, extent: float, iterations: int) -
     """The fit, a cubic polynomial and a network without physics, continued beyond the data."""
     from hyperspy_dosekin.kinetics.network.ablation import cubic_polynomial, unconstrained_network
 
-    if not extent >= 1:
-        raise ValueError(f"extent={extent} must be at least 1, the largest measured dose.")
+    extent = real_number("extent", extent, _EXTENT, least=1.0, most=1e6)
     grid = np.linspace(0.0, extent * numbers.dose_max, CURVE_POINTS)
     network = numbers.required_network()
     free = unconstrained_network(network, grid, iterations=iterations)

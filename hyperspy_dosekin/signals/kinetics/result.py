@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.origin import Origin
@@ -22,6 +23,7 @@ from hyperspy_dosekin.signals.kinetics.export import KineticsExport
 from hyperspy_dosekin.signals.kinetics.file import save
 from hyperspy_dosekin.signals.kinetics.intervals import KineticsIntervals
 from hyperspy_dosekin.signals.kinetics.model import kinetics_model
+from hyperspy_dosekin.signals.kinetics.numbers import checked_doses
 from hyperspy_dosekin.signals.kinetics.plots import KineticsPlots
 from hyperspy_dosekin.signals.kinetics.population import PopulationTable
 from hyperspy_dosekin.signals.kinetics.processing_spread import ProcessingSpread, make_spread
@@ -81,7 +83,12 @@ class DoseKinetics(KineticsIntervals, KineticsPlots, KineticsExport):
 
     def __getitem__(self, windows: str | Sequence[str]) -> DoseKinetics:
         """The result of one window or of some, by name."""
-        names = (windows,) if isinstance(windows, str) else tuple(windows)
+        names = (windows,) if isinstance(windows, str) else windows
+        if not isinstance(names, list | tuple) or not names:
+            raise KeyError(
+                f"there is no window {short(windows)}; give one of "
+                f"{', '.join(map(repr, self.window_names))}, or a list of them."
+            )
         return DoseKinetics(self.numbers.select(names))
 
     # What was fitted, and how
@@ -249,7 +256,7 @@ class DoseKinetics(KineticsIntervals, KineticsPlots, KineticsExport):
         >>> result.predict([0, 1000, 2000, 4000])
         <DoseSeries, title: fitted..., dimensions: (4|4)>
         """
-        doses = np.atleast_1d(np.asarray(dose, dtype=np.float64))
+        doses = checked_doses(dose)
         if np.any(np.diff(doses) <= 0):
             raise ValueError(f"doses {doses.tolist()} must ascend; sort them and drop repeats.")
         return self._series(self.estimate.mean_intensity(doses), doses, "fitted")
@@ -381,8 +388,8 @@ class DoseKinetics(KineticsIntervals, KineticsPlots, KineticsExport):
         True
         """
         known = {0.5: "half_integrity_dose", 1 / math.e: "critical_dose"}
-        quantity = with_unit(f"Dose at integrity {level:g}", self.dose_unit)
         array = self.numbers.dose_at(level)
+        quantity = with_unit(f"Dose at integrity {level:g}", self.dose_unit)
         if level in known:
             return self._map(array, known[level])
         return self._map(array, quantity, quantity)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import column, cpu_count, map_blocks
+from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.processing.core_loss.chain import DIAGNOSTICS, CoreLossChain, process_block
 from hyperspy_dosekin.processing.core_loss.edge_alignment import EdgeShifts
 from hyperspy_dosekin.processing.core_loss.rebinning import rebin as rebin_block
@@ -36,16 +37,16 @@ def process_core_loss(
     self: Any,
     *,
     rebin: float | None = None,
-    reference: Window | None = None,
+    reference: tuple[float, float] | None = None,
     align: bool = True,
     max_shift: float = 5.0,
     local_average: float | None = None,
     normalise: bool = True,
-    reference_background: Window | None = None,
+    reference_background: tuple[float, float] | None = None,
     low_loss: Any = None,
-    background: Window | None = None,
+    background: tuple[float, float] | None = None,
     edge: float | None = None,
-    crop: Window | None = None,
+    crop: tuple[float, float] | None = None,
     components: int | str | None = None,
     dtype: Any = None,
     show_progressbar: bool | None = None,
@@ -137,6 +138,8 @@ def process_core_loss(
     >>> print(net.isig[560.0].data[0, 0].round(1))
     200.0
     """
+    check_arguments(process_core_loss, locals())
+    out_type = result_type(self.data.dtype, dtype)
     source = read(self, "process_core_loss")
     is_sum = holds_channel_contents(self)
     recorded, factor = _rebinned(source, rebin, is_sum)
@@ -176,7 +179,6 @@ def process_core_loss(
         crop=kept,
         margin=int(np.ceil(np.abs(position).max(initial=0.0))),
     )
-    out_type = result_type(self.data.dtype, dtype)
     spectra, numbers, variance = run_chain(
         process_block,
         recorded,
@@ -213,13 +215,18 @@ def _rebinned(source: Recorded, width: float | None, is_sum: bool) -> tuple[Reco
     if width is None:
         return source, 1
     ratio = float(width) / source.scale_ev
-    factor = round(ratio)
+    factor = round(min(ratio, 1e15))
     if factor < 1 or abs(ratio - factor) > 1e-6 * factor:
         raise ValueError(
             f"rebin={width:g} eV is no multiple of the channel width {source.scale_ev:g} eV; "
             f"pass for example {max(factor, 1) * source.scale_ev:g}, or use s.rebin(scale=…)."
         )
     n_new = source.energy_ev.size // factor
+    if not n_new:
+        raise ValueError(
+            f"rebin={width:g} eV is wider than the whole axis of {source.energy_ev.size} channels "
+            f"of {source.scale_ev:g} eV; pass less."
+        )
     common = {
         "output_sizes": {"f": n_new},
         "eager_options": {"workers": cpu_count()},

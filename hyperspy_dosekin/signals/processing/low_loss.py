@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import column
+from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.processing.background import FEWEST_CHANNELS as FEWEST_IN_BACKGROUND
 from hyperspy_dosekin.processing.background import fit_power_law
 from hyperspy_dosekin.processing.low_loss.chain import (
     ALIGNMENTS,
     DIAGNOSTICS,
     LowLossChain,
+    check_options,
     process_block,
 )
 from hyperspy_dosekin.processing.spikes.found import THRESHOLD
@@ -192,6 +194,7 @@ def process_low_loss(
     >>> bool(abs(areas.data / truth - 1).max() < 0.05)
     True
     """
+    check_arguments(process_low_loss, locals())
     given = {
         "align": align,
         "spikes": spikes,
@@ -207,9 +210,11 @@ def process_low_loss(
         "survey": survey,
         "dtype": dtype,
     }
-    recorded = read(self, "process_low_loss")
     check_zero_loss(zero_loss)
     how = _alignment(align)
+    check_options(resolution, spike_threshold)
+    out_type = result_type(self.data.dtype, dtype)
+    recorded = read(self, "process_low_loss")
     others = check_others(self, also_align)
     measured = read_measured(zero_loss, recorded) if hasattr(zero_loss, "axes_manager") else None
     search = _search(recorded, zero_loss_range)
@@ -262,7 +267,6 @@ def process_low_loss(
     if not spliced:
         try_out(chain, survey_found, zero_loss)
 
-    out_type = result_type(self.data.dtype, dtype)
     if sample is None:
         spectra, numbers, variance = run_chain(
             process_block,

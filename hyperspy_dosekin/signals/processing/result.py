@@ -29,11 +29,15 @@ def result_type(recorded: Any, dtype: Any) -> np.dtype:
         If a type is asked for that is no floating-point type.
     """
     if dtype is not None:
-        if not np.issubdtype(np.dtype(dtype), np.floating):
+        try:
+            wanted = np.dtype(dtype)
+        except TypeError:
+            wanted = np.dtype(object)
+        if not np.issubdtype(wanted, np.floating) or wanted.itemsize < 4:
             raise TypeError(
                 f"dtype={dtype!r} cannot hold processed spectra; pass 'float32' or 'float64'."
             )
-        return np.dtype(dtype)
+        return wanted
     recorded = np.dtype(recorded)
     small = recorded.itemsize <= 2 or recorded == np.float32
     return np.dtype(np.float32 if small else np.float64)

@@ -11,6 +11,7 @@ import numpy as np
 from hyperspy.signals import BaseSignal, LazySignal
 
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, map_blocks, wrap
+from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.signals.axes.dose import (
     doses_of,
     find_dose_axis,
@@ -99,6 +100,7 @@ def integrate_windows(
     >>> print(areas.data[0, 0, 0, 0].round(3))
     160.0
     """
+    check_arguments(integrate_windows, locals())
     _check_numbers(self)
     advise_on_chunks(self, "integrate_windows", whole="energy", stacklevel=3)
     if device not in ("auto", "cpu"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def plot_windows(
     from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
     from hyperspy_dosekin.windows.definitions import parse_windows
 
+    check_arguments(plot_windows, locals())
     axis = find_dose_axis(self, dose_axis)
     if axis is None:
         raise ValueError(
