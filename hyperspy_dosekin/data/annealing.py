@@ -89,7 +89,7 @@ def reference_spectra(
         raise TypeError(f"{sorted(options)} are options for sources only; give files or signals.")
     if labels is None:
         labels = names
-    if isinstance(labels, str) or not isinstance(labels, Sequence | np.ndarray):
+    if isinstance(labels, str) or not hasattr(labels, "__len__") or not getattr(labels, "ndim", 1):
         raise TypeError(f"labels={labels!r} must be a list of the classes.")
     if len(labels) != len(names):
         raise ValueError(f"{len(labels)} labels for the {len(names)} references {names}.")

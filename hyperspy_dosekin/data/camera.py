@@ -45,7 +45,9 @@ class Camera:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if isinstance(self.dead_channels, str) or not isinstance(self.dead_channels, Sequence):
+        if isinstance(self.dead_channels, str | bytes) or not isinstance(
+            self.dead_channels, Sequence
+        ):
             raise TypeError(f"dead_channels={self.dead_channels!r} must be indices of channels.")
         value = self.gain
         require(0 < value <= 1e9, "gain", value, "must be positive, at most 1e9")

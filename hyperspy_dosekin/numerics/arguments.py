@@ -74,6 +74,8 @@ def _check(name: str, value: Any, annotation: str, default: Any) -> None:
         *first, last = [_KINDS[kind][0] for kind in kinds]
         wanted = f"{', '.join(first)} or {last}" if first else last
         raise TypeError(f"{name}={short(value)} must be {wanted}.")
+    if found == "int" and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{name}={short(value)} must be a whole number of less than 2**63.")
     unbounded = isinstance(default, float) and not np.isfinite(default)
     if found == "float" and not unbounded and not abs(value) < np.inf:
         raise ValueError(f"{name}={short(value)} must be a finite number.")
@@ -235,15 +237,15 @@ def real_number(
     --------
     >>> real_number("level", 2, "give a probability", above=0, below=1)
     Traceback (most recent call last):
-    ValueError: level=2 must be above 0 and below 1; give a probability.
+    ValueError: level=2 must lie between 0 and 1; give a probability.
     """
     found = real_numbers(name, value, remedy)
     if found.ndim or isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}={short(value)} must be one number; {remedy}.")
     if not (above < found < below and least <= found <= most):
-        bounds = (("above", above), ("at least", least), ("below", below), ("at most", most))
-        said = " and ".join(f"{word} {bound:g}" for word, bound in bounds if np.isfinite(bound))
-        raise ValueError(f"{name}={short(value)} must be {said}; {remedy}.")
+        raise ValueError(
+            f"{name}={short(value)} must {_range(above, least, below, most)}; {remedy}."
+        )
     return float(found)
 
 
@@ -269,6 +271,21 @@ def flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}={short(value)} must be True or False.")
     return bool(value)
+
+
+def _range(above: float, least: float, below: float, most: float) -> str:
+    if np.isfinite(above) and np.isfinite(below):
+        return f"lie between {above:g} and {below:g}"
+    said = []
+    if np.isfinite(above):
+        said.append("be positive" if above == 0 else f"be above {above:g}")
+    if np.isfinite(least):
+        said.append("not be negative" if least == 0 else f"be at least {least:g}")
+    if np.isfinite(below):
+        said.append(f"be below {below:g}")
+    if np.isfinite(most):
+        said.append(f"be at most {most:g}")
+    return " and ".join(said)
 
 
 def short(value: Any, longest: int = 80) -> str:

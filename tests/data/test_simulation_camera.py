@@ -190,7 +190,6 @@ def test_all_of_it_lazily_and_through_a_file(tmp_path):
     [
         ({"pedestal": np.nan}, "pedestal"),
         ({"average_of": 0}, "average_of=0"),
-        ({"average_of": 1.5}, "average_of=1.5"),
         ({"normalise": "mean"}, "normalise='mean'.*maximum"),
         ({"claimed_noise": "dm"}, "claimed_noise='dm'.*inverse"),
         ({"dead_channels": [512]}, "0…511"),

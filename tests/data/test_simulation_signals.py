@@ -264,7 +264,6 @@ def test_variation_over_the_field(variation):
         ({"drift": np.nan}, "drift"),
         ({"energy_scale": 0.0}, "energy_scale"),
         ({"energy_scale": 0.5}, "too coarse"),
-        ({"channels": 10.5}, "channels"),
         ({"energy_offset": 1.0}, "enclose the zero-loss peak"),
         ({"channels": 40}, "enclose the zero-loss peak"),
         ({"zero_loss_tail": 1.0}, "zero_loss_tail"),
@@ -277,6 +276,12 @@ def test_variation_over_the_field(variation):
 def test_bad_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         dose_series(**options)
+
+
+@pytest.mark.parametrize("option", ["channels", "average_of"])
+def test_whole_numbers_are_asked_for(option):
+    with pytest.raises(TypeError, match=f"{option}=10.5 must be a whole number"):
+        dose_series(**{option: 10.5})
 
 
 @pytest.mark.parametrize("seed", [1.5, "a", None, True])

@@ -172,6 +172,7 @@ def _filled_variance(variance: np.ndarray, usable: np.ndarray) -> np.ndarray:
     return np.where(positive, variance, lowest)
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what overflows is dead, below
 def prepare_curves(
     problem: DoseProblem,
     *,

@@ -328,6 +328,7 @@ def _joined(fits: list[ExactFit], axis: int) -> ExactFit:
     return ExactFit(fits[0].law, parameters, **arrays)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a noise beyond all numbers is infinite
 def _fit_piece(problem: DoseProblem, config: ExactConfig, device: torch.device) -> ExactFit:
     """Fit curves that fit in the memory together."""
     import torch

@@ -215,6 +215,8 @@ def _check_weights(name: str, weights: Any) -> None:
             f"{name}={short(weights)} must be weights by name, such as {{'data': 1.0}}."
         )
     for each, weight in weights.items():
+        if not isinstance(each, str):
+            raise TypeError(f"{name} names {short(each)}; names are texts.")
         real_number(f"{name}[{each!r}]", weight, "give a weight, zero or more", least=0.0)
 
 

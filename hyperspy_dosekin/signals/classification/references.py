@@ -89,7 +89,7 @@ def reference_spectra(
     names = [name for name, _, _ in found]
     if labels is None:
         labels = names
-    if isinstance(labels, str) or not hasattr(labels, "__len__") or np.ndim(labels) == 0:
+    if isinstance(labels, str) or not hasattr(labels, "__len__") or not getattr(labels, "ndim", 1):
         raise TypeError(f"labels={short(labels)} must be a list, one label for each reference.")
     if len(labels) != len(found):
         raise ValueError(

@@ -73,7 +73,7 @@ def check_zero_loss(zero_loss: Any) -> None:
         if zero_loss not in MODELS:
             raise ValueError(f"zero_loss={zero_loss!r} is not known; {_REMEDY}")
     elif isinstance(zero_loss, Real) and not isinstance(zero_loss, bool):
-        if not 0 < float(zero_loss) < np.inf:
+        if not 0 < zero_loss <= 1e6:
             raise ValueError(f"zero_loss={zero_loss!r} is no energy above zero; {_REMEDY}")
     elif not hasattr(zero_loss, "axes_manager"):
         raise TypeError(f"zero_loss={zero_loss!r} describes no zero-loss peak; {_REMEDY}")
