@@ -194,7 +194,7 @@ def dose_series(
     """
     recipe = Recipe(
         seed=seed,
-        dose=DEFAULT_DOSE if dose is None else np.asarray(dose),
+        dose=DEFAULT_DOSE if dose is None else dose,
         kinetics=kinetics,
         t_over_lambda=t_over_lambda,
         pre_exposure=pre_exposure,
@@ -216,7 +216,7 @@ def dose_series(
         zero_loss_tail=zero_loss_tail,
         plasmon_energy=plasmon_energy,
         plasmon_width=plasmon_width,
-        vibrations=np.asarray(vibrations),
+        vibrations=vibrations,
         temperature=temperature,
         channel_response=channel_response,
         energy_units=energy_units,
