@@ -14,7 +14,7 @@ from scipy.linalg import toeplitz
 from hyperspy_dosekin.numerics.arguments import check_arguments
 
 from .camera import Camera
-from .check import checked_sizes, require
+from .check import checked_channels, checked_sizes, require
 
 if TYPE_CHECKING:
     from hyperspy.signals import Signal1D
@@ -177,7 +177,8 @@ def annealing_series(
     ['fluoride', 'oxyfluoride', 'hydroxide', 'oxide']
     """
     check_arguments(annealing_series, locals())
-    sizes = checked_sizes(shape, 3, "(temperature, y, x)")
+    n_frame, n_y, n_x = checked_sizes(shape, 3, "(temperature, y, x)")
+    sizes = (n_frame, n_y, n_x)
     require(seed >= 0, "seed", seed, "must not be negative")
     if not 0 < peak_snr <= _LARGEST_SNR:
         raise ValueError(f"peak_snr={peak_snr} must be positive, and at most {_LARGEST_SNR:g}.")
@@ -201,7 +202,7 @@ def annealing_series(
         raise ValueError(f"mixed_share={mixed_share} must lie between 0 and 1.")
     if not 0 <= unknown_share < 1:
         raise ValueError(f"unknown_share={unknown_share} must lie between 0 and 1.")
-    camera = Camera(_CHANNELS, dead_channels=dead_channels, dead_value=dead_value)
+    camera = Camera(_CHANNELS, dead_channels=checked_channels(dead_channels), dead_value=dead_value)
     rng = np.random.default_rng(seed)
     label = _labels(rng, sizes, unknown_share)
     scale = np.maximum(1 + thickness_variation * _smooth(rng, sizes, 3.0), 0.2)
@@ -217,7 +218,7 @@ def annealing_series(
     chosen = np.random.default_rng([int(seed), sizes[0], 1]).random(sizes) < mixed_share
     mixable = chosen & (label < len(PHASES))
     truth["second"] = np.where(mixable, np.where(label == len(PHASES) - 1, 2, label + 1), label)
-    names = [*PHASES, UNKNOWN] if unknown_share else list(PHASES)
+    names: list[str] = [*PHASES, UNKNOWN] if unknown_share else [*PHASES]
     energy = _OFFSET + _SCALE * np.arange(_CHANNELS)
     peak = phase_spectrum(PHASES[0], energy).max()
     simulation = {

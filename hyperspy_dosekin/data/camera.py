@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import check_fields
 
-from .check import require
+from .check import checked_channels, require
 
 #: Exposure of a frame, in s.
 EXPOSURE = 44.0
@@ -45,10 +44,7 @@ class Camera:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if isinstance(self.dead_channels, str | bytes) or not isinstance(
-            self.dead_channels, Sequence
-        ):
-            raise TypeError(f"dead_channels={self.dead_channels!r} must be indices of channels.")
+        dead = checked_channels(self.dead_channels)
         value = self.gain
         require(0 < value <= 1e9, "gain", value, "must be positive, at most 1e9")
         value = self.read_noise
@@ -64,7 +60,6 @@ class Camera:
         )
         for name, known in (("normalise", NORMALISATIONS), ("claimed_noise", CLAIMS)):
             require(getattr(self, name) in known, name, getattr(self, name), f"must be in {known}")
-        dead = tuple(self.dead_channels)
         require(
             all(isinstance(one, Integral) and 0 <= one < self.channels for one in dead),
             "dead_channels",

@@ -43,3 +43,16 @@ def checked_sizes(shape: Any, number: int, axes: str) -> tuple[int, ...]:
     if len(sizes) != number or min(sizes) < 1:
         raise ValueError(f"shape={shape!r} must be {number} sizes of one or more, {axes}.")
     return sizes
+
+
+def checked_channels(dead_channels: Any) -> tuple[int, ...]:
+    """Indices of channels as a tuple; `Camera` looks at the numbers.
+
+    Raises
+    ------
+    TypeError
+        If it is no sequence.
+    """
+    if isinstance(dead_channels, str | bytes) or not isinstance(dead_channels, Sequence):
+        raise TypeError(f"dead_channels={dead_channels!r} must be indices of channels.")
+    return tuple(dead_channels)

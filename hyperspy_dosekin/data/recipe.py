@@ -107,7 +107,8 @@ def complete_kinetics(
 
 #: Larger numbers are no doses, energies or electrons, and too large to draw counts of.
 _LARGEST = 1e15
-_REMEDIES = {
+#: What to give instead.
+REMEDIES = {
     "dose": "give ascending doses in e⁻/Å²",
     "t_over_lambda": "give a thickness, or one for each pixel",
     "drift": "give an energy in eV",
@@ -169,7 +170,7 @@ class Recipe:
     def __post_init__(self) -> None:
         check_fields(self)
         for name in ("dose", "t_over_lambda", "drift", "vibrations"):
-            real_numbers(name, getattr(self, name), _REMEDIES[name])
+            real_numbers(name, getattr(self, name), REMEDIES[name])
         if not isinstance(self.seed, Integral) or isinstance(self.seed, bool):
             raise TypeError(f"seed={self.seed!r} must be an integer; it is recorded in the result.")
         require(self.seed >= 0, "seed", self.seed, "must not be negative")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from hyperspy_dosekin.numerics.arguments import check_arguments
+from hyperspy_dosekin.numerics.arguments import check_arguments, real_numbers
 
 from .camera import EXPOSURE
 from .check import checked_sizes
-from .recipe import DEFAULT_DOSE, ENERGY_UNITS, Recipe
+from .recipe import DEFAULT_DOSE, ENERGY_UNITS, REMEDIES, Recipe
 from .scene import Scene
 from .truth import describe
 
@@ -194,7 +194,7 @@ def dose_series(
     """
     recipe = Recipe(
         seed=seed,
-        dose=DEFAULT_DOSE if dose is None else dose,
+        dose=DEFAULT_DOSE if dose is None else real_numbers("dose", dose, REMEDIES["dose"]),
         kinetics=kinetics,
         t_over_lambda=t_over_lambda,
         pre_exposure=pre_exposure,
@@ -216,7 +216,7 @@ def dose_series(
         zero_loss_tail=zero_loss_tail,
         plasmon_energy=plasmon_energy,
         plasmon_width=plasmon_width,
-        vibrations=vibrations,
+        vibrations=real_numbers("vibrations", vibrations, REMEDIES["vibrations"]),
         temperature=temperature,
         channel_response=channel_response,
         energy_units=energy_units,
@@ -302,7 +302,7 @@ def dose_series_image(
     (4, 4, 3)
     """
     check_arguments(dose_series_image, locals())
-    sizes = checked_sizes(shape, 2, "pixels (y, x)")
+    n_y, n_x = checked_sizes(shape, 2, "pixels (y, x)")
     for name, value in (
         ("rate_variation", rate_variation),
         ("thickness_variation", thickness_variation),
@@ -312,7 +312,7 @@ def dose_series_image(
     if options.get("dose", DEFAULT_DOSE) is None:
         options.pop("dose")
     recipe = Recipe(seed=seed, electrons=electrons, **options)
-    scene = Scene(recipe, sizes, rate_variation, thickness_variation)
+    scene = Scene(recipe, (n_y, n_x), rate_variation, thickness_variation)
     if lazy:
         data, variance = _lazy_arrays(scene, chunks)
     else:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import compute, prepend
+from hyperspy_dosekin.numerics.arguments import real_number
 from hyperspy_dosekin.processing.low_loss.gain_side import share_without_features, tail_of
 from hyperspy_dosekin.processing.low_loss.zero_loss import (
     PER_CHANNEL,
@@ -73,8 +74,7 @@ def check_zero_loss(zero_loss: Any) -> None:
         if zero_loss not in MODELS:
             raise ValueError(f"zero_loss={zero_loss!r} is not known; {_REMEDY}")
     elif isinstance(zero_loss, Real) and not isinstance(zero_loss, bool):
-        if not 0 < zero_loss <= 1e6:
-            raise ValueError(f"zero_loss={zero_loss!r} is no energy above zero; {_REMEDY}")
+        real_number("zero_loss", zero_loss, _REMEDY.rstrip("."), above=0.0, most=1e6)
     elif not hasattr(zero_loss, "axes_manager"):
         raise TypeError(f"zero_loss={zero_loss!r} describes no zero-loss peak; {_REMEDY}")
 

@@ -416,7 +416,7 @@ def test_a_single_spectrum():
     ("options", "message"),
     [
         ({"zero_loss": "guess"}, "'guess' is not known"),
-        ({"zero_loss": -1.0}, "no energy above zero"),
+        ({"zero_loss": -1.0}, "zero_loss=-1.0 must be positive"),
         ({"zero_loss_range": (200, 210)}, "0 channel"),
         ({"zero_loss_range": (20, 40)}, "no zero-loss peak"),
         ({"background": (2, 500)}, "beyond the zero-loss peak"),
