@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arguments import check_fields
+
 #: Patterns of errors that add up which are kept of many frames; the rest is less than a hundredth.
 _MOST_PATTERNS = 8
 
@@ -54,6 +56,7 @@ class DoseError:
     pre_exposure: float = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, value in asdict(self).items():
             relative = name != "pre_exposure"
             good = isinstance(value, int | float | np.number) and math.isfinite(value)
@@ -86,7 +89,7 @@ class DoseError:
         if not isinstance(given, Mapping):
             return cls(scale=given)
         known = [entry.name for entry in fields(cls)]
-        unknown = sorted(set(given) - set(known))
+        unknown = sorted(map(str, set(given) - set(known)))
         if unknown:
             raise ValueError(
                 f"the uncertainty of the dose names {unknown}; it may have {', '.join(known)}."
