@@ -176,6 +176,8 @@ def semi_real(rows, folder, attempt) -> None:
                 estimator=estimator, show_progressbar=False
             )
             report("semi-real series, " + estimator, result, np.array(entry["half_dose"]))
+        spread = result.processing_spread().fit(show_progressbar=False)
+        report("semi-real series, error of all choices", spread, np.array(entry["half_dose"]))
         counts = processed("dose_series.hspy", **COUNTS)
         result = counts.fit_dose_pinn(estimator="exact", show_progressbar=False)
         report("semi-real series, counts alone", result, np.array(entry["half_dose"]))
@@ -184,8 +186,13 @@ def semi_real(rows, folder, attempt) -> None:
         with np.load(here / "dose_series_image_truth.npz") as known:
             name = next(n for n in known.files if "half" in n)
             half = np.moveaxis(known[name], -1, 0) if known[name].shape[-1] == 4 else known[name]
-        result = processed("dose_series_image.hspy").fit_dose_pinn(show_progressbar=False)
+        areas = processed("dose_series_image.hspy").integrate_windows()
+        result = areas.fit_dose_pinn(show_progressbar=False)
         report("semi-real image", result, half)
+        noise = areas.fit_dose_pinn(processing_error=False, show_progressbar=False)
+        report("semi-real image, error of noise alone", noise, half)
+        spread = result.processing_spread().fit(show_progressbar=False)
+        report("semi-real image, error of all choices", spread, half)
         counts = processed("dose_series_image.hspy", **COUNTS)
         report("semi-real image, counts alone", counts.fit_dose_pinn(show_progressbar=False), half)
 

@@ -220,7 +220,9 @@ def shift_block(
     is_variance: bool = False,
     workers: int = 1,
 ) -> np.ndarray:
-    """Move the spectra of a block and crop them.
+    """Move the spectra of a block by straight lines between channels, and crop them.
+
+    Nothing rings, areas stay what they are, and counts stay positive.
 
     Parameters
     ----------
@@ -240,9 +242,9 @@ def shift_block(
     numpy.ndarray
         Shape ``(…, stop - start)``, float64.
     """
-    move = shift_variance if is_variance else shift_spectra
 
     def kernel(spectra: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray]:
+        move = shift_variance if is_variance else shift_linear
         return (move(spectra.astype(np.float64), shift)[:, start:stop],)
 
     arrays = [block, np.broadcast_to(shift, block.shape[:-1])]

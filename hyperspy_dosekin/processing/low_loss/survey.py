@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,8 @@ def survey_low_loss(
         seen = find_zero_loss(values, search=search, **options)
         if near is not None:
             seen = _search_again(values, seen, near, options)
+        # What a missing value makes of a peak must not say where the others have theirs.
+        seen = replace(seen, found=seen.found & np.isfinite(spectra).all(axis=-1))
         numbers = np.stack(
             [
                 seen.position,

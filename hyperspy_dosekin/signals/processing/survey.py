@@ -221,6 +221,7 @@ def check_found(survey: Survey, recorded: Recorded, search_ev: Any) -> None:
     """
     if survey.found.any():
         return
+    _refuse_missing(recorded)
     first, last = recorded.energy_ev[[0, -1]]
     where = f"the axis, {first:g} to {last:g} eV," if search_ev is None else f"{search_ev} eV"
     raise ValueError(
@@ -228,6 +229,24 @@ def check_found(survey: Survey, recorded: Recorded, search_ev: Any) -> None:
         f"{WIDEST_EV:g} eV, clearly above noise and away from the ends. Pass zero_loss= a spectrum "
         "of the zero-loss peak recorded with the same exposure, or zero_loss_range=(left, right) "
         "if something else comes before it."
+    )
+
+
+def _refuse_missing(recorded: Recorded) -> None:
+    """Name missing values as what leaves no peak."""
+    missing = ~np.isfinite(recorded.data)
+    spectra, channels = missing.any(axis=-1), missing
+    for _ in range(missing.ndim - 1):
+        channels = channels.sum(axis=0)
+    number, by_channel = compute(spectra.sum(), channels)
+    if number < spectra.size:
+        return
+    channel = int(np.asarray(by_channel).argmax())
+    raise ValueError(
+        f"the result would be NaN everywhere: {int(number)} of {spectra.size} spectra hold NaN or "
+        f"infinite values, most often in channel {channel} ({recorded.energy_ev[channel]:g} eV), "
+        "in the zero-loss peak or too many side by side to be bridged. Crop them away with "
+        "s.isig[…], or interpolate them."
     )
 
 
