@@ -141,7 +141,66 @@ def plural(seeds, options):
             )
 
 
-STUDIES = {"accuracy": accuracy, "novelty": novelty, "unknown": unknown, "plural": plural}
+def mixed(seeds, options):
+    """Composition of half-and-half mixtures, and how many are marked."""
+    for counts in (60, 250):
+        for seed in seeds:
+            made = valences.make(seed, SHAPE[0] * SHAPE[1], counts, mixed=0.3)
+            pure = valences.make(seed + 50, SHAPE[0] * SHAPE[1], counts)
+            found, _, _, _ = classified(pure, seed=seed, **options)
+            false = found.mixed.data.mean()
+            other = found.model.classify(as_signal(made.spectra))
+            share = np.moveaxis(other.composition.data, -3, -1).reshape(-1, 4)
+            low, high = (np.moveaxis(part.data, -3, -1).reshape(-1, 4) for part in other.interval())
+            true = made.share[:, :4]
+            two = (true > 0).sum(1) == 2
+            inside = ((low <= true + 1e-6) & (true <= high + 1e-6))[two]
+            print(
+                f"mixed     counts {counts}, seed {seed}: error of the composition of mixtures "
+                f"{np.sqrt(((share - true)[two] ** 2).mean()):.3f}, marked "
+                f"{100 * other.mixed.data.ravel()[two].mean():.0f} %, of single ones "
+                f"{100 * false:.1f} %; in the 95 % intervals {inside.mean():.3f}",
+                flush=True,
+            )
+
+
+def references(seeds, options):
+    """What is said of references that fit, and of those that do not."""
+    n, table = SHAPE[0] * SHAPE[1], valences.references()
+    blurred = np.stack([np.convolve(r, np.hanning(14)[1:-1], "same") / 6.5 for r in table])
+    cases = {
+        "fit, 60 counts": ({"counts": 60}, table),
+        "fit, 250 counts": ({"counts": 250}, table),
+        "fit, normalised": ({"background": 2.0, "normalised": True}, table),
+        "fit, no background": ({"background": 0.0}, table),
+        "fit, another unit": ({}, 1e-3 * table),
+        "fit, unequal shares": ({"share": [0.6, 0.3, 0.05, 0.05]}, table),
+        "zero 1 eV away": ({"zero_ev": 1.0}, table),
+        "unit of one": ({}, table * np.array([1, 1, 3, 1])[:, None]),
+        "broadened": ({}, blurred),
+        "one missing": ({"unknown": 0.2}, table),
+        "plural scattering": ({"plural": 1.0}, table),
+        "one wrong": ({}, np.concatenate([table[:3], valences.phase("unknown")[None]])),
+    }
+    for name, (made, own) in cases.items():
+        for seed in seeds:
+            spectra = valences.make(seed, n, **{"counts": 150, **made}).spectra
+            found = as_signal(spectra).classify_vae(
+                100 * own, labels=list(valences.NAMES), network=False, show_progressbar=False
+            )
+            cosine = min(found.report.cosine.values())
+            said = [problem[:60] for problem in found.report.problems]
+            print(f"references {name}, seed {seed}: least cosine {cosine:.4f}; {said}", flush=True)
+
+
+STUDIES = {
+    "mixed": mixed,
+    "references": references,
+    "accuracy": accuracy,
+    "novelty": novelty,
+    "unknown": unknown,
+    "plural": plural,
+}
 
 
 def main():

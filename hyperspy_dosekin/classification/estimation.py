@@ -23,11 +23,13 @@ from hyperspy_dosekin.classification.explanations import (
     Explanations,
     class_templates,
 )
+from hyperspy_dosekin.classification.likelihood import MOST_STRANGE
 from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents, estimate_noise
 from hyperspy_dosekin.classification.nuisances import (
     HALF_WIDTH,
     Nuisances,
     background_basis,
+    plural_curve,
 )
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
 from hyperspy_dosekin.classification.references import ReferenceSet
@@ -51,11 +53,13 @@ _WIDE = 0.3
 _WIDEST = 0.45
 #: Factors tried when the units of the references are not those of the data.
 _FACTORS = np.geomspace(0.25, 4.0, 17)
+#: Mean variance beyond the noise, relative to it, from which another nuisance is tried, and the
+#: gain in log-likelihood of a spectrum from which it is taken.
+_UNEXPLAINED, _CLEARLY_BETTER = 0.03, 1.0
+#: Shifts of all spectra alike that are tried, in channels.
+_ZEROS = np.arange(-16, 17, 2)
 #: A spectrum whose χ² lies so many standard deviations above its mean takes no part.
 _OUTLIER = 6.0
-#: Share of spectra of no class from which they are no exceptions: the references do not describe
-#: the data, and all spectra count.
-_TOO_STRANGE = 0.6
 #: Steps of a width in a round are taken to this power, until the last rounds, which are averaged.
 _HURRY = 1.9
 #: Where the widths start: of the backgrounds in units of what a single spectrum can tell, and of
@@ -63,7 +67,7 @@ _HURRY = 1.9
 #: phase that is explained does not let them narrow. Data that say little about a curve leave it
 #: there, so that the second one, a slope, starts small; at most these parts of the strongest
 #: reference.
-_START_BACKGROUND, _MOST_BACKGROUND = np.array([1.0, 0.25]), np.array([0.05, 0.012])
+_START_BACKGROUND, _MOST_BACKGROUND = np.array([1.0, 0.25, 1.0]), np.array([0.05, 0.012, 0.05])
 _START_SHIFT = 0.5
 _AVERAGED = 6
 _COMPONENTS = 10
@@ -128,8 +132,33 @@ def estimate_nuisances(
         variance = PixelNoise.of(spectra[chosen], noise, components).variance(spectra[chosen])
     else:
         variance = variance[chosen]
+    basis = background_basis(references.energy_ev)
     estimator = _Estimator(spectra[chosen], variance, references, components, rng)
-    current = estimator.start(noise, options.find_factor)
+    found = _estimated(estimator, basis, noise, options, after_round)
+    if not estimator.poor(found, noise):
+        return found
+    # More than one scattering makes of every reference what no smooth background imitates.
+    twice = np.concatenate([basis, plural_curve(references)[None]])
+    other = _Estimator(spectra[chosen], variance, references, components, rng)
+    again = _estimated(other, twice, noise, options, after_round)
+    gain = other.fit(again) - estimator.fit(found)
+    if gain < _CLEARLY_BETTER:
+        return found
+    note = "plural scattering was found and is a nuisance: a curve of twice scattered electrons."
+    return replace(again, notes=(*again.notes, note))
+
+
+def _estimated(
+    estimator: _Estimator,
+    basis: np.ndarray,
+    noise: NoiseModel,
+    options: EstimationOptions,
+    after_round: Callable[[int, int], None] | None,
+) -> Nuisances:
+    """All rounds, and the refinement, with some curves of the background."""
+    current = estimator.start(noise, options.find_factor, basis)
+    if len(basis) > len(_START_BACKGROUND) - 1:
+        current = estimator.with_background(current)
     last: list[Nuisances] = []
     for done in range(options.rounds):
         final = done >= options.rounds - _AVERAGED
@@ -202,6 +231,7 @@ class _Estimator:
         self.has_signal = np.ptp(templates, axis=1) > 1e-9 * np.abs(templates).max()
         number = max(200, _TABLE // (9 * len(templates)))
         self.spectra, self.variance = spectra[:number], variance[:number]
+        self.plain_variance = self.variance
         self.strangers = Strangers(self.spectra, self.variance, components)
         self.rows = slice(None)
 
@@ -210,12 +240,50 @@ class _Estimator:
         """Mixtures of the references."""
         return self.explainer.templates
 
-    def start(self, noise: NoiseModel, find_factor: bool) -> Nuisances:
+    def poor(self, now: Nuisances, before: NoiseModel) -> bool:
+        """Whether references and nuisances leave much unexplained, in most of the spectra."""
+        excess = (now.noise.offset - before.offset) / self.variance.mean(axis=0)
+        return self.strangers.share > MOST_STRANGE or float(excess.mean()) > _UNEXPLAINED
+
+    def fit(self, now: Nuisances) -> float:
+        """Mean log-likelihood of some spectra, without the tenth that is explained worst."""
+        some = slice(_ROUGH)
+        # With the noise as it was, or what is not explained would be noise.
+        found = self.explainer.explain(
+            self.spectra[some], self.plain_variance[some], now, self.explainer.shift_nodes(
+                now, self.plain_variance.mean(axis=0)
+            )
+        )  # fmt: skip
+        log = np.sort(found.log_likelihood)
+        return float(log[len(log) // 10 :].mean())
+
+    def with_background(self, now: Nuisances) -> Nuisances:
+        """Backgrounds of the typical spectrum, by explanations that may have any."""
+        height = now.scale_mean * np.abs(self.templates).max()
+        number = len(now.background_basis)
+        wide = replace(
+            now, background_covariance=0.3**2 * height**2 * np.eye(number), shift_sd_ev=0.3
+        )
+        some = slice(min(_ROUGH, len(self.spectra)))
+        found = self.explainer.explain(self.spectra[some], self.variance[some], wide)
+        row = np.arange(len(found.log))
+        m, i = np.unravel_index(found.log.reshape(len(row), -1).argmax(axis=1), found.log.shape[1:])
+        rest = self.spectra[some] - found.scale[row, m, i][:, None] * found.templates[m, i]
+        coefficients = rest @ np.linalg.pinv(now.background_basis)
+        middle = np.median(coefficients, axis=0)
+        spread = 1.5 * np.median(np.abs(coefficients - middle), axis=0)
+        covariance = now.background_covariance + np.diag((0.5 * spread) ** 2)
+        return replace(now, background_mean=middle, background_covariance=covariance)
+
+    def start(
+        self, noise: NoiseModel, find_factor: bool, basis: np.ndarray | None = None
+    ) -> Nuisances:
         """Where the rounds begin; the factor between the units by the likelihood."""
         height = np.abs(self.templates).max()
         n_class = self.references.n_class
-        basis = background_basis(self.energy_ev)
-        least = _START_BACKGROUND / np.sqrt((basis**2 / self.variance.mean(axis=0)).sum(axis=1))
+        basis = background_basis(self.energy_ev) if basis is None else basis
+        first, most = _START_BACKGROUND[: len(basis)], _MOST_BACKGROUND[: len(basis)]
+        least = first / np.sqrt((basis**2 / self.variance.mean(axis=0)).sum(axis=1))
 
         def at(factor: float) -> Nuisances:
             return Nuisances(
@@ -226,9 +294,7 @@ class _Estimator:
                 shift_sd_ev=_START_SHIFT * self.explainer.step_ev,
                 background_basis=basis,
                 background_mean=np.zeros(len(basis)),
-                background_covariance=np.diag(
-                    np.minimum(least, _MOST_BACKGROUND * factor * height) ** 2
-                ),
+                background_covariance=np.diag(np.minimum(least, most * factor * height) ** 2),
                 class_share=np.full(n_class, 1 / n_class),
             )
 
@@ -242,7 +308,22 @@ class _Estimator:
             fits[factor] = found.log_likelihood[regular].mean()
         best = max(fits, key=lambda factor: fits[factor])
         # References in the units of the data are the rule: leave them for a clear gain only.
-        return at(1.0 if fits[best] - fits[1.0] < 0.05 else best)
+        return self._placed(at(1.0 if fits[best] - fits[1.0] < 0.05 else best))
+
+    def _placed(self, start: Nuisances) -> Nuisances:
+        """The same at the shift, of all spectra alike, that explains them best."""
+        some = slice(min(_ROUGH, len(self.spectra)))
+        wide = replace(start, shift_sd_ev=1.5 * self.explainer.step_ev)
+        fits = {}
+        for moved in self.explainer.step_ev * _ZEROS:
+            there = replace(wide, shift_mean_ev=float(moved))
+            found = self.explainer.explain(self.spectra[some], self.variance[some], there)
+            fits[float(moved)] = np.sort(found.log_likelihood)[
+                len(self.spectra[some]) // 5 :
+            ].mean()
+        best = max(fits, key=lambda moved: fits[moved])
+        # The zero of the references is the rule, too.
+        return start if fits[best] - fits[0.0] < 1.0 else replace(start, shift_mean_ev=best)
 
     def _rough_factor(self, basis: np.ndarray) -> float:
         """Factor from references to data of the strongest spectra."""
@@ -270,11 +351,12 @@ class _Estimator:
 
     def known(self, found: Explanations) -> np.ndarray:
         """Probability that each spectrum is of one of the classes, ``(n,)``."""
+        distance = found.nearest
         known = self.strangers.known(found.log_likelihood, self.rows)
         self.strangers.refit(known, self.rows)
-        if self.strangers.share > _TOO_STRANGE:
+        if self.strangers.share > MOST_STRANGE:
             known = np.ones_like(known)
-        return known * _regular(found.nearest, self.spectra.shape[1])
+        return known * _regular(distance, self.spectra.shape[1])
 
     def refit(self, now: Nuisances, *, final: bool = False) -> Nuisances:
         """One round: draw explanations, fit the distributions to them."""

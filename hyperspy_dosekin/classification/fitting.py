@@ -27,6 +27,7 @@ from hyperspy_dosekin.classification.classifiers import (
 )
 from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.estimation import EstimationOptions, estimate_nuisances
+from hyperspy_dosekin.classification.examination import examine
 from hyperspy_dosekin.classification.explanations import Explainer, class_templates
 from hyperspy_dosekin.classification.likelihood import Likelihood
 from hyperspy_dosekin.classification.mixing import Mixing, fit_mixing
@@ -268,10 +269,21 @@ def _fit(
         "typical_spread": float(np.median(np.sqrt((units.apply(spectra) ** 2).mean(axis=1)))),
         **model.report,
     }
+    looked = examine(
+        spectra, variance, likelihood, found, references.names, references.energy_ev, rng
+    )
+    problems = [*problems, *looked.problems]
+    report |= {
+        "cosine": looked.cosine,
+        "data_confidence": looked.calibration.confidence,
+        "data_accuracy": looked.calibration.accuracy,
+        "data_weight": looked.calibration.weight,
+    }
     n_active = int(model.active.sum())
     if settings.with_network and n_active < FEWEST_ACTIVE:
         problems = [*problems, _collapse(n_active, config)]
     report["problems"] = list(problems)
+    report["notes"] = [*report["notes"], *found.notes]
     for problem in problems:
         _logger.warning("%s", problem)
     return in_data_units(replace(model, report=report), unit)

@@ -15,8 +15,27 @@ from hyperspy_dosekin.classification.pixel_noise import PixelNoise
 
 #: Entries of the table of explanations that are held at a time.
 _TABLE = 400_000
+#: Share of spectra of no class beyond which they are the typical ones.
+MOST_STRANGE = 0.6
 #: How far the typical distance of the data may correct the noise level.
 _CORRECTION = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """Best explanations of spectra.
+
+    Parameters
+    ----------
+    explained, background
+        Shifted and scaled reference, and residual background, ``(n, n_channels)``.
+    scale
+        Shape ``(n,)``.
+    """
+
+    explained: np.ndarray
+    background: np.ndarray
+    scale: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +59,8 @@ class Likelihood:
         How the classes add up in one spectrum.
     correction
         Factor on squared distances that makes the typical measured spectrum typical.
+    typical
+        Squared distance of the typical measured spectrum over that of the typical simulated one.
     """
 
     templates: np.ndarray
@@ -50,6 +71,7 @@ class Likelihood:
     log_probability: np.ndarray
     mixing: Mixing
     correction: float = 1.0
+    typical: float = 1.0
 
     def explainer(self, energy_ev: np.ndarray) -> Explainer:
         """Templates at energies."""
@@ -102,18 +124,19 @@ class Likelihood:
         beyond = self.log_probability[-1] + min(slope, -1e-3) * (distance - self.score[-1])
         return -np.where(distance > self.score[-1], beyond, inside)
 
-    def denoised(
+    def best(
         self,
         spectra: np.ndarray,
         given: np.ndarray | None,
         nuisances: Nuisances,
         energy_ev: np.ndarray,
-    ) -> np.ndarray:
-        """The best explanation of each spectrum, with its background, ``(n, n_channels)``."""
+    ) -> Best:
+        """The best explanation of each spectrum ``(n, n_channels)``, and its background."""
         explainer = self.explainer(energy_ev)
         basis = nuisances.background_basis
         precision = np.linalg.inv(nuisances.background_covariance)
-        result = np.empty(spectra.shape)
+        explained, background = np.empty(spectra.shape), np.empty(spectra.shape)
+        scale = np.empty(len(spectra))
         for rows in self.blocks(len(spectra)):
             part = spectra[rows]
             variance = self.noise.variance(part, _part(given, rows))
@@ -121,12 +144,13 @@ class Likelihood:
             row = np.arange(len(part))
             best = found.log.reshape(len(part), -1).argmax(axis=1)
             m, i = np.unravel_index(best, found.log.shape[1:])
-            explained = found.scale[row, m, i][:, None] * found.templates[m, i]
-            rest = (part - explained - nuisances.background_mean @ basis) / variance
+            scale[rows] = found.scale[row, m, i]
+            explained[rows] = scale[rows, None] * found.templates[m, i]
+            rest = (part - explained[rows] - nuisances.background_mean @ basis) / variance
             bend = precision + np.einsum("nc,ic,jc->nij", 1 / variance, basis, basis, optimize=True)
             own = np.linalg.solve(bend, (rest @ basis.T)[..., None])[..., 0]
-            result[rows] = explained + (nuisances.background_mean + own) @ basis
-        return result
+            background[rows] = (nuisances.background_mean + own) @ basis
+        return Best(explained, background, scale)
 
     def unmixed(
         self,
@@ -156,8 +180,10 @@ class Likelihood:
         score = np.sort(known)
         n = len(score)
         # Strange spectra lie beyond the others, so that the middle one of the others is lower.
-        typical = float(np.quantile(measured, 0.5 * (1 - min(strange_share, 0.9))))
-        correction = np.clip(np.median(score) / typical, 1 - _CORRECTION, 1 + _CORRECTION)
+        part = strange_share if strange_share < MOST_STRANGE else 0.0
+        typical = float(np.quantile(measured, 0.5 * (1 - part)))
+        ratio = float(np.median(score)) / typical
+        correction = np.clip(ratio, 1 - _CORRECTION, 1 + _CORRECTION)
         # Half a spectrum beyond the farthest one, so that its logarithm is finite.
         tail = np.unique(np.round(np.geomspace(1, n, 80)).astype(int))[::-1]
         return replace(
@@ -165,6 +191,7 @@ class Likelihood:
             score=score[n - tail],
             log_probability=np.log10(np.where(tail == n, n, tail - 0.5) / n),
             correction=float(correction),
+            typical=1 / ratio,
         )
 
     def scaled(self, factor: float) -> Likelihood:

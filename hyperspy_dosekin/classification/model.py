@@ -19,7 +19,7 @@ from hyperspy_dosekin.classification.calibration import reweighted, softmax
 from hyperspy_dosekin.classification.classifiers import LATENT_CLASSIFIERS, make_classifier
 from hyperspy_dosekin.classification.likelihood import Likelihood
 from hyperspy_dosekin.classification.novelty import NoveltyScale
-from hyperspy_dosekin.classification.nuisances import Nuisances
+from hyperspy_dosekin.classification.nuisances import Nuisances, shift_templates
 from hyperspy_dosekin.classification.units import NetworkUnits
 from hyperspy_dosekin.numerics.batching import map_batches
 from hyperspy_dosekin.numerics.device import resolve_device
@@ -67,6 +67,8 @@ class Model:
     likelihood
         Bayes' rule for single spectra, and the distance to the nearest explanation; ``None`` in
         models of early files.
+    zero_ev
+        By how many eV the spectra to be classified lie above those of the training.
     report
         Further findings of the training: numbers, texts and arrays by name.
     device
@@ -86,6 +88,7 @@ class Model:
     share: np.ndarray
     novelty: NoveltyScale
     likelihood: Likelihood | None = None
+    zero_ev: float = 0.0
     report: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
 
@@ -143,6 +146,7 @@ class Model:
 
     def encode(self, spectra: np.ndarray) -> np.ndarray:
         """Raw latents of spectra ``(n, n_channels)``, ``(n, n_latent)``, float32."""
+        spectra = self._moved(spectra, -self.zero_ev)
         return self._through("encode_raw", self.units.apply(spectra), self.n_latent)
 
     def log_probability(self, latents: np.ndarray) -> np.ndarray:
@@ -172,7 +176,7 @@ class Model:
         """
         if self.likelihood is None:
             return self.log_probability(self.encode(spectra)), self.novelty.novelty(spectra)
-        log, distance = self.likelihood.judged(spectra, given, self.nuisances, self.energy_ev)
+        log, distance = self.likelihood.judged(spectra, given, self.placed, self.energy_ev)
         return log, self.likelihood.novelty(distance)
 
     def posterior(
@@ -209,7 +213,21 @@ class Model:
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Spectra of latents, ``(n, n_channels)``, in the units of the data."""
-        return self.units.undo(self._through("decode", latents, len(self.energy_ev)))
+        found = self.units.undo(self._through("decode", latents, len(self.energy_ev)))
+        return self._moved(found, self.zero_ev)
+
+    @property
+    def placed(self) -> Nuisances:
+        """Nuisances of the spectra to be classified: the shift is that from their own zero."""
+        moved = self.nuisances.shift_mean_ev + self.zero_ev
+        return replace(self.nuisances, shift_mean_ev=moved)
+
+    def _moved(self, spectra: np.ndarray, by_ev: float) -> np.ndarray:
+        """Spectra moved up in energy; the end values are held."""
+        if not by_ev:
+            return spectra
+        step = float(np.median(np.diff(self.energy_ev)))
+        return shift_templates(spectra, np.array([by_ev / step]))[:, 0]
 
     def _through(self, part: str, rows: np.ndarray, n_output: int) -> np.ndarray:
         """Apply a part of the network batch by batch."""
@@ -320,7 +338,7 @@ def unmix(
     found = np.full((len(rows), 3 * len(model.names) + 1), np.nan, dtype=np.float32)
     rows, given = _usable_rows(rows, given, good)
     if len(rows):
-        parts = model.likelihood.unmixed(rows, given, model.nuisances, level)
+        parts = model.likelihood.unmixed(rows, given, model.placed, level)
         found[good] = np.column_stack([parts.share, parts.low, parts.high, parts.mixed])
     return found.reshape(*spectra.shape[:-1], -1)
 
@@ -334,5 +352,6 @@ def denoise(spectra: np.ndarray, given: np.ndarray | None = None, *, model: Mode
     if len(rows) and model.has_network:
         found[good] = model.decode(model.encode(rows))
     elif len(rows) and model.likelihood is not None:
-        found[good] = model.likelihood.denoised(rows, given, model.nuisances, model.energy_ev)
+        best = model.likelihood.best(rows, given, model.placed, model.energy_ev)
+        found[good] = best.explained + best.background
     return found.reshape(spectra.shape)

@@ -12,6 +12,8 @@ from hyperspy_dosekin.classification.noise import PrincipalComponents
 _WIDER = 2.0
 #: What is supposed of them before counts as so many spectra.
 _SUPPOSED = 30.0
+#: Factor on the bound of what noise alone shows.
+_CLEARLY = 1.2
 #: Share of them to start with.
 _START = 0.1
 
@@ -33,7 +35,7 @@ class Strangers:
     def __init__(
         self, spectra: np.ndarray, variance: np.ndarray, components: PrincipalComponents
     ) -> None:
-        curves, weight = components.components, 1 / variance
+        curves, weight = _beyond_noise(spectra, variance, components), 1 / variance
         rest = spectra - components.mean
         weighted = rest * weight
         pairs = (curves[:, None] * curves[None]).reshape(-1, spectra.shape[1])
@@ -41,7 +43,7 @@ class Strangers:
         self._information = (weight @ pairs.T).reshape(len(spectra), len(curves), len(curves))
         self._onto = weighted @ curves.T
         self._rest = (rest * weighted).sum(axis=1) + np.log(variance).sum(axis=1)
-        self._scores = components.scores(spectra)
+        self._scores = rest @ curves.T
         self._noise = (curves**2 @ variance.mean(axis=0)) * np.eye(len(curves))
         self._start = _WIDER**2 * np.atleast_2d(np.cov(self._scores.T))
         self._mean, self._covariance = np.zeros(len(curves)), self._start
@@ -59,8 +61,17 @@ class Strangers:
         return -0.5 * (distance + log)
 
     def known(self, log_likelihood: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
-        """Probability that spectra are none, by their log-likelihood as members of the classes."""
+        """Probability that spectra are none, by their log-likelihood as members of the classes.
+
+        A cloud can also describe part of a class nearly as well as the class does. There are some
+        only where they explain the data better by more than the numbers that describe the cloud
+        are worth (G. Schwarz, doi:10.1214/aos/1176344136).
+        """
         ratio = np.clip(log_likelihood - self.log_likelihood(rows), -500, 500)
+        gain = np.log1p(self.share * np.expm1(-ratio)).sum()
+        size = len(self._mean)
+        if gain < 0.25 * size * (size + 3) * np.log(len(ratio)):
+            return np.ones_like(ratio)
         odds = (1 - self.share) / self.share * np.exp(ratio)
         return odds / (1 + odds)
 
@@ -76,3 +87,18 @@ class Strangers:
         values, vectors = np.linalg.eigh((spread + _SUPPOSED * self._start) / whole)
         values = np.maximum(values, 1e-3 * np.diag(self._noise).min())
         self._covariance = (vectors * values) @ vectors.T
+
+
+def _beyond_noise(
+    spectra: np.ndarray, variance: np.ndarray, components: PrincipalComponents
+) -> np.ndarray:
+    """Components that show more than noise, whose largest ones seem to be more than they are.
+
+    The bound is that of the largest of random components (V. A. Marchenko, L. A. Pastur,
+    doi:10.1070/SM1967v001n04ABEH001994).
+    """
+    n, n_channels = spectra.shape
+    curves = components.components
+    own = components.scores(spectra).var(axis=0) / (curves**2 @ variance.mean(axis=0))
+    number = int((own > _CLEARLY * (1 + np.sqrt(n_channels / n)) ** 2).sum())
+    return curves[: max(number, 2)]

@@ -18,6 +18,7 @@ from hyperspy_dosekin.signals.classification.references import read_references
 from hyperspy_dosekin.signals.classification.spectra import (
     ascending,
     ascending_variance,
+    at_zero,
     check_axis,
     check_scale,
     check_spectra,
@@ -299,6 +300,7 @@ class DualVAE(TrainedModel):
             given = given if (np.isfinite(given) & (given >= 0)).all() else None
         check_scale(model, sample)
         model = model.with_noise_of(sample, given)
+        model = at_zero(model, sample, given)
         if prior is None:
             prior = self._settings.prior
         model = model.with_share(chosen_share(prior, model, sample, given))

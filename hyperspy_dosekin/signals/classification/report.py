@@ -100,8 +100,39 @@ class VAEReport:
         return bool(self._model.report.get("complete", True))
 
     @property
+    def cosine(self) -> dict[str, float]:
+        """Cosine of each class's reference with the mean of its spectra, without backgrounds.
+
+        As the paper compares simulated with measured spectra. NaN for a class of which there are
+        too few spectra, or which has no signal.
+        """
+        found = self._model.report.get("cosine", np.full(len(self._model.names), np.nan))
+        return dict(zip(self._model.names, np.asarray(found).tolist(), strict=True))
+
+    @property
+    def data_calibration(self) -> CalibrationCurve | None:
+        """Accuracy against confidence with the noise and the misfit of the data at hand.
+
+        On the explanations of the measured spectra, to which was added what other spectra leave of
+        theirs. What shows in the residuals is in it; a wrong reference that resembles a right one
+        is not. ``None`` for models of early files.
+        """
+        from hyperspy_dosekin.classification.calibration import CalibrationCurve
+
+        report = self._model.report
+        names = ("data_confidence", "data_accuracy", "data_weight")
+        if not all(name in report for name in names):
+            return None
+        return CalibrationCurve(*(report[name] for name in names))
+
+    @property
     def problems(self) -> tuple[str, ...]:
-        """Warnings: classes without signal, collinear or indistinguishable, collapsed latents."""
+        """What does not fit, in words.
+
+        Classes without signal, collinear or indistinguishable; means that are not like their
+        references; another zero of the energy; references in different units; spectra of no class;
+        a background as high as the edge; collapsed latents.
+        """
         return tuple(self._model.report.get("problems", ()))
 
     @property
@@ -138,6 +169,11 @@ class VAEReport:
                 f"{self.calibration_error:.3f}",
             )
         )
+        looked = self.data_calibration
+        if looked is not None:
+            rows.append(("with what the data leave", f"calibration error {looked.error:.3f}"))
+        cosine = ", ".join(f"{name} {value:.4f}" for name, value in self.cosine.items())
+        rows.append(("cosine with its mean", cosine))
         rows.append(("training", f"{self._model.report.get('steps', 0)} steps"))
         width = max(len(name) for name, _ in rows)
         lines = [f"{name:<{width}}  {text}" for name, text in rows]

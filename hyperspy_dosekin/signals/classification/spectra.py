@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 #: Largest factor between the spread of the data and that of the spectra trained on.
 _SCALE_TOLERANCE = 5.0
+_logger = logging.getLogger(__name__)
+
+#: Spectra whose zero of the energy is looked for.
+_FOR_ZERO = 300
 #: Pixels from which the strength of neighbours is found.
 _FIELD_PIXELS = 60_000
 
@@ -82,6 +88,43 @@ def check_scale(model: Model, sample: np.ndarray) -> None:
         "usual amount; process and normalise the signal as the training data were, or train a "
         "new model."
     )
+
+
+def at_zero(model: Model, sample: np.ndarray, given: np.ndarray | None) -> Model:
+    """The model for spectra with the zero of their energy, which may be another one.
+
+    Parameters
+    ----------
+    model
+        Trained model.
+    sample
+        Usable spectra, ``(n, n_channels)``.
+    given
+        Their noise variances where they are known, or ``None``.
+
+    Raises
+    ------
+    ValueError
+        If the zero is another one and the model reads latents of the network.
+    """
+    from hyperspy_dosekin.classification.examination import zero_of
+
+    if model.likelihood is None:
+        return model
+    part = None if given is None else given[:_FOR_ZERO]
+    zero = zero_of(sample[:_FOR_ZERO], part, model.likelihood, model.nuisances, model.energy_ev)
+    if not zero:
+        return model
+    problem = (
+        f"these spectra lie {zero:+.2f} eV from those of the training: the zero of the energy is "
+        "another."
+    )
+    if model.classifier != "likelihood":
+        raise ValueError(f"{problem} Align them, as with s.align1D, or train a new model.")
+    problem += " They are classified at that shift; align them to be sure."
+    _logger.warning("%s", problem)
+    problems = [*model.report.get("problems", ()), problem]
+    return replace(model, zero_ev=zero, report={**model.report, "problems": problems})
 
 
 def smoothed(probability: Any, model: Model, strength: float | None, frames: bool) -> Any:
