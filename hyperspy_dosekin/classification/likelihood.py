@@ -15,6 +15,8 @@ from hyperspy_dosekin.classification.pixel_noise import PixelNoise
 
 #: Entries of the table of explanations that are held at a time.
 _TABLE = 400_000
+#: Exposure, in units of that of the data, after which the noise counts for little.
+LONGER = 25.0
 #: Share of spectra of no class beyond which they are the typical ones.
 MOST_STRANGE = 0.6
 #: How far the typical distance of the data may correct the noise level.
@@ -151,6 +153,33 @@ class Likelihood:
             own = np.linalg.solve(bend, (rest @ basis.T)[..., None])[..., 0]
             background[rows] = (nuisances.background_mean + own) @ basis
         return Best(explained, background, scale)
+
+    def after_longer_exposure(
+        self,
+        spectra: np.ndarray,
+        given: np.ndarray | None,
+        nuisances: Nuisances,
+        energy_ev: np.ndarray,
+    ) -> np.ndarray:
+        """Log-likelihood of each class if the exposure had been `LONGER` times, ``(n, n_class)``.
+
+        Of the best explanation of each spectrum, without its noise: what is still unsure then is
+        what the classes have in common.
+        """
+        best = self.best(spectra, given, nuisances, energy_ev)
+        variance = self.noise.variance(spectra, given) / LONGER
+        clean = best.explained + best.background
+        explainer = self.explainer(energy_ev)
+        # Nodes closer by the fall of the noise, those of before among them.
+        nodes = (self.n_shift - 1) * round(np.sqrt(LONGER)) + 1
+        uniform = np.full(explainer.n_class, 1 / explainer.n_class)
+        log = np.empty((len(spectra), explainer.n_class))
+        size = max(16, _TABLE // (len(self.templates) * nodes))
+        for i in range(0, len(spectra), size):
+            rows = slice(i, i + size)
+            found = explainer.explain(clean[rows], variance[rows], nuisances, nodes, uniform)
+            log[rows] = found.by_class(self.class_of, explainer.n_class)
+        return log
 
     def unmixed(
         self,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from hyperspy_dosekin.classification.architecture import DualAutoencoder, make_network
-from hyperspy_dosekin.classification.calibration import reweighted, softmax
+from hyperspy_dosekin.classification.calibration import entropy, reweighted, softmax
 from hyperspy_dosekin.classification.classifiers import LATENT_CLASSIFIERS, make_classifier
 from hyperspy_dosekin.classification.likelihood import Likelihood
 from hyperspy_dosekin.classification.novelty import NoveltyScale
@@ -301,6 +301,30 @@ def _usable_rows(
         return found, None
     variance = given.reshape(rows.shape)[good].astype(np.float64)
     return found, variance if (np.isfinite(variance) & (variance >= 0)).all() else None
+
+
+def overlap(spectra: np.ndarray, given: np.ndarray | None = None, *, model: Model) -> np.ndarray:
+    """Entropy of the class that a much longer exposure would leave, nats, ``(…)``; float32.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(…, n_channels)``, of any real type.
+    given
+        Noise variance, of the same shape, where it is known.
+    model
+        The trained model.
+    """
+    rows = spectra.reshape(-1, spectra.shape[-1])
+    good = usable(rows)
+    found = np.full(len(rows), np.nan, dtype=np.float32)
+    rows, given = _usable_rows(rows, given, good)
+    if len(rows) and model.likelihood is not None:
+        log = model.likelihood.after_longer_exposure(rows, given, model.placed, model.energy_ev)
+        found[good] = entropy(reweighted(softmax(log), model.share))
+    elif len(rows):
+        found[good] = model.expected_entropy(model.encode(rows))
+    return found.reshape(spectra.shape[:-1])
 
 
 def unmix(

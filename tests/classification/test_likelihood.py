@@ -226,3 +226,24 @@ def test_a_wide_shift_is_found_from_a_narrow_start():
     noise = estimate_noise(spectra, PrincipalComponents.of(spectra, 10))
     found = estimate_nuisances(spectra, two, noise, np.random.default_rng(0))
     assert found.shift_sd_ev == pytest.approx(1.5, rel=0.1)
+
+
+def test_what_a_longer_exposure_leaves_is_what_classes_have_in_common():
+    from hyperspy_dosekin.classification.model import overlap
+
+    rng = np.random.default_rng(4)
+    label = rng.integers(0, 2, 1000)
+    thickness = rng.lognormal(-0.03, 0.25, (1000, 1))
+    heights = np.array([1.0, 0.75])[label, None]
+    # Of the same shape: thickness can be taken for class, at any exposure.
+    spectra = rng.poisson(thickness * (150 * heights * SHAPES[0] + 60)) - 60 * thickness
+    same = ReferenceSet(ENERGY, 100 * SHAPES[[0, 0]] * [[1], [0.75]], np.array([0, 1]), ("a", "b"))
+    settings = FitSettings(with_network=False, prior="uniform")
+    alike = fit_model(spectra, same, settings)
+    assert overlap(spectra[:200], model=alike).mean() > 0.2
+    other, *_ = counted(700, counts=25, background=60)
+    apart = fitted(other)
+    unsure = predict(other, model=apart)[:, :2].max(1) < 0.9
+    assert unsure.sum() > 20
+    # Noise alone makes these unsure.
+    assert overlap(other[unsure], model=apart).mean() < 0.05

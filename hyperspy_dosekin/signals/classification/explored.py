@@ -196,16 +196,16 @@ class ExploredClassification(Explored):
 
     def labels(self, frame: int, threshold: float | None = None) -> np.ndarray:
         """Labels of a frame, with unknown pixels where there is a threshold."""
-        probability, _, novelty = self._kept(frame)
+        probability, novelty = self._kept(frame)
         if threshold is None:
             return most_probable(probability)
         return labels_with_unknown(probability, novelty, threshold=threshold)
 
     def pixel(self, frame: int, y: int, x: int) -> ExploredPixel:
         """What is known about a pixel; its spectrum alone is computed."""
-        from hyperspy_dosekin.classification.model import denoise
+        from hyperspy_dosekin.classification.model import denoise, overlap
 
-        probability, noise_free, novelty = (part[y, x] for part in self._kept(frame))
+        probability, novelty = (part[y, x] for part in self._kept(frame))
         # A line of spectra has no y, a single one no x either.
         within = (y, x)[2 - len(self._map_axes) :]
         (measured,) = compute(self._result._data[(*self._place(frame), *within)])
@@ -213,7 +213,9 @@ class ExploredClassification(Explored):
         return ExploredPixel(
             label=int(most_probable(probability)),
             probability=probability,
-            uncertainty=uncertainty_parts(probability, noise_free),
+            uncertainty=uncertainty_parts(
+                probability, overlap(measured[None], model=self._model)[0]
+            ),
             novelty=float(novelty),
             measured=measured,
             denoised=denoise(measured[None], model=self._model)[0],
@@ -231,14 +233,13 @@ class ExploredClassification(Explored):
             denoised=nothing,
         )
 
-    def _computed(self, frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Probabilities ``(y, x, n_class)``, entropy without noise and novelty ``(y, x)``."""
+    def _computed(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities ``(y, x, n_class)`` and novelty ``(y, x)``."""
         place, n_class = self._place(frame), len(self.names)
         parts = self._result._probability[place], self._result._packed[place]
         probability, packed = (np.asarray(part) for part in compute(*parts))
         return (
             probability.reshape(*self.shape, n_class),
-            packed[..., n_class].reshape(self.shape),
             packed[..., n_class + 1].reshape(self.shape),
         )
 

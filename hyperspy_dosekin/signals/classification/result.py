@@ -76,6 +76,7 @@ class VAEClassification(ClassificationPlots):
         self._data, self._packed, self._probability = data, packed, probability
         self._field, self._variance = field, variance
         self._unmixed_by_level: dict[float, Any] = {}
+        self._overlap: Any = None
 
     # What classified
 
@@ -181,16 +182,26 @@ class VAEClassification(ClassificationPlots):
         """Entropy of the class of every pixel, nats, in two parts.
 
         ``"total"`` is the entropy of the probabilities. ``"classifier"`` is the part of it that
-        is expected to be left if the spectrum had no noise: the classes overlap. It is learned
-        from simulated spectra under uniform shares and without the temperature, and never taken
-        above the total. ``"encoding"`` is the rest, which noise brings into the latents; a longer
+        25 times the exposure would leave: the classes overlap. It is the entropy of the best
+        explanation of the spectrum, by Bayes' rule with so much less noise, whatever classifies,
+        and never taken above the total. ``"encoding"`` is the rest, which noise brings; a longer
         exposure would remove it.
         """
+        from hyperspy_dosekin.classification.model import overlap
+
+        if self._overlap is None:
+            self._overlap = map_blocks(
+                overlap,
+                self._signature(""),
+                *self._arrays,
+                output_dtypes=(np.float32,),
+                model=self._trained,
+            )
         parts = map_blocks(
             uncertainty_parts,
             "(c),()->(u)",
             self._probability,
-            self._packed[..., len(self.names)],
+            self._overlap,
             output_sizes={"u": 3},
             output_dtypes=(np.float32,),
         )
