@@ -23,9 +23,11 @@ from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 
 from .curves import SharedCurves
+from .fields import Lengths, field_priors, find_fields
 from .pixels import PixelPrior
 from .population import Population
 from .posterior import Assumed, SharedPosterior
+from .smooth import Bonds
 
 #: Probability with which ln D½ of a determined pixel lies within this distance of the estimate, at
 #: least. Of all that count as determined about nine in ten then do.
@@ -48,8 +50,8 @@ class SharedBlock:
     ----------
     populations
         What the pixels of each window and group share.
-    dose
-        Doses, as in `DoseProblem`.
+    dose, dose_scale
+        As in `DoseProblem`.
     window_names
         Names of the windows.
     config
@@ -60,6 +62,7 @@ class SharedBlock:
     dose: np.ndarray
     window_names: tuple[str, ...]
     config: ExactConfig
+    dose_scale: float | None = None
 
     def fit(
         self,
@@ -123,6 +126,53 @@ class SharedBlock:
                 ends[place, side, window] = found[side].reshape(-1, quantity.n_value)
         return ends.reshape(*lead, 2, n_window, quantity.n_value)
 
+    def neighbours(
+        self,
+        values: np.ndarray,
+        variance: np.ndarray | None,
+        offset: np.ndarray | None,
+        labels: np.ndarray,
+        *,
+        lengths: Mapping[tuple[int, int], Lengths],
+    ) -> np.ndarray:
+        """What is known of pixels before their data, where their neighbours agree.
+
+        Parameters
+        ----------
+        values, variance, offset
+            Of a whole map or a tile, ``(…space…, n_window, n_dose)``, offset without doses.
+        labels
+            Groups of the pixels, ``(…space…)``; there is no bond across a border.
+        lengths
+            Lengths by window and group.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(…space…, n_known, n_window)``, as `fit` takes it.
+        """
+        n_window = len(self.window_names)
+        d = len(self.config.parameters.free)
+        per_design = d + d * (d + 1) // 2
+        most = max((len(each.design) for each in self.populations.values()), default=0)
+        known = np.full((labels.size, 1 + most * per_design, n_window), np.nan)
+        known[:, 0] = labels.reshape(-1, 1)
+        every = np.stack(np.unravel_index(np.arange(labels.size), labels.shape), -1)
+        bare = known[:, :1]
+        for window, place, posterior in self.posteriors(values, variance, offset, bare):
+            curves = posterior.curves
+            label = int(labels.reshape(-1)[place[0]])
+            population, length = self.populations[window, label], lengths[window, label]
+            where = place[curves.alive]
+            if not where.size:
+                continue
+            bonds = Bonds.of(every[where])
+            start = find_fields(curves, population.shared, bonds, length.best)
+            designs = length.drawn(len(population.design))
+            priors = field_priors(curves, population, bonds, designs, start)
+            known[where, 1:, window] = packed(priors)
+        return known.reshape(*labels.shape, -1, n_window)
+
     def posteriors(
         self,
         values: np.ndarray,
@@ -131,7 +181,7 @@ class SharedBlock:
         known: np.ndarray,
     ) -> Iterator[tuple[int, np.ndarray, SharedPosterior]]:
         """Window, places of pixels, and their posterior, for each window and group."""
-        problem = problem_of(values, variance, self.dose, self.window_names)
+        problem = problem_of(values, variance, self.dose, self.window_names, self.dose_scale)
         n_window = len(self.window_names)
         offset = offset_of(offset, n_window)
         known = np.reshape(known, (-1, *known.shape[-2:]))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.curves.preparation import prepare_curves
+from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves, prepare_curves
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.laws.solution import curve
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
@@ -32,12 +32,15 @@ class CommonScale:
         Noise variance that counts as weight 1, in squares of the unit of the data.
     zero_error
         Standard deviation of the zero of the intensities, in the unit of the data.
+    nonnegative
+        Whether intensities cannot be negative.
     """
 
     centre: float
     unit: float
     variance: float
     zero_error: float = 0.0
+    nonnegative: bool = False
 
     @classmethod
     def of(cls, problem: DoseProblem, config: ExactConfig) -> CommonScale:
@@ -64,7 +67,14 @@ class CommonScale:
             variance = float(np.median(given)) if given.size else variance
         centre = 0.0 if config.offset is not None else float(np.nanmedian(values))
         error = 0.0 if config.zero_error is None else float(np.max(np.asarray(config.zero_error)))
-        return cls(centre, unit, variance, error)
+        bounded = config.bounded(_prepared(problem, config))
+        nonnegative = bounded is not None and bool(bounded[problem.usable.any(axis=-1)].all())
+        return cls(centre, unit, variance, error, nonnegative)
+
+
+def _prepared(problem: DoseProblem, config: ExactConfig) -> PreparedCurves:
+    names = [parameter.name for parameter in config.parameters.free]
+    return prepare_curves(problem, offset=config.offset, parameters=names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +126,7 @@ class SharedCurves:
             Units; those of the problem itself if not given.
         """
         parameters = config.parameters
-        names = [parameter.name for parameter in parameters.free]
-        prepared = prepare_curves(problem, offset=config.offset, parameters=names)
+        prepared = _prepared(problem, config)
         alive = np.flatnonzero(~prepared.dead[:, 0])
         scale = CommonScale.of(problem, config) if scale is None else scale
         usable = problem.usable[alive, 0]
@@ -141,7 +150,7 @@ class SharedCurves:
             torch.as_tensor(np.ascontiguousarray(values.T)),
             torch.as_tensor(np.ascontiguousarray(weight.T)),
             offset,
-            bool(config.nonnegative) and offset is None,
+            scale.nonnegative and offset is None,
             alive,
         )
 

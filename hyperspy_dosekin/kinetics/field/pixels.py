@@ -9,7 +9,7 @@ its own (what its neighbours say), and is cut off at the box of the law.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +27,8 @@ _ITERATIONS, _TOLERANCE = 25, 1e-4
 NODES = {1: (41,), 2: (17, 11), 3: (13, 9, 7)}
 FEW_NODES = {1: (21,), 2: (11, 7), 3: (9, 5, 5)}
 _REACH = 4.5
+# Share of the covariance of the nodes that is added to that of their mass.
+_LEAST_SHARE = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,17 @@ class PixelPrior:
     def common(cls, shared: Shared) -> PixelPrior:
         """The same for all: the population."""
         return cls(shared.mean[:, None], shared.factor[None])
+
+    @classmethod
+    def merged(cls, priors: Sequence[PixelPrior]) -> PixelPrior:
+        """One with the mean and covariance of a mixture of equal parts."""
+        mean = torch.stack([each.mean for each in priors]).mean(0)
+        covariance = torch.zeros_like(priors[0].factor)
+        for each in priors:
+            away = (each.mean - mean).T
+            square = each.factor @ each.factor.transpose(1, 2)
+            covariance = covariance + (square + away[:, :, None] * away[:, None, :]) / len(priors)
+        return cls(mean, torch.linalg.cholesky(covariance))
 
     def select(self, index: Tensor) -> PixelPrior:
         """Those of some pixels."""
@@ -72,9 +85,6 @@ class PixelPrior:
         d = len(self.mean)
         width = self.factor.diagonal(dim1=1, dim2=2).log().sum(1)
         return -0.5 * (self.score(free) ** 2).sum(0) - width - 0.5 * d * math.log(2 * math.pi)
-
-
-Likelihood = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def likelihood_slopes(curves: SharedCurves, shared: Shared, free: Tensor) -> tuple[Tensor, Tensor]:
@@ -215,12 +225,15 @@ class PixelNodes:
         Logarithm of the volume of a node, ``-inf`` outside of the box, ``(n_node, n)``.
     sums
         Sums of the curves at the nodes.
+    factor
+        Factor of the covariance that the nodes follow, ``(n, d, d)``.
     """
 
     curves: SharedCurves
     free: Tensor
     log_volume: Tensor
     sums: Sums
+    factor: Tensor
 
     @classmethod
     def around(cls, curves: SharedCurves, modes: Modes, *, few: bool = False) -> PixelNodes:
@@ -241,7 +254,7 @@ class PixelNodes:
         log_width = 0.5 * values.clamp(min=1e-16).log().sum(1)
         log_volume = torch.where(inside, log_width + volume, -torch.inf)
         sums = Sums.of(curves, curves.integrity(free))
-        return cls(curves, free, log_volume, sums)
+        return cls(curves, free, log_volume, sums, modes.factor)
 
     def log_weight(self, shared: Shared, prior: PixelPrior) -> Tensor:
         """Logarithm of posterior mass at each node, not normalised, ``(n_node, n)``."""
@@ -253,6 +266,6 @@ class PixelNodes:
         mean = (weight * self.free).sum(1)
         away = self.free - mean[:, None]
         covariance = torch.einsum("kn,ikn,jkn->nij", weight, away, away)
-        d = len(mean)
-        ridge = 1e-12 * torch.eye(d, dtype=mean.dtype)
-        return Modes(mean, torch.linalg.cholesky(covariance + ridge))
+        # Mass that lies on a single node is narrower than the nodes can say, and not by how much.
+        covariance = covariance + _LEAST_SHARE * self.factor @ self.factor.transpose(1, 2)
+        return Modes(mean, torch.linalg.cholesky(covariance))

@@ -26,7 +26,7 @@ from .readout import Shared, readout_after
 # Pixels whose nodes are worked on at once.
 _PIECE = 512
 # Rounds of placing nodes by the moments of the mixture.
-_ROUNDS = 1
+_ROUNDS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,11 +187,13 @@ class SharedPosterior:
 
 def _piece(curves: SharedCurves, assumed: Sequence[Assumed]) -> _Piece:
     """Place nodes where the mixture has its mass."""
-    middle = assumed[0]
-    modes = find_modes(curves, middle.shared, middle.prior)
-    nodes = PixelNodes.around(curves, modes, few=True)
+    modes = find_modes(
+        curves, assumed[0].shared, PixelPrior.merged([each.prior for each in assumed])
+    )
     for _ in range(_ROUNDS):
-        nodes = PixelNodes.around(curves, nodes.moments(_mixed(nodes, assumed)[0]))
+        nodes = PixelNodes.around(curves, modes, few=True)
+        modes = nodes.moments(_mixed(nodes, assumed)[0])
+    nodes = PixelNodes.around(curves, modes)
     weight, parts = _mixed(nodes, assumed)
     return _Piece(curves.alive, nodes, weight, parts, assumed)
 

@@ -83,21 +83,11 @@ def fit_series_data(
         raise ValueError(
             f'spatial={spatial!r} needs space axes, and this series has none; use spatial="mean".'
         )
-    if spatial in SHARED and options.dose_scale is not None:
-        raise ValueError(
-            f"dose_scale={options.dose_scale:g} with spatial={spatial!r} is not there yet; leave "
-            "it out, which takes the largest dose, or fit the pixels one by one."
-        )
     if spatial in SHARED and config.dose_error:
         raise ValueError(
             f"the doses have an uncertainty ({config.dose_error.text}), which "
             f"spatial={spatial!r} does not take; pass dose_uncertainty=0 and add it yourself, or "
             'fit with spatial="pixel".'
-        )
-    if spatial == "field":
-        raise NotImplementedError(
-            'spatial="field", in which neighbouring pixels share information, is not there yet; '
-            'use spatial="population" or spatial="pixel".'
         )
     space = () if spatial == "mean" else data.space_shape
     options.check_windows(data.window_names)

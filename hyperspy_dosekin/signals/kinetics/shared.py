@@ -16,12 +16,14 @@ from hyperspy_dosekin.kinetics.block import LEVEL
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.lazy.blocks import compute, is_lazy, map_blocks
+from hyperspy_dosekin.lazy.overlapping import blocks_with_halo
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 
 if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.field.curves import CommonScale, SharedCurves
     from hyperspy_dosekin.kinetics.field.population import Population
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
@@ -31,6 +33,13 @@ _logger = logging.getLogger(__name__)
 PIXELS_AT_A_TIME = 2048
 #: Pixels of a lazy series that are read to learn its population, at most about.
 PIXELS_TO_LEARN_FROM = 4096
+#: Pixels along each axis of the tiles of a field, and of their margins at most, by its axes.
+TILE = {1: 2048, 2: 64, 3: 16}
+HALO = {1: 64, 2: 16, 3: 6}
+#: Pixels along each axis of the part of a map from which lengths are learned.
+LEARNED_FROM = {1: 1024, 2: 48, 3: 14}
+#: Largest length of a field as a share of the extent of the pixels.
+LARGEST_LENGTH = 0.6
 #: Label of pixels that are left out.
 LEFT_OUT = -1
 
@@ -134,7 +143,11 @@ class SharedMaps(ExactMaps):
         from hyperspy_dosekin.kinetics.field.block import SharedBlock
 
         return SharedBlock(
-            self.populations, self.data.dose, tuple(self.data.window_names), self.config
+            self.populations,
+            self.data.dose,
+            tuple(self.data.window_names),
+            self.config,
+            self.data.dose_scale,
         )
 
     def _called(self, kernel: Callable[..., np.ndarray], output: str, sizes: dict[str, int]) -> Any:
@@ -333,6 +346,8 @@ def fit_shared(
     )  # fmt: skip
     populations = learned(maps, found, progress, stop)
     maps = replace(maps, populations=populations, complete=not stop())
+    if spatial == "field" and maps.complete:
+        maps = with_neighbours(maps, found, progress, stop)
     return maps.with_fields(progress, stop)
 
 
@@ -366,10 +381,100 @@ def learned(
     return found
 
 
+def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop) -> SharedMaps:
+    """The same with what neighbours say of every pixel; lazy where the data are."""
+    lengths: dict[tuple[int, int], Any] = {}
+    for step, key in enumerate(maps.populations):
+        progress("lengths", step, len(maps.populations))
+        if stop():
+            return replace(maps, complete=False)
+        with torch_threads(1):
+            lengths[key] = learned_lengths(maps, groups.labels, *key)
+    progress("lengths", len(lengths), max(len(lengths), 1))
+    data, n_space = maps.data, groups.labels.ndim
+    arrays: dict[str, Any] = {"values": data.values, "labels": groups.labels[..., None, None]}
+    if data.variance is not None:
+        arrays["variance"] = data.variance
+    if maps.offset is not None:
+        shape = (*data.space_shape, len(data.window_names))
+        arrays["offset"] = np.broadcast_to(maps.offset, shape)[..., None]
+    kernel = partial(
+        _neighbours, names=tuple(arrays), block=maps._block(), lengths=lengths, n_space=n_space
+    )
+    mean = {key: float(np.mean(each.best)) for key, each in lengths.items()}
+    longest = max((max(each.best) for each in lengths.values()), default=0.0)
+    lazy = is_lazy(data.values)
+    tile = TILE[min(n_space, 3)]
+    if not lazy and max(data.space_shape) <= tile + 2 * HALO[min(n_space, 3)]:
+        progress("fields", 0, 1)
+        known = kernel(*arrays.values())
+        progress("fields", 1, 1)
+        return replace(maps, known=known, lengths=mean)
+    halo = min(max(int(np.ceil(longest)), 4), HALO[min(n_space, 3)])
+    d = len(maps.config.parameters.free)
+    designs = len(next(iter(maps.populations.values())).design)
+    core = (1 + designs * (d + d * (d + 1) // 2), len(data.window_names))
+    known = blocks_with_halo(
+        kernel, *arrays.values(), n_space=n_space, halo=halo, core=core, tile=tile
+    )
+    return replace(maps, known=known if lazy else known.compute(), lengths=mean)
+
+
+def _neighbours(
+    *arrays: np.ndarray, names: Sequence[str], block: Any, lengths: Any, n_space: int
+) -> np.ndarray:
+    found = dict(zip(names, arrays, strict=True))
+    offset = found.get("offset")
+    with torch_threads(1):
+        return block.neighbours(
+            found["values"],
+            found.get("variance"),
+            None if offset is None else offset[..., 0],
+            found["labels"][..., 0, 0],
+            lengths=lengths,
+        )
+
+
+def learned_lengths(maps: SharedMaps, labels: np.ndarray, window: int, label: int) -> Any:
+    """Over how many pixels neighbours of a group are alike, from a part of the map."""
+    from hyperspy_dosekin.kinetics.field.fields import find_lengths
+    from hyperspy_dosekin.kinetics.field.smooth import Bonds
+
+    tile = LEARNED_FROM[min(labels.ndim, 3)]
+    chosen = labels == label
+    # The part with the most pixels of the group.
+    parts = [range(0, size, tile) for size in labels.shape]
+    corners = np.stack(np.meshgrid(*parts, indexing="ij"), -1).reshape(-1, labels.ndim)
+    part = max(
+        (tuple(slice(c, c + tile) for c in corner) for corner in corners),
+        key=lambda each: int(chosen[each].sum()),
+    )
+    data = maps.data
+    values, variance = data.values[part], data.variance
+    variance = None if variance is None else variance[part]
+    if is_lazy(values) or is_lazy(variance):
+        values, variance = compute(values, variance)
+    small = replace(maps, data=replace(data, values=values, variance=variance))
+    if maps.offset is not None:
+        every = np.broadcast_to(maps.offset, (*data.space_shape, len(data.window_names)))
+        small = replace(small, offset=every[part])
+    population = maps.populations[window, label]
+    curves = window_curves(small, small.data, window, chosen[part], population.scale)
+    places = np.argwhere(chosen[part])[curves.alive]
+    extent = float(np.ptp(places, axis=0).max()) + 1
+    return find_lengths(curves, population.shared, Bonds.of(places), LARGEST_LENGTH * extent)[0]
+
+
 _NOISE = {"relative": "free", "absolute": "given", "floor": "floor"}
 
 
-def window_curves(maps: SharedMaps, data: SeriesData, window: int, chosen: np.ndarray) -> Any:
+def window_curves(
+    maps: SharedMaps,
+    data: SeriesData,
+    window: int,
+    chosen: np.ndarray,
+    scale: CommonScale | None = None,
+) -> SharedCurves:
     """Curves of one window of some pixels."""
     from hyperspy_dosekin.kinetics.field.curves import SharedCurves
 
@@ -382,6 +487,7 @@ def window_curves(maps: SharedMaps, data: SeriesData, window: int, chosen: np.nd
         np.asarray(data.values[..., window, :][chosen]).reshape(flat),
         (data.window_names[window],),
         variance,
+        data.dose_scale,
     )
     offset = None
     if maps.offset is not None:
@@ -389,7 +495,7 @@ def window_curves(maps: SharedMaps, data: SeriesData, window: int, chosen: np.nd
         if every.shape[:-1] != data.space_shape:
             every = every[_strides(maps)]
         offset = every[..., window][chosen].reshape(-1, 1)
-    return SharedCurves.of(problem, replace(maps.config, offset=offset, hierarchy=()))
+    return SharedCurves.of(problem, replace(maps.config, offset=offset, hierarchy=()), scale)
 
 
 def _strides(maps: SharedMaps) -> tuple[slice, ...]:

@@ -99,7 +99,7 @@ def population_rows(numbers: KineticsNumbers) -> tuple[list[PopulationRow], Corr
         group = maps.group_names[label]
         found = summary_of(population, maps.config.parameters)
         for quantity, each in found.numbers.items():
-            unit = numbers.dose_max if quantity == "half_integrity_dose" else 1.0
+            unit = numbers.data.scale if quantity == "half_integrity_dose" else 1.0
             ends = (each.mean, each.mean_lower, each.mean_upper)
             spreads = (each.spread, each.spread_lower, each.spread_upper)
             mean, lower, upper = (unit * value for value in ends)

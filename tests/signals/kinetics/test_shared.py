@@ -244,3 +244,62 @@ def test_other_options_are_heard(series, result, options):
     assert not np.allclose(found.rate.data[good], result.rate.data[good], rtol=1e-4)
     if "offset" in options:
         np.testing.assert_allclose(found.offset.data[0][good[0]], 0.7)
+
+
+@pytest.fixture(scope="module")
+def field(series):
+    return series.fit_dose_pinn(spatial="field", **QUIET)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_every_map_of_a_field_is_there(field, name):
+    data = getattr(field, name).data
+    assert data.shape == (2, *SHAPE)
+    if data.dtype != bool:
+        assert np.isnan(data[:, 5, 6]).all()
+        assert np.isfinite(np.delete(data.reshape(2, -1), 5 * 13 + 6, axis=1)).mean() > 0.99
+
+
+def test_neighbours_make_pixels_better_still(field, result, truth):
+    half = np.moveaxis(truth["half"], -1, 0)
+    good = ~field.not_fitted.data
+    rms = [
+        np.sqrt(np.mean(np.log(each.half_integrity_dose.data / half)[good] ** 2))
+        for each in (field, result)
+    ]
+    assert rms[0] < 0.9 * rms[1]
+    lower, upper = (end.data for end in field.interval("half_integrity_dose"))
+    assert ((lower < half) & (half < upper))[good].mean() > 0.85
+    assert np.nanmean(field.shrinkage.data) > np.nanmean(result.shrinkage.data)
+    assert "Neighbours are alike over about" in str(field)
+    assert "field" in repr(field)
+
+
+def test_a_field_comes_back_from_a_file(field, tmp_path):
+    field.save(tmp_path / "field.hspy")
+    loaded = hyperspy_dosekin.load(tmp_path / "field.hspy")
+    for name in MAPS:
+        np.testing.assert_array_equal(getattr(loaded, name).data, getattr(field, name).data)
+    assert str(loaded) == str(field)
+    for first, second in zip(
+        loaded.interval("rate", level=0.8), field.interval("rate", level=0.8), strict=True
+    ):
+        np.testing.assert_array_equal(first.data, second.data)
+
+
+def test_seams_of_tiles_cannot_be_seen(series, field, monkeypatch):
+    from hyperspy_dosekin.signals.kinetics import shared
+
+    monkeypatch.setattr(shared, "TILE", {2: 7})
+    monkeypatch.setattr(shared, "HALO", {2: 6})
+    lazy = series.as_lazy().fit_dose_pinn(spatial="field", **QUIET)
+    assert lazy.is_lazy
+    found = lazy.compute(**QUIET).half_integrity_dose.data
+    lower, upper = (np.log(end.data) for end in field.interval("half_integrity_dose"))
+    away = np.abs(np.log(found / field.half_integrity_dose.data))
+    assert np.nanquantile(away / (upper - lower), 0.95) < 0.1
+    # Too large a map is done in tiles, lazy or not.
+    monkeypatch.setattr(shared, "HALO", {2: 2})
+    eager = series.fit_dose_pinn(spatial="field", **QUIET)
+    again = series.as_lazy().fit_dose_pinn(spatial="field", **QUIET).compute(**QUIET)
+    np.testing.assert_allclose(eager.rate.data, again.rate.data, rtol=1e-6)
