@@ -50,13 +50,11 @@ def blocks_with_halo(
     """
     space = tuple(range(n_space))
     lazy = [each if isinstance(each, da.Array) else da.from_array(each) for each in arrays]
-    if tile is None:
-        wanted = {axis: lazy[0].chunks[axis] for axis in space}
-    else:
-        wanted = dict.fromkeys(space, tile)
+    wanted: dict[int, Any] = {axis: tile or lazy[0].chunks[axis] for axis in space}
     wide = []
     for each in lazy:
-        whole = each.rechunk({**wanted, each.ndim - 2: -1, each.ndim - 1: -1})
+        sizes: Any = {**wanted, each.ndim - 2: -1, each.ndim - 1: -1}
+        whole = each.rechunk(sizes)
         depth = {axis: halo if axis in space else 0 for axis in range(each.ndim)}
         wide.append(da.overlap.overlap(whole, depth, "none"))
     chunks = (*wide[0].chunks[:n_space], (core[0],), (core[1],))

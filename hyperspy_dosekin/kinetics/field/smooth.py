@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -40,7 +41,7 @@ class Bonds:
 
     number: int
     n_axis: int
-    differences: sparse.csr_matrix
+    differences: Any
 
     @classmethod
     def of(cls, places: np.ndarray) -> Bonds:
@@ -69,7 +70,7 @@ class Bonds:
     @property
     def n_bond(self) -> int:
         """Number of bonds."""
-        return self.differences.shape[0]
+        return int(self.differences.shape[0])
 
     def root(self, length: float, weight: np.ndarray) -> sparse.csc_matrix:
         """√c·K of fields of a length, whose square is their precision, ``(number, number)``."""
@@ -104,7 +105,7 @@ def lattice(n_axis: int, length: float) -> tuple[float, float, float]:
     smoothness = 2 - n_axis / 2
     kappa2 = 8 * smoothness / length**2
     wave = 2 - 2 * np.cos(2 * np.pi * np.arange(_LATTICE[n_axis]) / _LATTICE[n_axis])
-    total = sum(np.meshgrid(*[wave] * n_axis, indexing="ij"))
+    total = np.sum(np.meshgrid(*[wave] * n_axis, indexing="ij"), axis=0)
     spectrum = (kappa2 + total) ** -2
     variance = float(spectrum.mean())
     shape = [-1] + [1] * (n_axis - 1)
