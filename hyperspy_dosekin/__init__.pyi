@@ -7,6 +7,8 @@ from .signals.classification.live import LiveClassifier, LiveStream
 from .signals.classification.references import reference_spectra
 from .signals.classification.result import VAEClassification
 from .signals.kinetics.comparison import LawComparison, compare_laws
+from .signals.kinetics.condition_result import ConditionKinetics
+from .signals.kinetics.conditions import fit_dose_conditions
 from .signals.kinetics.load import load
 from .signals.kinetics.planned import DosePlan
 from .signals.kinetics.planning import plan_dose_series
@@ -19,6 +21,7 @@ __version__: str
 
 __all__ = [
     "LOW_LOSS_WINDOWS",
+    "ConditionKinetics",
     "DoseKinetics",
     "DosePlan",
     "DualVAE",
@@ -34,6 +37,7 @@ __all__ = [
     "components",
     "data",
     "dose",
+    "fit_dose_conditions",
     "kinetics",
     "load",
     "plan_dose_series",

@@ -52,7 +52,7 @@ FLOORS = {
         {"posterior", "network"},
         {"identifiability"},
         {"block"},
-        {"planning", "adequacy"},
+        {"planning", "adequacy", "conditions"},
         {"comparison", "field"},
     ],
     "processing": [

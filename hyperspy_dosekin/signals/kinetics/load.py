@@ -13,6 +13,8 @@ from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.signals.files import check_seal, read_signal, seal, told_as_damage
 from hyperspy_dosekin.signals.kinetics.comparison import NODE as COMPARISON
 from hyperspy_dosekin.signals.kinetics.comparison import LawComparison, stored_comparison
+from hyperspy_dosekin.signals.kinetics.condition_result import NODE as CONDITIONS
+from hyperspy_dosekin.signals.kinetics.condition_result import stored_conditions
 from hyperspy_dosekin.signals.kinetics.file import FORMAT, NODE, read
 from hyperspy_dosekin.signals.kinetics.law_names import law_of_record
 from hyperspy_dosekin.signals.kinetics.planned import NODE as PLAN
@@ -21,11 +23,11 @@ from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 
 #: Where results lie in the metadata of the signals that they are saved with.
-_NODES = (NODE, COMPARISON, PLAN)
+_NODES = (NODE, COMPARISON, PLAN, CONDITIONS)
 
 
 def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
-    """Load a result that `DoseKinetics.save`, `LawComparison.save` or `DosePlan.save` wrote.
+    """Load a result that its ``save`` wrote.
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
 
     Returns
     -------
-    DoseKinetics, LawComparison or DosePlan
+    DoseKinetics, LawComparison, DosePlan or ConditionKinetics
         The result, its numbers equal to the last digit.
 
     Raises
@@ -76,6 +78,11 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
             f"{path} has format {found!r}, this version reads up to {FORMAT}; update "
             "hyperspy_dosekin."
         )
+    if node == CONDITIONS:
+        with told_as_damage(path):
+            found, checksum, expected = stored_conditions(series, law)
+        check_seal(path, checksum, expected)
+        return found
     if node == PLAN:
         with told_as_damage(path):
             plan, checksum, expected = stored_plan(series)

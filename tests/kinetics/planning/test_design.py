@@ -47,7 +47,8 @@ def test_bound_of_the_first_order_law(offset_known, recorded):
     found = DesignProblem(expected, noise, "half_integrity_dose", offset_known, 4).sd(dose)
     own = np.diff(dose, prepend=0)
     sd = np.full(5, 0.01) if recorded is None else 0.01 * np.sqrt(0.3 / own)
-    right = [first_order_sd(dose, 1.3 / s, sd, 1.0, offset_known) for s in scale]
+    prior_sd = expected.prior.log_rate[1]
+    right = [first_order_sd(dose, 1.3 / s, sd, prior_sd, offset_known) for s in scale]
     np.testing.assert_allclose(found, right, rtol=1e-4)
 
 

@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How often the interval of the dose-rate exponent holds the truth, and finds an effect.
+
+    python benchmarks/kinetics/conditions.py [--repeats 300] [--rst docs/benchmarks/conditions.inc]
+
+The truths are made here: first order, nine frames, 1 % noise, three dose rates 1 : 3 : 10 with two
+specimens each, ln k of which differ by a normal number of standard deviation ω.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from hyperspy_dosekin.kinetics.conditions.effects import Condition, Design
+from hyperspy_dosekin.kinetics.conditions.fit import fit_window
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+
+RATES = np.repeat([1.0, 3.0, 10.0], 2)
+DOSE = np.arange(1, 10) / 9
+
+
+def series(random, rate, noise):
+    values = 3 * (np.exp(-rate * DOSE) + noise * random.normal(size=DOSE.size)) + 5
+    return DoseProblem(DOSE, values[None, None], ("window",), None, 1.0)
+
+
+def study(repeats, spread, slope, law, noise=0.01, level=2.0):
+    design = Design((Condition.of("dose_rate", RATES),), RATES.size)
+    columns = design.matrix
+    inside, rejected, widths, omega = [], [], [], []
+    start = time.process_time()
+    for seed in range(repeats):
+        random = np.random.default_rng(seed)
+        log_rate = columns @ [np.log(level), slope] + spread * random.normal(size=RATES.size)
+        problems = [series(random, np.exp(each), noise) for each in log_rate]
+        configs = [ExactConfig(law=law)] * RATES.size
+        draws, _ = fit_window(problems, configs, design, number=1500, seed=seed)
+        low, high = np.quantile(draws.effects[:, 1], [0.025, 0.975])
+        inside.append(low <= slope <= high)
+        rejected.append(not low <= 0 <= high)
+        widths.append(draws.effects[:, 1].std())
+        low, high = np.quantile(draws.spread, [0.025, 0.975])
+        omega.append(low <= spread <= high)
+    seconds = (time.process_time() - start) / repeats
+    return np.mean(inside), np.mean(rejected), np.median(widths), np.mean(omega), seconds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=300)
+    parser.add_argument("--rst", type=Path)
+    options = parser.parse_args()
+    head = ("fitted law", "true β", "true ω", "β covered", "β = 0 rejected", "sd of β", "ω covered")
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    lines += [f"   {'*' if not place else ' '} - {name}" for place, name in enumerate(head)]
+    print(*head, "s a fit", sep="  ")
+    for law in ("first order", "power law"):
+        for slope, spread in ((0.0, 0.0), (0.0, 0.1), (0.0, 0.3), (0.3, 0.1)):
+            repeats = options.repeats if law == "first order" else options.repeats // 4
+            covered, rejected, width, omega, seconds = study(repeats, spread, slope, law)
+            row = (
+                law,
+                f"{slope:g}",
+                f"{spread:g}",
+                f"{covered:.3f}",
+                f"{rejected:.3f}",
+                f"{width:.3f}",
+                f"{omega:.3f}",
+            )
+            print(*row, f"{seconds:.2f}", sep="  ", flush=True)
+            lines += [f"   {'*' if not place else ' '} - {cell}" for place, cell in enumerate(row)]
+    if options.rst:
+        options.rst.write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

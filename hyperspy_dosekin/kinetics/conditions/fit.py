@@ -1,0 +1,197 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Windows of several series fitted together: shape of the law shared, rates by conditions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import torch
+from scipy import special
+from torch import Tensor
+
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.model.parameters import Parameters, assumed_before
+
+from .effects import Design
+from .rate_likelihood import RateLikelihood, rate_likelihood
+from .regression import Draws, draw_effects
+
+# Shapes by parameter in the first look, and in the second one where the first found mass.
+_SHAPES = {1: 17, 2: 9}
+# Mass of the shapes at the ends of the range that is left out of the second look.
+_LEFT_OUT = 1e-4
+
+
+def check_law_of_conditions(law: KineticLaw) -> None:
+    """Raise if a law has no rate, or knows doses of its own.
+
+    Raises
+    ------
+    ValueError
+        With the remedy.
+    """
+    first = law.parameters[0]
+    if first.name != "rate" or not law.scales:
+        raise ValueError(
+            f"the law {law.name!r} cannot be compared between series: its doses do not all scale "
+            'with its rate (scales=True). Take a law such as "first order" or "power law".'
+        )
+
+
+def shape_values(
+    config: ExactConfig, ranges: Sequence[tuple[float, float]] | None = None
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Shapes of a law on a grid, and the logarithms of their prior probabilities.
+
+    Parameters
+    ----------
+    config
+        Options.
+    ranges
+        Of each shape parameter, on its scale of estimation; by default where its prior has its
+        mass.
+
+    Returns
+    -------
+    (values, each ``(n_shape,)``; log probabilities ``(n_shape,)``)
+    """
+    free = config.parameters.free[1:]
+    if not free:
+        return [], np.zeros(1)
+    columns, weights = [], []
+    for place, parameter in enumerate(free):
+        before = assumed_before(parameter, config.prior)
+        low, high = before.ppf([1e-3, 1 - 1e-3]) if ranges is None else ranges[place]
+        nodes = np.linspace(low, high, _SHAPES.get(len(free), 7))
+        columns.append(parameter.from_free(torch.as_tensor(nodes)).numpy())
+        weights.append(before.logpdf(nodes) + math.log(nodes[1] - nodes[0]))
+    values = np.array(list(product(*columns))).T
+    weight = np.array([sum(each) for each in product(*weights)])
+    return [row.copy() for row in values], weight
+
+
+def _closer(
+    config: ExactConfig, shapes: list[np.ndarray], mass: np.ndarray
+) -> list[tuple[float, float]]:
+    """Where the shapes have their mass, with a node to spare."""
+    found = []
+    for parameter, row in zip(config.parameters.free[1:], shapes, strict=True):
+        free = parameter.to_free(torch.as_tensor(row)).numpy()
+        nodes = np.unique(free)
+        share = np.array([mass[free == node].sum() for node in nodes])
+        below, above = share.cumsum(), share[::-1].cumsum()[::-1]
+        inside = np.flatnonzero((below > _LEFT_OUT) & (above > _LEFT_OUT))
+        low, high = max(inside[0] - 1, 0), min(inside[-1] + 1, nodes.size - 1)
+        found.append((float(nodes[low]), float(nodes[high])))
+    return found
+
+
+def fit_window(
+    problems: Sequence[DoseProblem],
+    configs: Sequence[ExactConfig],
+    design: Design,
+    *,
+    shared: bool = True,
+    number: int = 4000,
+    seed: int = 0,
+) -> tuple[Draws, np.ndarray]:
+    """Fit one window of several series.
+
+    Parameters
+    ----------
+    problems
+        One for each series, ``(1, 1, n_dose)``, with the same dose scale.
+    configs
+        Options of each.
+    design
+        Conditions of the series.
+    shared
+        Whether the shape of the law is the same for all series; each has its own otherwise.
+    number, seed
+        Of the draws.
+
+    Returns
+    -------
+    The draws, and the shapes that they point at, ``(n_free − 1, n_shape)``. Where shapes are not
+    shared there are none, and −ln D½ takes the place of ln k: rates of laws of different shape
+    cannot be compared.
+    """
+    config = configs[0]
+
+    def likelihoods(shapes: list[np.ndarray]) -> list[RateLikelihood]:
+        pairs = zip(problems, configs, strict=True)
+        return [rate_likelihood(problem, each, shapes)[0] for problem, each in pairs]
+
+    def drawn(each: list[RateLikelihood], weight: np.ndarray, draws: int) -> Draws:
+        return draw_effects(
+            each,
+            design.matrix,
+            design.prior_sd,
+            weight,
+            spread_known=design.freedom > 0,
+            number=draws,
+            seed=seed,
+        )
+
+    shapes, weight = shape_values(config)
+    each = likelihoods(shapes)
+    if shapes and shared:
+        first = drawn(each, weight, 1)
+        shapes, weight = shape_values(config, _closer(config, shapes, first.shape_mass))
+        each = likelihoods(shapes)
+    elif shapes:
+        half = log_half_dose(config.parameters, np.array(shapes))
+        each = [_without_shape(likelihood, weight, half) for likelihood in each]
+        shapes, weight = [], np.zeros(1)
+    return drawn(each, weight, number), np.array(shapes).reshape(len(shapes), -1 if shapes else 0)
+
+
+def _without_shape(
+    likelihood: RateLikelihood, weight: np.ndarray, log_half: np.ndarray
+) -> RateLikelihood:
+    """Integrate over the shape of one series: the likelihood of −ln D½."""
+    nodes = likelihood.log_rate - log_half[:, None]
+    place = np.linspace(nodes.min(), nodes.max(), 4 * nodes.shape[1])
+    rows = [
+        # Beyond its nodes a likelihood has fallen to nothing.
+        np.interp(place, row, values, left=-1e4, right=-1e4) + log_weight
+        for row, values, log_weight in zip(nodes, likelihood.log_likelihood, weight, strict=True)
+    ]
+    return RateLikelihood(place[None], special.logsumexp(np.stack(rows), axis=0)[None])
+
+
+def law_values(parameters: Parameters, shapes: np.ndarray) -> Tensor:
+    """All parameters of a law at k = 1, ``(n_parameter, n_shape)``.
+
+    Parameters
+    ----------
+    parameters
+        The law with what is held.
+    shapes
+        Its other free parameters, ``(n_free − 1, n_shape)``.
+    """
+    number = shapes.shape[1] if shapes.size else 1
+    search = [torch.zeros(number, dtype=torch.float64)]
+    for parameter, row in zip(parameters.free[1:], shapes, strict=True):
+        search.append(parameter.to_search(torch.as_tensor(row)))
+    return parameters.values(search)
+
+
+def log_half_dose(parameters: Parameters, shapes: np.ndarray, level: float = 0.5) -> np.ndarray:
+    """Ln of the normalised dose at which C falls to a level at k = 1, for each shape.
+
+    Parameters
+    ----------
+    parameters, shapes
+        As for `law_values`.
+    level
+        The level.
+    """
+    return dose_at_level(parameters.law, law_values(parameters, shapes), level).log().numpy()

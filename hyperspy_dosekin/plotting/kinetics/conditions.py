@@ -1,0 +1,157 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Figures of several series under different conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from hyperspy_dosekin.numerics.units import with_unit
+from hyperspy_dosekin.plotting import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+#: Labels of the effects that have a unit or a symbol.
+_LABELS = {
+    "dose_rate": "exponent of the dose rate, β",
+    "temperature": "activation energy (eV)",
+}
+_AXES = {"dose_rate": "Dose rate", "temperature": "Temperature (K)"}
+
+
+class Shown(Protocol):
+    """What is read of a condition."""
+
+    @property
+    def name(self) -> str:
+        """What it is."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """How it enters."""
+        ...
+
+    @property
+    def values(self) -> tuple[float | str, ...]:
+        """One for each series."""
+        ...
+
+
+def plot_effects(table: pd.DataFrame, windows: Sequence[str], effects: Sequence[str]) -> Figure:
+    """Draw effects with their 95 % intervals, a panel for each, a row for each window.
+
+    Parameters
+    ----------
+    table
+        With the columns effect, window, estimate, lower, upper and p.
+    windows, effects
+        Names, in the order of the rows and panels.
+
+    Returns
+    -------
+    The figure.
+    """
+    import matplotlib.pyplot as plt
+
+    width = max(3.6 * len(effects), 4.5)
+    figure, axes = plt.subplots(
+        1,
+        len(effects),
+        figsize=(width, 1.3 + 0.4 * len(windows)),
+        squeeze=False,
+        sharey=True,
+        layout="constrained",
+    )
+    colours = [each.colour for each in style.window_styles(len(windows))]
+    for axis, effect in zip(axes[0], effects, strict=True):
+        rows = table[table.effect == effect].set_index("window").loc[list(windows)]
+        for place, row in enumerate(rows.itertuples()):
+            low, middle, high = row.lower, row.estimate, row.upper
+            filled = "full" if low > 0 or high < 0 else "none"
+            axis.plot([low, high], [place, place], color=colours[place], lw=2)
+            axis.plot(middle, place, "o", color=colours[place], fillstyle=filled, ms=7)
+        axis.axvline(0, color=style.GREY, lw=0.8, ls=":")
+        label = _LABELS.get(effect, f"ln ratio of k, {effect}")
+        axis.set_xlabel(style.wrap(label, 34), fontsize=style.SMALL + 1)
+        axis.margins(y=0.3 / max(len(windows), 1) + 0.1)
+    axes[0, 0].set_yticks(range(len(windows)), windows)
+    axes[0, 0].invert_yaxis()
+    figure.supxlabel(
+        "95 % intervals; filled where they leave out 0 (no effect)", fontsize=style.SMALL
+    )
+    return figure
+
+
+def plot_condition(
+    condition: Shown,
+    grid: Sequence[Any],
+    bands: np.ndarray,
+    table: pd.DataFrame,
+    windows: Sequence[str],
+    dose_unit: str,
+) -> Figure:
+    """Draw D½ of all series against one condition, with what was fitted.
+
+    Parameters
+    ----------
+    condition
+        The condition.
+    grid
+        Its values at which the bands are known.
+    bands
+        Ends and middle of D½, ``(n_window, 3, n_grid)``, lower end, median, upper end.
+    table
+        D½ of the series, the other conditions at their reference, with the columns series, window,
+        estimate, lower and upper.
+    windows
+        Their names.
+    dose_unit
+        Unit of D½.
+
+    Returns
+    -------
+    The figure.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        1,
+        len(windows),
+        figsize=(max(3.2 * len(windows), 4.5), 3.4),
+        squeeze=False,
+        layout="constrained",
+    )
+    factor = condition.kind == "factor"
+    place = {value: index for index, value in enumerate(grid)} if factor else {}
+    at = [place[value] if factor else value for value in condition.values]
+    across = list(range(len(grid))) if factor else list(grid)
+    styles = style.window_styles(len(windows))
+    for axis, window, band, look in zip(axes[0], windows, bands, styles, strict=True):
+        low, middle, high = band
+        rows = table[table.window == window]
+        if factor:
+            spans = np.stack([middle - low, high - middle])
+            axis.errorbar(across, middle, spans, fmt="_", color=look.colour, lw=6, alpha=0.3, ms=24)
+            axis.set_xticks(across, [str(value) for value in grid])
+            axis.set_xlim(-0.6, len(grid) - 0.4)
+        else:
+            axis.fill_between(across, low, high, color=look.colour, alpha=0.2, lw=0)
+            axis.plot(across, middle, color=look.colour)
+        estimate = rows.estimate.to_numpy()
+        spans = np.stack([estimate - rows.lower, rows.upper - estimate])
+        axis.errorbar(at, estimate, spans, fmt=look.marker, color="black", ms=5, capsize=2)
+        if condition.kind == "dose_rate":
+            axis.set_xscale("log")
+        axis.set(
+            yscale="log",
+            title=window,
+            xlabel=_AXES.get(condition.name, condition.name.replace("_", " ")),
+        )
+    axes[0, 0].set_ylabel(with_unit("D½", dose_unit))
+    return figure
