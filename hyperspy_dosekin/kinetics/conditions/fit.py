@@ -164,7 +164,8 @@ def _without_shape(
         np.interp(place, row, values, left=-1e4, right=-1e4) + log_weight
         for row, values, log_weight in zip(nodes, likelihood.log_likelihood, weight, strict=True)
     ]
-    return RateLikelihood(place[None], special.logsumexp(np.stack(rows), axis=0)[None])
+    whole = np.asarray(special.logsumexp(np.stack(rows), axis=0))
+    return RateLikelihood(place[None], whole[None])
 
 
 def law_values(parameters: Parameters, shapes: np.ndarray) -> Tensor:

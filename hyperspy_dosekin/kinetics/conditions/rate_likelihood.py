@@ -80,7 +80,7 @@ class RateLikelihood:
         place = np.linspace(nodes[0] - 5 * spread, nodes[-1] + 5 * spread, 2 * _NODES)
         kernel = -0.5 * ((place[:, None] - nodes) / spread) ** 2
         kernel += math.log(step / (spread * math.sqrt(2 * math.pi)))
-        return place, special.logsumexp(values + kernel, axis=1)
+        return place, np.asarray(special.logsumexp(values + kernel, axis=1))
 
 
 def rate_likelihood(
@@ -123,13 +123,14 @@ def rate_likelihood(
     index = np.arange(dead.size)
     data = ScanData.of(curves, index, device, parameters, curves.noise_model(config.noise))
     sigma = fit.noise_sigma / curves.unit * np.sqrt(np.maximum(curves.mean_weight, 1e-300))
-    zero = zero_errors(config, curves.unit.shape, curves.unit)
+    zero, bounded = zero_errors(config, curves.unit.shape, curves.unit), config.bounded(curves)
     parts = parts_of(
         data,
         config,
         torch.as_tensor(fit.amplitude.reshape(-1) < 0),
         torch.as_tensor(sigma.reshape(-1)).clamp(min=1e-12),
         None if zero is None else torch.as_tensor(zero.reshape(-1)),
+        torch.as_tensor(bounded.reshape(-1)) if bounded is not None and bounded.any() else None,
     )
     others = [
         parameter.to_search(torch.as_tensor(row))[None, :, None]

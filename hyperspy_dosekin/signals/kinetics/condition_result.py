@@ -131,6 +131,17 @@ class ConditionKinetics:
         Shapes of the law that they point at, one array for each window.
     taken
         What was read from metadata, in words.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> simulate = hyperspy_dosekin.data.dose_series
+    >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
+    >>> found = hyperspy_dosekin.fit_dose_conditions(
+    ...     series, conditions={"gas": ["air", "air", "none", "none"]}, windows="C–O"
+    ... )
+    >>> found
+    <ConditionKinetics, 4 series, 1 windows, first order, effects of gas[none]>
     """
 
     design: Design
@@ -201,6 +212,17 @@ class ConditionKinetics:
         ------
         ValueError
             If there is no such condition or window.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> simulate = hyperspy_dosekin.data.dose_series
+        >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
+        >>> found = hyperspy_dosekin.fit_dose_conditions(
+        ...     series, conditions={"gas": ["air", "air", "none", "none"]}, windows="C–O"
+        ... )
+        >>> found.test("gas").p < 0.05
+        False
         """
         effects = [place for place, effect in enumerate(self.design.effects) if effect == name]
         if not effects:
@@ -235,10 +257,27 @@ class ConditionKinetics:
             ``{"temperature": 100}``, with the reference for those left out. Of conditions it is the
             ratio of their middles, without the spread between specimens.
 
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``window``, ``estimate``, ``lower``, ``upper``.
+
         Raises
         ------
         ValueError
             If there is no such series or condition, or it is far outside what was measured.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> simulate = hyperspy_dosekin.data.dose_series
+        >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
+        >>> found = hyperspy_dosekin.fit_dose_conditions(
+        ...     series, conditions={"gas": ["air", "air", "none", "none"]}, windows="C–O"
+        ... )
+        >>> ratio = found.ratio({"gas": "air"}, {"gas": "none"})
+        >>> bool(ratio.lower[0] < 1 < ratio.upper[0])
+        True
         """
         rows = []
         for column, window in enumerate(self.window_names):
@@ -266,6 +305,17 @@ class ConditionKinetics:
         ValueError
             If a condition is unknown or far outside what was measured, or the doses are not
             ascending from 0 or more, or each series has a shape of its own.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> simulate = hyperspy_dosekin.data.dose_series
+        >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
+        >>> found = hyperspy_dosekin.fit_dose_conditions(
+        ...     series, conditions={"gas": ["air", "air", "none", "none"]}, windows="C–O"
+        ... )
+        >>> found.predict([0, 500, 1000], gas="none").integrity
+        <DoseSeries, title: Predicted integrity, dimensions: (1|3)>
         """
         from hyperspy_dosekin.kinetics.laws.solution import trajectories
 
@@ -294,9 +344,10 @@ class ConditionKinetics:
         lower, middle, upper = np.moveaxis(np.array(curves), 1, 0)
         notes = [f"{name} lies outside the range that was measured." for name in outside]
         notes += [] if self.design.freedom > 0 else [NO_REPLICATES]
-        series = [
-            make_dose_series(
-                each,
+
+        def series(values: np.ndarray, end: str) -> Signal1D:
+            return make_dose_series(
+                values,
                 grid,
                 (),
                 self.window_names,
@@ -304,10 +355,14 @@ class ConditionKinetics:
                 quantity="integrity",
                 dose_unit=self.dose_unit,
             )
-            for each, end in ((middle, ""), (lower, ", lower end"), (upper, ", upper end"))
-        ]
-        table = _frame(rows, ["window", "estimate", "lower", "upper"])
-        return ConditionPrediction(*series, table, tuple(notes))
+
+        return ConditionPrediction(
+            series(middle, ""),
+            series(lower, ", lower end"),
+            series(upper, ", upper end"),
+            _frame(rows, ["window", "estimate", "lower", "upper"]),
+            tuple(notes),
+        )
 
     def _log_dose(self, column: int, log_rate: np.ndarray) -> np.ndarray:
         """Ln D½, in the unit of the doses, of draws of ln k."""
@@ -365,19 +420,11 @@ class ConditionKinetics:
         table = PrettyTable(["effect", "window", "estimate", "95 % interval", "p", "4 of 5 find"])
         table.align = "r"
         table.align["effect"] = table.align["window"] = "l"
-        for row in self.effects.itertuples():
-            test = self.test(row.effect, row.window)
+        for effect, window, estimate, lower, upper, p in self.effects.to_numpy().tolist():
+            test = self.test(effect, window)
             assert isinstance(test, EffectTest)
-            table.add_row(
-                [
-                    row.effect,
-                    row.window,
-                    f"{row.estimate:.3g}",
-                    f"{row.lower:.3g} … {row.upper:.3g}",
-                    f"{row.p:.2g}",
-                    f"±{test.detectable:.2g}",
-                ]
-            )
+            span, least = f"{lower:.3g} … {upper:.3g}", f"±{test.detectable:.2g}"
+            table.add_row([effect, window, f"{estimate:.3g}", span, f"{p:.2g}", least])
         return table
 
     @property
@@ -385,9 +432,8 @@ class ConditionKinetics:
         """D½ of each series and window as a table."""
         table = PrettyTable(["series", "window", with_unit("D½", self.dose_unit)])
         table.align = "l"
-        for row in self.half_integrity_dose.itertuples():
-            text = f"{number(row.estimate)} {interval_text(row.lower, row.upper)}"
-            table.add_row([row.series, row.window, text])
+        for series, window, middle, low, high, _ in self.half_integrity_dose.to_numpy().tolist():
+            table.add_row([series, window, f"{number(middle)} {interval_text(low, high)}"])
         return table
 
     def plot(self) -> Figure:
@@ -397,6 +443,17 @@ class ConditionKinetics:
         -------
         matplotlib.figure.Figure
             A panel for each effect, a row for each window.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> simulate = hyperspy_dosekin.data.dose_series
+        >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
+        >>> found = hyperspy_dosekin.fit_dose_conditions(
+        ...     series, conditions={"gas": ["air", "air", "none", "none"]}, windows="C–O"
+        ... )
+        >>> len(found.plot().axes)
+        1
         """
         from hyperspy_dosekin.plotting.kinetics.conditions import plot_effects
 
@@ -420,6 +477,17 @@ class ConditionKinetics:
         ------
         ValueError
             If there is no such condition.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> simulate = hyperspy_dosekin.data.dose_series
+        >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
+        >>> found = hyperspy_dosekin.fit_dose_conditions(
+        ...     series, conditions={"gas": ["air", "air", "none", "none"]}, windows="C–O"
+        ... )
+        >>> len(found.plot_condition("gas").axes)
+        1
         """
         from hyperspy_dosekin.plotting.kinetics.conditions import plot_condition
 
@@ -476,6 +544,21 @@ class ConditionKinetics:
         ------
         ValueError
             If the file name has the extension of another format.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> simulate = hyperspy_dosekin.data.dose_series
+        >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
+        >>> found = hyperspy_dosekin.fit_dose_conditions(
+        ...     series, conditions={"gas": ["air", "air", "none", "none"]}, windows="C–O"
+        ... )
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     found.save(f"{folder}/gas.hspy")
+        ...     same = hyperspy_dosekin.load(f"{folder}/gas.hspy")
+        >>> same.names == found.names
+        True
         """
         arrays = {}
         for place, (draws, shapes) in enumerate(zip(self.draws, self.shapes, strict=True)):

@@ -24,6 +24,7 @@ from hyperspy_dosekin.signals.signatures import did_you_mean
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
+    from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 
 #: Where conditions lie in metadata, the first that is there.
@@ -48,7 +49,7 @@ def fit_dose_conditions(
     shape: str = "shared",
     exponent: float | None = None,
     offset: Any = None,
-    nonnegative: bool = False,
+    nonnegative: bool | None = None,
     zero_error: float | None = None,
     noise: str = "relative",
     correlated: bool | None = None,
@@ -146,7 +147,6 @@ def fit_dose_conditions(
     """
     from hyperspy_dosekin.kinetics.conditions.effects import Condition, Design
     from hyperspy_dosekin.kinetics.conditions.fit import check_law_of_conditions, fit_window
-    from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
     from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 
     given = list(series)
@@ -188,23 +188,14 @@ def fit_dose_conditions(
             "number for all."
         )
     n_window = len(data[0].window_names)
-    problems = [
-        DoseProblem(
-            each.dose,
-            np.asarray(each.values, dtype=np.float64)[None],
-            each.window_names,
-            None if each.variance is None else np.asarray(each.variance)[None],
-            scale,
-        )
-        for each in data
-    ]
+    problems = [_problem_of(each, scale) for each in data]
     configs = [replace(config, offset=known_offset(each, (), n_window)) for each in offsets]
     draws = []
     with torch_threads(1), progress_bars(show_progressbar) as progress:
         for place in range(n_window):
             if progress is not None and n_window > 1:
                 progress("windows", place, n_window)
-            one = [_only(problem, place) for problem in problems]
+            one = [problem.windows([place]) for problem in problems]
             own = [
                 each if each.offset is None else replace(each, offset=_only_offset(each, place))
                 for each in configs
@@ -229,15 +220,11 @@ def fit_dose_conditions(
     )
 
 
-def _only(problem: Any, place: int) -> Any:
-    chosen = slice(place, place + 1)
-    variance = None if problem.variance is None else problem.variance[:, chosen]
-    return replace(
-        problem,
-        values=problem.values[:, chosen],
-        variance=variance,
-        window_names=problem.window_names[chosen],
-    )
+def _problem_of(data: SeriesData, scale: float) -> DoseProblem:
+    """The problem of one series, with what its frames share of the error of processing."""
+    errors = [np.asarray(error)[None] for error in data.shared_errors.values()]
+    shared = np.stack(errors) if errors else None
+    return replace(data.problem(), dose_scale=scale, shared_error=shared)
 
 
 def _only_offset(config: ExactConfig, place: int) -> np.ndarray:
