@@ -213,7 +213,9 @@ def interval_block(
         normalised_dose=quantity.normalised_dose,
     )
     if quantity.dose_level is not None:
-        ends = config.dose_error.widened(*ends, fit.dose_at(quantity.dose_level), level)
+        lower, upper = ends
+        estimate = fit.dose_at(quantity.dose_level)
+        ends = config.dose_error.widened(lower, upper, estimate, level)
     shape = (-1, n_window, quantity.n_value)
     return np.stack([np.reshape(end, shape) for end in ends], axis=1).reshape(
         *lead, 2, n_window, quantity.n_value

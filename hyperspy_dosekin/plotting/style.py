@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WINDOW_NOTE = "Window names are labels of fixed energy windows, not bond assignments."
 OPTIMISER_SPREAD = "±1 sd optimiser spread, not an uncertainty"
+DOUBTFUL_NOTE = "Doubtful: the kinetic law does not describe the data, see check()."
 UNTESTED_NOTE = "Whether the data determine D½ was not examined."
 BEYOND = "beyond the measured doses"
 MIXED = "grows: mixed response"
@@ -109,12 +110,19 @@ def flag(values: np.ndarray | None, index: int, default: bool) -> bool:
     return default if values is None else bool(values[index])
 
 
+def doubtful(identifiable: np.ndarray | None, adequate: np.ndarray | None) -> bool:
+    """Whether a half-integrity dose is determined under a law that does not describe the data."""
+    return adequate is not None and bool(np.any(~adequate & (identifiable is None or identifiable)))
+
+
 def half_dose_status(
     value: float,
     reached: bool,
     identifiable: bool,
     lower: float | None = None,
     upper: float | None = None,
+    *,
+    adequate: bool = True,
 ) -> str:
     """Say in a few words what is known about a half-integrity dose.
 
@@ -128,6 +136,8 @@ def half_dose_status(
         Whether the data determine it; if they do not, its value is not printed.
     lower, upper
         Its interval, if there is one.
+    adequate
+        Whether the law describes the data; if not, the value is doubtful.
     """
     span = ""
     if lower is not None and upper is not None and not np.isnan([lower, upper]).any():
@@ -143,6 +153,7 @@ def half_dose_status(
     if not np.isfinite(value):
         return f"D½ not reached in range{span}"
     text = f"D½ = {dose_text(value)}{span}"
+    text = text if adequate else f"{text}, doubtful"
     return text if reached else f"{text}, not reached in range"
 
 

@@ -29,6 +29,7 @@ def _status(picture: CurvePicture, index: int) -> str:
         style.flag(picture.identifiable, index, True),
         None if lower is None else lower[index],
         None if upper is None else upper[index],
+        adequate=style.flag(picture.adequate, index, True),
     )
     return f"{text}\n{style.MIXED}" if style.flag(picture.grows, index, False) else text
 
@@ -45,6 +46,7 @@ def _notes(picture: CurvePicture) -> list[str]:
         style.window_note(picture.energy_windows),
         style.MIXED_NOTE if mixed else "",
         style.UNTESTED_NOTE if picture.identifiable is None else "",
+        style.DOUBTFUL_NOTE if style.doubtful(picture.identifiable, picture.adequate) else "",
     ]
 
 

@@ -122,6 +122,7 @@ def plot_parameters(
         style.window_note(picture.energy_windows),
         style.MIXED_NOTE if mixed else "",
         "" if examined else style.UNTESTED_NOTE,
+        style.DOUBTFUL_NOTE if style.doubtful(picture.identifiable, picture.adequate) else "",
     ]
     layout.put_legend(figure, handles, labels, notes, columns=2)
     layout.put_title(figure, picture.title)
@@ -138,6 +139,8 @@ def _row_names(picture: ParameterPicture, width: float) -> list[str]:
             lines.append(f"({style.NO_DATA})")
         elif not style.flag(picture.identifiable, i, True):
             lines.append("(D½ not determined)")
+        elif not style.flag(picture.adequate, i, True):
+            lines.append("(D½ doubtful)")
         elif not picture.reached[i] or np.isnan(picture.half_dose.value[i]):
             lines.append("(D½ not reached in range)")
         if style.flag(picture.grows, i, False):

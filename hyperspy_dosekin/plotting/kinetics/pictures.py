@@ -137,6 +137,8 @@ class CurvePicture(Picture):
         What the intervals are, for instance ``"posterior"``.
     identifiable
         Whether the data determine D½, ``(W,)``; ``None`` if that was not examined.
+    adequate
+        Whether the law describes the data, ``(W,)``; where not, D½ is marked as doubtful.
     grows
         Whether the amplitude is negative, so that the window grows while C falls, ``(W,)``;
         default nowhere.
@@ -183,6 +185,7 @@ class CurvePicture(Picture):
     level: float = 0.95
     interval_method: str = "posterior"
     identifiable: np.ndarray | None = None
+    adequate: np.ndarray | None = None
     grows: np.ndarray | None = None
     quantity: str = "Window area"
 
@@ -194,7 +197,7 @@ class CurvePicture(Picture):
         _arrays(self, float, (n_window, n_dose), "values", "sigma")
         _arrays(self, float, (n_window, n_grid), "fitted integrity", on_grid)
         _arrays(self, float, (n_window,), "half_dose", "half_dose_lower half_dose_upper")
-        _arrays(self, bool, (n_window,), "reached", "identifiable grows")
+        _arrays(self, bool, (n_window,), "reached", "identifiable adequate grows")
         _pairs(self, "integrity_", "half_dose_")
 
     @property
@@ -270,6 +273,8 @@ class ParameterPicture(Picture):
         What the intervals are, for instance ``"posterior"``.
     identifiable
         Whether the data determine D½, ``(W,)``; ``None`` if that was not examined.
+    adequate
+        Whether the law describes the data, ``(W,)``; where not, D½ is marked as doubtful.
     grows
         Whether the amplitude is negative, ``(W,)``; default nowhere.
 
@@ -299,12 +304,13 @@ class ParameterPicture(Picture):
     level: float = 0.95
     interval_method: str = "posterior"
     identifiable: np.ndarray | None = None
+    adequate: np.ndarray | None = None
     grows: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         n_window = len(self.window_names)
-        _arrays(self, bool, (n_window,), "reached", "identifiable grows")
+        _arrays(self, bool, (n_window,), "reached", "identifiable adequate grows")
         estimates = {"rate": self.rate, "exponent": self.exponent, "half_dose": self.half_dose}
         for name, estimate in {**estimates, **self.others}.items():
             size = n_window if estimate is None else estimate.value.size

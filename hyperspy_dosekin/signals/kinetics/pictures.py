@@ -84,6 +84,7 @@ def curve_picture(numbers: KineticsNumbers, extent: float = 1.0) -> CurvePicture
         integrity_spread=integrity.std(axis=0, ddof=1) if several else None,
         half_dose=numbers.map("half_integrity_dose"),
         reached=numbers.map("reached"),
+        adequate=numbers.map("adequate"),
         grows=numbers.map("amplitude") < 0,
         **bounds,
     )
@@ -115,7 +116,7 @@ def map_picture(numbers: KineticsNumbers, windows: Sequence[str] | None) -> MapP
     if numbers.has_intervals:
         lower, upper = numbers.interval("half_integrity_dose")
         known = {
-            "identifiable": rows("identifiable"),
+            "identifiable": rows("identifiable") & rows("adequate"),
             "lower": rows(lower),
             "upper": rows(upper),
         }
@@ -157,6 +158,7 @@ def parameter_picture(numbers: KineticsNumbers) -> ParameterPicture:
         reached=numbers.map("reached"),
         dose_max=numbers.dose_max,
         identifiable=numbers.map("identifiable") if numbers.has_intervals else None,
+        adequate=numbers.map("adequate"),
         grows=numbers.map("amplitude") < 0,
     )
 

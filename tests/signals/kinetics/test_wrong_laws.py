@@ -215,3 +215,16 @@ def test_the_tests_of_fit_do_not_depend_on_the_dose_scale():
         evidence.append(found.average().half_change_dose.data)
     np.testing.assert_allclose(*p_values, rtol=0.02)
     np.testing.assert_allclose(*evidence, rtol=0.02)
+
+
+def test_figures_say_that_a_number_is_doubtful(wrong):
+    def texts(figure):
+        found = [text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text"))]
+        return " ".join(found).replace("\n", " ")
+
+    assert "doubtful" in texts(wrong.plot())
+    assert "D½ doubtful" in texts(wrong.plot_parameters())
+    phi = np.arange(1, 10) / 9
+    noise = 0.005 * np.random.default_rng(1).standard_normal((1, 9))
+    right = series(1 + np.exp(-4 * phi)[None] + noise).fit_dose_pinn(estimator="exact")
+    assert "oubtful" not in texts(right.plot()) + texts(right.plot_parameters())
