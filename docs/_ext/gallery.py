@@ -7,6 +7,7 @@
 ORDER = (
     "plot_paper_trajectories",
     "plot_not_identifiable",
+    "plot_wrong_law",
     "plot_windows",
     "plot_processing_steps",
     "plot_real_line_scan",

@@ -201,14 +201,23 @@ class ComparedLaws:
 
     @property
     def weights(self) -> np.ndarray:
-        """Probability of each law if all were equally likely before, and one of them right."""
-        weight = np.exp(self.log_evidence)
+        """Probability of each law if all were equally likely before, and one of them right.
+
+        A law that does not describe the data weighs nothing where another one does.
+        """
+        weight = np.exp(self.log_evidence) * ~self._contradicted
         return weight / weight.sum(axis=0)
 
     @property
     def survives(self) -> np.ndarray:
-        """Whether a law is not ruled out."""
-        return self.log_evidence > -SURVIVING
+        """Whether a law is not ruled out, by the evidence or by the tests of its residuals."""
+        return (self.log_evidence > -SURVIVING) & ~self._contradicted
+
+    @property
+    def _contradicted(self) -> np.ndarray:
+        """Laws that do not describe the data, where one near the best does."""
+        likely = self.log_evidence > -SURVIVING
+        return ~self.adequate & (likely & self.adequate).any(axis=0)
 
     @property
     def adequate(self) -> np.ndarray:

@@ -66,6 +66,8 @@ def _exposure(numbers: KineticsNumbers) -> str:
     elif record["pre_exposure"]:
         before = f"{float(record['pre_exposure']):.4g} {numbers.dose_unit}".rstrip()
         parts.append(f"It includes {before} before the first frame.")
+    if error := numbers.maps.config.dose_error:
+        parts.append(f"Uncertainty of the doses (one standard deviation): {error.text}.")
     if "map" in record and numbers.space_shape:
         parts.append("Doses of pixels follow the relative dose of each pixel.")
     return " ".join(parts)

@@ -246,6 +246,17 @@ def test_a_law_that_does_not_describe_the_data_is_not_named():
     assert not found.described.any()
 
 
+def test_a_law_that_the_residuals_contradict_weighs_nothing_beside_one_that_they_do_not():
+    late = data(lambda phi: np.exp(-3 * np.maximum(phi - 0.15, 0)), n=30, noise=0.005)
+    laws = [POWER, FIRST, kinetic_law("delayed")]
+    found = compared(late, laws, variance=np.full(late.shape, 0.005**2))
+    contradicted = ~found.adequate[:2] & found.adequate[2]
+    assert contradicted.mean() > 0.5
+    assert (found.weights[:2][contradicted] == 0).all()
+    assert not found.survives[:2][contradicted].any()
+    np.testing.assert_allclose(found.weights.sum(axis=0), 1)
+
+
 def test_quantiles_of_weighed_values_may_be_infinite():
     values = np.array([[3.0, 1.0, np.inf, 2.0]])
     weight = np.full((1, 4), 0.25)

@@ -64,6 +64,7 @@ def test_the_axis_says_it_and_0_takes_it_back(tmp_path):
     text = str(told)
     assert "2 % of what each frame received" in text
     assert "4 before the first frame" in text
+    assert "10 % of the dose scale" in told.methods_text()
     told.save(tmp_path / "told.hspy")
     same = hyperspy_dosekin.load(tmp_path / "told.hspy")
     np.testing.assert_array_equal(width(same), width(told))
