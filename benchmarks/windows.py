@@ -128,7 +128,6 @@ def main() -> None:
     rows = Rows(options.json)
     for dtype in (np.float32, np.float64, np.uint16):
         against_reading(rows, data, np.dtype(dtype), max(3, repeats // 3))
-    on_gpu(rows, data, max(3, repeats // 3))
 
 
 def weights_and_spans() -> tuple:
@@ -188,27 +187,6 @@ def eels_threads(number: int) -> int:
 
     before, blocks.CPU_COUNT = blocks.CPU_COUNT, number
     return before
-
-
-def on_gpu(rows: Rows, data: np.ndarray, repeats: int) -> None:
-    what = "window integration, float32, from the memory of the host, GPU"
-    import torch
-
-    if not torch.cuda.is_available():
-        rows.skip(what, asked=None, unit="million spectra/s", why="no CUDA device here")
-        return
-    data = large(data, np.dtype(np.float32))
-    weights, _ = weights_and_spans()
-    used = data[..., weights.channels]
-    integrate(used, weights, device="cuda")
-    times = best_ms(
-        lambda: integrate(used, weights, device="cuda"),
-        lambda: integrate(used, weights, workers=cpu_count()),
-        repeats=repeats,
-    )
-    there, here = (data.size / SHAPE[-1] / time / 1e3 for time in times)
-    note = f"the processor's threads together: {here:.1f}"
-    rows.add(what, asked=None, measured=there, unit="million spectra/s", note=note)
 
 
 if __name__ == "__main__":

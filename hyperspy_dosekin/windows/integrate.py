@@ -29,9 +29,7 @@ _PORTIONS_PER_WORKER = 4
 _BRIDGED_CHANNELS = 32
 
 
-def integrate(
-    block: np.ndarray, weights: WindowWeights, *, workers: int = 1, device: str = "cpu"
-) -> np.ndarray:
+def integrate(block: np.ndarray, weights: WindowWeights, *, workers: int = 1) -> np.ndarray:
     """Return the area of each spectrum in each window.
 
     Parameters
@@ -43,9 +41,6 @@ def integrate(
         The windows.
     workers
         Threads that share the work, if there is enough of it.
-    device
-        ``"cpu"``; ``"cuda"``, where everything is float64; or ``"auto"``, which takes CUDA where
-        it is present and, by a trial, faster.
 
     Returns
     -------
@@ -57,8 +52,7 @@ def integrate(
     Raises
     ------
     ValueError
-        If the block and the weights have different numbers of channels, or the device is not
-        present.
+        If the block and the weights have different numbers of channels.
 
     Examples
     --------
@@ -69,7 +63,7 @@ def integrate(
     array([[6.  ],
            [3.75]])
     """
-    (areas,) = _pass_over(block, weights, workers, device, with_squares=False)
+    (areas,) = _pass_over(block, weights, workers, with_squares=False)
     return areas
 
 
@@ -80,7 +74,6 @@ def integrate_with_noise(
     gain: float = 1.0,
     offset: float = 0.0,
     workers: int = 1,
-    device: str = "cpu",
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Return areas and their noise variance for channels of variance ``gain·max(y, 0) + offset``.
 
@@ -89,7 +82,7 @@ def integrate_with_noise(
 
     Parameters
     ----------
-    block, weights, workers, device
+    block, weights, workers
         As for `integrate`.
     gain, offset
         Noise variance of a channel: `gain` times its intensity, plus `offset`. Negative intensities
@@ -114,7 +107,7 @@ def integrate_with_noise(
     >>> areas, variance
     (array([32.]), array([16.]))
     """
-    areas, variance = _pass_over(block, weights, workers, device, with_squares=True)
+    areas, variance = _pass_over(block, weights, workers, with_squares=True)
     variance *= gain
     variance += offset * (weights.weights**2).sum(axis=1)
     return areas, variance
@@ -127,7 +120,7 @@ def _blas() -> ThreadpoolController:
 
 
 def _pass_over(
-    block: np.ndarray, weights: WindowWeights, workers: int, device: str, *, with_squares: bool
+    block: np.ndarray, weights: WindowWeights, workers: int, *, with_squares: bool
 ) -> list[np.ndarray]:
     """Sum up Σ w y and, `with_squares`, Σ w² max(y, 0) over the channels of each window."""
     block = np.asarray(block)
@@ -137,24 +130,6 @@ def _pass_over(
             f"a block of {n_used} channels does not fit weights of {weights.weights.shape[1]} "
             "channels; pass intensity[..., weights.channels]."
         )
-
-    def on_processor(part: np.ndarray) -> list[np.ndarray]:
-        return _on_processor(part, weights, workers, with_squares=with_squares)
-
-    if device != "cpu":
-        # Torch is not imported for sums that the processor does.
-        from hyperspy_dosekin.windows.on_device import choose_device, sums_on_device
-
-        chosen = choose_device(block, weights, device, with_squares, on_processor)
-        if chosen is not None:
-            return sums_on_device(block, weights, chosen, with_squares=with_squares)
-    return on_processor(block)
-
-
-def _on_processor(
-    block: np.ndarray, weights: WindowWeights, workers: int, *, with_squares: bool
-) -> list[np.ndarray]:
-    """Do the same on the processor."""
     *lead, _ = block.shape
     n_spectra, n_window = math.prod(lead), len(weights.names)
     # Windows come first in memory, so that each matrix-vector product writes a contiguous row.

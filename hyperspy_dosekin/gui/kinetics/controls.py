@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import traits.api as t
 
-from hyperspy_dosekin.signals.axes.dose import SERIES_WORDS, dose_unit_factor, find_dose_axis
+from hyperspy_dosekin.signals.axes.dose import DOSE_UNITS, SERIES_WORDS, doses_of, find_dose_axis
 from hyperspy_dosekin.signals.processing.record import record_of
 from hyperspy_dosekin.signals.processing.unprocessed import signs_of_raw
+
+#: What `set_dose_axis` takes rates in.
+RATE_UNITS = f"{DOSE_UNITS}/s"
 
 
 class DoseControls(t.HasTraits):
@@ -24,20 +26,20 @@ class DoseControls(t.HasTraits):
     axis
         Which navigation axis counts the frames: one of `axes`, its place among them.
     dose_rate
-        In e⁻/Å²/s.
+        In `RATE_UNITS`, as `set_dose_axis` takes it.
     frame_time
         In s.
     pre_exposure
-        Dose before the first frame, in e⁻/Å².
+        Dose before the first frame, in `DOSE_UNITS`.
     at
         Moment of a frame whose dose counts.
     """
 
     source = t.Enum("signal", "rate")
     axis = t.Int(0)
-    dose_rate = t.Float(0.0, label="Dose rate (e⁻/Å²/s)")
+    dose_rate = t.Float(0.0, label=f"Dose rate ({RATE_UNITS})")
     frame_time = t.Float(0.0, label="Frame time (s)")
-    pre_exposure = t.Float(0.0, label="Pre-exposure (e⁻/Å²)")
+    pre_exposure = t.Float(0.0, label=f"Pre-exposure ({DOSE_UNITS})")
     at = t.Enum("end", "middle", "start")
 
     def __init__(self, signal: Any) -> None:
@@ -56,10 +58,10 @@ class DoseControls(t.HasTraits):
         chosen = found if found is not None else _series_axis(axes)
         recorded = signal.metadata.get_item("Dose.pre_exposure", 0.0) if self.has_dose else 0.0
         self._recorded = float(recorded or 0.0)
-        self._doses = ()
+        self._doses, self._unit = (), DOSE_UNITS
         if found is not None:
-            factor = dose_unit_factor(found.units) or 1.0
-            self._doses = tuple(np.asarray(found.axis, dtype=np.float64) * factor)
+            doses, self._unit = doses_of(found.axis, found.units)
+            self._doses = tuple(doses.tolist())
         time = signal.metadata.get_item("Acquisition_instrument.TEM.Detector.EELS.exposure", 0.0)
         super().__init__(
             source="signal" if self.has_dose else "rate",
@@ -79,18 +81,23 @@ class DoseControls(t.HasTraits):
         if self.source == "signal":
             if not self.has_dose:
                 raise ValueError(
-                    "no axis of the signal holds doses; give the dose rate (e⁻/Å²/s) and the "
-                    "frame time (s)."
+                    f"no axis of the signal holds doses; give the dose rate ({RATE_UNITS}) and "
+                    "the frame time (s)."
                 )
             if self.pre_exposure == self._recorded:
                 return {}
+            if self._unit != DOSE_UNITS:
+                raise ValueError(
+                    f"the dose axis is in {self._unit or 'no unit'}, which does not convert into "
+                    f"{DOSE_UNITS}, the unit of the pre-exposure; leave that as it was."
+                )
             # The doses themselves, so that the call can be repeated without adding up.
             first = [float(f"{dose - self._recorded:.12g}") for dose in self._doses]
             return {"dose": first, "axis": self.axis, "pre_exposure": float(self.pre_exposure)}
         missing = [
             f"{what} ({unit})"
             for what, unit, value in (
-                ("dose rate", "e⁻/Å²/s", self.dose_rate),
+                ("dose rate", RATE_UNITS, self.dose_rate),
                 ("frame time", "s", self.frame_time),
             )
             if not value > 0

@@ -84,9 +84,7 @@ class NetworkFit:
         """
         dose = np.asarray(dose, dtype=np.float64)
         if dose.ndim != 1 or not np.all(np.isfinite(dose)) or np.any(dose < 0):
-            raise ValueError(
-                "doses must be a 1-D array of finite numbers that are not negative, in e⁻/Å²."
-            )
+            raise ValueError("doses must be a 1-D array of finite numbers that are not negative.")
         normalised = dose / self.problem.dose_max
         inside = self._network(np.minimum(normalised, 1.0))
         last = np.maximum(self._network(np.ones(1)), np.finfo(float).tiny)
@@ -97,7 +95,7 @@ class NetworkFit:
         return np.where(normalised <= 1.0, inside, beyond)
 
     def dose_at(self, level: float) -> np.ndarray:
-        """Dose in e⁻/Å² at which C falls to `level`, ``(n_member, n_window)``."""
+        """Dose, unit of the series, at which C falls to `level`, ``(n_member, n_window)``."""
         inside_dose = np.linspace(0.0, 1.0, CROSSING_SAMPLES)
         inside = self._network(inside_dose)
         last = np.maximum(inside[..., -1], np.finfo(float).tiny)

@@ -47,7 +47,7 @@ class Estimate(ABC):
 
     @abstractmethod
     def dose_at(self, level: float) -> Any:
-        """Dose at which integrity falls to a level, e⁻/Å², ``(n_member, …space…, window)``."""
+        """Dose at which integrity falls to a level, ``(n_member, …space…, window)``."""
 
     def intensity(self, dose: np.ndarray) -> Any:
         """Modelled intensity a C + b, ``(n_member, …space…, window, n_dose)``."""
@@ -117,7 +117,7 @@ class ExactEstimate(Estimate):
         return self._at(dose, self._places("amplitude", "offset"))
 
     def dose_at(self, level: float) -> Any:
-        """Dose at which integrity falls to a level, e⁻/Å², ``(1, …space…, window)``."""
+        """Dose at which integrity falls to a level, ``(1, …space…, window)``."""
         return self._dose_at(level, never=np.inf)[np.newaxis]
 
     def mean_dose_at(self, level: float) -> Any:
@@ -127,7 +127,7 @@ class ExactEstimate(Estimate):
     def _at(self, dose: np.ndarray, readout: tuple[int, ...]) -> Any:
         normalised = np.asarray(dose) / self.maps.data.scale
         if np.any(normalised < 0) or not np.all(np.isfinite(normalised)):
-            raise ValueError("doses must be finite and not negative, in e⁻/Å².")
+            raise ValueError("doses must be finite and not negative, in the unit of the series.")
         return map_blocks(
             _trajectories,
             "(f,w)->(w,d)",
@@ -184,7 +184,7 @@ def _doses(
     dose_scale: float,
     never: float,
 ) -> np.ndarray:
-    """Doses at a level, e⁻/Å²; a field that holds them already if the level is ``None``."""
+    """Doses at a level, unit of the series; a field that holds them if the level is ``None``."""
     parameters = [fields[..., place, :] for place in places]
     if level is None:
         (dose,) = parameters
@@ -216,5 +216,5 @@ class NetworkEstimate(Estimate):
         return self.network.integrity(dose)
 
     def dose_at(self, level: float) -> np.ndarray:
-        """Dose at which integrity falls to a level, e⁻/Å², ``(n_member, window)``."""
+        """Dose at which integrity falls to a level, unit of the series, ``(n_member, window)``."""
         return self.network.dose_at(level)

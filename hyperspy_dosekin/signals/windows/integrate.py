@@ -29,7 +29,7 @@ from hyperspy_dosekin.signals.processing.result import CONTEXT
 
 
 def integrate_windows(
-    self: Any, windows: Any = None, *, dose_axis: Any = None, device: str = "auto"
+    self: Any, windows: Any = None, *, dose_axis: Any = None
 ) -> DoseSeries | BaseSignal:
     r"""Integrate the spectra over energy windows.
 
@@ -61,9 +61,6 @@ def integrate_windows(
     dose_axis
         The navigation axis of cumulative dose: its name, index or the axis itself. By default the
         one called "dose" or in units of dose, which `set_dose_axis` makes.
-    device
-        ``"cpu"``; ``"cuda"``; or ``"auto"``, which takes CUDA for large data where it is present
-        and, by a trial, faster than the processor.
 
     Returns
     -------
@@ -80,7 +77,7 @@ def integrate_windows(
     ValueError
         If a window lies outside the energy axis, is reversed, empty or narrower than one channel,
         a name repeats, the energy axis is not in units of energy, `dose_axis` is no navigation axis
-        or several axes could be the dose, or the device is not present.
+        or several axes could be the dose.
 
     References
     ----------
@@ -103,14 +100,10 @@ def integrate_windows(
     check_arguments(integrate_windows, locals())
     _check_numbers(self)
     advise_on_chunks(self, "integrate_windows", whole="energy", stacklevel=3)
-    if device not in ("auto", "cpu"):
-        from hyperspy_dosekin.numerics.device import resolve_device
-
-        resolve_device(device)
     chosen, weights = window_weights_of(self, windows)
     dose = find_dose_axis(self, dose_axis)
     noise, numbers, record = claimed_and_checked(self)
-    areas, variance = window_areas(self, weights, noise=noise, numbers=numbers, device=device)
+    areas, variance = window_areas(self, weights, noise=noise, numbers=numbers)
 
     # Deep, because an uneven axis would hand over the very array of its values.
     axes = [
@@ -184,7 +177,7 @@ def claimed_and_checked(signal: Any) -> tuple[Noise | None, Any, dict[str, Any]]
 
 
 def window_areas(
-    signal: Any, weights: Any, *, noise: Noise | None, numbers: Any, device: str = "auto"
+    signal: Any, weights: Any, *, noise: Noise | None, numbers: Any
 ) -> tuple[Any, Any]:
     """Areas and their variance (or ``None``), arrays ``(…navigation…, window)``.
 
@@ -197,7 +190,6 @@ def window_areas(
         "output_sizes": {"w": len(weights.names)},
         "eager_options": {"workers": cpu_count()},
         "method": "integrate_windows",
-        "device": device,
     }
     if noise is not None and noise.variance is None:
         areas, variance = map_blocks(

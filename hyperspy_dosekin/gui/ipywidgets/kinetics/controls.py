@@ -65,13 +65,15 @@ class Controls:
             options = [(text, place) for place, text in enumerate(dose.axes)]
             rows.append(self._choice("dose_axis", dose, "axis", "Axis of frames", options))
         rates = [
-            self._number("dose_rate", dose, "dose_rate", "Dose rate (e⁻/Å²/s)", 0.1),
+            self._number("dose_rate", dose, "dose_rate", dose.trait("dose_rate").label, 0.1),
             self._number("frame_time", dose, "frame_time", "Frame time (s)", 1.0),
         ]
         moment = self._choice(
             "dose_at", dose, "at", "Dose of a frame at its", ["end", "middle", "start"]
         )
-        exposure = self._number("pre_exposure", dose, "pre_exposure", "Pre-exposure (e⁻/Å²)", 1.0)
+        exposure = self._number(
+            "pre_exposure", dose, "pre_exposure", dose.trait("pre_exposure").label, 1.0
+        )
 
         def enable(event: Any = None) -> None:
             for widget in (*rates, moment):
