@@ -57,6 +57,8 @@ def processable(chunks):
 COMPUTING = (
     ("processing.one_pass", "compute"),
     ("processing.low_loss", "look_at"),
+    ("processing.low_loss", "try_out"),
+    ("processing.recorded", "check_noise"),
     ("classification.dual_vae", "sample_rows"),
 )
 
