@@ -24,7 +24,7 @@ PYTEST_WORKERS ?= 2
 NO_BROWSER := No browser for the end-to-end tests; 'pytest -m e2e -rs' says how to get one.
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser lint format typecheck pytest test test-lower demo docs first-hour bench wheel clean
+.PHONY: help install browser lint format typecheck pytest test test-lower fuzz test-peers demo docs first-hour bench wheel clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -64,9 +64,12 @@ format: $(INSTALLED)  ## let ruff correct what it can
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
+# Measuring coverage takes a third of the time: CI does, with COVERAGE="--cov --cov-report=term".
+COVERAGE ?=
+
 # By file, in their order, so that no worker makes the fixtures of a module again.
 pytest: $(INSTALLED) browser
-	@$(PYTHON) -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term --durations=10
+	@$(PYTHON) -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder $(COVERAGE) --durations=10
 
 test: lint pytest  ## everything that continuous integration checks
 
@@ -82,6 +85,15 @@ $(LOWER)/.installed: pyproject.toml requirements/lower.txt
 test-lower: $(LOWER)/.installed  ## the oldest versions that pyproject.toml allows
 	@$(LOWER)/bin/python -m pytest --quiet -p no:cacheprovider tests/test_attach.py tests/test_packaging.py \
 	    tests/test_architecture.py tests/windows
+
+FUZZ_EXAMPLES ?= 100000
+
+fuzz: $(INSTALLED)  ## drawn examples through the public methods (FUZZ_EXAMPLES=100000; goes on where it was)
+	@$(PYTHON) -m tests.fuzz.run --examples $(FUZZ_EXAMPLES) --workers $(PYTEST_WORKERS)
+
+# Each suite twice: in an environment without this package, and in the one with it.
+test-peers: $(INSTALLED)  ## the suites of eXSpy and HyperSpy, which pass as without us (not in CI)
+	@$(PYTHON) tests/faults/peers.py
 
 demo: $(INSTALLED)  ## the whole job on simulated data, offline; results in demo_output/
 	@$(PYTHON) examples/demo.py

@@ -41,7 +41,7 @@ def save_model(model: Model, path: Path, settings: Mapping[str, Any] | None = No
     settings
         How it is to classify, apart from the model: what JSON can hold, by name.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays: dict[str, np.ndarray] = {}
     description: dict[str, Any] = {"kind": KIND, "format": FORMAT}
@@ -75,7 +75,8 @@ def save_model(model: Model, path: Path, settings: Mapping[str, Any] | None = No
     # safetensors keeps texts only, by name.
     text = _as_text(description)
     with replaced_when_written(path) as beside:
-        save_file(arrays, beside, {KIND: text})
+        # By Python, so that a full disk is an OSError.
+        beside.write_bytes(save(arrays, {KIND: text}))
 
 
 def load_model(path: Path) -> Model:

@@ -43,6 +43,8 @@ def replaced_when_written(path: str | Path) -> Iterator[Path]:
     ------
     FileNotFoundError
         If there is no such folder.
+    PermissionError
+        If nothing can be written to it.
 
     Examples
     --------
@@ -57,13 +59,23 @@ def replaced_when_written(path: str | Path) -> Iterator[Path]:
     target = Path(path).resolve()
     if not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {target.parent} to write {target.name} to.")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"{target.name} cannot be written: there is no permission to write to the folder "
+            f"{target.parent}; save it elsewhere."
+        )
     beside = target.with_name(f".{target.stem[:80]}.{uuid.uuid4().hex[:8]}{target.suffix}")
     try:
         yield beside
         _flush(beside)
         _put_in_place(beside, target)
     finally:
-        _remove(beside)
+        try:
+            _remove(beside)
+        except KeyboardInterrupt:
+            # Ctrl-C in the last moment leaves nothing half removed either.
+            _remove(beside)
+            raise
 
 
 def with_extension(path: str | Path, allowed: Sequence[str], what: str) -> Path:
