@@ -142,7 +142,7 @@ def fit_dose_conditions(
     >>> found = hyperspy_dosekin.fit_dose_conditions(
     ...     series, conditions={"dose_rate": [1, 1, 5, 5, 25, 25]}
     ... )
-    >>> bool(found.effects.lower[0] < 0.2 < found.effects.upper[0])
+    >>> bool(found.effects.p[0] < 0.05)
     True
     """
     from hyperspy_dosekin.kinetics.conditions.effects import Condition, Design
