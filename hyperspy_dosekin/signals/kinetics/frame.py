@@ -93,7 +93,7 @@ def units_of(numbers: KineticsNumbers, names: list[str]) -> dict[str, str]:
         "half_integrity_dose": unit,
         "critical_dose": unit,
         "rate_per_dose": inverse,
-        "rate": f"1/({numbers.dose_max:g} {unit})".replace(" )", ")"),
+        "rate": f"1/({numbers.dose_scale:g} {unit})".replace(" )", ")"),
     }
     found = {name: known.get(name.removesuffix("_lower").removesuffix("_upper")) for name in names}
     return {name: text for name, text in found.items() if text}

@@ -76,7 +76,7 @@ def _exposure(numbers: KineticsNumbers) -> str:
 def _law(numbers: KineticsNumbers) -> str:
     text = equation(numbers.law).rstrip(".")
     law = numbers.law.name + (f" ({text})" if text else "")
-    unit = f"{numbers.dose_max:.4g} {numbers.dose_unit}".rstrip()
+    unit = f"{numbers.dose_scale:.4g} {numbers.dose_unit}".rstrip()
     return (
         f"Each intensity was described as a C + b with the latent integrity C, C(0) = 1, of the "
         f"law {law}, where φ is the dose divided by {unit}."
@@ -139,6 +139,36 @@ def _noise(numbers: KineticsNumbers, options: FitOptions) -> str:
     elif options.correlated is None and numbers.dose.size >= LONG_SERIES and not numbers.network:
         text += " For this long series noise of neighbouring frames was allowed to be correlated."
     return text
+
+
+def _errors(numbers: KineticsNumbers, options: FitOptions) -> str:
+    """Errors that frames share: of the processing, and of the doses."""
+    parts, shared = [], numbers.maps.data.shared_errors
+    if shared and options.processing_error:
+        parts.append(f"Errors that all frames share are in the intervals ({', '.join(shared)}).")
+    elif shared:
+        parts.append("Errors of the processing that all frames share are not in the intervals.")
+    given = options.dose_uncertainty
+    given = numbers.data.dose_metadata.get("uncertainty") if given is None else given
+    if isinstance(given, Mapping):
+        listed = ", ".join(f"{name} {float(value):g}" for name, value in given.items())
+        parts.append(f"Standard deviations of the doses were taken into account ({listed}).")
+    elif given:
+        parts.append(f"The scale of the doses is known to {100 * float(given):g} % (one sd).")
+    else:
+        parts.append("The doses were taken as exact.")
+    return " ".join(parts)
+
+
+def _neighbours(numbers: KineticsNumbers, options: FitOptions) -> str:
+    if not numbers.space_shape or options.spatial not in ("population", "field"):
+        return ""
+    text = "Pixels share a population whose distribution was learned from them"
+    if options.spatial == "field":
+        text += ", and neighbours are alike but for interfaces"
+    if options.groups is not None:
+        text += ", phase by phase"
+    return f"{text}."
 
 
 def _prior(numbers: KineticsNumbers, options: FitOptions) -> str:
@@ -211,8 +241,10 @@ LONG_SERIES = 30
 #: Each sentence with the options that it tells.
 _SENTENCES: tuple[tuple[set[str], _Sentence], ...] = (
     ({"law", "exponent", "offset", "nonnegative", "zero_error"}, _readout),
+    ({"spatial", "groups"}, _neighbours),
+    ({"processing_error", "dose_uncertainty"}, _errors),
     (
-        {"estimator", "spatial", "protocol", "seeds", "loss", "dtype", "device", "network"},
+        {"estimator", "dose_scale", "protocol", "seeds", "loss", "dtype", "device", "network"},
         _estimator,
     ),
     ({"noise", "correlated"}, _noise),

@@ -178,7 +178,9 @@ def test_text_is_true_for_the_fit(result):
     assert "9 cumulative fluences from 152 to 1368 e⁻/Å²" in text
     assert "law first order (dC/dφ = −k C)" in text
     assert "offset b were fitted" in text
-    assert "ln k ~ N(0, 1²)" in text
+    mean, sd = result.options.as_prior().log_rate
+    assert f"ln k ~ N({mean:g}, {sd:g}²)" in text
+    assert "The doses were taken as exact." in text
     assert "p ~" not in text
     names = [
         name
@@ -203,6 +205,10 @@ def test_text_is_true_for_the_fit(result):
         ({"correlated": True}, "neighbouring frames was allowed to be correlated"),
         ({"dtype": "float32"}, "single precision"),
         ({"intervals": False}, "Intervals were not computed"),
+        ({"dose_scale": 500.0}, "φ is the dose divided by 500 e⁻/Å²"),
+        ({"dose_uncertainty": 0.1}, "known to 10 %"),
+        ({"dose_uncertainty": {"scale": 0.1, "frame": 0.02}}, "(scale 0.1, frame 0.02)"),
+        ({"processing_error": False}, ""),
         ({"hierarchy": (("C–C", "M–O"),)}, "A soft prior held C–C faster than M–O"),
     ],
 )
