@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The order of the gallery, and what is put back between its examples."""
 
-# A reader meets the main job first, then doubt and cure, then maps, classification and the rest.
+# A reader meets the main job first, then doubtful results, then maps, classification and the rest.
 # Examples that are not in this list come last, by name.
 ORDER = (
     "plot_paper_trajectories",

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """
-D½ not determined, and what cures it
-====================================
+D½ not determined, and what helps
+=================================
 
 Nine frames that end where half of the integrity is gone are fitted perfectly, and
 leave the half-integrity dose open by a large factor. Why that is so, which further
@@ -10,7 +10,7 @@ measurement helps, and how to find that out *before* the session at the microsco
 """
 
 # %%
-# The illness
+# The problem
 # -----------
 # One window with k = 1 and p = 1: D½ is 948 e⁻/Å², inside the measured range, which
 # ends at 1368. The noise is 1 % of what the window loses in the end.
@@ -51,8 +51,8 @@ figure = result.plot_fit(figsize=(5, 4.2))
 result
 
 # %%
-# The cures
-# ---------
+# What helps
+# ----------
 # - **Know the offset**: measure a place that is fully damaged, and pass it as
 #   ``offset=``.
 # - **Go on** to three times the dose, with the same number of frames.
@@ -63,7 +63,7 @@ result
 #   one thinks of first.
 
 damaged = measure(seed=8, pre_exposure=1e7)
-cures = {
+remedies = {
     "as measured": result,
     "4 × the electrons": measure(seed=9, electrons=8e6).fit_dose_pinn(
         estimator="exact"
@@ -102,7 +102,7 @@ def bound(largest, frames=9, **known):
 
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
-for row, found in enumerate(cures.values()):
+for row, found in enumerate(remedies.values()):
     (low,), (high,) = (end.data for end in found.interval("half_integrity_dose"))
     (value,) = found.half_integrity_dose.data
     sure = bool(found.identifiable.data[0])
@@ -114,7 +114,7 @@ left.annotate(
     "truth", (TRUTH, -0.45), xytext=(4, 0), textcoords="offset points", color="#D55E00"
 )
 left.set(xscale="log", xlabel="D½ with its 95 % interval (e⁻/Å²)", ylim=(4.6, -0.8))
-left.set_yticks(range(len(cures)), cures)
+left.set_yticks(range(len(remedies)), remedies)
 left.set_xticks([500, 1000, 2000, 4000], ["500", "1000", "2000", "4000"])
 left.minorticks_off()
 left.set_title("grey, hollow: flagged as not determined", fontsize=9)
@@ -136,7 +136,7 @@ legend = right.legend(fontsize=8)
 
 # %%
 # A measured offset beats everything else, and four times the electrons are the
-# weakest cure: the bound falls only as the square root of their number, and by orders
+# weakest remedy: the bound falls only as the square root of their number, and by orders
 # of magnitude with the offset. Without a known offset, nothing replaces dose: go on
 # until the curve has bent.
 #

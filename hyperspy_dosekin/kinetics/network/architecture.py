@@ -157,6 +157,32 @@ def integrity(
         dC/dφ from dose `features.first_tangent` on.
     """
     late = slice(features.first_tangent, None)
+    output, doutput = unbounded_output(parameters, features, tape)
+    exponent = softplus(output)
+    value = torch.exp(-features.dose * exponent)
+    dexponent = torch.sigmoid(output[:, late]) * doutput
+    slope = -value[:, late] * (exponent[:, late] + features.dose[:, late] * dexponent)
+    return value, slope
+
+
+def unbounded_output(
+    parameters: Parameters, features: Features, tape: list[DenseRecord] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Output of the network before the head, and its derivative by normalised dose.
+
+    Parameters
+    ----------
+    parameters, features, tape
+        As for `integrity`.
+
+    Returns
+    -------
+    output : torch.Tensor
+        Of any sign and size, ``(n_member, n_dose, n_window)``.
+    slope : torch.Tensor
+        Its derivative from dose `features.first_tangent` on.
+    """
+    late = slice(features.first_tangent, None)
 
     def dense(name: str, value: Tensor, tangent: Tensor) -> tuple[Tensor, Tensor]:
         weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
@@ -180,9 +206,4 @@ def integrity(
         gate, dgate = activate(*dense(f"hidden_{layer}", hidden, dhidden))
         hidden = torch.addcmul(u, gate, gap)
         dhidden = du + dgate * gap[:, late] + gate[:, late] * dgap
-    output, doutput = dense("output", hidden, dhidden)
-    exponent = softplus(output)
-    value = torch.exp(-features.dose * exponent)
-    dexponent = torch.sigmoid(output[:, late]) * doutput
-    slope = -value[:, late] * (exponent[:, late] + features.dose[:, late] * dexponent)
-    return value, slope
+    return dense("output", hidden, dhidden)

@@ -94,6 +94,17 @@ class NetworkFit:
         beyond = last * power_law_integrity(further, rate * last ** (exponent - 1), exponent)
         return np.where(normalised <= 1.0, inside, beyond)
 
+    def physics_residual(self, normalised_dose: np.ndarray) -> np.ndarray:
+        """How far the networks are from the law, dC/dφ + k C^p, ``(n_member, n_window, n_dose)``.
+
+        Parameters
+        ----------
+        normalised_dose
+            Doses over the largest measured dose, from 0 to 1, ``(n_dose,)``.
+        """
+        value, slope = self._value_and_slope(normalised_dose)
+        return slope + self._rate[..., None] * value ** self.exponent[..., None]
+
     def dose_at(self, level: float) -> np.ndarray:
         """Dose, unit of the series, at which C falls to `level`, ``(n_member, n_window)``."""
         inside_dose = np.linspace(0.0, 1.0, CROSSING_SAMPLES)
@@ -106,6 +117,9 @@ class NetworkFit:
         return np.where(np.isnan(crossing), beyond, crossing) * self.problem.dose_max
 
     def _network(self, normalised_dose: np.ndarray) -> np.ndarray:
+        return self._value_and_slope(normalised_dose)[0]
+
+    def _value_and_slope(self, normalised_dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import torch
 
         from hyperspy_dosekin.kinetics.network.architecture import fourier_features, integrity
@@ -113,5 +127,6 @@ class NetworkFit:
         parameters = {name: torch.as_tensor(value) for name, value in self.parameters.items()}
         with torch.no_grad():
             dose = torch.as_tensor(normalised_dose, dtype=torch.float64)
-            value, _ = integrity(parameters, fourier_features(parameters, dose))
-        return value.transpose(1, 2).numpy()
+            found = integrity(parameters, fourier_features(parameters, dose))
+        value, slope = (each.transpose(1, 2).numpy() for each in found)
+        return value, slope

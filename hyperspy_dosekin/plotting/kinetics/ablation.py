@@ -60,20 +60,31 @@ def plot_ablation(
     n_window = len(picture.window_names)
     width = layout.width_before(fig, figsize, 7.0 if n_window > 1 else 5.0)
     rows, columns = layout.panel_grid(n_window, width)
-    figure = layout.new_figure(fig, figsize, (max(width, 2.6 * columns), 1.1 + 2.3 * rows))
+    strips = bool(picture.residuals)
+    height = 1.1 + (3.1 if strips else 2.3) * rows
+    figure = layout.new_figure(fig, figsize, (max(width, 2.6 * columns), height))
     panel_width = layout.panel_width(figure, columns)
     grid = figure.add_gridspec(rows, columns)
     shown: dict[str, Any] = {}
     leaving = set()
     left = []
     for i, name in enumerate(picture.window_names):
-        axes = figure.add_subplot(grid[divmod(i, columns)])
+        cell = grid[divmod(i, columns)]
+        if strips:
+            cells = cell.subgridspec(2, 1, height_ratios=(2.3, 1.0))
+            axes, lowest = figure.add_subplot(cells[0]), figure.add_subplot(cells[1])
+            _residual_strip(lowest, picture, i)
+            axes.tick_params(labelbottom=False)
+            if i % columns == 0:
+                lowest.set_ylabel("dC/dφ + k Cᵖ", fontsize=style.SMALL)
+        else:
+            axes = lowest = figure.add_subplot(cell)
         if i % columns == 0:
             left.append(axes)
         leaving |= _panel(axes, picture, i, shown)
-        layout.panel_title(axes, name, "", panel_width)
+        layout.panel_title(axes, name, _explained(picture, i), panel_width)
         if i + columns >= n_window:
-            axes.set_xlabel(layout.dose_label(panel_width, picture.dose_unit), fontsize=9)
+            lowest.set_xlabel(layout.dose_label(panel_width, picture.dose_unit), fontsize=9)
     if picture.grid[-1] > picture.last_dose:
         shown[style.BEYOND] = style.hatched()
     law = next(iter(picture.curves))
@@ -90,6 +101,28 @@ def plot_ablation(
     layout.put_title(figure, picture.title)
     figure.align_ylabels()
     return figure
+
+
+def _explained(picture: AblationPicture, index: int) -> str:
+    """R² of each model."""
+    if not picture.r_squared:
+        return ""
+    each = [f"{name} {value[index]:.4f}" for name, value in picture.r_squared.items()]
+    return f"R²: {', '.join(each)}"
+
+
+def _residual_strip(axes: Axes, picture: AblationPicture, index: int) -> None:
+    """Distance of each model from the law."""
+    axes.axhline(0, color="black", lw=0.6)
+    for i, residual in enumerate(picture.residuals.values()):
+        axes.plot(
+            picture.residual_dose, residual[index], color=_COLOURS[i % 5], ls=_LINES[i % 5], lw=1.2
+        )
+    # Models without the law differ by powers of ten; small distances stay visible.
+    axes.set_yscale("symlog", linthresh=0.1)
+    style.shade_beyond(axes, picture.last_dose, float(picture.grid[-1]), "")
+    layout.dose_axis(axes, float(picture.grid[-1]), picture.last_dose)
+    axes.tick_params(labelsize=style.TINY)
 
 
 def _panel(axes: Axes, picture: AblationPicture, index: int, shown: dict[str, Any]) -> set[str]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Figure of residuals and of the course of the training."""
+"""Figure of the distance from the law and of the course of the training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def plot_diagnostics(
     fig: FigureBase | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> FigureBase:
-    """Draw residuals against dose, and loss terms and learning rate against iteration.
+    """Draw the distance from the law against dose, and loss terms and learning rate.
 
     Parameters
     ----------
@@ -158,12 +158,14 @@ def _residuals(upper: Axes, lower: Axes, picture: DiagnosticsPicture, width: flo
             marker=look.marker,
             lw=1.1,
             ms=4.5,
+            # Symbols tell windows apart; one at each collocation dose would hide the line.
+            markevery=max(picture.dose.size // 8, 1),
             label=label,
         )
     limits = style.data_limits(np.abs(picture.residual))
     largest = limits[1] if limits else 1.0
     upper.set_ylim(-largest, largest)
-    upper.set_ylabel("Fit − data\n(standardised)", fontsize=9)
+    upper.set_ylabel("Physics residual\ndC/dφ + k Cᵖ", fontsize=9)
     upper.tick_params(labelbottom=False)
     _above(upper, width)
     lower.plot(picture.dose, picture.total_rms, color="black", marker="o", ms=4, lw=1.1)

@@ -320,16 +320,16 @@ class ParameterPicture(Picture):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DiagnosticsPicture(Picture):
-    """What is left of the data after the fit, and how the fit got there.
+    """How far networks are from their law, and how the training got there.
 
     Parameters
     ----------
     window_names, dose_unit, title, energy_windows
         As for `Picture`.
     dose
-        Measured doses, ``(n_dose,)``.
+        Doses at which the law is imposed, ``(n_dose,)``.
     residual
-        Fit minus data of the standardised data, ``(W, n_dose)``; NaN marks a missing frame.
+        Distance from the law, dC/dφ + k Cᵖ, ``(W, n_dose)``; NaN where there is none.
     total_rms
         Root mean square of `residual` over windows, ``(n_dose,)``.
     iteration
@@ -414,6 +414,12 @@ class AblationPicture(Picture):
         Standard deviation of the noise of `values`, of the same shape, if known.
     quantity
         Label of the data with its unit.
+    residual_dose
+        Doses of the residuals, ``(n_residual,)``; may be empty.
+    residuals
+        Distance of each model from the law, dC/dφ + k Cᵖ, ``(W, n_residual)``; may be empty.
+    r_squared
+        Share of the variance of the data that each model explains, ``(W,)``; may be empty.
 
     Raises
     ------
@@ -442,13 +448,19 @@ class AblationPicture(Picture):
     dose_max: float | None = None
     sigma: np.ndarray | None = None
     quantity: str = "Window area"
+    residual_dose: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    residuals: Mapping[str, np.ndarray] = field(default_factory=dict)
+    r_squared: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         n_window = len(self.window_names)
         n_dose, n_grid = _size(self, "dose"), _size(self, "grid")
+        n_residual = np.size(self.residual_dose)
         _arrays(self, float, (n_window, n_dose), "values", "sigma")
         _mappings(self, "curves", (n_window, n_grid))
+        _mappings(self, "residuals", (n_window, n_residual))
+        _mappings(self, "r_squared", (n_window,))
         if not self.curves:
             raise ValueError("curves is empty; pass at least the curve of the law.")
 

@@ -21,10 +21,13 @@ from hyperspy_dosekin.plotting.kinetics.pictures import (
 from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS
 
 if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
     from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 
 #: Doses at which curves are drawn.
 CURVE_POINTS = 301
+#: Doses at which the distance from the law is drawn.
+RESIDUAL_POINTS = 201
 
 
 def _common(numbers: KineticsNumbers) -> dict[str, Any]:
@@ -164,17 +167,17 @@ def parameter_picture(numbers: KineticsNumbers) -> ParameterPicture:
 
 
 def diagnostics_picture(numbers: KineticsNumbers) -> DiagnosticsPicture:
-    """Residuals in standard scores, loss terms and learning rate of a network fit."""
+    """Distance of the networks from the law, loss terms and learning rate."""
     network = numbers.required_network()
-    residual = _standard_residual(numbers)
+    normalised = np.linspace(0.0, 1.0, network.config.collocation)
+    residual = network.physics_residual(normalised).mean(axis=0)
+    residual = residual if numbers.shown is None else residual[list(numbers.shown)]
     history = network.history
-    with np.errstate(invalid="ignore"):
-        total = np.sqrt(np.nansum(residual**2, axis=0) / np.isfinite(residual).sum(axis=0))
     return DiagnosticsPicture(
         **_common(numbers),
-        dose=numbers.dose,
+        dose=normalised * numbers.dose_max,
         residual=residual,
-        total_rms=total,
+        total_rms=np.sqrt(np.mean(residual**2, axis=0)),
         iteration=history.iteration,
         learning_rate=history.learning_rate,
         terms=history.terms,
@@ -183,30 +186,50 @@ def diagnostics_picture(numbers: KineticsNumbers) -> DiagnosticsPicture:
     )
 
 
-def _standard_residual(numbers: KineticsNumbers) -> np.ndarray:
-    """Fit less data in units of the spread that the network sees."""
-    fitted = numbers.estimate.mean_intensity(numbers.dose)
-    spread = numbers.required_network().score.spread
-    spread = spread if numbers.shown is None else spread[list(numbers.shown)]
-    return (fitted - np.asarray(numbers.data.values, dtype=float)) / spread[:, np.newaxis]
-
-
 def ablation_picture(numbers: KineticsNumbers, extent: float, iterations: int) -> AblationPicture:
     """The fit, a cubic polynomial and a network without physics, continued beyond the data."""
-    from hyperspy_dosekin.kinetics.network.ablation import cubic_polynomial, unconstrained_network
+    from hyperspy_dosekin.kinetics.network.ablation import (
+        cubic_polynomial,
+        law_residual,
+        r_squared,
+        unconstrained_network,
+    )
 
     extent = real_number("extent", extent, _EXTENT, least=1.0, most=1e6)
-    grid = np.linspace(0.0, extent * numbers.dose_max, CURVE_POINTS)
     network = numbers.required_network()
-    free = unconstrained_network(network, grid, iterations=iterations)
+    inside = np.linspace(0.0, numbers.dose_max, RESIDUAL_POINTS)
+    beyond = np.linspace(0.0, extent * numbers.dose_max, CURVE_POINTS)
+    # Together, so that the network without physics is trained once.
+    asked = np.concatenate([beyond, inside, numbers.dose])
+    curves = {
+        "kinetic law (PINN)": _whole_intensity(network, asked),
+        "cubic polynomial": cubic_polynomial(network.problem, asked),
+        "network without physics": unconstrained_network(network, asked, iterations=iterations),
+    }
     shown = slice(None) if numbers.shown is None else list(numbers.shown)
+    ends = np.cumsum([beyond.size, inside.size])
+    parts = {name: np.split(curve, ends, axis=1) for name, curve in curves.items()}
+    residuals = {
+        name: law_residual(network, each[1], inside)[shown] for name, each in parts.items()
+    }
+    # The network knows its own derivative.
+    residuals["kinetic law (PINN)"] = network.physics_residual(inside / numbers.dose_max).mean(
+        axis=0
+    )[shown]
     return AblationPicture(
         **_common(numbers),
         **_measured(numbers),
-        grid=grid,
-        curves={
-            "kinetic law (PINN)": numbers.estimate.intensity(grid).mean(axis=0),
-            "cubic polynomial": cubic_polynomial(network.problem, grid)[shown],
-            "network without physics": free[shown],
+        grid=beyond,
+        curves={name: each[0][shown] for name, each in parts.items()},
+        residual_dose=inside,
+        residuals=residuals,
+        r_squared={
+            name: r_squared(network.problem, each[2])[shown] for name, each in parts.items()
         },
     )
+
+
+def _whole_intensity(network: NetworkFit, dose: np.ndarray) -> np.ndarray:
+    """Mean intensity of the networks in all windows, at doses in any order."""
+    each = network.amplitude[..., None] * network.integrity(dose) + network.offset[..., None]
+    return each.mean(axis=0)

@@ -171,7 +171,10 @@ class KineticsPlots(Face):
         return drawn(plot_parameters, parameter_picture(self.numbers), options)
 
     def plot_diagnostics(self, **options: Any) -> FigureBase:
-        """Draw the residuals, the loss terms and the learning rate of a network fit.
+        """Draw how far networks are from the law, the loss terms and the learning rate.
+
+        The physics residual dC/dφ + k Cᵖ of each window at the collocation doses (mean over the
+        members), and its root mean square over windows.
 
         Parameters
         ----------
@@ -198,16 +201,19 @@ class KineticsPlots(Face):
         return drawn(plot_diagnostics, diagnostics_picture(self.numbers), options)
 
     def plot_ablation(
-        self, *, extent: float = 1.5, iterations: int = 40, **options: Any
+        self, *, extent: float = 1.5, iterations: int = 200, **options: Any
     ) -> FigureBase:
         """Draw the fit beside a cubic polynomial and the same network without physics.
+
+        Below each panel the distance of each model from the law, dC/dφ + k Cᵖ; above it R². The
+        network without physics has neither the law nor the initial condition C(0) = 1.
 
         Parameters
         ----------
         extent
             How far to extrapolate, in units of the largest measured dose.
         iterations
-            Length of the training of the network without physics.
+            Length of the training of the network without physics, by L-BFGS.
         **options
             ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
 

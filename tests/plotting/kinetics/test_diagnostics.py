@@ -34,7 +34,7 @@ def test_long_names(diagnostics_picture, read):
 def test_residuals_and_their_rms(diagnostics_picture):
     picture = diagnostics_picture()
     figure = plot_diagnostics(picture)
-    residuals, total = panel(figure, "Fit − data"), panel(figure, "Total RMS")
+    residuals, total = panel(figure, "Physics residual"), panel(figure, "Total RMS")
     for name, residual in zip(picture.window_names, picture.residual, strict=True):
         assert_allclose(line(residuals, name).get_ydata(), residual)
     assert_allclose(total.lines[0].get_ydata(), picture.total_rms)
@@ -103,4 +103,4 @@ def test_missing_frames_and_windows(diagnostics_picture, read):
     residual[1] = np.nan
     seen = read(plot_diagnostics(diagnostics_picture(residual=residual)))
     assert "C–C (no data)" in seen.legend
-    assert line(panel(seen.figure, "Fit − data"), "π–π*").get_xdata().size == 8
+    assert line(panel(seen.figure, "Physics residual"), "π–π*").get_xdata().size == 8
