@@ -5,9 +5,9 @@ Can the network be trusted? Residuals, training and ablation
 ============================================================
 
 The supplementary figures of `dos Santos, dos Reis and Dravid
-<https://arxiv.org/abs/2605.01697>`_: the physics residual dC/dφ + k Cᵖ by dose, the loss
-by term, and the fit beside models without physics. A referee will ask for all three, and none of them says
-how well D½ is known.
+<https://arxiv.org/abs/2605.01697>`_: the physics residual dC/dφ + k Cᵖ by dose, the
+loss by term, and the fit beside models without physics. A referee will ask for all
+three, and none of them says how well D½ is known.
 """
 
 # %%
@@ -41,10 +41,10 @@ figure = published.plot_diagnostics()
 
 # %%
 # On the left is how far each window is from the law that it should follow; a residual
-# that is a noticeable share of k means that C is not a solution. On the right, the loss falls by
-# orders of magnitude when L-BFGS takes over, and is still falling at the end: where
-# the training stops decides what it answers. The certificate compares it with the
-# exact solution of the same problem.
+# that is a noticeable share of k means that C is not a solution. On the right, the
+# loss falls by orders of magnitude when L-BFGS takes over, and is still falling at the
+# end: where the training stops decides what it answers. The certificate compares it
+# with the exact solution of the same problem.
 
 print(published.certificate)
 
