@@ -71,7 +71,8 @@ SHARED = (
 #: What an error that frames share is called, by its name.
 SHARED_NAMES = {
     "normalisation": "a drift of the normalisation, as large as that of the zero-loss peak's share "
-    "of the spectrum"
+    "of the spectrum",
+    "zero-loss model": "what is left of the zero-loss peak, the same in all frames",
 }
 ORIGIN = (
     "The exposure before the first frame is not recorded. If the specimen had received Φ₀, its D½ "

@@ -96,6 +96,16 @@ class ProcessingSpread:
         Why choices are left out, by their name.
     fit_options
         The options of the fit that this is the spread of.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.data import dose_series
+    >>> result = dose_series().process_low_loss().fit_dose_pinn(estimator="exact")
+    >>> spread = result.processing_spread({"normalise": ("total",)})
+    >>> spread.choices
+    ('as fitted', 'normalise=total')
+    >>> list(spread.areas) == list(spread.half_integrity_dose) == list(spread.choices)
+    True
     """
 
     options: Mapping[str, Mapping[str, Any]]

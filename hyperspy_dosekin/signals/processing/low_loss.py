@@ -35,6 +35,7 @@ from hyperspy_dosekin.signals.processing.zero_loss_model import (
     look_at_gain_side,
     model_shape,
     read_measured,
+    residue_in,
     splice,
 )
 
@@ -292,6 +293,10 @@ def process_low_loss(
         chain, seen, found, moved, offset_ev, zero_loss, zero_loss_range, vacuum_threshold
     )
     record = make_record(self, "process_low_loss", steps, diagnostics)
+    residue = None if spliced else residue_in(survey_found, chain)
+    if residue is not None and "zero_loss" in record:
+        # Numbers over energy, which slices of the result do not part.
+        record["zero_loss"]["residue"] = {"energy_ev": chain.energy_ev, "share_per_ev": residue}
     result = processed_signal(
         self,
         spectra,

@@ -13,7 +13,9 @@ import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import compute, prepend
 from hyperspy_dosekin.numerics.arguments import real_number
+from hyperspy_dosekin.processing.low_loss.chain import LowLossChain
 from hyperspy_dosekin.processing.low_loss.gain_side import share_without_features, tail_of
+from hyperspy_dosekin.processing.low_loss.residue import residue_of
 from hyperspy_dosekin.processing.low_loss.zero_loss import (
     PER_CHANNEL,
     WIDEST_EV,
@@ -192,6 +194,35 @@ def look_at_gain_side(survey: Survey, start: int, reach: int, scale_ev: float) -
             tail.area,
         )
     return {"share": share, "tail": tail}
+
+
+def residue_in(survey: Survey, chain: LowLossChain) -> np.ndarray | None:
+    """What a mirrored peak may leave among the losses, on the channels kept.
+
+    Parameters
+    ----------
+    survey
+        Of the data.
+    chain
+        The steps.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        Share of the zero-loss peak, per eV, shape ``(stop - start,)``; ``None`` for other models.
+    """
+    if not isinstance(chain.zero_loss, str) or survey.total.size < chain.stop:
+        return None
+    origin, middle = chain.origin, survey.peak.size // 2
+    number = int(survey.found.sum())
+    # Far from the peak it does not matter that the sum of all is of spectra that drift.
+    gain_side = survey.total[origin::-1][: origin + 1] / max(number, 1)
+    near = min(middle, origin)
+    peak = survey.peak[middle::-1][: near + 1], survey.peak[middle:][: near + 1]
+    after = residue_of(
+        gain_side, *peak, chain.fwhm, number=chain.stop - origin, ended=chain.n_dark > 0
+    )
+    return np.concatenate([np.zeros(origin - chain.start), after]) / chain.scale_ev
 
 
 def splice(recorded: Recorded, measured: MeasuredPeak) -> tuple[Recorded, np.ndarray, int]:

@@ -26,6 +26,8 @@ from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries, LazyDoseSeries
 from hyperspy_dosekin.signals.processing.normalisation import normalisation_error
 from hyperspy_dosekin.signals.processing.result import CONTEXT
+from hyperspy_dosekin.signals.processing.zero_loss_error import NAME as ZERO_LOSS
+from hyperspy_dosekin.signals.processing.zero_loss_error import zero_loss_residue
 
 
 def integrate_windows(
@@ -51,6 +53,9 @@ def integrate_windows(
     With a dose axis, areas of single scattering that `process_low_loss` has divided by the
     zero-loss peak carry the error that this may have made, which the fit takes into its intervals:
     a drift along the dose as large as that of the share of the zero-loss peak in the spectrum.
+    What the mirror image of an asymmetric zero-loss peak may have left in a window, one standard
+    deviation, is in ``metadata.Dosekin.zero_loss_residue``, and an error of that size is carried,
+    too: all frames have the same, so that only a known or bounded offset feels it.
 
     Parameters
     ----------
@@ -125,14 +130,29 @@ def integrate_windows(
         )
     result = wrap(*classes, areas, axes=axes, metadata=metadata)
     attach_variance(result, variance, classes)
+    left = _left_of_zero_loss(self, weights)
+    if left is not None:
+        # All frames have it, so that it is no noise.
+        result.metadata.set_item("Dosekin.zero_loss_residue", left)
     if dose is not None:
-        attach_shared_errors(result, normalisation_error(self, dose))
+        errors = normalisation_error(self, dose)
+        if left is not None:
+            errors[ZERO_LOSS] = left[:, np.newaxis] / np.where(areas == 0, np.inf, areas)
+        attach_shared_errors(result, errors)
         remember(result, self, getattr(self, CONTEXT, {}))
     if record:
         result.metadata.set_item(NOISE, record)
     if variance is not None:
         result.get_noise_variance().metadata.Dose = copy.deepcopy(metadata["Dose"])
     return result
+
+
+def _left_of_zero_loss(signal: Any, weights: Any) -> np.ndarray | None:
+    """What the model of the zero-loss peak may have left in each window, ``(n_window,)``."""
+    from hyperspy_dosekin.windows.integrate import integrate
+
+    residue = zero_loss_residue(signal)
+    return None if residue is None else integrate(residue[weights.channels], weights=weights)
 
 
 def _check_numbers(signal: Any) -> None:

@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the model of the zero-loss peak may have left in the areas of windows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.signals.axes.energy import energy_in_ev
+from hyperspy_dosekin.signals.processing.record import record_of
+
+#: Name of the error.
+NAME = "zero-loss model"
+
+
+def zero_loss_residue(signal: Any) -> np.ndarray | None:
+    """One standard deviation of what is left of the zero-loss peak, on the axis of a signal.
+
+    Parameters
+    ----------
+    signal
+        What `process_low_loss` returned, or a part of it.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        In the unit of the spectra, shape ``(n_channels,)``; ``None`` where it is not known, or
+        spectra are not divided by the zero-loss peak.
+    """
+    record = record_of(signal)
+    if record is None or record.chain != "process_low_loss":
+        return None
+    if not str(record.get_item("normalise.to", "")).startswith("area of the zero-loss peak"):
+        return None
+    residue = record.get_item("zero_loss.residue")
+    if residue is None:
+        return None
+    energy = energy_in_ev(signal.axes_manager.signal_axes[0])
+    return np.interp(energy, np.asarray(residue.energy_ev), np.asarray(residue.share_per_ev))

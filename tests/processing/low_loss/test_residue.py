@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a mirrored peak leaves among the losses, against peaks of which that is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from hyperspy_dosekin.processing.low_loss.residue import residue_of
+
+VACUUM = Path(__file__).parents[4] / "shared" / "data" / "real" / "EELSfitter" / "Specimen_4"
+DISTANCE = np.arange(400.0)
+
+
+def sides(asymmetry=1.0, end=60):
+    """Gain and loss side of a peak four channels wide, with a tail that falls as 1/d."""
+    core = np.exp(-0.5 * (DISTANCE / 1.7) ** 2)
+    tail = 2e-4 / np.maximum(DISTANCE, 2)
+    return (core + tail)[: end + 1], asymmetry * (core + tail)
+
+
+def test_a_tail_beyond_the_gain_side_is_continued():
+    gain, loss = sides()
+    found = residue_of(gain, gain, loss[:61], 4.0, number=400, ended=False)
+    truth = loss / (2 * gain.sum() - gain[0])
+    # The mean level of the last quarter stands for that at the end.
+    np.testing.assert_allclose(found[61:], truth[61:], rtol=0.25)
+    assert found[:61].max() < 1e-12
+
+
+def test_asymmetry_near_the_top_is_what_the_mirror_is_wrong_by():
+    gain, loss = sides(asymmetry=1.3)
+    found = residue_of(gain, gain, loss[:61], 4.0, number=400, ended=True)
+    np.testing.assert_allclose(found[:61], 0.3 * gain / (2 * gain.sum() - gain[0]), rtol=1e-6)
+    assert not found[61:].any()
+
+
+def test_no_more_than_the_mirror_image_and_no_negative():
+    gain, loss = sides(asymmetry=5.0)
+    gain[50:] -= 1e-3
+    found = residue_of(gain, gain, loss[:61], 4.0, number=80, ended=False)
+    assert (found >= 0).all()
+    assert found[20] <= gain[20] / (2 * gain.sum() - gain[0]) * (1 + 1e-9)
+    assert not residue_of(np.zeros(9), np.zeros(9), np.zeros(9), 4.0, number=5, ended=True).any()
+
+
+@pytest.mark.skipif(not VACUUM.exists(), reason="needs the files of EELSfitter")
+def test_real_vacuum_is_nothing_within_what_is_claimed():
+    paths = [path for path in sorted(VACUUM.iterdir()) if "Vacuum" in path.name]
+    rows = [np.loadtxt(path, delimiter=None if "," not in path.read_text()[:200] else ",").ravel()
+            for path in paths]  # fmt: skip
+    s = hs.signals.Signal1D(np.stack(rows))
+    s.set_signal_type("EELS")
+    scale = (45.471 + 4.054) / (s.data.shape[-1] - 1)
+    s.axes_manager[-1].trait_set(offset=-4.054, scale=scale, units="eV", name="Energy loss")
+    processed = s.process_low_loss(show_progressbar=False)
+    areas = processed.integrate_windows({"a": (3, 6), "b": (10, 15), "c": (20, 25)})
+    claimed = areas.metadata.Dosekin.zero_loss_residue
+    assert (np.abs(areas.data) < 3 * claimed).all()
+    # Nor is more claimed than ten times what there is.
+    assert (np.abs(areas.data).max(axis=0) > 0.1 * claimed).all()
