@@ -137,7 +137,8 @@ def integrate_windows(
     if dose is not None:
         errors = normalisation_error(self, dose)
         if left is not None:
-            errors[ZERO_LOSS] = left[:, np.newaxis] / np.where(areas == 0, np.inf, areas)
+            divisor: Any = areas
+            errors[ZERO_LOSS] = left[:, np.newaxis] / np.where(divisor == 0, np.inf, divisor)
         attach_shared_errors(result, errors)
         remember(result, self, getattr(self, CONTEXT, {}))
     if record:
