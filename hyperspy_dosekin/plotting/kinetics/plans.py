@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
-from hyperspy_dosekin.plotting import style
+from hyperspy_dosekin.plotting import layout, style
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,23 +41,29 @@ class PlanPicture:
     dose_unit: str
 
 
-def plot_plan(picture: PlanPicture) -> Figure:
+def plot_plan(
+    picture: PlanPicture,
+    *,
+    fig: FigureBase | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> FigureBase:
     """Draw the expected curves with the planned frames, and the plan beside its alternatives.
 
     Parameters
     ----------
     picture
         What to draw.
+    fig
+        Empty figure or subfigure to draw in, instead of a new one.
+    figsize
+        Width and height in inches; default 9.5 × 3.6.
 
     Returns
     -------
     The figure.
     """
-    import matplotlib.pyplot as plt
-
-    figure, (curves, bars) = plt.subplots(
-        1, 2, figsize=(9.5, 3.6), layout="constrained", width_ratios=(1.1, 1.0)
-    )
+    figure = layout.new_figure(fig, figsize, (9.5, 3.6))
+    curves, bars = figure.subplots(1, 2, width_ratios=(1.1, 1.0))
     colour = style.MODEL_COLOURS[0]
     curves.fill_between(
         picture.curve_dose, picture.lower, picture.upper, color=colour, alpha=0.2, lw=0

@@ -19,8 +19,10 @@ from hyperspy_dosekin.lazy.blocks import is_lazy
 from hyperspy_dosekin.numerics.arguments import check_arguments, real_number, short
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
+from hyperspy_dosekin.plotting.layout import new_figure
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
 from hyperspy_dosekin.signals.files import save_signal, seal
+from hyperspy_dosekin.signals.kinetics.drawing import drawn
 from hyperspy_dosekin.signals.kinetics.maps import over_pixels
 from hyperspy_dosekin.signals.kinetics.notes import DOSES
 from hyperspy_dosekin.signals.kinetics.options import (
@@ -364,8 +366,13 @@ class LawComparison:
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
         return f"<div>{self.table.get_html_string()}<ul>{notes}</ul></div>"
 
-    def plot(self) -> Any:
+    def plot(self, **options: Any) -> Any:
         """Plot what each law says of D½, and the average, for each window.
+
+        Parameters
+        ----------
+        **options
+            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
 
         Returns
         -------
@@ -380,12 +387,12 @@ class LawComparison:
         >>> len(found.plot().axes)
         4
         """
-        import matplotlib.pyplot as plt
+        return drawn(LawComparison._draw, self, options)
 
+    def _draw(self, *, fig: Any = None, figsize: tuple[float, float] | None = None) -> Any:
         found, scale = self.compared, self.data.dose[-1]
-        figure, axes = plt.subplots(
-            1, len(self.window_names), squeeze=False, sharey=True, layout="constrained"
-        )
+        figure = new_figure(fig, figsize, (6.4, 4.8))
+        axes = figure.subplots(1, len(self.window_names), squeeze=False, sharey=True)
         labels = [*self.laws, "average"]
         ends = []
         for p in (0.025, 0.5, 0.975):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hyperspy_dosekin.plotting.layout import put_title
+
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
@@ -20,7 +22,7 @@ def drawn(draw: Callable[..., Any], picture: Any, options: Mapping[str, Any]) ->
     draw
         Function of the plotting room.
     picture
-        What to draw: a dataclass with a ``title``.
+        What to draw.
     options
         ``ax``, ``title`` and ``dpi``; the rest is passed on.
 
@@ -37,7 +39,8 @@ def drawn(draw: Callable[..., Any], picture: Any, options: Mapping[str, Any]) ->
 
     kept, parent = dict(options), None
     axes, title, dpi = (kept.pop(name, None) for name in ("ax", "title", "dpi"))
-    if title is not None:
+    own_title = hasattr(picture, "title")
+    if title is not None and own_title:
         picture = replace(picture, title=title)
     if axes is not None:
         if kept.get("fig") is not None:
@@ -47,6 +50,8 @@ def drawn(draw: Callable[..., Any], picture: Any, options: Mapping[str, Any]) ->
     settings: Any = {} if dpi is None else {"figure.dpi": float(dpi)}
     with rc_context(settings):
         figure = draw(picture, **kept)
+    if title is not None and not own_title:
+        put_title(figure, title)
     if dpi is not None:
         figure.figure.set_dpi(float(dpi))
     return figure if parent is None else parent

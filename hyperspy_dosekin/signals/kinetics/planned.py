@@ -16,11 +16,12 @@ from prettytable import PrettyTable
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
 from hyperspy_dosekin.signals.files import save_signal, seal
+from hyperspy_dosekin.signals.kinetics.drawing import drawn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matplotlib.figure import Figure
+    from matplotlib.figure import FigureBase
 
 #: Version of the layout of files.
 FORMAT = 1
@@ -193,8 +194,13 @@ class DosePlan:
             "in ln D½; look for a larger one."
         )
 
-    def plot(self) -> Figure:
+    def plot(self, **options: Any) -> FigureBase:
         """Plot what is expected with the planned frames, and the alternatives.
+
+        Parameters
+        ----------
+        **options
+            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
 
         Returns
         -------
@@ -211,7 +217,8 @@ class DosePlan:
         """
         from hyperspy_dosekin.plotting.kinetics.plans import PlanPicture, plot_plan
 
-        return plot_plan(
+        return drawn(
+            plot_plan,
             PlanPicture(
                 dose=self.dose,
                 curve_dose=self.curves["dose"],
@@ -222,7 +229,8 @@ class DosePlan:
                 sd=np.asarray([row.sd for row in self.compared]),
                 symbol=_symbol(self.goal),
                 dose_unit=self.dose_unit,
-            )
+            ),
+            options,
         )
 
     def save(self, path: str | Path, *, overwrite: bool | None = None) -> None:

@@ -18,6 +18,7 @@ from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.origin import Origin
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
+from hyperspy_dosekin.signals.kinetics.drawing import drawn
 from hyperspy_dosekin.signals.kinetics.face import Face
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
@@ -202,7 +203,7 @@ class ProcessingSpread:
         Parameters
         ----------
         **options
-            Passed to the figure.
+            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
 
         Returns
         -------
@@ -236,7 +237,7 @@ class ProcessingSpread:
             lower=values[1],
             upper=values[2],
         )
-        return plot_specification(picture, **options)
+        return drawn(plot_specification, picture, options)
 
     def __repr__(self) -> str:
         """One line: how many choices there are."""

@@ -342,3 +342,13 @@ def test_masked_stays_lazy():
     assert masked._lazy
     masked.compute(show_progressbar=False)
     assert masked.data.shape == (4, 2, 2)
+
+
+def test_plans_and_comparisons_take_axes_and_titles_too(series, close_figures):
+    plan = hyperspy_dosekin.plan_dose_series(400.0, noise=0.01, dose_budget=1500.0)
+    laws = hyperspy_dosekin.compare_laws(series, ["power law", "first order"])
+    figure, axes = plt.subplots(2, 1, figsize=(10, 8))
+    assert plan.plot(ax=axes[0], title="A plan") is figure
+    assert laws.plot(ax=axes[1], title="Two laws") is figure
+    assert {sub.get_suptitle() for sub in figure.subfigs} == {"A plan", "Two laws"}
+    assert laws.plot(dpi=60).dpi == 60
