@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pixels by themselves, with their population, and with their neighbours, against known truths.
+
+Run ``python benchmarks/kinetics/fields.py [--seeds 2] [--noise 0.01 0.03 0.05] [--large]``. Truths
+are of another kind than the priors: smooth noise, a step of 0.9 in ln k, and a particle with a rim
+on a support that is left out. Amplitudes and offsets vary from pixel to pixel. ``--large`` measures
+time and memory on 64 × 64 pixels with four windows.
+"""
+
+import argparse
+import resource
+import time
+
+import hyperspy.api as hs
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
+
+DOSE = np.arange(1, 10) / 9
+MODES = ("pixel", "population", "field")
+
+
+def smooth(random, shape, width):
+    field = gaussian_filter(random.standard_normal(shape), width, mode="wrap")
+    return (field - field.mean()) / field.std()
+
+
+def truth(kind, seed, size, mean):
+    """Ln k, p, a, b and the pixels that count, each ``(size, size)``."""
+    random = np.random.default_rng(seed)
+    shape = (size, size)
+    log_rate = mean + 0.4 * smooth(random, shape, 4)
+    exponent = 1.1 + 0.3 * smooth(random, shape, 6)
+    inside = np.ones(shape, dtype=bool)
+    if kind == "step":
+        log_rate += np.where(np.arange(size) < 0.42 * size, 0.7, -0.2)
+    if kind == "rim":
+        y, x = np.indices(shape) - (size - 1) / 2
+        radius = np.hypot(x, y) / (0.46 * size)
+        log_rate = mean + 0.15 * smooth(random, shape, 3) + 0.9 * np.clip(4 * radius - 3, 0, 1)
+        exponent = 1.0 + 0.4 * radius
+        inside = radius < 1
+    amplitude = 0.8 * (1 + 0.3 * smooth(random, shape, 1))
+    offset = 0.5 + 0.2 * smooth(random, shape, 1)
+    return random, log_rate, exponent, amplitude, offset, inside
+
+
+def simulated(kind, seed, size, mean, noise):
+    """A dose series, ln D½ and the pixels that count."""
+    random, log_rate, exponent, amplitude, offset, inside = truth(kind, seed, size, mean)
+    curve = power_law_integrity(DOSE, np.exp(log_rate)[..., None], exponent[..., None])
+    values = amplitude[..., None] * curve + offset[..., None]
+    values = values + noise * 0.8 * random.standard_normal(values.shape)
+    axes = [
+        *({"size": size, "name": name} for name in "yx"),
+        {"size": 1, "name": "window"},
+        {"axis": DOSE, "name": "dose"},
+    ]
+    series = hs.signals.Signal1D(values[:, :, None], axes=axes)
+    series.set_signal_type("DoseSeries")
+    half = np.log(half_dose(np.exp(log_rate), exponent))
+    return series, half, inside
+
+
+def judged(result, half, inside):
+    """Rms error of ln D½, coverage, share determined, and share of these within 0.25."""
+    error = np.log(result.half_integrity_dose.data[0]) - half
+    lower, upper = (np.log(end.data[0]) for end in result.interval("half_integrity_dose"))
+    determined = result.identifiable.data[0] & inside
+    covered = (lower <= half) & (half <= upper)
+    return (
+        float(np.sqrt(np.nanmean(error[inside] ** 2))),
+        float(covered[inside].mean()),
+        float(determined[inside].mean()),
+        float(np.mean(np.abs(error[determined]) < 0.25)) if determined.any() else np.nan,
+    )
+
+
+def case(kind, seed, size, mean, noise):
+    """Figures of the three modes and their times."""
+    series, half, inside = simulated(kind, seed, size, mean, noise)
+    groups = None if inside.all() else np.where(inside, 0, -1)
+    found = {}
+    for mode in MODES:
+        options = {} if mode == "pixel" or groups is None else {"groups": groups}
+        start = time.process_time()
+        result = series.fit_dose_pinn(spatial=mode, show_progressbar=False, **options)
+        found[mode] = (*judged(result, half, inside), time.process_time() - start)
+    return found
+
+
+def accuracy(seeds, noises, size):
+    print("rms of ln D1/2 | coverage of 95 % | determined | of these within 0.25 | CPU seconds")
+    every = {mode: [] for mode in MODES}
+    for noise in noises:
+        for mean in (0.0, 0.4):
+            for kind in ("smooth", "step", "rim"):
+                for seed in range(seeds):
+                    found = case(kind, seed, size, mean, noise)
+                    print(f"{100 * noise:.0f} %  mean ln k {mean:.1f}  {kind:6s}  seed {seed}")
+                    for mode, row in found.items():
+                        every[mode].append((*row, row[0] / found["pixel"][0]))
+                        print(f"    {mode:10s}" + "".join(f"{x:8.3f}" for x in row), flush=True)
+    print("\nall cases      rms/pixel: mean, worst   coverage: mean, least   right")
+    for mode, rows in every.items():
+        table = np.array(rows)
+        ratio, covered = table[:, 5], table[:, 1]
+        # Of all pixels that are called determined.
+        right = np.nansum(table[:, 3] * table[:, 2]) / max(np.nansum(table[:, 2]), 1e-9)
+        print(
+            f"{mode:12s}{ratio.mean():16.2f} {ratio.max():.2f}{covered.mean():18.3f} "
+            f"{covered.min():.3f}{right:14.3f}"
+        )
+
+
+def large():
+    size = 64
+    windows = [simulated("smooth", seed, size, 0.4, 0.02)[0].data for seed in range(4)]
+    axes = [
+        *({"size": size, "name": name} for name in "yx"),
+        {"size": 4, "name": "window"},
+        {"axis": DOSE, "name": "dose"},
+    ]
+    series = hs.signals.Signal1D(np.concatenate(windows, axis=2), axes=axes)
+    series.set_signal_type("DoseSeries")
+    for mode in MODES:
+        start, cpu = time.perf_counter(), time.process_time()
+        series.fit_dose_pinn(spatial=mode, show_progressbar=False)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(
+            f"64 × 64 × 4, {mode:10s}: {time.perf_counter() - start:.0f} s, "
+            f"{time.process_time() - cpu:.0f} s of CPU, {memory:.1f} GB at most",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--size", type=int, default=24)
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.01, 0.03, 0.05])
+    parser.add_argument("--large", action="store_true")
+    options = parser.parse_args()
+    if options.large:
+        large()
+    else:
+        accuracy(options.seeds, options.noise, options.size)
