@@ -36,12 +36,12 @@ class Encoder(nn.Module):
         layers: list[nn.Module] = []
         before = 1
         for channels, kernel in zip(CHANNELS, KERNELS, strict=True):
-            layers += [
-                nn.Conv1d(before, channels, kernel, stride=2, padding=kernel // 2),
-                nn.LeakyReLU(_SLOPE),
-            ]
+            # One module after each convolution: weights have the same names without dropout.
+            rectifier: nn.Module = nn.LeakyReLU(_SLOPE)
             if dropout:
-                layers.append(nn.Dropout(dropout))
+                rectifier = nn.Sequential(rectifier, nn.Dropout(dropout))
+            convolution = nn.Conv1d(before, channels, kernel, stride=2, padding=kernel // 2)
+            layers += [convolution, rectifier]
             before = channels
         self.convolutions = nn.Sequential(*layers)
         self.dense = nn.Linear(before * _lengths(n_channels)[-1], n_output)

@@ -22,6 +22,8 @@ LOSS_WEIGHTS: Mapping[str, float] = MappingProxyType(
     }
 )
 
+#: Training steps, unless asked for otherwise; with the published protocol 30 epochs are.
+STEPS = 500
 #: How the difference of spectra is measured.
 DISTANCES = ("squared", "absolute")
 
@@ -38,7 +40,7 @@ class VAEConfig:
         Share of activations dropped in training. The paper has 0.2; training spectra are drawn
         anew in every step, so that there is nothing to overfit, and none is needed.
     steps
-        Training steps at most.
+        Training steps at most; by default 500, and with the published protocol 30 epochs.
     batch_size
         Simulated spectra for the classifier in a step.
     reconstruction_size
@@ -76,7 +78,7 @@ class VAEConfig:
 
     n_latent: int = 16
     dropout: float = 0.0
-    steps: int = 1000
+    steps: int | None = None
     batch_size: int = 192
     reconstruction_size: int = 64
     measured_share: float = 0.125
@@ -90,6 +92,11 @@ class VAEConfig:
     patience: int | None = 10
     seed: int = 0
     threads: int = 2
+
+    @property
+    def n_step(self) -> int:
+        """Training steps at most, of the default protocol."""
+        return STEPS if self.steps is None else self.steps
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -105,7 +112,9 @@ class VAEConfig:
             raise ValueError(
                 f"loss_weights names {sorted(unknown)}; the terms are {list(LOSS_WEIGHTS)}."
             )
-        for name in ("steps", "batch_size", "evaluate_every", "threads", "reconstruction_size"):
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"steps={self.steps} must be at least 1.")
+        for name in ("batch_size", "evaluate_every", "threads", "reconstruction_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
         if self.n_latent < 2:

@@ -35,8 +35,14 @@ from hyperspy_dosekin.classification.model import Model, classified_latents
 from hyperspy_dosekin.classification.noise import PrincipalComponents, estimate_noise
 from hyperspy_dosekin.classification.novelty import NoveltyScale, fit_novelty
 from hyperspy_dosekin.classification.nuisances import Nuisances
+from hyperspy_dosekin.classification.paper import (
+    fingerprints,
+    fit_head,
+    paper_units,
+    train_paper,
+)
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
-from hyperspy_dosekin.classification.references import ReferenceSet, find_problems
+from hyperspy_dosekin.classification.references import ReferenceSet, find_confusable, find_problems
 from hyperspy_dosekin.classification.simulation import Simulator
 from hyperspy_dosekin.classification.training import Measured, Training, train
 from hyperspy_dosekin.classification.units import NetworkUnits
@@ -65,6 +71,10 @@ FEWEST_FOR_SHARES = 100
 _NOT_COUNTED = 3.0
 
 
+#: How a network is trained.
+PROTOCOLS = ("fast", "paper")
+
+
 @dataclass(frozen=True)
 class FitSettings:
     """What is fitted, apart from the network.
@@ -81,6 +91,8 @@ class FitSettings:
         Whether references may be in other units of intensity than the data.
     network
         Settings of network and training.
+    protocol
+        ``"fast"``, or ``"paper"``: the published training on the measured spectra alone.
     with_network
         Whether to train a network at all; only the likelihood does without.
 
@@ -96,12 +108,20 @@ class FitSettings:
     find_factor: bool = True
     network: VAEConfig = field(default_factory=VAEConfig)
     with_network: bool = True
+    protocol: str = "fast"
 
     def __post_init__(self) -> None:
         check_fields(self)
         known = classifier_names()
         if self.classifier not in known:
             raise ValueError(f"classifier={self.classifier!r} must be one of {list(known)}.")
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"protocol={self.protocol!r} must be one of {list(PROTOCOLS)}.")
+        if self.protocol == "paper" and self.classifier == "likelihood":
+            raise ValueError(
+                'classifier="likelihood" is no part of protocol="paper", which classifies latents; '
+                'take "gaussian_process", as published, "knn" or "head".'
+            )
         if not self.with_network and self.classifier != "likelihood":
             raise ValueError(
                 f'network=False goes with classifier="likelihood" only: {self.classifier!r} reads '
@@ -208,7 +228,13 @@ def _fit(
     )
     generator = torch.Generator(device=device).manual_seed(config.seed)
     simulator = Simulator(inside, found, generator)
+    confusable = find_confusable(
+        inside.scaled(found.scale_mean), found.noise.variance(spectra.mean(axis=0))
+    )
+    published = settings.protocol == "paper"
     units = NetworkUnits.of(spectra, found.noise.variance(spectra.mean(axis=0)))
+    if published:
+        units = paper_units(spectra)
     likelihood = _likelihood(inside, found, noise, simulator, spectra, variance, rng)
     estimated = time.perf_counter()
     draft = Model(
@@ -230,22 +256,8 @@ def _fit(
     )
     report: dict[str, Any] = {"complete": True, "steps": 0, "notes": []}
     if settings.with_network:
-        training = train(
-            simulator,
-            Measured(spectra, clean),
-            units,
-            config,
-            progress=progress,
-            stop=stop,
-            teacher=lambda rows: softmax(draft.judged(rows, None)[0]),
-        )
-        state = training.network.cpu().state_dict()
-        draft = replace(
-            draft,
-            weights={name: value.detach().numpy().copy() for name, value in state.items()},
-            n_latent=config.n_latent,
-            latent_kl=_latent_kl(training, units, simulator, clean),
-        )
+        task = _Task(inside, simulator, spectra, clean, config, device, progress, stop)
+        draft, training = (_trained_as_published if published else _trained)(draft, task, settings)
         curve = training.curve
         report = {
             "complete": training.complete,
@@ -283,10 +295,70 @@ def _fit(
     if settings.with_network and n_active < FEWEST_ACTIVE:
         problems = [*problems, _collapse(n_active, config)]
     report["problems"] = list(problems)
+    report["confusable"] = confusable
     report["notes"] = [*report["notes"], *found.notes]
-    for problem in problems:
-        _logger.warning("%s", problem)
+    if problems:
+        # One warning, however many pairs of classes are alike.
+        _logger.warning("%s", "\n".join(problems))
     return in_data_units(replace(model, report=report), unit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What a network is trained on."""
+
+    references: ReferenceSet
+    simulator: Simulator
+    spectra: np.ndarray
+    clean: np.ndarray
+    config: VAEConfig
+    device: torch.device | str
+    progress: Progress
+    stop: Stop
+
+
+def _trained(draft: Model, task: _Task, settings: FitSettings) -> tuple[Model, Training]:
+    """The model with a network that learned from simulated spectra what the likelihood says."""
+    training = train(
+        task.simulator,
+        Measured(task.spectra, task.clean),
+        draft.units,
+        task.config,
+        progress=task.progress,
+        stop=task.stop,
+        teacher=lambda rows: softmax(draft.judged(rows, None)[0]),
+    )
+    return _with_network(draft, training, task), training
+
+
+def _trained_as_published(
+    draft: Model, task: _Task, settings: FitSettings
+) -> tuple[Model, Training]:
+    """The model with a network of the measured spectra alone, and a classifier of fingerprints."""
+    config, number = task.config, task.references.n_class
+    training = train_paper(
+        task.spectra, task.clean, draft.units, number, config, task.device, task.progress, task.stop
+    )
+    network = training.network.cpu()
+    scaled = task.references.scaled(draft.nuisances.scale_mean)
+    latents, label = fingerprints(network, scaled, draft.units, config.seed)
+    arrays = {}
+    if settings.classifier == "head":
+        fit_head(network, latents, label, config.seed)
+    else:
+        arrays = fit_classifier(settings.classifier, latents, label)
+    draft = replace(draft, classifier_arrays=arrays, protocol="paper")
+    return _with_network(draft, training, task), training
+
+
+def _with_network(draft: Model, training: Training, task: _Task) -> Model:
+    state = training.network.cpu().state_dict()
+    return replace(
+        draft,
+        weights={name: value.detach().numpy().copy() for name, value in state.items()},
+        n_latent=task.config.n_latent,
+        latent_kl=_latent_kl(training, draft.units, task.simulator, task.clean),
+    )
 
 
 def check_sample(spectra: np.ndarray) -> None:
@@ -394,7 +466,7 @@ def _calibrated(
 ) -> Model:
     """Fit the classifier, temperature and class prior, and check them on new simulations."""
     draft = replace(draft, classifier=settings.classifier)
-    if settings.classifier in LATENT_CLASSIFIERS:
+    if settings.classifier in LATENT_CLASSIFIERS and draft.protocol != "paper":
         batch = simulator.draw(20_000)
         latents = draft.encode(batch.raw.cpu().numpy())[:, classified_latents(draft.active)]
         arrays = fit_classifier(settings.classifier, latents, batch.label.cpu().numpy())
@@ -402,7 +474,7 @@ def _calibrated(
     entry = LATENT_CLASSIFIERS.get(settings.classifier)
     number = (entry and entry.calibrated_on) or _CALIBRATION
     held, fresh = simulator.draw(number), simulator.draw(number)
-    if draft.has_network:
+    if draft.has_network and draft.protocol != "paper":
         held_log = draft.log_probability(draft.encode(held.raw.cpu().numpy()))
         draft = replace(draft, power=fit_temperature(held_log, held.label.cpu().numpy()))
     uniform = np.full(len(draft.names), 1 / len(draft.names))
@@ -410,7 +482,10 @@ def _calibrated(
     label = fresh.label.cpu().numpy()
     curve = calibration_curve(probability, label)
     given = None if variance is None else variance[:_FOR_SHARES]
-    share = chosen_share(settings.prior, draft, spectra[:_FOR_SHARES], given)
+    prior = settings.prior
+    if draft.protocol == "paper" and isinstance(prior, str):
+        prior = "uniform"
+    share = chosen_share(prior, draft, spectra[:_FOR_SHARES], given)
     return replace(
         draft,
         share=share,

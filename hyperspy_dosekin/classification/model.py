@@ -69,6 +69,8 @@ class Model:
         models of early files.
     zero_ev
         By how many eV the spectra to be classified lie above those of the training.
+    protocol
+        How the network was trained: ``"fast"`` or ``"paper"``.
     report
         Further findings of the training: numbers, texts and arrays by name.
     device
@@ -89,6 +91,7 @@ class Model:
     novelty: NoveltyScale
     likelihood: Likelihood | None = None
     zero_ev: float = 0.0
+    protocol: str = "fast"
     report: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
 
@@ -152,7 +155,9 @@ class Model:
     def log_probability(self, latents: np.ndarray) -> np.ndarray:
         """Log-probabilities of raw latents, uncalibrated, for a uniform prior."""
         if self._predict_latents is not None:
-            active = latents[:, classified_latents(self.active)]
+            # As published all latents are read, those that carry nothing too.
+            chosen = self.active if self.protocol == "fast" else np.ones_like(self.active)
+            active = latents[:, classified_latents(chosen)]
             return np.log(np.maximum(self._predict_latents(active), 1e-6))
         logits = self._through("head", latents, len(self.names)).astype(np.float64)
         return np.log(np.maximum(softmax(logits), _TINY))

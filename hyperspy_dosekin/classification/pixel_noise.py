@@ -173,7 +173,8 @@ class PixelNoise:
         leverage = (self.components.components**2).sum(axis=0)
         rest = spectra - self.components.clean(spectra)
         white = rest / np.sqrt(variance * np.maximum(1 - leverage, 0.1))
-        return np.mean(dct(white, norm="ortho", axis=1)[:, -self._number :] ** 2, axis=1)
+        waves = np.asarray(dct(white, norm="ortho", axis=1))
+        return np.mean(waves[:, -self._number :] ** 2, axis=1)
 
     def scaled(self, factor: float) -> PixelNoise:
         """The noise of spectra that are multiplied by a factor."""

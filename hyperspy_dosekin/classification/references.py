@@ -17,6 +17,9 @@ _MARGIN = 1.0
 _COLLINEAR = 1e-3
 #: Below this distance, in standard deviations of the noise of one spectrum, classes coincide.
 _INDISTINGUISHABLE = 0.5
+#: Below this distance a class cannot be told from a mixture of two others in single spectra, each
+#: of which is more than this part of the mixture.
+_BETWEEN, _PART = 3.0, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,4 +227,41 @@ def find_problems(references: ReferenceSet, variance: np.ndarray) -> list[str]:
                         f"{size[i] / size[j]:.3g} times the other, so that thickness can be taken "
                         "for class."
                     )
+    return found
+
+
+def find_confusable(references: ReferenceSet, variance: np.ndarray) -> list[str]:
+    """Say which class a mixture of two others looks like.
+
+    Parameters
+    ----------
+    references
+        Scaled to the data.
+    variance
+        Noise variance of one spectrum by channel, ``(n_channels,)``.
+
+    Returns
+    -------
+    Sentences, each naming the class and the two others.
+    """
+    from itertools import combinations
+
+    from scipy.optimize import nnls
+
+    white, names = references.class_means() / np.sqrt(variance), references.names
+    found = []
+    for k, name in enumerate(names):
+        nearest: tuple[float, str] | None = None
+        for i, j in combinations([other for other in range(len(names)) if other != k], 2):
+            parts, distance = nnls(white[[i, j]].T, white[k])
+            # One of them alone is another matter.
+            if parts.min() > _PART * parts.sum() and distance < _BETWEEN:
+                sentence = (
+                    f"class {name!r} lies between {names[i]!r} and {names[j]!r}: a mixture of the "
+                    f"two differs from it by {distance:.2g} standard deviations of the noise of "
+                    "one spectrum over all channels."
+                )
+                nearest = min(nearest or (np.inf, ""), (float(distance), sentence))
+        if nearest is not None:
+            found.append(nearest[1])
     return found

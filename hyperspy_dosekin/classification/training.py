@@ -184,11 +184,13 @@ def total(terms: Mapping[str, Tensor], weights: Mapping[str, float], kl_share: f
 
 def schedule(step: int, config: VAEConfig) -> float:
     """Learning rate of a step: linear warm-up, then a half cosine down to zero."""
-    warm = max(1, round(config.warmup * config.steps / 3))
+    warm = max(1, round(config.warmup * config.n_step / 3))
     if step < warm:
         return config.learning_rate * (step + 1) / warm
     return (
-        0.5 * config.learning_rate * (1 + math.cos(math.pi * (step - warm) / (config.steps - warm)))
+        0.5
+        * config.learning_rate
+        * (1 + math.cos(math.pi * (step - warm) / (config.n_step - warm)))
     )
 
 
@@ -339,11 +341,11 @@ class _Trainer:
         parameters = list(network.parameters())
         network.train()
         try:
-            for step in range(1, config.steps + 1):
+            for step in range(1, config.n_step + 1):
                 rate = schedule(step - 1, config)
                 optimiser.param_groups[0]["lr"] = rate
                 simulated, measured = self._batches()
-                self.kl_share = min(1.0, step / max(1.0, config.warmup * config.steps))
+                self.kl_share = min(1.0, step / max(1.0, config.warmup * config.n_step))
                 terms, gradients = self.gradients(simulated, measured)
                 for parameter, gradient in zip(parameters, gradients, strict=True):
                     parameter.grad = gradient
@@ -352,7 +354,7 @@ class _Trainer:
                 # Kept where they are: asking a device for a number means to wait for it.
                 for name, term in terms.items():
                     sums[name] = sums[name] + term if name in sums else term
-                if step % config.evaluate_every and step != config.steps:
+                if step % config.evaluate_every and step != config.n_step:
                     continue
                 found = self._validate()
                 n = step - (self.records.step[-1] if self.records.step else 0)
@@ -363,7 +365,7 @@ class _Trainer:
                 )
                 self.records.validation.append(found)
                 sums = {}
-                progress("Training", step, config.steps)
+                progress("Training", step, config.n_step)
                 if measure_every is not None:
                     measure_every(step, network)
                 if found["total"] < best_loss:

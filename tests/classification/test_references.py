@@ -9,6 +9,7 @@ from hyperspy_dosekin.classification.readers import read_columns, read_fdmnes, r
 from hyperspy_dosekin.classification.references import (
     ReferenceSet,
     classes_of,
+    find_confusable,
     find_problems,
     resample,
 )
@@ -130,3 +131,14 @@ def test_a_text_without_numbers_is_refused(tmp_path):
     path.write_text("nothing here\nbut 1 number\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"notes\.txt has 0 lines"):
         read_columns(path)
+
+
+def test_a_class_between_two_others_is_named():
+    x = np.arange(60)
+    a, b, c = (np.exp(-0.5 * ((x - place) / 5) ** 2) for place in (20, 40, 12))
+    spectra = np.stack([a, 0.5 * a + 0.5 * b, b, c])
+    known = ReferenceSet(500.0 + x, spectra, np.arange(4), ("a", "half", "b", "c"))
+    (said,) = find_confusable(known, np.full(60, 0.01))
+    assert said.startswith("class 'half' lies between 'a' and 'b'")
+    far = ReferenceSet(500.0 + x, spectra[[0, 2, 3]], np.arange(3), ("a", "b", "c"))
+    assert find_confusable(far, np.full(60, 0.01)) == []

@@ -232,6 +232,7 @@ def plot_denoised(
     spectra: Sequence[np.ndarray],
     names: Sequence[str],
     *,
+    compared: Sequence[np.ndarray] | None = None,
     quantity: str = "Intensity",
     fig: FigureBase | None = None,
     figsize: tuple[float, float] | None = None,
@@ -246,6 +247,8 @@ def plot_denoised(
         Denoised spectra of each class, ``(n, n_channels)``, n may be 0.
     names
         Names of the classes.
+    compared
+        What principal components show of the same spectra, drawn beside; by default nothing is.
     quantity
         What intensities are.
     fig
@@ -253,24 +256,30 @@ def plot_denoised(
     figsize
         Width and height in inches.
     """
-    figure = layout.new_figure(fig, figsize, (6.5, 4.2))
-    panel = figure.add_subplot()
-    handles, labels = [], []
-    for own, name, look in zip(spectra, names, style.window_styles(len(names)), strict=True):
-        text = f"{name} ({len(own)} pixels)"
-        (line,) = panel.plot([], [], color=look.colour, ls=look.line, lw=1.6)
-        if len(own):
-            mean, sd = own.mean(axis=0), own.std(axis=0)
-            line.set_data(energy_ev, mean)
-            panel.fill_between(energy_ev, mean - sd, mean + sd, color=look.colour, alpha=0.2, lw=0)
-        handles.append(line)
-        labels.append(text)
-    if not any(len(own) for own in spectra):
-        style.say_no_data(panel)
-    panel.relim()
-    panel.autoscale_view()
-    panel.margins(x=0)
-    panel.set(xlabel="Energy loss (eV)", ylabel=quantity)
+    sets = [spectra] if compared is None else [spectra, compared]
+    figure = layout.new_figure(fig, figsize, (6.5, 4.2) if compared is None else (8.5, 4.2))
+    panels = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
+    labels = [f"{name} ({len(own)} pixels)" for own, name in zip(spectra, names, strict=True)]
+    handles = []
+    for panel, rows, title in zip(panels, sets, ("Denoised", "Principal components"), strict=False):
+        handles = []
+        for own, look in zip(rows, style.window_styles(len(names)), strict=True):
+            (line,) = panel.plot([], [], color=look.colour, ls=look.line, lw=1.6)
+            if len(own):
+                mean, sd = own.mean(axis=0), own.std(axis=0)
+                line.set_data(energy_ev, mean)
+                band = {"color": look.colour, "alpha": 0.2, "lw": 0}
+                panel.fill_between(energy_ev, mean - sd, mean + sd, **band)
+            handles.append(line)
+        if not any(len(own) for own in rows):
+            style.say_no_data(panel)
+        panel.relim()
+        panel.autoscale_view()
+        panel.margins(x=0)
+        panel.set(xlabel="Energy loss (eV)")
+        if compared is not None:
+            panel.set_title(title, fontsize=style.SMALL + 1)
+    panels[0].set(ylabel=quantity)
     note = "Denoised spectra by class: mean, and ±1 sd over pixels (thickness, shift, background)."
     layout.put_legend(figure, handles, labels, [note], columns=2)
     return figure

@@ -53,7 +53,8 @@ def classify_vae(
     model
         A trained `DualVAE`, or the path of a saved one, instead of references.
     classifier
-        ``"likelihood"`` (default), ``"head"``, ``"gaussian_process"`` or ``"knn"``.
+        ``"likelihood"`` (default), ``"head"``, ``"gaussian_process"`` (default with
+        ``protocol="paper"``) or ``"knn"``.
     prior
         Class prior: ``"estimated"`` from the data (default), ``"uniform"``, or shares in order or
         by name. With ``model=`` the default is the setting of that model.
@@ -134,7 +135,7 @@ def classify_vae(
         return trained.classify(self, prior=prior, **spatially)
     # An array has no truth value, and an empty list is a mistake rather than a wish.
     prior = "estimated" if prior is None else prior
-    vae = DualVAE(classifier=classifier or "likelihood", prior=prior, **options)
+    vae = DualVAE(classifier=classifier, prior=prior, **options)
     vae.fit(
         self,
         references,

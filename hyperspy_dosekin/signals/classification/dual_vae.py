@@ -67,6 +67,10 @@ class DualVAE(TrainedModel):
     classifier
         ``"likelihood"``, Bayes' rule with the nuisances that were estimated; ``"head"``, a small
         dense network trained jointly; ``"gaussian_process"`` or ``"knn"`` on the active latents.
+        By default the likelihood, and with ``protocol="paper"`` the Gaussian process.
+    protocol
+        ``"fast"``, or ``"paper"``: the published training, on the measured spectra alone. Its note
+        and its weaknesses are in the report.
     network
         Whether to train the network too. Without it, which goes with ``"likelihood"`` only, there
         are no latents and no live use, and seconds are enough.
@@ -106,7 +110,8 @@ class DualVAE(TrainedModel):
     def __init__(
         self,
         *,
-        classifier: str = "likelihood",
+        classifier: str | None = None,
+        protocol: str = "fast",
         network: bool = True,
         prior: Any = "estimated",
         n_components: int = 10,
@@ -127,7 +132,8 @@ class DualVAE(TrainedModel):
         if max_spectra < 200:
             raise ValueError(f"max_spectra={max_spectra} must be at least 200.")
         self._settings: FitSettings = FitSettings(
-            classifier=classifier,
+            classifier=classifier or ("likelihood" if protocol == "fast" else "gaussian_process"),
+            protocol=protocol,
             prior=prior,
             n_components=n_components,
             network=VAEConfig(seed=seed, **network_options),

@@ -130,6 +130,8 @@ class ClassificationPlots:
     def plot_denoised(self, **options: Any) -> FigureBase:
         """Draw mean and standard deviation of the denoised spectra of each class.
 
+        Beside them stands what ten principal components show of the same spectra.
+
         Parameters
         ----------
         **options
@@ -149,6 +151,7 @@ class ClassificationPlots:
         >>> figure = c.plot_denoised()
         """
         from hyperspy_dosekin.classification.model import denoise
+        from hyperspy_dosekin.classification.noise import PrincipalComponents
         from hyperspy_dosekin.plotting.classification.maps import plot_denoised
 
         (rows, probability), _ = sample_rows(
@@ -156,10 +159,16 @@ class ClassificationPlots:
         )
         label = most_probable(probability)
         spectra = denoise(rows, model=self._trained)
+        known = rows[label != NO_CLASS].astype(np.float64)
+        clean = np.full(rows.shape, np.nan)
+        if len(known) > 1:
+            number = min(10, len(known) - 1, known.shape[1] - 1)
+            clean[label != NO_CLASS] = PrincipalComponents.of(known, number).clean(known)
         return plot_denoised(
             self._trained.energy_ev,
             [spectra[label == k] for k in range(len(self.names))],
             self.names,
+            compared=[clean[label == k] for k in range(len(self.names))],
             quantity=str(self._signal.metadata.get_item("Signal.quantity", "") or "Intensity"),
             **options,
         )

@@ -136,6 +136,16 @@ class VAEReport:
         return tuple(self._model.report.get("problems", ()))
 
     @property
+    def confusable(self) -> tuple[str, ...]:
+        """Classes that a mixture of two others looks like at the noise of one spectrum."""
+        return tuple(self._model.report.get("confusable", ()))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know of the training, such as that it was the published one."""
+        return tuple(self._model.report.get("notes", ()))
+
+    @property
     def seconds(self) -> dict[str, float]:
         """Time that estimation, training and calibration took."""
         return dict(self._model.report.get("seconds", {}))
@@ -179,7 +189,7 @@ class VAEReport:
         lines = [f"{name:<{width}}  {text}" for name, text in rows]
         if not self.complete:
             lines.append("The training was interrupted; the best weights so far were kept.")
-        return printable("\n".join([*lines, *self.problems]))
+        return printable("\n".join([*lines, *self.notes, *self.confusable, *self.problems]))
 
     def plot(self, **options: Any) -> FigureBase:
         """Draw learning curves, activity of the latents and calibration."""
