@@ -21,7 +21,7 @@ def series():
 
 @pytest.fixture(scope="module")
 def vae(series):
-    vae = hyperspy_dosekin.DualVAE(steps=40, evaluate_every=20, batch_size=48)
+    vae = hyperspy_dosekin.DualVAE(classifier="head", steps=40, evaluate_every=20, batch_size=48)
     return vae.fit(
         series, hyperspy_dosekin.data.reference_spectra(unknown=False), show_progressbar=False
     )
