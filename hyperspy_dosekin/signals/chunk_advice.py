@@ -7,9 +7,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperspy_dosekin.lazy.blocks import is_lazy
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 #: Chunks of fewer bytes cost more to administer than to compute, if there are many.
 SMALL_CHUNK, MANY_CHUNKS = 2**19, 2000
@@ -27,7 +30,7 @@ class ChunkWarning(UserWarning):
     """The chunks of lazy data make the computation slow or take much memory."""
 
 
-def advise_on_chunks(signal: Any, method: str, *, whole: str, stacklevel: int = 4) -> None:
+def advise_on_chunks(signal: BaseSignal, method: str, *, whole: str, stacklevel: int = 4) -> None:
     """Warn, once for each signal, if chunks of lazy data are bad, with the call that mends them.
 
     Results are right with any chunks. Nothing is computed.

@@ -25,6 +25,8 @@ from hyperspy_dosekin.signals.windows.integrate import integrate_windows
 from hyperspy_dosekin.signals.windows.plot import plot_windows
 
 if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
     from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 
 
@@ -109,7 +111,7 @@ METHODS = (
 )
 
 
-def _no_dose_axis(signal: Any) -> str:
+def _no_dose_axis(signal: BaseSignal) -> str:
     if not signal.axes_manager.navigation_axes:
         return (
             "there is no dose axis: this signal is a single spectrum, and kinetics need a dose "

@@ -8,7 +8,7 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from hyperspy_dosekin.signals.axes.exposure import (
     recorded_time,
 )
 from hyperspy_dosekin.signals.axes.units import in_unit
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 _logger = logging.getLogger(__name__)
 
@@ -81,7 +84,7 @@ class CumulativeDose:
 
 
 def cumulative_dose(
-    signal: Any,
+    signal: BaseSignal,
     n_frame: int,
     *,
     dose: Any,
@@ -146,7 +149,7 @@ def cumulative_dose(
 class _Exposure:
     """Adds up doses from what was given and from what the file holds."""
 
-    signal: Any
+    signal: BaseSignal
     n_frame: int
     frame_axis: Any
     #: What was read from the file, in words.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
+    from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.signals.axes.cumulative_dose import At
 
@@ -225,7 +226,7 @@ def set_dose_axis(
         self.plot()
 
 
-def _relative_doses(signal: Any, series_axis: Any, dose_map: Any) -> np.ndarray:
+def _relative_doses(signal: BaseSignal, series_axis: Any, dose_map: Any) -> np.ndarray:
     """The map of relative doses as an array of the shape of the other navigation axes."""
     values = getattr(dose_map, "data", dose_map)
     if not isinstance(dose_map, np.ndarray) and hasattr(values, "compute"):
@@ -246,7 +247,7 @@ def _relative_doses(signal: Any, series_axis: Any, dose_map: Any) -> np.ndarray:
     return values
 
 
-def find_dose_axis(signal: Any, dose_axis: Any = None) -> Any:
+def find_dose_axis(signal: BaseSignal, dose_axis: Any = None) -> Any:
     """Return the navigation axis of dose, or ``None`` where there is none.
 
     Parameters
@@ -275,7 +276,7 @@ def find_dose_axis(signal: Any, dose_axis: Any = None) -> Any:
     return found[0] if found else None
 
 
-def dose_unit_factor(units: Any) -> float | None:
+def dose_unit_factor(units: object) -> float | None:
     """Return the number of e⁻/Å² in a unit of dose, or ``None`` for any other unit.
 
     Parameters
@@ -291,7 +292,7 @@ def dose_unit_factor(units: Any) -> float | None:
     return 1 / A2_PER_NM2 if "nm" in found.groups() else 1.0
 
 
-def doses_of(values: npt.ArrayLike, units: Any) -> tuple[np.ndarray, str]:
+def doses_of(values: npt.ArrayLike, units: object) -> tuple[np.ndarray, str]:
     """Doses and their unit: e⁻/Å² where they can be converted, and as they are otherwise.
 
     The one place where doses are converted. Everything after it carries the unit that it gives.
@@ -309,12 +310,12 @@ def doses_of(values: npt.ArrayLike, units: Any) -> tuple[np.ndarray, str]:
     return (doses if factor == 1 else doses * factor), DOSE_UNITS
 
 
-def describe_navigation_axes(signal: Any) -> str:
+def describe_navigation_axes(signal: BaseSignal) -> str:
     """Return the navigation axes of a signal as text, in HyperSpy's order, for messages."""
     return ", ".join(_label(axis) for axis in signal.axes_manager.navigation_axes) or "(none)"
 
 
-def _choose_axis(signal: Any, axis: Any) -> Any:
+def _choose_axis(signal: BaseSignal, axis: Any) -> Any:
     if axis is not None:
         return _navigation_axis(signal, axis, "axis")
     axes = signal.axes_manager.navigation_axes
@@ -345,7 +346,7 @@ def _choose_axis(signal: Any, axis: Any) -> Any:
     return chosen
 
 
-def _navigation_axis(signal: Any, axis: Any, argument: str) -> Any:
+def _navigation_axis(signal: BaseSignal, axis: Any, argument: str) -> Any:
     try:
         found = signal.axes_manager[axis]
     except (ValueError, IndexError, TypeError, AttributeError, KeyError):
@@ -375,7 +376,7 @@ def _refuse_repeated(values: np.ndarray, order: np.ndarray) -> None:
         )
 
 
-def _sort_frames(signal: Any, axis: Any, order: np.ndarray) -> None:
+def _sort_frames(signal: BaseSignal, axis: Any, order: np.ndarray) -> None:
     """Replace the data, and the noise variance that goes with them, by reordered copies."""
     from hyperspy.signals import BaseSignal
 
@@ -396,7 +397,7 @@ def _sort_frames(signal: Any, axis: Any, order: np.ndarray) -> None:
     signal.events.data_changed.trigger(obj=signal)
 
 
-def _calibrate(signal: Any, axis: Any, values: np.ndarray) -> None:
+def _calibrate(signal: BaseSignal, axis: Any, values: np.ndarray) -> None:
     """Replace the axis by one with the doses."""
     from hyperspy.axes import DataAxis, UniformDataAxis
 

@@ -8,12 +8,15 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.dose.conversion import convert
 from hyperspy_dosekin.signals.axes.units import in_unit
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 _TEM = r"^Acquisition_instrument\.(?:TEM|SEM)\."
 _EELS = rf"{_TEM}Detector\.EELS\."
@@ -89,22 +92,22 @@ _TIME = (
 )
 
 
-def recorded_current(signal: Any, n_frame: int) -> Recorded | None:
+def recorded_current(signal: BaseSignal, n_frame: int) -> Recorded | None:
     """The beam current in A that the file holds, or ``None``."""
     return _first(signal, _CURRENT, lambda value, unit: _times(value, unit, "A"), n_frame)
 
 
-def recorded_rate(signal: Any, n_frame: int) -> Recorded | None:
+def recorded_rate(signal: BaseSignal, n_frame: int) -> Recorded | None:
     """The dose rate in e⁻/Å²/s that the file holds, or ``None``."""
     return _first(signal, _RATE, _in_electrons, n_frame)
 
 
-def recorded_time(signal: Any, n_frame: int) -> Recorded | None:
+def recorded_time(signal: BaseSignal, n_frame: int) -> Recorded | None:
     """The time of a frame, or of a pixel, in s that the file holds, or ``None``."""
     return _first(signal, _TIME, lambda value, unit: _times(value, unit, "s"), n_frame)
 
 
-def recorded_probe_area(signal: Any) -> Recorded | None:
+def recorded_probe_area(signal: BaseSignal) -> Recorded | None:
     """The area of the probe in nm² that the file holds, or ``None``."""
     area = _first(signal, _PROBE_AREA, lambda value, unit: _times(value, unit, "nm**2"), 1)
     if area is not None:
@@ -139,7 +142,7 @@ class ExposedArea:
 
 
 def exposed_area(
-    signal: Any, frame_axis: Any, probe_nm2: float | None, said: str
+    signal: BaseSignal, frame_axis: Any, probe_nm2: float | None, said: str
 ) -> ExposedArea | None:
     """Find the area that a frame exposes, or ``None`` where nothing says it.
 
@@ -177,7 +180,7 @@ def exposed_area(
     return ExposedArea(probe_nm2 * positions, positions, words, pixel / probe_nm2)
 
 
-def _steps_nm(signal: Any, frame_axis: Any) -> list[tuple[float, int]]:
+def _steps_nm(signal: BaseSignal, frame_axis: Any) -> list[tuple[float, int]]:
     """Step in nm and size of the axes of a scan."""
     found = []
     for axis in signal.axes_manager.navigation_axes:
@@ -188,7 +191,7 @@ def _steps_nm(signal: Any, frame_axis: Any) -> list[tuple[float, int]]:
 
 
 def _first(
-    signal: Any,
+    signal: BaseSignal,
     items: tuple[_Item, ...],
     converted: Callable[[float, str], float | None],
     n_frame: int,

@@ -37,7 +37,7 @@ class Noise:
     variance: Any = None
 
 
-def noise_of(signal: Any) -> Noise | None:
+def noise_of(signal: BaseSignal) -> Noise | None:
     """Return the noise of a signal, or ``None`` where nothing is known.
 
     In this order: the variance in ``metadata.Signal.Noise_properties``; the linear model there,
@@ -100,7 +100,7 @@ def _model_parameter(model: Any, name: str, default: float) -> float:
     return float(value)
 
 
-def holds_counts(signal: Any) -> bool:
+def holds_counts(signal: BaseSignal) -> bool:
     """Return whether the data of a signal are counts: integers, or counts by their quantity."""
     quantity = signal.metadata.get_item("Signal.quantity", "")
     return bool(np.issubdtype(signal.data.dtype, np.integer) or _COUNTS.search(str(quantity)))

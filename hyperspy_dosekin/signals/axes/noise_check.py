@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from hyperspy_dosekin.lazy.sampling import spread_boxes
 from hyperspy_dosekin.numerics.photon_transfer import PhotonTransfer, joined, photon_transfer
 from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
 from hyperspy_dosekin.signals.axes.variance import follows, warn_user
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 #: Where a result says what is known of the noise.
 NOISE = "Dosekin.noise"
@@ -44,7 +47,7 @@ class CheckedNoise:
     record: dict[str, Any]
 
 
-def check_noise(signal: Any) -> CheckedNoise:
+def check_noise(signal: BaseSignal) -> CheckedNoise:
     """Compare the noise that is claimed for a signal with the scatter of its data.
 
     A few boxes of neighbouring spectra are looked at, in places that do not depend on chunks; of
@@ -80,7 +83,7 @@ def check_noise(signal: Any) -> CheckedNoise:
     return CheckedNoise(_without_zeros(used, found), _record(found, claimed, verdict.note))
 
 
-def checked_numbers(signal: Any, claimed: Noise) -> tuple[Any, dict[str, Any]]:
+def checked_numbers(signal: BaseSignal, claimed: Noise) -> tuple[Any, dict[str, Any]]:
     """Return gain, offset and factor of the variance, to be used for areas of windows.
 
     Parameters
@@ -140,18 +143,18 @@ def _numbers(claimed: Noise, *sample: np.ndarray) -> np.ndarray:
     return verdict.numbers(claimed)
 
 
-def _say(signal: Any, note: str) -> None:
+def _say(signal: BaseSignal, note: str) -> None:
     if getattr(signal, "_dosekin_noise_said", None) != note:
         signal._dosekin_noise_said = note
         warn_user(note)
 
 
-def _earlier(signal: Any) -> dict[str, Any]:
+def _earlier(signal: BaseSignal) -> dict[str, Any]:
     node = signal.metadata.get_item(NOISE)
     return {} if node is None else node.as_dictionary()
 
 
-def _sample(signal: Any, claimed: Noise) -> list[Any]:
+def _sample(signal: BaseSignal, claimed: Noise) -> list[Any]:
     """Boxes of the data, and those of the variance if there is one for each intensity."""
     data = signal.data
     boxes: list[Any] = [()]

@@ -10,30 +10,33 @@ binned anew whenever one is made, copied, sliced or turned lazy. A unit of "per 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 _UNIT_IN_PARENTHESES = re.compile(r"\(([^()]+)\)\s*$")
 _PER_EV = re.compile(r"^(?P<unit>.*?)\s*(?:/\s*eV|[·*\s]?\s*eV\s*(?:⁻¹|\^?-1))$")
 
 
-def unit_of(signal: Any) -> str:
+def unit_of(signal: BaseSignal) -> str:
     """Unit in the parentheses of ``metadata.Signal.quantity``, or an empty string."""
     quantity = str(signal.metadata.get_item("Signal.quantity", ""))
     found = _UNIT_IN_PARENTHESES.search(quantity)
     return found.group(1).strip() if found else ""
 
 
-def is_per_ev(signal: Any) -> bool:
+def is_per_ev(signal: BaseSignal) -> bool:
     """Whether ``metadata.Signal.quantity`` says that intensities are per eV."""
     return _PER_EV.match(unit_of(signal)) is not None
 
 
-def holds_channel_contents(signal: Any) -> bool:
+def holds_channel_contents(signal: BaseSignal) -> bool:
     """Whether intensities are summed over a channel, such as counts, and not per eV."""
     return signal.axes_manager.signal_axes[0].is_binned and not is_per_ev(signal)
 
 
-def area_quantity(signal: Any) -> str:
+def area_quantity(signal: BaseSignal) -> str:
     """Name of the integral over energy of the signal, with its unit.
 
     Examples

@@ -68,7 +68,7 @@ def shared_errors_of(series: Any) -> dict[str, Any]:
     return found
 
 
-def _axes(signal: Any) -> list[tuple[str, int]]:
+def _axes(signal: BaseSignal) -> list[tuple[str, int]]:
     return [(str(axis.name), axis.size) for axis in signal.axes_manager._axes]
 
 

@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Any
 
-
-def in_unit(units: Any, wanted: str) -> float | None:
+def in_unit(units: object, wanted: str) -> float | None:
     """Return how many of the unit `wanted` one of `units` is, or ``None`` if it is no such unit.
 
     Parameters
@@ -34,6 +32,6 @@ def in_unit(units: Any, wanted: str) -> float | None:
         return None
 
 
-def has_dimension(units: Any, wanted: str) -> bool:
+def has_dimension(units: object, wanted: str) -> bool:
     """Return whether `units` can be converted to the unit `wanted`."""
     return in_unit(units, wanted) is not None

@@ -34,7 +34,7 @@ Class = TypeVar("Class", bound=type)
 
 
 def attach_variance(
-    signal: Any, variance: Any, classes: tuple[type, type] = (Signal1D, LazySignal1D)
+    signal: BaseSignal, variance: Any, classes: tuple[type, type] = (Signal1D, LazySignal1D)
 ) -> None:
     """Give a signal the noise variance of its data.
 
@@ -62,7 +62,7 @@ def attach_variance(
     signal.metadata.set_item(_STATE, _ATTACHED)
 
 
-def variance_of(signal: Any) -> Any:
+def variance_of(signal: BaseSignal) -> Any:
     """Return what is recorded as the noise variance of a signal, or ``None``.
 
     A variance of another shape than the data belongs to other data. It is put right where what
@@ -104,7 +104,7 @@ def variance_of(signal: Any) -> Any:
     return None
 
 
-def variance_was_lost(signal: Any) -> bool:
+def variance_was_lost(signal: BaseSignal) -> bool:
     """Whether these data once had a variance of ours, so that no other law of noise is theirs."""
     return signal.metadata.get_item(_STATE) == _LOST
 
@@ -138,7 +138,7 @@ def _hooked(cls: type, name: str, hook: Callable[..., Any]) -> Callable[..., Any
     return method
 
 
-def _ours(signal: Any) -> Any:
+def _ours(signal: BaseSignal) -> Any:
     """The variance of a signal if it is one of ours, else ``None``."""
     variance = signal.metadata.get_item("Signal.Noise_properties.variance")
     if isinstance(variance, BaseSignal) and variance.metadata.get_item(_OURS):
@@ -146,7 +146,7 @@ def _ours(signal: Any) -> Any:
     return None
 
 
-def _share_axes(signal: Any) -> bool:
+def _share_axes(signal: BaseSignal) -> bool:
     """Let the variance have the axes of its signal, if it has its shape; return whether."""
     variance = signal.metadata.Signal.Noise_properties.variance
     if variance.data.shape != signal.data.shape:
@@ -155,7 +155,7 @@ def _share_axes(signal: Any) -> bool:
     return True
 
 
-def share_axes(signal: Any) -> None:
+def share_axes(signal: BaseSignal) -> None:
     """Let the variance of a signal, if there is one of its shape, have the axes of the signal."""
     if isinstance(signal.metadata.get_item("Signal.Noise_properties.variance"), BaseSignal):
         _share_axes(signal)
@@ -176,13 +176,13 @@ def _joined(variance: Any, shape: tuple[int, ...]) -> Any:
     return None
 
 
-def _drop(signal: Any, message: str) -> None:
+def _drop(signal: BaseSignal, message: str) -> None:
     signal.set_noise_variance(None)
     signal.metadata.set_item(_STATE, _LOST)
     warn_user(message)
 
 
-def follows(signal: Any) -> bool:
+def follows(signal: BaseSignal) -> bool:
     """Whether a signal has a noise variance of ours."""
     return _ours(signal) is not None
 
@@ -253,7 +253,7 @@ def _split(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> list[A
     return parts
 
 
-def _shape_of(signal: Any) -> tuple[int, ...] | None:
+def _shape_of(signal: BaseSignal) -> tuple[int, ...] | None:
     variance = _ours(signal)
     return None if variance is None else variance.data.shape
 

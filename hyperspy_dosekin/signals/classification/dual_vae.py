@@ -33,6 +33,8 @@ from hyperspy_dosekin.signals.signatures import (
 )
 
 if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
     from hyperspy_dosekin.classification.fitting import FitSettings
     from hyperspy_dosekin.signals.classification.result import VAEClassification
 
@@ -145,7 +147,7 @@ class DualVAE(TrainedModel):
 
     def fit(
         self,
-        signal: Any,
+        signal: BaseSignal,
         references: Any,
         labels: Sequence[Any] | None = None,
         *,
@@ -236,7 +238,7 @@ class DualVAE(TrainedModel):
 
     def classify(
         self,
-        signal: Any,
+        signal: BaseSignal,
         *,
         prior: Any = None,
         spatial: str | None = None,

@@ -17,7 +17,7 @@ from hyperspy_dosekin.classification.references import ReferenceSet, classes_of,
 from hyperspy_dosekin.numerics.arguments import real_number, real_numbers, short
 
 if TYPE_CHECKING:
-    from hyperspy.signals import Signal1D
+    from hyperspy.signals import BaseSignal, Signal1D
 
 _logger = logging.getLogger(__name__)
 
@@ -231,7 +231,7 @@ def read_references(
     return RecordedReferences(energy_ev, spectra, labels)
 
 
-def energy_of(signal: Any) -> np.ndarray:
+def energy_of(signal: BaseSignal) -> np.ndarray:
     """Energies of a signal's axis in eV; an axis without units is taken to be in eV."""
     from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 
@@ -264,7 +264,7 @@ def _spectra_of(references: Any, energy_ev: np.ndarray) -> list[tuple[str, np.nd
     return [each for source in references for each in _read(source)]
 
 
-def _rows(signal: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def _rows(signal: BaseSignal) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Spectra of a signal with any navigation axes."""
     if signal.axes_manager.signal_dimension != 1:
         raise TypeError(f"{signal} is no spectrum; its signal must have one dimension.")

@@ -65,7 +65,7 @@ class VAEClassification(ClassificationPlots):
         self,
         vae: TrainedModel,
         model: Model,
-        signal: Any,
+        signal: BaseSignal,
         data: Any,
         packed: Any,
         probability: Any,

@@ -14,6 +14,8 @@ from hyperspy_dosekin.lazy.blocks import as_lazy_as, map_blocks
 from hyperspy_dosekin.signals.classification.references import energy_of
 
 if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
     from hyperspy_dosekin.classification.model import Model
 
 #: Largest factor between the spread of the data and that of the spectra trained on.
@@ -26,7 +28,7 @@ _FOR_ZERO = 300
 _FIELD_PIXELS = 60_000
 
 
-def check_spectra(signal: Any) -> None:
+def check_spectra(signal: BaseSignal) -> None:
     """Raise unless the signal holds spectra of real numbers."""
     if signal.axes_manager.signal_dimension != 1:
         raise ValueError(f"{signal} holds no spectra: its signal must have one dimension.")
@@ -42,7 +44,7 @@ def check_spectra(signal: Any) -> None:
         )
 
 
-def ascending(signal: Any) -> tuple[np.ndarray, Any]:
+def ascending(signal: BaseSignal) -> tuple[np.ndarray, Any]:
     """Energies in eV, ascending, and the data in that order."""
     energy = energy_of(signal)
     data = signal.data
@@ -51,7 +53,7 @@ def ascending(signal: Any) -> tuple[np.ndarray, Any]:
     return energy, data
 
 
-def ascending_variance(signal: Any) -> Any:
+def ascending_variance(signal: BaseSignal) -> Any:
     """Noise variance of each channel of a signal, in the order of `ascending`, or ``None``.
 
     A single number says nothing about how the noise differs, and is left out.

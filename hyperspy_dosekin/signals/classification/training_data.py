@@ -19,6 +19,8 @@ from hyperspy_dosekin.signals.classification.spectra import (
 )
 
 if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
     from hyperspy_dosekin.classification.references import ReferenceSet
 
 _logger = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ class TrainingRows:
     variance: np.ndarray | None
 
 
-def training_axis(signal: Any) -> tuple[np.ndarray, Any]:
+def training_axis(signal: BaseSignal) -> tuple[np.ndarray, Any]:
     """Energies in eV and data of a signal that has enough channels."""
     from hyperspy_dosekin.classification.architecture import FEWEST_CHANNELS
 
@@ -51,7 +53,7 @@ def training_axis(signal: Any) -> tuple[np.ndarray, Any]:
 
 
 def training_rows(
-    signal: Any, data: Any, clean: Any, number: int, rng: np.random.Generator
+    signal: BaseSignal, data: Any, clean: Any, number: int, rng: np.random.Generator
 ) -> TrainingRows:
     """Usable spectra of a sample, with what is known of them, float64."""
     from hyperspy_dosekin.classification.fitting import check_sample

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-    from hyperspy.signals import Signal1D
+    from hyperspy.signals import BaseSignal, Signal1D
     from matplotlib.figure import Figure
 
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
@@ -616,7 +616,7 @@ class ConditionKinetics:
 
 
 def stored_conditions(
-    signal: Any, law: str | KineticLaw | None
+    signal: BaseSignal, law: str | KineticLaw | None
 ) -> tuple[ConditionKinetics, str | None, str]:
     """The result that a signal from a file holds, its seal and what that should be."""
     node = signal.metadata.get_item(NODE)

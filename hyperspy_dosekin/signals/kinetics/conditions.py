@@ -299,7 +299,7 @@ def _from_metadata(series: Sequence[Any], name: str) -> tuple[list[Any], str]:
     )
 
 
-def _data_of(signal: Any, windows: Any) -> SeriesData:
+def _data_of(signal: BaseSignal, windows: Any) -> SeriesData:
     if hasattr(signal, "integrate_windows"):
         signal = signal.integrate_windows(windows)
     if not hasattr(signal, "window_names"):

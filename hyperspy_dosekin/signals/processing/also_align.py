@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,8 +16,11 @@ from hyperspy_dosekin.signals.axes.energy import ev_per_unit
 from hyperspy_dosekin.signals.axes.noise import COUNTS, holds_counts
 from hyperspy_dosekin.signals.processing.recorded import read
 
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
-def check_others(signal: Any, others: Any) -> list[Any]:
+
+def check_others(signal: BaseSignal, others: Any) -> list[Any]:
     """Return the signals to align, checked.
 
     Raises

@@ -250,7 +250,7 @@ def _rebinned(source: Recorded, width: float | None, is_sum: bool) -> tuple[Reco
     ), factor
 
 
-def _scale(signal: Any, low_loss: Any, normalise: bool) -> Any:
+def _scale(signal: BaseSignal, low_loss: Any, normalise: bool) -> Any:
     """Numbers to divide by, of the navigation shape in array order."""
     if low_loss is None or not normalise:
         return np.ones(signal.data.shape[:-1])

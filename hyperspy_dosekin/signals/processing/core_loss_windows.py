@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from hyperspy_dosekin.processing.core_loss.edge_alignment import EdgeShifts, ali
 from hyperspy_dosekin.signals.axes.dose import find_dose_axis
 from hyperspy_dosekin.signals.processing.recorded import Recorded
 from hyperspy_dosekin.signals.progress import dask_progress
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 _logger = logging.getLogger(__name__)
 
@@ -97,7 +100,7 @@ def check_windows(
 
 
 def look_at_edge(
-    signal: Any,
+    signal: BaseSignal,
     recorded: Recorded,
     windows: dict[str, slice | None],
     align: bool,

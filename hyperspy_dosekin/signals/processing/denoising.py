@@ -12,7 +12,7 @@ from hyperspy.signals import BaseSignal
 from hyperspy_dosekin.lazy.blocks import compute
 
 
-def denoise(signal: Any, components: int | str) -> Any:
+def denoise(signal: BaseSignal, components: int | str) -> Any:
     """Return a signal rebuilt from its first principal components.
 
     Parameters

@@ -10,7 +10,7 @@ them as I₀ over the whole does, exp(-t/λ). Which of the two holds, the spectr
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,13 +19,16 @@ from hyperspy_dosekin.signals.axes.dose import doses_of
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
 from hyperspy_dosekin.signals.processing.record import record_of
 
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
 #: Name of the error.
 NAME = "normalisation"
 #: Frames that a drift needs.
 _FEWEST = 3
 
 
-def normalisation_error(signal: Any, dose_axis: Any) -> dict[str, Any]:
+def normalisation_error(signal: BaseSignal, dose_axis: Any) -> dict[str, Any]:
     """Relative drift of the areas of single scattering that the normalisation may have made.
 
     One standard deviation is the drift, along the dose, of the share that the zero-loss peak has of

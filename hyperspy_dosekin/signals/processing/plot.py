@@ -13,6 +13,7 @@ from hyperspy_dosekin.lazy.blocks import compute
 from hyperspy_dosekin.signals.processing.result import CONTEXT
 
 if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
     from matplotlib.figure import FigureBase
 
 
@@ -104,7 +105,7 @@ def plot_processing(
     return plot_steps(steps, title=title.strip(), fig=fig, figsize=figsize)
 
 
-def _place(signal: Any, index: tuple[int, ...]) -> str:
+def _place(signal: BaseSignal, index: tuple[int, ...]) -> str:
     """Where a spectrum is: its indices or, on a single axis, the value there."""
     if len(index) != 1:
         return f"at {tuple(reversed(index))}" if index else ""
@@ -117,7 +118,7 @@ def _first(value: Any) -> Any:
     return value[0].copy() if isinstance(value, np.ndarray) else value
 
 
-def _index(signal: Any, pixel: int | Sequence[int] | None) -> tuple[int, ...]:
+def _index(signal: BaseSignal, pixel: int | Sequence[int] | None) -> tuple[int, ...]:
     """Array indices of a pixel."""
     shape = signal.axes_manager.navigation_shape
     chosen = signal.axes_manager.indices if pixel is None else pixel

@@ -18,7 +18,7 @@ RECORD = "Dosekin.processing"
 
 
 def make_record(
-    signal: Any,
+    signal: BaseSignal,
     chain: str,
     steps: Mapping[str, Mapping[str, Any]],
     diagnostics: Mapping[str, Mapping[str, tuple[Any, str]]],
@@ -59,7 +59,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def navigation_map(signal: Any, array: Any, *, title: str, quantity: str = "") -> BaseSignal:
+def navigation_map(signal: BaseSignal, array: Any, *, title: str, quantity: str = "") -> BaseSignal:
     """Make a signal of an array over the navigation space, which `plot()` shows as it should.
 
     The dose is navigation and the space is signal; without space the signal runs over the dose.
@@ -84,7 +84,7 @@ def navigation_map(signal: Any, array: Any, *, title: str, quantity: str = "") -
     return result
 
 
-def navigation_array(signal: Any, shown: Any) -> Any:
+def navigation_array(signal: BaseSignal, shown: Any) -> Any:
     """Return the array, of the navigation shape, that `navigation_map` made `shown` of."""
     order, _ = _display_order(signal)
     if not order:
@@ -92,7 +92,7 @@ def navigation_array(signal: Any, shown: Any) -> Any:
     return shown.data.transpose(np.argsort([axis.index_in_array for axis in order]))
 
 
-def _display_order(signal: Any) -> tuple[list[Any], list[Any]]:
+def _display_order(signal: BaseSignal) -> tuple[list[Any], list[Any]]:
     """Navigation axes in the array order of a map, and those of them that it shows at a time."""
     axes = sorted(signal.axes_manager.navigation_axes, key=lambda axis: axis.index_in_array)
     dose = find_dose_axis(signal) if axes else None
@@ -100,7 +100,7 @@ def _display_order(signal: Any) -> tuple[list[Any], list[Any]]:
     return [axis for axis in axes if axis not in space] + space, space
 
 
-def record_of(signal: Any) -> Any:
+def record_of(signal: BaseSignal) -> Any:
     """Return the record of a signal, or `None`."""
     return signal.metadata.get_item(RECORD)
 

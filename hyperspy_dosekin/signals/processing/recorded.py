@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ from hyperspy_dosekin.signals.axes.noise_check import check_noise
 from hyperspy_dosekin.signals.axes.variance import warn_user
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.processing.record import record_of
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 #: Larger blocks of lazy data are cut along navigation: a few of them and their work arrays have
 #: to fit in memory at a time.
@@ -69,7 +72,7 @@ class Recorded:
         return self.variance is not None or np.isfinite(self.gain)
 
 
-def read(signal: Any, method: str) -> Recorded:
+def read(signal: BaseSignal, method: str) -> Recorded:
     """Check a signal and return what processing needs of it.
 
     Parameters
@@ -129,7 +132,7 @@ def read(signal: Any, method: str) -> Recorded:
     )
 
 
-def _refuse_processed(signal: Any, method: str) -> None:
+def _refuse_processed(signal: BaseSignal, method: str) -> None:
     """Name what was done before, where doing it again gives numbers without meaning."""
     record = record_of(signal)
     steps = set() if record is None else set(record.steps)
@@ -146,7 +149,7 @@ def _refuse_processed(signal: Any, method: str) -> None:
         )
 
 
-def _bridged(data: Any, signal: Any, method: str) -> Any:
+def _bridged(data: Any, signal: BaseSignal, method: str) -> Any:
     """Data whose few missing channels are bridged; those missing everywhere are named."""
     if data.dtype.kind != "f" or not data.size:
         return data

@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import is_lazy
 from hyperspy_dosekin.signals.axes.noise import holds_counts
 from hyperspy_dosekin.signals.processing.record import record_of
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 #: Distance, in eV, of a zero-loss peak from zero that is more than calibration leaves.
 _OFF_ZERO_EV = 0.25
@@ -24,7 +27,7 @@ class UnprocessedSignalWarning(UserWarning):
     """Spectra look as if they had not been processed."""
 
 
-def warn_if_unprocessed(signal: Any) -> None:
+def warn_if_unprocessed(signal: BaseSignal) -> None:
     """Warn, once for each signal, if spectra look unprocessed, with the call that fixes it.
 
     A signal with a record of processing, or whose quantity is one per eV, is believed. Lazy data
@@ -56,7 +59,7 @@ def warn_if_unprocessed(signal: Any) -> None:
     )
 
 
-def signs_of_raw(signal: Any, axis: Any) -> list[str]:
+def signs_of_raw(signal: BaseSignal, axis: Any) -> list[str]:
     """What makes spectra on a uniform axis look unprocessed, in words; empty if nothing does."""
     reasons = []
     if holds_counts(signal):
