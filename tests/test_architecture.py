@@ -60,7 +60,11 @@ FLOORS = {
         {"shifting"},
         {"low_loss", "core_loss"},
     ],
-    "plotting": [{"style"}, {"layout"}, {"kinetics"}, {"classification", "spectra"}],
+    "plotting": [
+        {"style"},
+        {"layout", "scale_bar"},
+        {"kinetics", "classification", "spectra"},
+    ],
     "signals": [
         {"axes", "progress", "chunk_advice", "signatures", "files"},
         {"kinetics", "processing"},

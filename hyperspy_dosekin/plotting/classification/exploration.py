@@ -14,7 +14,7 @@ import numpy as np
 
 from hyperspy_dosekin.plotting import style
 from hyperspy_dosekin.plotting.classification.maps import NO_DATA_COLOUR, class_colours
-from hyperspy_dosekin.plotting.kinetics.maps import draw_scale_bar
+from hyperspy_dosekin.plotting.scale_bar import draw_scale_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

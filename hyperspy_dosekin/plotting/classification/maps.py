@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.plotting import layout, style
-from hyperspy_dosekin.plotting.kinetics.maps import draw_scale_bar
+from hyperspy_dosekin.plotting.scale_bar import draw_scale_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

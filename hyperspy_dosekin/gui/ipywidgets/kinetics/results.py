@@ -20,7 +20,6 @@ _TABLE = (
     "border-collapse:collapse;color:#111;background:#fff;font-size:13px;line-height:1.4;"
     "font-variant-numeric:tabular-nums"
 )
-_CODE = ".dk-code textarea{font-family:monospace;font-size:12px;color:#111;background:#fafafa}"
 _NOTES = "margin:2px 0 2px 1.2em;padding:0;color:#222;font-size:12px;line-height:1.4"
 
 
