@@ -377,7 +377,7 @@ def examine_block(
     values: np.ndarray,
     estimates: np.ndarray,
     variance: np.ndarray | None = None,
-    *,
+    *shared: np.ndarray,
     dose: np.ndarray,
     window_names: tuple[str, ...],
     config: ExactConfig,
@@ -390,6 +390,8 @@ def examine_block(
     ----------
     values, variance
         Shape ``(…, n_window, n_dose)``.
+    *shared
+        Errors that frames share, each of the shape of the values.
     estimates
         Parameters of the law in their order, then a and b, ``(…, n_parameter + 2, n_window)``.
     dose, window_names, dose_scale
@@ -406,7 +408,7 @@ def examine_block(
     if variance is not None:
         variance = np.broadcast_to(variance, values.shape)
     law = config.parameters.law
-    problem = problem_of(values, variance, dose, window_names, dose_scale)
+    problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
     rows = np.moveaxis(estimates.reshape(-1, *estimates.shape[-2:]), 1, 0)
     parameters = {p.name: row for p, row in zip(law.parameters, rows[:-2], strict=True)}
     config = replace(config, offset=None if offset_free else rows[-1], hierarchy=())

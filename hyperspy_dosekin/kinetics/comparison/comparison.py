@@ -36,6 +36,8 @@ from .left_out import log_predictive
 N_VALUES = 101
 #: Laws whose ln evidence is within this of the best are not ruled out.
 SURVIVING = 3.0
+#: A p value below this rules a law out where the residuals of another one are as they should be.
+CONTRADICTED = 1e-3
 #: Surviving laws that differ by more than this in ln D½ do not say the same.
 AGREEING = 0.2
 #: What a block says of each law; doses in the unit of the series.
@@ -217,7 +219,9 @@ class ComparedLaws:
     def _contradicted(self) -> np.ndarray:
         """Laws that do not describe the data, where one near the best does."""
         likely = self.log_evidence > -SURVIVING
-        return ~self.adequate & (likely & self.adequate).any(axis=0)
+        # Several tests of several laws: one of them is below 0.01 by chance too often.
+        contradicted = self.field("smallest_p") < CONTRADICTED
+        return contradicted & (likely & self.adequate).any(axis=0)
 
     @property
     def adequate(self) -> np.ndarray:

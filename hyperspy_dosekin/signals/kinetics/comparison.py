@@ -90,10 +90,10 @@ def compare_laws(
         like an offset), and those that have more coefficients than there are doses.
     spatial
         ``"auto"`` and ``"pixel"`` compare in every pixel, ``"mean"`` in the mean over space.
-    show_progressbar
-        ``None`` takes HyperSpy's preference.
     **options
         Options of the fits.
+    show_progressbar
+        ``None`` takes HyperSpy's preference.
 
     Returns
     -------

@@ -21,13 +21,15 @@ def examined(maps: ExactMaps) -> Any:
     """Fields of the examination, ``(…space…, field, window)``; lazy where the maps are."""
     data, law = maps.data, maps.law
     rows = [maps.field(name) for name in (*maps.parameter_names, "amplitude", "offset")]
-    variance = [] if data.variance is None else [data.variance]
+    rest = [] if data.variance is None else [data.variance]
+    rest += list(data.shared_errors.values())
     return map_blocks(
         _examine,
-        f"(w,d),(n,w){',(w,d)' if variance else ''}->(f,w)",
+        f"(w,d),(n,w){',(w,d)' * len(rest)}->(f,w)",
         data.values,
         np.stack(rows, axis=-2),
-        *variance,
+        *rest,
+        has_variance=data.variance is not None,
         output_sizes={"f": len(examination_fields(law))},
         method="adequate",
         dose=data.dose,
@@ -38,9 +40,12 @@ def examined(maps: ExactMaps) -> Any:
     )
 
 
-def _examine(*arrays: np.ndarray, **options: Any) -> np.ndarray:
+def _examine(*arrays: np.ndarray, has_variance: bool, **options: Any) -> np.ndarray:
+    values, estimates, *rest = arrays
+    variance = rest.pop(0) if has_variance else None
+    shared = [np.broadcast_to(error, values.shape) for error in rest]
     with torch_threads(1):
-        return examine_block(*arrays, **options)
+        return examine_block(values, estimates, variance, *shared, **options)
 
 
 def examined_field(law: KineticLaw, fields: Any, name: str) -> Any:

@@ -249,5 +249,5 @@ _SENTENCES: tuple[tuple[set[str], _Sentence], ...] = (
     ),
     ({"noise", "correlated"}, _noise),
     ({"prior", "hierarchy"}, _prior),
-    ({"intervals"}, _intervals),
+    ({"intervals", "dose_uncertainty"}, _intervals),
 )

@@ -372,7 +372,9 @@ def takes_fit_options(*but: str) -> Any:
         Options that the method does not take.
     """
     shown = {name: each for name, each in METHOD_OPTIONS.items() if name not in but}
-    text = documentation_of(FitOptions, shown) + documentation_of(NetworkConfig, NETWORK_OPTIONS)
+    text = documentation_of(FitOptions, shown) + documentation_of(
+        NetworkConfig, [name for name in NETWORK_OPTIONS if name in shown]
+    )
     return takes_options(shown, text)
 
 
