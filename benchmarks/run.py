@@ -61,6 +61,7 @@ BENCHMARKS = (
     Benchmark("processing-accuracy", "processing/accuracy.py", reports=False),
     Benchmark("processing", "processing/speed.py", reports=False),
     Benchmark("estimators", "kinetics/run.py", ("--networks",), reports=False),
+    Benchmark("misspecification", "kinetics/misspecification.py", reports=False),
 )
 
 
