@@ -307,8 +307,8 @@ def dose_series_image(
         ("rate_variation", rate_variation),
         ("thickness_variation", thickness_variation),
     ):
-        if not (np.isfinite(value) and value >= 0):
-            raise ValueError(f"{name}={value!r} must be a standard deviation, zero or more.")
+        if not 0 <= value <= 100:
+            raise ValueError(f"{name}={value!r} must be a standard deviation, 0 to 100.")
     if options.get("dose", DEFAULT_DOSE) is None:
         options.pop("dose")
     recipe = Recipe(seed=seed, electrons=electrons, **options)

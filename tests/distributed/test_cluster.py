@@ -6,6 +6,7 @@ import builtins
 import os
 import signal
 import sys
+import threading
 import time
 
 import dask
@@ -211,6 +212,34 @@ def test_a_worker_without_the_package_fails_at_once_and_says_so():
     if before is None:
         os.environ.pop("OMP_NUM_THREADS", None)
     assert areas().compute().shape == (4, 1)
+
+
+def test_a_scheduler_that_closes_ends_the_computation():
+    before = os.environ.get("OMP_NUM_THREADS")
+    data = da.from_array(np.ones((400, 4, 8)), chunks=(1, 4, 8))
+    ended = []
+
+    def compute(lazy):
+        try:
+            ended.append(lazy.compute())
+        except Exception as error:
+            ended.append(error)
+
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+    )
+    with distributed.Client(cluster) as client:
+        client.wait_for_workers(1, timeout=EVENT)
+        lazy = map_blocks(slow_sum, "(e)->()", data)
+        thread = threading.Thread(target=compute, args=(lazy,), daemon=True)
+        thread.start()
+        time.sleep(1)
+        cluster.close()
+        thread.join(EVENT)
+        assert not thread.is_alive()
+    assert isinstance(ended[0], Exception)
+    if before is None:
+        os.environ.pop("OMP_NUM_THREADS", None)
 
 
 def test_progress_of_a_cluster_is_shown_and_only_if_wanted(client, capsys):

@@ -100,6 +100,11 @@ def read(signal: BaseSignal, method: str) -> Recorded:
             f"{method} needs real numbers, and the data are of type {dtype}; "
             "take s.real or convert them with s.change_dtype first."
         )
+    if 0 in signal.data.shape:
+        raise ValueError(
+            f"the data have the shape {signal.data.shape}, and nothing in it for {method}; an axis "
+            "is empty: slice less away."
+        )
     axis = signal.axes_manager.signal_axes[0]
     if not axis.is_uniform:
         raise ValueError(
