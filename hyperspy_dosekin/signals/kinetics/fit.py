@@ -76,8 +76,7 @@ def fit_series_data(
     data = replace(data, dose_scale=options.dose_scale)
     config, prior = exact_config(options, data.dose_metadata), options.as_prior()
     spatial, estimator = options.resolved(data.space_shape)
-    if not options.processing_error or spatial in SHARED:
-        # Fits in which pixels share something know noise alone.
+    if not options.processing_error:
         data = replace(data, shared_errors={})
     if spatial in SHARED and not data.space_shape:
         raise ValueError(

@@ -19,6 +19,12 @@ from hyperspy_dosekin.lazy.blocks import compute, is_lazy, map_blocks
 from hyperspy_dosekin.lazy.overlapping import blocks_with_halo
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.signals.kinetics.common_error import (
+    is_logarithmic,
+    shifts_of,
+    widened,
+    widened_fields,
+)
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 
@@ -119,6 +125,8 @@ class SharedMaps(ExactMaps):
         ``"population"`` or ``"field"``.
     lengths
         Distance in pixels over which neighbours are alike, by window and group, for a field.
+    shifts
+        What errors that all pixels have in common move, see `shifts_of`.
     """
 
     known: Any = None
@@ -126,6 +134,7 @@ class SharedMaps(ExactMaps):
     group_names: Mapping[int, str] = field(default_factory=dict)
     spatial: str = "population"
     lengths: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    shifts: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def sharing(self) -> str:
@@ -173,11 +182,26 @@ class SharedMaps(ExactMaps):
         kernel = partial(self._block().fit, band_dose=self.band_dose)
         sizes = {"f": len(self.field_names) + 2 * len(self.band_dose)}
         if is_lazy(self.data.values):
-            return replace(self, fields=self._called(kernel, "f,w", sizes))
+            return replace(self, fields=self._widened(self._called(kernel, "f,w", sizes)))
         watched = partial(kernel_with_progress, kernel=kernel, progress=progress, stop=stop)
-        fields = self._called(watched, "f,w", sizes)
+        fields = self._widened(self._called(watched, "f,w", sizes))
         complete = self.complete and not stop()
         return replace(self, fields=fields, complete=complete)
+
+    def _widened(self, fields: Any) -> Any:
+        """The fields with the errors that all pixels have in common."""
+        if not self.shifts:
+            return fields
+        return map_blocks(
+            widened_fields,
+            "(f,w)->(f,w)",
+            fields,
+            method="fit_dose_pinn",
+            names=self.field_names,
+            law=self.law,
+            shifts=self.shifts,
+            level=LEVEL,
+        )
 
     def interval(
         self,
@@ -197,7 +221,25 @@ class SharedMaps(ExactMaps):
         quantity = Quantity(name, dose_level if name == "dose_at" else None, normalised_dose)
         kernel = partial(self._block().interval, quantity=quantity, level=level)
         ends = self._called(kernel, "e,w,v", {"e": 2, "v": quantity.n_value})
-        return ends[..., 0, :, :], ends[..., 1, :, :]
+        lower, upper = ends[..., 0, :, :], ends[..., 1, :, :]
+        shift = self.shifts.get("half_integrity_dose" if name == "dose_at" else name)
+        if shift is None:
+            return lower, upper
+        logarithmic = is_logarithmic(self.law, name)
+        middle = (lower * upper) ** 0.5 if logarithmic else 0.5 * (lower + upper)
+        estimate = self.field(name)[..., np.newaxis] if name in self.field_names else middle
+        return map_blocks(
+            _pair_widened,
+            "(w,v),(w,v),(w,v)->(e,w,v)",
+            lower,
+            upper,
+            estimate,
+            output_sizes={"e": 2},
+            method="fit_dose_pinn",
+            shift=shift[:, np.newaxis],
+            level=level,
+            logarithmic=logarithmic,
+        )
 
     def band(self, normalised_dose: Sequence[float]) -> tuple[Any, Any]:
         """Ends of the 95 % interval of a·C + b, ``(…space…, window, n_dose)`` each."""
@@ -222,6 +264,7 @@ class SharedMaps(ExactMaps):
                 }
                 for (window, label), population in self.populations.items()
             ],
+            "shifts": {name: each.tolist() for name, each in self.shifts.items()},
         }
 
     def restored(self, record: Mapping[str, Any]) -> SharedMaps:
@@ -241,7 +284,12 @@ class SharedMaps(ExactMaps):
             group_names=names,
             spatial=record["spatial"],
             lengths=lengths,
+            shifts={name: np.asarray(each) for name, each in record.get("shifts", {}).items()},
         )
+
+
+def _pair_widened(*ends: np.ndarray, **options: Any) -> np.ndarray:
+    return np.stack(widened(*ends, **options), axis=-3)
 
 
 def _written(population: Population) -> dict[str, Any]:
@@ -345,7 +393,8 @@ def fit_shared(
         group_names=found.names, spatial=spatial,
     )  # fmt: skip
     populations = learned(maps, found, progress, stop)
-    maps = replace(maps, populations=populations, complete=not stop())
+    shifts = {} if stop() else shifts_of(data, config, offset)
+    maps = replace(maps, populations=populations, shifts=shifts, complete=not stop())
     if spatial == "field" and maps.complete:
         maps = with_neighbours(maps, found, progress, stop)
     return maps.with_fields(progress, stop)
