@@ -303,8 +303,9 @@ class _Trainer:
                 generator=self.generator,
                 device=self.centre.device,
             )
-            pool = (self.pool.raw, self.pool.clean, self.pool.label, self.pool.posterior)
-            simulated = Batch(*(None if part is None else part[chosen] for part in pool))
+            pool = self.pool
+            posterior = None if pool.posterior is None else pool.posterior[chosen]
+            simulated = Batch(pool.raw[chosen], pool.clean[chosen], pool.label[chosen], posterior)
         number = round(config.measured_share * min(config.reconstruction_size, config.batch_size))
         pick = torch.randint(
             len(self.trained), (number,), generator=self.generator, device=self.centre.device

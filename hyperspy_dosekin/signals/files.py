@@ -106,8 +106,9 @@ def seal(series: Any, arrays: Mapping[str, np.ndarray], text: str) -> str:
     if variance is not None and not np.isscalar(variance):
         numbers["variance"] = np.asarray(getattr(variance, "data", variance))
     errors = series.metadata.get_item("Dosekin.shared_errors")
-    for place, name in enumerate([] if errors is None else errors.names):
-        numbers[f"error {name}"] = np.asarray(errors.get_item(f"error_{place}").data)
+    if errors is not None:
+        for place, name in enumerate(errors.names):
+            numbers[f"error {name}"] = np.asarray(errors.get_item(f"error_{place}").data)
     stored = {f"stored {name}": np.asarray(array) for name, array in arrays.items()}
     return digest(numbers | stored, text)
 

@@ -228,7 +228,7 @@ class SharedMaps(ExactMaps):
         logarithmic = is_logarithmic(self.law, name)
         middle = (lower * upper) ** 0.5 if logarithmic else 0.5 * (lower + upper)
         estimate = self.field(name)[..., np.newaxis] if name in self.field_names else middle
-        return map_blocks(
+        ends = map_blocks(
             _pair_widened,
             "(w,v),(w,v),(w,v)->(e,w,v)",
             lower,
@@ -240,6 +240,7 @@ class SharedMaps(ExactMaps):
             level=level,
             logarithmic=logarithmic,
         )
+        return ends[..., 0, :, :], ends[..., 1, :, :]
 
     def band(self, normalised_dose: Sequence[float]) -> tuple[Any, Any]:
         """Ends of the 95 % interval of a·C + b, ``(…space…, window, n_dose)`` each."""
