@@ -28,6 +28,8 @@ CORRELATIONS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 ENOUGH_FRAMES = 30
 #: Prior probability that the bound is met: more would draw windows that end above zero down to it.
 AT_BOUND = 0.03
+# Logarithm of a weight that is none.
+_NOTHING = -1e4
 #: The posterior odds of the bound over its prior odds from which on an interval holds that of the
 #: bound (exp(−χ²/2) with χ² the 95 % quantile of one degree of freedom): where nothing is left of a
 #: window, the truth is at the end of what is possible and a central interval would miss it.
@@ -106,7 +108,7 @@ def _at_bound(
         share=share,
         pin=grows.to(raw.values),
         freedom=raw.freedom + 1,
-        log_constant=raw.log_constant + torch.where(bounded, math.log(AT_BOUND), -torch.inf),
+        log_constant=raw.log_constant + torch.where(bounded, math.log(AT_BOUND), _NOTHING),
     )
 
 

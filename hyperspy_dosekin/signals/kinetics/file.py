@@ -127,7 +127,7 @@ def read(
     data = replace(data, dose_scale=options.dose_scale)
     common = (
         data,
-        exact_config(options, data.dose_metadata),
+        exact_config(options, data.dose_metadata, by_network=bool(record["network"])),
         offset,
         None,
         record["maps complete"],

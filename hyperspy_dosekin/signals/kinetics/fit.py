@@ -74,8 +74,9 @@ def fit_series_data(
             'noise="relative".'
         )
     data = replace(data, dose_scale=options.dose_scale)
-    config, prior = exact_config(options, data.dose_metadata), options.as_prior()
     spatial, estimator = options.resolved(data.space_shape)
+    config = exact_config(options, data.dose_metadata, by_network=estimator == "pinn")
+    prior = options.as_prior()
     if not options.processing_error:
         data = replace(data, shared_errors={})
     if spatial in SHARED and not data.space_shape:

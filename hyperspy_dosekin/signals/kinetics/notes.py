@@ -42,6 +42,10 @@ UNDETERMINED_MAP = (
     "D½ is determined in {share:.0f} % of the fitted pixels and windows only: mask maps of D½ with "
     "identifiable. A known offset (offset=), more dose or binned pixels would determine more."
 )
+BOUNDED = (
+    "{names}b ≥ 0 was assumed, and a + b ≥ 0 where a window grows, because intensities are not "
+    "negative. For differences of intensities pass nonnegative=False."
+)
 NOT_EXAMINED = "Whether the data determine D½ was not examined (intervals=False)."
 MIXED = (
     "{names}: mixed response (a < 0). The window grows while C falls, so C is a monotonic "
@@ -96,6 +100,7 @@ def notes_of(numbers: KineticsNumbers) -> list[str]:
     if numbers.is_lazy:
         return [*notes, LAZY, *label]
     notes += _notes_on_maps(numbers) if numbers.space_shape else _notes_on_windows(numbers)
+    notes += _notes_on_bound(numbers)
     notes += notes_on_adequacy(numbers)
     if not numbers.has_intervals:
         notes.append(NOT_EXAMINED)
@@ -164,6 +169,18 @@ def _notes_on_parameters(numbers: KineticsNumbers) -> list[str]:
                 )
             )
     return notes
+
+
+def _notes_on_bound(numbers: KineticsNumbers) -> list[str]:
+    """That intensities were taken to be not negative."""
+    config = numbers.maps.config
+    if numbers.space_shape:
+        # Where the values may be intensities; pixels of a population only where it was asked for.
+        assumed = config.nonnegative if numbers.maps.sharing else config.nonnegative is not False
+        return [BOUNDED.format(names="")] if assumed and numbers.maps.offset is None else []
+    bounded = numbers.bounded()
+    names = "" if bounded.all() else f"{_named(numbers.window_names, bounded)}: "
+    return [BOUNDED.format(names=names)] if bounded.any() else []
 
 
 def _notes_on_windows(numbers: KineticsNumbers) -> list[str]:

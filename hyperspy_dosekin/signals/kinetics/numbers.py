@@ -245,12 +245,35 @@ class KineticsNumbers:
         return (dose >= self.dose[0]) & (dose <= self.dose_max)
 
     def _identifiable(self) -> Any:
+        return self._examined_field("identifiable", "whether the data determine D½") == 1
+
+    def _log_evidence(self) -> Any:
+        return self._examined_field("log_evidence", "the evidence of the law")
+
+    def _examined_field(self, name: str, what: str) -> Any:
         if not self.has_intervals:
             raise ValueError(
-                "whether the data determine D½ was not examined, because the fit was made with "
-                "intervals=False; repeat it with intervals=True."
+                f"{what} was not examined, because the fit was made with intervals=False; repeat "
+                "it with intervals=True."
             )
-        return self._field("identifiable") == 1
+        return self._field(name)
+
+    def bounded(self) -> np.ndarray:
+        """Windows whose intensity was taken to be not negative, ``(window,)``, without space."""
+        from hyperspy_dosekin.kinetics.curves.preparation import prepare_curves
+
+        config, data = self.maps.config, self.data
+        nothing = np.zeros(len(data.window_names), dtype=bool)
+        if config.nonnegative is False or self.maps.offset is not None:
+            return nothing
+        problem = data.problem(quiet=True)
+        curves = prepare_curves(
+            problem,
+            parameters=[p.name for p in config.parameters.free],
+            absolute_variance=config.noise != "relative",
+        )
+        found = config.bounded(curves)
+        return nothing if found is None else found[0] & ~curves.dead[0]
 
     def _field(self, name: str) -> Any:
         return _taken(self.maps.field(name), self.shown, -1)
@@ -400,6 +423,7 @@ _MAPS: Mapping[str, Callable[[KineticsNumbers], Any]] = {
     ),
     "half_integrity_dose": lambda numbers: numbers.own_dose(numbers._dose_at(0.5)),
     "critical_dose": lambda numbers: numbers.own_dose(numbers._dose_at(1 / math.e)),
+    "log_evidence": KineticsNumbers._log_evidence,
     "reached": KineticsNumbers._reached,
     "identifiable": KineticsNumbers._identifiable,
     "adequate": lambda numbers: examined_field(numbers.law, numbers.examination, "adequate") == 1,
@@ -443,6 +467,7 @@ def quantity_of(name: str, dose_unit: str) -> str:
         "dose_at": with_unit("Dose at a level of integrity", dose_unit),
         "integrity": "Latent integrity C",
         "fitted": "Fitted intensity",
+        "log_evidence": "Logarithm of the evidence",
         "shrinkage": "Share of the others in the answer of a pixel",
     }
     return texts.get(name, name)

@@ -100,11 +100,14 @@ class FitOptions:
         that the noise can be.
     nonnegative
         Whether intensities cannot be negative: b ≥ 0, and a + b ≥ 0 where the window grows (exact
-        estimator). It makes D½ much more certain where little is left of a window. Not for
-        differences of intensities, and not with a known `offset`.
+        estimator). It makes D½ much more certain where little is left of a window. ``None``, the
+        default, takes it for every window of a pixel whose values may be intensities: no two of
+        them are below zero by more than three standard deviations of the noise, as those of
+        differences and of standard scores are. Networks and pixels that share a population are
+        without it unless it is asked for. A known `offset` needs no bound.
     zero_error
         Standard deviation of the zero of the intensities, in their unit, by which the bound of
-        `nonnegative` is soft.
+        `nonnegative` is soft: a number, or one for each window.
     correlated
         Whether the noise of neighbouring frames may be correlated, by an unknown amount that the
         intervals take into account (exact estimator); ``None`` for series of 30 frames and more.
@@ -158,8 +161,8 @@ class FitOptions:
     prior: Prior | Mapping[str, Sequence[float]] | None = DEFAULT_PRIOR
     loss: str | None = None
     noise: str = "relative"
-    nonnegative: bool = False
-    zero_error: float | None = None
+    nonnegative: bool | None = None
+    zero_error: float | Sequence[float] | None = None
     correlated: bool | None = None
     dose_scale: float | None = None
     dose_uncertainty: float | Mapping[str, float] | None = None
@@ -219,6 +222,9 @@ class FitOptions:
         object.__setattr__(self, "hierarchy", checked_pairs(self.hierarchy))
         object.__setattr__(self, "seeds", checked_seeds(self.seeds))
         DoseError.of(self.dose_uncertainty)
+        if self.zero_error is not None and np.ndim(self.zero_error):
+            errors = tuple(np.asarray(self.zero_error, dtype=np.float64).tolist())
+            object.__setattr__(self, "zero_error", errors)
         exact_config(self)
         if self.network:
             NetworkConfig(**{**PROTOCOLS[self.protocol], **self.network})
@@ -421,15 +427,20 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def exact_config(
-    options: FitOptions, dose_metadata: Mapping[str, Any] | None = None
+    options: FitOptions,
+    dose_metadata: Mapping[str, Any] | None = None,
+    *,
+    by_network: bool = False,
 ) -> ExactConfig:
     """Options of the exact estimator; the offset goes beside it, pixel by pixel.
 
-    `dose_metadata` is the ``Dose`` node of the series, which may say how well doses are known.
+    `dose_metadata` is the ``Dose`` node of the series, which may say how well doses are known. A
+    network knows no bound on the offset, so that the exact fit it is compared with has none.
     """
     given = options.dose_uncertainty
     given = (dose_metadata or {}).get("uncertainty") if given is None else given
-    return ExactConfig(**_common(options, ExactConfig), dose_error=DoseError.of(given))
+    config = ExactConfig(**_common(options, ExactConfig), dose_error=DoseError.of(given))
+    return replace(config, nonnegative=False) if by_network else config
 
 
 def network_config(options: FitOptions, offset: np.ndarray | None) -> NetworkConfig:

@@ -428,6 +428,29 @@ class DoseKinetics(KineticsIntervals, KineticsPlots, KineticsExport):
         return self._signal("shrinkage")
 
     @property
+    def log_evidence(self) -> BaseSignal:
+        """Logarithm of the probability of the data under law and priors, up to a constant.
+
+        The constant is the same for all laws with the same data and options. `compare_laws` does
+        more with it.
+
+        Raises
+        ------
+        ValueError
+            If the fit was made with ``intervals=False``.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> power = s.fit_dose_pinn(estimator="exact")
+        >>> first = s.fit_dose_pinn(estimator="exact", law="first order")
+        >>> (power.log_evidence.data - first.log_evidence.data).shape
+        (4,)
+        """
+        return self._signal("log_evidence")
+
+    @property
     def optimiser_spread(self) -> Mapping[str, BaseSignal]:
         """Standard deviation over the members of an ensemble, by name of the quantity.
 

@@ -252,7 +252,7 @@ class SeriesData:
         named = dict(zip(self.shared_errors, errors, strict=True))
         return replace(self, values=values, variance=variance, shared_errors=named)
 
-    def problem(self) -> DoseProblem:
+    def problem(self, *, quiet: bool = False) -> DoseProblem:
         """The fit problem of a series without space axes, with a warning for missing frames."""
         problem = DoseProblem(
             self.dose,
@@ -262,7 +262,7 @@ class SeriesData:
             self.dose_scale,
         )
         missing = ~problem.usable[0]
-        if missing.any():
+        if missing.any() and not quiet:
             frames = ", ".join(f"{d:g}" for d in self.dose[missing.any(axis=0)])
             frames = f"{frames} {self.dose_unit}".rstrip()
             warnings.warn(
