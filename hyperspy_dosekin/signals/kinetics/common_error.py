@@ -148,7 +148,8 @@ def widened_fields(
     for name, shift in shifts.items():
         ends = [row[f"{name} {end}"] for end in ("lower", "upper")]
         lower, upper = widened(
-            *(fields[..., place, :] for place in ends),
+            fields[..., ends[0], :],
+            fields[..., ends[1], :],
             fields[..., row[name], :],
             shift,
             level,

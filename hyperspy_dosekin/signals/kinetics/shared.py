@@ -289,8 +289,10 @@ class SharedMaps(ExactMaps):
         )
 
 
-def _pair_widened(*ends: np.ndarray, **options: Any) -> np.ndarray:
-    return np.stack(widened(*ends, **options), axis=-3)
+def _pair_widened(
+    lower: np.ndarray, upper: np.ndarray, estimate: np.ndarray, **options: Any
+) -> np.ndarray:
+    return np.stack(widened(lower, upper, estimate, **options), axis=-3)
 
 
 def _written(population: Population) -> dict[str, Any]:
