@@ -14,6 +14,9 @@ EXPONENT_BOX = (0.1, 5.0)
 #: Width, in ln k, of the soft step that keeps the faster window of a pair the faster one.
 HIERARCHY_WIDTH = 0.1
 
+#: Standard deviations of a prior: squares of smaller ones vanish beside those of the box.
+_NARROWEST, _WIDEST = 1e-6, 1e6
+
 
 @dataclass(frozen=True)
 class Prior:
@@ -51,14 +54,15 @@ class Prior:
             pair = getattr(self, name)
             try:
                 mean, width = (float(number) for number in pair)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 raise ValueError(
                     f"prior {name}={pair!r} must be (mean, standard deviation), two numbers."
                 ) from error
-            if not math.isfinite(mean) or not math.isfinite(width) or width <= 0:
+            if not abs(mean) <= _WIDEST or not _NARROWEST <= width <= _WIDEST:
                 raise ValueError(
                     f"prior {name}=({mean}, {width}) must have a finite mean and a positive, "
-                    "finite standard deviation; to work without a prior pass prior=None."
+                    f"finite standard deviation, {_NARROWEST:g} to {_WIDEST:g}; to work without a "
+                    "prior pass prior=None, and hold what is known by exponent=."
                 )
             object.__setattr__(self, name, (mean, width))
 
