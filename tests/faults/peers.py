@@ -19,8 +19,12 @@ import importlib.metadata as metadata
 found = metadata.entry_points
 
 def without_us(**options):
-    kept = [each for each in found(**options) if not each.name.startswith("hyperspy_dosekin")]
-    return metadata.EntryPoints(kept)
+    every = found(**options)
+    if options.get("group") != "hyperspy.extensions":
+        return every
+    return metadata.EntryPoints(
+        each for each in every if not each.name.startswith("hyperspy_dosekin")
+    )
 
 metadata.entry_points = without_us
 """
