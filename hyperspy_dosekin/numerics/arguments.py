@@ -294,7 +294,7 @@ def short(value: Any, longest: int = 80) -> str:
     Examples
     --------
     >>> short(list(range(100)), 10)
-    '[0, 1, 2, …'
+    '[0, 1, 2,…'
     """
     text = " ".join(repr(value).split())
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

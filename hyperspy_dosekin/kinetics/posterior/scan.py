@@ -311,14 +311,14 @@ class ScanData:
         assert norm is not None
         assert product is not None
         assert mean is not None
+        size = norm
         if self.basis is not None:
             # (1 − B Bᵀ)² takes from the norm what columns have along the shared errors.
-            for total, size in zip(shared, self.basis.square().sum(0), strict=True):
-                norm = norm - (2 - size) * total * total
+            for total, square in zip(shared, self.basis.square().sum(0), strict=True):
+                norm = norm - (2 - square) * total * total
         if self.share is None:
             visible = norm > 1e-24
         else:
-            size = norm
             norm = norm - self.share * mean * mean / self.weight_sum
             product = product - self.share * mean * self._level / self.weight_sum
             # Extinct before the first frame, a curve is constant: nothing is left but rounding.

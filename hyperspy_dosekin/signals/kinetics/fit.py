@@ -76,6 +76,9 @@ def fit_series_data(
     data = replace(data, dose_scale=options.dose_scale)
     spatial, estimator = options.resolved(data.space_shape)
     config = exact_config(options, data.dose_metadata, by_network=estimator == "pinn")
+    if spatial in SHARED and options.nonnegative is None:
+        # All pixels would have to be bounded; those that share a population are not unasked.
+        config = replace(config, nonnegative=False)
     prior = options.as_prior()
     if not options.processing_error:
         data = replace(data, shared_errors={})

@@ -450,7 +450,9 @@ def checked_doses(dose: Any) -> np.ndarray:
 
 
 def _checked_integrity(name: str, level: Any) -> float:
-    return real_number(name, level, "give an integrity, for instance 0.5", above=0.0, below=1.0)
+    return real_number(
+        name, level, "give an integrity between 0 and 1, such as 0.5", above=0.0, below=1.0
+    )
 
 
 def quantity_of(name: str, dose_unit: str) -> str:

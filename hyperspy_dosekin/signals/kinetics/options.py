@@ -222,9 +222,9 @@ class FitOptions:
         object.__setattr__(self, "hierarchy", checked_pairs(self.hierarchy))
         object.__setattr__(self, "seeds", checked_seeds(self.seeds))
         DoseError.of(self.dose_uncertainty)
-        if self.zero_error is not None and np.ndim(self.zero_error):
-            errors = tuple(np.asarray(self.zero_error, dtype=np.float64).tolist())
-            object.__setattr__(self, "zero_error", errors)
+        if isinstance(self.zero_error, Sequence | np.ndarray):
+            errors = real_numbers("zero_error", self.zero_error, "give one for each window")
+            object.__setattr__(self, "zero_error", tuple(np.ravel(errors).tolist()))
         exact_config(self)
         if self.network:
             NetworkConfig(**{**PROTOCOLS[self.protocol], **self.network})

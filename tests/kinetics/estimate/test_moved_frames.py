@@ -138,5 +138,5 @@ def test_without_errors_nothing_is_touched():
     ],
 )
 def test_wrong_uncertainties(given, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises((TypeError, ValueError), match=match):
         DoseError.of(given)

