@@ -224,6 +224,10 @@ class FitOptions:
         DoseError.of(self.dose_uncertainty)
         if isinstance(self.zero_error, Sequence | np.ndarray):
             errors = real_numbers("zero_error", self.zero_error, "give one for each window")
+            if errors.ndim != 1 or not errors.size:
+                raise ValueError(
+                    f"zero_error of shape {errors.shape} must be one number, or one a window."
+                )
             object.__setattr__(self, "zero_error", tuple(np.ravel(errors).tolist()))
         exact_config(self)
         if self.network:

@@ -108,12 +108,11 @@ def test_intervals_are_those_of_the_estimator(image, maps):
             expected = make(problem, ExactConfig(nonnegative=None)).interval(name, level)
             found = maps.interval(name, level, method)
             for one, other in zip(found, expected, strict=True):
-                by_window = np.moveaxis(other.reshape(3, 5, 4), -1, 0)
-                # The grid is built around an estimate with or without the hierarchy, which shows
-                # in the tails: beyond a hundred times the measured range by more.
-                far = scale * by_window > 100 * DOSE[-1]
-                np.testing.assert_allclose(one.data[~far], scale * by_window[~far], rtol=0.02)
-                np.testing.assert_allclose(one.data[far], scale * by_window[far], rtol=0.15)
+                by_window = scale * np.moveaxis(other.reshape(3, 5, 4), -1, 0)
+                # The nodes lie around an estimate that other pixels and the hierarchy have moved a
+                # little; open tails, where there are few of them, show it.
+                assert np.isclose(one.data, by_window, rtol=0.02).mean() >= 0.9
+                np.testing.assert_allclose(one.data, by_window, rtol=0.3)
 
 
 def test_interval_of_the_rate_per_dose_and_of_other_levels(maps):
