@@ -128,7 +128,7 @@ def fit_series_data(
         )
         if network is None:
             return DoseKinetics(KineticsNumbers(maps, options))
-        exact = maps.as_fit()
+        exact = maps.of_noise_alone()
         fitted = fit_network(
             problem,
             network,

@@ -172,6 +172,13 @@ class ExactMaps:
             dead=self._whole("dead") == 1,
         )
 
+    def of_noise_alone(self) -> ExactFit:
+        """The same fit without the errors that frames share, of which a network knows nothing."""
+        if not self.data.shared_errors:
+            return self.as_fit()
+        alone = replace(self.data, shared_errors={})
+        return ExactMaps.fit(alone, self.config, self.offset, with_intervals=False).as_fit()
+
     def _whole(self, name: str) -> np.ndarray:
         return np.asarray(self.field(name))[np.newaxis]
 

@@ -370,7 +370,9 @@ class KineticsNumbers:
         """How far the networks are from the exact solution of the same problem."""
         from hyperspy_dosekin.kinetics.network.certificate import certify
 
-        whole = certify(self.required_network(), self.maps.as_fit(), self.options.as_prior())
+        whole = certify(
+            self.required_network(), self.maps.of_noise_alone(), self.options.as_prior()
+        )
         if self.shown is None:
             return whole
         places = list(self.shown)

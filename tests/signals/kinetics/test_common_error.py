@@ -100,3 +100,12 @@ def test_quadrature():
     np.testing.assert_allclose(upper, [120, np.inf])
     reach = np.hypot(np.log(100 / 90), 0.3 * 1.959964)
     np.testing.assert_allclose(lower[1], 100 * np.exp(-reach), rtol=1e-6)
+
+
+def test_network_is_compared_with_the_exact_solution_of_noise_alone(drifting):
+    """A network knows nothing of common errors; with them the exact loss would be larger."""
+    mean = drifting.mean(axis=(0, 1))
+    attach_shared_errors(mean, {"normalisation": np.broadcast_to(DRIFT, mean.data.shape)})
+    found = mean.fit_dose_kinetics(estimator="pinn", show_progressbar=False)
+    assert found.data.metadata.has_item("Dosekin.shared_errors")
+    np.testing.assert_allclose(found.certificate.loss_ratio, 1, atol=0.3)
