@@ -8,7 +8,7 @@ with a few lines of code that need nothing but the standard library to unpack th
 run: only there can an exception find its way back.
 
 This is the only guard. To ask the workers when a graph is made is neither enough (a graph made
-before the client, or a worker that joins later, was seen to hang) nor needed.
+before the client was seen to hang) nor needed.
 """
 
 from __future__ import annotations

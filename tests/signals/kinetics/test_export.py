@@ -8,6 +8,7 @@ import warnings
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas
 import pytest
 from matplotlib.figure import Figure
 
@@ -43,7 +44,6 @@ def close_figures():
 
 
 def test_tidy_table_of_windows(result):
-    pytest.importorskip("pandas")
     frame = result.to_dataframe()
     assert list(frame["window"]) == list(result.window_names)
     for name in ("rate", "half_integrity_dose", "offset", "rate_per_dose", "identifiable"):
@@ -60,7 +60,6 @@ def test_tidy_table_of_windows(result):
 
 
 def test_tidy_table_of_pixels(maps):
-    pytest.importorskip("pandas")
     frame = maps.to_dataframe()
     assert len(frame) == 4 * 3 * 2
     half = maps.half_integrity_dose
@@ -72,13 +71,11 @@ def test_tidy_table_of_pixels(maps):
 
 
 def test_without_intervals_the_table_has_none(series):
-    pytest.importorskip("pandas")
     frame = series.fit_dose_pinn(estimator="exact", intervals=False).to_dataframe()
     assert not [name for name in frame if name.endswith(("_lower", "_upper", "identifiable"))]
 
 
 def test_lazy_results_are_computed_for_the_table():
-    pytest.importorskip("pandas")
     s = dose_series_image(shape=(2, 2), processed=True, lazy=True)
     result = s.fit_dose_pinn(intervals=False)
     assert result.is_lazy
@@ -86,7 +83,6 @@ def test_lazy_results_are_computed_for_the_table():
 
 
 def test_csv_can_be_read_back(result, tmp_path):
-    pandas = pytest.importorskip("pandas")
     result.to_csv(tmp_path / "kinetics")
     back = pandas.read_csv(tmp_path / "kinetics.csv")
     np.testing.assert_allclose(back["rate"], result.rate.data, rtol=1e-12)
@@ -311,7 +307,6 @@ def test_comparison(result, series, close_figures):
 
 
 def test_table_of_a_comparison(result):
-    pytest.importorskip("pandas")
     table = hyperspy_dosekin.compare_results([result, result["C–O"]]).table
     assert list(table["result"]) == ["1"] * 4 + ["2"]
 
