@@ -35,7 +35,7 @@ def element(
     css, css_class
         Its style and its class.
     **attributes
-        Further attributes.
+        Further attributes; ``data_text`` stands for ``data-text``.
 
     Examples
     --------
@@ -43,7 +43,9 @@ def element(
     '<li style="color:red">a &lt; b <b>c</b></li>'
     """
     given = {"class": css_class, "style": css, **attributes}
-    told = "".join(f' {name}="{escape(value)}"' for name, value in given.items() if value)
+    told = "".join(
+        f' {name.replace("_", "-")}="{escape(value)}"' for name, value in given.items() if value
+    )
     return Html(f"<{tag}{told}>{joined(content)}</{tag}>")
 
 

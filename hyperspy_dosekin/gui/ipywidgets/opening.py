@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import ipywidgets
@@ -16,6 +16,11 @@ class HoldingBox(ipywidgets.VBox):
     """Widgets below each other, and what lives only as long as somebody holds it, such as links."""
 
     held: tuple[Any, ...] = ()
+
+
+def row_of(widgets: Sequence[ipywidgets.Widget], **layout: str) -> ipywidgets.HBox:
+    """Widgets beside each other, or below where there is no room for them."""
+    return ipywidgets.HBox(list(widgets), layout={"flex_flow": "row wrap", **layout})
 
 
 def state_of(

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ import traits.api as t
 from hyperspy_dosekin.gui.kinetics.code import write_code
 from hyperspy_dosekin.gui.kinetics.controls import DoseControls, ProcessingControls
 from hyperspy_dosekin.gui.kinetics.fit_controls import FitControls
+from hyperspy_dosekin.gui.kinetics.history import History
 from hyperspy_dosekin.gui.kinetics.live import LiveFit
 from hyperspy_dosekin.gui.kinetics.region import Region, index_with
 from hyperspy_dosekin.gui.kinetics.windows import KineticsWindows
@@ -35,6 +38,8 @@ class KineticsActions(t.HasTraits):
 
     Attributes
     ----------
+    history
+        Earlier states of windows and controls; see `undo` and `redo`.
     network
         The network's fit of what is shown; ``None`` without one.
     result
@@ -58,6 +63,10 @@ class KineticsActions(t.HasTraits):
     _data: SeriesData | None
     _key: tuple[Any, ...] | None
 
+    #: Whether changes are not to be answered yet.
+    _quiet = False
+
+    history = t.Instance(History)
     live = t.Instance(LiveFit)
     network = t.Instance(DoseKinetics)
     result = t.Instance(DoseKinetics)
@@ -250,6 +259,36 @@ class KineticsActions(t.HasTraits):
             self._fail(error)
             return False
         return True
+
+    def undo(self) -> None:
+        """Go back by one change of windows or controls."""
+        self._travel(self.history.undo)
+
+    def redo(self) -> None:
+        """Make the change again that was undone last."""
+        self._travel(self.history.redo)
+
+    def _travel(self, go: Callable[[], None]) -> None:
+        with self._quietly():
+            go()
+        self.refresh_spectra()
+
+    def refresh_spectra(self) -> None:
+        """Read the spectra again and fit them; made by `DoseKineticsTool`."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Change several parts before anything is fitted again."""
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+    def refuse(self, error: ValueError) -> None:
+        """Say why what a person typed is not taken."""
+        self._fail(error)
 
     def _say(self, message: str) -> None:
         self.trait_set(message=message, level="info")

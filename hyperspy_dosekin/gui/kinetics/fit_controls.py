@@ -11,6 +11,7 @@ import traits.api as t
 
 from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
 from hyperspy_dosekin.kinetics.network.config import PROTOCOLS
+from hyperspy_dosekin.numerics.typed import numbers_of
 from hyperspy_dosekin.signals.kinetics.law_names import POWER_LAW
 from hyperspy_dosekin.signals.kinetics.options import (
     ESTIMATORS,
@@ -37,7 +38,7 @@ class FitControls(t.HasTraits):
     extent
         ``"region"``: the mean over what the figure shows; ``"pixels"``: maps of every pixel.
     offset_known, offset
-        Whether b is known, and b: one number, or one for each window with commas between them.
+        Whether b is known, and b: one number, or one for each window with semicolons between them.
     exponent, exponent_value
         ``"free"``, ``"known"`` with its value, or ``"shared"`` by all windows; of the power law.
     hierarchy, faster, slower
@@ -110,13 +111,13 @@ class FitControls(t.HasTraits):
         if not self.offset_known:
             return None
         try:
-            values = tuple(float(part) for part in self.offset.split(",") if part.strip())
+            values = numbers_of(self.offset)
         except ValueError:
             values = ()
-        if len(values) not in (1, n_window) or not all(map(np.isfinite, values)):
+        if len(values) not in (1, n_window):
             raise ValueError(
-                f"offset b: {self.offset!r} is neither a number nor {n_window} numbers with commas "
-                "between them, one for each window, in the unit of the areas."
+                f"offset b: {self.offset!r} is neither a number nor {n_window} numbers with "
+                "semicolons between them, one for each window, in the unit of the areas."
             )
         return values[0] if len(values) == 1 else values
 
@@ -177,4 +178,4 @@ def _offset_text(offset: Any) -> str:
             f"offset of shape {values.shape}: the tool holds one number, or one for each window; "
             "fit maps with an offset for each pixel by s.fit_dose_pinn(offset=…)."
         )
-    return ", ".join(f"{value:.12g}" for value in values)
+    return "; ".join(f"{value:.12g}" for value in values)

@@ -15,6 +15,13 @@ from hyperspy.ui_registry import add_gui_method
 from hyperspy_dosekin.gui.kinetics.actions import KineticsActions
 from hyperspy_dosekin.gui.kinetics.controls import DoseControls, ProcessingControls
 from hyperspy_dosekin.gui.kinetics.fit_controls import FitControls
+from hyperspy_dosekin.gui.kinetics.history import (
+    DOSE_CHOICES,
+    FIT_CHOICES,
+    KEPT_CHOICES,
+    Choices,
+    History,
+)
 from hyperspy_dosekin.gui.kinetics.live import LiveAreas, LiveEstimator
 from hyperspy_dosekin.gui.kinetics.region import (
     LARGEST_AT_ONCE,
@@ -50,6 +57,8 @@ class DoseKineticsTool(KineticsActions):
     ----------
     windows, dose, processing, fit, region, worker
         The parts of the state, see their classes.
+    history
+        Earlier states of windows and controls: see `undo` and `redo`.
     prepared
         Spectra of the region; ``None`` where they could not be made.
     live
@@ -96,7 +105,6 @@ class DoseKineticsTool(KineticsActions):
         self._areas: LiveAreas | None = None
         self._data = self._key = None
         self._dose_error: Exception | None = None
-        self._quiet = False
         self._pending = False
         self._closed = False
         super().__init__(
@@ -107,6 +115,7 @@ class DoseKineticsTool(KineticsActions):
             region=Region(*_space(signal, dose.axis)),
             worker=Worker(),
         )
+        self.history = History(Choices(self.windows, self.dose, self.processing, self.fit))
         self._connect()
         self.refresh_spectra()
         if self.level == "error" and self.processing.on and self.prepared is None:
@@ -115,19 +124,18 @@ class DoseKineticsTool(KineticsActions):
     # What the parts tell
 
     def _connect(self) -> None:
-        self.windows.observe(self._on_windows_moved, "moved")
-        self.windows.observe(self._on_windows_listed, "listed")
-        for name in ("source", "axis", "dose_rate", "frame_time", "pre_exposure", "at"):
+        for name in ("moved", "listed"):
+            self.windows.observe(self._on_windows, name)
+        for name in DOSE_CHOICES:
             self.dose.observe(self._on_spectra, name)
         for name in self.processing.editable_traits():
             self.processing.observe(self._on_spectra, name)
         for name in ("mode", "indices", "rectangle"):
             self.region.observe(self._on_region, name)
-        for name in (
-            *("law", "offset_known", "offset", "exponent", "exponent_value"),
-            *("hierarchy", "faster", "slower"),
-        ):
+        for name in FIT_CHOICES:
             self.fit.observe(self._on_fit, name)
+        for name in KEPT_CHOICES:
+            self.fit.observe(lambda event: self.history.record(), name)
         self.fit.observe(self._on_network_option, "protocol")
         self.worker.observe(self._worker_ended, "running")
         self.signal.axes_manager.events.indices_changed.connect(self._navigated, [])
@@ -151,23 +159,21 @@ class DoseKineticsTool(KineticsActions):
             self._pending = False
             self.refresh_spectra()
 
-    def _on_windows_moved(self, event: Any) -> None:
-        self.refresh_fit()
-
-    def _on_windows_listed(self, event: Any) -> None:
-        self.refresh_fit()
+    def _on_windows(self, event: Any) -> None:
+        if not self._quiet:
+            self.refresh_fit()
+            self.history.record()
 
     def _on_spectra(self, event: Any) -> None:
         if event.name == "axis":
             sizes, indices = _space(self.signal, self.dose.axis)
             self.region.sizes = sizes
-            self._quiet = True
-            try:
+            with self._quietly():
                 whole = Region(sizes, indices)
                 self.region.trait_set(indices=whole.indices, rectangle=whole.rectangle)
-            finally:
-                self._quiet = False
-        self.refresh_spectra()
+        if not self._quiet:
+            self.refresh_spectra()
+            self.history.record()
 
     def _on_region(self, event: Any) -> None:
         if self._quiet:
@@ -181,6 +187,7 @@ class DoseKineticsTool(KineticsActions):
     def _on_fit(self, event: Any) -> None:
         if not self._quiet:
             self.refresh_fit()
+            self.history.record()
 
     def _on_network_option(self, event: Any) -> None:
         self.network = None
@@ -325,11 +332,8 @@ class DoseKineticsTool(KineticsActions):
         new = str(new).strip()
         self.windows.row(old)
         if new and new not in self.windows.names:
-            self._quiet = True
-            try:
+            with self._quietly():
                 self.fit.renamed(old, new)
-            finally:
-                self._quiet = False
         self.windows.rename(old, new)
 
     def __repr__(self) -> str:

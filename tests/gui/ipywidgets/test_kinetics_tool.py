@@ -10,16 +10,23 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+pytest.importorskip("ipywidgets")
 pytest.importorskip("hyperspy_gui_ipywidgets")
 pytest.importorskip("ipympl")
 
+import ipywidgets
 from hyperspy.ui_registry import UI_REGISTRY
 from matplotlib.backend_bases import MouseButton, MouseEvent
 
 from hyperspy_dosekin import LOW_LOSS_WINDOWS
 from hyperspy_dosekin.data import dose_series, dose_series_image
+from hyperspy_dosekin.gui.ipywidgets.number import NumberText
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
 
+CONTROLS = (
+    *(ipywidgets.Button, ipywidgets.Checkbox, ipywidgets.Dropdown),
+    *(ipywidgets.Text, ipywidgets.Textarea, ipywidgets.BoundedIntText),
+)
 NAMES = tuple(LOW_LOSS_WINDOWS)
 
 
@@ -117,12 +124,76 @@ def test_every_trait_has_a_widget_that_is_linked(view):
         ("background_right", tool.processing, "background_right", 9.0),
         ("resolution", tool.processing, "resolution", "sharpened"),
     ):
+        shown = "number" if isinstance(view[name], NumberText) else "value"
         before = getattr(owner, trait)
-        assert before == view[name].value, name
+        assert before == getattr(view[name], shown), name
         view[name].value = value
         assert getattr(owner, trait) == value, name
         setattr(owner, trait, before)
-        assert view[name].value == before, name
+        assert getattr(view[name], shown) == before, name
+
+
+def test_decimal_comma_is_a_decimal_point(view):
+    tool, line = view["tool"], view["windows"].lines[1]
+    line.right.value = "7,5"
+    assert tool.windows.as_dict()["C–C"][1] == 7.5
+    assert line.right.value == "7.5"
+    view["dose_source"].value = "rate"
+    view["dose_rate"].value = "3,25"
+    assert tool.dose.dose_rate == 3.25
+    view["offset_known"].value = True
+    view["offset"].value = "0,1; 0,2; 0; 0"
+    assert tool.fit.offset_values(4) == (0.1, 0.2, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("text", ["", "much", "1,2,3", "1.2,3", "nan", "1_0", "<b>"])
+def test_text_that_is_no_number_is_refused_in_words(view, text):
+    tool, line = view["tool"], view["windows"].lines[1]
+    before = tool.windows.as_dict()
+    line.left.value = text
+    assert tool.level == "error"
+    assert "is no number" in tool.message
+    assert repr(text) in tool.message
+    assert tool.windows.as_dict() == before
+    assert line.left.value == "4", "what is refused is not left standing"
+
+
+def test_undo_and_redo(view):
+    tool = view["tool"]
+    start, table = tool.windows.as_dict(), tool.table
+    assert view["undo_button"].disabled
+    view["windows"].lines[1].right.value = "8"
+    view["law"].value = "first order"
+    tool.rename_window("C–C", "carbon")
+    changed, after = tool.windows.as_dict(), tool.table
+    for _ in range(2):
+        view["undo_button"].click()
+    assert tool.fit.law == "power law"
+    assert tool.windows.as_dict()["C–C"] == (4.0, 8.0)
+    assert (tool.fit.faster, tool.fit.slower) == ("C–O", "C–C")
+    view["undo_button"].click()
+    assert view["undo_button"].disabled
+    assert tool.windows.as_dict() == start
+    assert tool.table == table
+    for _ in range(3):
+        view["redo_button"].click()
+    assert view["redo_button"].disabled
+    assert tool.windows.as_dict() == changed
+    assert tool.table == after
+    assert view["law"].value == "first order"
+    view["undo_button"].click()
+    tool.windows.add()
+    assert view["redo_button"].disabled, "a new change ends what could be done again"
+
+
+def test_every_control_has_a_name(image_view):
+    for name, widget in image_view.items():
+        for part in widget if isinstance(widget, list) else [widget]:
+            if isinstance(part, CONTROLS):
+                assert part.description or part.tooltip, name
+    for line in image_view["windows"].lines:
+        for part in (line.name, line.left, line.right, line.remove):
+            assert part.tooltip
 
 
 def test_disabled_where_it_does_nothing(view):
@@ -152,14 +223,14 @@ def test_law_has_its_columns_and_its_controls(view):
 def test_limits_can_be_typed(view):
     tool = view["tool"]
     line = view["windows"].lines[1]
-    line.left.value = 4.5
+    line.left.number = 4.5
     assert tool.windows.as_dict()["C–C"] == (4.5, 7.0)
-    line.right.value = 1e6
-    assert line.right.value == pytest.approx(tool.windows.energies[-1], abs=1e-3)
+    line.right.number = 1e6
+    assert line.right.number == pytest.approx(tool.windows.energies[-1], abs=1e-3)
     assert "inside the axis" in view["message"].value
-    line.left.value = 1e7
+    line.left.number = 1e7
     assert "dk-message-error" in view["message"].value
-    assert line.left.value == 4.5, "what is refused is not left standing"
+    assert line.left.number == 4.5, "what is refused is not left standing"
 
 
 def test_names_can_be_typed(view):
@@ -205,7 +276,7 @@ def test_window_is_dragged_by_its_edge_and_by_its_middle(view):
     pixel = 0.05  # eV of a pixel: the mouse knows no better
     assert left == pytest.approx(4.0)
     assert right == pytest.approx(8.5, abs=pixel)
-    assert view["windows"].lines[1].right.value == pytest.approx(right, abs=1e-4)
+    assert view["windows"].lines[1].right.number == pytest.approx(right, abs=1e-4)
     assert not np.allclose(tool.live.fitted[1], before)
     np.testing.assert_array_equal(line.get_ydata(), tool.live.fitted[1])
     drag(figure.figure, figure.axes, (6.0, height), (5.0, height))
@@ -294,7 +365,7 @@ def test_network_with_progress_and_stop(view):
     assert view["progress"].layout.visibility == "hidden"
     panel = view["figures"]["curves"].panels.panels[0]
     assert len(panel._other.get_xdata()) > 10, "the network's curve"
-    view["windows"].lines[0].left.value = 1.2
+    view["windows"].lines[0].left.number = 1.2
     assert len(panel._other.get_xdata()) == 0
 
 
@@ -309,7 +380,7 @@ def test_figure_closed_while_a_fit_runs(series):
     tool.windows.set_limits("C–C", 4.3, 6.9)
     tool.worker.stop()
     assert tool.worker.wait(120)
-    view["windows"].lines[0].left.value = 1.3
+    view["windows"].lines[0].left.number = 1.3
     assert tool.level == "info"
     assert tool.windows.as_dict()["π–π*"][0] == 1.3
 
@@ -345,8 +416,8 @@ def test_error_at_the_start_is_in_the_widget():
     assert "dose rate" in view["message"].value
     assert view["table"].value == ""
     assert view["figures"]["spectra"].frames.bar.ax.get_ylabel() == "Frame"
-    view["dose_rate"].value = 3.0
-    view["frame_time"].value = 44.0
+    view["dose_rate"].number = 3.0
+    view["frame_time"].number = 44.0
     assert "Exact fit" in view["message"].value
     assert len(view["figures"]["curves"].panels.panels) == 4
     assert "e⁻/Å²" in view["figures"]["spectra"].frames.bar.ax.get_ylabel()

@@ -9,10 +9,13 @@ from typing import Any
 import ipywidgets
 from link_traits import link
 
+from hyperspy_dosekin.gui.ipywidgets.number import NumberText
+from hyperspy_dosekin.gui.ipywidgets.opening import row_of
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
 
 _WIDE = {"description_width": "150px"}
 _ROW = {"width": "300px"}
+_SIDES = {"faster": "Window with the larger rate k", "slower": "Window with the smaller rate k"}
 
 
 class Controls:
@@ -34,14 +37,15 @@ class Controls:
 
     def _add(self, name: str, owner: Any, trait: str, widget: Any) -> Any:
         """Link a widget to a trait, and keep both."""
-        widget.value = getattr(owner, trait)
+        shown = "number" if isinstance(widget, NumberText) else "value"
+        setattr(widget, shown, getattr(owner, trait))
         widget.add_class(f"dk-{name.replace('_', '-')}")
-        self.links.append(link((owner, trait), (widget, "value")))
+        self.links.append(link((owner, trait), (widget, shown)))
         self.wdict[name] = widget
         return widget
 
-    def _number(self, name: str, owner: Any, trait: str, text: str, step: float) -> Any:
-        widget = ipywidgets.FloatText(description=text, step=step, style=_WIDE, layout=_ROW)
+    def _number(self, name: str, owner: Any, trait: str, text: str) -> Any:
+        widget = NumberText(self.tool.refuse, description=text, style=_WIDE, layout=_ROW)
         return self._add(name, owner, trait, widget)
 
     def _box(self, name: str, owner: Any, trait: str, text: str) -> Any:
@@ -65,14 +69,14 @@ class Controls:
             options = [(text, place) for place, text in enumerate(dose.axes)]
             rows.append(self._choice("dose_axis", dose, "axis", "Axis of frames", options))
         rates = [
-            self._number("dose_rate", dose, "dose_rate", dose.trait("dose_rate").label, 0.1),
-            self._number("frame_time", dose, "frame_time", "Frame time (s)", 1.0),
+            self._number("dose_rate", dose, "dose_rate", dose.trait("dose_rate").label),
+            self._number("frame_time", dose, "frame_time", "Frame time (s)"),
         ]
         moment = self._choice(
             "dose_at", dose, "at", "Dose of a frame at its", ["end", "middle", "start"]
         )
         exposure = self._number(
-            "pre_exposure", dose, "pre_exposure", dose.trait("pre_exposure").label, 1.0
+            "pre_exposure", dose, "pre_exposure", dose.trait("pre_exposure").label
         )
 
         def enable(event: Any = None) -> None:
@@ -90,7 +94,7 @@ class Controls:
         steps = [self._box(name, processing, name, processing.trait(name).label) for name in names]
         background = self._box("background", processing, "background", "Power-law background")
         ends = [
-            self._number(f"background_{end}", processing, f"background_{end}", text, 0.1)
+            self._number(f"background_{end}", processing, f"background_{end}", text)
             for end, text in (("left", "from (eV)"), ("right", "to (eV)"))
         ]
         for widget in ends:
@@ -114,7 +118,7 @@ class Controls:
         processing.observe(enable, "on")
         processing.observe(enable, "background")
         grid = ipywidgets.GridBox(steps, layout={"grid_template_columns": "auto auto"})
-        return ipywidgets.VBox([on, grid, ipywidgets.HBox([background, *ends]), resolution])
+        return ipywidgets.VBox([on, grid, row_of([background, *ends]), resolution])
 
     def _fit(self) -> Any:
         fit = self.tool.fit
@@ -126,7 +130,7 @@ class Controls:
             "offset",
             ipywidgets.Text(
                 continuous_update=False,
-                tooltip="A number, or one for each window with commas between them",
+                tooltip="Offset b: a number, or one for each window with semicolons between them",
                 layout={"width": "200px"},
             ),
         )
@@ -142,7 +146,7 @@ class Controls:
             "exponent_value",
             fit,
             "exponent_value",
-            ipywidgets.FloatText(step=0.1, layout={"width": "80px"}),
+            NumberText(self.tool.refuse, tooltip="Exponent p", layout={"width": "80px"}),
         )
         hierarchy = self._box("hierarchy", fit, "hierarchy", "Hierarchy: k of")
         sides = {}
@@ -164,11 +168,9 @@ class Controls:
         )
         rows = [
             law,
-            ipywidgets.HBox([offset_known, offset, ipywidgets.Label("(unit of the areas)")]),
-            ipywidgets.HBox([exponent, value]),
-            ipywidgets.HBox(
-                [hierarchy, sides["faster"], ipywidgets.Label("≥ k of"), sides["slower"]]
-            ),
+            row_of([offset_known, offset, ipywidgets.Label("(unit of the areas)")]),
+            row_of([exponent, value]),
+            row_of([hierarchy, sides["faster"], ipywidgets.Label("≥ k of"), sides["slower"]]),
             estimator,
         ]
         if self.tool.region.sizes:
@@ -200,7 +202,7 @@ class Controls:
     def _side(self, side: str) -> Any:
         """A choice of windows; its options change with them, which a link does not survive."""
         fit, windows = self.tool.fit, self.tool.windows
-        widget = ipywidgets.Dropdown(layout={"width": "110px"})
+        widget = ipywidgets.Dropdown(layout={"width": "110px"}, tooltip=_SIDES[side])
         widget.add_class(f"dk-{side}")
         busy = [False]
 
@@ -235,6 +237,7 @@ class RegionControls:
         self.mode = ipywidgets.Dropdown(
             options=[("pixel", "pixel"), ("rectangle", "rectangle"), ("all pixels", "all")],
             value=region.mode,
+            tooltip="What the figures show",
             layout={"width": "110px"},
         )
         self.mode.add_class("dk-region")
@@ -255,7 +258,7 @@ class RegionControls:
         for widget in self.indices:
             widget.add_class("dk-index")
             widget.observe(self._go, "value")
-        self.widget = ipywidgets.HBox([self.mode, *self.indices])
+        self.widget = row_of([self.mode, *self.indices])
         region.observe(self._show, "indices")
         region.observe(self._show, "mode")
         self._show()

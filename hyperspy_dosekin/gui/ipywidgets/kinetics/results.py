@@ -9,7 +9,8 @@ from typing import Any
 
 import ipywidgets
 
-from hyperspy_dosekin.gui.ipywidgets.html import element
+from hyperspy_dosekin.gui.ipywidgets.html import element, joined
+from hyperspy_dosekin.gui.ipywidgets.opening import row_of
 from hyperspy_dosekin.gui.kinetics.table import NOT_DETERMINED, TableRow
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
 
@@ -21,6 +22,22 @@ _TABLE = (
     "font-variant-numeric:tabular-nums"
 )
 _NOTES = "margin:2px 0 2px 1.2em;padding:0;color:#222;font-size:12px;line-height:1.4"
+
+_COPY = "margin:4px 0;padding:2px 10px;font-size:12px;cursor:pointer"
+#: What the browser does when the button is pressed. Pages from elsewhere that are not read over
+#: https have no clipboard; they can still copy what is selected.
+_COPYING = """
+const done = () => { this.textContent = "Copied" };
+if (navigator.clipboard) { navigator.clipboard.writeText(this.dataset.text).then(done) } else {
+  const area = document.createElement("textarea");
+  area.value = this.dataset.text;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+  done();
+}
+"""
 
 
 def message_html(text: str, level: str) -> str:
@@ -56,13 +73,25 @@ def table_html(headers: Sequence[str], rows: Sequence[TableRow]) -> str:
         )
         for row in rows
     ]
-    return element(
+    table = element(
         "table",
         element("thead", element("tr", *head)),
         element("tbody", *body),
         css=_TABLE,
         css_class="dk-table",
     )
+    # Tabs between the cells: so it goes into a spreadsheet and into a document.
+    text = "\n".join("\t".join(line) for line in (headers, *(row.cells for row in rows)))
+    button = element(
+        "button",
+        "Copy table",
+        css_class="dk-copy",
+        css=_COPY,
+        title="Copy the table, with tabs between its cells",
+        data_text=text,
+        onclick=_COPYING,
+    )
+    return joined([table, button])
 
 
 def _cell_css(place: int, text: str = "") -> str:
@@ -86,7 +115,8 @@ class Results:
         full = {"width": "auto"}
         self.message = ipywidgets.HTML(layout=full)
         self.message.add_class("dk-message")
-        self.table = ipywidgets.HTML(layout=full)
+        # A wide table is moved sideways where there is no room for it.
+        self.table = ipywidgets.HTML(layout={**full, "overflow": "auto"})
         self.notes = ipywidgets.HTML(layout=full)
         self.buttons = {
             name: ipywidgets.Button(
@@ -97,6 +127,8 @@ class Results:
                 ("stop", "Stop", "Stop what runs, and keep what is there", "stop"),
                 ("apply", "Apply", "Keep the result: tool.result and s.dose_kinetics", "check"),
                 ("save", "Save", "Save the result to the file", "floppy-o"),
+                ("undo", "Undo", "Take back the last change of windows or controls", "undo"),
+                ("redo", "Redo", "Make it again", "repeat"),
                 ("code", "Show code", "The calls that give this result", "code"),
                 ("close", "Close", "Close the tool", "times"),
             )
@@ -109,27 +141,30 @@ class Results:
         self.progress.add_class("dk-progress")
         self.what = ipywidgets.Label(layout={"width": "150px"})
         self.path = ipywidgets.Text(
-            value=tool.path, continuous_update=False, tooltip="File", layout={"width": "150px"}
+            value=tool.path,
+            continuous_update=False,
+            tooltip="Name of the file",
+            layout={"width": "150px"},
         )
         self.overwrite = ipywidgets.Checkbox(
             value=tool.overwrite, description="Overwrite", indent=False, layout={"width": "auto"}
         )
-        self.code = ipywidgets.Textarea(layout={"width": "auto", "display": "none"}, rows=9)
+        self.code = ipywidgets.Textarea(
+            layout={"width": "auto", "display": "none"}, rows=9, tooltip="Calls of this result"
+        )
         self.code.add_class("dk-code")
         css = (
             ".dk-code textarea{font-family:monospace;font-size:12px;color:#111;background:#fafafa}"
         )
         style = ipywidgets.HTML(element("style", css))
-        first = ("network", "stop")
+        first = ("undo", "redo", "network", "stop")
         second = ("apply", "save")
         self.widget = ipywidgets.VBox(
             [
                 self.table,
                 self.notes,
-                ipywidgets.HBox(
-                    [*(self.buttons[name] for name in first), self.progress, self.what]
-                ),
-                ipywidgets.HBox(
+                row_of([*(self.buttons[name] for name in first), self.progress, self.what]),
+                row_of(
                     [
                         *(self.buttons[name] for name in second),
                         self.path,
@@ -149,6 +184,8 @@ class Results:
         self.buttons["network"].on_click(lambda button: tool.fit_network())
         self.buttons["stop"].on_click(lambda button: tool.stop())
         self.buttons["apply"].on_click(lambda button: tool.attempt(tool.apply))
+        self.buttons["undo"].on_click(lambda button: tool.attempt(tool.undo))
+        self.buttons["redo"].on_click(lambda button: tool.attempt(tool.redo))
         self.buttons["save"].on_click(lambda button: tool.save())
         self.buttons["code"].on_click(lambda button: self._toggle_code())
         self.path.observe(lambda change: tool.trait_set(path=change["new"]), "value")
@@ -163,6 +200,9 @@ class Results:
         for name in ("running", "what", "fraction", "stopping"):
             tool.worker.observe(self._show_progress, name)
         tool.fit.observe(self._show_progress, "law")
+        tool.history.observe(self._show_history, "can_undo")
+        tool.history.observe(self._show_history, "can_redo")
+        self._show_history()
         self._show_message()
         self._show_results()
         self._show_progress()
@@ -185,6 +225,10 @@ class Results:
         # It knows the power law only.
         self.buttons["network"].disabled = worker.running or not self.tool.fit.is_power_law
         self.buttons["stop"].disabled = not worker.running or worker.stopping
+
+    def _show_history(self, event: Any = None) -> None:
+        self.buttons["undo"].disabled = not self.tool.history.can_undo
+        self.buttons["redo"].disabled = not self.tool.history.can_redo
 
     def _toggle_code(self) -> None:
         hidden = self.code.layout.display == "none"

@@ -14,7 +14,7 @@ from hyperspy_dosekin.gui.ipywidgets.canvas import keep_size, make_figure
 from hyperspy_dosekin.gui.ipywidgets.kinetics.controls import Controls, RegionControls
 from hyperspy_dosekin.gui.ipywidgets.kinetics.results import Results
 from hyperspy_dosekin.gui.ipywidgets.kinetics.windows import WindowList
-from hyperspy_dosekin.gui.ipywidgets.opening import HoldingBox, state_of
+from hyperspy_dosekin.gui.ipywidgets.opening import HoldingBox, row_of, state_of
 from hyperspy_dosekin.gui.kinetics.figures import CurvesFigure, SpectraFigure
 from hyperspy_dosekin.gui.kinetics.navigator import NavigatorFigure, can_navigate
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
@@ -35,7 +35,11 @@ def _view(obj: DoseKineticsTool) -> dict[str, Any]:
     """The box of all widgets, and each by its name."""
     figures, canvases = _figures(obj)
     windows, controls, results = WindowList(obj), Controls(obj), Results(obj)
-    frames = {name: ipywidgets.Box([canvas]) for name, canvas in canvases.items()}
+    # A figure is moved sideways where there is no room for it.
+    frames = {
+        name: ipywidgets.Box([canvas], layout={"overflow": "auto", "max_width": "100%"})
+        for name, canvas in canvases.items()
+    }
     for name, frame in frames.items():
         frame.add_class(f"dk-{name}")
     upper = [frames["spectra"]]
@@ -47,18 +51,14 @@ def _view(obj: DoseKineticsTool) -> dict[str, Any]:
         wdict |= {"region": region.mode, "indices": region.indices}
         left = [frames["navigator"]] if "navigator" in frames else []
         upper.insert(0, ipywidgets.VBox([*left, region.widget]))
+    # Beside each other on a wide screen, below each other on a narrow one.
+    shown = ipywidgets.VBox([row_of(upper), frames["curves"]], layout={"max_width": "100%"})
+    chosen = row_of([windows.widget, controls.widget], flex="1 1 400px")
+    windows.widget.layout.flex = controls.widget.layout.flex = "1 1 320px"
+    controls.widget.layout.width = "auto"
     box = HoldingBox(
-        [
-            results.message,
-            ipywidgets.HBox(upper),
-            ipywidgets.HBox([windows.widget, controls.widget]),
-            frames["curves"],
-            results.widget,
-        ],
-        layout={"width": "100%", "max_width": "980px"},
+        [results.message, row_of([shown, chosen]), results.widget], layout={"width": "100%"}
     )
-    windows.widget.layout.width = "455px"
-    controls.widget.layout.width = "485px"
     box.add_class("dosekin-kinetics")
 
     def close(button: Any = None) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from hyperspy_dosekin.gui.ipywidgets.html import element
+from hyperspy_dosekin.gui.ipywidgets.number import NumberText
+from hyperspy_dosekin.gui.ipywidgets.opening import row_of
 from hyperspy_dosekin.gui.kinetics.windows import WindowRow
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
 from hyperspy_dosekin.plotting.style import window_styles
@@ -34,15 +36,17 @@ class WindowLine:
             tooltip="Name of the window",
             layout={"width": "112px"},
         )
-        self.left = ipywidgets.FloatText(step=0.1, layout=_NUMBER, tooltip="Left limit")
-        self.right = ipywidgets.FloatText(step=0.1, layout=_NUMBER, tooltip="Right limit")
+        self.left, self.right = (
+            NumberText(tool.refuse, _DIGITS, layout=_NUMBER, tooltip=f"{side} limit of {row.name}")
+            for side in ("Left", "Right")
+        )
         self.remove = ipywidgets.Button(
             icon="times",
             tooltip=f"Remove {row.name}",
             layout={"width": "34px"},
         )
         self.remove.add_class("dk-remove")
-        self.widget = ipywidgets.HBox(
+        self.widget = row_of(
             [
                 swatch,
                 self.name,
@@ -56,8 +60,8 @@ class WindowLine:
         self.widget.add_class("dk-window")
         self.show()
         self.name.observe(self._rename, "value")
-        self.left.observe(self._move, "value")
-        self.right.observe(self._move, "value")
+        self.left.observe(self._move, "number")
+        self.right.observe(self._move, "number")
         self.remove.on_click(lambda button: tool.attempt(tool.windows.remove, row.name))
         row.roi.events.changed.connect(self._dragged, ["roi"])
 
@@ -73,7 +77,7 @@ class WindowLine:
             self.name.value = self.row.name
             left, right = self.row.limits
             if np.isfinite([left, right]).all():
-                self.left.value, self.right.value = round(left, _DIGITS), round(right, _DIGITS)
+                self.left.number, self.right.number = left, right
         finally:
             self._busy = False
 
@@ -126,9 +130,7 @@ class WindowList:
             indent=False,
             layout={"width": "auto"},
         )
-        self.widget = ipywidgets.VBox(
-            [self._box, ipywidgets.HBox([*self.buttons.values(), self.snap])]
-        )
+        self.widget = ipywidgets.VBox([self._box, row_of([*self.buttons.values(), self.snap])])
         self.refresh()
         self.buttons["add"].on_click(lambda button: tool.attempt(tool.windows.add))
         self.buttons["reset"].on_click(lambda button: tool.attempt(tool.windows.reset))
