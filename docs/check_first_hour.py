@@ -8,15 +8,11 @@ Each page has a folder and a process of its own, and its blocks share one namesp
     python docs/check_first_hour.py --fresh                # in an environment made for it
     python docs/check_first_hour.py docs/user_guide/*.rst  # other pages
 
-Three kinds of comment in a page are for this script. In reStructuredText they are
+Two kinds of comment in a page are for this script. In reStructuredText they are
 
     .. supposes:
 
        code that makes the files which the text takes to be there, run before, in another process
-
-    .. quickly:
-
-       code that makes long computations short, run first in the process of the page with --quickly
 
     .. not run: the reason, for the block of Python that follows
 
@@ -45,11 +41,11 @@ ROOT = Path(__file__).resolve().parents[1]
 FIRST_HOUR = (ROOT / "README.md", ROOT / "docs/getting_started.rst")
 
 _RST = re.compile(
-    r"^(?P<indent>[ ]*)\.\. (?:code-block:: (?P<language>\w+)|(?P<kind>supposes|quickly):"
+    r"^(?P<indent>[ ]*)\.\. (?:code-block:: (?P<language>\w+)|(?P<kind>supposes):"
     r"|not run: (?P<reason>.*))[ ]*$"
 )
 _MARKDOWN = re.compile(
-    r"^(?:```(?P<language>\w+)|<!-- (?:(?P<kind>supposes|quickly):|not run: (?P<reason>.*?) ?-->))"
+    r"^(?:```(?P<language>\w+)|<!-- (?:(?P<kind>supposes):|not run: (?P<reason>.*?) ?-->))"
     r"[ ]*$"
 )
 
@@ -61,7 +57,7 @@ class Block:
     Parameters
     ----------
     kind
-        Language of a block of code, or ``"supposes"`` or ``"quickly"``.
+        Language of a block of code, or ``"supposes"``.
     code
         Its text, without indentation.
     line
@@ -116,15 +112,37 @@ def blocks(page: Path) -> list[Block]:
 def run_blocks(page: Path, kinds: tuple[str, ...]) -> None:
     """Run blocks of a page in this process; an error names the line of the page."""
     namespace: dict[str, object] = {"__name__": "__main__"}
-    for block in sorted(
-        (block for block in blocks(page) if block.kind in kinds and not block.not_run),
-        key=lambda block: block.kind != "quickly",
-    ):
+    for block in blocks(page):
+        if block.kind not in kinds or block.not_run:
+            continue
         code = compile("\n" * (block.line - 1) + block.code, str(page), "exec")
         exec(code, namespace)  # the pages are ours
 
 
-def check(page: Path, python: str, *, quickly: bool = False) -> None:
+def shorten() -> None:
+    """Make the trainings of this process short: the blocks have to run, not to be accurate."""
+    from functools import partial
+
+    from hyperspy_dosekin import data
+    from hyperspy_dosekin.classification.config import VAEConfig
+    from hyperspy_dosekin.classification.estimation import EstimationOptions
+    from hyperspy_dosekin.kinetics.network.config import NetworkConfig
+
+    data.annealing_series = partial(data.annealing_series, shape=(5, 10, 9))
+    VAEConfig.__init__.__defaults__ = tuple(
+        30 if value == VAEConfig.steps else value for value in VAEConfig.__init__.__defaults__
+    )
+    EstimationOptions.__init__.__defaults__ = (3, *EstimationOptions.__init__.__defaults__[1:])
+    whole = NetworkConfig.__post_init__
+
+    def three_steps(config: NetworkConfig) -> None:
+        whole(config)
+        object.__setattr__(config, "gauss_newton_iterations", 3)
+
+    NetworkConfig.__post_init__ = three_steps
+
+
+def check(page: Path, python: str) -> None:
     """Run the blocks of a page in a folder and in processes of their own.
 
     Raises
@@ -135,8 +153,7 @@ def check(page: Path, python: str, *, quickly: bool = False) -> None:
     environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONWARNINGS": "default"}
     environment.pop("PYTHONPATH", None)
     kinds = {block.kind for block in blocks(page)}
-    rounds = [("supposes",)] if "supposes" in kinds else []
-    rounds.append(("quickly", "python") if quickly else ("python",))
+    rounds = [("supposes",), ("python",)] if "supposes" in kinds else [("python",)]
     with tempfile.TemporaryDirectory() as folder:
         for round_ in rounds:
             command = [python, str(Path(__file__).resolve()), "--in-this-process", str(page)]
@@ -165,12 +182,13 @@ def check_forked(pages: list[Path]) -> dict[Path, str]:
         importlib.import_module(name)
     # A fork takes no threads along.
     importlib.import_module("torch").set_num_threads(1)
+    shorten()
     return {page: _run_forked(page) for page in pages}
 
 
 def _run_forked(page: Path) -> str:
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
-        for kinds in (("supposes",), ("quickly", "python")):
+        for kinds in (("supposes",), ("python",)):
             child = os.fork()
             if child == 0:
                 status = 1
@@ -226,7 +244,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pages", nargs="*", type=Path, default=list(FIRST_HOUR))
     parser.add_argument("--fresh", action="store_true", help="install into a new environment first")
-    parser.add_argument("--quickly", action="store_true", help="shorten long computations")
     parser.add_argument("--forked", type=Path, help="file for what failed; see check_forked")
     parser.add_argument("--in-this-process", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--kinds", nargs="+", help=argparse.SUPPRESS)
@@ -246,7 +263,7 @@ def main() -> int:
             number = sum(block.kind == "python" and not block.not_run for block in blocks(page))
             start = time.perf_counter()
             try:
-                check(page.resolve(), python, quickly=options.quickly)
+                check(page.resolve(), python)
             except RuntimeError as error:
                 failed += 1
                 print(f"FAILED  {error}")

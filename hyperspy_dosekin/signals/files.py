@@ -114,23 +114,42 @@ def seal(series: Any, arrays: Mapping[str, np.ndarray], text: str) -> str:
 
 
 @contextmanager
-def told_as_damage(path: Any) -> Iterator[None]:
-    """Tell whatever wrong types, names and shapes in a file lead to as damage of that file."""
+def told_as_damage(path: Any, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Tell whatever wrong types, names and shapes in a file lead to as damage of that file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    but
+        Exceptions that are not about the file.
+    """
     try:
         yield
+    except but:
+        raise
     except Exception as error:
         raise ValueError(f"{path} is damaged: {error}; fit the data again.") from error
 
 
-def check_seal(path: Any, found: str | None, expected: str) -> None:
-    """Raise if a file is not what was saved; those of early versions have no seal.
+def check_seal(path: Any, found: str | None, expected: str, *, needed: bool = False) -> None:
+    """Raise if a file is not what was saved.
+
+    Parameters
+    ----------
+    path
+        The file.
+    found, expected
+        Its seal, and what that should be.
+    needed
+        Whether a file of its format always has one; those of early versions have none.
 
     Raises
     ------
     ValueError
-        If the seal is another.
+        If the seal is another, or missing.
     """
-    if found is not None and found != expected:
+    if (found is None and needed) or (found is not None and found != expected):
         raise ValueError(
             f"{path} is damaged: its numbers are not those that were saved; they were changed "
             "afterwards. Fit the data again."

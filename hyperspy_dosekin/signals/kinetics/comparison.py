@@ -470,7 +470,9 @@ def stored_comparison(series: Any) -> tuple[tuple[Any, ...], Any, str]:
     node = series.metadata.get_item(NODE)
     from hyperspy_dosekin.kinetics.comparison.comparison import LAW_FIELDS
 
-    laws, fields = tuple(json.loads(node.laws)), np.asarray(node.fields)
+    laws, fields = tuple(json.loads(node.laws)), np.atleast_1d(node.fields)
+    if not all(isinstance(law, str) for law in laws) or len(laws) != len(fields):
+        raise ValueError(f"numbers of {len(fields)} laws are there, and the names {short(laws)}")
     error = node.get_item("dose_error", "")
     expected = seal(series, {"fields": fields}, node.laws + error)
     if node.format < 2:

@@ -96,12 +96,16 @@ def law_record(law: KineticLaw) -> dict[str, Any]:
     }
 
 
+class OtherLawError(ValueError):
+    """The law that was given is not that of the file."""
+
+
 def law_of_record(record: Mapping[str, Any], given: str | KineticLaw | None) -> KineticLaw:
     """The law of a file: the one given, the registered one of that name, or its name alone.
 
     Raises
     ------
-    ValueError
+    OtherLawError
         If the one given is another.
     """
     parameters = tuple(LawParameter(*entry) for entry in record["parameters"])
@@ -112,7 +116,7 @@ def law_of_record(record: Mapping[str, Any], given: str | KineticLaw | None) -> 
     if given is not None:
         law = kinetic_law(given)
         if not fits(law):
-            raise ValueError(
+            raise OtherLawError(
                 f"law={law.name!r} with the parameters {law.parameters} is not the one that the "
                 f"result was fitted with, {record['name']!r} with {parameters}."
             )

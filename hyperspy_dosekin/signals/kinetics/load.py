@@ -5,25 +5,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.signals.files import check_seal, read_signal, seal, told_as_damage
-from hyperspy_dosekin.signals.kinetics.comparison import NODE as COMPARISON
-from hyperspy_dosekin.signals.kinetics.comparison import LawComparison, stored_comparison
-from hyperspy_dosekin.signals.kinetics.condition_result import NODE as CONDITIONS
-from hyperspy_dosekin.signals.kinetics.condition_result import stored_conditions
-from hyperspy_dosekin.signals.kinetics.file import FORMAT, NODE, read
-from hyperspy_dosekin.signals.kinetics.law_names import law_of_record
-from hyperspy_dosekin.signals.kinetics.planned import NODE as PLAN
-from hyperspy_dosekin.signals.kinetics.planned import stored_plan
+from hyperspy_dosekin.signals.kinetics import comparison, condition_result, file, planned
+from hyperspy_dosekin.signals.kinetics.law_names import OtherLawError, law_of_record
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 
-#: Where results lie in the metadata of the signals that they are saved with.
-_NODES = (NODE, COMPARISON, PLAN, CONDITIONS)
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+
+#: What makes a result of a file, the seal of the file, and what that should be.
+_Stored = tuple[Callable[[], Any], str | None, str]
 
 
 def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
@@ -63,53 +61,105 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
     >>> same
     <DoseKinetics, 4 windows, 9 doses, exact estimator>
     """
-    series = read_signal(path)
-    metadata = getattr(series, "metadata", None)
-    nodes = [] if metadata is None else [n for n in _NODES if metadata.has_item(n)]
-    if not nodes:
+    return result_of(read_signal(path), path, law)
+
+
+def result_of(signal: Any, path: Any, law: str | KineticLaw | None = None) -> Any:
+    """The result that a signal from a file holds.
+
+    Parameters
+    ----------
+    signal
+        As HyperSpy reads it.
+    path
+        The file, for messages.
+    law
+        As for `load`.
+
+    Raises
+    ------
+    ValueError
+        As for `load`.
+    """
+    metadata = getattr(signal, "metadata", None)
+    node = None if metadata is None else next((n for n in KINDS if metadata.has_item(n)), None)
+    if metadata is None or node is None:
         raise ValueError(
             f"{path} holds no result of a kinetics fit; it must have been written by "
             "DoseKinetics.save."
         )
-    node = nodes[0]
-    found = series.metadata.get_item(f"{node}.format")
-    if not isinstance(found, int | np.integer) or found > FORMAT:
+    kind, found = KINDS[node], metadata.get_item(f"{node}.format")
+    if not isinstance(found, int | np.integer) or isinstance(found, bool) or found < 1:
+        raise ValueError(f"{path} is damaged: its format {found!r} is no number of a version.")
+    if found > kind.format:
         raise ValueError(
-            f"{path} has format {found!r}, this version reads up to {FORMAT}; update "
+            f"{path} has format {found!r}, this version reads up to {kind.format}; update "
             "hyperspy_dosekin."
         )
-    if node == CONDITIONS:
-        with told_as_damage(path):
-            found, checksum, expected = stored_conditions(series, law)
-        check_seal(path, checksum, expected)
-        return found
-    if node == PLAN:
-        with told_as_damage(path):
-            plan, checksum, expected = stored_plan(series)
-        check_seal(path, checksum, expected)
-        return plan
-    if node == COMPARISON:
-        with told_as_damage(path):
-            found, checksum, expected = stored_comparison(series)
-        check_seal(path, checksum, expected)
-        with told_as_damage(path):
-            return LawComparison(SeriesData.of(series), *found)
-    with told_as_damage(path):
-        record, arrays, checksum, expected = _stored_result(series)
-        named = {name: record["law"][name] for name in ("name", "parameters", "equation")}
-    check_seal(path, checksum, expected)
-    known = law_of_record(named, law)
-    with told_as_damage(path):
-        del series.metadata.Dosekin.kinetics
-        return DoseKinetics(read(series, record, arrays, known))
+    with told_as_damage(path, (OtherLawError,)):
+        make, checksum, expected = kind.read(signal, law)
+    check_seal(path, checksum, expected, needed=bool(found >= kind.sealed))
+    with told_as_damage(path, (OtherLawError,)):
+        result = make()
+        # What cannot be shown is no result, whatever its seal says.
+        _ = str(result), result._repr_html_()
+    return result
 
 
-def _stored_result(series: Any) -> tuple[dict[str, Any], dict[str, np.ndarray], Any, str]:
-    """Record and arrays of a result, its seal and what that should be."""
-    node = series.metadata.get_item(NODE)
+def _kinetics(series: Any, law: str | KineticLaw | None) -> _Stored:
+    node = series.metadata.get_item(file.NODE)
     record = json.loads(node.record)
     arrays = {
         name: np.asarray(node.arrays.get_item(f"array_{i}"))
         for i, name in enumerate(record["arrays"])
     }
-    return record, arrays, node.get_item("checksum"), seal(series, arrays, node.record)
+
+    def make() -> DoseKinetics:
+        known = law_of_record(record["law"], law)
+        del series.metadata.Dosekin.kinetics
+        return DoseKinetics(file.read(series, record, arrays, known))
+
+    return make, node.get_item("checksum"), seal(series, arrays, node.record)
+
+
+def _comparison(series: Any, _law: str | KineticLaw | None) -> _Stored:
+    found, checksum, expected = comparison.stored_comparison(series)
+    return lambda: comparison.LawComparison(SeriesData.of(series), *found), checksum, expected
+
+
+def _conditions(signal: Any, law: str | KineticLaw | None) -> _Stored:
+    found, checksum, expected = condition_result.stored_conditions(signal, law)
+    return lambda: found, checksum, expected
+
+
+def _plan(series: Any, _law: str | KineticLaw | None) -> _Stored:
+    found, checksum, expected = planned.stored_plan(series)
+    return lambda: found, checksum, expected
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of result in a file.
+
+    Parameters
+    ----------
+    format
+        Version of the layout that is written.
+    sealed
+        Version from which every file has a seal.
+    read
+        What reads it from a signal, with the law that the user gave.
+    """
+
+    format: int
+    sealed: int
+    read: Callable[[Any, str | KineticLaw | None], _Stored]
+
+
+#: Kinds of results by their place in the metadata of the signals that they are saved with.
+KINDS = {
+    file.NODE: _Kind(file.FORMAT, 2, _kinetics),
+    comparison.NODE: _Kind(comparison.FORMAT, 2, _comparison),
+    planned.NODE: _Kind(planned.FORMAT, 1, _plan),
+    condition_result.NODE: _Kind(condition_result.FORMAT, 1, _conditions),
+}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from prettytable import PrettyTable
 
+from hyperspy_dosekin.numerics.arguments import check_fields, real_numbers, short
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
 from hyperspy_dosekin.signals.files import save_signal, seal
@@ -54,6 +55,12 @@ class PlannedFrames:
     dose: tuple[float, ...]
     sd: float
     share: float
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        doses = real_numbers("dose", self.dose, "give cumulative doses")
+        if doses.ndim != 1 or not doses.size or not (np.diff(doses, prepend=0.0) > 0).all():
+            raise ValueError(f"dose={short(self.dose)} must be positive and ascending doses.")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

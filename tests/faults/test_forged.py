@@ -1,0 +1,186 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of every kind of result whose content was changed, and the seal made anew.
+
+Whatever stands there, loading says that the file is damaged, or what is loaded can be shown.
+"""
+
+import copy
+import json
+import random
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+import hyperspy_dosekin
+from hyperspy_dosekin.data import dose_series
+from hyperspy_dosekin.signals.kinetics.load import KINDS as STORED
+
+WRONG = (None, "text", -1, 1.5, float("nan"), float("inf"), [], {}, [[]], True, "ln")
+
+
+@pytest.fixture(scope="module")
+def results():
+    """One of each kind."""
+    series = dose_series(processed=True).integrate_windows({"C–O": (10, 15), "w": (20, 25)})
+    others = [dose_series(processed=True, seed=n).integrate_windows() for n in range(4)]
+    quiet = {"show_progressbar": False}
+    return {
+        "result": series.fit_dose_pinn(estimator="exact", **quiet),
+        "comparison": hyperspy_dosekin.compare_laws(series, ["power law", "first order"], **quiet),
+        "plan": hyperspy_dosekin.plan_dose_series(
+            400.0, noise=0.01, dose_budget=1500.0, n_simulated=8
+        ),
+        "conditions": hyperspy_dosekin.fit_dose_conditions(
+            others,
+            conditions={"gas": ["air", "air", "none", "none"]},
+            windows="C–O",
+            n_draws=200,
+            **quiet,
+        ),
+    }
+
+
+KINDS = ("result", "comparison", "plan", "conditions")
+
+
+@pytest.fixture(scope="module")
+def stored(results, tmp_path_factory):
+    """The signals in the files, by kind."""
+    folder = tmp_path_factory.mktemp("forged")
+    found = {}
+    for kind in KINDS:
+        results[kind].save(folder / f"{kind}.hspy")
+        found[kind] = hs.load(folder / f"{kind}.hspy")
+    return found
+
+
+def node_of(signal):
+    """Where the result is in the metadata."""
+    return signal.metadata.get_item(kind_of(signal))
+
+
+def kind_of(signal):
+    return next(name for name in STORED if signal.metadata.has_item(name))
+
+
+def seal(signal):
+    """Put the seal on whatever is there, where that can be read at all."""
+    try:
+        _, _, expected = STORED[kind_of(signal)].read(signal.deepcopy(), None)
+    except Exception:
+        return
+    node_of(signal).checksum = expected
+
+
+def places(record, above=()):
+    """Paths of everything in a record."""
+    parts = record.items() if isinstance(record, dict) else enumerate(record)
+    for key, value in parts:
+        yield (*above, key)
+        if isinstance(value, dict | list):
+            yield from list(places(value, (*above, key)))[:8]
+
+
+def changed(record, place, value):
+    """A copy of a record with another thing at a place, or without it."""
+    made = copy.deepcopy(record)
+    parent = made
+    for key in place[:-1]:
+        parent = parent[key]
+    if value is KeyError:
+        del parent[place[-1]]
+    else:
+        parent[place[-1]] = value
+    return made
+
+
+def read(signal, path):
+    """Load a file, and show what it holds; whether it was refused, by its name."""
+    seal(signal)
+    signal.save(path, overwrite=True)
+    try:
+        found = hyperspy_dosekin.load(path)
+    except ValueError as error:
+        assert path.name in str(error)  # noqa: PT017
+        return True
+    str(found), found._repr_html_()
+    return False
+
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_records_of_any_content(stored, kind, tmp_path):
+    signal, rng = stored[kind].deepcopy(), random.Random(5)
+    node, text = node_of(signal), "laws" if kind == "comparison" else "record"
+    record = json.loads(node.get_item(text))
+    assert not read(signal, tmp_path / "whole.hspy")
+    refused = 0
+    for place in places(record):
+        for value in rng.sample((KeyError, *WRONG), 2 if kind == "plan" else 1):
+            node.set_item(text, json.dumps(changed(record, place, value)))
+            refused += read(signal, tmp_path / "forged.hspy")
+    assert refused
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_records_that_are_none(stored, kind, tmp_path):
+    for text in ("", "null", "[]", "3", "{", "[" * 100_000, '"text"'):
+        signal = stored[kind].deepcopy()
+        node_of(signal).set_item("laws" if kind == "comparison" else "record", text)
+        assert read(signal, tmp_path / "forged.hspy"), text[:9]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_formats_of_other_versions(stored, kind, tmp_path):
+    newest = STORED[kind_of(stored[kind])].format
+    for found in (newest + 1, 99, 0, -1, 1.5, "2", None, float("nan"), True):
+        signal = stored[kind].deepcopy()
+        node_of(signal).format = found
+        assert read(signal, tmp_path / "forged.hspy"), found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_without_its_seal_is_refused(stored, kind, tmp_path):
+    signal = stored[kind].deepcopy()
+    del node_of(signal).checksum
+    signal.save(tmp_path / "bare.hspy")
+    with pytest.raises(ValueError, match=r"bare\.hspy is damaged"):
+        hyperspy_dosekin.load(tmp_path / "bare.hspy")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_of_any_shape_and_type(stored, kind, tmp_path):
+    whole = stored[kind].data
+    for data in (
+        whole[..., :-1],
+        whole.astype(complex),
+        whole.astype("float32"),
+        np.full_like(whole, np.nan),
+        np.full_like(whole, np.inf),
+        whole[..., np.newaxis],
+    ):
+        signal = hs.signals.BaseSignal(data)
+        signal.metadata.add_dictionary(stored[kind].metadata.as_dictionary())
+        read(signal, tmp_path / "forged.hspy")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_arrays_of_any_shape_and_type(stored, kind, tmp_path):
+    for name, whole in arrays_of(stored[kind]).items():
+        for array in (whole[..., :0], whole.astype("S4"), whole[..., np.newaxis], whole + np.nan):
+            signal = stored[kind].deepcopy()
+            node_of(signal).set_item(name, array)
+            read(signal, tmp_path / "forged.hspy")
+
+
+def arrays_of(signal):
+    """Arrays beside the record, by place in the metadata."""
+    node = node_of(signal).as_dictionary()
+    found = {name: value for name, value in node.items() if isinstance(value, np.ndarray)}
+    for name, value in node.get("arrays", {}).items():
+        found[f"arrays.{name}"] = np.asarray(value)
+    return found
