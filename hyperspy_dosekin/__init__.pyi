@@ -15,6 +15,8 @@ from .signals.kinetics.planning import plan_dose_series
 from .signals.kinetics.processing_spread import ProcessingSpread
 from .signals.kinetics.result import DoseKinetics
 from .signals.kinetics.results import ResultComparison, compare_results
+from .signals.live.kinetics import LiveKinetics
+from .signals.live.posterior import DosePosterior
 from .windows.definitions import LOW_LOSS_WINDOWS
 
 __version__: str
@@ -24,9 +26,11 @@ __all__ = [
     "ConditionKinetics",
     "DoseKinetics",
     "DosePlan",
+    "DosePosterior",
     "DualVAE",
     "LawComparison",
     "LiveClassifier",
+    "LiveKinetics",
     "LiveStream",
     "ProcessingSpread",
     "ResultComparison",

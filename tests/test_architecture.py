@@ -52,7 +52,7 @@ FLOORS = {
         {"posterior", "network"},
         {"identifiability"},
         {"block"},
-        {"planning", "adequacy", "conditions"},
+        {"planning", "adequacy", "conditions", "live"},
         {"comparison", "field"},
     ],
     "processing": [
@@ -70,7 +70,7 @@ FLOORS = {
         {"kinetics", "processing"},
         {"tools"},
         {"classification", "windows"},
-        {"eels"},
+        {"eels", "live"},
     ],
     "gui": [{"worker"}, {"kinetics", "classification"}, {"tools"}, {"ipywidgets"}],
 }

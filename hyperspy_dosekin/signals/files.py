@@ -49,8 +49,15 @@ def save_signal(signal: Any, path: Any, what: str, *, overwrite: bool | None = N
         signal.save(beside, overwrite=True)
 
 
-def read_signal(path: Any) -> Any:
+def read_signal(path: Any, *, lazy: bool = False) -> Any:
     """Read a signal that `save_signal` wrote.
+
+    Parameters
+    ----------
+    path
+        The file.
+    lazy
+        Whether its data stay in the file.
 
     Raises
     ------
@@ -64,7 +71,7 @@ def read_signal(path: Any) -> Any:
     if not file_path(path, "result").exists():
         raise FileNotFoundError(f"there is no file {path}.")
     try:
-        return load(path)
+        return load(path, lazy=lazy)
     except Exception as error:
         # What a damaged file leads to in the readers may be anything.
         raise ValueError(

@@ -258,7 +258,7 @@ class KineticPosterior:
                         value_of = value
                     ends = nodes.quantiles(value_of.expand(nodes.weight.shape), probabilities)
                     if nodes.n_bound:
-                        ends = _holding_bound(ends, value_of, nodes, probabilities)
+                        ends = holding_bound(ends, value_of, nodes, probabilities)
                     ends = _to_bounds(ends, quantity, value_of, nodes, probabilities)
                     ends = _opened(ends, quantity, nodes, probabilities)
                     estimate = quantity.evaluate(parameters, at, place)
@@ -375,7 +375,7 @@ def _holding(ends: Tensor, estimate: Tensor, tails: Tensor) -> Tensor:
     return torch.where(upper, torch.maximum(ends, estimate), ends)
 
 
-def _holding_bound(ends: Tensor, value: Tensor, nodes: Nodes, tails: Tensor) -> Tensor:
+def holding_bound(ends: Tensor, value: Tensor, nodes: Nodes, tails: Tensor) -> Tensor:
     """Widen intervals to those of the parts at the bound, where the data do not speak against."""
     weight = nodes.weight[-nodes.n_bound :]
     mass = weight.sum((0, 1, 2))

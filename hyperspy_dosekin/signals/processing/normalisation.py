@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Name of the error.
 NAME = "normalisation"
 #: Frames that a drift needs.
-_FEWEST = 3
+FEWEST = 3
 
 
 def normalisation_error(signal: BaseSignal, dose_axis: Any) -> dict[str, Any]:
@@ -47,15 +47,34 @@ def normalisation_error(signal: BaseSignal, dose_axis: Any) -> dict[str, Any]:
     dict
         Empty, or `NAME` with an array ``(…space…, 1, dose)``.
     """
+    if dose_axis.size < FEWEST:
+        return {}
+    whole = thickness_of(signal)
+    if whole is None:
+        return {}
+    dose, _ = doses_of(dose_axis.axis, dose_axis.units)
+    return {NAME: drift_of(np.moveaxis(whole, dose_axis.index_in_array, -1), dose)}
+
+
+def thickness_of(signal: BaseSignal) -> Any:
+    """The t/λ of each spectrum that `process_low_loss` divided by its zero-loss peak.
+
+    Parameters
+    ----------
+    signal
+        Such a signal; of all others it is ``None``.
+
+    Returns
+    -------
+    Array ``(…navigation…)``, lazy where the signal is, or ``None``.
+    """
     record = record_of(signal)
     if record is None or record.chain != "process_low_loss" or "normalise" not in record.steps:
-        return {}
+        return None
     if not str(record.get_item("normalise.to", "")).startswith("area of the zero-loss peak"):
-        return {}
-    if dose_axis.size < _FEWEST:
-        return {}
+        return None
     axis = signal.axes_manager.signal_axes[0]
-    whole = map_blocks(
+    return map_blocks(
         _integral,
         "(e)->()",
         signal.data,
@@ -64,16 +83,27 @@ def normalisation_error(signal: BaseSignal, dose_axis: Any) -> dict[str, Any]:
         scale_ev=float(axis.scale) * ev_per_unit(axis),
         single="deconvolve" in record.steps,
     )
-    dose, _ = doses_of(dose_axis.axis, dose_axis.units)
+
+
+def drift_of(whole: Any, dose: np.ndarray) -> Any:
+    """Drift of t/λ along the dose, ``(…space…, 1, dose)``.
+
+    Parameters
+    ----------
+    whole
+        What `thickness_of` gives of each frame, ``(…space…, dose)``.
+    dose
+        Doses of the frames.
+    """
     drift = map_blocks(
         _line,
         "(d)->(d)",
-        np.moveaxis(whole, dose_axis.index_in_array, -1),
+        whole,
         output_dtypes=(np.float64,),
         method="integrate_windows",
         place=np.asarray(dose, dtype=np.float64),
     )
-    return {NAME: drift[..., np.newaxis, :]}
+    return drift[..., np.newaxis, :]
 
 
 def _integral(spectra: np.ndarray, scale_ev: float, single: bool) -> np.ndarray:

@@ -1,0 +1,338 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinetics of a dose series while it is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.numerics.arguments import real_number
+from hyperspy_dosekin.numerics.stream.frames import QUEUE_SIZES, FrameQueue
+from hyperspy_dosekin.numerics.text import printable
+from hyperspy_dosekin.signals.kinetics.drawing import drawn
+from hyperspy_dosekin.signals.signatures import refuse_unknown
+
+from .folder import FILES, frames_of_folder
+from .posterior import DosePosterior
+from .saved import SavedKinetics
+from .shown import FollowedFigure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import FigureBase
+
+#: What a source may say of a frame.
+WHERE = ("index", "time", "dose")
+
+
+class LiveKinetics(SavedKinetics):
+    """The kinetics of a dose series while it is recorded.
+
+    Frames are given one by one. Their windows are integrated as they come, the posterior of D½ is
+    brought up to date, and rules say when the series may stop.
+
+    Parameters
+    ----------
+    windows
+        As for `integrate_windows`; ``None`` for ``hyperspy_dosekin.LOW_LOSS_WINDOWS``.
+    dose_rate
+        Dose per second. Without it every frame brings its own dose, ``update(frame, dose=…)``.
+    frame_time
+        Seconds from one frame to the next, during which the beam is on.
+    pre_exposure
+        Dose before the first frame.
+    offset
+        Known offset b, in the unit of the areas: as for `DoseSeries.fit_dose_pinn`.
+    stop_when
+        When to stop: a mapping such as ``{"half_integrity_dose": 0.1}`` (D½ of all windows is known
+        to 10 %: one standard deviation of ln D½), ``{"integrity": 0.5, "probability": 0.95}`` (the
+        integrity of a window is below 0.5 with that probability) or ``{"dose": 1500}`` (the next
+        frame would exceed this dose), each with ``"windows"`` that count, the ``"share"`` of pixels
+        of a map (0.9) and the number of frames ``"in_a_row"`` (2); a function of the
+        `DosePosterior`; or a list of these.
+    energy_axis
+        Energies of the channels in eV, or the energy axis of a signal, where frames are arrays.
+        Arrays with one value for each window are areas, and need none.
+    process
+        What is done to a frame by itself, from its zero-loss peak: ``"pedestal"`` subtracts what
+        lies below it, ``"align"`` moves the windows with it, ``"normalise"`` divides by its area.
+        ``True`` does all three.
+    store
+        Name of a ``.zspy`` file that is not there yet. Every frame is written to it as it comes,
+        and `resume` goes on from it if the process dies. HyperSpy opens it at any time.
+    on_update
+        Function that is called with each `DosePosterior`; the series stops if it returns ``True``.
+    dose_unit
+        Unit of the doses.
+    **fit_options
+        Options of the fit, see `FitOptions`. With ``estimator="exact"`` the live posterior knows
+        that intensities are not negative; with the network, which is the default for series
+        without space axes, it does not.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
+    ValueError
+        If an argument is not possible, or the law has no posterior that is fast enough.
+
+    Notes
+    -----
+    The posterior is that of the exact estimator with white noise, over at most 48 bins of dose, so
+    that neither time nor memory grow with the series but for the areas. A result is the offline fit
+    of all frames.
+
+    A series that stops when it looks good is not biased by that where the prior is right: its
+    intervals keep what they promise, since they depend on the data alone. What is measured is in
+    the user guide.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+    >>> live = hyperspy_dosekin.LiveKinetics(
+    ...     dose_rate=3.45, frame_time=44.0, estimator="exact", stop_when={"dose": 1000}
+    ... )
+    >>> for frame in s:
+    ...     posterior = live.update(frame)
+    ...     if live.stop:
+    ...         break
+    >>> live.n_frames, live.stopped_by
+    (6, 'the dose of 1000 is spent')
+    >>> live.result()
+    <DoseKinetics, 4 windows, 6 doses, exact estimator>
+    """
+
+    _figure: FollowedFigure | None = None
+
+    def follow(self, source: Iterable[Any]) -> Iterator[DosePosterior]:
+        """Take frames from a source until it ends or a rule says to stop.
+
+        A thread reads the source; nothing is dropped, and frames that wait when the series stops
+        are taken in, too.
+
+        Parameters
+        ----------
+        source
+            Anything that can be iterated over: frames, or mappings with ``"frame"`` and any of
+            ``"index"``, ``"time"`` and ``"dose"``.
+
+        Yields
+        ------
+        DosePosterior
+            After each frame.
+
+        Raises
+        ------
+        TypeError
+            If the source cannot be iterated over. What it raises is raised on.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
+        >>> [posterior.n_frames for posterior in live.follow(s)][-1]
+        9
+        """
+        queue = FrameQueue(iter(source), "block", QUEUE_SIZES["block"], copy=False)
+        try:
+            while not self.stop:
+                arrived = queue.get()
+                if arrived is None:
+                    return
+                yield self._one_of(arrived.data)
+            # What has been recorded is not thrown away.
+            queue.abandon()
+            while queue.waiting:
+                yield self._one_of(queue.waiting.popleft().data)
+        finally:
+            queue.close()
+
+    def run(self, source: Iterable[Any]) -> DosePosterior:
+        """Take all frames of a source, as `follow` does, and give the last posterior.
+
+        Parameters
+        ----------
+        source
+            As for `follow`.
+
+        Returns
+        -------
+        DosePosterior
+            What is known at the end.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
+        >>> live.run(s).n_frames
+        9
+        """
+        for _ in self.follow(source):
+            pass
+        return self.posterior
+
+    def _one_of(self, arrived: Any) -> DosePosterior:
+        if isinstance(arrived, Mapping):
+            told = dict(arrived)
+            if "frame" not in told:
+                raise ValueError(
+                    f'a mapping of the source has {sorted(map(str, told))}, and needs "frame".'
+                )
+            refuse_unknown("update", {k: v for k, v in told.items() if k != "frame"}, WHERE)
+            return self.update(told.pop("frame"), **told)
+        return self.update(arrived)
+
+    def watch(
+        self,
+        folder: Any,
+        *,
+        pattern: str | Sequence[str] = FILES,
+        poll: float = 0.5,
+        settle: float = 1.0,
+        timeout: float | None = None,
+        notice: bool | None = None,
+    ) -> Iterator[DosePosterior]:
+        """Take the files of a folder as they arrive, until a rule says to stop.
+
+        Files that are there already come first, in the order of their names as people count. A file
+        may hold one frame or several. One that cannot be read counts as a broken frame.
+
+        Parameters
+        ----------
+        folder
+            The folder.
+        pattern
+            Names of the files that count, one pattern or several.
+        poll
+            Seconds from one look to the next.
+        settle
+            Seconds for which a file must not have changed: until then it is being written.
+        timeout
+            Seconds without a new file after which it ends; ``None`` waits until a rule says to
+            stop.
+        notice
+            Whether watchdog notices files at once (``pip install "hyperspy_dosekin[live]"``);
+            ``None`` if it is installed. Network drives often need ``False``.
+
+        Returns
+        -------
+        iterator of DosePosterior
+            One after each frame; frames are taken where it is iterated over.
+
+        Raises
+        ------
+        NotADirectoryError
+            If there is no such folder.
+        ImportError
+            If `notice` is ``True`` and watchdog is not installed.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     for place in range(3):
+        ...         s.inav[place].save(f"{folder}/frame {place}.hspy")
+        ...     watched = live.watch(folder, settle=0.0, timeout=0.0)
+        ...     [posterior.n_frames for posterior in watched]
+        [1, 2, 3]
+        """
+        source = frames_of_folder(
+            folder,
+            [pattern] if isinstance(pattern, str) else list(pattern),
+            poll=real_number("poll", poll, "give seconds", above=0.0),
+            settle=real_number("settle", settle, "give seconds", least=0.0),
+            timeout=timeout,
+            notice=notice,
+            ended=lambda: self.stop,
+        )
+        return self.follow(source)
+
+    # Pictures
+
+    def plot(self, *, follow: bool = False, **options: Any) -> FigureBase:
+        """Plot the areas, and D½ as it became known; of maps D½ of every pixel.
+
+        Parameters
+        ----------
+        follow
+            Whether the figure is drawn again after every frame, also in a notebook.
+        **options
+            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            On the left the areas against dose, on the right D½ with its 95 % interval against the
+            dose at which it was known; the dotted line is where D½ is the dose itself.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
+        >>> _ = live.run(s)
+        >>> len(live.plot().axes)
+        2
+        """
+        from hyperspy_dosekin.plotting.kinetics.growing import plot_growing
+
+        figure = drawn(plot_growing, self._picture(), options)
+        if follow:
+            self._figure = FollowedFigure(figure, plot_growing)
+        return figure
+
+    def _shown(self) -> None:
+        if self._figure is not None:
+            self._figure.show(self._picture())
+
+    def _picture(self) -> Any:
+        from hyperspy_dosekin.plotting.kinetics.growing import GrowingPicture
+
+        names, posterior = self.window_names, self.posterior
+        series = self._series
+        n_frame = self.n_frames
+        areas = np.zeros((len(names), 0))
+        if series is not None:
+            flat = series.values.reshape(n_frame, -1, len(names))
+            areas = np.nanmean(flat, axis=1).T
+        maps = None
+        if len(self._space) in (1, 2):
+            maps = posterior.half_integrity_dose
+            maps = maps.reshape(len(names), -1, maps.shape[-1])
+        return GrowingPicture(
+            names,
+            self.dose,
+            areas,
+            *self.history.arrays(len(names)),
+            maps,
+            self._reader.quantity,
+            self.dose_unit,
+            posterior.headline,
+        )
+
+    def __repr__(self) -> str:
+        """One line."""
+        unit = f" {self.dose_unit}" if self.dose_unit else ""
+        end = f", {self.posterior.dose:.4g}{unit}" if self.n_frames else ""
+        number = len(self.window_names)
+        stop = ", STOP" if self.stop else ""
+        windows = f"{number} window{'s' * (number != 1)}"
+        return printable(f"<LiveKinetics, {windows}, {self.n_frames} frames{end}{stop}>")
+
+    def __str__(self) -> str:
+        """What is known, and what came."""
+        return printable(f"{self.posterior}\n{self.report}")
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        report = "<br>".join(escape(line) for line in str(self.report).splitlines())
+        return f"<div>{self.posterior._repr_html_()}<p>{report}</p></div>"

@@ -1,0 +1,139 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known of a series after its last frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from prettytable import PrettyTable
+
+from hyperspy_dosekin.numerics.text import printable
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DosePosterior:
+    """Posterior of D½ by window after a frame; `LiveKinetics.update` returns it.
+
+    Arrays are ``(window, …space…)``, NaN where nothing can be said yet.
+
+    Parameters
+    ----------
+    window_names
+        The windows.
+    n_frames, dose
+        Frames that count, and the dose at the end of the last one.
+    dose_unit
+        Unit of the doses.
+    half_integrity_dose, lower, upper
+        Median of D½ and its 95 % interval.
+    sd_log_half_dose
+        Standard deviation of ln D½, a relative error of D½.
+    integrity
+        Mean of the integrity at the last dose.
+    below, level
+        Probability that the integrity is below a level.
+    stopped_by
+        Why the series may stop; empty where it may not.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+    >>> live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
+    >>> for frame in s:
+    ...     posterior = live.update(frame)
+    >>> posterior
+    <DosePosterior, 9 frames, 1366 e⁻/Å², 4 windows>
+    >>> bool(posterior["C–O"].lower < posterior["C–O"].upper)
+    True
+    """
+
+    window_names: tuple[str, ...]
+    n_frames: int
+    dose: float
+    dose_unit: str
+    half_integrity_dose: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    sd_log_half_dose: np.ndarray
+    integrity: np.ndarray
+    below: np.ndarray
+    level: float
+    stopped_by: str = ""
+
+    def __getitem__(self, name: str) -> DosePosterior:
+        """The posterior of one window, whose arrays are ``(…space…)``."""
+        if name not in self.window_names:
+            raise KeyError(f"there is no window {name!r}, only {list(self.window_names)}.")
+        place = self.window_names.index(name)
+        arrays = (
+            *("half_integrity_dose", "lower", "upper", "sd_log_half_dose", "integrity", "below"),
+        )
+        chosen = {array: getattr(self, array)[place] for array in arrays}
+        return replace(self, window_names=(name,), **chosen)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the windows."""
+        return iter(self.window_names)
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self.window_names)
+
+    @property
+    def table(self) -> PrettyTable:
+        """One row a window; of maps the medians over the pixels of which something is known."""
+        unit = f" ({self.dose_unit})" if self.dose_unit else ""
+        table = PrettyTable(["window", f"D½{unit}", "95 % interval", "sd of ln D½", "C now"])
+        table.align = "r"
+        table.align["window"] = "l"
+        single = len(self.window_names) == 1 and np.ndim(self.lower) == 0
+        for place, name in enumerate(self.window_names):
+
+            def middle(array: np.ndarray, place: int = place) -> float:
+                values = np.asarray(array if single else array[place])
+                known = values[np.isfinite(values)]
+                return float(np.median(known)) if known.size else np.nan
+
+            lower, upper, spread = map(middle, (self.lower, self.upper, self.sd_log_half_dose))
+            if np.isnan(spread):
+                table.add_row([name, "–", "–", "–", "–"])
+                continue
+            table.add_row(
+                [
+                    name,
+                    f"{middle(self.half_integrity_dose):.3g}",
+                    f"{lower:.3g} … {upper:.3g}",
+                    f"{spread:.2g}",
+                    f"{middle(self.integrity):.2f}",
+                ]
+            )
+        return table
+
+    @property
+    def headline(self) -> str:
+        """Frames and dose, and why to stop."""
+        unit = f" {self.dose_unit}" if self.dose_unit else ""
+        text = f"{self.n_frames} frames, {self.dose:.4g}{unit}"
+        return f"{text}; STOP: {self.stopped_by}" if self.stopped_by else text
+
+    def __repr__(self) -> str:
+        """One line."""
+        unit = f" {self.dose_unit}" if self.dose_unit else ""
+        number = len(self.window_names)
+        return printable(
+            f"<DosePosterior, {self.n_frames} frames, {self.dose:.4g}{unit}, {number} "
+            f"window{'s' * (number != 1)}>"
+        )
+
+    def __str__(self) -> str:
+        """Headline and table."""
+        return printable(f"{self.headline}\n{self.table.get_string()}")
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<div><p>{escape(self.headline)}</p>{self.table.get_html_string()}</div>"

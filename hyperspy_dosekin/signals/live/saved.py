@@ -1,0 +1,215 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A growing series from files: its state, and the frames of a process that died."""
+
+from __future__ import annotations
+
+import json
+import time as clock
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hyperspy_dosekin.signals.files import (
+    check_seal,
+    read_signal,
+    save_signal,
+    seal,
+    told_as_damage,
+)
+
+from .areas import FrameAreas
+from .as_series import THICKNESS
+from .core import GrowingKinetics
+from .growing import Incidents
+from .settings import arguments_of
+from .store import FrameStore
+
+Live = TypeVar("Live", bound="SavedKinetics")
+
+#: Version of the layout of files, and where the state lies in the metadata of its series.
+FORMAT, NODE = 1, "Dosekin.live"
+
+
+class SavedKinetics(GrowingKinetics):
+    """A growing series that can be saved, and gone on with."""
+
+    def save(self, path: Any, *, overwrite: bool | None = None) -> None:
+        """Save the state to a ``.hspy`` or ``.zspy`` file, from which `load` goes on.
+
+        HyperSpy opens the file as the `DoseSeries` of the areas so far. The frames themselves are
+        not in it; `store` keeps them.
+
+        Parameters
+        ----------
+        path
+            File name; ``.hspy`` is added where there is no extension.
+        overwrite
+            As for `hyperspy.signals.BaseSignal.save`.
+
+        Raises
+        ------
+        ValueError
+            If no frame has come that could be used.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
+        >>> _ = live.run(s.inav[:5])
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     live.save(f"{folder}/live.hspy")
+        ...     again = hyperspy_dosekin.LiveKinetics.load(f"{folder}/live.hspy")
+        >>> again.update(s.inav[5]).n_frames
+        6
+        """
+        series = self.series
+        assert self._series is not None
+        record = {
+            **self.settings,
+            "format": FORMAT,
+            "reader": self._reader.state(),
+            "index": self._series.index.tolist(),
+            "next": self._next,
+            "stopped_by": self.stopped_by,
+            "broken": {str(k): v for k, v in self._incidents.broken.items()},
+            "doubled": {str(k): v for k, v in self._incidents.doubled.items()},
+            "late": self._incidents.late,
+        }
+        text = json.dumps(record)
+        node = {"record": text, "checksum": seal(series, {}, text)}
+        series.metadata.set_item(NODE, node)
+        save_signal(series, path, "a live series", overwrite=overwrite)
+
+    @classmethod
+    def load(cls: type[Live], path: Any, **arguments: Any) -> Live:
+        """Go on from a state that `save` wrote.
+
+        Parameters
+        ----------
+        path
+            The file.
+        **arguments
+            Arguments in the place of those that were saved; `on_update`, functions of `stop_when`
+            and laws of your own are not in the file.
+
+        Returns
+        -------
+        LiveKinetics
+            With all its frames; the next one may come.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is another file, damaged, or needs an argument that it could not hold.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> live = hyperspy_dosekin.LiveKinetics([(1, 3)], dose_rate=10.0, frame_time=5.0)
+        >>> _ = live.update([3.0])
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     live.save(f"{folder}/live.hspy")
+        ...     again = hyperspy_dosekin.LiveKinetics.load(f"{folder}/live.hspy", offset=0.2)
+        >>> again.n_frames
+        1
+        """
+        series = read_signal(path)
+        node = None
+        if getattr(series, "metadata", None) is not None:
+            node = series.metadata.get_item(NODE)
+        if node is None:
+            raise ValueError(f"{path} was not written by LiveKinetics.save.")
+        with told_as_damage(path):
+            record = json.loads(node.record)
+            expected = seal(series, {}, node.record)
+        check_seal(path, node.get_item("checksum"), expected)
+        live = cls(record["windows"], **arguments_of(record, arguments))
+        with told_as_damage(path):
+            live._restore(series, record)
+        return live
+
+    def _restore(self, series: Any, record: Mapping[str, Any]) -> None:
+        self._reader.restore(record["reader"])
+        variance = series.get_noise_variance()
+        values = np.moveaxis(np.asarray(series.data), -1, 0)
+        spread = None if variance is None else np.moveaxis(np.asarray(variance.data), -1, 0)
+        errors = series.metadata.get_item(THICKNESS)
+        thickness = None if errors is None else np.moveaxis(np.asarray(errors), -1, 0)
+        doses = np.asarray(series.dose)
+        for place, number in enumerate(record["index"]):
+            one = FrameAreas(
+                values[place],
+                None if spread is None else spread[place],
+                None if thickness is None else thickness[place],
+            )
+            self._take(number, float(doses[place]), one, clock.perf_counter())
+        self._next = record["next"]
+        self._incidents = Incidents(
+            {int(k): v for k, v in record["broken"].items()},
+            {int(k): v for k, v in record["doubled"].items()},
+            list(record["late"]),
+        )
+        self.stopped_by = ""
+        if record["stopped_by"]:
+            self._stop(record["stopped_by"])
+
+    @classmethod
+    def resume(cls: type[Live], store: Any, **arguments: Any) -> Live:
+        """Go on from the frames of a store, after the process died.
+
+        Parameters
+        ----------
+        store
+            The ``.zspy`` file that was given as `store`.
+        **arguments
+            As for `load`.
+
+        Returns
+        -------
+        LiveKinetics
+            With all frames that had been given to `update`; further ones go to the same file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is another file, or needs an argument that it could not hold.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = f"{folder}/frames.zspy"
+        ...     live = hyperspy_dosekin.LiveKinetics(
+        ...         [(1, 3)], dose_rate=10.0, frame_time=5.0, store=path
+        ...     )
+        ...     _ = live.update([3.0]), live.update([2.0])
+        ...     again = hyperspy_dosekin.LiveKinetics.resume(path)
+        >>> again.n_frames
+        2
+        """
+        held = FrameStore.opened(store)
+        live = cls(held.settings["windows"], **arguments_of(held.settings, arguments))
+        template = live._reader.template(held.path)
+        for data, line in held.frames():
+            told = {name: line.get(name) for name in ("time", "dose")}
+            if line.get("doubled"):
+                live._incidents.doubled[line["index"]] = True
+            elif data is None:
+                live._break(line["index"], "it could not be used when it came")
+            elif template is None:
+                live.update(data, index=line["index"], **told)
+            else:
+                template.data = data
+                live.update(template, index=line["index"], **told)
+        live._store = held
+        return live
