@@ -67,7 +67,7 @@ def attach(cls: type) -> None:
         The class that gets the methods, each under the name of its function,
         and once more under its alias where it has one.
     """
-    from hyperspy_dosekin.signals.axes.variance import keep_in_step
+    from hyperspy_dosekin.signals.axes.variance_hooks import keep_in_step
     from hyperspy_dosekin.signals.eels import ALIASES, METHODS
 
     for name, function in {**{f.__name__: f for f in METHODS}, **ALIASES}.items():

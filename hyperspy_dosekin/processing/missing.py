@@ -12,9 +12,48 @@ LONGEST = 4
 _HIGH = 0.2
 #: Relative deviation of straight lines from either side, in the middle, that is smooth.
 _SMOOTH = 0.25
+#: Channels on either side of dead ones that are looked at, the share of their mean that is low, how
+#: seldom they are low where they have many counts, and spectra that show it.
+_BESIDE, _LOW, _SELDOM, _FEWEST = 5, 0.3, 0.1, 5
 
 
-def bridge(block: np.ndarray, *, longest: int = LONGEST, workers: int = 1) -> np.ndarray:
+def dead_channels(spectra: np.ndarray) -> np.ndarray:
+    """Channels that are 0 in every spectrum where those beside them are far from it.
+
+    Parameters
+    ----------
+    spectra
+        Some of the spectra of a detector, shape ``(n_spectra, n_channels)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Boolean, shape ``(n_channels,)``.
+
+    Examples
+    --------
+    >>> spectra = np.full((3, 24), 100.0)
+    >>> spectra[:, [9, 10]] = 0
+    >>> np.flatnonzero(dead_channels(spectra))
+    array([ 9, 10])
+    """
+    zero = (spectra == 0).all(axis=0)
+    dead = np.zeros(zero.size, dtype=bool)
+    many = len(spectra) >= _FEWEST
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], zero.astype(int), [0]])))
+    for first, last in edges.reshape(-1, 2):
+        if last - first > LONGEST or first < _BESIDE or last + _BESIDE > zero.size:
+            continue
+        # Few counts may all be zero by chance; those that are seldom low are many.
+        sides = spectra[:, [*range(first - _BESIDE, first), *range(last, last + _BESIDE)]]
+        low = (sides <= _LOW * max(float(np.mean(sides)), 0.0)).mean()
+        dead[first:last] = low <= (_SELDOM if many else 0.0)
+    return dead
+
+
+def bridge(
+    block: np.ndarray, *, dead: tuple[int, ...] = (), longest: int = LONGEST, workers: int = 1
+) -> np.ndarray:
     """Replace a few channels that are NaN or infinite by the line between their neighbours.
 
     Longer gaps, those at the ends, and those in the zero-loss peak, where a line says nothing, are
@@ -24,6 +63,8 @@ def bridge(block: np.ndarray, *, longest: int = LONGEST, workers: int = 1) -> np
     ----------
     block
         Shape ``(…, n_channels)``.
+    dead
+        Channels that are taken for missing, whatever they hold.
     longest
         Channels of the longest gap that is bridged.
     workers
@@ -39,6 +80,9 @@ def bridge(block: np.ndarray, *, longest: int = LONGEST, workers: int = 1) -> np
     >>> bridge(np.array([3.0, 4.0, np.nan, 6.0, 5.0, np.nan]))
     array([ 3.,  4.,  5.,  6.,  5., nan])
     """
+    if dead:
+        block = block.astype(np.result_type(block.dtype, np.float32))
+        block[..., list(dead)] = np.nan
     if block.dtype.kind != "f":
         return block
     missing = ~np.isfinite(block)

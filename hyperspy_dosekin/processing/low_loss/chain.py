@@ -115,6 +115,9 @@ class LowLossChain:
         Channels on either side of the zero-loss peak that its tails reach; by default all.
     dark
         Whether to subtract the mean of what is further below the peak than that.
+    pedestal
+        Number of the first channels kept that are on a pedestal, where none are so far below the
+        peak: `channels_on_pedestal` tells.
     background
         Limits in eV of the window of a power-law background to subtract, or `None`.
     zero_loss
@@ -142,6 +145,7 @@ class LowLossChain:
     subspace: Subspace | None = None
     reach: int | None = None
     dark: bool = True
+    pedestal: int = 0
     background: tuple[float, float] | None = None
     deconvolve: bool = True
     zero_loss: Any = "reflected"
@@ -175,7 +179,7 @@ class LowLossChain:
         if not self.dark or self.reach is None:
             return 0
         number = self.origin - self.start - self.reach
-        return number if number >= _FEWEST_DARK else 0
+        return number if number >= _FEWEST_DARK else self.pedestal
 
     @property
     def ringing_taper(self) -> np.ndarray:

@@ -19,6 +19,13 @@ _FEWEST = 8
 _EXPONENTS = (1.2, 6.0)
 #: A tail of a smaller share of the zero-loss peak is none.
 _NO_TAIL = 1e-6
+#: Nearer to the peak than so many widths no channel shows a pedestal, and fewer channels do not.
+_PEDESTAL_WIDTHS, _FEWEST_FLAT = 3.0, 4
+#: A pedestal is so flat: a tail that falls as 1 / E would be steeper between the two halves.
+_FLAT = 0.05
+#: Share of all electrons that a pedestal adds, below which it does not matter, and standard errors
+#: of its level.
+_MATTERS, _CLEAR = 2e-3, 10.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,48 @@ def share_without_features(gain_side: np.ndarray, fwhm: float) -> np.ndarray | N
     share = np.ones(gain_side.size)
     share[feature] = np.maximum(falling[feature], 0) / gain_side[feature]
     return share
+
+
+def channels_on_pedestal(mean: np.ndarray, peak: int, fwhm: float) -> int:
+    """Number of the first channels of a spectrum that have nothing but a pedestal.
+
+    A pedestal is flat, and the tail of a zero-loss peak falls. Without a gain side of some widths
+    nothing is known.
+
+    Parameters
+    ----------
+    mean
+        Mean of the spectra, or their sum, shape ``(n_channels,)``.
+    peak
+        Channel of the first of their zero-loss peaks.
+    fwhm
+        Width of the peak in channels.
+
+    Returns
+    -------
+    int
+        0 where there is no pedestal, or it is too small to matter.
+
+    Examples
+    --------
+    >>> peak = 1e5 * np.exp(-0.5 * ((np.arange(256) - 40) / 2) ** 2)
+    >>> channels_on_pedestal(peak, 40, 4.7), channels_on_pedestal(peak + 50, 40, 4.7)
+    (0, 20)
+    """
+    number = int(peak - np.ceil(_PEDESTAL_WIDTHS * fwhm))
+    if number < _FEWEST_FLAT:
+        return 0
+    # What is nearest to the peak is left out: noise and drift bring its flank there.
+    number = max(4 * number // 5, _FEWEST_FLAT)
+    part = mean[:number]
+    half = number // 2
+    outer, inner = part[:half], part[half:]
+    level = float(part.mean())
+    error = float(np.diff(part).std()) / np.sqrt(2 * number)
+    if not (level > _CLEAR * error and level * mean.size > _MATTERS * mean.sum()):
+        return 0
+    slope = abs(float(inner.mean() - outer.mean()))
+    return number if slope < max(_FLAT * level, 4 * error) else 0
 
 
 def tail_of(gain_side: np.ndarray, fwhm: float) -> Tail | None:

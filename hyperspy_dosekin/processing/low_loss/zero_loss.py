@@ -24,8 +24,11 @@ PER_CHANNEL = 8
 _FLAT_TOP = 3
 #: As many within a thousandth of it are one too, unless the peak has more channels than that.
 _ALIKE_TOP, _FINE = 4, 30
-#: Fewer counts are equal by chance; fewer are alike by chance.
-_FEW_COUNTS, _MANY_COUNTS = 1e3, 1e5
+#: Fewer counts are equal by chance, so that more channels in a row are asked for: as many as are
+#: equal in one of so many peaks. Fewer are alike by chance.
+_FEW_COUNTS, _BY_CHANCE, _MANY_COUNTS = 1e3, 1e-5, 1e5
+#: Fewer counts say nothing.
+_FEWEST_COUNTS = 30.0
 #: A peak before the highest one that is so high in comparison is the zero-loss peak; less is on the
 #: gain side. It is no part of the flank so many widths away.
 _FIRST_SHARE, _FLANK_WIDTHS = 0.05, 3.0
@@ -269,9 +272,14 @@ def significance(spectrum: np.ndarray, channel: int, fwhm: float, gain: float = 
 def _flat_top(around: np.ndarray, pedestal: np.ndarray, largest_value: float) -> np.ndarray:
     """Whether channels side by side are as high as the highest, closer than counting makes them."""
     highest = around.max(axis=-1, keepdims=True)
-    equal = (around >= highest * (1 - 1e-7)) & (highest > _FEW_COUNTS)
+    same = around >= highest * (1 - 1e-7)
+    equal = same & (highest > _FEW_COUNTS)
     alike = (around >= highest * (1 - 1e-3)) & (highest > _MANY_COUNTS)
     flat = _in_a_row(equal, _FLAT_TOP) | _in_a_row(alike, _ALIKE_TOP)
+    for row in np.flatnonzero((highest[:, 0] > _FEWEST_COUNTS) & (highest[:, 0] <= _FEW_COUNTS)):
+        # Two numbers of Poisson are equal with a probability of 1 / √(4π·mean).
+        often = np.log(_BY_CHANCE) / (-0.5 * np.log(4 * np.pi * highest[row, 0]))
+        flat[row] = _in_a_row(same[row : row + 1], 1 + int(np.ceil(often)))[0]
     # A peak of many channels has a flat top by itself: no fewer channels are as high as its middle.
     half = (around >= 0.5 * highest).sum(axis=-1)
     flat &= ~(half > _FINE) | _in_a_row(equal, _FLAT_TOP)

@@ -41,10 +41,13 @@ class CheckedNoise:
         What is to be used, ``None`` where nothing is known.
     record
         For ``metadata.Dosekin.noise``; empty where there was nothing to see.
+    boxes
+        Boxes of neighbouring spectra in memory, arrays ``(…, n_channels)``.
     """
 
     noise: Noise | None
     record: dict[str, Any]
+    boxes: list[np.ndarray]
 
 
 def check_noise(signal: BaseSignal) -> CheckedNoise:
@@ -60,19 +63,21 @@ def check_noise(signal: BaseSignal) -> CheckedNoise:
         A signal with a signal axis of energy and real data.
     """
     claimed = noise_of(signal)
-    if claimed is None or follows(signal) or signal.data.size == 0:
-        # A variance of ours was looked at when it was made.
-        return CheckedNoise(claimed, _earlier(signal))
-    boxes, variances = _split(claimed, *compute(*_sample(signal, claimed)))
+    # A variance of ours was looked at when it was made.
+    known = claimed is None or follows(signal) or signal.data.size == 0
+    wanted = None if known else claimed
+    boxes, variances = _split(wanted, *compute(*_sample(signal, wanted)))
+    if known or claimed is None:
+        return CheckedNoise(claimed, _earlier(signal), boxes)
     if claimed.variance is not None:
         # HyperSpy makes a variance of noisy data: zero where there happens to be no count.
         claimed = _model_behind(boxes, variances) or claimed
     verdict = _judge(boxes, variances, claimed)
     found = verdict.found
     if found is None:
-        return CheckedNoise(claimed, {})
+        return CheckedNoise(claimed, {}, boxes)
     if not verdict.note:
-        return CheckedNoise(_without_zeros(claimed, found), _record(found, claimed))
+        return CheckedNoise(_without_zeros(claimed, found), _record(found, claimed), boxes)
     used = Noise(gain=found.gain, offset=found.offset)
     if claimed.variance is not None:
         used = Noise(variance=as_lazy_as(claimed.variance, signal.data) * found.ratio)
@@ -80,7 +85,7 @@ def check_noise(signal: BaseSignal) -> CheckedNoise:
         # A pedestal below which there is no light, and the noise of it.
         used = Noise(variance=found.gain * signal.data + found.offset)
     _say(signal, verdict.note)
-    return CheckedNoise(_without_zeros(used, found), _record(found, claimed, verdict.note))
+    return CheckedNoise(_without_zeros(used, found), _record(found, claimed, verdict.note), boxes)
 
 
 def checked_numbers(signal: BaseSignal, claimed: Noise) -> tuple[Any, dict[str, Any]]:
@@ -154,19 +159,25 @@ def _earlier(signal: BaseSignal) -> dict[str, Any]:
     return {} if node is None else node.as_dictionary()
 
 
-def _sample(signal: BaseSignal, claimed: Noise) -> list[Any]:
+def _sample(signal: BaseSignal, claimed: Noise | None) -> list[Any]:
     """Boxes of the data, and those of the variance if there is one for each intensity."""
     data = signal.data
     boxes: list[Any] = [()]
     if data.ndim > 1:
         boxes = spread_boxes(data.shape[:-1], _BOXES, _BOX)
-    arrays = [data] if claimed.variance is None else [data, as_lazy_as(claimed.variance, data)]
+    arrays = (
+        [data]
+        if claimed is None or claimed.variance is None
+        else [data, as_lazy_as(claimed.variance, data)]
+    )
     return [array[box] for array in arrays for box in boxes]
 
 
-def _split(claimed: Noise, *sample: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _split(claimed: Noise | None, *sample: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Data and variance of a sample."""
     parts = [np.asarray(part) for part in sample]
+    if claimed is None:
+        return parts, []
     if claimed.variance is None:
         return parts, [_variance(claimed, part) for part in parts]
     half = len(parts) // 2

@@ -13,7 +13,7 @@ from hyperspy.signals import LazySignal1D, Signal1D
 from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.numerics.progress import never_stop
 from hyperspy_dosekin.signals.axes.shared_error import slice_shared_errors
-from hyperspy_dosekin.signals.axes.variance import keep_in_step
+from hyperspy_dosekin.signals.axes.variance_hooks import keep_in_step
 from hyperspy_dosekin.signals.kinetics.options import FitOptions, takes_fit_options
 from hyperspy_dosekin.windows.definitions import Window
 

@@ -16,8 +16,8 @@ from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute
 from hyperspy_dosekin.signals.axes.dose import doses_of
 from hyperspy_dosekin.signals.axes.origin import Origin, origin_of
+from hyperspy_dosekin.signals.axes.series_noise import checked_variance
 from hyperspy_dosekin.signals.axes.shared_error import shared_errors_of
-from hyperspy_dosekin.signals.axes.variance import variance_of
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
@@ -316,7 +316,7 @@ def _new_axis(variance: Any) -> Any:
 
 def _variance_like(series: Series) -> Any:
     """Noise variance as an array of the shape of the series, or ``None``."""
-    variance = variance_of(series)
+    variance = checked_variance(series)
     if variance is None:
         return None
     array = variance.data if isinstance(variance, BaseSignal) else np.asarray(variance)

@@ -20,6 +20,7 @@ from hyperspy_dosekin.signals.processing.core_loss_windows import (
     check_positive,
     check_windows,
     look_at_edge,
+    refuse_low_loss,
     warn_if_touching,
     window_channels,
 )
@@ -115,7 +116,8 @@ def process_core_loss(
     ValueError
         If a window lies outside the axis or the windows overlap, the reference edge is absent in
         most spectra, the mean of a background window is not positive, the energy axis is not
-        uniform, the signal is what `process_low_loss` returned, or an option is out of its range.
+        uniform, the signal is what `process_low_loss` returned or has the zero-loss peak on its
+        axis, or an option is out of its range.
     TypeError
         If the data are no real numbers.
 
@@ -141,6 +143,7 @@ def process_core_loss(
     check_arguments(process_core_loss, locals())
     out_type = result_type(self.data.dtype, dtype)
     source = read(self, "process_core_loss")
+    refuse_low_loss(source)
     is_sum = holds_channel_contents(self)
     recorded, factor = _rebinned(source, rebin, is_sum)
     windows = {

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import compute, crop_last, sum_of_spectra
+from hyperspy_dosekin.lazy.sampling import spread_boxes
 from hyperspy_dosekin.processing.background import FEWEST_CHANNELS, fit_power_law
 from hyperspy_dosekin.processing.core_loss.edge_alignment import EdgeShifts, align_on_edge
+from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss
 from hyperspy_dosekin.signals.axes.dose import find_dose_axis
 from hyperspy_dosekin.signals.processing.recorded import Recorded
 from hyperspy_dosekin.signals.progress import dask_progress
@@ -27,6 +29,33 @@ Window = tuple[float, float]
 _PRESENT = 2.0
 #: A background that misses the end of its own window by so much touches the edge.
 _TOUCHING_SHARE, _TOUCHING_SIGMA = 0.01, 5.0
+#: Axes of core losses begin above this energy, in eV; a zero-loss peak is nearer to zero than that,
+#: however badly the axis is calibrated.
+_FIRST_LOSS_EV, _NEAR_ZERO_EV = 5.0, 15.0
+
+
+def refuse_low_loss(recorded: Recorded) -> None:
+    """Name spectra with the zero-loss peak on their axis as those of the other chain.
+
+    Raises
+    ------
+    ValueError
+        If there is a zero-loss peak near 0 eV.
+    """
+    energy, data = recorded.energy_ev, recorded.data
+    if not energy[0] < _FIRST_LOSS_EV or not data.size:
+        return
+    boxes = spread_boxes(data.shape[:-1], 2, 16) if data.ndim > 1 else [()]
+    some = [np.asarray(part, dtype=np.float64) for part in compute(*(data[box] for box in boxes))]
+    total = sum(np.nan_to_num(part).reshape(-1, energy.size).sum(axis=0) for part in some)
+    seen = find_zero_loss(total, widest=WIDEST_EV / recorded.scale_ev)
+    place = energy[0] + float(seen.position) * recorded.scale_ev
+    if seen.found and abs(place) < _NEAR_ZERO_EV:
+        raise ValueError(
+            f"these are low-loss spectra, with a zero-loss peak at {place:.3g} eV, and "
+            "process_core_loss is for edges on a background; use s.process_low_loss(). For an edge "
+            f"at low energies cut the peak off first, s.isig[{_NEAR_ZERO_EV}:]."
+        )
 
 
 def window_channels(recorded: Recorded, limits: Window | None, name: str) -> slice | None:

@@ -21,13 +21,20 @@ from hyperspy_dosekin.processing.low_loss.chain import (
     check_options,
     process_block,
 )
+from hyperspy_dosekin.processing.low_loss.gain_side import channels_on_pedestal
 from hyperspy_dosekin.processing.spikes.found import THRESHOLD
 from hyperspy_dosekin.signals.processing.also_align import align_others, check_others
 from hyperspy_dosekin.signals.processing.one_pass import Seen, room_for, run_in_one_pass, sample_of
 from hyperspy_dosekin.signals.processing.record import make_record
 from hyperspy_dosekin.signals.processing.recorded import Recorded, read, run_chain
 from hyperspy_dosekin.signals.processing.result import processed_signal, result_type
-from hyperspy_dosekin.signals.processing.survey import Survey, check_found, look_at, warn_of_trouble
+from hyperspy_dosekin.signals.processing.survey import (
+    Survey,
+    check_found,
+    look_at,
+    warn_of_pedestal,
+    warn_of_trouble,
+)
 from hyperspy_dosekin.signals.processing.trial import try_out
 from hyperspy_dosekin.signals.processing.zero_loss_model import (
     check_zero_loss,
@@ -104,7 +111,9 @@ def process_low_loss(
         the zero-loss peak.
     dark
         Subtract the mean of the channels further below the zero-loss peak than its tails reach,
-        15 widths or 10 eV, if the axis has them: what dark subtraction left over.
+        15 widths or 10 eV, if the axis has them: what dark subtraction left over. With a shorter
+        gain side the channels three widths below the peak and further are taken if they are flat,
+        as a pedestal is and a tail is not.
     background
         Window (left, right), in eV beyond the zero-loss peak, to which a power law is fitted that
         is subtracted from its left end on. It stands for the tail of the zero-loss peak there.
@@ -258,6 +267,7 @@ def process_low_loss(
         warn_of_trouble(survey_found, looked_at)
         room = 0.0 if sample is None else room_for(survey_found)
         chain = _chain(recorded, survey_found, how, zero_loss, measured, options, room)
+        warn_of_pedestal(survey_found, looked_at, chain.n_dark > 0)
         seen = Seen.of(survey_found)
         position, fwhm = seen.position, seen.fwhm
         offset_ev = (
@@ -367,6 +377,7 @@ def _chain(
         start = int(np.ceil(max(shift.max() + room, 0.0) - 1e-6))
         stop = n_channels - int(np.ceil(max(room - shift.min(), 0.0) - 1e-6))
     width = max(_TAIL_WIDTHS * float(np.nanmedian(survey.fwhm)), _TAIL_EV / recorded.scale_ev)
+    fwhm = float(np.nanmedian(survey.fwhm))
     common = {
         "subspace": survey.subspace,
         "reach": int(np.ceil(width)),
@@ -377,7 +388,7 @@ def _chain(
         "gain": survey.gain,
         "offset": survey.offset,
         "align": align,
-        "fwhm": float(np.nanmedian(survey.fwhm)),
+        "fwhm": fwhm,
         **options,
     }
     if stop - start < n_channels // 2:
@@ -386,6 +397,9 @@ def _chain(
             f"{n_channels} channels, so that the spectra have only {stop - start} channels in "
             "common; leave out spectra that do not belong, or pass zero_loss_range=(left, right)."
         )
+    if options["dark"]:
+        first = int(np.floor(np.nanmin(survey.position[survey.found])))
+        common["pedestal"] = channels_on_pedestal(survey.total[start:], first - start, fwhm)
     zero_loss = choose_model(zero_loss, survey)
     model = model_shape(zero_loss, measured, survey, stop - start)
     if isinstance(model, str):

@@ -14,14 +14,12 @@ import numpy.typing as npt
 from hyperspy_dosekin.lazy.blocks import (
     as_lazy_as,
     as_lazy_as_navigation,
-    compute,
     cpu_count,
     is_lazy,
     map_blocks,
     navigation_chunks,
 )
-from hyperspy_dosekin.lazy.sampling import spread_boxes
-from hyperspy_dosekin.processing.missing import LONGEST, bridge
+from hyperspy_dosekin.processing.missing import LONGEST, bridge, dead_channels
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
 from hyperspy_dosekin.signals.axes.noise_check import check_noise
 from hyperspy_dosekin.signals.axes.variance import warn_user
@@ -122,10 +120,11 @@ def read(signal: BaseSignal, method: str) -> Recorded:
     checked = check_noise(signal)
     noise = checked.noise
     variance = None if noise is None else noise.variance
-    data = _bridged(navigation_chunks(signal.data, LARGEST_BLOCK), signal, method)
+    data = navigation_chunks(signal.data, LARGEST_BLOCK)
+    data, dead = _bridged(data, checked.boxes, signal, method)
     if variance is not None:
         variance = navigation_chunks(as_lazy_as(variance, data), LARGEST_BLOCK)
-        variance = _all_bridged(variance)
+        variance = _all_bridged(variance, dead)
     return Recorded(
         data,
         np.asarray(axis.axis, dtype=np.float64) * ev_per_unit(axis),
@@ -154,41 +153,52 @@ def _refuse_processed(signal: BaseSignal, method: str) -> None:
         )
 
 
-def _bridged(data: Any, signal: BaseSignal, method: str) -> Any:
-    """Data whose few missing channels are bridged; those missing everywhere are named."""
-    if data.dtype.kind != "f" or not data.size:
-        return data
-    if is_lazy(data):
-        boxes = spread_boxes(data.shape[:-1], 4, 32) if data.ndim > 1 else [()]
-        parts = [np.asarray(part) for part in compute(*(data[box] for box in boxes))]
-        some = np.concatenate([part.reshape(-1, data.shape[-1]) for part in parts])
-    else:
-        some = data.reshape(-1, data.shape[-1])
-        if np.isfinite(some).all():
-            return data
-    dead = ~np.isfinite(some).any(axis=0)
-    if dead.all():
+def _bridged(
+    data: Any, boxes: list[np.ndarray], signal: BaseSignal, method: str
+) -> tuple[Any, tuple[int, ...]]:
+    """Data whose few missing channels are bridged, and channels of zeros; all are named."""
+    if not data.size:
+        return data, ()
+    some = np.concatenate([box.reshape(-1, data.shape[-1]) for box in boxes])
+    zero = dead_channels(some)
+    missing = np.zeros_like(zero)
+    if data.dtype.kind == "f":
+        whole = some if is_lazy(data) else data.reshape(-1, data.shape[-1])
+        missing = ~np.isfinite(whole).any(axis=0)
+    if missing.all():
         raise ValueError(
             f"the spectra hold no numbers, NaN or infinite in every channel; {method} needs "
             "recorded intensities. Load the file again."
         )
-    if dead.any():
-        axis = signal.axes_manager.signal_axes[0]
-        named = [
-            f"{channel} ({axis.axis[channel]:g} {axis.units})" for channel in np.flatnonzero(dead)
-        ]
-        more = f" and {len(named) - 10} more" if len(named) > 10 else ""
-        warn_user(
-            f"channel {', '.join(named[:10])}{more} of every spectrum holds no number, NaN or "
-            f"infinite; up to {LONGEST} such channels side by side are bridged by a straight line, "
-            "away from the zero-loss peak. Crop others away with s.isig[…]."
-        )
-    return _all_bridged(data)
+    axis = signal.axes_manager.signal_axes[0]
+    for channels, what in ((missing, "no number, NaN or infinite"), (zero, "nothing but zeros")):
+        if channels.any():
+            named = [
+                f"{channel} ({axis.axis[channel]:g} {axis.units})"
+                for channel in np.flatnonzero(channels)
+            ]
+            more = f" and {len(named) - 10} more" if len(named) > 10 else ""
+            warn_user(
+                f"channel {', '.join(named[:10])}{more} of every spectrum holds {what}; up to "
+                f"{LONGEST} such channels side by side are bridged by a straight line, away from "
+                "the zero-loss peak. Crop others away with s.isig[…]."
+            )
+    dead = tuple(int(channel) for channel in np.flatnonzero(zero))
+    if not dead and (data.dtype.kind != "f" or (not is_lazy(data) and np.isfinite(data).all())):
+        return data, ()
+    return _all_bridged(data, dead), dead
 
 
-def _all_bridged(array: Any) -> Any:
-    size = {"f": array.shape[-1]}
-    return map_blocks(bridge, "(e)->(f)", array, output_sizes=size, output_dtypes=(array.dtype,))
+def _all_bridged(array: Any, dead: tuple[int, ...] = ()) -> Any:
+    dtype = np.result_type(array.dtype, np.float32) if dead else array.dtype
+    return map_blocks(
+        bridge,
+        "(e)->(f)",
+        array,
+        output_sizes={"f": array.shape[-1]},
+        output_dtypes=(dtype,),
+        dead=dead,
+    )
 
 
 def run_chain(

@@ -32,7 +32,7 @@ _SOME = 100
 _FEW = 32
 #: Share of negative values that counting and a fair dark reference do not make.
 _MANY_NEGATIVE = 0.3
-#: Pedestal that is said, as a share of the height of the zero-loss peak.
+#: Pedestal that is said, as a share of the height of the zero-loss peak, or of all intensity.
 _PEDESTAL = 0.02
 
 
@@ -277,15 +277,6 @@ def warn_of_trouble(survey: Survey, recorded: Recorded) -> None:
             saturated,
             number,
         )
-    share = np.median(survey.pedestal[survey.found] / survey.height[survey.found])
-    if share > _PEDESTAL:
-        _logger.warning(
-            "The spectra stand on a pedestal of %.4g, %.0f %% of the height of their zero-loss "
-            "peak. It is subtracted where the axis has channels far enough below the peak; see the "
-            "diagnostic 'dark_level'.",
-            float(np.median(survey.pedestal[survey.found])),
-            100 * share,
-        )
     negative = float(survey.negative.mean())
     if negative > _MANY_NEGATIVE:
         _logger.warning(
@@ -305,6 +296,30 @@ def warn_of_trouble(survey: Survey, recorded: Recorded) -> None:
             "before processing.",
             ", ".join(str(channel) for channel in odd[:10]) + (" …" if odd.size > 10 else ""),
         )
+
+
+def warn_of_pedestal(survey: Survey, recorded: Recorded, subtracted: bool) -> None:
+    """Log a pedestal, and whether it is subtracted."""
+    # Where the axis begins in the peak, only the noise tells.
+    by_noise = 0.0 if subtracted else float(recorded.noise_record.get("pedestal", 0.0))
+    level = max(float(np.median(survey.pedestal[survey.found])), by_noise)
+    share = level / float(np.median(survey.height[survey.found]))
+    area = level * survey.total.size * survey.found.size
+    if not max(share, area / max(float(survey.total.sum()), np.finfo(float).tiny)) > _PEDESTAL:
+        return
+    what = (
+        "It is subtracted; see the diagnostic 'dark_level'."
+        if subtracted
+        else "It is NOT subtracted, since no channels below the peak have it alone, and t/λ and "
+        "all areas are too large: subtract a dark reference, or record more of the gain side."
+    )
+    _logger.warning(
+        "The spectra stand on a pedestal of %.4g, %.2g %% of the height of their zero-loss peak. "
+        "%s",
+        level,
+        100 * share,
+        what,
+    )
 
 
 def _in_most_spectra(channels: np.ndarray, data: Any) -> np.ndarray:

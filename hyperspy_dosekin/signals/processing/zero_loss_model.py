@@ -217,6 +217,8 @@ def residue_in(survey: Survey, chain: LowLossChain) -> np.ndarray | None:
     number = int(survey.found.sum())
     # Far from the peak it does not matter that the sum of all is of spectra that drift.
     gain_side = survey.total[origin::-1][: origin + 1] / max(number, 1)
+    if chain.n_dark:
+        gain_side = gain_side - gain_side[-chain.n_dark - chain.start :].mean()
     near = min(middle, origin)
     peak = survey.peak[middle::-1][: near + 1], survey.peak[middle:][: near + 1]
     after = residue_of(

@@ -12,7 +12,8 @@ import pytest
 from exspy.signals import EELSSpectrum
 from hyperspy.signals import BaseSignal
 
-from hyperspy_dosekin.data import dose_series
+from hyperspy_dosekin.data import dose_series, dose_series_image
+from hyperspy_dosekin.signals.axes.series_noise import checked_variance
 from hyperspy_dosekin.signals.axes.variance import attach_variance, variance_of
 from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
 
@@ -284,3 +285,76 @@ def test_dose_series_keep_the_step_too():
     ratio = series / series.isig[0]
     with pytest.warns(UserWarning, match="lost"):
         ratio.fit_dose_pinn(estimator="exact", intervals=False)
+
+
+@pytest.fixture
+def processed():
+    return dose_series(spike_rate=0.0).process_low_loss()
+
+
+@pytest.mark.parametrize("factor", [2.0, 1e-3, -1.0])
+@pytest.mark.parametrize("how", ["in place", "anew", "elements", "copy", "slice"])
+def test_a_variance_follows_a_factor_of_its_data(processed, factor, how):
+    before = processed.integrate_windows().get_noise_variance().data
+    p = processed.deepcopy() if how == "copy" else processed
+    p = p.isig[:] if how == "slice" else p
+    if how == "anew":
+        p.data = p.data * factor
+    elif how == "elements":
+        p.data[:] *= factor
+    else:
+        p.data *= factor
+    after = p.integrate_windows().get_noise_variance().data
+    np.testing.assert_allclose(after, factor**2 * before, rtol=1e-6)
+    np.testing.assert_allclose(p.get_noise_variance().data.shape, p.data.shape)
+    # Not a second time.
+    again = p.integrate_windows().get_noise_variance().data
+    np.testing.assert_allclose(again, after, rtol=1e-12)
+
+
+def test_a_variance_of_areas_follows_a_factor(processed):
+    areas = processed.integrate_windows()
+    before = areas.get_noise_variance().data.copy()
+    areas.data *= 10
+    np.testing.assert_allclose(areas.get_noise_variance().data, 100 * before)
+
+
+def test_a_variance_of_data_that_were_changed_otherwise_is_dropped(processed):
+    processed.data *= np.linspace(0.5, 1.5, 9)[:, np.newaxis]
+    with pytest.warns(UserWarning, match="changed in place, and not by a factor"):
+        areas = processed.integrate_windows()
+    assert areas.get_noise_variance() is None
+
+
+@pytest.mark.filterwarnings("error:the data have been changed")
+def test_a_constant_or_a_few_channels_leave_a_variance_alone(processed):
+    before = processed.get_noise_variance().data.copy()
+    processed.data += 1.0
+    processed.data[:, 100:110] = 0.0
+    processed.integrate_windows()
+    np.testing.assert_array_equal(processed.get_noise_variance().data, before)
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e-2, 1e3])
+@pytest.mark.parametrize("number", [False, True], ids=["signal", "number"])
+def test_a_variance_set_by_hand_is_compared_with_the_scatter_of_frames(factor, number):
+    series = dose_series_image(shape=(4, 5), spike_rate=0.0).process_low_loss().integrate_windows()
+    variance = series.get_noise_variance().deepcopy()
+    series.set_noise_variance(
+        factor * float(np.median(variance.data))
+        if number
+        else variance._deepcopy_with_new_data(factor * variance.data)
+    )
+    with pytest.warns(UserWarning, match="times the noise variance that was set"):
+        checked = checked_variance(series)
+    checked = checked if number else checked.data
+    assert 0.4 < np.median(checked) / np.median(variance.data) < 2.5
+
+
+@pytest.mark.filterwarnings("error:the frames scatter")
+def test_a_variance_that_is_right_may_be_set_by_hand():
+    series = dose_series(spike_rate=0.0).process_low_loss().integrate_windows()
+    variance = series.get_noise_variance().data
+    noise = series.get_noise_variance()
+    series.set_noise_variance(noise._deepcopy_with_new_data(1.2 * variance))
+    np.testing.assert_allclose(checked_variance(series).data, 1.2 * variance)
