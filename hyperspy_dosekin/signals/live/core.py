@@ -401,7 +401,7 @@ class GrowingKinetics:
         >>> for frame in s:
         ...     _ = live.update(frame)
         >>> live.result()
-        <DoseKinetics, 4 windows, 9 doses, exact estimator>
+        <DoseKinetics, 4 windows, 9 doses, exact estimator...>
         """
         options = self.options
         if fit_options:

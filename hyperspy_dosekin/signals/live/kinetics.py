@@ -102,7 +102,7 @@ class LiveKinetics(SavedKinetics):
     >>> live.n_frames, live.stopped_by
     (6, 'the dose of 1000 is spent')
     >>> live.result()
-    <DoseKinetics, 4 windows, 6 doses, exact estimator>
+    <DoseKinetics, 4 windows, 6 doses, exact estimator...>
     """
 
     _figure: FollowedFigure | None = None

@@ -77,14 +77,12 @@ class FollowedFigure:
         root = self._figure.figure
         root.canvas.draw_idle()
         # A figure of ipympl or of a window is drawn by its canvas, an inline one is shown anew.
-        ipython = sys.modules.get("IPython")
+        ipython: Any = sys.modules.get("IPython")
         shell = None if ipython is None else ipython.get_ipython()
         if shell is None or "inline" not in type(root.canvas).__module__ + _backend():
             return
-        from IPython.display import display
-
         if self._handle is None:
-            self._handle = display(root, display_id=True)
+            self._handle = ipython.display.display(root, display_id=True)
         else:
             self._handle.update(root)
 
