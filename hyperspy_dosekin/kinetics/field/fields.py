@@ -64,7 +64,8 @@ class Mode:
     lengths: tuple[float, ...]
 
 
-def _sites(curves: SharedCurves, shared: Shared, field: np.ndarray) -> _Sites:
+def likelihood_near(curves: SharedCurves, shared: Shared, field: np.ndarray) -> _Sites:
+    """Likelihood of pixels near fields ``(n, d)``."""
     free = shared.mean[:, None] + shared.factor @ torch.as_tensor(field.T.copy())
     lower, upper = (end[:, None] for end in curves.box)
     inside = torch.maximum(torch.minimum(free, upper), lower)
@@ -99,6 +100,8 @@ def find_fields(
     bonds: Bonds,
     lengths: Sequence[float],
     start: Mode | None = None,
+    *,
+    steps: int = _STEPS,
 ) -> Mode:
     """Fields of the highest posterior density, with bonds that give way where they jump.
 
@@ -112,25 +115,27 @@ def find_fields(
         Length of each field.
     start
         Where to begin.
+    steps
+        Steps of Newton's method, at most.
     """
     d = curves.n_parameter
     n = curves.number
     field = np.zeros((n, d)) if start is None else start.field.copy()
     weight = np.ones(bonds.n_bond) if start is None else start.weight
     roots = bonds.roots(lengths, weight)
-    sites = _sites(curves, shared, field)
-    for _ in range(_STEPS):
+    sites = likelihood_near(curves, shared, field)
+    for _ in range(steps):
         prior = _precision(roots)
         whole = prior + _blocks(sites.curvature)
         slope = sites.gradient.ravel() - prior @ field.ravel()
         step = factorised(whole).solve(slope).reshape(n, d)
         step *= min(1.0, _LARGEST_STEP / max(np.abs(step).max(), 1e-12))
-        value = _objective(sites, roots, field)
+        value = log_posterior(sites, roots, field)
         share = 1.0
         for _ in range(6):
             trial = field + share * step
-            found = _sites(curves, shared, trial)
-            if _objective(found, roots, trial) >= value - 1e-6 * abs(value):
+            found = likelihood_near(curves, shared, trial)
+            if log_posterior(found, roots, trial) >= value - 1e-6 * abs(value):
                 break
             share *= 0.4
         else:
@@ -146,7 +151,8 @@ def find_fields(
     return Mode(field, weight, tuple(lengths))
 
 
-def _objective(sites: _Sites, roots: Sequence[sparse.csc_matrix], field: np.ndarray) -> float:
+def log_posterior(sites: _Sites, roots: Sequence[sparse.csc_matrix], field: np.ndarray) -> float:
+    """Ln posterior of fields, up to what does not depend on them."""
     squares = sum(((root @ row) ** 2).sum() for root, row in zip(roots, field.T, strict=True))
     return sites.value - 0.5 * float(squares)
 
@@ -226,7 +232,7 @@ def find_lengths(
     mode = find_fields(curves, shared, bonds, lengths)
     chance = np.zeros((d, tried.size))
     for _ in range(_LENGTH_ROUNDS):
-        sites = _sites(curves, shared, mode.field)
+        sites = likelihood_near(curves, shared, mode.field)
         for field in range(d):
             evidence = np.array(
                 [
@@ -267,7 +273,7 @@ def neighbours_say(
         Of the random fields.
     """
     n, d = mode.field.shape
-    sites = _sites(curves, shared, mode.field)
+    sites = likelihood_near(curves, shared, mode.field)
     roots = bonds.roots(mode.lengths, mode.weight)
     prior = _precision(roots)
     whole = prior + _blocks(sites.curvature)

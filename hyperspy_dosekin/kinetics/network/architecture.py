@@ -54,6 +54,31 @@ def initial_parameters(
 
 def _member(config: NetworkConfig, n_window: int, seed: int) -> Parameters:
     generator = torch.Generator().manual_seed(seed)
+    member = dense_layers(config, n_window, generator)
+    jitter = INITIAL_JITTER * torch.randn(2, 1, n_window, generator=generator, dtype=torch.float64)
+    member["raw_rate"] = inverse_softplus(config.initial_rate) + jitter[0]
+    member["raw_exponent"] = inverse_softplus(config.initial_exponent) + jitter[1]
+    member["amplitude"] = torch.ones(1, n_window, dtype=torch.float64)
+    member["offset"] = torch.zeros(1, n_window, dtype=torch.float64)
+    return member
+
+
+def dense_layers(
+    config: NetworkConfig, n_output: int, generator: torch.Generator, n_beside: int = 0
+) -> Parameters:
+    """Frequencies and dense layers of one member before training, in float64.
+
+    Parameters
+    ----------
+    config
+        Sizes.
+    n_output
+        Outputs of the network.
+    generator
+        Its random numbers.
+    n_beside
+        Inputs beside the features of dose.
+    """
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
@@ -65,18 +90,12 @@ def _member(config: NetworkConfig, n_window: int, seed: int) -> Parameters:
             f"{name}.bias": torch.zeros(1, outputs, dtype=torch.float64),
         }
 
-    inputs, width = 2 * config.fourier_features, config.width
-    member = {"frequencies": normal(1, config.fourier_features) * config.fourier_scale}
-    member |= dense("encoder_u", inputs, width) | dense("encoder_v", inputs, width)
+    inputs, width = 2 * config.fourier_features + n_beside, config.width
+    layers = {"frequencies": normal(1, config.fourier_features) * config.fourier_scale}
+    layers |= dense("encoder_u", inputs, width) | dense("encoder_v", inputs, width)
     for layer in range(config.depth):
-        member |= dense(f"hidden_{layer}", inputs if layer == 0 else width, width)
-    member |= dense("output", width, n_window)
-    jitter = INITIAL_JITTER * normal(2, 1, n_window)
-    member["raw_rate"] = inverse_softplus(config.initial_rate) + jitter[0]
-    member["raw_exponent"] = inverse_softplus(config.initial_exponent) + jitter[1]
-    member["amplitude"] = torch.ones(1, n_window, dtype=torch.float64)
-    member["offset"] = torch.zeros(1, n_window, dtype=torch.float64)
-    return member
+        layers |= dense(f"hidden_{layer}", inputs if layer == 0 else width, width)
+    return layers | dense("output", width, n_output)
 
 
 def trainable(parameters: Parameters, held: Collection[str] = ()) -> list[str]:

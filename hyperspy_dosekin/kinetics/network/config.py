@@ -240,3 +240,24 @@ PROTOCOLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         ),
     }
 )
+
+#: What the network of a map is trained with, in the place of a protocol: the mean of the squared
+#: misfits over the noise variance is about 1, which the law has to outweigh.
+FIELD_PROTOCOL: Mapping[str, Any] = MappingProxyType(
+    {
+        **PROTOCOLS["fast"],
+        "fourier_features": 8,
+        "width": 32,
+        "depth": 2,
+        "collocation": 400,
+        "gauss_newton_iterations": 20,
+        "loss_weights": {"ode": 1e4},
+    }
+)
+#: Settings that the network of a map has a use for.
+FIELD_SETTINGS = frozenset(
+    {
+        *("seeds", "fourier_features", "fourier_scale", "width", "depth", "collocation"),
+        *("gauss_newton_iterations", "loss_weights", "record_every"),
+    }
+)

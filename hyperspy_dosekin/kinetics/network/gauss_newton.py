@@ -10,7 +10,9 @@ to few residuals first, so that the cost grows with the frames and not with thei
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,8 +21,8 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.network.architecture import Parameters, trainable
 from hyperspy_dosekin.kinetics.network.compression import compress
 from hyperspy_dosekin.kinetics.network.config import NetworkConfig
-from hyperspy_dosekin.kinetics.network.linearisation import linearise
-from hyperspy_dosekin.kinetics.network.losses import LossWeights, Target, Task, loss_terms, total
+from hyperspy_dosekin.kinetics.network.linearisation import Linearisation, linearise
+from hyperspy_dosekin.kinetics.network.losses import Target, Task, loss_terms, total
 from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer
 
 #: λ at the start, its factors after a good and a bad step, and the range it is kept in.
@@ -67,11 +69,15 @@ def train_gauss_newton(
             observer.progress("Levenberg–Marquardt", iteration, length)
             if observer.stop():
                 raise Interrupted(parameters)
-            parameters, damping, gain = _step(
+            parameters, damping, gain = damped_step(
                 parameters,
-                task,
-                check,
-                config.loss_weights,
+                partial(
+                    linearise,
+                    task=task,
+                    weights=config.loss_weights,
+                    trained=trainable(parameters, target.held),
+                ),
+                lambda trial: total(loss_terms(trial, check), config.loss_weights),
                 trainable(parameters, target.held),
                 damping,
             )
@@ -91,21 +97,34 @@ def _jittered(target: Target, config: NetworkConfig, generator: np.random.Genera
     return replace(target, collocation=(np.arange(number) + generator.random()) / number)
 
 
-def _step(
+def damped_step(
     parameters: Parameters,
-    task: Task,
-    check: Task,
-    weights: LossWeights,
+    linearised: Callable[[Parameters], Linearisation],
+    loss_of: Callable[[Parameters], Tensor],
     trained: list[str],
     damping: Tensor,
 ) -> tuple[Parameters, Tensor, Tensor]:
-    """One step of every member that lowers its loss; its next damping, and what was gained."""
+    """One step of every member that lowers its loss; its next damping, and what was gained.
+
+    Parameters
+    ----------
+    parameters
+        Of all members.
+    linearised
+        The least-squares problem at parameters that require gradients.
+    loss_of
+        The loss ``(n_member,)`` that a step has to lower.
+    trained
+        Names of the parameters that move.
+    damping
+        λ of every member.
+    """
     leaves = {n: v.clone().requires_grad_(n in trained) for n, v in parameters.items()}
-    linear = linearise(leaves, task, weights, trained)
+    linear = linearised(leaves)
     right = linear.residuals.detach()[..., None]
     identity = torch.eye(right.shape[1], dtype=right.dtype, device=right.device)
     with torch.no_grad():
-        loss = total(loss_terms(parameters, check), weights)
+        loss = loss_of(parameters)
     pending, gain = torch.ones_like(loss, dtype=torch.bool), torch.zeros_like(loss)
     for _ in range(TRIALS):
         factor, info = torch.linalg.cholesky_ex(linear.gram + damping[:, None, None] * identity)
@@ -117,7 +136,7 @@ def _step(
         for name, step in zip(trained, steps, strict=True):
             trial[name] = parameters[name] - step
         with torch.no_grad():
-            trial_loss = total(loss_terms(trial, check), weights)
+            trial_loss = loss_of(trial)
         better = pending & (info == 0) & (trial_loss < loss)
         parameters = {
             name: torch.where(better.view(-1, *[1] * (value.dim() - 1)), trial[name], value)

@@ -74,7 +74,7 @@ def linearise(
     by_dose = torch.cat([data_scale * misfit, ode_scale * ode], dim=1)
 
     columns = _scalar_columns(parameters, value.detach(), data_scale, ode_scale, trained)
-    gram = _gram_of_layers(by_dose, tape, n_dose) + _gram_of_scalars(columns)
+    gram = gram_of_layers(by_dose, tape, n_dose) + _gram_of_scalars(columns)
     extra = _extra_residuals(parameters, task, weights)
     rows = by_dose.transpose(1, 2)
     if compression is not None:
@@ -113,8 +113,18 @@ def _data_scale(misfit: Tensor, task: Task, weight: float) -> Tensor:
     return torch.sqrt(weight * task.weights * task.misfit.share(misfit) / n_summand)
 
 
-def _gram_of_layers(by_dose: Tensor, tape: list[DenseRecord], n_dose: int) -> Tensor:
-    """Sum over layers; rows are ordered (window, dose)."""
+def gram_of_layers(by_dose: Tensor, tape: list[DenseRecord], n_dose: int) -> Tensor:
+    """J Jᵀ by the weights of the dense layers; rows are ordered (window, dose).
+
+    Parameters
+    ----------
+    by_dose
+        Residuals with a graph, ``(n_member, n_row, n_window)``, each of one dose.
+    tape
+        The layers that they came from.
+    n_dose
+        Rows before this one have no tangent.
+    """
     n_member, n_row, n_window = by_dose.shape
     gradients = [
         torch.autograd.grad(

@@ -87,12 +87,10 @@ class NetworkFit:
             raise ValueError("doses must be a 1-D array of finite numbers that are not negative.")
         normalised = dose / self.problem.dose_max
         inside = self._network(np.minimum(normalised, 1.0))
-        last = np.maximum(self._network(np.ones(1)), np.finfo(float).tiny)
-        rate, exponent = self._rate[..., None], self.exponent[..., None]
-        # With u = C/C(1), the law reads du/dφ = −k C(1)^(p−1) u^p: the same law again.
-        further = np.maximum(normalised - 1.0, 0.0)
-        beyond = last * power_law_integrity(further, rate * last ** (exponent - 1), exponent)
-        return np.where(normalised <= 1.0, inside, beyond)
+        last, rate = self._network(np.ones(1)), self._rate[..., None]
+        return np.where(
+            normalised <= 1.0, inside, continued(last, rate, self.exponent[..., None], normalised)
+        )
 
     def physics_residual(self, normalised_dose: np.ndarray) -> np.ndarray:
         """How far the networks are from the law, dC/dφ + k C^p, ``(n_member, n_window, n_dose)``.
@@ -109,12 +107,8 @@ class NetworkFit:
         """Dose, unit of the series, at which C falls to `level`, ``(n_member, n_window)``."""
         inside_dose = np.linspace(0.0, 1.0, CROSSING_SAMPLES)
         inside = self._network(inside_dose)
-        last = np.maximum(inside[..., -1], np.finfo(float).tiny)
-        beyond = 1.0 + law_dose_at(
-            np.minimum(level / last, 1.0), self._rate * last ** (self.exponent - 1), self.exponent
-        )
-        crossing = first_crossing(inside_dose, inside, level)
-        return np.where(np.isnan(crossing), beyond, crossing) * self.problem.dose_max
+        found = crossing_of(inside_dose, inside, level, self._rate, self.exponent)
+        return found * self.problem.dose_max
 
     def _network(self, normalised_dose: np.ndarray) -> np.ndarray:
         return self._value_and_slope(normalised_dose)[0]
@@ -130,3 +124,51 @@ class NetworkFit:
             found = integrity(parameters, fourier_features(parameters, dose))
         value, slope = (each.transpose(1, 2).numpy() for each in found)
         return value, slope
+
+
+def continued(
+    last: np.ndarray, rate: np.ndarray, exponent: np.ndarray, normalised_dose: np.ndarray
+) -> np.ndarray:
+    """Integrity beyond the largest dose, by the law from what it is there.
+
+    Parameters
+    ----------
+    last
+        Integrity at the largest dose.
+    rate, exponent
+        Parameters of the law, per largest dose.
+    normalised_dose
+        Doses over the largest one; at those below 1 what it returns means nothing.
+    """
+    last = np.maximum(last, np.finfo(float).tiny)
+    # With u = C/C(1), the law reads du/dφ = −k C(1)^(p−1) u^p: the same law again.
+    further = np.maximum(normalised_dose - 1.0, 0.0)
+    return last * power_law_integrity(further, rate * last ** (exponent - 1), exponent)
+
+
+def crossing_of(
+    normalised_dose: np.ndarray,
+    trajectory: np.ndarray,
+    level: float,
+    rate: np.ndarray,
+    exponent: np.ndarray,
+) -> np.ndarray:
+    """Where a trajectory up to the largest dose, or the law from there on, falls to a level.
+
+    Parameters
+    ----------
+    normalised_dose
+        Doses over the largest one, from 0 to 1, ``(n_dose,)``.
+    trajectory
+        Integrity there, ``(…, n_dose)``.
+    level
+        The level.
+    rate, exponent
+        Parameters of the law, per largest dose, ``(…)``.
+    """
+    last = np.maximum(trajectory[..., -1], np.finfo(float).tiny)
+    beyond = 1.0 + law_dose_at(
+        np.minimum(level / last, 1.0), rate * last ** (exponent - 1), exponent
+    )
+    crossing = first_crossing(normalised_dose, trajectory, level)
+    return np.where(np.isnan(crossing), beyond, crossing)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.numerics.threads import torch_threads
 
 if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.field.network_fit import FieldNetworkFit
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
     from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
@@ -218,3 +220,48 @@ class NetworkEstimate(Estimate):
     def dose_at(self, level: float) -> np.ndarray:
         """Dose at which integrity falls to a level, unit of the series, ``(n_member, window)``."""
         return self.network.dose_at(level)
+
+
+class FieldNetworkEstimate(Estimate):
+    """The outcome of the networks of a map; pixels that were not fitted are NaN."""
+
+    def __init__(self, network: FieldNetworkFit) -> None:
+        self.network = network
+        self.description = f"network, {network.n_member} members, field"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The seeds."""
+        return tuple(f"seed {seed}" for seed in self.network.config.seeds)
+
+    def parameter(self, name: str) -> np.ndarray:
+        """A parameter of `PARAMETERS`, ``(n_member, …space…, window)``."""
+        return self.network.map(name)
+
+    def integrity(self, dose: np.ndarray) -> np.ndarray:
+        """Integrity at some doses, ``(n_member, …space…, window, n_dose)``."""
+        return np.stack([self.network.integrity(dose, m) for m in range(self.network.n_member)])
+
+    def mean_integrity(self, dose: np.ndarray) -> np.ndarray:
+        """The same, the mean over the members, one after the other."""
+        return self._mean(lambda member: self.network.integrity(dose, member))
+
+    def mean_intensity(self, dose: np.ndarray) -> np.ndarray:
+        """Mean intensity a C + b, ``(…space…, window, n_dose)``, one member after the other."""
+        amplitude, offset = (self.parameter(name)[..., None] for name in ("amplitude", "offset"))
+        return self._mean(
+            lambda member: amplitude[member] * self.network.integrity(dose, member) + offset[member]
+        )
+
+    def dose_at(self, level: float) -> np.ndarray:
+        """Dose at which integrity falls to a level, ``(n_member, …space…, window)``."""
+        if level in _STORED_DOSES:
+            return self.network.map(_STORED_DOSES[level]) * self.network.dose_scale
+        return np.stack([self.network.dose_at(level, m) for m in range(self.network.n_member)])
+
+    def _mean(self, of_member: Callable[[int], np.ndarray]) -> np.ndarray:
+        number = self.network.n_member
+        whole = of_member(0) / number
+        for member in range(1, number):
+            whole += of_member(member) / number
+        return whole

@@ -23,6 +23,11 @@ from hyperspy_dosekin.numerics.device import usable_device
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
 from hyperspy_dosekin.signals.files import save_signal, seal
+from hyperspy_dosekin.signals.kinetics.field_networks import (
+    field_arrays,
+    field_record,
+    read_field_networks,
+)
 from hyperspy_dosekin.signals.kinetics.law_names import is_power_law, law_record
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
@@ -33,6 +38,7 @@ from hyperspy_dosekin.signals.kinetics.shared import SharedMaps
 if TYPE_CHECKING:
     from hyperspy.signals import Signal1D
 
+    from hyperspy_dosekin.kinetics.field.network_fit import FieldNetworkFit
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
 
@@ -91,8 +97,15 @@ def save(numbers: KineticsNumbers, path: Any, *, overwrite: bool | None = None) 
         "shown": None if numbers.shown is None else list(numbers.shown),
     }
     if numbers.network is not None:
-        record["network"] = _network_record(numbers.network)
-        arrays |= _network_arrays(numbers.network)
+        of_field = numbers.field_network
+        record["network"] = {"config": _jsonable(asdict(numbers.network.config))}
+        if of_field is not None:
+            record["network"]["field"] = field_record(of_field)
+            arrays |= field_arrays(of_field)
+        else:
+            network = numbers.required_network()
+            record["network"] |= _network_record(network)
+            arrays |= _network_arrays(network)
     record["arrays"] = list(arrays)
     series, text = series_of(maps.data), json.dumps(record, ensure_ascii=False)
     series.metadata.set_item(
@@ -135,12 +148,14 @@ def read(
     )
     maps = SharedMaps(*common, known=known).restored(shared) if shared else ExactMaps(*common)
     maps = replace(maps, fields=_in_order(arrays["fields"], record.get("fields"), maps))
-    network = record["network"] and _read_network(data, arrays, record["network"])
+    network = None
+    if record["network"]:
+        network = _read_network(maps, arrays, record["network"])
     shown = record.get("shown")
     return KineticsNumbers(
         maps,
         options,
-        network or None,
+        network,
         None if shown is None else tuple(map(int, shown)),
         arrays.get("examination"),
     )
@@ -185,11 +200,7 @@ def series_of(data: SeriesData) -> Signal1D:
 
 
 def _network_record(network: NetworkFit) -> dict[str, Any]:
-    return {
-        "config": _jsonable(asdict(network.config)),
-        "n_adam": network.history.n_adam,
-        "complete": network.complete,
-    }
+    return {"n_adam": network.history.n_adam, "complete": network.complete}
 
 
 def _network_arrays(network: NetworkFit) -> dict[str, np.ndarray]:
@@ -203,8 +214,8 @@ def _network_arrays(network: NetworkFit) -> dict[str, np.ndarray]:
 
 
 def _read_network(
-    data: SeriesData, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
-) -> NetworkFit:
+    maps: ExactMaps, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
+) -> NetworkFit | FieldNetworkFit:
     from hyperspy_dosekin.kinetics.network.config import NetworkConfig
     from hyperspy_dosekin.kinetics.network.fit import check_network_problem
     from hyperspy_dosekin.kinetics.network.history import History
@@ -213,7 +224,10 @@ def _read_network(
     def group(prefix: str) -> dict[str, np.ndarray]:
         return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
 
-    problem, config = data.problem(), NetworkConfig(**record["config"])
+    config = NetworkConfig(**record["config"])
+    if isinstance(maps, SharedMaps):
+        return read_field_networks(maps, arrays, record["field"], config)
+    problem = maps.data.problem()
     history = History(
         arrays["iteration"], arrays["learning rate"], group("term "), record["n_adam"]
     )

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
+from hyperspy_dosekin.signals.kinetics.field_networks import fit_field_networks
+from hyperspy_dosekin.signals.kinetics.learning import fit_shared
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.options import (
@@ -28,7 +30,6 @@ from hyperspy_dosekin.signals.kinetics.series_data import (
     SeriesData,
     check_dose_rate,
 )
-from hyperspy_dosekin.signals.kinetics.shared import fit_shared
 from hyperspy_dosekin.signals.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ def fit_series_data(
     offset = known_offset(options.offset, space, len(data.window_names))
     check_fit(config, data, offset is None)
     network = network_config(options, offset) if estimator == "pinn" else None
+    if spatial in SHARED and network is not None:
+        # Training needs all data at hand.
+        data = data.computed()
     if spatial == "mean":
         data = data.averaged()
         problem = data.problem()
@@ -116,7 +120,10 @@ def fit_series_data(
                 progress=progress,
                 stop=stop,
             )
-            return DoseKinetics(KineticsNumbers(shared, options))
+            nets = None
+            if network is not None:
+                nets = fit_field_networks(shared, network, options.device, progress, stop)
+            return DoseKinetics(KineticsNumbers(shared, options, nets))
         maps = ExactMaps.fit(
             data,
             config,

@@ -112,8 +112,12 @@ def _estimator(numbers: KineticsNumbers, options: FitOptions) -> str:
         count = len(numbers.estimate.labels)
         text = (
             f"The integrity was represented by {count} physics-informed neural network"
-            f"{'s' if count > 1 else ''} (seeds {', '.join(map(str, config.seeds))}; protocol "
-            f"{options.protocol!r}"
+            f"{'s' if count > 1 else ''} (seeds {', '.join(map(str, config.seeds))}; "
+        )
+        text += (
+            f"protocol {options.protocol!r}"
+            if numbers.field_network is None
+            else "of dose and the kinetic fields at the pixel"
         )
         if options.network:
             text += "; " + ", ".join(f"{key} = {_shown(v)}" for key, v in options.network.items())

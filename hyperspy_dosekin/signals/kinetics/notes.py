@@ -87,6 +87,10 @@ ORIGIN_OF_LAWS = (
     "1 earlier and the parameters are others; set it with set_dose_axis(pre_exposure=)."
 )
 RECOVERY = "At the dose rate J = {rate:.4g} per second the recovery rate r = {values} per second."
+NETWORKS = (
+    "The numbers are means over networks C(x, y, φ) with the rate law as residual. Intervals and "
+    "flags are those of the exact field, which the certificate compares the networks with."
+)
 DOSES = (
     "Uncertainty of the doses (one standard deviation): {text}; it is in the intervals of doses."
 )
@@ -227,6 +231,10 @@ def _notes_on_maps(numbers: KineticsNumbers) -> list[str]:
         growing = (numbers.map("amplitude") < 0).sum(axis=space) > 0.5 * fitted.sum(axis=space)
     mixed = _named(numbers.window_names, growing)
     notes += notes_on_sharing(numbers)
+    if numbers.field_network is not None:
+        notes += [NETWORKS, *numbers.certificate().warnings()]
+    if numbers.spread_of_maps:
+        notes.append(SPREAD.format(number=len(numbers.estimate.labels)))
     return [*notes, *([MIXED.format(names=mixed)] if mixed else [])]
 
 

@@ -16,7 +16,12 @@ import numpy as np
 from hyperspy_dosekin.lazy.blocks import compute, is_lazy
 from hyperspy_dosekin.numerics.arguments import real_number, real_numbers, short
 from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
-from hyperspy_dosekin.signals.kinetics.estimates import Estimate, ExactEstimate, NetworkEstimate
+from hyperspy_dosekin.signals.kinetics.estimates import (
+    Estimate,
+    ExactEstimate,
+    FieldNetworkEstimate,
+    NetworkEstimate,
+)
 from hyperspy_dosekin.signals.kinetics.examination import examined, examined_field
 from hyperspy_dosekin.signals.kinetics.law_names import KNOWN_EXPONENTS
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
@@ -26,6 +31,7 @@ from hyperspy_dosekin.signals.progress import dask_progress
 from hyperspy_dosekin.signals.signatures import did_you_mean
 
 if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.field.network_fit import FieldNetworkFit
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.network.certificate import Certificate
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
@@ -71,7 +77,7 @@ class KineticsNumbers:
 
     maps: ExactMaps
     options: FitOptions
-    network: NetworkFit | None = None
+    network: NetworkFit | FieldNetworkFit | None = None
     shown: tuple[int, ...] | None = None
     examined: Any = None
 
@@ -125,7 +131,14 @@ class KineticsNumbers:
     @property
     def estimate(self) -> Estimate:
         """What the estimator returned, member by member."""
-        whole = ExactEstimate(self.maps) if self.network is None else NetworkEstimate(self.network)
+        whole: Estimate = ExactEstimate(self.maps)
+        if self.network is not None:
+            of_field = self.field_network
+            whole = (
+                NetworkEstimate(self.required_network())
+                if of_field is None
+                else FieldNetworkEstimate(of_field)
+            )
         return whole if self.shown is None else _Shown(whole, self.shown)
 
     @property
@@ -351,28 +364,56 @@ class KineticsNumbers:
         }
         return {name: window_first(each.std(axis=0, ddof=1)) for name, each in members.items()}
 
+    @property
+    def field_network(self) -> FieldNetworkFit | None:
+        """The networks of a map; ``None`` where there are none."""
+        if self.network is None or not self.maps.sharing:
+            return None
+        from hyperspy_dosekin.kinetics.field.network_fit import FieldNetworkFit
+
+        assert isinstance(self.network, FieldNetworkFit)
+        return self.network
+
     def required_network(self) -> NetworkFit:
-        """The trained networks.
+        """The trained networks of one curve.
+
+        Raises
+        ------
+        AttributeError
+            If the result does not come from such a network.
+        """
+        if self.network is None or self.maps.sharing:
+            whose = "which has no network" if self.network is None else "which is one of a map"
+            raise AttributeError(
+                f"this result comes from the {self.estimate.description}, {whose}; "
+                'fit with estimator="pinn" and spatial="mean" for one.'
+            )
+        from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
+
+        assert isinstance(self.network, NetworkFit)
+        return self.network
+
+    def some_network(self) -> NetworkFit | FieldNetworkFit:
+        """The trained networks, of one curve or of a map.
 
         Raises
         ------
         AttributeError
             If the result does not come from a network.
         """
-        if self.network is None:
-            raise AttributeError(
-                f"this result comes from the {self.estimate.description}, which has no network; "
-                'fit with estimator="pinn" and spatial="mean" for one.'
-            )
-        return self.network
+        return self.required_network() if self.field_network is None else self.field_network
 
     def certificate(self) -> Certificate:
         """How far the networks are from the exact solution of the same problem."""
         from hyperspy_dosekin.kinetics.network.certificate import certify
 
-        whole = certify(
-            self.required_network(), self.maps.of_noise_alone(), self.options.as_prior()
-        )
+        of_field = self.field_network
+        if of_field is not None:
+            whole = of_field.certificate()
+        else:
+            whole = certify(
+                self.required_network(), self.maps.of_noise_alone(), self.options.as_prior()
+            )
         if self.shown is None:
             return whole
         places = list(self.shown)

@@ -17,6 +17,8 @@ from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.model.config import DEFAULT_HIERARCHY, ExactConfig
 from hyperspy_dosekin.kinetics.model.dose_error import DoseError
 from hyperspy_dosekin.kinetics.network.config import (
+    FIELD_PROTOCOL,
+    FIELD_SETTINGS,
     PAPER_SEEDS,
     PROTOCOLS,
     NetworkConfig,
@@ -54,9 +56,9 @@ class FitOptions:
     Parameters
     ----------
     estimator
-        ``"pinn"``, the ensemble of physics-informed networks, or ``"exact"``, the closed form of
-        the law. By default the network for the mean and the exact estimator for maps and for every
-        law but the power law.
+        ``"pinn"``, the ensemble of physics-informed networks, of the mean or with
+        ``spatial="field"`` of a map, or ``"exact"``, the closed form of the law. By default the
+        network for the mean and the exact estimator for maps and for every law but the power law.
     spatial
         ``"mean"`` averages over all space axes, ``"pixel"`` fits every pixel by itself,
         ``"population"`` with the distribution of parameters over all pixels, which is learned from
@@ -270,10 +272,7 @@ class FitOptions:
     def _check_shared(self) -> None:
         """Raise where pixels that share something have no use for an option."""
         if self.estimator == "pinn":
-            raise NotImplementedError(
-                f'estimator="pinn" with spatial={self.spatial!r} is not there; fit with '
-                'estimator="exact", or the mean with spatial="mean".'
-            )
+            self._check_field_network()
         unused = {
             "exponent": self.exponent == "shared",
             "loss": self.loss is not None,
@@ -288,6 +287,25 @@ class FitOptions:
                 f"{', '.join(f'{name}={getattr(self, name)!r}' for name in named)}: "
                 f"spatial={self.spatial!r} has no use for it; leave it out, or fit with "
                 'spatial="pixel".'
+            )
+
+    def _check_field_network(self) -> None:
+        """Raise where the network of a map has no use for an option."""
+        if self.spatial != "field":
+            raise ValueError(
+                f'estimator="pinn" with spatial={self.spatial!r}: pixels without neighbours are no '
+                'field for a network; pass spatial="field", or estimator="exact".'
+            )
+        if self.protocol != "fast":
+            raise ValueError(
+                f'protocol={self.protocol!r} is that of a single curve; spatial="field" is trained '
+                "in one way only, leave it out."
+            )
+        unused = [name for name in self.network if name not in FIELD_SETTINGS]
+        if unused:
+            raise ValueError(
+                f"{', '.join(map(repr, unused))}: the network of a map has no such setting; it has "
+                f"{', '.join(sorted(FIELD_SETTINGS))}."
             )
 
     def given(self) -> dict[str, Any]:
@@ -454,11 +472,13 @@ def network_config(options: FitOptions, offset: np.ndarray | None) -> NetworkCon
             'exponent="shared" is fitted by estimator="exact"; the network fits one exponent '
             "for each window or holds a known one."
         )
+    # The networks of a map take known offsets, one for each pixel, with the data.
+    of_map = options.spatial == "field"
     return NetworkConfig(
         **{
             **_common(options, NetworkConfig),
-            "offset": None if offset is None else tuple(offset.tolist()),
-            **PROTOCOLS[options.protocol],
+            "offset": None if offset is None or of_map else tuple(offset.tolist()),
+            **(FIELD_PROTOCOL if of_map else PROTOCOLS[options.protocol]),
             **options.network,
         }
     )

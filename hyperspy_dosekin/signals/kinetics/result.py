@@ -34,6 +34,7 @@ from hyperspy_dosekin.signals.kinetics.table import kinetics_html, kinetics_line
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal, Signal1D
 
+    from hyperspy_dosekin.kinetics.field.network_fit import FieldNetworkFit
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.network.history import History
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
@@ -201,15 +202,15 @@ class DoseKinetics(KineticsIntervals, KineticsPlots, KineticsExport):
         return self.numbers.complete
 
     @property
-    def network(self) -> NetworkFit:
-        """The trained networks, of all windows.
+    def network(self) -> NetworkFit | FieldNetworkFit:
+        """The trained networks, of all windows; those of a map for ``spatial="field"``.
 
         Raises
         ------
         AttributeError
             If the result does not come from a network.
         """
-        return self.numbers.required_network()
+        return self.numbers.some_network()
 
     @property
     def history(self) -> History:

@@ -124,7 +124,8 @@ def notes_on_sharing(numbers: KineticsNumbers) -> list[str]:
     independent = _range([round(each.n_effective) for each in populations])
     notes = [SHARES.format(what=what, pixels=pixels, independent=independent)]
     if maps.lengths:
-        notes.append(FIELD.format(lengths=_range([round(x) for x in maps.lengths.values()])))
+        mean = [round(sum(each) / len(each)) for each in maps.lengths.values()]
+        notes.append(FIELD.format(lengths=_range(mean)))
     open_ones = [
         f"{row.window} {row.group}".strip()
         for row in population_rows(numbers)[0]

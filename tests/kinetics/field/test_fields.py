@@ -12,9 +12,9 @@ from hyperspy_dosekin.kinetics.field.curves import SharedCurves
 from hyperspy_dosekin.kinetics.field.fields import (
     Lengths,
     _precision,
-    _sites,
     find_fields,
     find_lengths,
+    likelihood_near,
     neighbours_say,
 )
 from hyperspy_dosekin.kinetics.field.population import fit_population
@@ -105,7 +105,7 @@ def test_what_neighbours_say_is_the_marginal_without_a_pixel(fitted):
     shared = population.shared
     mode = find_fields(curves, shared, bonds, lengths.best, mode)
     found = neighbours_say(curves, shared, bonds, mode)
-    sites = _sites(curves, shared, mode.field)
+    sites = likelihood_near(curves, shared, mode.field)
     prior = _precision(bonds.roots(mode.lengths, mode.weight)).toarray()
     n, d = mode.field.shape
     whole = prior.copy()

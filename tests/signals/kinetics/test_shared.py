@@ -206,7 +206,7 @@ def test_groups_have_nothing_in_common(truth, kind, tmp_path):
         ({"intervals": False}, ValueError, "intervals=False"),
         ({"dtype": "float32"}, ValueError, "dtype='float32'"),
         ({"hierarchy": [("C–O", "M–O")]}, ValueError, "hierarchy"),
-        ({"estimator": "pinn"}, NotImplementedError, "is not there"),
+        ({"estimator": "pinn"}, ValueError, "no field for a network"),
         ({"seeds": (1, 2)}, ValueError, "seeds"),
     ],
 )
@@ -288,10 +288,10 @@ def test_a_field_comes_back_from_a_file(field, tmp_path):
 
 
 def test_seams_of_tiles_cannot_be_seen(series, field, monkeypatch):
-    from hyperspy_dosekin.signals.kinetics import shared
+    from hyperspy_dosekin.signals.kinetics import learning
 
-    monkeypatch.setattr(shared, "TILE", {2: 7})
-    monkeypatch.setattr(shared, "HALO", {2: 6})
+    monkeypatch.setattr(learning, "TILE", {2: 7})
+    monkeypatch.setattr(learning, "HALO", {2: 6})
     lazy = series.as_lazy().fit_dose_pinn(spatial="field", **QUIET)
     assert lazy.is_lazy
     found = lazy.compute(**QUIET).half_integrity_dose.data
@@ -299,7 +299,7 @@ def test_seams_of_tiles_cannot_be_seen(series, field, monkeypatch):
     away = np.abs(np.log(found / field.half_integrity_dose.data))
     assert np.nanquantile(away / (upper - lower), 0.95) < 0.1
     # Too large a map is done in tiles, lazy or not.
-    monkeypatch.setattr(shared, "HALO", {2: 2})
+    monkeypatch.setattr(learning, "HALO", {2: 2})
     eager = series.fit_dose_pinn(spatial="field", **QUIET)
     again = series.as_lazy().fit_dose_pinn(spatial="field", **QUIET).compute(**QUIET)
     np.testing.assert_allclose(eager.rate.data, again.rate.data, rtol=1e-4)
