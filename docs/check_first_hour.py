@@ -34,6 +34,7 @@ import textwrap
 import time
 import traceback
 import venv
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,23 +124,31 @@ def shorten() -> None:
     """Make the trainings of this process short: the blocks have to run, not to be accurate."""
     from functools import partial
 
-    from hyperspy_dosekin import data
+    from hyperspy_dosekin import DoseKinetics, data
     from hyperspy_dosekin.classification.config import VAEConfig
     from hyperspy_dosekin.classification.estimation import EstimationOptions
     from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 
     data.annealing_series = partial(data.annealing_series, shape=(5, 10, 9))
-    VAEConfig.__init__.__defaults__ = tuple(
-        30 if value == VAEConfig.steps else value for value in VAEConfig.__init__.__defaults__
-    )
-    EstimationOptions.__init__.__defaults__ = (3, *EstimationOptions.__init__.__defaults__[1:])
-    whole = NetworkConfig.__post_init__
+    DoseKinetics.plot_ablation.__kwdefaults__["iterations"] = 10
+    for settings, most in (
+        (VAEConfig, {"steps": 30}),
+        (EstimationOptions, {"rounds": 3}),
+        (NetworkConfig, {"gauss_newton_iterations": 3, "adam_epochs": 20, "lbfgs_iterations": 5}),
+    ):
+        settings.__init__ = _at_most(settings.__init__, most)
 
-    def three_steps(config: NetworkConfig) -> None:
-        whole(config)
-        object.__setattr__(config, "gauss_newton_iterations", 3)
 
-    NetworkConfig.__post_init__ = three_steps
+def _at_most(make: Callable[..., None], most: Mapping[str, int]) -> Callable[..., None]:
+    """The ``__init__`` of frozen settings, which then have these numbers at most."""
+
+    def limited(settings: object, *values: object, **named: object) -> None:
+        make(settings, *values, **named)
+        for name, number in most.items():
+            found = getattr(settings, name)
+            object.__setattr__(settings, name, number if found is None else min(found, number))
+
+    return limited
 
 
 def check(page: Path, python: str) -> None:

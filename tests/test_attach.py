@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The methods are on exspy's EELSSpectrum whatever is imported first, and whoever lays out exspy.
 
-Import order needs fresh interpreters, hence the subprocesses. Two layouts of exspy are tried: the
+Import order needs fresh interpreters. Two layouts of exspy are tried: the
 one that is installed, and a stub of the next one. The stub's module `exspy.signals._eels` imports
 HyperSpy before it defines the class, so that HyperSpy, and we, are imported in the middle of it.
 """
@@ -13,7 +13,6 @@ import logging
 import os
 import pickle
 import shutil
-import subprocess
 import sys
 import threading
 import types
@@ -29,7 +28,7 @@ import yaml
 
 import hyperspy_dosekin
 from hyperspy_dosekin import _attach
-from tests.patience import PROCESS
+from tests import fresh
 
 PACKAGE = Path(hyperspy_dosekin.__file__).parent
 NEXT_EXSPY = {
@@ -101,16 +100,8 @@ FIRST_IMPORTS = ["hyperspy.api", "exspy", "exspy.signals", "{class_module}", "hy
 
 
 def run(code, path=(), **environment):
-    """Run `code` in a fresh interpreter with `path` before everything else that can be imported."""
-    places = os.pathsep.join([*map(str, path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.run(
-        [sys.executable, "-c", inspect.cleandoc(code)],
-        env={**os.environ, "PYTHONPATH": places, **environment},
-        cwd=path[0] if path else PACKAGE.parent,
-        capture_output=True,
-        text=True,
-        timeout=PROCESS,
-    )
+    """Run `code` where none of the three has been imported, in the first of `path`."""
+    return fresh.run(code, path, path[0] if path else PACKAGE.parent, **environment)
 
 
 @pytest.fixture(scope="module")
