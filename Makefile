@@ -24,7 +24,7 @@ PYTEST_WORKERS ?= 2
 NO_BROWSER := No browser for the end-to-end tests; 'pytest -m e2e -rs' says how to get one.
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser lint format typecheck pytest test test-lower fuzz test-peers demo docs first-hour bench wheel clean
+.PHONY: help install browser lint format typecheck pytest test coverage test-lower fuzz test-peers demo docs first-hour bench wheel clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -64,14 +64,15 @@ format: $(INSTALLED)  ## let ruff correct what it can
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
-# Measuring coverage takes a third of the time: CI does, with COVERAGE="--cov --cov-report=term".
-COVERAGE ?=
-
 # By file, in their order, so that no worker makes the fixtures of a module again.
 pytest: $(INSTALLED) browser
-	@$(PYTHON) -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder $(COVERAGE) --durations=10
+	@$(PYTHON) -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder $(OPTIONS) --durations=10
 
 test: lint pytest  ## everything that continuous integration checks
+
+# Apart from the test, since measuring takes a third of the time.
+coverage: OPTIONS := --cov --cov-report=term
+coverage: pytest  ## the tests, and which lines and branches they reach
 
 LOWER := .venv-lower
 $(LOWER)/.installed: pyproject.toml requirements/lower.txt

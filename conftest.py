@@ -77,6 +77,26 @@ def figures_are_closed():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
+#: Where the longest files are. They come first, so that no worker begins one when the others end.
+LONG = (
+    "tests/e2e/",
+    "tests/test_docs.py",
+    "tests/classification/",
+    "tests/signals/",
+    "tests/faults/",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Put the long files first; what is in a file stays in its order."""
+
+    def place(item):
+        return next((n for n, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
+
+    items.sort(key=place)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """With ``--dist loadfile``, let all tests in a browser be one file: one browser at a time."""

@@ -10,7 +10,6 @@ HyperSpy before it defines the class, so that HyperSpy, and we, are imported in 
 import copy
 import inspect
 import logging
-import os
 import pickle
 import shutil
 import sys
