@@ -9,6 +9,7 @@ from .signals.classification.result import VAEClassification
 from .signals.kinetics.comparison import LawComparison, compare_laws
 from .signals.kinetics.condition_result import ConditionKinetics
 from .signals.kinetics.conditions import fit_dose_conditions
+from .signals.kinetics.dose_spectra import DoseSpectra
 from .signals.kinetics.load import load
 from .signals.kinetics.planned import DosePlan
 from .signals.kinetics.planning import plan_dose_series
@@ -27,6 +28,7 @@ __all__ = [
     "DoseKinetics",
     "DosePlan",
     "DosePosterior",
+    "DoseSpectra",
     "DualVAE",
     "LawComparison",
     "LiveClassifier",

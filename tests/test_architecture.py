@@ -53,7 +53,7 @@ FLOORS = {
         {"identifiability"},
         {"block"},
         {"planning", "adequacy", "conditions", "live"},
-        {"comparison", "field"},
+        {"comparison", "field", "spectra"},
     ],
     "processing": [
         {"batches", "background", "missing", "spikes"},
@@ -69,7 +69,7 @@ FLOORS = {
         {"axes", "progress", "chunk_advice", "signatures", "files"},
         {"kinetics", "processing"},
         {"tools"},
-        {"classification", "windows"},
+        {"classification", "windows", "spectra"},
         {"eels", "live"},
     ],
     "gui": [{"worker"}, {"kinetics", "classification"}, {"tools"}, {"ipywidgets"}],

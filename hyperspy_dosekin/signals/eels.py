@@ -8,11 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hyperspy_dosekin.numerics.arguments import check_callable
-from hyperspy_dosekin.signals.axes.dose import (
-    describe_navigation_axes,
-    find_dose_axis,
-    set_dose_axis,
-)
+from hyperspy_dosekin.signals.axes.dose import find_dose_axis, no_dose_axis, set_dose_axis
 from hyperspy_dosekin.signals.classification.classify import classify_vae
 from hyperspy_dosekin.signals.kinetics.options import FitOptions, takes_fit_options
 from hyperspy_dosekin.signals.processing.core_loss import process_core_loss
@@ -20,13 +16,12 @@ from hyperspy_dosekin.signals.processing.low_loss import process_low_loss
 from hyperspy_dosekin.signals.processing.plot import plot_processing
 from hyperspy_dosekin.signals.processing.record import processing_diagnostics
 from hyperspy_dosekin.signals.processing.unprocessed import warn_if_unprocessed
+from hyperspy_dosekin.signals.spectra import fit_dose_spectra
 from hyperspy_dosekin.signals.tools import dose_kinetics_tool
 from hyperspy_dosekin.signals.windows.integrate import integrate_windows
 from hyperspy_dosekin.signals.windows.plot import plot_windows
 
 if TYPE_CHECKING:
-    from hyperspy.signals import BaseSignal
-
     from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 
 
@@ -87,7 +82,7 @@ def fit_dose_pinn(
     FitOptions.of(**options)
     check_callable("stop", stop)
     if find_dose_axis(self, dose_axis) is None:
-        raise ValueError(_no_dose_axis(self))
+        raise ValueError(no_dose_axis(self))
     warn_if_unprocessed(self)
     series = integrate_windows(self, windows, dose_axis=dose_axis)
     return series.fit_dose_pinn(show_progressbar=show_progressbar, stop=stop, **options)
@@ -101,6 +96,7 @@ METHODS = (
     set_dose_axis,
     integrate_windows,
     fit_dose_pinn,
+    fit_dose_spectra,
     classify_vae,
     process_low_loss,
     process_core_loss,
@@ -109,17 +105,3 @@ METHODS = (
     plot_windows,
     dose_kinetics_tool,
 )
-
-
-def _no_dose_axis(signal: BaseSignal) -> str:
-    if not signal.axes_manager.navigation_axes:
-        return (
-            "there is no dose axis: this signal is a single spectrum, and kinetics need a dose "
-            "series, at least four spectra at different doses; stack them with "
-            "hyperspy.api.stack and calibrate the stack with s.set_dose_axis."
-        )
-    return (
-        f"there is no dose axis among the navigation axes {describe_navigation_axes(signal)}; "
-        "calibrate one with s.set_dose_axis(dose_rate=…, frame_time=…) or s.set_dose_axis([…]), "
-        "or name one with dose_axis=…."
-    )

@@ -39,10 +39,11 @@ def results():
             n_draws=200,
             **quiet,
         ),
+        "spectra": dose_series(processed=True).fit_dose_spectra(1, energy_range=(8.0, 20.0)),
     }
 
 
-KINDS = ("result", "comparison", "plan", "conditions")
+KINDS = ("result", "comparison", "plan", "conditions", "spectra")
 
 
 @pytest.fixture(scope="module")

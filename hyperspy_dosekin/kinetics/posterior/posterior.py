@@ -248,22 +248,12 @@ class KineticPosterior:
             at = [send(row[nodes.index], nodes.weight.device) for row in start]
             value = half.evaluate(parameters, nodes.search)
             centre, scale = half.evaluate(parameters, at), self.config.dose_error.scale
-            moments[:, nodes.index] = _moments(value, nodes, centre, scale).cpu()
+            moments[:, nodes.index] = half_dose_moments(value, nodes, centre, scale).cpu()
             probabilities = nodes.weight.new_tensor(tails)
             for quantity in quantities:
                 for place in range(quantity.n_value):
-                    if quantity.name != half.name:
-                        value_of = quantity.evaluate(parameters, nodes.search, place)
-                    else:
-                        value_of = value
-                    ends = nodes.quantiles(value_of.expand(nodes.weight.shape), probabilities)
-                    if nodes.n_bound:
-                        ends = holding_bound(ends, value_of, nodes, probabilities)
-                    ends = _to_bounds(ends, quantity, value_of, nodes, probabilities)
-                    ends = _opened(ends, quantity, nodes, probabilities)
-                    estimate = quantity.evaluate(parameters, at, place)
-                    ends = _holding(ends, estimate, probabilities)
-                    ends = quantity.finish(parameters, ends)
+                    known = value if quantity.name == half.name else None
+                    ends = quantity_ends(nodes, quantity, at, probabilities, place, known)
                     found[quantity][:, nodes.index, place] = ends.cpu().numpy()
 
         self._for_each(work)
@@ -306,6 +296,41 @@ class KineticPosterior:
         return self.summarise([quantity], [level]).intervals[quantity, level]
 
 
+def quantity_ends(
+    nodes: Nodes,
+    quantity: Quantity,
+    estimate: Sequence[Tensor],
+    probabilities: Tensor,
+    place: int = 0,
+    value: Tensor | None = None,
+) -> Tensor:
+    """Ends of the central intervals of a quantity, ``(n_probability, n)``.
+
+    Parameters
+    ----------
+    nodes
+        The weighed nodes.
+    quantity, place
+        What is asked for, and at which of its doses.
+    estimate
+        Free parameters of the estimate on their scale of search, which intervals hold.
+    probabilities
+        Of the ends.
+    value
+        The quantity at the nodes, if it is there already.
+    """
+    parameters = nodes.parameters
+    if value is None:
+        value = quantity.evaluate(parameters, nodes.search, place)
+    ends = nodes.quantiles(value.expand(nodes.weight.shape), probabilities)
+    if nodes.n_bound:
+        ends = holding_bound(ends, value, nodes, probabilities)
+    ends = _to_bounds(ends, quantity, value, nodes, probabilities)
+    ends = _opened(ends, quantity, nodes, probabilities)
+    ends = _holding(ends, quantity.evaluate(parameters, estimate, place), probabilities)
+    return quantity.finish(parameters, ends)
+
+
 def _restarted(data: ScanData, start: Tensor) -> Tensor:
     """Mode of a part that lies elsewhere than the estimate, ``(n_free, n)``."""
     free = data.parameters.free
@@ -345,7 +370,7 @@ class _Whole:
         return self.data.evaluate(list(parameters), [True] * len(parameters))
 
 
-def _moments(value: Tensor, nodes: Nodes, estimate: Tensor, scale: float) -> Tensor:
+def half_dose_moments(value: Tensor, nodes: Nodes, estimate: Tensor, scale: float) -> Tensor:
     """Mean and deviation of ln D½, probability near the estimate, and evidence, ``(4, n)``.
 
     The relative error `scale` of all doses is in deviation and probability.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nodes of laws with three free parameters, drawn along the ridge of each curve.
+"""Nodes of laws with three or more free parameters, drawn along the ridge of each curve.
 
 Templates that all curves share say roughly where the mass lies; then nodes are drawn in a few
 rounds around the best of the nodes so far, along the curvature of the deviance there, and weighed
@@ -34,6 +34,8 @@ _ROUNDS = 3
 _CENTRES, _NODES = 32, 1024
 # Templates along each parameter.
 _TEMPLATES = (30, 11, 9)
+# Templates of more parameters, which no grid would cover.
+_SPREAD = 4096
 # Degrees of freedom of the draws: tails heavier than those of any posterior here.
 _TAIL = 5.0
 # Length of a draw along the ridge: at first as a share of the box, then of the spread so far.
@@ -104,6 +106,10 @@ class _Box:
 
     def templates(self) -> Tensor:
         """Shares of templates, ``(n_free, n_template)``."""
+        count = len(self.free)
+        if count > len(_TEMPLATES):
+            engine = torch.quasirandom.SobolEngine(count, scramble=True, seed=1)
+            return engine.draw(_SPREAD, dtype=torch.float64).T.to(self.lower)
         axes = [(torch.arange(n).to(self.lower) + 0.5) / n for n in _TEMPLATES[: len(self.free)]]
         return torch.stack([axis.reshape(-1) for axis in torch.meshgrid(*axes, indexing="ij")])
 

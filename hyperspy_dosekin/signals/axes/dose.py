@@ -315,6 +315,21 @@ def describe_navigation_axes(signal: BaseSignal) -> str:
     return ", ".join(_label(axis) for axis in signal.axes_manager.navigation_axes) or "(none)"
 
 
+def no_dose_axis(signal: BaseSignal) -> str:
+    """What to say where a signal has no dose axis."""
+    if not signal.axes_manager.navigation_axes:
+        return (
+            "there is no dose axis: this signal is a single spectrum, and kinetics need a dose "
+            "series, at least four spectra at different doses; stack them with "
+            "hyperspy.api.stack and calibrate the stack with s.set_dose_axis."
+        )
+    return (
+        f"there is no dose axis among the navigation axes {describe_navigation_axes(signal)}; "
+        "calibrate one with s.set_dose_axis(dose_rate=…, frame_time=…) or s.set_dose_axis([…]), "
+        "or name one with dose_axis=…."
+    )
+
+
 def _choose_axis(signal: BaseSignal, axis: Any) -> Any:
     if axis is not None:
         return _navigation_axis(signal, axis, "axis")

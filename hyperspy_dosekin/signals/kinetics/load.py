@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.signals.files import check_seal, read_signal, seal, told_as_damage
-from hyperspy_dosekin.signals.kinetics import comparison, condition_result, file, planned
+from hyperspy_dosekin.signals.kinetics import (
+    comparison,
+    condition_result,
+    dose_spectra_file,
+    file,
+    planned,
+)
 from hyperspy_dosekin.signals.kinetics.law_names import OtherLawError, law_of_record
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
@@ -38,7 +44,7 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
 
     Returns
     -------
-    DoseKinetics, LawComparison, DosePlan or ConditionKinetics
+    DoseKinetics, LawComparison, DosePlan, ConditionKinetics or DoseSpectra
         The result, its numbers equal to the last digit.
 
     Raises
@@ -162,4 +168,5 @@ KINDS = {
     comparison.NODE: _Kind(comparison.FORMAT, 2, _comparison),
     planned.NODE: _Kind(planned.FORMAT, 1, _plan),
     condition_result.NODE: _Kind(condition_result.FORMAT, 1, _conditions),
+    dose_spectra_file.NODE: _Kind(dose_spectra_file.FORMAT, 1, dose_spectra_file.stored_spectra),
 }

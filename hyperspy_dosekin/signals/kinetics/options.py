@@ -220,7 +220,7 @@ class FitOptions:
         refuse_unknown("fit_dose_pinn", self.network, NETWORK_OPTIONS)
         object.__setattr__(self, "network", dict(self.network))
         object.__setattr__(self, "dose_scale", _checked_scale(self.dose_scale))
-        object.__setattr__(self, "prior", _checked_prior(self.prior))
+        object.__setattr__(self, "prior", checked_prior(self.prior))
         object.__setattr__(self, "hierarchy", checked_pairs(self.hierarchy))
         object.__setattr__(self, "seeds", checked_seeds(self.seeds))
         DoseError.of(self.dose_uncertainty)
@@ -414,7 +414,8 @@ def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
         )
 
 
-def _checked_prior(prior: Prior | Mapping[str, Sequence[float]] | None) -> Prior | None:
+def checked_prior(prior: Prior | Mapping[str, Sequence[float]] | None) -> Prior | None:
+    """The priors that a user described, checked."""
     if prior is None or isinstance(prior, Prior):
         return prior
     if not isinstance(prior, Mapping):

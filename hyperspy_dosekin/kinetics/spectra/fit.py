@@ -1,0 +1,447 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinetics of a series of whole spectra: components, their rates, and their spectra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
+from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
+from hyperspy_dosekin.kinetics.laws.solution import check_law, dose_at_level
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
+from hyperspy_dosekin.kinetics.posterior.ridge import ridge_nodes
+from hyperspy_dosekin.kinetics.posterior.sampling import sampled_nodes
+from hyperspy_dosekin.numerics.arguments import check_fields
+from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
+
+from .bound import BoundedSpectra
+from .number import LEVEL, MOST, ComponentTest, component_tests
+from .scan import LEAST_FACTOR, ComponentParameters, SpectraScan
+from .whitening import WhitenedSpectra, sized, whitened
+
+#: Channels and frames that are needed.
+FEWEST_CHANNELS, FEWEST_FRAMES = 8, 4
+# Templates along each parameter of a component, and starts that are followed.
+_TEMPLATES, _STARTS = {1: (60,), 2: (24, 7), 3: (12, 5, 5)}, 12
+# Templates of a component that are combined with others.
+_COMBINED = 24
+_ITERATIONS, _TOLERANCE = 60, 1e-6
+# Rounds in which errors of frames are looked for.
+_ROUNDS = 4
+NOISE = ("relative", "absolute")
+
+
+@dataclass(frozen=True, eq=False)
+class SpectraProblem:
+    """A dose series of spectra.
+
+    Parameters
+    ----------
+    dose
+        Cumulative doses, ascending, ``(n_frame,)``.
+    values
+        ``(n_frame, n_channel)``, finite.
+    variance
+        Noise variance, same shape, or ``None``.
+    dose_scale
+        Dose that counts as 1; the largest if not given.
+    frame_errors
+        Relative errors that all channels of a frame may share, each one standard deviation and of
+        its own, such as a drift of the normalisation or the thickness of each frame,
+        ``(n_error, n_frame)``; ``None`` where there are none.
+    zero_error
+        Standard deviation of the zero of the intensities, ``(n_channel,)`` or a number.
+
+    Raises
+    ------
+    ValueError
+        If there are too few frames or channels, shapes disagree, or values are not finite.
+    """
+
+    dose: np.ndarray
+    values: np.ndarray
+    variance: np.ndarray | None = None
+    dose_scale: float | None = None
+    frame_errors: np.ndarray | None = None
+    zero_error: np.ndarray | float = 0.0
+
+    def __post_init__(self) -> None:
+        dose = np.asarray(self.dose, dtype=np.float64)
+        values = np.asarray(self.values, dtype=np.float64)
+        if values.ndim != 2 or values.shape[0] != dose.size:
+            raise ValueError(
+                f"values of shape {values.shape} do not fit {dose.size} doses; pass an array of "
+                "shape (n_frame, n_channel)."
+            )
+        if not np.isfinite(values).all():
+            raise ValueError("the spectra hold values that are not finite; leave them out.")
+        if not np.isfinite(dose).all() or np.any(dose < 0) or np.any(np.diff(dose) < 0):
+            raise ValueError(f"doses {dose.tolist()} must be finite, not negative and ascending.")
+        if np.unique(dose).size < FEWEST_FRAMES or values.shape[1] < FEWEST_CHANNELS:
+            raise ValueError(
+                f"{np.unique(dose).size} frames of different dose and {values.shape[1]} channels "
+                f"are too few for kinetics of whole spectra; at least {FEWEST_FRAMES} and "
+                f"{FEWEST_CHANNELS} are needed."
+            )
+        if self.variance is not None and np.shape(self.variance) != values.shape:
+            raise ValueError(
+                f"variance of shape {np.shape(self.variance)} must have the shape {values.shape} "
+                "of the values."
+            )
+        object.__setattr__(self, "dose", dose)
+        object.__setattr__(self, "values", values)
+
+    @property
+    def scale(self) -> float:
+        """Dose that counts as 1."""
+        return float(self.dose[-1]) if self.dose_scale is None else float(self.dose_scale)
+
+
+@dataclass(frozen=True, eq=False)
+class SpectraConfig:
+    """Options of `fit_spectra`.
+
+    Parameters
+    ----------
+    law
+        The kinetic law of every component, or its name.
+    n_component
+        Number of components; ``None`` takes what the test finds.
+    prior
+        Priors of ln k and p, or ``None``.
+    exponent
+        Known p of all components.
+    residue
+        Whether there is a residue, which no dose changes; ``False`` where it is known and has been
+        subtracted.
+    nonnegative
+        Whether residue and first spectrum cannot be negative.
+    noise
+        ``"absolute"`` takes a given variance as the noise, ``"relative"`` its size from what the
+        components leave.
+
+    Raises
+    ------
+    ValueError
+        If an option is not one of those above.
+    """
+
+    law: KineticLaw | str = "power law"
+    n_component: int | None = None
+    prior: Prior | None = DEFAULT_PRIOR
+    exponent: float | None = None
+    residue: bool = True
+    nonnegative: bool = False
+    noise: str = "relative"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        law = kinetic_law(self.law)
+        object.__setattr__(self, "law", law)
+        if self.n_component is not None and not 1 <= self.n_component <= MOST:
+            raise ValueError(
+                f"n_components={self.n_component} must be a number from 1 to {MOST}, or None for "
+                "what the test finds."
+            )
+        if self.noise not in NOISE:
+            raise ValueError(f"noise {self.noise!r} is not one of {NOISE}.")
+        if self.nonnegative and not self.residue:
+            raise ValueError(
+                "nonnegative=True bounds the residue, and residue= says that it is known; leave "
+                "one of them out."
+            )
+        if self.exponent is not None and "exponent" not in [p.name for p in law.parameters]:
+            raise ValueError(
+                f"exponent={self.exponent!r} does not fit the kinetic law {law.name!r}, which has "
+                f"the parameters {[p.name for p in law.parameters]}; leave it out."
+            )
+
+    @property
+    def parameters(self) -> Parameters:
+        """The law with its priors and what is held."""
+        held = () if self.exponent is None else (("exponent", float(self.exponent)),)
+        assert isinstance(self.law, KineticLaw)
+        return Parameters(self.law, self.prior, held)
+
+
+@dataclass(frozen=True, eq=False)
+class SpectraFit:
+    """Kinetics of a series of whole spectra; made by `fit_spectra`.
+
+    Parameters
+    ----------
+    problem, config
+        The data and the options.
+    spectra
+        The data in units of their noise.
+    tests
+        Of the number of components.
+    n_component
+        Number of components.
+    scan
+        The likelihood.
+    search
+        Free parameters of the estimate on their scale of search, component by component, the
+        fastest first, ``(n_component · n_free, 1)``.
+    """
+
+    problem: SpectraProblem
+    config: SpectraConfig
+    spectra: WhitenedSpectra
+    tests: tuple[ComponentTest, ...]
+    n_component: int
+    scan: SpectraScan
+    search: Tensor
+
+    @cached_property
+    def parameters(self) -> ComponentParameters:
+        """The law with its priors, once for each component."""
+        return self.scan.parameters
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        """The weighed nodes of the posterior."""
+        with torch.no_grad():
+            ordered = len(self.parameters.free) < 3
+            place = ridge_nodes if ordered else sampled_nodes
+            found = place(self.scan, self.search)  # type: ignore[arg-type]
+            return Nodes.of_parts(
+                np.zeros(1, dtype=int),
+                self.parameters,  # type: ignore[arg-type]
+                [found],
+                ordered=ordered,
+            )
+
+    @property
+    def frame_factors(self) -> np.ndarray:
+        """What errors that all channels share have made of each frame, ``(n_frame,)``."""
+        return self.scan.root_weight.numpy() * self.spectra.frame_sd
+
+    @cached_property
+    def effective(self) -> float:
+        """Effective number of nodes."""
+        return float(1 / (self.nodes.weight**2).sum())
+
+    @cached_property
+    def adequacy(self) -> float:
+        """Probability that frames of the law would leave as much as these do.
+
+        The likelihood at its maximum is compared with that of integrities of any form.
+        """
+        number, frames = self.n_component, self.spectra.n_frame
+        first = int(self.config.residue)
+        count = len(self.parameters.free)
+        freedom = number * (frames - first - number) - count
+        if freedom < 1:
+            return float("nan")
+        with torch.no_grad():
+            flat = _Likelihood(self.scan)
+            found = _minimum(flat, self.search, self.parameters)[1]
+            free = self.scan.deviance(_any_form(self.scan, number)[None])
+        return float(stats.chi2.sf(float(found[0] - free[0]), freedom))
+
+
+def fit_spectra(problem: SpectraProblem, config: SpectraConfig | None = None) -> SpectraFit:
+    """Fit the kinetics of whole spectra.
+
+    Parameters
+    ----------
+    problem
+        The series.
+    config
+        Options.
+
+    Raises
+    ------
+    ValueError
+        If the law cannot be fitted, nothing in the spectra changes with dose, or there are too few
+        frames for so many components.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> dose, energy = np.linspace(100, 900, 9), np.linspace(-3, 3, 300)
+    >>> decay = np.exp(-3 * dose / 900)[:, None]
+    >>> values = 1 + decay * np.exp(-energy**2) + 0.02 * random.normal(size=(9, 300))
+    >>> found = fit_spectra(SpectraProblem(dose, values))
+    >>> found.n_component, bool(abs(found.search[0].exp() / 3 - 1) < 0.1)
+    (1, True)
+    """
+    config = config or SpectraConfig()
+    assert isinstance(config.law, KineticLaw)
+    dose = torch.as_tensor(problem.dose / problem.scale)
+    check_law(config.law, dose)
+    spectra = whitened(problem.values, problem.variance, known=config.noise == "absolute")
+    varied = problem.frame_errors is not None
+    tests = component_tests(spectra, offset_free=config.residue, frames_vary=varied)
+    number = config.n_component or sum(test.p <= LEVEL for test in tests)
+    if number == 0:
+        raise ValueError(
+            "nothing in these spectra changes with dose beyond their noise "
+            f"(p = {tests[0].p:.2g}), so that there are no kinetics to fit; choose another "
+            "energy_range, or pass n_components=1 to fit all the same."
+        )
+    first = int(config.residue)
+    most = len(np.unique(problem.dose)) - first - 1
+    if number > most:
+        raise ValueError(
+            f"{number} components do not fit {most + first + 1} frames of different dose; take "
+            f"n_components={most} or fewer."
+        )
+    spectra = sized(spectra, number + first)
+    scan = spectra_scan(problem, config, spectra, number)
+    with torch.no_grad():
+        search = _mode(scan)
+        for _ in range(0 if scan.errors is None else _ROUNDS):
+            scan = scan.recentred(list(search))
+            search = _minimum(_Posterior(scan), search, scan.parameters)[0]
+    return SpectraFit(problem, config, spectra, tests, number, scan, search)
+
+
+def spectra_scan(
+    problem: SpectraProblem,
+    config: SpectraConfig,
+    spectra: WhitenedSpectra,
+    number: int,
+    centre: Tensor | None = None,
+) -> SpectraScan:
+    """The likelihood of a series.
+
+    Parameters
+    ----------
+    problem, config, spectra
+        The series, the options, and the series in units of its noise.
+    number
+        Components.
+    centre
+        Best errors of frames, if they are known already.
+    """
+    values = torch.as_tensor(spectra.values)
+    worth, bound, errors = 1 / spectra.inflation[0], None, None
+    if config.nonnegative:
+        soft = np.broadcast_to(problem.zero_error, spectra.channel_sd.shape) / spectra.channel_sd
+        bound = BoundedSpectra(values, spectra.inflation[0], torch.as_tensor(soft))
+    root = torch.as_tensor(1 / spectra.frame_sd)
+    if problem.frame_errors is not None:
+        errors = torch.as_tensor(np.ascontiguousarray(problem.frame_errors.T))
+        centre = torch.zeros(errors.shape[1]).to(errors) if centre is None else centre
+        root = root * (1 + errors @ centre).clamp(min=LEAST_FACTOR)
+    return SpectraScan(
+        ComponentParameters(config.parameters, number),
+        torch.as_tensor(problem.dose / problem.scale),
+        root,
+        values @ values.T / spectra.n_channel,
+        spectra.n_channel * worth,
+        config.residue,
+        bound,
+        errors,
+        centre,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Posterior:
+    """Deviance with priors, an objective of `minimise_batched`."""
+
+    scan: SpectraScan
+
+    def select(self, index: Tensor) -> _Posterior:
+        return self
+
+    def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.scan.evaluate(list(parameters), [True] * len(parameters))
+
+
+class _Likelihood(_Posterior):
+    """Deviance without priors."""
+
+    def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        value, gradient, hessian = super().evaluate(parameters)
+        penalty, score, precision = self.scan.parameters.prior(list(parameters))
+        for place in range(len(parameters)):
+            hessian[place, place] -= precision[place]
+        return value - penalty, gradient - torch.stack(score), hessian
+
+
+def _minimum(
+    objective: _Posterior, start: Tensor, parameters: ComponentParameters
+) -> tuple[Tensor, Tensor]:
+    lower, upper = start.new_tensor([p.search_box for p in parameters.free]).T
+    found = minimise_batched(
+        objective,
+        start,
+        lower,
+        upper,
+        largest_step=torch.minimum(0.3 * (upper - lower), torch.ones_like(lower)),
+        tolerance=_TOLERANCE,
+        max_iterations=_ITERATIONS,
+    )
+    return found.parameters, found.objective
+
+
+def _grid(parameters: ComponentParameters) -> Tensor:
+    """Templates of one component on the scale of search, ``(n_free, n_template)``."""
+    free = parameters.each.free
+    axes = []
+    for parameter, number in zip(free, _TEMPLATES[len(free)], strict=True):
+        low, high = parameter.search_box
+        axes.append(torch.linspace(low, high, number + 2, dtype=torch.float64)[1:-1])
+    return torch.stack([axis.reshape(-1) for axis in torch.meshgrid(*axes, indexing="ij")])
+
+
+def _mode(scan: SpectraScan) -> Tensor:
+    """Mode of the posterior, the fastest component first, ``(n_free, 1)``."""
+    parameters = scan.parameters
+    grid = _grid(parameters)
+    number = parameters.number
+    starts = grid
+    if number > 1:
+        # Rates are combined with each other, at a middle of the shapes.
+        rate = parameters.each.free[0]
+        low, high = rate.search_box
+        row = torch.linspace(low, high, _COMBINED if number == 2 else 12, dtype=torch.float64)
+        middle = [
+            p.to_search(row.new_tensor(p.start)).expand_as(row) for p in parameters.each.free[1:]
+        ]
+        few = torch.stack([row, *middle])
+        places = list(combinations(range(row.numel()), number))
+        chosen = torch.as_tensor(places)
+        starts = few[:, chosen].permute(2, 0, 1).reshape(-1, len(places))
+    density = scan.log_density(list(starts))[0]
+    best = density.argsort(descending=True)[: 40 if number > 1 else _STARTS]
+    found, objective = _minimum(_Posterior(scan), starts[:, best], parameters)
+    if scan.bound is not None:
+        objective = -scan.log_density(list(found))[0]
+    return _fastest_first(found[:, objective.argmin()][:, None], parameters)
+
+
+def _fastest_first(search: Tensor, parameters: ComponentParameters) -> Tensor:
+    if parameters.number == 1:
+        return search
+    parts = parameters.split(list(search))
+    half = torch.stack(
+        [dose_at_level(parameters.each.law, parameters.each.values(part), 0.5) for part in parts]
+    )
+    order = half[:, 0].argsort()
+    return torch.cat([torch.stack(parts[int(place)]) for place in order])
+
+
+def _any_form(scan: SpectraScan, number: int) -> Tensor:
+    """The best columns of any form, ``(n_frame, n_column)``."""
+    moment = scan.moment
+    if not scan.offset_free:
+        return torch.linalg.eigh(moment)[1][:, -number:]
+    constant = scan.root_weight / torch.linalg.vector_norm(scan.root_weight)
+    free = torch.eye(constant.numel()).to(moment) - torch.outer(constant, constant)
+    vectors = torch.linalg.eigh(free @ moment @ free)[1][:, -number:]
+    return torch.cat([scan.root_weight[:, None], vectors], 1)

@@ -1,0 +1,327 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinetics of whole spectra, as a method of EELS signals."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
+from hyperspy_dosekin.kinetics.model.dose_error import DoseError
+from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig, SpectraProblem, fit_spectra
+from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute, crop_last
+from hyperspy_dosekin.numerics.arguments import check_arguments, real_number, real_numbers
+from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis, no_dose_axis
+from hyperspy_dosekin.signals.axes.energy import energy_in_ev
+from hyperspy_dosekin.signals.axes.noise import Noise
+from hyperspy_dosekin.signals.axes.noise_check import check_noise
+from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra, SpectraOrigin
+from hyperspy_dosekin.signals.kinetics.options import checked_prior
+from hyperspy_dosekin.signals.processing.normalisation import NAME, normalisation_error
+from hyperspy_dosekin.signals.processing.unprocessed import warn_if_unprocessed
+from hyperspy_dosekin.signals.progress import dask_progress
+from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, Window
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+
+#: Where the zero-loss peak is taken to have ended, in eV: the lowest window.
+_LOWEST_EV = min(left for left, _ in LOW_LOSS_WINDOWS.values())
+_SPATIAL = ("auto", "mean")
+_RESIDUE = "give None to fit it, 0, or one spectrum of the channels of the fit"
+
+
+def fit_dose_spectra(
+    self: Any,
+    n_components: int | None = None,
+    *,
+    energy_range: Any = None,
+    law: str | KineticLaw = "power law",
+    exponent: float | None = None,
+    prior: Prior | Mapping[str, Sequence[float]] | None = DEFAULT_PRIOR,
+    residue: Any = None,
+    nonnegative: bool = False,
+    noise: str = "relative",
+    frame_error: float = 0.0,
+    processing_error: bool = True,
+    spatial: str = "auto",
+    dose_axis: Any = None,
+    dose_scale: float | None = None,
+    dose_uncertainty: float | Mapping[str, float] | None = None,
+    show_progressbar: bool | None = None,
+) -> DoseSpectra:
+    r"""Fit kinetics to whole spectra: all channels speak for the same rates.
+
+    The spectra are taken as :math:`I(E, \Phi) = \sum_c A_c(E)\, C_c(\Phi) + R(E)` with an
+    integrity C of the kinetic law for each component, from 1 at no dose. No window has to be
+    chosen: the *dose-associated spectra* :math:`A_c` and the *residue* R, which no dose removes,
+    come out of the fit, each with its band. Components are what changes at one rate. They are
+    **not** species, phases or bonds: what two bonds do at the same rate is one component, and a
+    component may be negative where the spectrum grows.
+
+    Rates share all channels, so that D½ is more certain than that of any window. What the residue
+    holds of the decaying part is as little known as the offset of a window.
+
+    Parameters
+    ----------
+    n_components
+        Number of components, up to 4. ``None`` takes those that a test finds (see
+        `DoseSpectra.rank_test`).
+    energy_range
+        Ends of the range of energies, ``(left, right)`` in units of the energy axis, or a
+        :class:`hyperspy.api.roi.SpanROI`. By default all energies, but for those below 1 eV where
+        the axis holds the zero-loss peak.
+    law
+        Kinetic law of every component, a name or a law of your own, as for `fit_dose_pinn`.
+    exponent
+        Known exponent p of all components.
+    prior
+        Normal priors of ln k and p, as for `fit_dose_pinn`.
+    residue
+        Known residue: 0, or a spectrum of the channels of the range, such as that of a fully
+        damaged specimen. ``None`` fits it. Nothing else makes D½ as certain.
+    nonnegative
+        Whether the residue cannot be negative, nor the spectrum of the beginning where it grows.
+        The bound is a careful one: what noise may put below zero speaks against nothing.
+    noise
+        ``"relative"`` takes a known noise variance as weights and its size from what the components
+        leave; ``"absolute"`` takes it as the noise. Where no variance is known the noise is that of
+        the scatter.
+    frame_error
+        Relative standard deviation of the intensity of each frame: current, thickness, or
+        normalisation that vary from frame to frame. All channels share it, so that many channels
+        do not average it out.
+    processing_error
+        Whether the drift that the normalisation of `process_low_loss` may have made is in the
+        intervals.
+    spatial
+        ``"mean"`` (or ``"auto"``) takes the mean over all space axes: one kinetics for the region.
+    dose_axis
+        As for `integrate_windows`.
+    dose_scale
+        Dose that counts as 1 in rates and in their prior; the largest measured one by default.
+    dose_uncertainty
+        Relative standard deviation of the dose scale, or a mapping with ``"scale"``; by default
+        that in ``metadata.Dose.uncertainty``.
+    show_progressbar
+        Whether to show the progress of reading lazy data; ``None`` takes HyperSpy's preference.
+
+    Returns
+    -------
+    DoseSpectra
+        Spectra, rates and doses. Lazy signals are read once, block by block; the result is not
+        lazy.
+
+    Raises
+    ------
+    TypeError
+        If the data are not real numbers, or an option has another type.
+    ValueError
+        If there is no dose axis, there are too few frames or channels, nothing changes with dose,
+        or an option is out of range.
+
+    References
+    ----------
+    Global analysis by variable projection: doi:10.1016/j.bbabio.2004.04.011.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+    >>> found = s.fit_dose_spectra(energy_range=(2.0, 30.0), law="first order")
+    >>> found.spectra
+    <EELSSpectrum, title: Dose-associated spectra, dimensions: (...|156)>
+    """
+    check_arguments(fit_dose_spectra, locals())
+    given = checked_prior(prior)
+    config = SpectraConfig(law, n_components, given, exponent, residue is None, nonnegative, noise)
+    if spatial not in _SPATIAL:
+        raise ValueError(
+            f"spatial={spatial!r} is not one of {_SPATIAL}: whole spectra of single pixels are too "
+            "noisy for rates of their own, and a population of them is not there. Fit the mean, "
+            "regions of it with s.inav[…], or windows with s.fit_dose_pinn(spatial=…)."
+        )
+    real_number(
+        "frame_error",
+        frame_error,
+        "give a relative standard deviation, for instance 0.01",
+        least=0.0,
+        below=1.0,
+    )
+    if dose_scale is not None:
+        real_number("dose_scale", dose_scale, "give a dose in the unit of the axis", above=0.0)
+    axis = find_dose_axis(self, dose_axis)
+    if axis is None:
+        raise ValueError(no_dose_axis(self))
+    if self.data.dtype.kind not in "iufb":
+        raise TypeError(
+            f"spectra of {self.data.dtype} cannot be fitted; they must hold real numbers."
+        )
+    warn_if_unprocessed(self)
+    part = _range(self, energy_range)
+    with dask_progress(show_progressbar):
+        values, variance, drift, pixels = _read(self, axis, part, processing_error)
+    dose, unit = doses_of(axis.axis, axis.units)
+    order = np.argsort(dose, kind="stable")
+    if not np.array_equal(order, np.arange(dose.size)):
+        warnings.warn(
+            "The doses are not ascending; the frames are sorted by dose for the fit.",
+            UserWarning,
+            stacklevel=2,
+        )
+    dose, values = dose[order], values[order]
+    variance = None if variance is None else variance[order]
+    drift = None if drift is None else drift[order]
+    frames, channels = _usable(values, variance)
+    origin = SpectraOrigin(
+        _axis_of(self, part),
+        channels,
+        unit,
+        self.metadata.get_item("General.title", "") or "",
+        str(self.metadata.get_item("Signal.quantity", "") or "Intensity"),
+        pixels,
+        int((~frames).sum()),
+        bool(self.metadata.get_item("Dose.map") is not None and pixels > 1),
+        _dose_error(self, dose_uncertainty),
+        float(frame_error),
+        drift is not None,
+    )
+    chosen = np.ix_(frames, channels)
+    known = _known_residue(residue, part, channels)
+    errors = [] if drift is None else [drift[frames]]
+    errors += list(frame_error * np.eye(int(frames.sum()))) if frame_error else []
+    problem = SpectraProblem(
+        dose[frames],
+        values[chosen] - known,
+        None if variance is None else variance[chosen],
+        dose_scale,
+        np.array(errors) if errors else None,
+    )
+    return DoseSpectra(fit_spectra(problem, config), origin, known + np.zeros(channels.sum()))
+
+
+def _range(signal: Any, energy_range: Any) -> slice:
+    """The channels of the fit."""
+    axis = signal.axes_manager.signal_axes[0]
+    energy = np.asarray(axis.axis, dtype=np.float64)
+    if energy_range is None:
+        in_ev = energy_in_ev(axis)
+        inside = np.ones(energy.size, dtype=bool)
+        if in_ev.min() < 0 and in_ev.max() > 2 * _LOWEST_EV:
+            inside = in_ev >= _LOWEST_EV
+    else:
+        ends = energy_range
+        if hasattr(ends, "left") and hasattr(ends, "right"):
+            ends = (ends.left, ends.right)
+        if isinstance(ends, str) or not hasattr(ends, "__len__") or len(ends) != 2:
+            raise TypeError(
+                f"energy_range={energy_range!r} must be (left, right) in units of the energy axis, "
+                "or a SpanROI."
+            )
+        window = Window("energy_range", *ends)
+        low, high = sorted((energy[0], energy[-1]))
+        if window.right < low or window.left > high:
+            raise ValueError(
+                f"energy_range=({window.left:g}, {window.right:g}) lies outside the energy axis, "
+                f"{low:g} to {high:g}; give a range inside."
+            )
+        inside = (energy >= window.left) & (energy <= window.right)
+    places = np.flatnonzero(inside)
+    if not places.size:
+        raise ValueError(f"energy_range={energy_range!r} holds no channel; widen it.")
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
+def _read(
+    signal: Any, axis: Any, part: slice, processing_error: bool
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, int]:
+    """Mean spectra ``(frame, channel)``, their variance, a drift, and the number of pixels."""
+    noise = check_noise(signal).noise
+    place = axis.index_in_array
+    space = tuple(p for p in range(signal.data.ndim - 1) if p != place)
+    pixels = int(np.prod([signal.data.shape[p] for p in space], dtype=int))
+    data = crop_last(signal.data, part)
+    wanted = [data.mean(axis=space, dtype=np.float64)]
+    if noise is not None and noise.variance is not None:
+        each = crop_last(as_lazy_as(noise.variance, signal.data), part)
+        wanted.append(each.mean(axis=space, dtype=np.float64))
+    drifts = normalisation_error(signal, axis) if processing_error else {}
+    if drifts:
+        drift = drifts[NAME]
+        wanted.append(drift.mean(axis=tuple(range(drift.ndim - 1))))
+    found = [np.asarray(array, dtype=np.float64) for array in compute(*wanted)]
+    values, variance = found[0], None
+    if noise is not None and noise.variance is not None:
+        variance = found[1] / pixels
+    elif noise is not None:
+        variance = _variance(noise, values) / pixels
+    drift = found[-1] if drifts else None
+    if drift is not None and not np.any(drift):
+        drift = None
+    return values, variance, drift, pixels
+
+
+def _variance(noise: Noise, values: np.ndarray) -> np.ndarray:
+    return noise.gain * np.maximum(values, 0.0) + noise.offset
+
+
+def _usable(values: np.ndarray, variance: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Frames and channels without gaps."""
+    good = np.isfinite(values)
+    if variance is not None:
+        good &= np.isfinite(variance) & (variance >= 0)
+    # A frame that is missing altogether is left out; otherwise the channels that have gaps are.
+    frames = good.mean(axis=1) > 0.5 * good.mean(axis=1).max(initial=0.0)
+    channels = np.atleast_1d(good[frames].all(axis=0))
+    if not frames.any() or not channels.any():
+        raise ValueError(
+            "no channel has a value in every frame; interpolate what is missing, or leave out the "
+            "frames that have gaps with s.inav[…]."
+        )
+    return frames, channels
+
+
+def _axis_of(signal: Any, part: slice) -> dict[str, Any]:
+    """The energy axis of the fit."""
+    axis = signal.axes_manager.signal_axes[0]
+    found: dict[str, Any] = {
+        "name": str(axis.name),
+        "units": axis.units if isinstance(axis.units, str) else None,
+        "size": part.stop - part.start,
+    }
+    if axis.is_uniform:
+        return found | {"offset": float(axis.axis[part.start]), "scale": float(axis.scale)}
+    return found | {"axis": np.asarray(axis.axis[part], dtype=np.float64)}
+
+
+def _known_residue(residue: Any, part: slice, channels: np.ndarray) -> np.ndarray:
+    if residue is None:
+        return np.zeros(1)
+    values = real_numbers("residue", np.asarray(getattr(residue, "data", residue)), _RESIDUE)
+    size = part.stop - part.start
+    if values.ndim == 0 or values.size == 1:
+        return np.full(int(channels.sum()), float(values.reshape(-1)[0]))
+    if values.shape != (size,):
+        raise ValueError(
+            f"residue of shape {values.shape} does not fit the {size} channels of the range; "
+            f"{_RESIDUE}."
+        )
+    return values[channels]
+
+
+def _dose_error(signal: Any, given: Any) -> DoseError:
+    if given is None:
+        given = signal.metadata.get_item("Dose.uncertainty")
+        given = given.as_dictionary() if hasattr(given, "as_dictionary") else given
+        return DoseError.of(given)
+    error = DoseError.of(given)
+    if error.moves_frames:
+        raise ValueError(
+            f"dose_uncertainty={given!r}: fits of whole spectra know an uncertainty of the dose "
+            'scale only; pass a number or {"scale": …}, or fit windows with s.fit_dose_pinn.'
+        )
+    return error
