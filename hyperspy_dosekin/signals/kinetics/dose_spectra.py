@@ -267,7 +267,7 @@ class DoseSpectra:
     @property
     def integrity(self) -> Signal1D:
         """Integrity of each component from no dose to the largest (component | dose)."""
-        return self._series(integrities(self.fit, self._grid), "Integrity")
+        return self._series(integrities(self.fit, self._grid / self.dose_scale), "Integrity")
 
     def interval(
         self, name: str, level: float = 0.95, *, dose_level: float | None = None
