@@ -230,7 +230,7 @@ class DoseSpectra:
         """Whether the law describes the spectra: components of another form would not do better."""
         return not self.fit_p < _LEAST_ADEQUATE
 
-    @cached_property
+    @property
     def fit_p(self) -> float:
         """Probability that spectra of the law leave as much as these do; NaN where it is unknown.
 
@@ -323,6 +323,23 @@ class DoseSpectra:
         ----------
         name, level, dose_level
             As for `interval`.
+
+        Returns
+        -------
+        (lower, upper), arrays ``(n_component,)``, or ``(n_component, n_dose)`` of the integrity.
+
+        Raises
+        ------
+        ValueError
+            As for `interval`.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> found = s.fit_dose_spectra(1, energy_range=(8.0, 20.0))
+        >>> found.interval_values("rate")[0].shape
+        (1,)
         """
         key = (name, level, dose_level)
         if key not in self._kept:
@@ -389,6 +406,11 @@ class DoseSpectra:
 
     def methods_text(self) -> str:
         """A paragraph for the methods section of a paper, true for this fit.
+
+        Returns
+        -------
+        str
+            Sentences with the numbers of the fit.
 
         Examples
         --------
