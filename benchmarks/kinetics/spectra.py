@@ -156,7 +156,8 @@ def beside_glotaran(rows, python):
             continue
         other = json.loads(run.stdout.splitlines()[-1])
         order = np.argsort(other["rates"])[::-1]
-        theirs = np.array(other["spectra"])[[*(1 + order), 0]]
+        # Concentrations add up to 1 there.
+        theirs = np.array(other["spectra"])[[*(1 + order), 0]] / (number + 1)
         change = np.abs(spectra - theirs).max() / np.abs(theirs).max()
         rate = np.array(other["rates"])[order]
         rows.add(
