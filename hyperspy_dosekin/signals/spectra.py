@@ -19,7 +19,8 @@ from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis, no_dose
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 from hyperspy_dosekin.signals.axes.noise import Noise
 from hyperspy_dosekin.signals.axes.noise_check import check_noise
-from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra, SpectraOrigin
+from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
+from hyperspy_dosekin.signals.kinetics.dose_spectra_origin import SpectraOrigin
 from hyperspy_dosekin.signals.kinetics.options import checked_prior
 from hyperspy_dosekin.signals.processing.normalisation import NAME, normalisation_error
 from hyperspy_dosekin.signals.processing.unprocessed import warn_if_unprocessed

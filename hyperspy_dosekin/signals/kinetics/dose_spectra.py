@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hyperspy.signals import Signal1D
 
-from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.kinetics.spectra.fit import SpectraFit
 from hyperspy_dosekin.kinetics.spectra.number import LEVEL
@@ -27,6 +26,8 @@ from hyperspy_dosekin.kinetics.spectra.summary import (
 )
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
+from hyperspy_dosekin.signals.kinetics.dose_spectra_file import save_spectra
+from hyperspy_dosekin.signals.kinetics.dose_spectra_origin import SpectraOrigin
 from hyperspy_dosekin.signals.kinetics.dose_spectra_text import (
     notes_on_spectra,
     spectra_frame,
@@ -49,53 +50,6 @@ if TYPE_CHECKING:
 _GRID = 201
 #: p-value of the test of fit below which the law does not describe the spectra.
 _LEAST_ADEQUATE = 0.01
-
-
-@dataclass(frozen=True, eq=False)
-class SpectraOrigin:
-    """Where the fitted spectra come from, and what was done to them.
-
-    Parameters
-    ----------
-    energy_axis
-        HyperSpy's description of the energy axis of the fit.
-    used
-        Channels of it that have a value in every frame.
-    dose_unit, title, quantity
-        As in the data.
-    pixels
-        Number of pixels that each spectrum is the mean of.
-    left_out
-        Number of frames without values.
-    doses_differ
-        Whether the pixels have received different doses.
-    dose_error
-        How well the doses are known.
-    frame_error
-        Relative standard deviation of the intensity of each frame.
-    drifts
-        Whether a drift of the normalisation is in the intervals.
-    """
-
-    energy_axis: dict[str, Any]
-    used: np.ndarray
-    dose_unit: str = ""
-    title: str = ""
-    quantity: str = "Intensity"
-    pixels: int = 1
-    left_out: int = 0
-    doses_differ: bool = False
-    dose_error: DoseError = EXACT
-    frame_error: float = 0.0
-    drifts: bool = False
-
-    @property
-    def energy(self) -> np.ndarray:
-        """Energies of the channels, in units of the axis."""
-        axis = self.energy_axis
-        if "axis" in axis:
-            return np.asarray(axis["axis"])
-        return axis["offset"] + axis["scale"] * np.arange(axis["size"])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -513,9 +467,8 @@ class DoseSpectra:
         >>> bool((same.rate.data == found.rate.data).all())
         True
         """
-        from hyperspy_dosekin.signals.kinetics.dose_spectra_file import save_spectra
-
-        save_spectra(self, self.fitted, path, overwrite=overwrite)
+        parts = self.fit, self.origin, self.known_residue
+        save_spectra(parts, self.fitted, path, overwrite=overwrite)
 
     # Helpers
 

@@ -25,7 +25,7 @@ from hyperspy_dosekin.kinetics.spectra.fit import (
 from hyperspy_dosekin.kinetics.spectra.number import ComponentTest
 from hyperspy_dosekin.kinetics.spectra.whitening import WhitenedSpectra
 from hyperspy_dosekin.signals.files import save_signal, seal
-from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra, SpectraOrigin
+from hyperspy_dosekin.signals.kinetics.dose_spectra_origin import SpectraOrigin
 from hyperspy_dosekin.signals.kinetics.law_names import law_of_record, law_record
 
 if TYPE_CHECKING:
@@ -37,11 +37,15 @@ FORMAT = 1
 NODE = "Dosekin.spectra"
 
 
+#: What a result is made of: its fit, its origin and what was known of the residue.
+Parts = tuple[SpectraFit, SpectraOrigin, np.ndarray]
+
+
 def save_spectra(
-    result: DoseSpectra, signal: Any, path: str | Path, *, overwrite: bool | None = None
+    parts: Parts, signal: Any, path: str | Path, *, overwrite: bool | None = None
 ) -> None:
     """Write a result; see `DoseSpectra.save`."""
-    fit, origin = result.fit, result.origin
+    fit, origin, known_residue = parts
     problem, spectra, nodes = fit.problem, fit.spectra, fit.nodes
     axis = dict(origin.energy_axis)
     arrays = {
@@ -60,7 +64,7 @@ def save_spectra(
         "node_search": np.stack([row.expand(nodes.weight.shape) for row in nodes.search]),
         "log_evidence": nodes.log_evidence.numpy(),
         "used": origin.used.astype(np.uint8),
-        "known_residue": result.known_residue,
+        "known_residue": known_residue,
         "energy": np.asarray(axis.pop("axis", np.zeros(0))),
     }
     config = fit.config
@@ -105,8 +109,8 @@ def save_spectra(
 
 def stored_spectra(
     signal: Any, law: str | KineticLaw | None
-) -> tuple[Callable[[], DoseSpectra], str | None, str]:
-    """What makes the result that a signal from a file holds, its seal and what that should be."""
+) -> tuple[Callable[[], Parts], str | None, str]:
+    """What makes the parts of a result in a file, its seal and what that should be."""
     node = signal.metadata.get_item(NODE)
     record = json.loads(node.record)
     arrays = {name: np.asarray(node.arrays.get_item(name)) for name in record["arrays"]}
@@ -116,7 +120,7 @@ def stored_spectra(
 
 def _made(
     record: dict[str, Any], arrays: dict[str, np.ndarray], law: str | KineticLaw | None
-) -> DoseSpectra:
+) -> Parts:
     prior = record["prior"] and Prior(**{name: tuple(v) for name, v in record["prior"].items()})
     number, exponent, residue, nonnegative, noise = record["config"]
     config = SpectraConfig(
@@ -177,4 +181,4 @@ def _made(
         frame_error,
         drifts,
     )
-    return DoseSpectra(fit, origin, arrays["known_residue"])
+    return fit, origin, arrays["known_residue"]

@@ -19,6 +19,7 @@ from hyperspy_dosekin.signals.kinetics import (
     file,
     planned,
 )
+from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
 from hyperspy_dosekin.signals.kinetics.law_names import OtherLawError, law_of_record
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
@@ -138,6 +139,11 @@ def _conditions(signal: Any, law: str | KineticLaw | None) -> _Stored:
     return lambda: found, checksum, expected
 
 
+def _spectra(signal: Any, law: str | KineticLaw | None) -> _Stored:
+    parts, checksum, expected = dose_spectra_file.stored_spectra(signal, law)
+    return lambda: DoseSpectra(*parts()), checksum, expected
+
+
 def _plan(series: Any, _law: str | KineticLaw | None) -> _Stored:
     found, checksum, expected = planned.stored_plan(series)
     return lambda: found, checksum, expected
@@ -168,5 +174,5 @@ KINDS = {
     comparison.NODE: _Kind(comparison.FORMAT, 2, _comparison),
     planned.NODE: _Kind(planned.FORMAT, 1, _plan),
     condition_result.NODE: _Kind(condition_result.FORMAT, 1, _conditions),
-    dose_spectra_file.NODE: _Kind(dose_spectra_file.FORMAT, 1, dose_spectra_file.stored_spectra),
+    dose_spectra_file.NODE: _Kind(dose_spectra_file.FORMAT, 1, _spectra),
 }
