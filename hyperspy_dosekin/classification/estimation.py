@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperspy_dosekin.classification.ascent import ascended
 from hyperspy_dosekin.classification.explanations import (
     SCALES,
     Explainer,
@@ -26,7 +27,6 @@ from hyperspy_dosekin.classification.explanations import (
 from hyperspy_dosekin.classification.likelihood import MOST_STRANGE
 from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents, estimate_noise
 from hyperspy_dosekin.classification.nuisances import (
-    HALF_WIDTH,
     Nuisances,
     background_basis,
     plural_curve,
@@ -41,10 +41,8 @@ _TABLE = 2_000_000
 _ROUGH = 400
 #: Spectra on which the result is refined.
 _POLISHED = 3000
-#: Parameters that are refined, in this order, and the logarithm of a step of each.
-_CLIMB = ("background", "lower scale", "upper scale", "shift", "lower scale", "upper scale")
-_STEPS = {"lower scale": 0.06, "upper scale": 0.04, "background": 0.25, "shift": 0.2}
-_SHARE_ROUNDS = 25
+#: Steps of the refinement before and after the shape of the scale is chosen.
+_FIRST, _THEN = 2, 2
 #: Factor on the width of the scale. Thickness is smooth over a specimen, so that each class sees
 #: its own part of the distribution; a classifier trained on too narrow a one is too sure.
 _WIDER = 1.07
@@ -87,7 +85,7 @@ class EstimationOptions:
         Whether to look for a factor between the units of references and data.
     """
 
-    rounds: int = 12
+    rounds: int = 10
     n_spectra: int = 8_000
     find_factor: bool = True
 
@@ -204,7 +202,7 @@ def likeliest(
         current = estimator.start(noise, True)
         for _ in range(rounds):
             current = _hurried(current, estimator.refit(current))
-        fits.append(estimator.likelihood(current)[0])
+        fits.append(estimator.explain(current).log_likelihood.mean())
     return int(np.argmax(fits))
 
 
@@ -342,11 +340,11 @@ class _Estimator:
         factor = float(np.quantile(amplitude, 0.8))
         return factor if factor > 0 else 1.0
 
-    def explain(self, now: Nuisances) -> Explanations:
+    def explain(self, now: Nuisances, nodes: int | None = None) -> Explanations:
         """Every explanation of every spectrum that takes part."""
-        typical = self.variance[self.rows].mean(axis=0)
-        # The first distributions are wide; more nodes would only cost time.
-        nodes = self.explainer.shift_nodes(now, typical)
+        if nodes is None:
+            # The first distributions are wide; more nodes would only cost time.
+            nodes = self.explainer.shift_nodes(now, self.variance[self.rows].mean(axis=0))
         return self.explainer.explain(self.spectra[self.rows], self.variance[self.rows], now, nodes)
 
     def known(self, found: Explanations) -> np.ndarray:
@@ -427,67 +425,29 @@ class _Estimator:
         itself climbs, one parameter after the other.
         """
         self.rows = np.flatnonzero(self.known(self.explain(now)) > 0.5)[:_POLISHED]
-        fits = {shape: self.likelihood(replace(now, scale_shape=shape))[0] for shape in SCALES}
+        now = self._ascended(now, _FIRST)
+        fits = {
+            shape: self.explain(replace(now, scale_shape=shape)).log_likelihood.mean()
+            for shape in SCALES
+        }
         now = replace(now, scale_shape=max(fits, key=lambda shape: fits[shape]))
-        for name in _CLIMB:
-            now = self.climbed(now, name, _STEPS[name])
-        now = replace(now, class_share=self.likelihood(now)[1], strange_share=self.strangers.share)
+        now = replace(self._ascended(now, _THEN), strange_share=self.strangers.share)
         now = replace(now, scale_sd=_WIDER * now.scale_sd)
         # A wide normal distribution reaches zero, where every class looks like no signal at all.
         wide = now.scale_sd > _WIDE * now.scale_mean
         return replace(now, scale_shape="lognormal") if wide else now
 
-    def likelihood(self, now: Nuisances) -> tuple[float, np.ndarray]:
-        """Mean log-likelihood with the best class shares, and those shares."""
-        found = self.explain(now)
-        n_class = self.references.n_class
-        by_class = found.by_class(self.explainer.class_of, n_class)
-        whole = found.log_likelihood
-        relative = np.exp(by_class - whole[:, None]) / now.class_share
-        share = now.class_share
-        for _ in range(_SHARE_ROUNDS):
-            joint = relative * share
-            joint /= joint.sum(axis=1, keepdims=True)
-            share = (joint.sum(axis=0) + 1) / (len(joint) + n_class)
-        gain = np.log((relative * share).sum(axis=1)).mean()
-        return float(whole.mean() + gain), share
-
-    def climbed(self, now: Nuisances, name: str, step: float) -> Nuisances:
-        """One parameter moved to the top of the parabola through three likelihoods."""
-        move = _MOVES[name]
-        below, here, above = (
-            self.likelihood(move(now, float(np.exp(power))))[0] for power in (-step, 0.0, step)
+    def _ascended(self, now: Nuisances, rounds: int) -> Nuisances:
+        explainer = self.explainer
+        typical = self.variance[self.rows].mean(axis=0)
+        return ascended(
+            self.explain,
+            now,
+            explainer.class_of,
+            explainer.step_ev,
+            lambda nuisances: explainer.shift_nodes(nuisances, typical),
+            rounds,
         )
-        bend = below - 2 * here + above
-        if bend < 0:
-            power = float(np.clip(0.5 * (below - above) / bend, -2.0, 2.0)) * step
-        else:
-            power = step if above > below else -step
-        return move(now, float(np.exp(power)))
-
-
-def _with_edges(now: Nuisances, low: float, high: float) -> Nuisances:
-    """The scale between two values, two or three standard deviations apart by its shape."""
-    low = min(low, 0.98 * high)
-    return replace(
-        now, scale_mean=(low + high) / 2, scale_sd=max((high - low) / (2 * HALF_WIDTH), 1e-3 * high)
-    )
-
-
-def _edges(now: Nuisances) -> tuple[float, float]:
-    half = HALF_WIDTH * now.scale_sd
-    return max(now.scale_mean - half, 0.02 * now.scale_mean), now.scale_mean + half
-
-
-#: How a factor acts on a parameter that is refined.
-_MOVES: dict[str, Callable[[Nuisances, float], Nuisances]] = {
-    "lower scale": lambda now, by: _with_edges(now, _edges(now)[0] * by, _edges(now)[1]),
-    "upper scale": lambda now, by: _with_edges(now, _edges(now)[0], _edges(now)[1] * by),
-    "background": lambda now, by: replace(
-        now, background_covariance=now.background_covariance * by**2
-    ),
-    "shift": lambda now, by: replace(now, shift_sd_ev=now.shift_sd_ev * by),
-}
 
 
 def _hurried(before: Nuisances, after: Nuisances) -> Nuisances:

@@ -25,7 +25,7 @@ REACH = 3.2
 #: Nodes of the shift, at least and at most, and their distance in standard errors of a shift.
 _FEWEST_SHIFTS, _MOST_SHIFTS, _SPACING = 9, 61, 1.2
 #: Steps of Newton's method for the likeliest scale of a lognormal distribution.
-_NEWTON = 3
+NEWTON = 3
 _TINY = np.finfo(float).tiny
 
 
@@ -113,7 +113,7 @@ def _lognormal(linear: np.ndarray, square: np.ndarray, mean: float, sd: float) -
     start = (mean / sd**2 + linear) / (1 / sd**2 + square)
     u = np.log(np.clip(start, mean * np.exp(-4 * np.sqrt(variance)), None))
     curvature = np.ones_like(u)
-    for _ in range(_NEWTON):
+    for _ in range(NEWTON):
         a = np.exp(u)
         first, second = linear * a, square * a * a
         curvature = np.maximum(2 * second - first + 1 / variance, 0.2 / variance)

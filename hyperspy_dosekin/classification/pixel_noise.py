@@ -16,7 +16,7 @@ _FREQUENCIES = 0.65
 #: Standard errors by which levels have to scatter more than by chance to be taken for real.
 _CLEAR = 4.0
 #: Largest departure of a level from the typical one, as a factor.
-_FARTHEST = 30.0
+FARTHEST = 30.0
 #: A given variance that the scatter of the data contradicts by less than this is taken as it is.
 _BELIEVED = 0.15
 #: Logarithm of the ratio from which the noise of other spectra is another one, and the number of
@@ -44,6 +44,10 @@ class PixelNoise:
         multiplied by it; ``None`` where none came with the spectra this was found from.
     excess
         Variance beyond the noise by channel, for what the references do not describe; 0 for none.
+    kept
+        Part of each component's score that intensities are read from, ``(n_components,)``: the rest
+        of its variance is noise, and weights that know the noise prefer the channels that happen
+        to be low. 1 for all of it.
     """
 
     model: NoiseModel
@@ -51,6 +55,7 @@ class PixelNoise:
     usual: float = 1.0
     usual_given: float | None = None
     excess: np.ndarray | float = 0.0
+    kept: np.ndarray | float = 1.0
 
     @classmethod
     def of(
@@ -73,10 +78,13 @@ class PixelNoise:
         variance
             Noise variance that is known for each, of the same shape, or ``None``.
         """
-        draft = cls(model, components)
-        ratio = draft._high(spectra, model.variance(components.clean(spectra)))
+        curves = components.components
+        noise = curves**2 @ model.variance(components.mean)
+        seen = np.maximum(components.scores(spectra).var(axis=0), np.finfo(float).tiny)
+        draft = cls(model, components, kept=np.clip(1 - noise / seen, 0, 1))
+        ratio = draft._high(spectra, model.variance(draft.expected(spectra)))
         usual = float(np.median(ratio))
-        logarithm = np.log(np.clip(ratio / usual, 1 / _FARTHEST, _FARTHEST))
+        logarithm = np.log(np.clip(ratio / usual, 1 / FARTHEST, FARTHEST))
         # Of the quantiles, so that single odd spectra do not count.
         low, high = np.quantile(logarithm, [0.1, 0.9])
         spread = ((high - low) / 2.5631) ** 2
@@ -92,14 +100,14 @@ class PixelNoise:
         return replace(draft, model=replace(model, level_sd=level), usual=usual, usual_given=given)
 
     @property
-    def _number(self) -> int:
+    def n_high(self) -> int:
         """Frequencies that the level is read from."""
         return max(8, int(_FREQUENCIES * self.components.mean.size))
 
     @property
     def _error(self) -> float:
         """Standard error of the logarithm of a level."""
-        return float(np.sqrt(2 / self._number))
+        return float(np.sqrt(2 / self.n_high))
 
     def of_others(self, spectra: np.ndarray, given: np.ndarray | None = None) -> PixelNoise:
         """The noise of others, ``(n, n_channels)``: the same, unless their scatter differs."""
@@ -122,10 +130,16 @@ class PixelNoise:
         """
         if not self.model.level_sd > 0:
             return np.ones(len(spectra))
-        ratio = self._high(spectra, self.model.variance(self.components.clean(spectra)))
-        logarithm = np.log(np.clip(ratio / self.usual, 1 / _FARTHEST, _FARTHEST))
+        ratio = self._high(spectra, self.model.variance(self.expected(spectra)))
+        return np.exp(
+            self.level_weight * np.log(np.clip(ratio / self.usual, 1 / FARTHEST, FARTHEST))
+        )
+
+    @property
+    def level_weight(self) -> float:
+        """How much of the logarithm of a level is its own, at most 1."""
         own, chance = self.model.level_sd**2, self._error**2
-        return np.exp(logarithm * (1.0 if own > chance else own / (own + chance)))
+        return 1.0 if own > chance else own / (own + chance)
 
     def variance(self, spectra: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
         """Noise variance of spectra ``(n, n_channels)``, of the same shape.
@@ -140,8 +154,13 @@ class PixelNoise:
         """
         if self.usual_given is not None and given is not None:
             return self.usual_given * self.smooth(spectra, given) + self.excess
-        found = self.model.variance(self.components.clean(spectra))
+        found = self.model.variance(self.expected(spectra))
         return found * self.levels(spectra)[:, None] + self.excess
+
+    def expected(self, spectra: np.ndarray) -> np.ndarray:
+        """Intensities without most of their noise, ``(n, n_channels)``."""
+        scores = self.kept * self.components.scores(spectra)
+        return scores @ self.components.components + self.components.mean
 
     def smooth(self, spectra: np.ndarray, variance: np.ndarray) -> np.ndarray:
         """Variances as smooth curves of the energy and the intensity of their spectra.
@@ -149,7 +168,7 @@ class PixelNoise:
         A variance that is taken from counts has their noise; weights that know the noise would
         prefer the channels that happen to be low.
         """
-        clean = self.components.clean(spectra)
+        clean = self.expected(spectra)
         position = np.linspace(-1, 1, clean.shape[1])
         curves = np.polynomial.legendre.legvander(position, _ORDER).T
         weight = 1 / np.maximum(variance.mean(axis=0), np.finfo(float).tiny) ** 2
@@ -174,7 +193,7 @@ class PixelNoise:
         rest = spectra - self.components.clean(spectra)
         white = rest / np.sqrt(variance * np.maximum(1 - leverage, 0.1))
         waves = np.asarray(dct(white, norm="ortho", axis=1))
-        return np.mean(waves[:, -self._number :] ** 2, axis=1)
+        return np.mean(waves[:, -self.n_high :] ** 2, axis=1)
 
     def scaled(self, factor: float) -> PixelNoise:
         """The noise of spectra that are multiplied by a factor."""

@@ -95,6 +95,24 @@ def make_probe(n_channels: int) -> np.ndarray:
     return probe
 
 
+def _by_head(model: Model, precision: str, classifier: str | None) -> bool | None:
+    """Whether the head of the network classifies; ``None`` for what classifies offline."""
+    if classifier not in (None, "likelihood", "head"):
+        raise ValueError(f'classifier={classifier!r} must be "likelihood" or "head".')
+    if classifier == "likelihood":
+        if model.likelihood is None:
+            raise ValueError(
+                'classifier="likelihood" needs a model of this version; train it anew.'
+            )
+        if precision != "float32":
+            raise ValueError(
+                f'classifier="likelihood" takes precision="float32", not {precision!r}: its '
+                'distances are differences of large numbers; take classifier="head".'
+            )
+        return False
+    return True if classifier == "head" or precision != "float32" else None
+
+
 class CompiledClassifier:
     """A trained model as one graph from counts to probabilities, for batches of any size.
 
@@ -106,6 +124,9 @@ class CompiledClassifier:
         How to compile it.
     novelty
         Whether the novelty is computed too.
+    classifier
+        ``"likelihood"`` or ``"head"``; by default what classifies offline, and the head where the
+        arithmetic is to be less precise than float32, in which there is no Bayes' rule.
 
     Raises
     ------
@@ -116,10 +137,16 @@ class CompiledClassifier:
     """
 
     def __init__(
-        self, model: Model, settings: LiveSettings | None = None, *, novelty: bool = False
+        self,
+        model: Model,
+        settings: LiveSettings | None = None,
+        *,
+        novelty: bool = False,
+        classifier: str | None = None,
     ) -> None:
         settings = settings or LiveSettings()
-        self._graph: LiveGraph = live_graph(model, novelty=novelty)
+        head = _by_head(model, settings.precision, classifier)
+        self._graph: LiveGraph = live_graph(model, novelty=novelty, head=head)
         self._chosen: Chosen = choose(model, self._graph, settings)
         self._settings = self._chosen.settings
         largest = RUNTIMES[self._settings.runtime].largest_batch

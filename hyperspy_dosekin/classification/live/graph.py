@@ -2,18 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The arithmetic from a spectrum to probabilities, as arrays that any runtime can take.
 
-Normalisation, plain encoder, head, temperature, class prior and, if wanted, novelty. What is linear
-and follows upon something linear is folded into it.
+Bayes' rule, or normalisation, plain encoder, head, temperature and class prior; and, if wanted,
+novelty. What is linear and follows upon something linear is folded into it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hyperspy_dosekin.classification.live.rule import NOVELTY, PROBABILITY, rule_tape
+from hyperspy_dosekin.classification.live.tape import Tape
 from hyperspy_dosekin.classification.model import Model
-from hyperspy_dosekin.classification.novelty import NoveltyScale
 
 #: Slope of the leaky rectifier after each convolution, as in `architecture.Encoder`.
 SLOPE = 0.3
@@ -42,36 +43,6 @@ class Affine:
 
 
 @dataclass(frozen=True, eq=False)
-class NoveltyArrays:
-    """`NoveltyScale` in float32, in the form that runtimes compute it.
-
-    Parameters
-    ----------
-    mean, inverse_sigma
-        By class and channel, ``(n_class, 1, n_channels)``.
-    factors
-        Whitened factors, ``(n_class, n_channels, n_factor)``.
-    scale, offset
-        Squared distance of each class to its standard score, ``(n_class, 1)``.
-    node, width, rise
-        Novelty is the sum of straight rises, each from a node over a width, ``(n_node,)``; the
-        last one has no end.
-    floor
-        Novelty before the first node.
-    """
-
-    mean: np.ndarray
-    inverse_sigma: np.ndarray
-    factors: np.ndarray
-    scale: np.ndarray
-    offset: np.ndarray
-    node: np.ndarray
-    width: np.ndarray
-    rise: np.ndarray
-    floor: float
-
-
-@dataclass(frozen=True, eq=False)
 class LiveGraph:
     """What is computed for a spectrum, float32.
 
@@ -83,6 +54,9 @@ class LiveGraph:
         Energies of the channels, ``(n_channels,)``, eV.
     centre, inverse_spread
         Normalisation ``(x − centre) · inverse_spread``, ``(n_channels,)``.
+    rule
+        Bayes' rule and novelty, what of them is wanted, or ``None``. Where it gives probabilities,
+        there is no network.
     convolutions
         Stride 2, zeros beyond the ends, each followed by a leaky rectifier.
     dense
@@ -92,20 +66,28 @@ class LiveGraph:
     power, log_share
         Inverse temperature and log prior, ``(n_class,)``, where they could not be folded into the
         last layer; else ``None``.
-    novelty
-        Novelty, or ``None``.
     """
 
     names: tuple[str, ...]
     energy_ev: np.ndarray
     centre: np.ndarray
     inverse_spread: np.ndarray
-    convolutions: tuple[Affine, ...]
-    dense: Affine
-    head: tuple[Affine, ...]
-    power: float | None
-    log_share: np.ndarray | None
-    novelty: NoveltyArrays | None = None
+    rule: Tape | None = None
+    convolutions: tuple[Affine, ...] = ()
+    dense: Affine | None = None
+    head: tuple[Affine, ...] = ()
+    power: float | None = None
+    log_share: np.ndarray | None = None
+
+    @property
+    def has_novelty(self) -> bool:
+        """Whether the novelty is computed."""
+        return self.rule is not None and NOVELTY in self.rule.outputs
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether probabilities are those of Bayes' rule, not of the network."""
+        return self.rule is not None and PROBABILITY in self.rule.outputs
 
     @property
     def n_channels(self) -> int:
@@ -123,7 +105,7 @@ class LiveGraph:
         return float(np.log(_TINY))
 
 
-def live_graph(model: Model, *, novelty: bool = False) -> LiveGraph:
+def live_graph(model: Model, *, novelty: bool = False, head: bool | None = None) -> LiveGraph:
     """Arrays of a trained model.
 
     Parameters
@@ -132,24 +114,44 @@ def live_graph(model: Model, *, novelty: bool = False) -> LiveGraph:
         Trained model; its `share` is the class prior.
     novelty
         Whether to compute the novelty too.
+    head
+        Whether the head of the network classifies; by default what classifies offline.
 
     Raises
     ------
     ValueError
-        If the model classifies by something other than the head of the network.
+        If the model classifies by something else, or has no network that is asked for.
     """
-    if not model.has_network:
-        raise ValueError(
-            "the model was trained with network=False; for live use train one with a network."
-        )
     if model.classifier not in ("likelihood", "head"):
         raise ValueError(
             f'the model classifies by "{model.classifier}", which is no part of the network; for '
             'live use train one with classifier="head".'
         )
+    by_rule = model.likelihood is not None and not (
+        model.classifier == "head" if head is None else head
+    )
+    if not by_rule and not model.has_network:
+        raise ValueError(
+            'the model was trained with network=False: it has no head, and only precision="float32" '
+            "is offered without; train one with a network."
+        )
+    wanted = [PROBABILITY] * by_rule + [NOVELTY] * novelty
+    rule = rule_tape(model, *wanted) if wanted else None
     # Offline this is a division; a product differs from it in the last place only.
     with np.errstate(divide="ignore"):
         inverse = 1 / model.units.spread.astype(np.float64)
+    graph = LiveGraph(
+        names=model.names,
+        energy_ev=np.asarray(model.energy_ev, dtype=np.float64),
+        centre=_single(model.units.centre),
+        inverse_spread=_single(inverse),
+        rule=rule,
+    )
+    return graph if by_rule else _with_network(graph, model)
+
+
+def _with_network(graph: LiveGraph, model: Model) -> LiveGraph:
+    """The graph with encoder and head."""
     head = _layers(model, "head")
     share = np.maximum(model.share, _SMALLEST_SHARE)
     log_share = np.log(share * len(share))
@@ -161,17 +163,13 @@ def live_graph(model: Model, *, novelty: bool = False) -> LiveGraph:
         last = head[-1]
         head = (*head[:-1], Affine(last.weight * power, last.bias * power + log_share))
         power = None
-    return LiveGraph(
-        names=model.names,
-        energy_ev=np.asarray(model.energy_ev, dtype=np.float64),
-        centre=_single(model.units.centre),
-        inverse_spread=_single(inverse),
+    return replace(
+        graph,
         convolutions=_in_single(_layers(model, "plain.convolutions")),
         dense=_in_single(_layers(model, "plain", "dense"))[0],
         head=_in_single(head),
         power=power,
         log_share=None if power is None else _single(log_share),
-        novelty=_novelty_arrays(model.novelty) if novelty else None,
     )
 
 
@@ -193,26 +191,6 @@ def _layers(model: Model, part: str, name: str | None = None) -> tuple[Affine, .
             np.asarray(model.weights[f"{part}.{place}.bias"], dtype=np.float64),
         )
         for place in ([name] if name else numbered)
-    )
-
-
-def _novelty_arrays(scale: NoveltyScale) -> NoveltyArrays:
-    # A negative log probability rises from node to node, and straight on behind the last.
-    # Two nodes in one place are a jump.
-    width = np.maximum(np.diff(scale.score), 1e-6)
-    rise = -np.diff(scale.log_probability)
-    tail = max(scale.score[-1] - scale.score[-6], 1e-9)
-    slope = max((scale.log_probability[-6] - scale.log_probability[-1]) / tail, 1e-3)
-    return NoveltyArrays(
-        mean=_single(scale.mean[:, None]),
-        inverse_sigma=_single(1 / scale.sigma[:, None]),
-        factors=_single(scale.factors.transpose(0, 2, 1)),
-        scale=_single((scale.correction / scale.spread)[:, None]),
-        offset=_single((-scale.centre / scale.spread)[:, None]),
-        node=_single(scale.score),
-        width=_single(np.append(width, 1e30)),
-        rise=_single(np.append(rise / width, slope)),
-        floor=float(-scale.log_probability[0]),
     )
 
 

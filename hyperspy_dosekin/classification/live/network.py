@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hyperspy_dosekin.classification.live.graph import SLOPE, LiveGraph, NoveltyArrays, on_pairs
+from hyperspy_dosekin.classification.live.graph import SLOPE, LiveGraph, on_pairs
+from hyperspy_dosekin.classification.live.rule import NOVELTY, PROBABILITY
+from hyperspy_dosekin.classification.live.tape import TapeNetwork
 
 
 class LiveNetwork(nn.Module):
@@ -23,7 +25,8 @@ class LiveNetwork(nn.Module):
     graph
         What to compute.
     dtype
-        Type of the network. Normalisation, softmax and novelty are computed in float32.
+        Type of the network. Normalisation, softmax, Bayes' rule and novelty are computed in
+        float32.
     """
 
     centre: Tensor
@@ -37,6 +40,12 @@ class LiveNetwork(nn.Module):
             return torch.as_tensor(array, dtype=kind).clone()
 
         self._dtype, self._n_channels = dtype, graph.n_channels
+        self.rule = None if graph.rule is None else TapeNetwork(graph.rule)
+        self._by_rule, self._has_novelty = graph.by_rule, graph.has_novelty
+        self.exact = dtype == torch.float32
+        if graph.dense is None:
+            self.eval()
+            return
         self.register_buffer("centre", tensor(graph.centre))
         self.register_buffer("inverse_spread", tensor(graph.inverse_spread))
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
@@ -66,15 +75,15 @@ class LiveNetwork(nn.Module):
         self._power, self._log_tiny = graph.power, graph.log_tiny
         if graph.log_share is not None:
             self.register_buffer("log_share", tensor(graph.log_share))
-        self.novelty = None if graph.novelty is None else NoveltyNetwork(graph.novelty)
         self.eval()
 
     def forward(self, spectra: Tensor) -> tuple[Tensor, ...]:
         """Probabilities, and novelty if the graph has it, float32."""
-        probability = torch.softmax(self._logits(spectra), dim=1)
-        if self.novelty is None:
-            return (probability,)
-        return probability, self.novelty(spectra)
+        found = {} if self.rule is None else self.rule(spectra)
+        if not self._by_rule:
+            found[PROBABILITY] = torch.softmax(self._logits(spectra), dim=1)
+        names = (PROBABILITY, NOVELTY) if self._has_novelty else (PROBABILITY,)
+        return tuple(found[name] for name in names)
 
     def activations(self, spectra: Tensor) -> list[Tensor]:
         """What the convolutions give, and before them the normalised spectra."""
@@ -111,32 +120,3 @@ class LiveNetwork(nn.Module):
             return hidden
         clipped = torch.log_softmax(hidden, dim=1).clamp_min(self._log_tiny)
         return clipped * self._power + self.log_share
-
-
-class NoveltyNetwork(nn.Module):
-    """Novelty of spectra; see `hyperspy_dosekin.classification.novelty`."""
-
-    mean: Tensor
-    inverse_sigma: Tensor
-    factors: Tensor
-    scale: Tensor
-    offset: Tensor
-    node: Tensor
-    width: Tensor
-    rise: Tensor
-
-    def __init__(self, arrays: NoveltyArrays) -> None:
-        super().__init__()
-        names = ("mean", "inverse_sigma", "factors", "scale", "offset", "node", "width", "rise")
-        for name in names:
-            self.register_buffer(name, torch.as_tensor(getattr(arrays, name)).clone())
-        self._floor = arrays.floor
-
-    def forward(self, spectra: Tensor) -> Tensor:
-        """Novelty, ``(n,)``."""
-        white = (spectra.unsqueeze(0) - self.mean) * self.inverse_sigma
-        explained = torch.matmul(white, self.factors)
-        squared = white.square().sum(dim=2) - explained.square().sum(dim=2)
-        score = (squared * self.scale + self.offset).amin(dim=0)
-        part = torch.minimum((score.unsqueeze(1) - self.node).clamp_min(0.0), self.width)
-        return torch.mv(part, self.rise) + self._floor

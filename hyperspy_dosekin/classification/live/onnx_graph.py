@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from hyperspy_dosekin.classification.live.graph import SLOPE, Affine, LiveGraph, on_pairs
 from hyperspy_dosekin.classification.live.missing import import_realtime
+from hyperspy_dosekin.classification.live.rule import NOVELTY, PROBABILITY
+from hyperspy_dosekin.classification.live.tape import INPUT, Tape
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 #: Old enough for every runtime in use; GELU is written out, and the runtimes fuse it again.
 OPSET = 17
 _IR_VERSION = 8
-SPECTRA, PROBABILITY, NOVELTY, LABEL = "spectra", "probability", "novelty", "label"
+SPECTRA, LABEL = INPUT, "label"
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -106,25 +108,28 @@ def onnx_model(
     to = _Writer()
     helper, kind = to.onnx.helper, to.onnx.TensorProto
     if parts is None:
-        parts = (PROBABILITY,) if graph.novelty is None else (PROBABILITY, NOVELTY)
+        parts = (PROBABILITY, NOVELTY) if graph.has_novelty else (PROBABILITY,)
     names: dict[str, list[int | str]] = {}
     normalised = ""
     if PROBABILITY in parts:
         names[PROBABILITY] = [batch, graph.n_class]
+    if NOVELTY in parts:
+        names[NOVELTY] = [batch]
+    ending = "_unchecked" if complete else ""
+    if graph.rule is not None:
+        _rule(to, graph.rule, {n: n + ending for n in graph.rule.outputs if n in parts})
+    if complete or (PROBABILITY in parts and not graph.by_rule):
         normalised = to.node(
             "Mul",
             to.node("Sub", SPECTRA, to.constant(graph.centre)),
             to.constant(graph.inverse_spread),
         )
+    if PROBABILITY in parts and not graph.by_rule:
         hidden = _convolutions(to, graph, normalised, layout, ranges)
         logits = _dense_layers(to, graph, hidden, layout, ranges is not None)
         if graph.power is not None:
             logits = _calibrated(to, graph, logits)
-        output = "probability_unchecked" if complete else PROBABILITY
-        to.node("Softmax", logits, output=output, axis=1)
-    if NOVELTY in parts:
-        names[NOVELTY] = [batch]
-        _novelty(to, graph, "novelty_unchecked" if complete else NOVELTY)
+        to.node("Softmax", logits, output=PROBABILITY + ending, axis=1)
     if complete:
         names = {LABEL: [batch], **names}
         _checked(to, normalised, list(names))
@@ -221,6 +226,7 @@ def _in_steps(to: _Writer, hidden: str, low: float, high: float) -> str:
 
 
 def _dense_layers(to: _Writer, graph: LiveGraph, hidden: str, layout: Layout, rounded: bool) -> str:
+    assert graph.dense is not None
     dense = graph.dense.weight
     if layout.position_first:
         n_output = len(graph.convolutions[-1].bias)
@@ -253,27 +259,19 @@ def _calibrated(to: _Writer, graph: LiveGraph, logits: str) -> str:
     return to.node("Add", logarithm, to.constant(graph.log_share))
 
 
-def _novelty(to: _Writer, graph: LiveGraph, output: str) -> None:
-    arrays = graph.novelty
-    assert arrays is not None
-    white = to.node("Reshape", SPECTRA, to.constant(np.array([1, -1, graph.n_channels])))
-    white = to.node("Sub", white, to.constant(arrays.mean))
-    white = to.node("Mul", white, to.constant(arrays.inverse_sigma))
-    explained = to.node("MatMul", white, to.constant(arrays.factors))
-    axes = to.constant(np.array([2]))
-    squared = to.node(
-        "Sub",
-        to.node("ReduceSum", to.node("Mul", white, white), axes, keepdims=0),
-        to.node("ReduceSum", to.node("Mul", explained, explained), axes, keepdims=0),
-    )
-    score = to.node("Mul", squared, to.constant(arrays.scale))
-    score = to.node("Add", score, to.constant(arrays.offset))
-    score = to.node("ReduceMin", score, axes=[0], keepdims=0)
-    score = to.node("Unsqueeze", score, to.constant(np.array([1])))
-    part = to.node("Relu", to.node("Sub", score, to.constant(arrays.node)))
-    part = to.node("Min", part, to.constant(arrays.width))
-    found = to.node("MatMul", part, to.constant(arrays.rise))
-    to.node("Add", found, to.constant(np.float32(arrays.floor)), output=output)
+def _rule(to: _Writer, tape: Tape, outputs: Mapping[str, str]) -> None:
+    """Write a tape, whose outputs get names."""
+    called = {INPUT: SPECTRA}
+    called |= {tape.outputs[name]: output for name, output in outputs.items()}
+    for node in tape.nodes:
+        for name in node.inputs:
+            if name in tape.constants and name not in called:
+                called[name] = to.constant(tape.constants[name])
+        # These still have their axes as a number of the operator.
+        extra = {"axes": [1]} if node.kind == "ReduceMax" else {}
+        called.setdefault(node.output, f"rule_{node.output}")
+        inputs = [called[name] for name in node.inputs]
+        to.node(node.kind, *inputs, output=called[node.output], **node.attributes, **extra)
 
 
 def _checked(to: _Writer, normalised: str, outputs: Sequence[str]) -> None:

@@ -173,6 +173,7 @@ class TrainedModel:
         device: str = "auto",
         prior: Any = None,
         novelty: bool = False,
+        classifier: str | None = None,
         batch_sizes: Sequence[int] = (),
         max_accuracy_loss: float = 0.005,
     ) -> LiveClassifier:
@@ -195,7 +196,11 @@ class TrainedModel:
             Class prior: ``"uniform"`` or shares, in order or by name; by default the one of the
             training, since there is no signal yet to estimate another one from.
         novelty
-            Whether the novelty is computed too.
+            Whether the novelty is computed too: the numbers of `classify`.
+        classifier
+            ``"likelihood"``, Bayes' rule as in `classify`, or ``"head"``, that of the network, which
+            learned from it. By default what the model classifies with; in less precise arithmetic
+            than float32 the head. A model without network has the likelihood only.
         batch_sizes
             Numbers of spectra that get buffers of just that size; the first is what ``"auto"``
             measures (32 if there is none).
@@ -214,8 +219,9 @@ class TrainedModel:
         RuntimeError
             If nothing has been trained.
         ValueError
-            If the model has another classifier than the head, if the runtime, precision or device
-            is not there, or if less precise arithmetic loses more than allowed.
+            If the model classifies latents by something else than the head, has no network that
+            is needed, if the runtime, precision or device is not there, or if less precise
+            arithmetic loses more than allowed.
 
         Examples
         --------
@@ -250,4 +256,4 @@ class TrainedModel:
             batch_sizes=tuple(batch_sizes),
             max_accuracy_loss=max_accuracy_loss,
         )
-        return LiveClassifier(model, settings, novelty=novelty)
+        return LiveClassifier(model, settings, novelty=novelty, classifier=classifier)

@@ -90,7 +90,7 @@ def static_program(
     source, there = host(batch, graph.n_channels), torch.zeros(batch, graph.n_channels).to(device)
     source.copy_(torch.from_numpy(graph.centre))
     targets = [host(batch, graph.n_class)]
-    if graph.novelty is not None:
+    if graph.has_novelty:
         targets.append(host(batch))
 
     def step() -> None:

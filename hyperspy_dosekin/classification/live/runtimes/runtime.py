@@ -101,7 +101,7 @@ def make_arrays(graph: LiveGraph, batch: int) -> tuple[np.ndarray, np.ndarray, n
     """
     spectra = _aligned((batch, graph.n_channels))
     spectra[:] = graph.centre
-    novelty = None if graph.novelty is None else _aligned((batch,))
+    novelty = _aligned((batch,)) if graph.has_novelty else None
     return spectra, _aligned((batch, graph.n_class)), novelty
 
 

@@ -113,8 +113,7 @@ def fused(network: LiveNetwork, example: Tensor) -> Function:
     except RuntimeError as error:
         _logger.info("TorchScript does not compile the network (%s); it runs as it is.", error)
         return network
-    exact = next(network.parameters()).dtype == torch.float32
-    if exact and not largest < _TOLERANCE * max(1.0, float(expected[-1].abs().max())):
+    if network.exact and not largest < _TOLERANCE * max(1.0, float(expected[-1].abs().max())):
         _logger.info("Compiled, the network differs by %g; it runs as it is.", largest)
         return network
     return traced
