@@ -51,6 +51,23 @@ def residual_curve():
     return (ENERGY / ENERGY[0]) ** -3.0
 
 
+def _plasmon(loss):
+    return 1 / (1 + ((loss - _PLASMON) / _PLASMON_WIDTH) ** 2)
+
+
+def low_loss(plural, counts=1e5, seed=0):
+    """Energies and counts of a low loss with that t/λ, as `make` has it: single scattering.
+
+    Losses beyond those that the axis of the core loss holds are there too, and count for nothing.
+    """
+    energy = np.arange(-20.0, 60.0, 0.25)
+    plasmon = _plasmon(energy)
+    plasmon /= plasmon[(energy >= 0) & (energy < ENERGY[-1] - ENERGY[0])].sum()
+    peak = np.exp(-0.5 * (energy / 0.3) ** 2)
+    expected = counts * (peak / peak.sum() + np.where(energy > 3, plural * plasmon, 0))
+    return energy, np.random.default_rng(seed).poisson(expected).astype(float)
+
+
 @dataclass(frozen=True)
 class Made:
     """Simulated spectra with their truth.
@@ -92,8 +109,7 @@ def make(
     row = np.arange(n)
     net = 0.5 * (single[label, row] + single[second, row])
     if plural:
-        loss = ENERGY - ENERGY[0]
-        plasmon = 1 / (1 + ((loss - _PLASMON) / _PLASMON_WIDTH) ** 2)
+        plasmon = _plasmon(ENERGY - ENERGY[0])
         plasmon /= plasmon.sum()
         again = np.stack([np.convolve(spectrum, plasmon)[: ENERGY.size] for spectrum in net])
         net = net + plural * thickness[:, None] * again

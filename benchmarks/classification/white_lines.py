@@ -12,6 +12,7 @@ The spectra are those of `valences.py`, which shares no code with the package.
 import argparse
 import logging
 import time
+from itertools import product
 
 import exspy
 import numpy as np
@@ -127,18 +128,23 @@ def unknown(seeds, options):
 
 
 def plural(seeds, options):
-    """Calibration where electrons are scattered more than once."""
-    for thickness in (0.3, 1.0):
-        for seed in seeds:
-            made = valences.make(seed, SHAPE[0] * SHAPE[1], 250, plural=thickness)
-            found, probability, score, _ = classified(made, seed=seed, **options)
-            print(
-                f"plural    t/λ {thickness}, seed {seed}: accuracy "
-                f"{(probability.argmax(1) == made.label).mean():.4f}, ECE "
-                f"{calibration_error(probability, made.label):.4f}, beyond novelty 2 "
-                f"{100 * (score > 2).mean():.1f} %; {len(found.report.problems)} problems",
-                flush=True,
-            )
+    """Calibration where electrons are scattered more than once, without and with the low loss."""
+    for thickness, known, seed in product((0.3, 1.0), (False, True), seeds):
+        made = valences.make(seed, SHAPE[0] * SHAPE[1], 250, plural=thickness)
+        low_loss = None
+        if known:
+            energy, counts = valences.low_loss(thickness)
+            low_loss = exspy.signals.EELSSpectrum(counts)
+            axis = low_loss.axes_manager[0]
+            axis.offset, axis.scale, axis.units = energy[0], 0.25, "eV"
+        found, probability, score, _ = classified(made, seed=seed, low_loss=low_loss, **options)
+        print(
+            f"plural    t/λ {thickness}{', low loss given' if known else ''}, seed {seed}: accuracy "
+            f"{(probability.argmax(1) == made.label).mean():.4f}, ECE "
+            f"{calibration_error(probability, made.label):.4f}, beyond novelty 2 "
+            f"{100 * (score > 2).mean():.1f} %; {len(found.report.problems)} problems",
+            flush=True,
+        )
 
 
 def mixed(seeds, options):

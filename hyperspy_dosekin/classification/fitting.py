@@ -42,6 +42,7 @@ from hyperspy_dosekin.classification.paper import (
     train_paper,
 )
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
+from hyperspy_dosekin.classification.plural import Scattering
 from hyperspy_dosekin.classification.references import ReferenceSet, find_confusable, find_problems
 from hyperspy_dosekin.classification.simulation import Simulator
 from hyperspy_dosekin.classification.training import Measured, Training, train
@@ -140,6 +141,7 @@ def fit_model(
     clean: np.ndarray | None = None,
     nuisances: Nuisances | None = None,
     variance: np.ndarray | None = None,
+    scattering: Scattering | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = no_progress,
     stop: Stop = never_stop,
@@ -160,6 +162,8 @@ def fit_model(
         Known nuisances in the units of the spectra; by default they are estimated.
     variance
         Noise variance of each spectrum where it is known, of the same shape.
+    scattering
+        Further losses that the references have been convolved with, where they have.
     device
         Where to train.
     progress, stop
@@ -173,7 +177,7 @@ def fit_model(
     # Matrices of a few hundred columns: threads of the linear algebra cost more than they bring,
     # most of all where something else is computing.
     with threadpool_limits(1, user_api="blas"):
-        given = _Given(clean, nuisances, variance)
+        given = _Given(clean, nuisances, variance, scattering)
         return _fit(spectra, references, settings, given, device, progress, stop)
 
 
@@ -184,6 +188,7 @@ class _Given:
     clean: np.ndarray | None
     nuisances: Nuisances | None
     variance: np.ndarray | None
+    scattering: Scattering | None
 
 
 def _fit(
@@ -217,6 +222,7 @@ def _fit(
             EstimationOptions(find_factor=settings.find_factor),
             lambda done, rounds: progress("Nuisances", done, rounds),
             noise.variance(spectra, variance),
+            given.scattering,
         )
         noise = replace(noise, excess=found.noise.offset - noise.model.offset)
     else:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.classification.noise import NoiseModel
-from hyperspy_dosekin.classification.references import ReferenceSet
 
 #: Names of the distributions of the intensity scale.
 SCALE_SHAPES = ("normal", "uniform", "lognormal")
@@ -18,8 +17,6 @@ SCALE_SHAPES = ("normal", "uniform", "lognormal")
 HALF_WIDTH = float(np.sqrt(3))
 #: Exponents of the power laws whose span models a residual background.
 _EXPONENTS = np.linspace(0.5, 7.0, 14)
-#: Energy and half width of a plasmon that stands for those of most solids, eV.
-_PLASMON, _PLASMON_WIDTH = 22.0, 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,22 +112,6 @@ def background_basis(energy_ev: np.ndarray, number: int = 2) -> np.ndarray:
     _, _, vectors = np.linalg.svd(laws, full_matrices=False)
     vectors = vectors[:number] * np.sqrt(energy_ev.size)
     return vectors * np.sign(vectors[:, :1])
-
-
-def plural_curve(references: ReferenceSet) -> np.ndarray:
-    """The mean reference as electrons show it that were scattered once more, unit mean square.
-
-    Plasmons of most solids lie between 15 and 30 eV and are some 10 eV wide; with the low loss of
-    the specimen, deconvolve the data instead.
-    """
-    energy = references.energy_ev
-    mean = references.class_means().mean(axis=0)
-    step = float(np.median(np.diff(energy)))
-    loss = step * np.arange(energy.size)
-    plasmon = 1 / (1 + ((loss - _PLASMON) / _PLASMON_WIDTH) ** 2)
-    curve = np.convolve(mean - mean[0], plasmon)[: energy.size]
-    size = float(np.sqrt(np.mean(curve**2)))
-    return curve / size if size > 0 else np.linspace(-1, 1, energy.size) ** 3
 
 
 def shift_templates(templates: np.ndarray, shifts: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hyperspy_dosekin.classification.plural import Scattering
+
 #: Standard deviation of a Gaussian in units of its full width at half maximum.
 SD_PER_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
 #: A reference may end so many channels inside the axis of the data; its end value is held there.
@@ -104,6 +106,7 @@ def resample(
     *,
     fwhm_ev: float = 0.0,
     name: str = "reference",
+    scattering: Scattering | None = None,
 ) -> np.ndarray:
     """A reference on the axis of the data, broadened to the resolution of the instrument.
 
@@ -122,6 +125,8 @@ def resample(
         Full width at half maximum of the Gaussian to broaden with, eV.
     name
         What to call the reference in messages.
+    scattering
+        Further losses to convolve it with; none without.
 
     Raises
     ------
@@ -147,6 +152,8 @@ def resample(
             f"{energy_ev[-1]:g} eV: {' and '.join(missing)} is missing; simulate it over a wider "
             "range, or crop the data with s.isig."
         )
+    if scattering is not None:
+        values = values + scattering.again(own, values)
     if fwhm_ev > 0:
         own, values = _broadened(own, values, fwhm_ev)
     if np.median(np.diff(own)) >= step:

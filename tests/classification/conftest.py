@@ -35,3 +35,32 @@ def make_live_problem():
         return made[n_channels]
 
     return problem
+
+
+@pytest.fixture(scope="session")
+def make_rule_problem():
+    """Model without a network, spectra that are hard to tell apart, and their classes."""
+    made = {}
+
+    def problem(shape, level_sd):
+        if not made:
+            references = make_references(48)
+            known = make_nuisances(references, noise_sd=0.7, gain=0.1, scale_sd=0.3)
+            spectra, _, label = draw(references, known, 400)
+            settings = FitSettings(with_network=False, prior="uniform")
+            made[0] = fit_model(spectra, references, settings, nuisances=known), spectra, label
+        model, spectra, label = made[0]
+        noise = model.likelihood.noise
+        noise = replace(noise, model=replace(noise.model, level_sd=level_sd))
+        return (
+            replace(
+                model,
+                share=np.array([0.5, 0.3, 0.2]),
+                nuisances=replace(model.nuisances, scale_shape=shape),
+                likelihood=replace(model.likelihood, noise=noise),
+            ),
+            spectra,
+            label,
+        )
+
+    return problem

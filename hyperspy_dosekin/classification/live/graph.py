@@ -132,8 +132,8 @@ def live_graph(model: Model, *, novelty: bool = False, head: bool | None = None)
     )
     if not by_rule and not model.has_network:
         raise ValueError(
-            'the model was trained with network=False: it has no head, and only precision="float32" '
-            "is offered without; train one with a network."
+            "the model was trained with network=False: it has no head, and without one only "
+            'precision="float32" is offered; train one with a network.'
         )
     wanted = [PROBABILITY] * by_rule + [NOVELTY] * novelty
     rule = rule_tape(model, *wanted) if wanted else None

@@ -55,8 +55,10 @@ def rule_tape(model: Model, *outputs: str) -> Tape:
 
 @dataclass(frozen=True)
 class _Found:
-    """Log-likelihood times prior and squared distance of all explanations, ``(n, n_template ·
-    n_shift)``, without what they have in common, and that part of the distance, ``(n, 1)``."""
+    """All explanations, ``(n, n_template · n_shift)``, and what they have in common, ``(n, 1)``.
+
+    Log-likelihood times prior, and squared distance but for the common part of it.
+    """
 
     log: Value
     distance: Value

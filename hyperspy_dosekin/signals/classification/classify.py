@@ -29,6 +29,7 @@ def classify_vae(
     spatial_frames: bool = False,
     clean: Any = None,
     nuisances: Any = None,
+    low_loss: Any = None,
     show_progressbar: bool | None = None,
     stop: Callable[[], bool] | None = None,
     **options: Any,
@@ -71,6 +72,9 @@ def classify_vae(
         components.
     nuisances
         Known nuisances instead of estimated ones.
+    low_loss
+        Low-loss signal of the same region, with its zero-loss peak, where the data were not
+        deconvolved: the references are convolved with it. Not for measured references.
     **options
         Of `DualVAE` and of its training.
     show_progressbar
@@ -124,6 +128,7 @@ def classify_vae(
             "classifier": classifier,
             "clean": clean,
             "nuisances": nuisances,
+            "low_loss": low_loss,
         }
         given = [name for name, value in unused.items() if value is not None] + list(options)
         if given:
@@ -142,6 +147,7 @@ def classify_vae(
         labels,
         clean=clean,
         nuisances=nuisances,
+        low_loss=low_loss,
         show_progressbar=show_progressbar,
         stop=stop,
     )

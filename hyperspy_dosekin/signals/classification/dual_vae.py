@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hyperspy_dosekin.lazy.blocks import map_blocks, sample_rows
 from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
-from hyperspy_dosekin.signals.classification.references import read_references
+from hyperspy_dosekin.signals.classification.references import read_low_loss, read_references
 from hyperspy_dosekin.signals.classification.spectra import (
     ascending,
     ascending_variance,
@@ -153,6 +154,7 @@ class DualVAE(TrainedModel):
         *,
         clean: Any = None,
         nuisances: Any = None,
+        low_loss: Any = None,
         show_progressbar: bool | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> DualVAE:
@@ -173,6 +175,10 @@ class DualVAE(TrainedModel):
             components.
         nuisances
             Known `hyperspy_dosekin.classification.nuisances.Nuisances`; by default estimated.
+        low_loss
+            Low-loss signal of the same region, with its zero-loss peak, for data that were not
+            deconvolved: the references are convolved with the mean of it. Not for references that
+            were measured, which hold plural scattering already.
         show_progressbar
             ``None`` takes HyperSpy's preference.
         stop
@@ -211,7 +217,8 @@ class DualVAE(TrainedModel):
         energy, data = training_axis(signal)
         # References are checked before anything is computed.
         width = 0.0 if isinstance(self._fwhm, str) else float(self._fwhm)
-        recorded = read_references(energy, references, labels)
+        scattering = read_low_loss(low_loss)
+        recorded = replace(read_references(energy, references, labels), scattering=scattering)
         chosen = recorded.on_axis(width)
         rng = np.random.default_rng(self._settings.network.seed)
         rows = training_rows(signal, data, clean, self._max_spectra, rng)
@@ -226,6 +233,7 @@ class DualVAE(TrainedModel):
                 clean=rows.clean,
                 nuisances=nuisances,
                 variance=rows.variance,
+                scattering=scattering,
                 device=resolve_device(self._device),
                 progress=progress,
                 stop=stop or never_stop,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.classification.plural import Scattering, scattering_of
 from hyperspy_dosekin.classification.readers import reader_for
 from hyperspy_dosekin.classification.references import ReferenceSet, classes_of, resample
 from hyperspy_dosekin.numerics.arguments import real_number, real_numbers, short
@@ -161,11 +162,14 @@ class RecordedReferences:
         Name, energies in eV and intensities of each.
     labels
         Class of each.
+    scattering
+        Further losses to convolve them with; none without.
     """
 
     energy_ev: np.ndarray
     spectra: Sequence[tuple[str, np.ndarray, np.ndarray]]
     labels: Sequence[Any]
+    scattering: Scattering | None = None
 
     def on_axis(self, fwhm_ev: float = 0.0) -> ReferenceSet:
         """References on the axis of the data, with their classes.
@@ -188,6 +192,7 @@ class RecordedReferences:
                 values,
                 fwhm_ev=fwhm_ev,
                 name=f"reference {i} ({self.labels[i]})",
+                scattering=self.scattering,
             )
             for i, (_, own, values) in enumerate(self.spectra)
         ]
@@ -229,6 +234,29 @@ def read_references(
             f"labels={labels!r} for {len(spectra)} references; give one label for each."
         )
     return RecordedReferences(energy_ev, spectra, labels)
+
+
+def read_low_loss(low_loss: Any) -> Scattering | None:
+    """Further losses that a low-loss signal shows, the mean of all its spectra.
+
+    Raises
+    ------
+    TypeError
+        If it is no signal of spectra.
+    ValueError
+        If it has no zero-loss peak, or does not reach the plasmons.
+    """
+    if low_loss is None:
+        return None
+    if not hasattr(low_loss, "axes_manager") or low_loss.axes_manager.signal_dimension != 1:
+        raise TypeError(
+            f"low_loss={short(low_loss)} must be a signal of spectra with their zero-loss peak."
+        )
+    energy = energy_of(low_loss)
+    navigation = tuple(range(low_loss.data.ndim - 1))
+    mean = np.asarray(low_loss.data.mean(axis=navigation), dtype=np.float64)
+    order = np.argsort(energy)
+    return scattering_of(energy[order], mean[order])
 
 
 def energy_of(signal: BaseSignal) -> np.ndarray:

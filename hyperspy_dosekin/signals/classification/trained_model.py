@@ -198,9 +198,9 @@ class TrainedModel:
         novelty
             Whether the novelty is computed too: the numbers of `classify`.
         classifier
-            ``"likelihood"``, Bayes' rule as in `classify`, or ``"head"``, that of the network, which
-            learned from it. By default what the model classifies with; in less precise arithmetic
-            than float32 the head. A model without network has the likelihood only.
+            ``"likelihood"``, Bayes' rule as in `classify`, or ``"head"``, that of the network,
+            which learned from it. By default what the model classifies with; in less precise
+            arithmetic than float32 the head. A model without network has the likelihood only.
         batch_sizes
             Numbers of spectra that get buffers of just that size; the first is what ``"auto"``
             measures (32 if there is none).

@@ -63,6 +63,42 @@ def test_novelty_goes_on_beyond_the_known_scores(make_live_problem):
     assert novelty[10:].max() < 0.1
 
 
+@pytest.mark.parametrize(
+    ("shape", "level_sd"), [("normal", 0.3), ("uniform", 0.0), ("lognormal", 0.0)]
+)
+@pytest.mark.parametrize("runtime", ON_CPU)
+def test_bayes_rule_is_that_of_the_model(make_rule_problem, runtime, shape, level_sd):
+    """No network was trained: probabilities and novelty are those of single pixels and noise."""
+    needs(runtime)
+    model, spectra, _ = make_rule_problem(shape, level_sd)
+    live = CompiledClassifier(model, LiveSettings(runtime=runtime), novelty=True)
+    strange = np.concatenate([spectra, spectra[:9] + 3, 20 * spectra[:9]])
+    probability, novelty = expected(model, strange)
+    found = live.predict(strange)
+    assert found.probabilities == pytest.approx(probability, abs=1e-4)
+    assert found.novelty == pytest.approx(novelty, rel=1e-4, abs=2e-3)
+    # neither is trivial
+    assert ((probability > 0.05) & (probability < 0.95)).any(axis=1).mean() > 0.2
+    assert novelty[:400].std() > 0.3
+    assert novelty[400:].min() > 3
+
+
+def test_who_classifies_can_be_chosen(make_live_problem, make_rule_problem):
+    model, spectra, _ = make_live_problem(48)
+    rule = CompiledClassifier(model, LiveSettings(runtime="torch"), classifier="likelihood")
+    found = rule.predict(spectra).probabilities
+    own = predict(spectra, model=replace(model, classifier="likelihood"))[:, :3]
+    assert found == pytest.approx(own, abs=1e-4)
+    without, spectra, _ = make_rule_problem("normal", 0.0)
+    with pytest.raises(ValueError, match=r'network=False.*precision="float32"'):
+        CompiledClassifier(without, LiveSettings(runtime="torch", precision="bfloat16"))
+    with pytest.raises(ValueError, match=r'classifier="likelihood".*not \'bfloat16\''):
+        settings = LiveSettings(runtime="torch", precision="bfloat16")
+        CompiledClassifier(model, settings, classifier="likelihood")
+    with pytest.raises(ValueError, match=r'classifier=.knn. must be "likelihood" or "head"'):
+        CompiledClassifier(model, classifier="knn")
+
+
 def test_a_model_without_the_head_is_refused(make_live_problem):
     model, _, _ = make_live_problem(47)
     with pytest.raises(ValueError, match=r'"knn".*classifier="head"'):
