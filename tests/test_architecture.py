@@ -66,7 +66,7 @@ FLOORS = {
         {"kinetics", "classification", "spectra"},
     ],
     "signals": [
-        {"axes", "progress", "chunk_advice", "signatures", "files"},
+        {"axes", "progress", "chunk_advice", "signatures", "files", "drawing"},
         {"kinetics", "processing"},
         {"tools"},
         {"classification", "windows", "spectra"},

@@ -139,7 +139,7 @@ def plural(seeds, options):
             axis.offset, axis.scale, axis.units = energy[0], 0.25, "eV"
         found, probability, score, _ = classified(made, seed=seed, low_loss=low_loss, **options)
         print(
-            f"plural    t/λ {thickness}{', low loss given' if known else ''}, seed {seed}: accuracy "
+            f"plural    t/λ {thickness}{', low loss given' if known else ''}, seed {seed}: "
             f"{(probability.argmax(1) == made.label).mean():.4f}, ECE "
             f"{calibration_error(probability, made.label):.4f}, beyond novelty 2 "
             f"{100 * (score > 2).mean():.1f} %; {len(found.report.problems)} problems",

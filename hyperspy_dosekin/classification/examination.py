@@ -10,7 +10,7 @@ import numpy as np
 
 from hyperspy_dosekin.classification.calibration import CalibrationCurve, calibration_curve, softmax
 from hyperspy_dosekin.classification.likelihood import Best, Likelihood
-from hyperspy_dosekin.classification.nuisances import Nuisances
+from hyperspy_dosekin.classification.nuisances import Nuisances, shift_templates
 
 #: Spectra that are looked at.
 _LOOKED_AT = 3000
@@ -39,6 +39,8 @@ class Examination:
     cosine
         Of each class, between its mean reference and the mean of its spectra without their
         backgrounds, ``(n_class,)``; NaN where too few are of it.
+    cosines
+        Of the mean of each class with each reference, ``(n_class, n_class)``.
     problems
         What does not fit, in words.
     calibration
@@ -47,6 +49,7 @@ class Examination:
     """
 
     cosine: np.ndarray
+    cosines: np.ndarray
     problems: tuple[str, ...]
     calibration: CalibrationCurve
 
@@ -88,9 +91,14 @@ def examine(
     rest = spectra - best.explained - best.background
     problems = _of_the_whole(nuisances, likelihood, strange, energy_ev)
     cosine = np.full(len(names), np.nan)
+    cosines = np.full((len(names), len(names)), np.nan)
     scales = np.full(len(names), np.nan)
     means = likelihood.mixing.references
     largest = np.abs(nuisances.scale_mean * means).max()
+    step = float(np.median(np.diff(energy_ev)))
+    moved = shift_templates(means, np.array([nuisances.shift_mean_ev / step]))[:, 0]
+    sizes = np.linalg.norm(moved, axis=1)
+    sizes = np.where(sizes > 1e-9 * sizes.max(), sizes, np.nan)
     for k, name in enumerate(names):
         own = np.flatnonzero((label == k) & ~strange & (probability[:, k] > 0.8))
         if len(own) < _FEWEST or np.ptp(means[k]) <= 1e-9 * np.ptp(means):
@@ -98,6 +106,7 @@ def examine(
         seen = (spectra[own] - best.background[own]).mean(axis=0)
         explained = best.explained[own].mean(axis=0)
         cosine[k] = seen @ explained / (np.linalg.norm(seen) * np.linalg.norm(explained))
+        cosines[k] = moved @ seen / (sizes * np.linalg.norm(seen))
         scales[k] = np.median(best.scale[own])
         left = rest[own].mean(axis=0)
         noise = variance[own].mean(axis=0)
@@ -125,10 +134,8 @@ def examine(
             f"the residual background is {background / largest:.2g} times as high as the strongest "
             "reference: remove the background of the data, or simulate it on the references."
         )
-    return Examination(
-        cosine, tuple(problems), _resampled(best, rest, variance, label, likelihood, nuisances,
-                                            energy_ev, rng)
-    )  # fmt: skip
+    curve = _resampled(best, rest, variance, label, likelihood, nuisances, energy_ev, rng)
+    return Examination(cosine, cosines, tuple(problems), curve)
 
 
 def _of_the_whole(

@@ -293,6 +293,7 @@ def _fit(
     problems = [*problems, *looked.problems]
     report |= {
         "cosine": looked.cosine,
+        "cosines": looked.cosines,
         "data_confidence": looked.calibration.confidence,
         "data_accuracy": looked.calibration.accuracy,
         "data_weight": looked.calibration.weight,

@@ -59,3 +59,17 @@ def uncertainty_parts(probability: np.ndarray, noise_free: np.ndarray) -> np.nda
     total = entropy(probability.astype(np.float64))
     classifier = np.minimum(noise_free, total)
     return np.stack([total - classifier, classifier, total], axis=-1).astype(np.float32)
+
+
+def peak_ratio(spectra: np.ndarray, peak: np.ndarray, shoulder: np.ndarray) -> np.ndarray:
+    """Mean intensity in some channels over that in others, ``(n,)``; NaN where that is below 0.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(n, n_channels)``.
+    peak, shoulder
+        Indices of channels.
+    """
+    below = spectra[:, shoulder].mean(axis=1)
+    return spectra[:, peak].mean(axis=1) / np.where(below > 0, below, np.nan)

@@ -27,6 +27,11 @@ _logger = logging.getLogger(__name__)
 
 #: Batch size that ``"auto"`` measures, if none is given.
 TYPICAL_BATCH = 32
+#: Source: J. D. Hollenbach et al., doi:10.1038/s41598-024-66902-4.
+PUBLISHED = (
+    "published for the encoder alone, 32 spectra: 54 ms TensorFlow, 0.209 ms TensorRT in 16 bits "
+    "on an RTX 2060; their detector gives 400 spectra/s."
+)
 #: Time for measuring a runtime, and runs of it at least.
 _SECONDS, _RUNS = 0.05, 12
 
@@ -83,6 +88,8 @@ class LiveReport:
         for timing in self.timings:
             value = timing.reason if timing.seconds is None else time_text(timing.seconds)
             lines.append(f"  {timing.runtime:<12} {value}")
+        if self.batch == TYPICAL_BATCH:
+            lines.append(PUBLISHED)
         if self.precision_loss is not None:
             lines.append(str(self.precision_loss))
         return printable("\n".join(lines))

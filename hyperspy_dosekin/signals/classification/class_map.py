@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import LazySignal2D, Signal2D
 
 from hyperspy_dosekin.classification.labels import NO_CLASS
+from hyperspy_dosekin.signals.drawing import framed
 from hyperspy_dosekin.signals.tools import open_tool
 
 if TYPE_CHECKING:
@@ -145,7 +147,7 @@ class ClassMap(Signal2D):
             units = frames[0].units
             label = f"{name[:1].upper()}{name[1:]}"
             label += f" ({units})" if isinstance(units, str) and units else ""
-        return plot_fractions(share, self.names, place, label, **options)
+        return framed(partial(plot_fractions, share, self.names, place, label), options)
 
     def explore(self, *, display: bool = True, toolkit: str | None = None, **start: Any) -> Any:
         """Look through the map: class of the pixel, share of each class by frame.

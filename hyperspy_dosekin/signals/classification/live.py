@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hyperspy_dosekin.classification.live.compiled import CompiledClassifier
 from hyperspy_dosekin.classification.live.stream import LiveFrame, Stream
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 from hyperspy_dosekin.signals.classification.spectra import ascending, check_spectra
+from hyperspy_dosekin.signals.drawing import framed
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
@@ -136,17 +138,13 @@ class LiveStream(Stream):
     [(8,), (8,), (8,)]
     """
 
-    def plot(
-        self, *, fig: FigureBase | None = None, figsize: tuple[float, float] | None = None
-    ) -> FigureBase:
+    def plot(self, **options: Any) -> FigureBase:
         """Draw the histogram of the latency so far, with its percentiles.
 
         Parameters
         ----------
-        fig
-            Empty figure or subfigure to draw in, instead of a new one.
-        figsize
-            Width and height in inches.
+        **options
+            ``ax``, ``title``, ``dpi``, ``fig``, ``figsize`` of the figure.
 
         Returns
         -------
@@ -167,14 +165,14 @@ class LiveStream(Stream):
         from hyperspy_dosekin.plotting.classification.latency import plot_latency
 
         report = self.report
-        return plot_latency(
+        draw = partial(
+            plot_latency,
             report.latency.edges_s,
             report.latency.counts,
             dict(zip((50, 95, 99), report.latency.percentiles(), strict=True)),
             dropped=report.dropped,
-            fig=fig,
-            figsize=figsize,
         )
+        return framed(draw, options)
 
 
 def _energies(axis: Any) -> np.ndarray:

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.numerics.text import printable
+from hyperspy_dosekin.signals.drawing import framed
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
@@ -110,6 +112,12 @@ class VAEReport:
         return dict(zip(self._model.names, np.asarray(found).tolist(), strict=True))
 
     @property
+    def cosines(self) -> np.ndarray:
+        """Cosine of the mean of each class (row) with each reference, ``(n_class, n_class)``."""
+        number = len(self._model.names)
+        return np.asarray(self._model.report.get("cosines", np.full((number, number), np.nan)))
+
+    @property
     def data_calibration(self) -> CalibrationCurve | None:
         """Accuracy against confidence with the noise and the misfit of the data at hand.
 
@@ -193,14 +201,38 @@ class VAEReport:
 
     def plot(self, **options: Any) -> FigureBase:
         """Draw learning curves, activity of the latents and calibration."""
-        from hyperspy_dosekin.plotting.classification.maps import plot_report
+        from hyperspy_dosekin.plotting.classification.representations import plot_report
 
         history = self.history
-        return plot_report(
+        draw = partial(
+            plot_report,
             history["step"],
             history["training"],
             history["validation"],
             self.latent_kl,
             self.calibration,
-            **options,
         )
+        return framed(draw, options)
+
+    def plot_cosine(self, **options: Any) -> FigureBase:
+        """Draw the cosine of every reference with the mean of the spectra of every class.
+
+        As the paper compares simulated with measured spectra. Means are without backgrounds, and
+        references at the shift of the data; a class of which there are too few has none.
+
+        Parameters
+        ----------
+        **options
+            ``ax``, ``title``, ``dpi``, ``fig``, ``figsize`` of the figure.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+        >>> references = hyperspy_dosekin.data.reference_spectra()
+        >>> c = s.classify_vae(references, network=False, show_progressbar=False)
+        >>> figure = c.report.plot_cosine()
+        """
+        from hyperspy_dosekin.plotting.classification.representations import plot_cosine
+
+        return framed(partial(plot_cosine, self.cosines, self._model.names), options)

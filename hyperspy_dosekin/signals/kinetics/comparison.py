@@ -21,8 +21,8 @@ from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.plotting.layout import new_figure
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
+from hyperspy_dosekin.signals.drawing import drawn
 from hyperspy_dosekin.signals.files import save_signal, seal
-from hyperspy_dosekin.signals.kinetics.drawing import drawn
 from hyperspy_dosekin.signals.kinetics.maps import over_pixels
 from hyperspy_dosekin.signals.kinetics.notes import DOSES
 from hyperspy_dosekin.signals.kinetics.options import (

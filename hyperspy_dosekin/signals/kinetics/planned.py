@@ -16,8 +16,8 @@ from prettytable import PrettyTable
 from hyperspy_dosekin.numerics.arguments import check_fields, real_numbers, short
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
+from hyperspy_dosekin.signals.drawing import drawn
 from hyperspy_dosekin.signals.files import save_signal, seal
-from hyperspy_dosekin.signals.kinetics.drawing import drawn
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.signals.kinetics.drawing import drawn, name_windows
+from hyperspy_dosekin.signals.drawing import drawn, name_windows
 from hyperspy_dosekin.signals.kinetics.face import Face
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.origin import Origin
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
-from hyperspy_dosekin.signals.kinetics.drawing import drawn
+from hyperspy_dosekin.signals.drawing import drawn
 from hyperspy_dosekin.signals.kinetics.face import Face
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers

@@ -14,7 +14,7 @@ from prettytable import PrettyTable
 
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
-from hyperspy_dosekin.signals.kinetics.drawing import drawn
+from hyperspy_dosekin.signals.drawing import drawn
 from hyperspy_dosekin.signals.kinetics.table import interval_text, number
 
 if TYPE_CHECKING:

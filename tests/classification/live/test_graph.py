@@ -92,8 +92,8 @@ def test_who_classifies_can_be_chosen(make_live_problem, make_rule_problem):
     without, spectra, _ = make_rule_problem("normal", 0.0)
     with pytest.raises(ValueError, match=r'network=False.*precision="float32"'):
         CompiledClassifier(without, LiveSettings(runtime="torch", precision="bfloat16"))
+    settings = LiveSettings(runtime="torch", precision="bfloat16")
     with pytest.raises(ValueError, match=r'classifier="likelihood".*not \'bfloat16\''):
-        settings = LiveSettings(runtime="torch", precision="bfloat16")
         CompiledClassifier(model, settings, classifier="likelihood")
     with pytest.raises(ValueError, match=r'classifier=.knn. must be "likelihood" or "head"'):
         CompiledClassifier(model, classifier="knn")

@@ -57,6 +57,19 @@ def drawn(draw: Callable[..., Any], picture: Any, options: Mapping[str, Any]) ->
     return figure if parent is None else parent
 
 
+def framed(draw: Callable[..., FigureBase], options: Mapping[str, Any]) -> FigureBase:
+    """Draw with the options that all figures have; what to draw is bound to `draw` already.
+
+    Parameters
+    ----------
+    draw
+        Function of the plotting room that takes ``fig`` and ``figsize``.
+    options
+        As for `drawn`.
+    """
+    return drawn(lambda _, **kept: draw(**kept), None, options)
+
+
 def _in_place_of(axes: Any) -> Any:
     """A subfigure where axes of a grid were."""
     spec = axes.get_subplotspec() if hasattr(axes, "get_subplotspec") else None
