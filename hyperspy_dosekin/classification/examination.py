@@ -26,6 +26,8 @@ _STRANGE, _UNEQUAL, _BACKGROUND = 0.05, 1.6, 0.2
 _ZERO_CHANNELS, _ZERO_DEVIATIONS = 2.5, 1.5
 #: Distance of a typical spectrum, relative to that of simulated ones.
 _TYPICAL = 1.08
+#: Novelty up to which the typical spectrum is explained.
+_EXPLAINED = 2.0
 #: Simulated data whose noise is what the data leave.
 _RESAMPLED = 2000
 
@@ -224,6 +226,11 @@ def zero_of(
     tried = {zero: fit(zero) for zero in unit * np.arange(-6, 7)}
     best = max(tried, key=lambda zero: tried[zero])
     if tried[best] - tried[0.0] < 0.5 or abs(best) < 1.5 * unit:
+        return 0.0
+    moved = replace(nuisances, shift_mean_ev=nuisances.shift_mean_ev + best)
+    _, distance = likelihood.judged(spectra, given, moved, energy_ev)
+    # A phase that no class explains at any zero says nothing about it.
+    if np.median(likelihood.novelty(distance)) > _EXPLAINED:
         return 0.0
     finer = {best + part * unit: fit(best + part * unit) for part in (-0.5, 0.5)} | {
         best: tried[best]
