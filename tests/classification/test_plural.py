@@ -16,7 +16,7 @@ def low_loss(t_over_lambda, step=0.25, counts=1e6, centre=0.0):
     once = np.exp(-0.5 * ((energy - centre - 20) / 2.5) ** 2)
     once /= once.sum()
     total, order, factor = peak.copy(), peak, 1.0
-    first = int(round((energy[0] - centre) / step))
+    first = round((energy[0] - centre) / step)
     for n in (1, 2, 3, 4):
         order = np.convolve(order, once)[-first : -first + energy.size]
         factor *= t_over_lambda / n
