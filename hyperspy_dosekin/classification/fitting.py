@@ -68,6 +68,9 @@ _UNMIXED = 2000
 MIXED_RATE = 0.02
 #: Fewer spectra say too little about the shares of the classes.
 FEWEST_FOR_SHARES = 100
+#: Spectra of no class count where more than this share, by that much, is as far from the classes
+#: as this share of spectra of the classes.
+_FAR, _MORE = 0.1, 0.04
 #: A spectrum whose novelty is beyond this does not count for the shares.
 _NOT_COUNTED = 3.0
 
@@ -241,7 +244,8 @@ def _fit(
     units = NetworkUnits.of(spectra, found.noise.variance(spectra.mean(axis=0)))
     if published:
         units = paper_units(spectra)
-    likelihood = _likelihood(inside, found, noise, simulator, spectra, variance, rng)
+    likelihood, strange = _likelihood(inside, found, noise, simulator, spectra, variance, rng)
+    found = replace(found, strange_share=strange)
     estimated = time.perf_counter()
     draft = Model(
         names=references.names,
@@ -432,8 +436,8 @@ def _likelihood(
     spectra: np.ndarray,
     variance: np.ndarray | None,
     rng: np.random.Generator,
-) -> Likelihood:
-    """Bayes' rule with what was estimated, and the distances of spectra of the classes."""
+) -> tuple[Likelihood, float]:
+    """Bayes' rule with what was estimated, and the share of spectra that are of no class."""
     templates, class_of = class_templates(references, rng)
     typical = noise.variance(spectra[:_NOVELTY_MEASURED], _first(variance)).mean(axis=0)
     nodes = Explainer(templates, class_of, references.energy_ev).shift_nodes(nuisances, typical)
@@ -457,7 +461,10 @@ def _likelihood(
         means, step, raw[some], noise.variance(raw, given)[some], nuisances, rate=MIXED_RATE
     )
     draft = replace(draft, mixing=mixing)
-    return draft.calibrated(known, measured, nuisances.strange_share)
+    # A cloud may also describe some of a class; then nothing is far from the classes.
+    far = float((measured > np.quantile(known, 1 - _FAR)).mean())
+    strange = nuisances.strange_share if far > _FAR + _MORE else 0.0
+    return draft.calibrated(known, measured, strange), strange
 
 
 def _first(variance: np.ndarray | None) -> np.ndarray | None:

@@ -19,6 +19,8 @@ _PLASMON, _PLASMON_WIDTH = 22.0, 6.0
 _WIDTHS = 2.0
 #: A low loss has to reach so far, eV: to the plasmons of most solids.
 _REACH = 20.0
+#: A zero-loss peak lies at most so far from zero, eV.
+_AWAY = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,8 @@ def scattering_of(energy_ev: np.ndarray, low_loss: np.ndarray) -> Scattering:
     high = np.flatnonzero(low_loss[place:] < 0.5 * low_loss[place])
     width = 2 * int(high[0]) if high.size else low_loss.size
     reach = energy_ev[-1] - energy_ev[place]
-    if not low_loss[place] > 0 or place < 2 * width or reach < _REACH:
+    away = abs(float(energy_ev[place])) > _AWAY
+    if not low_loss[place] > 0 or away or place < 2 * width or reach < _REACH:
         raise ValueError(
             f"low_loss covers {energy_ev[0]:g} to {energy_ev[-1]:g} eV with its highest peak at "
             f"{energy_ev[place]:g} eV, and shows no zero-loss peak with what lies below it and "

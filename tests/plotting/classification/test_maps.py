@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from hyperspy_dosekin.plotting.classification import maps as classification
+from hyperspy_dosekin.plotting.classification import representations
 
 NAMES = ("fluoride", "oxide", "metal")
 TITLES = ["temperature 100 °C", "temperature 250 °C"]
@@ -78,10 +79,10 @@ def test_confidence_has_one_scale_for_all_conditions():
 
 def test_ticks_of_silhouettes_do_not_repeat_the_axis():
     values = {"latents": np.array([0.3, np.nan]), "components": np.array([0.1, np.nan])}
-    (panel,) = classification.plot_silhouette(values, TITLES).axes
+    (panel,) = representations.plot_silhouette(values, TITLES).axes
     assert panel.get_xlabel() == "Temperature (°C)"
     assert [tick.get_text() for tick in panel.get_xticklabels()] == ["100", "250"]
     assert [text.get_text() for text in panel.texts] == ["one\nclass"]
-    (other,) = classification.plot_silhouette(values, ["before", "after heating"]).axes
+    (other,) = representations.plot_silhouette(values, ["before", "after heating"]).axes
     assert other.get_xlabel() == ""
     assert [tick.get_text() for tick in other.get_xticklabels()] == ["before", "after heating"]

@@ -8,6 +8,7 @@ import pytest
 
 from hyperspy_dosekin import DualVAE
 from hyperspy_dosekin.data import annealing_series, reference_spectra
+from hyperspy_dosekin.data.annealing import phase_spectrum
 from hyperspy_dosekin.signals.axes.variance import attach_variance
 
 SHAPE = (3, 11, 9)
@@ -73,12 +74,59 @@ def test_what_needs_the_network_says_so(result):
         with pytest.raises(RuntimeError, match="network=False"):
             ask()
     with pytest.raises(ValueError, match="network=False"):
-        result.model.compile("torch")
+        result.model.compile("torch", precision="bfloat16")
     assert "cosine" in str(result.report)
     assert result.report.cosine["fluoride"] > 0.99
     assert result.report.data_calibration.error < 0.2
     assert result.plot_denoised().axes
     assert result.report.plot().axes
+
+
+def test_live_use_needs_no_network(result):
+    """A detector gives no variance: as offline without one."""
+    plain = annealing_series(2, shape=SHAPE, thick_background=True)
+    share = dict(result.class_share)
+    offline = result.model.classify(plain, prior=share)
+    live = result.model.compile("torch", prior=share, novelty=True)
+    found = live.predict(plain.data.reshape(-1, plain.data.shape[-1]))
+    there = np.moveaxis(offline.probability.data, -3, -1).reshape(-1, 4)
+    assert found.probabilities == pytest.approx(there, abs=1e-4)
+    assert found.novelty == pytest.approx(offline.novelty.data.ravel(), abs=2e-3)
+    with pytest.raises(ValueError, match=r'classifier=.knn. must be "likelihood" or "head"'):
+        result.model.compile("torch", classifier="knn")
+
+
+def test_peaks_over_shoulders_beside_the_classes(series, result):
+    figure = result.plot_peak_ratio((689, 693), (697, 701), frames=[0, 2], title="both")
+    upper, lower = figure.axes[:2], figure.axes[2:4]
+    assert (upper[1].images[0].get_array() == result.class_map.data[2]).all()
+    ratio = lower[0].images[0].get_array()
+    assert ratio.shape == series.data.shape[1:3]
+    # Without noise it is the ratio of two means of the phase itself.
+    label = result.class_map.data[0]
+    energy = series.axes_manager[-1].axis
+    pure = phase_spectrum("fluoride", energy)
+    expected = pure[(energy >= 689) & (energy <= 693)].mean()
+    expected /= pure[(energy >= 697) & (energy <= 701)].mean()
+    assert np.median(ratio[label == 0]) == pytest.approx(expected, rel=0.1)
+    assert result.plot_peak_ratio().axes
+    with pytest.raises(ValueError, match=r"peak=\(1, 2\) holds no channel"):
+        result.plot_peak_ratio(peak=(1, 2))
+    with pytest.raises(ValueError, match=r"frames=\[99\]"):
+        result.plot_peak_ratio(frames=[99])
+
+
+def test_figures_take_axes_title_and_resolution(result):
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+    assert result.plot(ax=panels[0], title="classes") is figure
+    assert result.class_map.plot_fractions(ax=panels[1], dpi=80) is figure
+    assert figure.dpi == 80
+    assert result.report.plot_cosine(dpi=120).dpi == 120
+    texts = [text.get_text() for text in result.report.plot_cosine().axes[0].texts]
+    assert texts[0] == f"{result.report.cosines[0, 0]:.4f}"
+    assert result.report.cosines[0, 0] > result.report.cosines[0, 1]
 
 
 def test_a_saved_model_classifies_as_before(series, result, tmp_path):
