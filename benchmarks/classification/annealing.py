@@ -161,7 +161,7 @@ def study(
     if unknown is not None:
         # In one image: a whole image of one unknown phase could as well have another zero.
         both = np.concatenate([spectra, unknown])
-        score = found.model.classify(as_signal(both, energy)).novelty.data
+        score = found.model.classify(as_signal(both, energy)).novelty.data.ravel()
         truth_unknown = np.arange(score.size) >= len(spectra)
         print(f"  novelty of an unknown class: AUC {roc_auc_score(truth_unknown, score):.4f}")
     if truth is not None:

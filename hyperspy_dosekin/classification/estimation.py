@@ -31,7 +31,7 @@ from hyperspy_dosekin.classification.nuisances import (
     background_basis,
 )
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
-from hyperspy_dosekin.classification.plural import TYPICAL, Scattering, plural_curve
+from hyperspy_dosekin.classification.plural import TYPICAL, plural_curve
 from hyperspy_dosekin.classification.references import ReferenceSet
 from hyperspy_dosekin.classification.strangers import Strangers
 
@@ -98,7 +98,6 @@ def estimate_nuisances(
     options: EstimationOptions | None = None,
     after_round: Callable[[int, int], None] | None = None,
     variance: np.ndarray | None = None,
-    scattering: Scattering | None = None,
 ) -> Nuisances:
     """Distributions of scale, shift and background, and the shares of the classes.
 
@@ -118,10 +117,6 @@ def estimate_nuisances(
         Called with rounds done and rounds in all.
     variance
         Noise variance of each spectrum, of the same shape; by default that of the model.
-    scattering
-        Further losses as the low loss shows them, which the references hold already. What single
-        spectra have more or less of it is then a nuisance; without, that is tried where much is
-        left unexplained, for a typical plasmon.
 
     Returns
     -------
@@ -137,20 +132,12 @@ def estimate_nuisances(
         variance = variance[chosen]
     basis = background_basis(references.energy_ev)
     estimator = _Estimator(spectra[chosen], variance, references, components, rng)
-    # More than one scattering makes of every reference what no smooth background imitates.
-    mean = references.class_means().mean(axis=0)
-    curve = plural_curve(references.energy_ev, mean, scattering or TYPICAL)
-    twice = np.concatenate([basis, curve[None]])
-    if scattering is not None:
-        found = _estimated(estimator, twice, noise, options, after_round)
-        note = (
-            "the references are convolved with the low loss, in which there are "
-            f"{scattering.strength:.2g} electrons with a loss for each one without."
-        )
-        return replace(found, notes=(*found.notes, note))
     found = _estimated(estimator, basis, noise, options, after_round)
     if not estimator.poor(found, noise):
         return found
+    # More than one scattering makes of every reference what no smooth background imitates.
+    curve = plural_curve(references.energy_ev, references.class_means().mean(axis=0), TYPICAL)
+    twice = np.concatenate([basis, curve[None]])
     other = _Estimator(spectra[chosen], variance, references, components, rng)
     again = _estimated(other, twice, noise, options, after_round)
     gain = other.fit(again) - estimator.fit(found)

@@ -42,7 +42,6 @@ from hyperspy_dosekin.classification.paper import (
     train_paper,
 )
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
-from hyperspy_dosekin.classification.plural import Scattering
 from hyperspy_dosekin.classification.references import ReferenceSet, find_confusable, find_problems
 from hyperspy_dosekin.classification.simulation import Simulator
 from hyperspy_dosekin.classification.training import Measured, Training, train
@@ -68,9 +67,9 @@ _UNMIXED = 2000
 MIXED_RATE = 0.02
 #: Fewer spectra say too little about the shares of the classes.
 FEWEST_FOR_SHARES = 100
-#: Spectra of no class count where more than this share, by that much, is as far from the classes
-#: as this share of spectra of the classes.
-_FAR, _MORE = 0.1, 0.04
+#: Share of the spectra of the classes that counts as far from them, and of those of no class that
+#: has to be as far, at least, if there are any.
+_FAR, _FARTHER = 0.1, 0.5
 #: A spectrum whose novelty is beyond this does not count for the shares.
 _NOT_COUNTED = 3.0
 
@@ -144,7 +143,6 @@ def fit_model(
     clean: np.ndarray | None = None,
     nuisances: Nuisances | None = None,
     variance: np.ndarray | None = None,
-    scattering: Scattering | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = no_progress,
     stop: Stop = never_stop,
@@ -165,8 +163,6 @@ def fit_model(
         Known nuisances in the units of the spectra; by default they are estimated.
     variance
         Noise variance of each spectrum where it is known, of the same shape.
-    scattering
-        Further losses that the references have been convolved with, where they have.
     device
         Where to train.
     progress, stop
@@ -180,7 +176,7 @@ def fit_model(
     # Matrices of a few hundred columns: threads of the linear algebra cost more than they bring,
     # most of all where something else is computing.
     with threadpool_limits(1, user_api="blas"):
-        given = _Given(clean, nuisances, variance, scattering)
+        given = _Given(clean, nuisances, variance)
         return _fit(spectra, references, settings, given, device, progress, stop)
 
 
@@ -191,7 +187,6 @@ class _Given:
     clean: np.ndarray | None
     nuisances: Nuisances | None
     variance: np.ndarray | None
-    scattering: Scattering | None
 
 
 def _fit(
@@ -225,7 +220,6 @@ def _fit(
             EstimationOptions(find_factor=settings.find_factor),
             lambda done, rounds: progress("Nuisances", done, rounds),
             noise.variance(spectra, variance),
-            given.scattering,
         )
         noise = replace(noise, excess=found.noise.offset - noise.model.offset)
     else:
@@ -463,7 +457,9 @@ def _likelihood(
     draft = replace(draft, mixing=mixing)
     # A cloud may also describe some of a class; then nothing is far from the classes.
     far = float((measured > np.quantile(known, 1 - _FAR)).mean())
-    strange = nuisances.strange_share if far > _FAR + _MORE else 0.0
+    strange = nuisances.strange_share
+    if far < _FAR + (_FARTHER - _FAR) * strange:
+        strange = 0.0
     return draft.calibrated(known, measured, strange), strange
 
 

@@ -48,6 +48,10 @@ class Scattering:
         """Electrons with a further loss for each one without."""
         return float(self.density.sum() * self.step_ev)
 
+    def scaled(self, factor: float) -> Scattering:
+        """The same, more or less often."""
+        return Scattering(self.loss_ev, self.density * factor)
+
     def again(self, energy_ev: np.ndarray, intensity: np.ndarray) -> np.ndarray:
         """What those electrons show of a spectrum, of the same shape.
 

@@ -177,8 +177,8 @@ class DualVAE(TrainedModel):
             Known `hyperspy_dosekin.classification.nuisances.Nuisances`; by default estimated.
         low_loss
             Low-loss signal of the same region, with its zero-loss peak, for data that were not
-            deconvolved: the references are convolved with the mean of it. Not for references that
-            were measured, which hold plural scattering already.
+            deconvolved: the references are convolved with the mean of it, and pixels may have 40 %
+            more or less. Not for references that were measured, which hold plural scattering.
         show_progressbar
             ``None`` takes HyperSpy's preference.
         stop
@@ -233,12 +233,17 @@ class DualVAE(TrainedModel):
                 clean=rows.clean,
                 nuisances=nuisances,
                 variance=rows.variance,
-                scattering=scattering,
                 device=resolve_device(self._device),
                 progress=progress,
                 stop=stop or never_stop,
             )
         report: Any = self._model.report
+        if scattering is not None:
+            report["notes"] = [
+                *report["notes"],
+                "the references are convolved with the low loss, in which there are "
+                f"{scattering.strength:.2g} electrons with a loss for each one without.",
+            ]
         report["fwhm_ev"], report["fwhm_estimated"] = width, isinstance(self._fwhm, str)
         return self
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+#: How much less and more plural scattering than the mean pixels may have.
+_THICKER = 0.4
 #: Where the labels of references are in the metadata.
 LABELS = "References.labels"
 
@@ -185,6 +187,10 @@ class RecordedReferences:
             If they do not cover the axis or are all of one class.
         """
         class_of, names = classes_of(list(self.labels))
+        # Thin and thick pixels are mixtures of the same with less and with more of it.
+        variants = [None]
+        if self.scattering is not None:
+            variants = [self.scattering.scaled(1 + part) for part in (-_THICKER, _THICKER)]
         rows = [
             resample(
                 self.energy_ev,
@@ -192,11 +198,12 @@ class RecordedReferences:
                 values,
                 fwhm_ev=fwhm_ev,
                 name=f"reference {i} ({self.labels[i]})",
-                scattering=self.scattering,
+                scattering=variant,
             )
+            for variant in variants
             for i, (_, own, values) in enumerate(self.spectra)
         ]
-        return ReferenceSet(self.energy_ev, np.stack(rows), class_of, names)
+        return ReferenceSet(self.energy_ev, np.stack(rows), np.tile(class_of, len(variants)), names)
 
 
 def read_references(
