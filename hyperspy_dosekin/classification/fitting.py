@@ -29,7 +29,7 @@ from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.estimation import EstimationOptions, estimate_nuisances
 from hyperspy_dosekin.classification.examination import examine
 from hyperspy_dosekin.classification.explanations import Explainer, class_templates
-from hyperspy_dosekin.classification.likelihood import Likelihood
+from hyperspy_dosekin.classification.likelihood import MOST_STRANGE, Likelihood
 from hyperspy_dosekin.classification.mixing import Mixing, fit_mixing
 from hyperspy_dosekin.classification.model import Model, classified_latents
 from hyperspy_dosekin.classification.noise import PrincipalComponents, estimate_noise
@@ -458,7 +458,8 @@ def _likelihood(
     # A cloud may also describe some of a class; then nothing is far from the classes.
     far = float((measured > np.quantile(known, 1 - _FAR)).mean())
     strange = nuisances.strange_share
-    if far < _FAR + (_FARTHER - _FAR) * strange:
+    # Where most are strange the nuisances were fitted to all, and bring them near.
+    if strange < MOST_STRANGE and far < _FAR + (_FARTHER - _FAR) * strange:
         strange = 0.0
     return draft.calibrated(known, measured, strange), strange
 
