@@ -12,7 +12,7 @@ import numpy as np
 from hyperspy_dosekin.numerics.arguments import real_number
 from hyperspy_dosekin.numerics.stream.frames import QUEUE_SIZES, FrameQueue
 from hyperspy_dosekin.numerics.text import printable
-from hyperspy_dosekin.signals.kinetics.drawing import drawn
+from hyperspy_dosekin.signals.drawing import drawn
 from hyperspy_dosekin.signals.signatures import refuse_unknown
 
 from .folder import FILES, frames_of_folder
