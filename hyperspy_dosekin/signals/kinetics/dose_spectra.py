@@ -26,6 +26,7 @@ from hyperspy_dosekin.kinetics.spectra.summary import (
 )
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
+from hyperspy_dosekin.signals.drawing import drawn
 from hyperspy_dosekin.signals.kinetics.dose_spectra_file import save_spectra
 from hyperspy_dosekin.signals.kinetics.dose_spectra_origin import SpectraOrigin
 from hyperspy_dosekin.signals.kinetics.dose_spectra_text import (
@@ -35,7 +36,6 @@ from hyperspy_dosekin.signals.kinetics.dose_spectra_text import (
     spectra_methods,
     spectra_table,
 )
-from hyperspy_dosekin.signals.kinetics.drawing import drawn
 from hyperspy_dosekin.signals.signatures import did_you_mean
 
 if TYPE_CHECKING:
