@@ -10,6 +10,8 @@ from .signals.kinetics.comparison import LawComparison, compare_laws
 from .signals.kinetics.condition_result import ConditionKinetics
 from .signals.kinetics.conditions import fit_dose_conditions
 from .signals.kinetics.dose_spectra import DoseSpectra
+from .signals.kinetics.joint import fit_dose_jointly
+from .signals.kinetics.joint_result import JointKinetics
 from .signals.kinetics.load import load
 from .signals.kinetics.planned import DosePlan
 from .signals.kinetics.planning import plan_dose_series
@@ -30,6 +32,7 @@ __all__ = [
     "DosePosterior",
     "DoseSpectra",
     "DualVAE",
+    "JointKinetics",
     "LawComparison",
     "LiveClassifier",
     "LiveKinetics",
@@ -44,6 +47,7 @@ __all__ = [
     "data",
     "dose",
     "fit_dose_conditions",
+    "fit_dose_jointly",
     "kinetics",
     "load",
     "plan_dose_series",

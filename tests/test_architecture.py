@@ -53,7 +53,7 @@ FLOORS = {
         {"identifiability"},
         {"block"},
         {"planning", "adequacy", "conditions", "live"},
-        {"comparison", "field", "spectra"},
+        {"comparison", "field", "joint", "spectra"},
     ],
     "processing": [
         {"batches", "background", "missing", "spikes"},

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -156,15 +156,17 @@ def fit_block(
         alone = config if not config.hierarchy else replace(config, hierarchy=())
         posterior = kinetic_posterior(problem, alone, fit=fit)
         found |= examined(posterior)
-    fields = block_fields(config.parameters.law)
-    block = np.full((values[..., 0, 0].size, len(fields), n_window), np.nan)
-    for position, name in enumerate(fields):
-        if name in found:
-            block[:, position] = found[name]
+    block = stacked(found, block_fields(config.parameters.law))
     if posterior is not None and len(band_dose):
         ends = intensity_interval(posterior, band_dose, LEVEL)
         block = np.concatenate([block, *(np.moveaxis(end, -1, 1) for end in ends)], axis=1)
     return block.reshape(*lead, -1, n_window)
+
+
+def stacked(found: Mapping[str, np.ndarray], fields: Sequence[str]) -> np.ndarray:
+    """Rows of a block, ``(n_curve, n_field, n_window)``; NaN for what there is not."""
+    nothing = np.full(found["amplitude"].shape, np.nan)
+    return np.stack([np.asarray(found.get(name, nothing), dtype=float) for name in fields], axis=1)
 
 
 def interval_block(

@@ -40,10 +40,13 @@ def results():
             **quiet,
         ),
         "spectra": dose_series(processed=True).fit_dose_spectra(1, energy_range=(8.0, 20.0)),
+        "joint": hyperspy_dosekin.fit_dose_jointly(
+            {"one": others[0], "other": others[1].inav[:2]}, **quiet
+        ),
     }
 
 
-KINDS = ("result", "comparison", "plan", "conditions", "spectra")
+KINDS = ("result", "comparison", "plan", "conditions", "spectra", "joint")
 
 
 @pytest.fixture(scope="module")

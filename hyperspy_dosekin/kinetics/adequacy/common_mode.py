@@ -82,15 +82,21 @@ class CommonGain:
         τ, the standard deviation of the gain over the frames, ``(n,)``.
     noise
         Variance of the noise beside the gain, in the unit of the residuals, ``(n_window, n)``.
+    by_others
+        What the other windows say of the gain of each: means ``(n_window, n, n_dose)`` and
+        covariances ``(n_window, n, n_dose, n_dose)``.
     """
 
     gain: np.ndarray
     sd: np.ndarray
     spread: np.ndarray
     noise: np.ndarray
+    by_others: tuple[np.ndarray, np.ndarray] | None = None
 
 
-def common_gain(windows: list[ProjectedResiduals], scaled: list[np.ndarray]) -> CommonGain:
+def common_gain(
+    windows: list[ProjectedResiduals], scaled: list[np.ndarray], *, assumed: float = 0.0
+) -> CommonGain:
     """Estimate the gain of each frame from the residuals of all windows.
 
     Parameters
@@ -99,6 +105,9 @@ def common_gain(windows: list[ProjectedResiduals], scaled: list[np.ndarray]) -> 
         Residuals of the same curves in each window; the size of their noise is estimated.
     scaled
         The fitted intensities times the weights of the residuals, each ``(n, n_dose)``.
+    assumed
+        With how many frames it counts that the noise of a window is the half of its residuals.
+        Of few frames one window may else be taken for the gain itself, without any noise.
 
     Returns
     -------
@@ -111,6 +120,7 @@ def common_gain(windows: list[ProjectedResiduals], scaled: list[np.ndarray]) -> 
     lines = [np.where(each.used, line, 0.0) for each, line in zip(windows, scaled, strict=True)]
     noise = np.stack([each.squares for each in windows]) / np.maximum(freedom, 1)
     noise = np.where(usable, noise, np.inf)
+    before = 0.5 * np.where(usable, noise, 0.0) * assumed
     gain, covariance, spread = np.zeros((n, size)), np.zeros((n, size, size)), np.zeros(n)
     # What each window says of the gain: a normal equation of the frames.
     normal, right = [], []
@@ -137,11 +147,33 @@ def common_gain(windows: list[ProjectedResiduals], scaled: list[np.ndarray]) -> 
                 for each, a, b in zip(windows, normal, right, strict=True)
             ]
         )
+        noise = (noise * freedom + before) / np.maximum(freedom + assumed, 1)
         noise = np.where(usable, noise, np.inf)
     sd = np.sqrt(np.maximum(np.einsum("njj->nj", covariance), 0.0))
     keep = enough[:, None]
     gain, sd = np.where(keep, gain, 0.0), np.where(keep, sd, 0.0)
-    return CommonGain(gain, sd, np.where(enough, spread, 0.0), noise)
+    spread = np.where(enough, spread, 0.0)
+    weighed = [a / s[:, None, None] for a, s in zip(normal, noise, strict=True)]
+    sides = [b / s[:, None] for b, s in zip(right, noise, strict=True)]
+    by_others = _by_others(weighed, sides, spread)
+    return CommonGain(gain, sd, spread, noise, by_others)
+
+
+def _by_others(
+    normal: list[np.ndarray], right: list[np.ndarray], spread: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and covariances of the gain without each window in turn."""
+    means, covariances = [], []
+    for place in range(len(normal)):
+        whole = sum(each for other, each in enumerate(normal) if other != place)
+        side = sum(each for other, each in enumerate(right) if other != place)
+        whole, side = np.broadcast_to(whole, normal[0].shape), np.broadcast_to(side, right[0].shape)
+        square = spread[:, None, None] ** 2
+        # (1/τ² + N)⁻¹ = τ² (1 + τ² N)⁻¹, which is 0 where there is no gain.
+        covariance = square * np.linalg.inv(np.eye(whole.shape[-1]) + square * whole)
+        covariances.append(covariance)
+        means.append(np.einsum("njk,nk->nj", covariance, side))
+    return np.stack(means), np.stack(covariances)
 
 
 def _likeliest_spread(value: np.ndarray, along: np.ndarray) -> np.ndarray:

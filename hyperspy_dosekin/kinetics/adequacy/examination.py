@@ -296,18 +296,20 @@ def examine(fit: FittedCurves) -> Examination:
     )
 
 
-def _gain(found: _Residuals, index: np.ndarray) -> CommonGain:
+def _gain(found: _Residuals, index: np.ndarray, assumed: float = 0.0) -> CommonGain:
     windows = [window.select(index) for window in found.windows]
-    return common_gain(windows, [line[index] for line in found.scaled])
+    return common_gain(windows, [line[index] for line in found.scaled], assumed=assumed)
 
 
-def frame_gain(fit: FittedCurves) -> CommonGain:
+def frame_gain(fit: FittedCurves, *, assumed: float = 0.0) -> CommonGain:
     """Gain of each frame that all windows share, estimated from the residuals of a fit.
 
     Parameters
     ----------
     fit
         The fit, of two windows or more.
+    assumed
+        As for `common_gain`.
 
     Returns
     -------
@@ -324,7 +326,7 @@ def frame_gain(fit: FittedCurves) -> CommonGain:
             "compare with. Integrate two windows or more."
         )
     found = _residuals(fit)
-    return _gain(found, np.arange(fit.amplitude.shape[0]))
+    return _gain(found, np.arange(fit.amplitude.shape[0]), assumed)
 
 
 def examination_fields(law: KineticLaw) -> tuple[str, ...]:

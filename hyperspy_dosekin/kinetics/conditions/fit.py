@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 import torch
@@ -17,16 +15,12 @@ from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.kinetics.model.parameters import Parameters, assumed_before
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
 from .effects import Design
 from .rate_likelihood import RateLikelihood, rate_likelihood
 from .regression import Draws, draw_effects
-
-# Shapes by parameter in the first look, and in the second one where the first found mass.
-_SHAPES = {1: 17, 2: 9}
-# Mass of the shapes at the ends of the range that is left out of the second look.
-_LEFT_OUT = 1e-4
+from .shapes import closer, shape_grid
 
 
 def check_law_of_conditions(law: KineticLaw) -> None:
@@ -43,54 +37,6 @@ def check_law_of_conditions(law: KineticLaw) -> None:
             f"the law {law.name!r} cannot be compared between series: its doses do not all scale "
             'with its rate (scales=True). Take a law such as "first order" or "power law".'
         )
-
-
-def shape_values(
-    config: ExactConfig, ranges: Sequence[tuple[float, float]] | None = None
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Shapes of a law on a grid, and the logarithms of their prior probabilities.
-
-    Parameters
-    ----------
-    config
-        Options.
-    ranges
-        Of each shape parameter, on its scale of estimation; by default where its prior has its
-        mass.
-
-    Returns
-    -------
-    (values, each ``(n_shape,)``; log probabilities ``(n_shape,)``)
-    """
-    free = config.parameters.free[1:]
-    if not free:
-        return [], np.zeros(1)
-    columns, weights = [], []
-    for place, parameter in enumerate(free):
-        before = assumed_before(parameter, config.prior)
-        low, high = before.ppf([1e-3, 1 - 1e-3]) if ranges is None else ranges[place]
-        nodes = np.linspace(low, high, _SHAPES.get(len(free), 7))
-        columns.append(parameter.from_free(torch.as_tensor(nodes)).numpy())
-        weights.append(before.logpdf(nodes) + math.log(nodes[1] - nodes[0]))
-    values = np.array(list(product(*columns))).T
-    weight = np.array([sum(each) for each in product(*weights)])
-    return [row.copy() for row in values], weight
-
-
-def _closer(
-    config: ExactConfig, shapes: list[np.ndarray], mass: np.ndarray
-) -> list[tuple[float, float]]:
-    """Where the shapes have their mass, with a node to spare."""
-    found = []
-    for parameter, row in zip(config.parameters.free[1:], shapes, strict=True):
-        free = parameter.to_free(torch.as_tensor(row)).numpy()
-        nodes = np.unique(free)
-        share = np.array([mass[free == node].sum() for node in nodes])
-        below, above = share.cumsum(), share[::-1].cumsum()[::-1]
-        inside = np.flatnonzero((below > _LEFT_OUT) & (above > _LEFT_OUT))
-        low, high = max(inside[0] - 1, 0), min(inside[-1] + 1, nodes.size - 1)
-        found.append((float(nodes[low]), float(nodes[high])))
-    return found
 
 
 def fit_window(
@@ -140,11 +86,13 @@ def fit_window(
             seed=seed,
         )
 
-    shapes, weight = shape_values(config)
+    free, prior = config.parameters.free[1:], config.prior
+    shapes, weight = shape_grid(free, prior)
     each = likelihoods(shapes)
     if shapes and shared:
         first = drawn(each, weight, 1)
-        shapes, weight = shape_values(config, _closer(config, shapes, first.shape_mass))
+        ranges = closer(free, shapes, first.shape_mass)
+        shapes, weight = shape_grid(free, prior, ranges)
         each = likelihoods(shapes)
     elif shapes:
         half = log_half_dose(config.parameters, np.array(shapes))

@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from scipy import special
+from torch import Tensor
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
-from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.parts import parts_of, zero_errors
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
@@ -83,6 +85,108 @@ class RateLikelihood:
         return place, np.asarray(special.logsumexp(values + kernel, axis=1))
 
 
+@dataclass(frozen=True, eq=False)
+class RateScan:
+    """The likelihood of the windows of one series, whatever the rate and the shape.
+
+    Parameters
+    ----------
+    parameters
+        The law with its priors, none of which is in the likelihood.
+    parts
+        Parts of the posterior, see `parts_of`.
+    n_bound
+        How many of them, the last, have the offset at its bound.
+    n_window
+        Number of windows.
+    """
+
+    parameters: Parameters
+    parts: tuple[ScanData, ...]
+    n_bound: int
+    n_window: int
+
+    @classmethod
+    def of(cls, problem: DoseProblem, config: ExactConfig) -> RateScan:
+        """Prepare the windows of a series ``(1, n_window, n_dose)``.
+
+        Raises
+        ------
+        ValueError
+            If a window has too few usable doses or is constant.
+        """
+        curves = interval_curves(problem, config)
+        fit = fit_exact(problem, replace(config, prior=config.prior or DEFAULT_PRIOR))
+        dead = (curves.dead | fit.dead).reshape(-1)
+        if dead.any():
+            name = problem.window_names[int(np.flatnonzero(dead)[0])]
+            raise ValueError(
+                f"window {name!r} has too few usable doses, or is constant; leave it out, or the "
+                "series."
+            )
+        parameters = config.parameters
+        noise = curves.noise_model(config.noise)
+        data = ScanData.of(curves, np.arange(dead.size), torch.device("cpu"), parameters, noise)
+        sigma = fit.noise_sigma / curves.unit * np.sqrt(np.maximum(curves.mean_weight, 1e-300))
+        zero, bounded = zero_errors(config, curves.unit.shape, curves.unit), config.bounded(curves)
+        is_bounded = bounded is not None and bool(bounded.any())
+        parts = parts_of(
+            data,
+            config,
+            torch.as_tensor(fit.amplitude.reshape(-1) < 0),
+            torch.as_tensor(sigma.reshape(-1)).clamp(min=1e-12),
+            None if zero is None else torch.as_tensor(zero.reshape(-1)),
+            torch.as_tensor(bounded.reshape(-1)) if bounded is not None and is_bounded else None,
+        )
+        return cls(parameters, tuple(parts), len(parts) // 2 if is_bounded else 0, dead.size)
+
+    def log_likelihood(self, log_rate: Tensor, shapes: Sequence[np.ndarray]) -> Tensor:
+        """Logarithms, ``(n_part, n_node, n_shape, n_window)``.
+
+        Parameters
+        ----------
+        log_rate
+            ``(n_node, n_shape, n_window)``.
+        shapes
+            Values of the other free parameters of the law, each ``(n_shape,)``.
+        """
+        others = [
+            parameter.to_search(torch.as_tensor(row))[None, :, None]
+            for parameter, row in zip(self.parameters.free[1:], shapes, strict=True)
+        ]
+        with torch.no_grad():
+            search = [log_rate, *others]
+            prior = self.parameters.log_prior(search)
+            rows = [part.log_density(search)[0] - prior for part in self.parts]
+            return torch.stack([row.expand(log_rate.shape) for row in rows])
+
+    def nodes(
+        self, shapes: Sequence[np.ndarray], box: tuple[float, float] = LOG_RATE
+    ) -> tuple[Tensor, Tensor]:
+        """Nodes of ln k that follow the peak for each shape, and `log_likelihood` on them.
+
+        Parameters
+        ----------
+        shapes
+            As for `log_likelihood`.
+        box
+            Ends of ln k.
+        """
+        number = len(shapes[0]) if len(shapes) else 1
+        low, high = box
+        nodes = torch.linspace(low, high, _COARSE, dtype=torch.float64)[:, None, None]
+        nodes = nodes.expand(-1, number, self.n_window)
+        for _ in range(_LOOKS):
+            values = torch.logsumexp(self.log_likelihood(nodes, shapes), 0)
+            near = values > values.amax(0) - _DEPTH
+            step = nodes[1] - nodes[0]
+            lower = torch.where(near, nodes, torch.inf).amin(0) - step
+            upper = torch.where(near, nodes, -torch.inf).amax(0) + step
+            share = torch.linspace(0, 1, _NODES, dtype=torch.float64)[:, None, None]
+            nodes = lower.clamp(min=low) + share * (upper.clamp(max=high) - lower.clamp(min=low))
+        return nodes, self.log_likelihood(nodes, shapes)
+
+
 def rate_likelihood(
     problem: DoseProblem, config: ExactConfig, shapes: Sequence[np.ndarray]
 ) -> list[RateLikelihood]:
@@ -93,7 +197,7 @@ def rate_likelihood(
     problem
         A single series, ``(1, n_window, n_dose)``, with the dose scale of all series.
     config
-        Options.
+        Options; their prior is in no likelihood.
     shapes
         Values of the other free parameters of the law, each ``(n_shape,)``.
 
@@ -106,57 +210,11 @@ def rate_likelihood(
     ValueError
         If a window has too few usable doses or is constant.
     """
-    prior = config.prior or DEFAULT_PRIOR
-    # Next to nothing is known of the rate: its prior is that of the comparison.
-    config = replace(config, prior=Prior((0.0, 1e3), prior.exponent), hierarchy=())
-    parameters = config.parameters
-    curves = interval_curves(problem, config)
-    fit = fit_exact(problem, replace(config, prior=prior))
-    dead = (curves.dead | fit.dead).reshape(-1)
-    if dead.any():
-        name = problem.window_names[int(np.flatnonzero(dead)[0])]
-        raise ValueError(
-            f"window {name!r} has too few usable doses, or is constant; leave it out, or the "
-            "series."
-        )
-    device = torch.device("cpu")
-    index = np.arange(dead.size)
-    data = ScanData.of(curves, index, device, parameters, curves.noise_model(config.noise))
-    sigma = fit.noise_sigma / curves.unit * np.sqrt(np.maximum(curves.mean_weight, 1e-300))
-    zero, bounded = zero_errors(config, curves.unit.shape, curves.unit), config.bounded(curves)
-    parts = parts_of(
-        data,
-        config,
-        torch.as_tensor(fit.amplitude.reshape(-1) < 0),
-        torch.as_tensor(sigma.reshape(-1)).clamp(min=1e-12),
-        None if zero is None else torch.as_tensor(zero.reshape(-1)),
-        torch.as_tensor(bounded.reshape(-1)) if bounded is not None and bounded.any() else None,
-    )
-    others = [
-        parameter.to_search(torch.as_tensor(row))[None, :, None]
-        for parameter, row in zip(parameters.free[1:], shapes, strict=True)
-    ]
-    number = len(shapes[0]) if len(shapes) else 1
-    low, high = LOG_RATE
-    nodes = torch.linspace(low, high, _COARSE, dtype=torch.float64)[:, None, None]
-    nodes = nodes.expand(-1, number, index.size)
-
-    def density(at: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            rows = [part.log_density([at, *others])[0].expand(at.shape) for part in parts]
-            # The flat prior of ln k is no part of a likelihood.
-            return torch.logsumexp(torch.stack(rows), 0) + math.log(1e3 * math.sqrt(2 * math.pi))
-
-    for _ in range(_LOOKS):
-        values = density(nodes)
-        near = values > values.amax(0) - _DEPTH
-        step = nodes[1] - nodes[0]
-        lower = torch.where(near, nodes, torch.inf).amin(0) - step
-        upper = torch.where(near, nodes, -torch.inf).amax(0) + step
-        share = torch.linspace(0, 1, _NODES, dtype=torch.float64)[:, None, None]
-        nodes = lower.clamp(min=low) + share * (upper.clamp(max=high) - lower.clamp(min=low))
-    values = density(nodes)
+    config = replace(config, prior=config.prior or DEFAULT_PRIOR, hierarchy=())
+    scan = RateScan.of(problem, config)
+    nodes, parts = scan.nodes(shapes)
+    values = torch.logsumexp(parts, 0)
     return [
         RateLikelihood(nodes[..., place].T.numpy(), values[..., place].T.numpy())
-        for place in range(index.size)
+        for place in range(scan.n_window)
     ]

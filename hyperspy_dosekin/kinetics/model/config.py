@@ -68,6 +68,8 @@ class ExactConfig:
         by so much.
     dose_error
         How well the doses are known.
+    held
+        Values of parameters of the law that are not estimated, by name.
     dtype
         ``"float64"`` or ``"float32"``; centring is always in float64.
     device
@@ -95,6 +97,7 @@ class ExactConfig:
     nonnegative: bool | None = False
     zero_error: ArrayLike | None = None
     dose_error: DoseError = EXACT
+    held: tuple[tuple[str, float], ...] = ()
     dtype: Literal["float64", "float32"] = "float64"
     device: str = "cpu"
     chunk_size: int = 32_768
@@ -179,9 +182,9 @@ class ExactConfig:
     @property
     def parameters(self) -> Parameters:
         """The law with its priors and what is held."""
-        held = ()
+        held = self.held
         if self.exponent is not None and self.exponent != "shared":
-            held = (("exponent", float(self.exponent)),)
+            held = (*held, ("exponent", float(self.exponent)))
         assert isinstance(self.law, KineticLaw)
         return Parameters(self.law, self.prior, held)
 

@@ -201,6 +201,12 @@ class KineticPosterior:
         if len(kept) == 1:
             self._kept.extend(nodes for made in kept.values() for nodes in made)
 
+    def on(self, nodes: Sequence[Nodes]) -> KineticPosterior:
+        """The same on nodes that somebody else has weighed."""
+        found = replace(self)
+        found._kept.extend(nodes)
+        return found
+
     def nodes(self) -> Iterator[Nodes]:
         """The weighed nodes of the parameters, block by block of curves that are not dead."""
         if self._kept:

@@ -18,13 +18,13 @@ from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.condition_result import ConditionKinetics
 from hyperspy_dosekin.signals.kinetics.options import known_offset
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.several import read_series, scaled_problem
 from hyperspy_dosekin.signals.progress import progress_bars
 from hyperspy_dosekin.signals.signatures import did_you_mean
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
-    from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 
 #: Where conditions lie in metadata, the first that is there.
@@ -175,7 +175,7 @@ def fit_dose_conditions(
         nonnegative=nonnegative,
         zero_error=zero_error,
     )
-    data = _common_windows([_data_of(each, windows) for each in given], windows)
+    data = _common_windows([read_series(each, windows) for each in given], windows)
     unit = _common_unit(data)
     largest = np.array([each.dose[-1] for each in data])
     scale = math.exp(np.log(largest).mean()) if dose_scale is None else float(dose_scale)
@@ -188,7 +188,7 @@ def fit_dose_conditions(
             "number for all."
         )
     n_window = len(data[0].window_names)
-    problems = [_problem_of(each, scale) for each in data]
+    problems = [scaled_problem(each, scale) for each in data]
     configs = [replace(config, offset=known_offset(each, (), n_window)) for each in offsets]
     draws = []
     with torch_threads(1), progress_bars(show_progressbar) as progress:
@@ -218,13 +218,6 @@ def fit_dose_conditions(
         shapes=tuple(shapes for _, shapes in draws),
         taken=tuple(taken),
     )
-
-
-def _problem_of(data: SeriesData, scale: float) -> DoseProblem:
-    """The problem of one series, with what its frames share of the error of processing."""
-    errors = [np.asarray(error)[None] for error in data.shared_errors.values()]
-    shared = np.stack(errors) if errors else None
-    return replace(data.problem(), dose_scale=scale, shared_error=shared)
 
 
 def _only_offset(config: ExactConfig, place: int) -> np.ndarray:
@@ -297,17 +290,6 @@ def _from_metadata(series: Sequence[Any], name: str) -> tuple[list[Any], str]:
         f"the metadata of series {', '.join(missing) or 'some'} have no {name} in "
         f"{' or '.join(IN_METADATA[name])}; give its values in conditions=."
     )
-
-
-def _data_of(signal: BaseSignal, windows: Any) -> SeriesData:
-    if hasattr(signal, "integrate_windows"):
-        signal = signal.integrate_windows(windows)
-    if not hasattr(signal, "window_names"):
-        raise TypeError(
-            f"{signal!r} is no dose series: give it a dose axis with set_dose_axis, or make one "
-            'with set_signal_type("DoseSeries").'
-        )
-    return SeriesData.of(signal).averaged()
 
 
 def _common_windows(data: Sequence[SeriesData], windows: Any) -> list[SeriesData]:

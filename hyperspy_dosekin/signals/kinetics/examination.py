@@ -34,7 +34,7 @@ def examined(maps: ExactMaps) -> Any:
         method="adequate",
         dose=data.dose,
         window_names=data.window_names,
-        config=maps.config,
+        config=maps.examined_config,
         offset_free=maps.offset is None,
         dose_scale=data.dose_scale,
     )

@@ -28,6 +28,7 @@ from hyperspy_dosekin.signals.kinetics.field_networks import (
     field_record,
     read_field_networks,
 )
+from hyperspy_dosekin.signals.kinetics.joint_maps import JointMaps
 from hyperspy_dosekin.signals.kinetics.law_names import is_power_law, law_record
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
@@ -74,6 +75,11 @@ def _fields_of_format_1(maps: ExactMaps) -> tuple[str, ...]:
 
 def save(numbers: KineticsNumbers, path: Any, *, overwrite: bool | None = None) -> None:
     """Write a result to a ``.hspy`` or ``.zspy`` file; see `DoseKinetics.save`."""
+    save_signal(signal_of(numbers), path, "a result", overwrite=overwrite)
+
+
+def signal_of(numbers: KineticsNumbers) -> Signal1D:
+    """The fitted series with the result in its metadata."""
     numbers = numbers.computed()
     maps = numbers.maps
     # The tests of the residuals need the code of the law, which is not stored.
@@ -85,10 +91,15 @@ def save(numbers: KineticsNumbers, path: Any, *, overwrite: bool | None = None) 
     if isinstance(maps, SharedMaps):
         shared = maps.record()
         arrays["known before"] = maps.known
+    joint = None
+    if isinstance(maps, JointMaps):
+        joint = maps.record()
+        arrays |= maps.arrays()
     record = {
         # A known offset may be a signal or an array; its values are among the arrays.
         "options": _jsonable({**asdict_shallow(numbers.options), **_BESIDE}),
         "shared": shared,
+        "joint": joint,
         "law": law_record(numbers.law),
         "maps complete": maps.complete,
         "fields": list(maps.field_names),
@@ -120,7 +131,7 @@ def save(numbers: KineticsNumbers, path: Any, *, overwrite: bool | None = None) 
     )
     # For those who open the file with hyperspy.api.load.
     series.metadata.set_item("General.notes", HOW_TO_LOAD)
-    save_signal(series, path, "a result", overwrite=overwrite)
+    return series
 
 
 def read(
@@ -146,7 +157,11 @@ def read(
         record["maps complete"],
         options.intervals,
     )
-    maps = SharedMaps(*common, known=known).restored(shared) if shared else ExactMaps(*common)
+    maps = ExactMaps(*common)
+    if shared:
+        maps = SharedMaps(*common, known=known).restored(shared)
+    elif record.get("joint"):
+        maps = JointMaps(*common).restored(record["joint"], arrays)
     maps = replace(maps, fields=_in_order(arrays["fields"], record.get("fields"), maps))
     network = None
     if record["network"]:

@@ -17,6 +17,7 @@ from hyperspy_dosekin.signals.kinetics import (
     condition_result,
     dose_spectra_file,
     file,
+    joint_result,
     planned,
 )
 from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
@@ -45,7 +46,7 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
 
     Returns
     -------
-    DoseKinetics, LawComparison, DosePlan, ConditionKinetics or DoseSpectra
+    DoseKinetics, LawComparison, DosePlan, ConditionKinetics, DoseSpectra or JointKinetics
         The result, its numbers equal to the last digit.
 
     Raises
@@ -144,6 +145,13 @@ def _spectra(signal: Any, law: str | KineticLaw | None) -> _Stored:
     return lambda: DoseSpectra(*parts()), checksum, expected
 
 
+def _joint(signal: Any, law: str | KineticLaw | None) -> _Stored:
+    def read(series: Any) -> DoseKinetics:
+        return result_of(series, "one of its series", law)
+
+    return joint_result.stored_joint(signal, read)
+
+
 def _plan(series: Any, _law: str | KineticLaw | None) -> _Stored:
     found, checksum, expected = planned.stored_plan(series)
     return lambda: found, checksum, expected
@@ -175,4 +183,5 @@ KINDS = {
     planned.NODE: _Kind(planned.FORMAT, 1, _plan),
     condition_result.NODE: _Kind(condition_result.FORMAT, 1, _conditions),
     dose_spectra_file.NODE: _Kind(dose_spectra_file.FORMAT, 1, _spectra),
+    joint_result.NODE: _Kind(joint_result.FORMAT, 1, _joint),
 }

@@ -71,6 +71,8 @@ class ExactMaps:
         Whether the fields of intervals and flags were computed.
     band_dose
         Normalised doses of an interval of a·C + b whose ends follow the other fields.
+    notes
+        What has to be said of the fit beside what follows from its numbers.
     """
 
     data: SeriesData
@@ -80,6 +82,7 @@ class ExactMaps:
     complete: bool = True
     with_intervals: bool = True
     band_dose: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def fit(
@@ -134,6 +137,11 @@ class ExactMaps:
     def law(self) -> KineticLaw:
         """The law."""
         return self.config.parameters.law
+
+    @property
+    def examined_config(self) -> ExactConfig:
+        """Options for the tests of residuals."""
+        return self.config
 
     @property
     def field_names(self) -> tuple[str, ...]:

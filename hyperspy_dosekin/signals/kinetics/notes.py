@@ -68,14 +68,15 @@ SPREAD = (
     "The optimiser spread is the standard deviation over {number} networks. It is no uncertainty: "
     "networks can agree on a number that the data do not determine."
 )
-SHARED = (
-    "The intervals hold, beside noise, what may be wrong with all frames: {errors}. "
-    "processing_error=False leaves it out."
-)
+SHARED = "The intervals hold, beside noise, what may be wrong with all frames: {errors}.{remedy}"
+LEAVES_OUT = " processing_error=False leaves it out."
+#: Name of the errors that taking off the gain of frames leaves.
+COMMON_MODE = "common mode"
 #: What an error that frames share is called, by its name.
 SHARED_NAMES = {
     "normalisation": "a drift of the normalisation, as large as that of the zero-loss peak's share "
     "of the spectrum",
+    COMMON_MODE: "what the other windows leave open of the gain of each frame",
     "zero-loss model": "what is left of the zero-loss peak, the same in all frames",
 }
 ORIGIN = (
@@ -104,13 +105,17 @@ def notes_of(numbers: KineticsNumbers) -> list[str]:
     if numbers.is_lazy:
         return [*notes, LAZY, *label]
     notes += _notes_on_maps(numbers) if numbers.space_shape else _notes_on_windows(numbers)
+    notes += numbers.maps.notes
     notes += _notes_on_bound(numbers)
     notes += notes_on_adequacy(numbers)
     if not numbers.has_intervals:
         notes.append(NOT_EXAMINED)
     elif numbers.data.shared_errors:
-        names = [SHARED_NAMES.get(name, name) for name in numbers.data.shared_errors]
-        notes.append(SHARED.format(errors="; ".join(names)))
+        # Errors of one origin are numbered.
+        kinds = (name.rstrip(" 0123456789") for name in numbers.data.shared_errors)
+        names = dict.fromkeys(SHARED_NAMES.get(kind, kind) for kind in kinds)
+        remedy = "" if set(names) == {SHARED_NAMES[COMMON_MODE]} else LEAVES_OUT
+        notes.append(SHARED.format(errors="; ".join(names), remedy=remedy))
     error = numbers.maps.config.dose_error
     notes += [DOSES.format(text=error.text)] if error and numbers.has_intervals else []
     if "pre_exposure" not in numbers.data.dose_metadata and numbers.dose[0] > 0:

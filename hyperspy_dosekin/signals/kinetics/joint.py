@@ -1,0 +1,246 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several dose series of one specimen, fitted together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.numerics.arguments import check_arguments, short
+from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.signals.kinetics.fit import check_fit
+from hyperspy_dosekin.signals.kinetics.joint_maps import JointMaps
+from hyperspy_dosekin.signals.kinetics.joint_result import (
+    JointKinetics,
+    joint_kinetics,
+    joint_notes,
+)
+from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
+from hyperspy_dosekin.signals.kinetics.options import (
+    METHOD_OPTIONS,
+    NETWORK_OPTIONS,
+    FitOptions,
+    exact_config,
+    known_offset,
+    takes_fit_options,
+)
+from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.several import read_series, scaled_problem
+from hyperspy_dosekin.signals.progress import progress_bars
+from hyperspy_dosekin.signals.signatures import did_you_mean, refuse_unknown
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
+    from hyperspy_dosekin.kinetics.model.config import ExactConfig
+    from hyperspy_dosekin.kinetics.model.parameters import Parameters
+
+#: Options of a fit that a joint fit has no use for, or takes in its own way.
+UNUSED = (
+    *("estimator", "spatial", "groups", "hierarchy", "loss", "intervals", "dtype", "offset"),
+    *("protocol", "seeds"),
+    *NETWORK_OPTIONS,
+)
+#: All parameters of a law but the rate.
+SHAPE = "shape"
+
+
+@takes_fit_options(*UNUSED)
+def fit_dose_jointly(
+    series: Mapping[str, BaseSignal],
+    *,
+    share: Sequence[str] | str = ("exponent",),
+    windows: Any = None,
+    common_mode: bool = True,
+    offset: Any = None,
+    show_progressbar: bool | None = None,
+    **options: Any,
+) -> JointKinetics:
+    r"""Fit several dose series of one specimen together, such as low loss and core loss.
+
+    All windows of all series have their own rate, amplitude, offset and noise, and in common what
+    `share` names. So a window with a clear bend tells the others how decays of this specimen bend,
+    and their half-integrity doses become more certain, by what the shared number was uncertain.
+    Whether they do have it in common is tested (`JointKinetics.check`).
+
+    Parameters
+    ----------
+    series
+        `DoseSeries` by name, with any doses and windows; or EELS spectra with a dose axis. Any
+        intensity against dose can be one: areas of edges, intensities of a model, compositions,
+        lines of EDS, diffraction spots. The mean over space is taken.
+    share
+        Names of parameters of the law that all windows of all series have in common, such as
+        ``"exponent"``, or ``"shape"`` for all but the rate. An empty list shares nothing but the
+        common mode.
+    windows
+        Windows of spectra, as for `EELSSpectrum.integrate_windows`: for all series, or a mapping
+        with the windows of each.
+    common_mode
+        Whether the gain that all windows of a frame share, such as that of thickness and beam
+        current, is estimated and taken off, in each series of two windows or more. It is estimated
+        for each window from the *other* windows; what they leave open is in the intervals.
+    offset
+        Known offset of all windows, or a mapping with that of some series, each as for
+        `DoseSeries.fit_dose_pinn`.
+    show_progressbar
+        ``None`` takes HyperSpy's preference.
+    **options
+        Options of the fits.
+
+    Returns
+    -------
+    JointKinetics
+        A mapping of the same names to `DoseKinetics`.
+
+    Raises
+    ------
+    TypeError
+        If a series is none.
+    ValueError
+        If there is no parameter to share, nothing to share it with, or a window cannot be fitted.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> simulate = hyperspy_dosekin.data.dose_series
+    >>> s = simulate(processed=True, seed=1).integrate_windows()
+    >>> found = hyperspy_dosekin.fit_dose_jointly(
+    ...     {"slow": s, "C–O again": simulate(processed=True, seed=2).integrate_windows()}
+    ... )
+    >>> list(found)
+    ['slow', 'C–O again']
+    >>> found["slow"]
+    <DoseKinetics, 4 windows, 9 doses, exact estimator, joint>
+    """
+    from hyperspy_dosekin.kinetics.joint.fit import fit_jointly
+
+    check_arguments(fit_dose_jointly, locals())
+    given = _named_series(series)
+    refuse_unknown("fit_dose_jointly", options, set(METHOD_OPTIONS) - set(UNUSED))
+    plain = FitOptions.of("fit_dose_jointly", estimator="exact", hierarchy=(), **options)
+    data = {name: _read(signal, _of_series(windows, name), plain) for name, signal in given.items()}
+    offsets = {name: _of_series(offset, name) for name in given}
+    chosen = {name: plain.replaced(offset=each) for name, each in offsets.items()}
+    configs, known = {}, {}
+    for name, each in data.items():
+        known[name] = known_offset(offsets[name], (), len(each.window_names))
+        configs[name] = exact_config(chosen[name], each.dose_metadata)
+        check_fit(configs[name], each, known[name] is None)
+        if plain.noise == "absolute" and each.variance is None:
+            raise ValueError(
+                f'noise="absolute" takes the noise variance of the data for their noise, and '
+                f"series {name!r} has none: set it with set_noise_variance, or pass "
+                'noise="relative".'
+            )
+    shared = _shared(share, next(iter(configs.values())).parameters)
+    _check_partners(shared, data, common_mode)
+    with torch_threads(1), progress_bars(show_progressbar) as progress:
+        if progress is not None:
+            progress("joint fit", 0, 1)
+        fit = fit_jointly(
+            [scaled_problem(each, each.dose_scale) for each in data.values()],
+            [_with_offset(configs[name], known[name]) for name in data],
+            shared,
+            common_mode=common_mode,
+        )
+        results = {}
+        names = {name: each.window_names for name, each in data.items()}
+        for found, (name, each) in zip(fit.series, data.items(), strict=True):
+            maps = JointMaps.of_series(
+                each,
+                configs[name],
+                known[name],
+                found,
+                held=tuple(zip((p.name for p in fit.shape.free), fit.shape.estimate, strict=True)),
+                notes=tuple(joint_notes(fit, name, names)),
+            )
+            results[name] = DoseKinetics(KineticsNumbers(maps, chosen[name]))
+        if progress is not None:
+            progress("joint fit", 1, 1)
+    return joint_kinetics(results, fit)
+
+
+def _named_series(series: Mapping[str, BaseSignal]) -> dict[str, BaseSignal]:
+    if not isinstance(series, Mapping) or not series:
+        raise TypeError(
+            f"series={short(series)} must be a mapping of names to dose series, such as "
+            '{"low loss": n1, "core loss": n2}.'
+        )
+    wrong = [name for name in series if not isinstance(name, str) or not name]
+    if wrong:
+        raise TypeError(f"the names {wrong} of series must be texts.")
+    return dict(series)
+
+
+def _of_series(value: Any, name: str) -> Any:
+    """What is meant for one series: an entry of a mapping by the names of series."""
+    if isinstance(value, Mapping) and name in value:
+        return value[name]
+    is_by_series = isinstance(value, Mapping) and not all(
+        isinstance(each, tuple | list) and len(each) == 2 for each in value.values()
+    )
+    return None if is_by_series else value
+
+
+def _read(signal: BaseSignal, windows: Any, options: FitOptions) -> SeriesData:
+    data = replace(read_series(signal, windows), dose_scale=options.dose_scale)
+    return data if options.processing_error else replace(data, shared_errors={})
+
+
+def _with_offset(config: ExactConfig, offset: np.ndarray | None) -> ExactConfig:
+    return replace(config, offset=None if offset is None else offset[np.newaxis])
+
+
+def _shared(share: Sequence[str] | str, parameters: Parameters) -> tuple[str, ...]:
+    """Names of the shared parameters.
+
+    Raises
+    ------
+    ValueError
+        If one is no free parameter of the shape.
+    """
+    names = [share] if isinstance(share, str) else list(share)
+    known = [parameter.name for parameter in parameters.free[1:]]
+    if parameters.free[0].name != "rate":
+        raise ValueError(
+            f"the kinetic law {parameters.law.name!r} has no rate as its first parameter; series "
+            "can share the shape of a law with a rate only."
+        )
+    found: list[str] = []
+    for name in names:
+        if name == SHAPE:
+            found += known
+        elif name in known:
+            found.append(name)
+        else:
+            held = [each for each, _ in parameters.held]
+            why = "it is given" if name in held else f"what can be shared is {[*known, SHAPE]}"
+            raise ValueError(
+                f"share={name!r} is not possible with the kinetic law {parameters.law.name!r}: "
+                f"{why}{did_you_mean(name, [*known, SHAPE])}"
+            )
+    if len(set(found)) > 2:
+        raise ValueError(f"share={list(dict.fromkeys(found))} are too many; share one or two.")
+    return tuple(dict.fromkeys(found))
+
+
+def _check_partners(
+    shared: Sequence[str], data: Mapping[str, SeriesData], common_mode: bool
+) -> None:
+    number = sum(len(each.window_names) for each in data.values())
+    if number < 2:
+        raise ValueError(
+            "there is one window in all, and nothing that it could share anything with; give a "
+            "second series or window, or fit it with fit_dose_pinn."
+        )
+    if not shared and not common_mode:
+        raise ValueError(
+            "share= is empty and common_mode=False, so that the series have nothing to do with "
+            "each other; fit each with fit_dose_pinn."
+        )
