@@ -8,8 +8,11 @@ registry, by the key under which ``hyperspy_extension.yaml`` lists it, when some
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
+import matplotlib
+from hyperspy.defaults_parser import preferences
 from hyperspy.ui_registry import get_gui
 from traits.api import HasTraits
 
@@ -31,7 +34,8 @@ def open_tool(
     display
         Whether to show it now.
     toolkit
-        Of HyperSpy, such as ``"ipywidgets"``; ``None`` takes what there is.
+        Of HyperSpy: ``"ipywidgets"``, for notebooks, or ``"traitsui"``, for windows of Qt; ``None``
+        takes what fits the session.
     **options
         Of the tool.
 
@@ -48,9 +52,27 @@ def open_tool(
     """
     opened: list[HasTraits] = []
     shown = get_gui(
-        thing, toolkey, display=display, toolkit=toolkit, on_open=opened.append, **options
+        thing, toolkey, display=display, toolkit=usable(toolkit), opened=opened, **options
     )
     return opened[-1] if shown is None else shown
+
+
+def usable(toolkit: str | None) -> str | None:
+    """Toolkit to ask HyperSpy for.
+
+    Windows of Qt belong to a session whose figures are windows of Qt, as of IPython; elsewhere, as
+    in a notebook, tools are made of widgets.
+
+    Parameters
+    ----------
+    toolkit
+        What somebody has asked for; ``None`` takes what fits the session.
+    """
+    if toolkit is not None:
+        return toolkit
+    windows = "qt" in matplotlib.get_backend().lower() and find_spec("hyperspy_gui_traitsui")
+    wanted = getattr(preferences.GUIs, "enable_traitsui_gui", True)
+    return "traitsui" if windows and wanted else "ipywidgets"
 
 
 @takes_fit_options("spatial")
@@ -81,7 +103,8 @@ def dose_kinetics_tool(
     display
         Whether to show the tool now.
     toolkit
-        Of HyperSpy, such as ``"ipywidgets"``; by default what there is.
+        ``"ipywidgets"``, for notebooks, or ``"traitsui"``, for windows of Qt; by default what fits
+        the session.
     **options
         Options of the fit to begin with, see `FitOptions` and `NetworkConfig`.
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import traits.api as t
-from hyperspy.ui_registry import add_gui_method
 
 from hyperspy_dosekin.classification.labels import NO_CLASS
 from hyperspy_dosekin.signals.classification.class_map import UNKNOWN_NAME, ClassMap
@@ -22,6 +21,7 @@ from hyperspy_dosekin.signals.classification.explored import (
     ExploredPixel,
 )
 from hyperspy_dosekin.signals.classification.result import VAEClassification
+from hyperspy_dosekin.signals.tools import open_tool
 
 _logger = logging.getLogger(__name__)
 
@@ -42,7 +42,6 @@ class _Threshold(t.BaseFloat):
         return number
 
 
-@add_gui_method(toolkey="hyperspy_dosekin.ClassificationExplorer")
 class ClassificationExplorer(t.HasTraits):
     """Frame, pixel and threshold that somebody looks at, and what is seen there.
 
@@ -185,6 +184,13 @@ class ClassificationExplorer(t.HasTraits):
             self._selecting = False
         self._failure = ""
         self._look_at_pixel()
+
+    def gui(self, display: bool = True, toolkit: str | None = None) -> Any:
+        """Show the tool, or return its widgets, as the tools of HyperSpy do; see `open_tool`."""
+        shown = open_tool(
+            self, "hyperspy_dosekin.ClassificationExplorer", display=display, toolkit=toolkit
+        )
+        return None if display else shown
 
     def __repr__(self) -> str:
         """One line: where it looks, and the class there."""

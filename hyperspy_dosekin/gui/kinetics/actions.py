@@ -66,7 +66,7 @@ class KineticsActions(t.HasTraits):
     #: Whether changes are not to be answered yet.
     _quiet = False
 
-    history = t.Instance(History)
+    history = t.Instance(History, allow_none=False)
     live = t.Instance(LiveFit)
     network = t.Instance(DoseKinetics)
     result = t.Instance(DoseKinetics)

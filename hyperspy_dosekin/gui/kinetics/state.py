@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import traits.api as t
-from hyperspy.ui_registry import add_gui_method
 
 from hyperspy_dosekin.gui.kinetics.actions import KineticsActions
 from hyperspy_dosekin.gui.kinetics.controls import DoseControls, ProcessingControls
@@ -33,10 +32,10 @@ from hyperspy_dosekin.gui.kinetics.table import headers_of, live_notes, table_of
 from hyperspy_dosekin.gui.kinetics.windows import KineticsWindows
 from hyperspy_dosekin.gui.worker import Worker
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
+from hyperspy_dosekin.signals.tools import open_tool
 from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, parse_windows
 
 
-@add_gui_method(toolkey="hyperspy_dosekin.DoseKineticsTool")
 class DoseKineticsTool(KineticsActions):
     """Choose windows on the spectra of a dose series and see their kinetics.
 
@@ -335,6 +334,13 @@ class DoseKineticsTool(KineticsActions):
             with self._quietly():
                 self.fit.renamed(old, new)
         self.windows.rename(old, new)
+
+    def gui(self, display: bool = True, toolkit: str | None = None) -> Any:
+        """Show the tool, or return its widgets, as the tools of HyperSpy do; see `open_tool`."""
+        shown = open_tool(
+            self, "hyperspy_dosekin.DoseKineticsTool", display=display, toolkit=toolkit
+        )
+        return None if display else shown
 
     def __repr__(self) -> str:
         """What is looked at, and whether there is a result."""

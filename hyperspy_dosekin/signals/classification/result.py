@@ -402,7 +402,8 @@ class VAEClassification(ClassificationPlots):
         display
             Whether to show the tool now.
         toolkit
-            Of HyperSpy, such as ``"ipywidgets"``; by default what there is.
+            ``"ipywidgets"``, for notebooks, or ``"traitsui"``, for windows of Qt; by default what
+            fits the session.
         **start
             ``x``, ``y`` and ``frame``, pixel indices and the number of the frame to start with,
             and ``threshold``, by default 2.

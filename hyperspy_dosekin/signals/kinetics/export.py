@@ -11,6 +11,7 @@ from hyperspy_dosekin.numerics.files import replaced_when_written, with_extensio
 from hyperspy_dosekin.signals.kinetics.face import Face
 from hyperspy_dosekin.signals.kinetics.frame import latex_table, result_frame
 from hyperspy_dosekin.signals.kinetics.methods import methods_text
+from hyperspy_dosekin.signals.kinetics.nexus import write_nexus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,6 +115,37 @@ class KineticsExport(Face):
             with replaced_when_written(with_extension(path, (".tex",), "a table")) as beside:
                 beside.write_text(text + "\n", encoding="utf-8")
         return text
+
+    def to_nexus(self, path: str | Path, *, level: float = 0.95) -> None:
+        """Write all numbers as a NeXus file, for archives and for programs that read NeXus.
+
+        Groups have the classes of the NeXus definitions for electron microscopy (NXem): an
+        NXprocess with program, version and parameters, and an NXdata for each quantity, with the
+        ends of its interval. `hyperspy_dosekin.load` does not read it: use `save` for that.
+
+        Parameters
+        ----------
+        path
+            File name; ``.nxs`` is added where there is no extension. An existing file is replaced.
+        level
+            Probability of the intervals.
+
+        Raises
+        ------
+        ValueError
+            If the file name has another extension than ``.nxs``, ``.h5`` or ``.hdf5``.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact")
+        >>> result.to_nexus("kinetics.nxs")  # doctest: +SKIP
+        """
+        target = with_extension(path, (".nxs", ".h5", ".hdf5"), "a NeXus file")
+        numbers = self.numbers.computed()
+        with replaced_when_written(target) as beside:
+            write_nexus(numbers, beside, self.methods_text(), level)
 
     def methods_text(self) -> str:
         """Return a paragraph for the methods section of a paper, true for this fit.

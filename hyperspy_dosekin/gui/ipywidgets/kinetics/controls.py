@@ -9,8 +9,8 @@ from typing import Any
 import ipywidgets
 from link_traits import link
 
+from hyperspy_dosekin.gui.ipywidgets.boxes import row_of
 from hyperspy_dosekin.gui.ipywidgets.number import NumberText
-from hyperspy_dosekin.gui.ipywidgets.opening import row_of
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
 
 _WIDE = {"description_width": "150px"}

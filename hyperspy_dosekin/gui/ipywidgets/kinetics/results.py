@@ -9,8 +9,8 @@ from typing import Any
 
 import ipywidgets
 
+from hyperspy_dosekin.gui.ipywidgets.boxes import row_of
 from hyperspy_dosekin.gui.ipywidgets.html import element, joined
-from hyperspy_dosekin.gui.ipywidgets.opening import row_of
 from hyperspy_dosekin.gui.kinetics.table import NOT_DETERMINED, TableRow
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
 

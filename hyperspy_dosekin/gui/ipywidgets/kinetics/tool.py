@@ -4,19 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import ipywidgets
 from hyperspy_gui_ipywidgets.utils import add_display_arg
 
+from hyperspy_dosekin.gui.ipywidgets.boxes import HoldingBox, row_of
 from hyperspy_dosekin.gui.ipywidgets.canvas import keep_size, make_figure
 from hyperspy_dosekin.gui.ipywidgets.kinetics.controls import Controls, RegionControls
 from hyperspy_dosekin.gui.ipywidgets.kinetics.results import Results
 from hyperspy_dosekin.gui.ipywidgets.kinetics.windows import WindowList
-from hyperspy_dosekin.gui.ipywidgets.opening import HoldingBox, row_of, state_of
 from hyperspy_dosekin.gui.kinetics.figures import CurvesFigure, SpectraFigure
 from hyperspy_dosekin.gui.kinetics.navigator import NavigatorFigure, can_navigate
+from hyperspy_dosekin.gui.opening import state_of
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
 
 #: Inches, at 100 pixels each: together what a notebook of 1 000 pixels has room for.
@@ -24,11 +24,9 @@ _WIDTH, _NAVIGATOR, _HEIGHT, _CURVES = 9.2, 2.9, 3.1, 2.6
 
 
 @add_display_arg
-def dose_kinetics_tool(
-    obj: Any, on_open: Callable[[DoseKineticsTool], None] | None = None, **options: Any
-) -> dict[str, Any]:
+def dose_kinetics_tool(obj: Any, opened: list[Any] | None = None, **options: Any) -> dict[str, Any]:
     """Show a `DoseKineticsTool`: a state, or one that is made for a signal; see `state_of`."""
-    return _view(state_of(obj, DoseKineticsTool, on_open, options))
+    return _view(state_of(obj, DoseKineticsTool, opened, options))
 
 
 def _view(obj: DoseKineticsTool) -> dict[str, Any]:

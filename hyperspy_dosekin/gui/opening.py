@@ -4,27 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
-
-import ipywidgets
 
 State = TypeVar("State")
 
 
-class HoldingBox(ipywidgets.VBox):
-    """Widgets below each other, and what lives only as long as somebody holds it, such as links."""
-
-    held: tuple[Any, ...] = ()
-
-
-def row_of(widgets: Sequence[ipywidgets.Widget], **layout: str) -> ipywidgets.HBox:
-    """Widgets beside each other, or below where there is no room for them."""
-    return ipywidgets.HBox(list(widgets), layout={"flex_flow": "row wrap", **layout})
-
-
 def state_of(
-    obj: Any, kind: type[State], on_open: Callable[[State], None] | None, options: dict[str, Any]
+    obj: Any, kind: type[State], opened: list[Any] | None, options: dict[str, Any]
 ) -> State:
     """The state that is to be shown.
 
@@ -34,8 +21,10 @@ def state_of(
         The state, or the signal or result that one is made for.
     kind
         Class of the state.
-    on_open
-        Called with the state: HyperSpy gives back nothing of a view that it displays.
+    opened
+        States that were opened by the same call, to which this one is added: HyperSpy gives back
+        nothing of a view that it displays. Where a view of another toolkit has made one, it is
+        this one.
     options
         Of a state that is made.
 
@@ -51,10 +40,12 @@ def state_of(
                 f"{next(iter(options))!r}; set its traits, or open another."
             )
         state = obj
+    elif opened:
+        state: State = opened[-1]
     else:
         state = _made(kind, obj, options)
-    if on_open is not None:
-        on_open(state)
+    if opened is not None:
+        opened.append(state)
     return state
 
 
