@@ -123,7 +123,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in sizes)
     # Code and one small real file: no file that is large, and no large number of them.
     assert max(sizes.values()) < 100_000
-    assert wheel.stat().st_size < 1_000_000
+    assert wheel.stat().st_size < 1_500_000
 
 
 def test_wheel_extends_hyperspy_in_a_clean_environment(clean_python):
@@ -246,7 +246,7 @@ def test_constraints_hold_every_dependency_and_torch_first():
     constraints = requirements("constraints.txt")
     extras = PROJECT["optional-dependencies"]
     # Too large for every environment, and not used by the tests; or names of others.
-    left_out = ("all", "realtime", "live", "gui-jupyter", "onnx", "openvino", "speed")
+    left_out = {"all", "realtime", "live", "gui-jupyter", "gui-traitsui", "onnx", "openvino", "speed"}
     installed = [names for extra, names in extras.items() if extra not in left_out]
     assert next(iter(constraints)) == "torch"
     assert str(constraints["torch"].specifier) == str(requirements("lower.txt")["torch"].specifier)
