@@ -246,7 +246,16 @@ def test_constraints_hold_every_dependency_and_torch_first():
     constraints = requirements("constraints.txt")
     extras = PROJECT["optional-dependencies"]
     # Too large for every environment, and not used by the tests; or names of others.
-    left_out = {"all", "realtime", "live", "gui-jupyter", "gui-traitsui", "onnx", "openvino", "speed"}
+    left_out = {
+        "all",
+        "realtime",
+        "live",
+        "gui-jupyter",
+        "gui-traitsui",
+        "onnx",
+        "openvino",
+        "speed",
+    }
     installed = [names for extra, names in extras.items() if extra not in left_out]
     assert next(iter(constraints)) == "torch"
     assert str(constraints["torch"].specifier) == str(requirements("lower.txt")["torch"].specifier)
