@@ -88,6 +88,8 @@ FLOORS_TO_MEND: set[str] = set()
 IMPORT_BY_NAME = {
     "classification/live/missing.py",
     "gui/ipywidgets/__init__.py",
+    "gui/traitsui/__init__.py",
+    "signals/tools.py",
 }
 
 
