@@ -34,6 +34,8 @@ SIGNAL_TO_NOISE = (math.log(50.0), 2.0)
 # Tables are linear between nodes so close that the error of a logarithm is below 1e-4.
 _LOG_SQUARES = (-30.0, 14.0, 2201)
 _ASINH = (-9.0, 9.0, 1801)
+# Logarithm of about the smallest number of full precision.
+_LOG_SMALLEST = -690.0
 
 
 @lru_cache(maxsize=64)
@@ -51,7 +53,15 @@ def _floor_table(freedom: int) -> Tensor:
 @lru_cache(maxsize=64)
 def _student_table(freedom: int) -> Tensor:
     """Ln of the distribution function of Student's t on even asinh."""
-    return torch.as_tensor(stats.t.logcdf(np.sinh(np.linspace(*_ASINH)), freedom))
+    place = np.sinh(np.linspace(*_ASINH))
+    with np.errstate(divide="ignore"):
+        found = stats.t.logcdf(place, freedom)
+    # Of many frames the tail is below the smallest number: the first term of the series of the
+    # incomplete beta function, with the next ones as a geometric series.
+    half, share = freedom / 2, freedom / (freedom + place**2)
+    tail = half * np.log(share) - special.betaln(half, 0.5) - math.log(freedom)
+    tail -= 0.5 * np.log1p(-share * (half + 0.5) / (half + 1))
+    return torch.as_tensor(np.where(found < _LOG_SMALLEST, tail, found))
 
 
 def _looked_up(

@@ -125,7 +125,7 @@ class FrameStore:
         folder = self.path / _BROKEN
         folder.mkdir(exist_ok=True)
         array = np.asarray(data)
-        if array.dtype != object:
+        if array.dtype.kind in "iufb":
             with replaced_when_written(folder / f"{number:06d}.npy") as beside:
                 np.save(beside, array)
         self._line({"index": number, "broken": True, **told})
@@ -166,8 +166,7 @@ class FrameStore:
 
     def _mend(self) -> None:
         """Make the file as long as its last frame."""
-        written = self._written()
-        needed = max([*written, self._array.shape[0] - 1], default=0) + 1
+        needed = max(self._written(), default=-1) + 1
         axis = self._group["axis-0"]
         if needed != self._array.shape[0] or axis.attrs["size"] != self._array.shape[0]:
             self._lengthen(needed)
