@@ -34,8 +34,8 @@ _ROUNDS = 3
 _CENTRES, _NODES = 32, 1024
 # Templates along each parameter.
 _TEMPLATES = (30, 11, 9)
-# Templates of more parameters, which no grid would cover.
-_SPREAD = 4096
+# Rounds for more parameters than that, which no grid would cover: the draws begin at the estimate.
+_MORE_ROUNDS = 6
 # Degrees of freedom of the draws: tails heavier than those of any posterior here.
 _TAIL = 5.0
 # Length of a draw along the ridge: at first as a share of the box, then of the spread so far.
@@ -106,10 +106,6 @@ class _Box:
 
     def templates(self) -> Tensor:
         """Shares of templates, ``(n_free, n_template)``."""
-        count = len(self.free)
-        if count > len(_TEMPLATES):
-            engine = torch.quasirandom.SobolEngine(count, scramble=True, seed=1)
-            return engine.draw(_SPREAD, dtype=torch.float64).T.to(self.lower)
         axes = [(torch.arange(n).to(self.lower) + 0.5) / n for n in _TEMPLATES[: len(self.free)]]
         return torch.stack([axis.reshape(-1) for axis in torch.meshgrid(*axes, indexing="ij")])
 
@@ -185,6 +181,14 @@ def _log_density(data: ScanData, box: _Box, share: Tensor) -> Tensor:
     return torch.where(inside, data.log_density(search)[0].T, -torch.inf)
 
 
+def _on_templates(data: ScanData, box: _Box) -> Tensor:
+    """Centres of the first draws, at the best templates, ``(n_free, n, k)``."""
+    grid = box.templates()
+    search, _ = box.search(grid)
+    density = data.log_density([each[:, None] for each in search])[0].T
+    return grid[:, _resample(_flattened(density, _CENTRES / 2), _CENTRES)]
+
+
 def sampled_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
     """Nodes of some curves and the logarithms of their unnormalised weights.
 
@@ -201,21 +205,21 @@ def sampled_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
     """
     count = len(start)
     box = _Box(data.parameters, start)
-    grid = box.templates()
-    search, _ = box.search(grid)
-    density = data.log_density([each[:, None] for each in search])[0].T
-    chosen = _resample(_flattened(density, _CENTRES / 2), _CENTRES)
-    centre = grid[:, chosen]
-    centre[..., 0] = box.shares(start)
+    rounds = _ROUNDS if count <= len(_TEMPLATES) else _MORE_ROUNDS
+    if count <= len(_TEMPLATES):
+        centre = _on_templates(data, box)
+        centre[..., 0] = box.shares(start)
+    else:
+        centre = box.shares(start)[..., None].repeat(1, 1, _CENTRES)
     length = torch.full_like(start[0], _FIRST_LENGTH)
     drawn: list[_Round] = []
-    for round_ in range(_ROUNDS):
+    for round_ in range(rounds):
         relax = _RELAXATIONS if round_ == 0 else 0
         mixture = _Mixture.of(data, box, centre, length, relax)
         share = mixture.draw(_draws(count, _NODES, round_).to(start))
         density = _log_density(data, box, share)
         drawn.append(_Round(mixture, share, density, mixture.log_density(share)))
-        if round_ == _ROUNDS - 1:
+        if round_ == rounds - 1:
             break
         weight = _flattened(density - drawn[-1].drawn_from, _CENTRES / 2)
         weight = weight / weight.sum(1, keepdim=True)

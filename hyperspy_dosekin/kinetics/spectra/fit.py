@@ -212,7 +212,8 @@ class SpectraFit:
     def nodes(self) -> Nodes:
         """The weighed nodes of the posterior."""
         with torch.no_grad():
-            ordered = len(self.parameters.free) < 3
+            # Rows and nodes are those of the rate and the shape of a single component.
+            ordered = self.n_component == 1 and len(self.parameters.free) < 3
             place = ridge_nodes if ordered else sampled_nodes
             found = place(self.scan, self.search)  # type: ignore[arg-type]
             return Nodes.of_parts(

@@ -22,7 +22,7 @@ from .fit import SpectraFit
 LEAST_NEAR = 0.9
 # Draws of the posterior that bands of spectra stand on.
 _DRAWS = 600
-# Effective nodes below which the draws say little.
+#: Effective nodes below which draws say little.
 FEW_NODES = 30.0
 
 
@@ -109,7 +109,13 @@ def summary(fit: SpectraFit, dose_scale_error: float = 0.0) -> ComponentSummary:
         rows.append(half_dose_moments(value, nodes, centre, dose_scale_error)[:, 0])
     _, spread, near, _ = torch.stack(rows, 1).numpy()
     informed = spread <= LARGEST_SHARE_OF_PRIOR * spread_before(each)
-    return ComponentSummary(spread, near, informed & (near >= LEAST_NEAR))
+    sampled = nodes_are_enough(fit)
+    return ComponentSummary(spread, near, informed & (near >= LEAST_NEAR) & sampled)
+
+
+def nodes_are_enough(fit: SpectraFit) -> bool:
+    """Whether the posterior stands on enough nodes for intervals to be believed."""
+    return fit.nodes.ordered or fit.effective >= FEW_NODES
 
 
 def component_interval(

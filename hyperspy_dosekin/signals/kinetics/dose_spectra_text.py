@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from prettytable import PrettyTable
 
+from hyperspy_dosekin.kinetics.spectra.summary import nodes_are_enough
 from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
 from hyperspy_dosekin.signals.kinetics.frame import as_frame
 from hyperspy_dosekin.signals.kinetics.law_names import equation, header
@@ -64,9 +65,11 @@ DOSE_FRAMES = (
     "The uncertainty of the doses of single frames (metadata.Dose.uncertainty) is NOT in the "
     "intervals."
 )
-COARSE = "Few nodes carry the posterior ({number:.0f}): the intervals are coarse."
+COARSE = (
+    "Few nodes carry the posterior ({number:.0f}): the intervals are coarse and nothing is called "
+    "determined. Fewer n_components or a narrower energy_range would help."
+)
 BOUNDED = "The residue was taken to be not negative, nor the first spectrum where it grows."
-_COARSE_BELOW = 30.0
 
 
 class _Result(Protocol):
@@ -178,7 +181,7 @@ def notes_on_spectra(result: _Result) -> list[str]:
         notes.append(CORRELATED.format(channels=channels, worth=channels / inflation))
     if fit.problem.variance is not None and not 0.5 < fit.spectra.scale < 2:
         notes.append(SCALED.format(ratio=fit.spectra.scale))
-    if fit.effective < _COARSE_BELOW:
+    if not nodes_are_enough(fit):
         notes.append(COARSE.format(number=fit.effective))
     if fit.config.nonnegative:
         notes.append(BOUNDED)

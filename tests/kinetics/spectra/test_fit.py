@@ -252,6 +252,17 @@ def test_law_of_the_users():
     assert lower[0] < 3 < upper[0]
 
 
+def test_two_components_of_one_parameter_each():
+    found = fitted(
+        series(8, [(8.0, 1.0, A), (1.5, 1.0, peak(30, 5))], 0.01), law="first order", n_component=2
+    )
+    lower, upper = component_interval(found, Quantity("rate"))
+    truth = np.array([8.0, 1.5])
+    assert np.all((lower < truth) & (truth < upper))
+    assert summary(found).identifiable.all()
+    assert np.all(np.diff(half_doses(found)) > 0)
+
+
 def test_held_exponent():
     found = fitted(series(8, [(2.0, 1.0, A)]), exponent=1.0)
     assert component_values(found)["exponent"] == pytest.approx([1.0])
