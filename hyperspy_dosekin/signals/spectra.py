@@ -190,6 +190,7 @@ def fit_dose_spectra(
         _dose_error(self, dose_uncertainty),
         float(frame_error),
         drift is not None,
+        self.metadata.get_item("Dose.pre_exposure") is not None,
     )
     chosen = np.ix_(frames, channels)
     known = _known_residue(residue, part, channels)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,12 @@ FORMAT = 1
 NODE = "Dosekin.spectra"
 
 
+# What is kept of an origin by its name.
+_ORIGIN = tuple(
+    entry.name
+    for entry in fields(SpectraOrigin)
+    if entry.name not in ("energy_axis", "used", "dose_error")
+)
 #: What a result is made of: its fit, its origin and what was known of the residue.
 Parts = tuple[SpectraFit, SpectraOrigin, np.ndarray]
 
@@ -88,16 +94,7 @@ def save_spectra(
             "ordered": nodes.ordered,
             "energy_axis": axis,
             "dose_error": asdict(origin.dose_error),
-            "origin": [
-                origin.dose_unit,
-                origin.title,
-                origin.quantity,
-                origin.pixels,
-                origin.left_out,
-                origin.doses_differ,
-                origin.frame_error,
-                origin.drifts,
-            ],
+            "origin": {name: getattr(origin, name) for name in _ORIGIN},
             "arrays": sorted(arrays),
         }
     )
@@ -167,18 +164,10 @@ def _made(
     axis = record["energy_axis"]
     if arrays["energy"].size:
         axis["axis"] = arrays["energy"]
-    unit, title, quantity, pixels, left_out, differ, frame_error, drifts = record["origin"]
     origin = SpectraOrigin(
         axis,
         arrays["used"].astype(bool),
-        unit,
-        title,
-        quantity,
-        pixels,
-        left_out,
-        differ,
-        DoseError(**record["dose_error"]),
-        frame_error,
-        drifts,
+        dose_error=DoseError(**record["dose_error"]),
+        **{name: record["origin"][name] for name in _ORIGIN},
     )
     return fit, origin, arrays["known_residue"]

@@ -36,6 +36,8 @@ class SpectraOrigin:
         Relative standard deviation of the intensity of each frame.
     drifts
         Whether a drift of the normalisation is in the intervals.
+    exposure_known
+        Whether the exposure before the first frame is recorded.
     """
 
     energy_axis: dict[str, Any]
@@ -49,6 +51,7 @@ class SpectraOrigin:
     dose_error: DoseError = EXACT
     frame_error: float = 0.0
     drifts: bool = False
+    exposure_known: bool = True
 
     @property
     def energy(self) -> np.ndarray:

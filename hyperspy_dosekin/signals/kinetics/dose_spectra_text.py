@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from prettytable import PrettyTable
 
+from hyperspy_dosekin.kinetics.spectra.number import LEVEL
 from hyperspy_dosekin.kinetics.spectra.summary import nodes_are_enough
 from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
 from hyperspy_dosekin.signals.kinetics.frame import as_frame
 from hyperspy_dosekin.signals.kinetics.law_names import equation, header
+from hyperspy_dosekin.signals.kinetics.notes import INTERVAL, ORIGIN_OF_LAWS
 from hyperspy_dosekin.signals.kinetics.table import interval_text, number
 
 if TYPE_CHECKING:
@@ -153,11 +155,18 @@ def notes_on_spectra(result: _Result) -> list[str]:
             scale=f"{result.dose_scale:.4g}{unit}",
         ),
     ]
-    seen = sum(test.p <= 0.01 for test in fit.tests)
+    given = fit.config.prior
+    prior = ", without priors inside the box of its parameters"
+    if given is not None:
+        prior = f", with priors ln k ~ N({given.log_rate[0]:g}, {given.log_rate[1]:g}²)"
+        if "exponent" in [p.name for p in fit.parameters.each.free]:
+            prior += f" and p ~ N({given.exponent[0]:g}, {given.exponent[1]:g}²)"
+    notes.append(INTERVAL.format(prior=prior))
+    seen = sum(test.p <= LEVEL for test in fit.tests)
     if fit.config.n_component is None:
         last = fit.tests[-1]
         how = f"by a test against noise alone (one more: p = {last.p:.2g})"
-        if last.p <= 0.01:
+        if last.p <= LEVEL:
             how = "the most that are looked for; there may be more"
         notes.append(NUMBER.format(number=result.n_components, how=how))
     elif seen > result.n_components:
@@ -187,6 +196,7 @@ def notes_on_spectra(result: _Result) -> list[str]:
         notes.append(BOUNDED)
     missing = int((~origin.used).sum())
     for applies, text in (
+        (not origin.exposure_known and result.dose[0] > 0, ORIGIN_OF_LAWS),
         (origin.left_out, FRAMES.format(number=origin.left_out)),
         (missing, CHANNELS.format(number=missing)),
         (origin.pixels > 1, PIXELS.format(number=origin.pixels)),
