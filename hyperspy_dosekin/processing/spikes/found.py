@@ -71,11 +71,13 @@ class Found:
             ``(n_rows, n_channels)``; spikes are above zero.
         """
         widths = np.array(list(excess))
-        each = np.stack(list(excess.values()))
+        # Few spectra have spikes.
+        rows = np.flatnonzero(np.any([each.max(axis=-1) > 0 for each in excess.values()], axis=0))
+        each = np.stack([values[rows] for values in excess.values()])
         best = np.maximum(each.max(axis=0), 0.0)
         peak = (best > 0) & (best >= maximum_filter1d(best, 2 * APART + 1, axis=-1))
         row, channel = np.nonzero(peak)
-        return cls(row, channel, widths[each[:, row, channel].argmax(axis=0)])
+        return cls(rows[row], channel, widths[each[:, row, channel].argmax(axis=0)])
 
     def replace(
         self,

@@ -74,10 +74,23 @@ class Noise:
         """Variance where an intensity is expected."""
         return np.maximum(self._counting(expected) + _SPARE * self.electron**2, _TINY)
 
-    def skewness(self, expected: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        """Skewness of counting, where the variance is known; zero where other noise prevails."""
-        shot = np.minimum(self.electron * np.maximum(expected, 0.0), variance)
-        return self.electron * shot / variance**1.5
+    def skewness(self, expected: np.ndarray, variance: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """Skewness of counting in some channels; zero where other noise prevails.
+
+        Parameters
+        ----------
+        expected, variance
+            Of each channel, shape ``(n,)``.
+        row
+            Its spectrum, same shape.
+        """
+        electron = self.electron_in(row)
+        shot = np.minimum(electron * np.maximum(expected, 0.0), variance)
+        return electron * shot / variance**1.5
+
+    def electron_in(self, row: np.ndarray) -> Any:
+        """Intensity of one electron in some spectra."""
+        return self.electron if np.ndim(self.electron) < 2 else self.electron[row, 0]
 
     def part(self, rows: Any, channels: Any = slice(None)) -> Noise:
         """Noise of some spectra and channels."""

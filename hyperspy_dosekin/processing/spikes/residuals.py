@@ -85,20 +85,27 @@ def remove_by_subspace(
     noise = subspace.calibration(noise)
     for rows, placed in _groups(start, spectra.shape[-1], subspace):
         search = _Search(placed, noise.part(rows), subspace, threshold)
-        part, doubtful[rows] = search.run(spectra[rows], closed[rows] | ~placed.covered)
-        cleaned[rows], touched[rows], replaced[rows] = part
+        into = tuple(each[rows] for each in (cleaned, touched, replaced, doubtful))
+        search.run(spectra[rows], closed[rows], into)
+        if not isinstance(rows, slice):
+            # What was changed is a copy.
+            for whole, part in zip((cleaned, touched, replaced, doubtful), into, strict=True):
+                whole[rows] = part
     return cleaned, touched, replaced, doubtful
 
 
 def _groups(
     start: np.ndarray, n_channels: int, subspace: Subspace
-) -> Iterator[tuple[np.ndarray, Placed]]:
+) -> Iterator[tuple[np.ndarray | slice, Placed]]:
     most = max(_AT_A_TIME // n_channels, 1)
     for each in np.unique(start):
         placed = place(subspace, int(each), n_channels)
         group = np.flatnonzero(start == each)
         for first in range(0, group.size, most):
-            yield group[first : first + most], placed
+            part = group[first : first + most]
+            # Neighbours need not be copied.
+            beside = part[-1] - part[0] + 1 == part.size
+            yield slice(part[0], part[-1] + 1) if beside else part, placed
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,18 +117,18 @@ class _Search:
     subspace: Subspace
     threshold: float
 
-    def run(
-        self, spectra: np.ndarray, closed: np.ndarray
-    ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    def run(self, spectra: np.ndarray, closed: np.ndarray, into: tuple[np.ndarray, ...]) -> None:
+        """Search spectra ``(n, n_channels)``.
+
+        Cleaned spectra, replaced channels, their variance and what is doubtful are changed in
+        `into`, which holds the spectra as they are, and zeros.
+        """
         placed = self.placed
+        cleaned, touched, _, doubtful = into
         fit = self._fit(spectra, self.noise)
-        score = np.where(closed, 0.0, (spectra - fit.expected) / np.sqrt(fit.variance))
-        unlikely = np.abs(score) > (self.threshold - _LENIENCE) * np.sqrt(1 - placed.leverage)
-        rows = np.flatnonzero(unlikely.any(axis=-1))
-        made = (spectra.copy(), np.zeros(spectra.shape, dtype=bool), np.zeros(spectra.shape))
-        cleaned, touched, _ = made
+        residual = spectra - fit.expected
+        rows = self._unlikely(residual, fit, closed)
         coefficients, variance = fit.coefficients, fit.variance
-        supported = score > _SUPPORT
         for turn in range(ROUNDS):
             if not rows.size:
                 break
@@ -130,24 +137,64 @@ class _Search:
             if turn == 0:
                 # A line or a spike of its own does not make a spectrum doubtful.
                 coefficients[rows], variance[rows] = fit.coefficients, fit.variance
-                residual = (cleaned[rows] - fit.expected) / np.sqrt(fit.variance)
-                supported[rows] = residual > _SUPPORT
+                residual[rows] = cleaned[rows] - fit.expected
             if not self.subspace.sufficient:
                 break
-            shut = closed[rows] | touched[rows]
-            excess, values, uncertainty = self._judge(cleaned[rows], noise, fit, closed[rows], shut)
-            found = Found.strongest(excess)
-            found.replace(rows, values, uncertainty, made)
+            shut = closed[rows] | ~placed.covered
+            judged = self._judge(cleaned[rows], noise, fit, shut, shut | touched[rows])
+            found = Found.strongest(judged[0])
+            found.replace(rows, *judged[1:], into[:3])
             rows = rows[np.unique(found.row)]
-        noisy = placed.uncertainty(coefficients) > _DOUBTFUL * variance
-        often = uniform_filter1d(noisy.astype(np.float32), _AVERAGED, axis=-1) > 0.5
-        if not self.subspace.sufficient:
-            often[:] = True
-        if self.subspace.few or not self.subspace.sufficient:
+        doubtful |= self._doubtful(residual, coefficients, variance)
+
+    def _unlikely(self, residual: np.ndarray, fit: _Fit, closed: np.ndarray) -> np.ndarray:
+        """Spectra with a channel, or a pair, that noise hardly exceeds."""
+        placed = self.placed
+        # Squares spare a root of each channel; few of them are left.
+        least = (self.threshold - _LENIENCE) * np.sqrt(1 - placed.leverage)
+        unlikely = residual > 0
+        unlikely &= residual**2 > least**2 * fit.variance
+        unlikely &= placed.covered
+        unlikely &= ~closed
+        row, channel = np.nonzero(unlikely)
+        last = residual.shape[-1] - 1
+        sides = (np.maximum(channel - 1, 0), channel, np.minimum(channel + 1, last))
+        left, own, right = (
+            np.where(closed[row, at], 0.0, residual[row, at] / np.sqrt(fit.variance[row, at]))
+            for at in sides
+        )
+        # Few counts are skewed.
+        skewness = self.noise.skewness(fit.expected[row, channel], fit.variance[row, channel], row)
+        share = np.sqrt(1 - placed.leverage[channel])
+        single, pair = (
+            share * (limit(width, self.threshold, skewness) / np.sqrt(width) - _LENIENCE)
+            for width in (1, 2)
+        )
+        beside = np.maximum(left, right)
+        likely = (own < single) & ((beside < EACH - _LENIENCE) | (0.5 * (own + beside) < pair))
+        return np.unique(row[~likely])
+
+    def _doubtful(
+        self, residual: np.ndarray, coefficients: np.ndarray, variance: np.ndarray
+    ) -> np.ndarray:
+        """Channels in which the subspace is too noisy to tell."""
+        placed, subspace = self.placed, self.subspace
+        if subspace.sufficient:
+            often = np.zeros(residual.shape, dtype=bool)
+            # It is so in several channels or nowhere: a few of them tell where to look.
+            part = slice(_AVERAGED // 6, None, _AVERAGED // 3)
+            few = placed.uncertainty(coefficients, part)
+            rows = np.flatnonzero((few > _DOUBTFUL * variance[:, part]).any(axis=-1))
+            if rows.size:
+                noisy = placed.uncertainty(coefficients[rows]) > _DOUBTFUL * variance[rows]
+                often[rows] = uniform_filter1d(noisy.astype(np.float32), _AVERAGED, axis=-1) > 0.5
+        else:
+            often = np.ones(residual.shape, dtype=bool)
+        if (subspace.few or not subspace.sufficient) and often.any():
             # What the subspace explains is no spike, however narrow it is. Of many spectra those
             # that it is too noisy for are unlike the others, and it has nothing to explain.
-            often &= supported
-        return made, often & placed.covered
+            often &= (residual > 0) & (residual**2 > _SUPPORT**2 * variance)
+        return often & placed.covered if often.any() else often
 
     def _fit(self, spectra: np.ndarray, noise: Noise) -> _Fit:
         coefficients = self.placed.coefficients(spectra)
@@ -186,38 +233,54 @@ class _Search:
         sigma = np.sqrt(variance)
         residual = np.where(unseen, 0.0, (spectra - fit.expected) / sigma)
         used = placed.fitted & placed.covered
-        skewness = noise.skewness(fit.expected, fit.variance)
         excess, values, uncertainty = {}, {}, {}
         for width in (1, 2):
             mean = residual if width == 1 else 0.5 * (residual + next_of(residual))
+            # What follows only makes an excess smaller: all else is none.
+            least = limit(width, self.threshold) / np.sqrt(width)
+            able = mean > np.sqrt(1 - placed.leverage) * least
+            if width > 1:
+                able &= np.minimum(residual, next_of(residual)) >= EACH
+            able &= ~(closed if width == 1 else pairs_of(closed))
+            row, channel = np.nonzero(able)
+            line, spread = self._line(residual, width, row, channel)
+            leverage = placed.leverage[channel]
             # Spectra that the subspace does not describe scatter more, and so do pairs of channels
             # that share noise.
-            scatter = SIGMA_PER_MAD * np.median(np.abs(mean[:, used]), axis=-1, keepdims=True)
+            some, which = np.unique(row, return_inverse=True)
+            scatter = SIGMA_PER_MAD * np.median(np.abs(mean[some][:, used]), axis=-1)[which]
             scatter = np.maximum(scatter * np.sqrt(width), 1.0)
-            line, spread = self._line(residual, width)
             # What the line adds is noisy too.
-            shot = scatter**2 + noise.electron / sigma * line
-            score = mean / np.sqrt(1 - placed.leverage) - line
-            score /= np.sqrt(shot / width + np.where(line > 0, spread**2 * shot, 0.0))
+            shot = scatter**2 + noise.electron_in(row) / sigma[row, channel] * line
+            of_line = np.where(line > 0, spread**2 * shot, 0.0)
+            mean = mean[row, channel]
+            score = (mean / np.sqrt(1 - leverage) - line) / np.sqrt(shot / width + of_line)
+            skewness = noise.skewness(fit.expected[row, channel], fit.variance[row, channel], row)
             score -= limit(width, self.threshold, skewness)
             if width > 1:
-                score[np.minimum(residual, next_of(residual)) - line < EACH] = 0.0
-            score[closed if width == 1 else pairs_of(closed)] = 0.0
-            excess[width] = score
+                both = np.minimum(residual[row, channel], residual[row, channel + 1])
+                score[both - line < EACH] = 0.0
+            excess[width] = np.zeros(residual.shape)
+            excess[width][row, channel] = score
             # What the channels themselves have had to say in the fit is taken back.
-            share = np.minimum(placed.leverage / (1 - np.minimum(width * placed.leverage, 0.9)), 1)
+            share = np.minimum(leverage / (1 - np.minimum(width * leverage, 0.9)), 1)
             own = width * share * np.clip(mean, -_CLIPPED, _CLIPPED)
-            made = fit.expected + (line - own) * sigma
-            known = placed.leverage * fit.variance + variance - fit.variance
-            known += np.where(line > 0, (spread * sigma) ** 2, 0.0)
-            if width == 1:
-                values[width], uncertainty[width] = [made], [known]
-            else:
-                made_next = next_of(fit.expected) + (line - own) * next_of(sigma)
-                values[width], uncertainty[width] = [made, made_next], [known, next_of(known)]
+            values[width], uncertainty[width] = [], []
+            for step in range(width):
+                at = (row, channel + step)
+                made, known = np.zeros(residual.shape), np.zeros(residual.shape)
+                made[row, channel] = fit.expected[at] + (line - own) * sigma[at]
+                known[row, channel] = (
+                    placed.leverage[at[1]] * fit.variance[at] + variance[at] - fit.variance[at]
+                )
+                known[row, channel] += np.where(line > 0, (spread * sigma[at]) ** 2, 0.0)
+                values[width].append(made)
+                uncertainty[width].append(known)
         return excess, values, uncertainty
 
-    def _line(self, residual: np.ndarray, width: int) -> tuple[np.ndarray, float]:
+    def _line(
+        self, residual: np.ndarray, width: int, row: np.ndarray, channel: np.ndarray
+    ) -> tuple[np.ndarray, float]:
         """Height that a line of the specimen, which the other spectra do not have, may have.
 
         The zero-loss peak has broadened it, so that the channels beside have their share of it,
@@ -230,27 +293,32 @@ class _Search:
             In standard deviations, shape ``(n_rows, n_channels)``.
         width
             Channels in question.
+        row, channel
+            The first of them, shape ``(n,)``.
 
         Returns
         -------
-        Height over the channels in question, same shape, zero where it is not significant; and its
-        standard deviation.
+        Height over the channels in question, shape ``(n,)``, zero where it is not significant; and
+        its standard deviation.
         """
         sigma = _NARROWEST * max(self.subspace.fwhm, 1.0) / np.sqrt(8 * np.log(2))
         distance = np.arange(1, _BESIDE + 1) + 0.5 * (width - 1)
         shape = np.exp(-0.5 * (distance / sigma) ** 2)
         weights = 0.5 * shape / (shape**2).sum()
         own = np.exp(-0.5 * ((np.arange(width) - 0.5 * (width - 1)) / sigma) ** 2).mean()
-        n_channels = residual.shape[-1]
-        padded = np.pad(residual, ((0, 0), (_BESIDE, _BESIDE + width)))
-        height, next_two = np.zeros(residual.shape), np.zeros(residual.shape)
-        for step, weight in enumerate(weights):
-            left = _BESIDE - 1 - step
-            right = _BESIDE + width + step
-            both = padded[:, left : left + n_channels] + padded[:, right : right + n_channels]
-            height += weight * both
-            if step == 0:
-                next_two = 0.5 * both / shape[0]
+        beside = np.arange(_BESIDE)
+        left, right = channel[:, np.newaxis] - 1 - beside, channel[:, np.newaxis] + width + beside
+        last = residual.shape[-1] - 1
+        both = sum(
+            # Beyond the ends there is nothing.
+            np.where(
+                (place >= 0) & (place <= last),
+                residual[row[:, np.newaxis], np.clip(place, 0, last)],
+                0.0,
+            )
+            for place in (left, right)
+        )
+        height, next_two = both @ weights, 0.5 * both[:, 0] / shape[0]
         spread = np.sqrt(2 * (weights**2).sum())
         significant = height > _LINE * spread
         significant |= next_two > _LINE * np.sqrt(0.5) / shape[0]

@@ -102,9 +102,9 @@ class Placed:
         """Spectra of coefficients, shape ``(n_spectra, n_channels)``."""
         return _product(coefficients, self.components)
 
-    def uncertainty(self, coefficients: np.ndarray) -> np.ndarray:
-        """Variance of these spectra due to the noise of the components, same shape."""
-        return _product(coefficients**2, self.variance)
+    def uncertainty(self, coefficients: np.ndarray, channels: slice = slice(None)) -> np.ndarray:
+        """Variance of these spectra, or some channels, due to the noise of the components."""
+        return _product(coefficients**2, self.variance[:, channels])
 
 
 @lru_cache(maxsize=64)
