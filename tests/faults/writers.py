@@ -209,6 +209,39 @@ def killed(name, folder, times, rng):
     return found
 
 
+def killed_while_recording(folder, times, rng):
+    """Kill a live series that stores its frames; frames that were taken in, and frames found."""
+    from hyperspy_dosekin import LiveKinetics
+
+    def record(live, first, told):
+        for number in range(first, first + 200):
+            live.update([100.0 - number, 50.0], dose=10.0 * (number + 1))
+            os.write(told, b".")
+
+    found = []
+    for time_ in range(times):
+        path = folder / f"{time_}.zspy"
+        reader, told = os.pipe()
+        live = LiveKinetics([(1, 3), (4, 6)], estimator="exact", store=path)
+        victim, said = child(lambda live=live, told=told: record(live, 0, told))
+        os.close(told)
+        with os.fdopen(reader, "rb") as pipe:
+            pipe.read(1)
+            time.sleep(rng.uniform(0, 0.3))
+            os.kill(victim, signal.SIGKILL)
+            taken = 1 + len(pipe.read())
+        answer_of((victim, said))
+        again = LiveKinetics.resume(path)
+        before = again.n_frames
+        again.update([100.0 - before, 50.0], dose=10.0 * (before + 1))
+        last = LiveKinetics.resume(path)
+        assert last.n_frames == before + 1
+        np.testing.assert_array_equal(last.dose, 10.0 * np.arange(1, before + 2))
+        np.testing.assert_array_equal(last.series.data[0], 100.0 - np.arange(before + 1))
+        found.append((taken, before))
+    return found
+
+
 def on_a_full_disk(name, folder):
     """Write more than a file may hold; the number and names that are there afterwards."""
     path = folder / f"target{READERS[name].suffix}"
@@ -294,6 +327,9 @@ def main(kills, seed, folder):
             "at once": at_once(name, place()),
             "read-only": in_a_folder_that_is_read_only(name),
         }
+    recorded = Path(folder) / "recorded"
+    recorded.mkdir()
+    found["live"] = killed_while_recording(recorded, kills, rng)
     sys.stdout.write(json.dumps(found))
 
 
