@@ -17,6 +17,7 @@ from hyperspy_dosekin.kinetics.conditions.fit import law_values, log_half_dose
 from hyperspy_dosekin.kinetics.conditions.regression import Draws
 from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.numerics.arguments import real_numbers
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
@@ -324,9 +325,9 @@ class ConditionKinetics:
                 'curves cannot be predicted where each series has its own shape; fit with shape="'
                 'shared".'
             )
-        grid = np.linspace(0, max(self.largest_dose), 101) if dose is None else np.asarray(dose)
-        grid = np.atleast_1d(grid).astype(np.float64)
-        if not np.all(np.isfinite(grid)) or np.any(grid < 0) or np.any(np.diff(grid) <= 0):
+        grid = np.linspace(0, max(self.largest_dose), 101) if dose is None else dose
+        grid = np.atleast_1d(real_numbers("dose", grid, "give doses, ascending from 0 or more"))
+        if grid.ndim != 1 or not grid.size or np.any(grid < 0) or np.any(np.diff(grid) <= 0):
             raise ValueError("the doses must be finite, not negative and ascending.")
         row, outside = self.design.row(conditions)
         random = np.random.default_rng(0)

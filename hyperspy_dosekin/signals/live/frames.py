@@ -49,11 +49,15 @@ def steps_of(process: Any) -> tuple[str, ...]:
 
     Raises
     ------
+    TypeError
+        If they are no names.
     ValueError
         If one is unknown.
     """
     if isinstance(process, bool | np.bool_):
         return STEPS if process else ()
+    if not isinstance(process, str | list | tuple):
+        raise TypeError(f"process={short(process)} must be True, False or steps, some of {STEPS}.")
     names = (process,) if isinstance(process, str) else tuple(process)
     wrong = [name for name in names if name not in STEPS]
     if wrong:
