@@ -17,6 +17,7 @@ from prettytable import PrettyTable
 from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError
 from hyperspy_dosekin.lazy.blocks import is_lazy
 from hyperspy_dosekin.numerics.arguments import check_arguments, real_number, short
+from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.plotting.layout import new_figure
@@ -361,10 +362,7 @@ class LawComparison:
         return printable("\n".join([repr(self), self.table.get_string(), *notes]))
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        return f"<div>{self.table.get_html_string()}<ul>{notes}</ul></div>"
+        return report(tables=[self.table], notes=self.notes)
 
     def plot(self, **options: Any) -> Any:
         """Plot what each law says of D½, and the average, for each window.

@@ -18,6 +18,7 @@ from hyperspy_dosekin.kinetics.conditions.regression import Draws
 from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.numerics.arguments import real_numbers
+from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
@@ -609,11 +610,7 @@ class ConditionKinetics:
         return printable("\n".join([repr(self), *tables, *notes]))
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        tables = self.table.get_html_string() + self.dose_table.get_html_string()
-        return f"<div><p>{escape(repr(self))}</p>{tables}<ul>{notes}</ul></div>"
+        return report(repr(self), [self.table, self.dose_table], self.notes)
 
 
 def stored_conditions(

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,6 +12,7 @@ from prettytable import PrettyTable
 
 from hyperspy_dosekin.kinetics.spectra.number import LEVEL
 from hyperspy_dosekin.kinetics.spectra.summary import nodes_are_enough
+from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
 from hyperspy_dosekin.signals.kinetics.frame import as_frame
 from hyperspy_dosekin.signals.kinetics.law_names import equation, header
@@ -136,9 +136,7 @@ def spectra_table(result: _Result) -> PrettyTable:
 
 def spectra_html(result: _Result) -> str:
     """The table and the notes as HTML."""
-    notes = "".join(f"<li>{escape(note)}</li>" for note in result.notes)
-    line = escape(repr(result))
-    return f"<div><p>{line}</p>{result.table.get_html_string()}<ul>{notes}</ul></div>"
+    return report(repr(result), [result.table], result.notes)
 
 
 def notes_on_spectra(result: _Result) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from prettytable import PrettyTable
 
+from hyperspy_dosekin.numerics.html import Html, element, report
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_map
 from hyperspy_dosekin.signals.files import save_signal, seal
@@ -336,13 +337,12 @@ class JointKinetics(Mapping):
         return printable("\n".join([repr(self), *notes, "", *each]))
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        each = "".join(
-            f"<p><b>{escape(name)}</b></p>{result._repr_html_()}" for name, result in self.items()
+        each = (
+            part
+            for name, result in self.items()
+            for part in (element("p", element("b", name)), Html(result._repr_html_()))
         )
-        return f"<div><p><b>{escape(repr(self))}</b></p><ul>{notes}</ul>{each}</div>"
+        return report(repr(self), notes=self.notes, parts=each)
 
 
 def joint_kinetics(results: Mapping[str, DoseKinetics], fit: JointFit) -> JointKinetics:

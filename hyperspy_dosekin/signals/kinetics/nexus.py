@@ -134,10 +134,9 @@ def _curves(entry: Group, numbers: KineticsNumbers) -> None:
     for name, values in curves.items():
         group = _group(entry, name, "NXdata", signal="data", axes=[*axes, "window", "dose"])
         group["data"] = values
+        group["data"].attrs["long_name"] = data.quantity if name == "intensity" else name
         group["window"] = list(numbers.window_names)
         group["dose"] = data.dose
         group["dose"].attrs["units"] = numbers.dose_unit
-    if data.variance is not None:
-        entry["intensity"]["data_errors"] = np.sqrt(np.maximum(np.asarray(data.variance), 0.0))
-    entry["intensity/data"].attrs["long_name"] = data.quantity
-    entry["integrity/data"].attrs["long_name"] = "integrity"
+        if name == "intensity" and data.variance is not None:
+            group["data_errors"] = np.sqrt(np.maximum(np.asarray(data.variance), 0.0))

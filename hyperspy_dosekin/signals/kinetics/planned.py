@@ -14,6 +14,7 @@ import numpy as np
 from prettytable import PrettyTable
 
 from hyperspy_dosekin.numerics.arguments import check_fields, real_numbers, short
+from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
 from hyperspy_dosekin.signals.drawing import drawn
@@ -304,13 +305,7 @@ class DosePlan:
         return printable("\n".join([self.recommendation, self.table.get_string(), *notes]))
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        return (
-            f"<div><p>{escape(self.recommendation)}</p>{self.table.get_html_string()}"
-            f"<ul>{notes}</ul></div>"
-        )
+        return report(self.recommendation, [self.table], self.notes)
 
 
 def _symbol(goal: str) -> str:

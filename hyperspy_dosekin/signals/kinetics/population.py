@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from prettytable import PrettyTable
 
+from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.kinetics.sharing import (
     Correlations,
@@ -95,4 +96,4 @@ class PopulationTable:
         return f"<PopulationTable, {len(self.rows)} rows>"
 
     def _repr_html_(self) -> str:
-        return self._table().get_html_string()
+        return report(tables=[self._table()])

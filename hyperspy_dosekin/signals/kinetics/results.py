@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from prettytable import PrettyTable
 
+from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.drawing import drawn
@@ -170,10 +170,7 @@ class ResultComparison:
         return printable("\n".join([repr(self), self._pretty().get_string(), NOTE]))
 
     def _repr_html_(self) -> str:
-        return (
-            f"<div><p><b>{escape(repr(self))}</b></p>{self._pretty().get_html_string()}"
-            f"<p>{escape(NOTE[2:])}</p></div>"
-        )
+        return report(repr(self), [self._pretty()], [NOTE[2:]])
 
 
 def compare_results(

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 from prettytable import PrettyTable
 
 from hyperspy_dosekin.dose.cross_section import cross_section_barn
+from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.kinetics.absorbed import (
     absorbed_per_fluence,
@@ -53,10 +53,7 @@ def kinetics_text(numbers: KineticsNumbers) -> str:
 
 def kinetics_html(numbers: KineticsNumbers) -> str:
     """Table and notes as HTML."""
-    table = _table(numbers)
-    notes = "".join(f"<li>{escape(note)}</li>" for note in notes_of(numbers))
-    heading = f"<p><b>{escape(kinetics_line(numbers))}</b></p>"
-    return f"<div>{heading}{table.get_html_string() if table else ''}<ul>{notes}</ul></div>"
+    return report(kinetics_line(numbers), [_table(numbers)], notes_of(numbers))
 
 
 def _columns(numbers: KineticsNumbers) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import real_number
+from hyperspy_dosekin.numerics.html import Html, report
 from hyperspy_dosekin.numerics.stream.frames import QUEUE_SIZES, FrameQueue
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.drawing import drawn
@@ -332,7 +333,5 @@ class LiveKinetics(SavedKinetics):
         return printable(f"{self.posterior}\n{self.report}")
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        report = "<br>".join(escape(line) for line in str(self.report).splitlines())
-        return f"<div>{self.posterior._repr_html_()}<p>{report}</p></div>"
+        posterior = Html(self.posterior._repr_html_())
+        return report(notes=str(self.report).splitlines(), parts=[posterior])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from prettytable import PrettyTable
 
+from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
 
 
@@ -134,6 +135,4 @@ class DosePosterior:
         return printable(f"{self.headline}\n{self.table.get_string()}")
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<div><p>{escape(self.headline)}</p>{self.table.get_html_string()}</div>"
+        return report(self.headline, [self.table])

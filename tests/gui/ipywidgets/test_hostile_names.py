@@ -2,10 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Names come from files of other people: none of them is markup, in any widget."""
 
-import ast
-import re
-from pathlib import Path
-
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -15,9 +11,7 @@ pytest.importorskip("ipympl")
 
 import ipywidgets
 
-import hyperspy_dosekin.gui
 from hyperspy_dosekin.data import dose_series
-from hyperspy_dosekin.gui.ipywidgets.html import Html, element, joined
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 BROKEN_MATHS = r"$\frac{$"
@@ -95,21 +89,3 @@ def test_classes_of_the_explorer():
     shown["wdict"]["figure"].canvas.draw()
     check(shown["widget"])
     assert isinstance(shown["wdict"]["description"], ipywidgets.Label), "which shows texts"
-
-
-def test_html_is_escaped_once():
-    inner = element("b", "a & b")
-    assert inner == "<b>a &amp; b</b>"
-    assert element("p", inner, HOSTILE).count("&lt;") == 1
-    assert element("p", title='"><script>') == '<p title="&quot;&gt;&lt;script&gt;"></p>'
-    assert isinstance(joined(["<", inner]), Html)
-
-
-def test_html_is_made_in_one_place():
-    made = re.compile(r"<\s*/?\s*(div|span|p|table|t[rdh]|ul|li|style|img|b|i|a)\b")
-    for path in Path(hyperspy_dosekin.gui.__file__).parent.rglob("*.py"):
-        if path.name == "html.py":
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                assert not made.search(node.value), f"{path.name}, line {node.lineno}"

@@ -10,9 +10,9 @@ from typing import Any
 import ipywidgets
 
 from hyperspy_dosekin.gui.ipywidgets.boxes import row_of
-from hyperspy_dosekin.gui.ipywidgets.html import element, joined
 from hyperspy_dosekin.gui.kinetics.table import NOT_DETERMINED, TableRow
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
+from hyperspy_dosekin.numerics.html import element, joined
 
 #: Dark on light, with enough contrast, and never told by colour alone.
 _COLOURS = {"info": ("#0b3d0b", "#eef6ee", "✓"), "error": ("#7a0000", "#fdecec", "⚠")}

@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from hyperspy_dosekin.gui.ipywidgets.boxes import row_of
-from hyperspy_dosekin.gui.ipywidgets.html import element
 from hyperspy_dosekin.gui.ipywidgets.number import NumberText
 from hyperspy_dosekin.gui.kinetics.windows import WindowRow
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
+from hyperspy_dosekin.numerics.html import element
 from hyperspy_dosekin.plotting.style import window_styles
 
 _NUMBER = {"width": "84px"}

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prettytable import PrettyTable
 
 
 class Html(str):
@@ -52,3 +56,37 @@ def element(
 def joined(content: Iterable[str]) -> Html:
     """Elements and texts one after the other, texts escaped."""
     return Html("".join(part if isinstance(part, Html) else escape(part) for part in content))
+
+
+def report(
+    heading: str = "",
+    tables: Iterable[PrettyTable | None] = (),
+    notes: Iterable[str] = (),
+    parts: Iterable[str] = (),
+) -> Html:
+    """What a notebook shows of a result: a heading, its tables, what has to be said, and parts.
+
+    Parameters
+    ----------
+    heading
+        The result in a line.
+    tables
+        Its tables, which escape their cells; ``None`` is left out.
+    notes
+        What has to be said beside the numbers.
+    parts
+        Results within it, as HTML made here, or texts.
+
+    Examples
+    --------
+    >>> report("<b>", notes=["a < b"])
+    '<div><p><b>&lt;b&gt;</b></p><ul><li>a &lt; b</li></ul></div>'
+    """
+    said = [element("li", note) for note in notes]
+    return element(
+        "div",
+        *([element("p", element("b", heading))] if heading else []),
+        *(Html(table.get_html_string()) for table in tables if table is not None),
+        *([element("ul", *said)] if said else []),
+        *parts,
+    )
