@@ -62,6 +62,9 @@ BENCHMARKS = (
     Benchmark("processing", "processing/speed.py", reports=False),
     Benchmark("estimators", "kinetics/run.py", ("--networks",), reports=False),
     Benchmark("misspecification", "kinetics/misspecification.py", reports=False),
+    Benchmark("fields", "kinetics/fields.py", reports=False),
+    Benchmark("field-network", "kinetics/fields.py", ("--network",), reports=False),
+    Benchmark("field-sampling", "kinetics/field_sampling.py"),
 )
 
 

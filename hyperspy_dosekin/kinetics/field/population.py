@@ -36,6 +36,8 @@ _FIRST_PIXELS, _FIRST_ROUNDS, _ROUNDS, _STEPS, _SETTLED = 160, 4, 4, 15, 0.03
 # Ranges of neighbourhood that are tried, in pixels, and the share of the extent that a range may
 # have at most: the scores add up to nothing, and so do those of a neighbourhood as large as all.
 _RANGES, _LARGEST_RANGE, _LEAST_FREEDOM = (0.7, 1.5, 3.0, 5.0, 8.0, 12.0), 0.25, 1.5
+# Degrees of freedom of what is known of a population, at least.
+_LEAST_PIXELS_FREE = 3.0
 # Distance, in standard deviations, at which a direction is examined for being lopsided.
 _PROBE = 1.3
 # Sides of a direction may be that much wider or narrower than its curvature says.
@@ -81,9 +83,11 @@ class Population:
         return [self.layout.shared(torch.as_tensor(row)) for row in self.design]
 
     def draws(self, number: int, seed: int = 0) -> np.ndarray:
-        """Random vectors, ``(number, n)``."""
-        random = np.random.default_rng(seed)
-        return random.multivariate_normal(self.vector, self.covariance, number)
+        """Random vectors, ``(number, n)``, Student's t as the design."""
+        random, freedom = np.random.default_rng(seed), freedom_of(self.n_effective)
+        away = random.multivariate_normal(np.zeros_like(self.vector), self.covariance, number)
+        wider = np.sqrt(freedom / random.chisquare(freedom, number))
+        return self.vector + wider[:, None] * away
 
 
 def fit_population(
@@ -124,7 +128,9 @@ def fit_population(
     score = _scores(nodes, layout, vector)
     hessian = _information(score, layout, vector)
     covariance, inflation = godambe(hessian, score, places)
-    design = _designed(nodes, layout, vector, covariance, hessian, n_design)
+    design = _designed(
+        nodes, layout, vector, covariance, hessian, n_design, curves.number / inflation
+    )
     return Population(
         layout,
         curves.scale,
@@ -134,6 +140,11 @@ def fit_population(
         curves.number,
         curves.number / inflation,
     )
+
+
+def freedom_of(n_effective: float) -> float:
+    """Degrees of freedom of what so many independent pixels say of their population."""
+    return max(n_effective - 1, _LEAST_PIXELS_FREE)
 
 
 def _subset(number: int, most: int) -> np.ndarray:
@@ -295,10 +306,12 @@ def _designed(
     covariance: Tensor,
     hessian: Tensor,
     number: int,
+    n_effective: float,
 ) -> Tensor:
     """Equally likely vectors: a Latin hypercube along the axes of the covariance.
 
-    Each side of an axis is as wide as the fall of the likelihood along it says.
+    Each side of an axis is as wide as the fall of the likelihood along it says. What so few
+    independent pixels say of a mean and its spread is Student's t.
     """
     values, axes = torch.linalg.eigh(covariance)
     steps = axes * values.clamp(min=0).sqrt()
@@ -314,12 +327,12 @@ def _designed(
                 fall = top - _total(nodes, layout, vector + sign * _PROBE * steps[:, axis])
                 ratio = torch.sqrt(expected / fall.clamp(min=1e-3 * expected))
                 sides[side, axis] = ratio.clamp(1 / _LOPSIDED, _LOPSIDED)
-    # Stratified normal scores of unit variance, shuffled along every axis.
+    # Stratified scores, shuffled along every axis; normal ones would have unit variance.
     uniform = (np.arange(number) + 0.5) / number
-    normal = torch.special.ndtri(torch.as_tensor(uniform))
-    normal = normal / normal.square().mean().sqrt()
+    unit = np.sqrt(np.mean(stats.norm.ppf(uniform) ** 2))
+    scores = torch.as_tensor(stats.t.ppf(uniform, freedom_of(n_effective)) / unit)
     random = np.random.default_rng(0)
-    score = torch.stack([normal[random.permutation(number)] for _ in range(n)], 1)
+    score = torch.stack([scores[random.permutation(number)] for _ in range(n)], 1)
     score = torch.where(score < 0, score * sides[0], score * sides[1])
     return vector + score @ steps.T
 

@@ -87,12 +87,6 @@ def fit_series_data(
         raise ValueError(
             f'spatial={spatial!r} needs space axes, and this series has none; use spatial="mean".'
         )
-    if spatial in SHARED and config.dose_error:
-        raise ValueError(
-            f"the doses have an uncertainty ({config.dose_error.text}), which "
-            f"spatial={spatial!r} does not take; pass dose_uncertainty=0 and add it yourself, or "
-            'fit with spatial="pixel".'
-        )
     space = () if spatial == "mean" else data.space_shape
     options.check_windows(data.window_names)
     offset = known_offset(options.offset, space, len(data.window_names))

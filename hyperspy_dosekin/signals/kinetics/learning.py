@@ -16,7 +16,7 @@ from hyperspy_dosekin.lazy.blocks import compute, is_lazy
 from hyperspy_dosekin.lazy.overlapping import blocks_with_halo
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
-from hyperspy_dosekin.signals.kinetics.common_error import shifts_of
+from hyperspy_dosekin.signals.kinetics.common_error import CommonErrors
 from hyperspy_dosekin.signals.kinetics.groups import Groups
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.shared import SharedMaps
@@ -65,8 +65,8 @@ def fit_shared(
         group_names=found.names, spatial=spatial,
     )  # fmt: skip
     populations = learned(maps, found, progress, stop)
-    shifts = {} if stop() else shifts_of(data, config, offset)
-    maps = replace(maps, populations=populations, shifts=shifts, complete=not stop())
+    errors = None if stop() else CommonErrors.of(data, config, offset, found)
+    maps = replace(maps, populations=populations, errors=errors, complete=not stop())
     if spatial == "field" and maps.complete:
         maps = with_neighbours(maps, found, progress, stop)
     return maps.with_fields(progress, stop)

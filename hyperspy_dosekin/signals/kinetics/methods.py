@@ -205,10 +205,19 @@ def _intervals(numbers: KineticsNumbers, options: FitOptions) -> str:
     from hyperspy_dosekin.kinetics.identifiability import LARGEST_SHARE_OF_PRIOR, LEAST_NEAR
     from hyperspy_dosekin.kinetics.posterior.posterior import NEAR
 
+    share, distance, more = LEAST_NEAR, NEAR, ""
+    if numbers.maps.sharing:
+        from hyperspy_dosekin.kinetics.field.block import LEAST_NEAR as SHARE
+        from hyperspy_dosekin.kinetics.field.block import NEAR_BY
+
+        share, distance = SHARE, NEAR_BY
+    else:
+        more = f" and its standard deviation is at most {LARGEST_SHARE_OF_PRIOR:g} of that before "
+        more += "the data"
     text = (
         "Intervals are 95 % intervals of the posterior. D½ counts as determined where at least "
-        f"{100 * LEAST_NEAR:g} % of the posterior of ln D½ lie within {NEAR:g} of the estimate and "
-        f"its standard deviation is at most {LARGEST_SHARE_OF_PRIOR:g} of that before the data."
+        f"{100 * share:g} % of the posterior of ln D½ lie within {distance:g} of the estimate"
+        f"{more}."
     )
     if numbers.is_lazy:
         return text

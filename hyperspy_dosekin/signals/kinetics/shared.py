@@ -18,15 +18,18 @@ from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.common_error import (
+    CommonErrors,
     is_logarithmic,
     widened,
     widened_fields,
+    within,
 )
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.block import SharedBlock
     from hyperspy_dosekin.kinetics.field.population import Population
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 
 _logger = logging.getLogger(__name__)
 
@@ -52,8 +55,8 @@ class SharedMaps(ExactMaps):
     lengths
         Distance in pixels over which neighbours are alike, of each kinetic field, by window and
         group.
-    shifts
-        What errors that all pixels have in common move, see `shifts_of`.
+    errors
+        Errors that all pixels have in common; ``None`` for none.
     """
 
     known: Any = None
@@ -61,7 +64,7 @@ class SharedMaps(ExactMaps):
     group_names: Mapping[int, str] = field(default_factory=dict)
     spatial: str = "population"
     lengths: Mapping[tuple[int, int], tuple[float, ...]] = field(default_factory=dict)
-    shifts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    errors: CommonErrors | None = None
 
     @property
     def sharing(self) -> str:
@@ -123,17 +126,19 @@ class SharedMaps(ExactMaps):
 
     def _widened(self, fields: Any) -> Any:
         """The fields with the errors that all pixels have in common."""
-        if not self.shifts:
+        if self.errors is None:
             return fields
         return map_blocks(
             widened_fields,
-            "(f,w)->(f,w)",
+            "(f,w),(q,w)->(f,w)",
             fields,
+            self.known,
             method="fit_dose_pinn",
             names=self.field_names,
             law=self.law,
-            shifts=self.shifts,
+            errors=self.errors,
             level=LEVEL,
+            band_dose=self.band_dose,
         )
 
     def interval(
@@ -155,23 +160,27 @@ class SharedMaps(ExactMaps):
         kernel = partial(self.block().interval, quantity=quantity, level=level)
         ends = self._called(kernel, "e,w,v", {"e": 2, "v": quantity.n_value})
         lower, upper = ends[..., 0, :, :], ends[..., 1, :, :]
-        shift = self.shifts.get("half_integrity_dose" if name == "dose_at" else name)
-        if shift is None:
+        if self.errors is None:
             return lower, upper
         logarithmic = is_logarithmic(self.law, name)
         middle = (lower * upper) ** 0.5 if logarithmic else 0.5 * (lower + upper)
         estimate = self.field(name)[..., np.newaxis] if name in self.field_names else middle
         ends = map_blocks(
             _pair_widened,
-            "(w,v),(w,v),(w,v)->(e,w,v)",
+            "(w,v),(w,v),(w,v),(q,w)->(e,w,v)",
             lower,
             upper,
             estimate,
+            self.known,
             output_sizes={"e": 2},
             method="fit_dose_pinn",
-            shift=shift[:, np.newaxis],
+            law=self.law,
+            name=name,
+            errors=self.errors,
+            shift=self.errors.shift(
+                self.law, name, dose_level=dose_level, normalised_dose=normalised_dose
+            ),
             level=level,
-            logarithmic=logarithmic,
         )
         return ends[..., 0, :, :], ends[..., 1, :, :]
 
@@ -198,7 +207,7 @@ class SharedMaps(ExactMaps):
                 }
                 for (window, label), population in self.populations.items()
             ],
-            "shifts": {name: each.tolist() for name, each in self.shifts.items()},
+            "errors": None if self.errors is None else self.errors.record(),
         }
 
     def restored(self, record: Mapping[str, Any]) -> SharedMaps:
@@ -218,14 +227,25 @@ class SharedMaps(ExactMaps):
             group_names=names,
             spatial=record["spatial"],
             lengths=lengths,
-            shifts={name: np.asarray(each) for name, each in record.get("shifts", {}).items()},
+            errors=CommonErrors.read(record.get("errors")),
         )
 
 
 def _pair_widened(
-    lower: np.ndarray, upper: np.ndarray, estimate: np.ndarray, **options: Any
+    lower: np.ndarray,
+    upper: np.ndarray,
+    estimate: np.ndarray,
+    known: np.ndarray,
+    *,
+    law: KineticLaw,
+    name: str,
+    errors: CommonErrors,
+    shift: np.ndarray,
+    level: float,
 ) -> np.ndarray:
-    return np.stack(widened(lower, upper, estimate, **options), axis=-3)
+    own = errors.of_pixels(shift, known[..., 0, :])
+    ends = widened(lower, upper, estimate, own, level, logarithmic=is_logarithmic(law, name))
+    return np.stack(within(ends, (lower, upper), law, name), axis=-3)
 
 
 def _written(population: Population) -> dict[str, Any]:

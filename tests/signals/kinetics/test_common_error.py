@@ -90,6 +90,96 @@ def test_lazy_is_eager(drifting, result):
         np.testing.assert_allclose(one.data, other.data, rtol=1e-6)
 
 
+def test_trajectories_and_fitted_intensities_hold_it_too(drifting, result):
+    alone = drifting.fit_dose_kinetics(
+        law="first order", spatial="population", processing_error=False
+    )
+    for ends in (
+        lambda r: [end.data for end in r.interval("integrity")],
+        lambda r: r.intensity_interval(DOSE),
+    ):
+        widths = []
+        for each in (result, alone):
+            lower, upper = ends(each)
+            assert np.all(upper - lower >= 0)
+            widths.append((upper - lower)[..., -1])
+        assert np.median(widths[0]) > 1.5 * np.median(widths[1])
+    lower, upper = (end.data for end in result.interval("integrity"))
+    assert lower.min() >= 0
+    assert upper.max() <= 1 + 1e-12
+    np.testing.assert_array_equal(upper[..., 0], 1.0)
+    # The doses of other levels move by more, or by less, than D½.
+    early, late = (result.interval("dose_at", dose_level=each) for each in (0.9, 0.3))
+    ratio = [np.nanmedian(np.log(b.data / a.data)) for a, b in (early, late)]
+    assert ratio[1] > 0.1
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_groups_have_errors_of_their_own(lazy):
+    """The drift of half of the pixels is ten times that of the others."""
+    signal = series(0.0)
+    size = np.where(np.arange(8) < 4, 0.1, 1.0)[:, None, None]
+    error = np.broadcast_to(size * DRIFT, signal.data.shape)
+    attach_shared_errors(signal, {"normalisation": error})
+    labels = np.where(np.arange(8) < 4, 7, 2) * np.ones((6, 1), dtype=int)
+    labels[0, 0] = -1
+    signal = signal.as_lazy() if lazy else signal
+    found = signal.fit_dose_kinetics(law="first order", spatial="population", groups=labels)
+    found = found.compute(show_progressbar=False)
+    lower, upper = (end.data[0] for end in found.interval("half_integrity_dose"))
+    width = np.log(upper / lower)
+    assert np.median(width[:, 4:]) > 1.5 * np.nanmedian(width[:, :4])
+    assert np.isnan(width[0, 0])
+
+
+def test_errors_of_the_dose_are_in_the_intervals(tmp_path):
+    signal = series(0.0)
+    attach_shared_errors(signal, {})
+    options = {"law": "first order", "spatial": "population"}
+    plain = signal.fit_dose_kinetics(**options)
+    scale = signal.fit_dose_kinetics(dose_uncertainty=0.1, **options)
+    for name in ("half_integrity_dose", "rate_per_dose"):
+        reach = [
+            np.log(upper.data / estimate)
+            for each in (plain, scale)
+            for estimate in [getattr(each, name).data]
+            for _, upper in [each.interval(name)]
+        ]
+        np.testing.assert_allclose(reach[1], np.hypot(reach[0], 0.1 * 1.959964), rtol=1e-6)
+    ends = zip(plain.interval("rate"), scale.interval("rate"), strict=True)
+    assert all(np.allclose(one.data, other.data) for one, other in ends)
+    frames = signal.fit_dose_kinetics(
+        dose_uncertainty={"frame": 0.05, "increment": 0.02, "pre_exposure": 10.0}, **options
+    )
+    widths = [
+        np.median(np.log(upper.data / lower.data))
+        for each in (plain, frames)
+        for lower, upper in [each.interval("half_integrity_dose", 0.9)]
+    ]
+    assert widths[1] > 1.1 * widths[0]
+    assert "of the dose of each frame" in str(frames)
+    frames.save(tmp_path / "doses.hspy")
+    same = hyperspy_dosekin.load(tmp_path / "doses.hspy")
+    for one, other in zip(frames.interval("rate", 0.8), same.interval("rate", 0.8), strict=True):
+        np.testing.assert_allclose(one.data, other.data)
+
+
+def test_wrong_doses_are_held():
+    """Doses that were misread alike for all pixels: their intervals hold the truth."""
+    inside, random = [], np.random.default_rng(8)
+    for _ in range(4):
+        signal = series(0.0)
+        attach_shared_errors(signal, {})
+        wrong = DOSE * (1 + 0.1 * random.standard_normal())
+        signal.axes_manager[-1].scale = signal.axes_manager[-1].offset = wrong[0]
+        found = signal.fit_dose_kinetics(
+            law="first order", spatial="population", dose_uncertainty=0.1
+        )
+        lower, upper = (end.data for end in found.interval("half_integrity_dose"))
+        inside.append(((lower < HALF) & (upper > HALF)).mean())
+    assert np.mean(inside) > 0.9
+
+
 def test_quadrature():
     shift = np.array([0.0, 0.3])
     lower, upper = widened(

@@ -149,7 +149,7 @@ def test_progress_follows_hyperspy(capsys):
         ({"estimator": "magic"}, ValueError, "'pinn', 'exact'"),
         ({"spatial": "everywhere"}, ValueError, "'auto', 'mean', 'pixel', 'population', 'field'"),
         ({"protocol": "slow"}, ValueError, "'fast', 'paper'"),
-        ({"spatial": "field", "estimator": "pinn"}, NotImplementedError, "is not there"),
+        ({"spatial": "population", "estimator": "pinn"}, ValueError, "no field for a network"),
         ({"spatial": "pixel", "estimator": "pinn"}, ValueError, "exact"),
         ({"epochs": 3}, TypeError, "'epochs'"),
         ({"seeds": ()}, ValueError, "seeds is empty"),
