@@ -7,8 +7,9 @@ It is the mixture over the populations that stand for what is unknown of it, all
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -83,10 +84,15 @@ class SharedPosterior:
         """The law with its priors."""
         return self.curves.parameters
 
-    def _pieces(self) -> Iterator[_Piece]:
+    @cached_property
+    def _pieces(self) -> list[_Piece]:
+        """Nodes of all pixels, kept for whatever is asked of them next."""
+        found = []
         for begin in range(0, self.curves.number, _PIECE):
             index = torch.arange(begin, min(begin + _PIECE, self.curves.number))
-            yield _piece(self.curves.select(index), [each.select(index) for each in self.assumed])
+            some = [each.select(index) for each in self.assumed]
+            found.append(_piece(self.curves.select(index), some))
+        return found
 
     def estimates(self, near: float) -> dict[str, np.ndarray]:
         """Means of the kinetic parameters, a, b and what the others say, by name, ``(n,)`` each.
@@ -99,7 +105,7 @@ class SharedPosterior:
         names = [parameter.name for parameter in self.parameters.free]
         keys = (*names, "amplitude", "offset", "sigma", "shrinkage", "near_by")
         found = {key: np.full(self.number, np.nan) for key in keys}
-        for piece in self._pieces():
+        for piece in self._pieces:
             scale = self.curves.scale
             mean = (piece.weight * piece.nodes.free).sum(1)
             for parameter, row in zip(self.parameters.free, mean, strict=True):
@@ -140,7 +146,7 @@ class SharedPosterior:
         moments = np.full((4, self.number), np.nan)
         found = {q: np.full((len(tails), self.number, q.n_value), np.nan) for q in quantities}
         half = Quantity("half_integrity_dose")
-        for piece in self._pieces():
+        for piece in self._pieces:
             nodes = _as_nodes(piece)
             curves = piece.nodes.curves
             mean = (piece.weight * piece.nodes.free).sum(1)
@@ -174,7 +180,7 @@ class SharedPosterior:
         """Ends of the interval of a·C + b, ``(2, n, n_grid)``, in the unit of the data."""
         grid = torch.as_tensor(np.asarray(normalised_dose, dtype=np.float64))
         ends = np.full((2, self.number, grid.numel()), np.nan)
-        for piece in self._pieces():
+        for piece in self._pieces:
             mean, variance = _predicted(piece, grid)
             reach = torch.special.ndtri(mean.new_tensor((1 + level) / 2)) * variance.sqrt()
             base = self.curves.scale.centre
