@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, LowLossChain, process_block
+from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, process_block
+from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.survey import SURVEY, survey_low_loss
 
 #: What is recorded of each spectrum.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the zero-loss peak is, how wide it is, and what it looks like."""
+"""Where the zero-loss peak is, and how wide it is."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hyperspy_dosekin.processing.shifting import between, shift_peak
-
 #: Wider peaks, in eV, are plasmons and edges, not the zero-loss peak of any source in use.
 WIDEST_EV = 5.0
 #: Channels nearer to the zero-loss peak, in units of its width, are never taken for spikes.
@@ -18,8 +16,6 @@ PROTECTED_WIDTHS = 2.5
 _SIGMA_PER_FWHM = 1 / 2.3548200450309493
 #: The error of the position falls by an order of magnitude in each step.
 _STEPS = 8
-#: Values of a `PeakShape` in a channel.
-PER_CHANNEL = 8
 #: As many channels of the largest value side by side are a flat, that is saturated, top.
 _FLAT_TOP = 3
 #: As many within a thousandth of it are one too, unless the peak has more channels than that.
@@ -317,208 +313,3 @@ def _centre(around: np.ndarray, offset: np.ndarray, sigma: np.ndarray) -> np.nda
         step = 2 * moment / np.where(total > 0, total, 1.0)
         centre = centre + np.clip(step, -sigma, sigma)
     return centre[:, 0]
-
-
-def reflect(
-    spectra: np.ndarray,
-    centre: npt.ArrayLike,
-    reach: int | None = None,
-    *,
-    share: np.ndarray | None = None,
-    variance: bool = False,
-) -> np.ndarray:
-    """Zero-loss peak of spectra without losses below `centre`: its left half and the mirror image.
-
-    Parameters
-    ----------
-    spectra
-        Shape ``(…, n_channels)``.
-    centre
-        Channel of the peak, a number or shape ``(…)``; a fraction where it is between channels. The
-        mirror image is then taken from between channels too.
-    reach
-        Channels on either side that belong to the peak; by default as many as there are.
-    share
-        Share of the gain side that is mirrored, by the distance from the peak in channels, shape
-        ``(n,)``; by default all.
-    variance
-        Whether the values are noise variances, between which straight lines are drawn.
-
-    Returns
-    -------
-    numpy.ndarray
-        Same shape; zero further away.
-
-    Examples
-    --------
-    >>> reflect(np.array([1.0, 4.0, 9.0, 6.0, 3.0, 2.0]), 2)
-    array([1., 4., 9., 4., 1., 0.])
-    """
-    *lead, n_channels = spectra.shape
-    flat = spectra.reshape(-1, n_channels)
-    middle = np.broadcast_to(np.asarray(centre, dtype=float), lead).reshape(-1, 1)
-    first = np.maximum(middle - (n_channels if reach is None else reach), 0)
-    channel = np.arange(n_channels)
-    zero_loss = np.where((channel >= first) & (channel <= middle), flat, 0.0)
-    # Of the mirror image only the channels that any spectrum needs.
-    begin = max(int(np.floor(middle.min())), 0)
-    end = min(int(np.ceil((2 * middle - first).max())) + 1, n_channels)
-    if begin >= end:
-        return zero_loss.reshape(spectra.shape)
-    channel = channel[begin:end]
-    source = 2 * middle - channel
-    needed = (channel > middle) & (source >= first)
-    # The same fraction in all channels of a spectrum.
-    fraction = np.ceil(2 * middle) - 2 * middle
-    place = np.ceil(source - 1e-9).astype(np.intp)
-    steps = (0, -1) if variance else (1, 0, -1, -2)
-    parts = np.stack(
-        [
-            np.take_along_axis(flat, np.clip(place + step, 0, n_channels - 1), axis=-1)
-            for step in steps
-        ]
-    )
-    if variance:
-        mirror = (1 - fraction) * parts[0] + fraction * parts[1]
-    else:
-        mirror = between(parts, fraction)
-    if share is not None:
-        mirror = mirror * np.interp(channel - middle, np.arange(share.size), share)
-    zero_loss[:, begin:end] = np.where(needed, mirror, zero_loss[:, begin:end])
-    return zero_loss.reshape(spectra.shape)
-
-
-def truncate(spectra: np.ndarray, end: npt.ArrayLike) -> np.ndarray:
-    """Zero-loss peak as all that comes before `end`, a channel or a fraction, shape ``(…)``."""
-    end = np.asarray(end, dtype=float)[..., np.newaxis]
-    return spectra * np.clip(end - np.arange(spectra.shape[-1]) + 0.5, 0.0, 1.0)
-
-
-@dataclass(frozen=True, eq=False)
-class PeakShape:
-    """A zero-loss peak that can be had at fractions of a channel.
-
-    Parameters
-    ----------
-    values
-        The peak, `PER_CHANNEL` values a channel.
-    middle
-        Place of the peak's position among them.
-    """
-
-    values: np.ndarray
-    middle: int
-
-    @classmethod
-    def sampled(cls, peak: np.ndarray, centre: int) -> PeakShape:
-        """Make it of one value a channel, the position at channel `centre`."""
-        parts = np.arange(PER_CHANNEL) / PER_CHANNEL
-        moved = shift_peak(np.repeat(peak[np.newaxis], PER_CHANNEL, axis=0), -parts)
-        return cls(moved.T.ravel(), centre * PER_CHANNEL)
-
-    def at(self, centre: np.ndarray, n_channels: int) -> np.ndarray:
-        """Give the peak at channels `centre`, shape ``(n,)``, on an axis; zero beyond its ends.
-
-        Parameters
-        ----------
-        centre
-            Channel of the peak in each spectrum, a fraction.
-        n_channels
-            Of the axis.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape ``(n, n_channels)``.
-        """
-        start = self.middle - PER_CHANNEL * centre[:, np.newaxis]
-        whole = np.floor(start)
-        fraction = start - whole
-        place = whole.astype(np.intp) + PER_CHANNEL * np.arange(n_channels)
-        last = self.values.size - 1
-        below, above = (
-            np.where((each >= 0) & (each <= last), self.values[np.clip(each, 0, last)], 0.0)
-            for each in (place, place + 1)
-        )
-        return (1 - fraction) * below + fraction * above
-
-
-def fit_zero_loss(
-    spectrum: np.ndarray, origin: int, fwhm: float, channels: np.ndarray
-) -> np.ndarray:
-    r"""Model of the zero-loss peak of one spectrum, such as the mean of many.
-
-    A pseudo-Voigt profile whose width changes smoothly from the gain to the loss side, fitted to
-    all channels up to half the width beyond the peak, where losses have no part yet. Beyond it is
-    nowhere above the spectrum, since losses are not negative. The square root of the intensities is
-    fitted, so that the tail has a say.
-
-    Parameters
-    ----------
-    spectrum
-        Shape ``(n_channels,)``, the peak at channel `origin`.
-    origin, fwhm
-        Channel of the peak, and its full width at half maximum in channels.
-    channels
-        Where to evaluate the model, relative to the peak, shape ``(n,)``.
-
-    Returns
-    -------
-    numpy.ndarray
-        The model, shape ``(n,)``.
-
-    References
-    ----------
-    A. L. Stancik, E. B. Brauns, Vib. Spectrosc. 47, 66 (2008), doi:10.1016/j.vibspec.2008.02.009.
-
-    Examples
-    --------
-    >>> channel = np.arange(64)
-    >>> peak = 1e4 * np.exp(-0.5 * ((channel - 20) / 2) ** 2)
-    >>> model = fit_zero_loss(peak, 20, 4.7, channel - 20)
-    >>> bool(abs(model - peak).max() < 1)
-    True
-    """
-    from scipy.optimize import least_squares
-
-    channel = np.arange(spectrum.size) - origin
-    used = channel <= max(0.5 * fwhm, 1.5)
-    measured = np.sqrt(np.maximum(spectrum, 0.0))
-    ceiling = np.sqrt(_falling(spectrum, origin))
-    scale = float(spectrum[used].max())
-
-    def model(parameters: np.ndarray, where: np.ndarray) -> np.ndarray:
-        height, centre, log_width, asymmetry, tail_share = parameters
-        distance = where - centre
-        width = np.exp(log_width) * 2 / (1 + np.exp(np.clip(asymmetry * distance, -50, 50)))
-        share = 1 / (1 + np.exp(-tail_share))
-        gaussian = np.exp(-4 * np.log(2) * (distance / width) ** 2)
-        lorentzian = 1 / (1 + 4 * (distance / width) ** 2)
-        return scale * np.abs(height) * ((1 - share) * gaussian + share * lorentzian)
-
-    def residual(parameters: np.ndarray) -> np.ndarray:
-        root = np.sqrt(model(parameters, channel))
-        return np.where(used, root - measured, np.maximum(root - ceiling, 0.0))
-
-    best = least_squares(
-        residual,
-        np.array([1.0, 0.0, np.log(fwhm), 0.0, -4.0]),
-        bounds=(
-            [0.1, -fwhm, np.log(fwhm / 4), -0.5 / fwhm, -20.0],
-            [10, fwhm, np.log(fwhm * 4), 0.5 / fwhm, 5.0],
-        ),
-        x_scale=[1.0, 0.1, 0.1, 0.1 / fwhm, 1.0],
-        max_nfev=500,
-    )
-    values = model(best.x, np.asarray(channels, dtype=float))
-    inside = (channels >= channel[0]) & (channels <= channel[-1])
-    limit = np.interp(channels, channel, _falling(spectrum, origin))
-    core = np.abs(channels) <= max(fwhm, 2)
-    return np.where(inside & ~core, np.minimum(values, limit), values)
-
-
-def _falling(spectrum: np.ndarray, origin: int) -> np.ndarray:
-    """Least intensity between the peak and each channel, shape ``(n_channels,)``, not negative."""
-    left = np.minimum.accumulate(spectrum[origin::-1])[::-1]
-    right = np.minimum.accumulate(spectrum[origin:])
-    return np.maximum(np.concatenate([left, right[1:]]), 0.0)

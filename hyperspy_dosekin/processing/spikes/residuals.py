@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,14 +117,14 @@ class _Search:
     subspace: Subspace
     threshold: float
 
-    def run(self, spectra: np.ndarray, closed: np.ndarray, into: tuple[np.ndarray, ...]) -> None:
+    def run(self, spectra: np.ndarray, closed: np.ndarray, into: Sequence[np.ndarray]) -> None:
         """Search spectra ``(n, n_channels)``.
 
         Cleaned spectra, replaced channels, their variance and what is doubtful are changed in
         `into`, which holds the spectra as they are, and zeros.
         """
         placed = self.placed
-        cleaned, touched, _, doubtful = into
+        cleaned, touched, replaced, doubtful = into
         fit = self._fit(spectra, self.noise)
         residual = spectra - fit.expected
         rows = self._unlikely(residual, fit, closed)
@@ -143,7 +143,7 @@ class _Search:
             shut = closed[rows] | ~placed.covered
             judged = self._judge(cleaned[rows], noise, fit, shut, shut | touched[rows])
             found = Found.strongest(judged[0])
-            found.replace(rows, *judged[1:], into[:3])
+            found.replace(rows, *judged[1:], (cleaned, touched, replaced))
             rows = rows[np.unique(found.row)]
         doubtful |= self._doubtful(residual, coefficients, variance)
 
@@ -309,7 +309,7 @@ class _Search:
         beside = np.arange(_BESIDE)
         left, right = channel[:, np.newaxis] - 1 - beside, channel[:, np.newaxis] + width + beside
         last = residual.shape[-1] - 1
-        both = sum(
+        left, right = (
             # Beyond the ends there is nothing.
             np.where(
                 (place >= 0) & (place <= last),
@@ -318,6 +318,7 @@ class _Search:
             )
             for place in (left, right)
         )
+        both = left + right
         height, next_two = both @ weights, 0.5 * both[:, 0] / shape[0]
         spread = np.sqrt(2 * (weights**2).sum())
         significant = height > _LINE * spread

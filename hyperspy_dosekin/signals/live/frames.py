@@ -14,7 +14,8 @@ import numpy as np
 from hyperspy.signals import BaseSignal, Signal1D
 
 from hyperspy_dosekin.numerics.arguments import real_numbers, short
-from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss, reflect
+from hyperspy_dosekin.processing.low_loss.peak_shape import reflect
+from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
 from hyperspy_dosekin.signals.axes.noise import noise_of
 from hyperspy_dosekin.signals.axes.quantity import area_quantity, holds_channel_contents

@@ -14,14 +14,13 @@ from hyperspy_dosekin.lazy.blocks import column
 from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.processing.background import FEWEST_CHANNELS as FEWEST_IN_BACKGROUND
 from hyperspy_dosekin.processing.background import fit_power_law
-from hyperspy_dosekin.processing.low_loss.chain import (
+from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, process_block
+from hyperspy_dosekin.processing.low_loss.gain_side import channels_on_pedestal
+from hyperspy_dosekin.processing.low_loss.options import (
     ALIGNMENTS,
-    DIAGNOSTICS,
     LowLossChain,
     check_options,
-    process_block,
 )
-from hyperspy_dosekin.processing.low_loss.gain_side import channels_on_pedestal
 from hyperspy_dosekin.processing.spikes.found import THRESHOLD
 from hyperspy_dosekin.signals.processing.also_align import align_others, check_others
 from hyperspy_dosekin.signals.processing.one_pass import Seen, room_for, run_in_one_pass, sample_of

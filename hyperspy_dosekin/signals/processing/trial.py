@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, LowLossChain, process_spectra
+from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, process_spectra
+from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.signals.processing.survey import Survey
 
 _logger = logging.getLogger(__name__)

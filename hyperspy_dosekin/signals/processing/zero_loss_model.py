@@ -13,16 +13,11 @@ import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import compute, prepend
 from hyperspy_dosekin.numerics.arguments import real_number
-from hyperspy_dosekin.processing.low_loss.chain import LowLossChain
 from hyperspy_dosekin.processing.low_loss.gain_side import share_without_features, tail_of
+from hyperspy_dosekin.processing.low_loss.options import LowLossChain
+from hyperspy_dosekin.processing.low_loss.peak_shape import PER_CHANNEL, PeakShape, fit_zero_loss
 from hyperspy_dosekin.processing.low_loss.residue import residue_of
-from hyperspy_dosekin.processing.low_loss.zero_loss import (
-    PER_CHANNEL,
-    WIDEST_EV,
-    PeakShape,
-    find_zero_loss,
-    fit_zero_loss,
-)
+from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss
 from hyperspy_dosekin.processing.shifting import shift_peak
 from hyperspy_dosekin.signals.processing.recorded import Recorded, read
 from hyperspy_dosekin.signals.processing.survey import Survey

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperspy_dosekin.processing.low_loss.zero_loss import (
+from hyperspy_dosekin.processing.low_loss.peak_shape import (
     PeakShape,
-    find_zero_loss,
     fit_zero_loss,
     reflect,
     truncate,
 )
+from hyperspy_dosekin.processing.low_loss.zero_loss import find_zero_loss
 from hyperspy_dosekin.processing.shifting import (
     shift_block,
     shift_cubic,

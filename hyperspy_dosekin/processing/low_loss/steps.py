@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Single steps of the low-loss chain, on a few spectra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.processing.background import fit_power_law
+from hyperspy_dosekin.processing.low_loss.options import LowLossChain
+from hyperspy_dosekin.processing.low_loss.peak_shape import PeakShape, reflect, truncate
+from hyperspy_dosekin.processing.low_loss.zero_loss import protected_channels
+from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance, shift_whole
+from hyperspy_dosekin.processing.spikes.polynomials import FEWEST_CHANNELS as FEWEST_SEARCHED
+from hyperspy_dosekin.processing.spikes.removal import remove_spikes
+
+
+@dataclass(frozen=True, eq=False)
+class Cleaned:
+    """Spectra without spikes.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(n_spectra, n_channels)``.
+    position, missing
+        Channel of the zero-loss peak, and whether there is none, or NaN, shape ``(n_spectra,)``.
+    touched, variance
+        Channels that were replaced and the variance there, shape of `spectra`; ``None`` if spikes
+        were not looked for.
+    """
+
+    spectra: np.ndarray
+    position: np.ndarray
+    missing: np.ndarray
+    touched: np.ndarray | None
+    variance: np.ndarray | None
+
+    def part(self, part: slice) -> Cleaned:
+        """Some of the spectra."""
+        touched = None if self.touched is None else self.touched[part]
+        variance = None if self.variance is None else self.variance[part]
+        return Cleaned(
+            self.spectra[part], self.position[part], self.missing[part], touched, variance
+        )
+
+
+def cleaned_of(
+    spectra: np.ndarray,
+    position: np.ndarray,
+    fwhm: np.ndarray,
+    variance: np.ndarray | None = None,
+    *,
+    chain: LowLossChain,
+) -> Cleaned:
+    """Replace spikes; parameters as for `process_block` of the chain."""
+    values = spectra.astype(np.float64)
+    # Peaks where none was found would be moved out of the axis.
+    missing = ~np.isfinite(position)
+    if np.issubdtype(spectra.dtype, np.floating):
+        missing |= ~np.isfinite(values).all(axis=-1)
+    values[missing] = 1.0
+    position = np.where(missing, chain.origin, position)
+    n_channels = values.shape[-1]
+    if not chain.spikes or n_channels < FEWEST_SEARCHED:
+        return Cleaned(values, position, missing, None, None)
+    noise: dict[str, Any] = {"gain": chain.gain, "offset": chain.offset}
+    if variance is not None:
+        noise = {"gain": 0.0, "offset": variance}
+    values, touched, replaced = remove_spikes(
+        values,
+        **noise,
+        protected=protected_channels(position, fwhm),
+        position=position,
+        subspace=chain.subspace,
+        threshold=chain.threshold,
+    )
+    return Cleaned(values, position, missing, touched, replaced)
+
+
+def subtract_background(
+    values: np.ndarray, variance: np.ndarray | None, rest: np.ndarray, chain: LowLossChain
+) -> tuple[np.ndarray, np.ndarray | None, Any, int]:
+    """Subtract the power law from the beginning of its window on."""
+    assert chain.background is not None
+    energy = chain.energy_ev
+    left, right = chain.background
+    window = np.flatnonzero((energy >= left) & (energy <= right))
+    # The same in all spectra, so that their levels can be compared.
+    reference = float(np.exp(np.log(energy[window]).mean()))
+    if rest.any():
+        # Each spectrum is still a part of a channel away from the common axis.
+        energy = energy + rest[:, np.newaxis] * chain.scale_ev
+        energy = np.maximum(energy, 0.1 * chain.scale_ev)
+    gain: Any = chain.gain
+    offset: Any = chain.offset
+    if variance is not None:
+        # Weights from noisy intensities would put the background too low.
+        total = values[:, window].sum(axis=-1, keepdims=True)
+        gain = variance[:, window].sum(axis=-1, keepdims=True) / np.maximum(total, 1e-300)
+        offset = 0.0
+    fit = fit_power_law(
+        values[:, window], energy[..., window], gain=gain, offset=offset, reference_ev=reference
+    )
+    beyond = slice(int(window[0]), None)
+    values = values.copy()
+    values[:, beyond] -= fit.at(energy[..., beyond])
+    if variance is not None:
+        noisier = variance.copy()
+        noisier[:, beyond] += fit.variance(energy[..., beyond])
+        variance = noisier
+    return values, variance, fit, int(window[0])
+
+
+def aligned(
+    values: np.ndarray, variance: np.ndarray | None, position: np.ndarray, chain: LowLossChain
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
+    """Move spectra and crop them.
+
+    Returns
+    -------
+    values, variance
+        On the channels kept.
+    centre
+        Channel of the peak there, shape ``(n,)``.
+    rest
+        What is left of the shift, less than a channel; zero where nothing is to follow.
+    """
+    kept = slice(chain.start, chain.stop)
+    rest = np.zeros(len(values))
+    if chain.align == "none":
+        moved, noise, centre = values, variance, position - chain.start
+    else:
+        shift = chain.origin - position
+        whole = np.round(shift).astype(np.intp)
+        if chain.align == "fourier":
+            moved = shift_spectra(values, shift)
+            noise = None if variance is None else shift_variance(variance, shift)
+        else:
+            rest = shift - whole
+            moved = shift_whole(values, whole)
+            noise = None if variance is None else shift_whole(variance, whole)
+        centre = (chain.origin - chain.start) - rest
+    return moved[:, kept], None if noise is None else noise[:, kept], centre, rest
+
+
+def alternation(
+    values: np.ndarray, centre: np.ndarray, taper: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How much intensity alternates from channel to channel beyond the peak, and its mean."""
+    begin = int(np.flatnonzero(taper)[0])
+    index = centre.astype(np.intp)[:, np.newaxis] + np.arange(begin, taper.size)
+    part = np.take_along_axis(values, np.clip(index, 0, values.shape[-1] - 1), axis=-1)
+    taper = taper[begin:]
+    sign = 1.0 - 2.0 * (np.arange(taper.size) % 2)
+    return np.abs(part @ (sign * taper)), part @ taper
+
+
+def zero_loss_of(
+    values: np.ndarray, fwhm: np.ndarray, centre: np.ndarray, chain: LowLossChain
+) -> np.ndarray:
+    """Zero-loss peak of each spectrum by the model of the chain, shape of `values`."""
+    if isinstance(chain.zero_loss, str):
+        mirrored = reflect(values, centre, chain.reach, share=chain.share)
+        if chain.tail is not None:
+            area = mirrored.sum(axis=-1, keepdims=True)
+            distance = np.arange(values.shape[-1]) - centre[:, np.newaxis]
+            mirrored = np.where(mirrored == 0, area * chain.tail.at(distance), mirrored)
+        return mirrored
+    if isinstance(chain.zero_loss, np.ndarray):
+        return np.tile(chain.zero_loss, (len(values), 1))
+    if not isinstance(chain.zero_loss, PeakShape):
+        return truncate(values, centre + chain.zero_loss / chain.scale_ev)
+    shape = chain.zero_loss.at(centre, values.shape[-1])
+    # As high as the spectrum around its peak, up to where losses begin.
+    offset = np.arange(values.shape[-1]) - centre[:, np.newaxis]
+    width = np.nan_to_num(fwhm, nan=2.0)[:, np.newaxis]
+    core = (offset >= -1.5 * width) & (offset <= np.maximum(0.5 * width, 1))
+    height = (core * values).sum(axis=-1) / (core * shape).sum(axis=-1)
+    return height[:, np.newaxis] * shape
+
+
+def deconvolved_variance(
+    variance: np.ndarray, elastic: np.ndarray, centre: np.ndarray, end: int, chain: LowLossChain
+) -> np.ndarray:
+    """Variance after deconvolution: what is removed as plural scattering hardly adds to it."""
+    result = variance.copy()
+    if isinstance(chain.zero_loss, str):
+        # The mirror image of the gain side has been subtracted.
+        mirrored = reflect(variance, centre, chain.reach, share=chain.share, variance=True)
+        beyond = np.arange(variance.shape[-1]) > centre[:, np.newaxis]
+        result[:, :end] += np.where(beyond, mirrored, 0.0)[:, :end]
+    if chain.resolution == "sharpened":
+        area = elastic.sum(axis=-1, keepdims=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            peak = elastic / np.where(area > 0, area, np.nan)
+        # Sum of the squares of the filter 2 - z, channel by channel.
+        factor = 4 - 4 * peak.max(axis=-1) + (peak**2).sum(axis=-1)
+        result *= factor[:, np.newaxis]
+    return result
