@@ -13,16 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from hyperspy_dosekin.classification.ascent import ascended
 from hyperspy_dosekin.classification.explanations import (
     SCALES,
-    Explainer,
     Explanations,
-    class_templates,
 )
 from hyperspy_dosekin.classification.likelihood import MOST_STRANGE
 from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents, estimate_noise
@@ -33,12 +30,9 @@ from hyperspy_dosekin.classification.nuisances import (
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
 from hyperspy_dosekin.classification.plural import TYPICAL, plural_curve
 from hyperspy_dosekin.classification.references import ReferenceSet
-from hyperspy_dosekin.classification.strangers import Strangers
+from hyperspy_dosekin.classification.starting import ROUGH, Starting
+from hyperspy_dosekin.classification.steps import hurried, mean_of, moments, regular
 
-#: Entries of the table of explanations, (spectra × explanations); bounds memory and time.
-_TABLE = 2_000_000
-#: Spectra on which the factor of units is looked for.
-_ROUGH = 400
 #: Spectra on which the result is refined.
 _POLISHED = 3000
 #: Steps of the refinement before and after the shape of the scale is chosen.
@@ -49,24 +43,9 @@ _WIDER = 1.07
 #: Relative width of the scale from which it is taken for lognormal, and the largest one.
 _WIDE = 0.3
 _WIDEST = 0.45
-#: Factors tried when the units of the references are not those of the data.
-_FACTORS = np.geomspace(0.25, 4.0, 17)
 #: Mean variance beyond the noise, relative to it, from which another nuisance is tried, and the
 #: gain in log-likelihood of a spectrum from which it is taken.
 _UNEXPLAINED, _CLEARLY_BETTER = 0.03, 1.0
-#: Shifts of all spectra alike that are tried, in channels.
-_ZEROS = np.arange(-16, 17, 2)
-#: A spectrum whose χ² lies so many standard deviations above its mean takes no part.
-_OUTLIER = 6.0
-#: Steps of a width in a round are taken to this power, until the last rounds, which are averaged.
-_HURRY = 1.9
-#: Where the widths start: of the backgrounds in units of what a single spectrum can tell, and of
-#: the shift in channels. Narrow, since spectra that are not explained widen them, and an unknown
-#: phase that is explained does not let them narrow. Data that say little about a curve leave it
-#: there, so that the second one, a slope, starts small; at most these parts of the strongest
-#: reference.
-_START_BACKGROUND, _MOST_BACKGROUND = np.array([1.0, 0.25, 1.0]), np.array([0.05, 0.012, 0.05])
-_START_SHIFT = 0.5
 _AVERAGED = 6
 _COMPONENTS = 10
 
@@ -156,19 +135,19 @@ def _estimated(
 ) -> Nuisances:
     """All rounds, and the refinement, with some curves of the background."""
     current = estimator.start(noise, options.find_factor, basis)
-    if len(basis) > len(_START_BACKGROUND) - 1:
+    if len(basis) > 2:  # more than smooth curves
         current = estimator.with_background(current)
     last: list[Nuisances] = []
     for done in range(options.rounds):
         final = done >= options.rounds - _AVERAGED
         updated = estimator.refit(current, final=final)
         # Where single spectra say little about a width, plain rounds approach it at a crawl.
-        current = updated if final else _hurried(current, updated)
+        current = updated if final else hurried(current, updated)
         if final:
             last.append(current)
         if after_round is not None:
             after_round(done + 1, options.rounds)
-    return estimator.polished(_mean(last) if last else current)
+    return estimator.polished(mean_of(last) if last else current)
 
 
 def likeliest(
@@ -202,7 +181,7 @@ def likeliest(
         estimator = _Estimator(chosen, variance, references.scaled(1 / unit), components, rng)
         current = estimator.start(noise, True)
         for _ in range(rounds):
-            current = _hurried(current, estimator.refit(current))
+            current = hurried(current, estimator.refit(current))
         fits.append(estimator.explain(current).log_likelihood.mean())
     return int(np.argmax(fits))
 
@@ -211,33 +190,8 @@ def _components(spectra: np.ndarray) -> PrincipalComponents:
     return PrincipalComponents.of(spectra, min(_COMPONENTS, *(size - 1 for size in spectra.shape)))
 
 
-class _Estimator:
-    """Spectra with the templates that may explain them."""
-
-    def __init__(
-        self,
-        spectra: np.ndarray,
-        variance: np.ndarray,
-        references: ReferenceSet,
-        components: PrincipalComponents,
-        rng: np.random.Generator,
-    ) -> None:
-        self.rng = rng
-        self.references = references
-        templates, class_of = class_templates(references, rng)
-        self.explainer = Explainer(templates, class_of, references.energy_ev)
-        self.energy_ev = references.energy_ev
-        self.has_signal = np.ptp(templates, axis=1) > 1e-9 * np.abs(templates).max()
-        number = max(200, _TABLE // (9 * len(templates)))
-        self.spectra, self.variance = spectra[:number], variance[:number]
-        self.plain_variance = self.variance
-        self.strangers = Strangers(self.spectra, self.variance, components)
-        self.rows = slice(None)
-
-    @property
-    def templates(self) -> np.ndarray:
-        """Mixtures of the references."""
-        return self.explainer.templates
+class _Estimator(Starting):
+    """Rounds of expectation and maximisation, and the climb to the top."""
 
     def poor(self, now: Nuisances, before: NoiseModel) -> bool:
         """Whether references and nuisances leave much unexplained, in most of the spectra."""
@@ -246,7 +200,7 @@ class _Estimator:
 
     def fit(self, now: Nuisances) -> float:
         """Mean log-likelihood of some spectra, without the tenth that is explained worst."""
-        some = slice(_ROUGH)
+        some = slice(ROUGH)
         # With the noise as it was, or what is not explained would be noise.
         found = self.explainer.explain(
             self.spectra[some], self.plain_variance[some], now, self.explainer.shift_nodes(
@@ -255,91 +209,6 @@ class _Estimator:
         )  # fmt: skip
         log = np.sort(found.log_likelihood)
         return float(log[len(log) // 10 :].mean())
-
-    def with_background(self, now: Nuisances) -> Nuisances:
-        """Backgrounds of the typical spectrum, by explanations that may have any."""
-        height = now.scale_mean * np.abs(self.templates).max()
-        number = len(now.background_basis)
-        wide = replace(
-            now, background_covariance=0.3**2 * height**2 * np.eye(number), shift_sd_ev=0.3
-        )
-        some = slice(min(_ROUGH, len(self.spectra)))
-        found = self.explainer.explain(self.spectra[some], self.variance[some], wide)
-        row = np.arange(len(found.log))
-        m, i = np.unravel_index(found.log.reshape(len(row), -1).argmax(axis=1), found.log.shape[1:])
-        rest = self.spectra[some] - found.scale[row, m, i][:, None] * found.templates[m, i]
-        coefficients = rest @ np.linalg.pinv(now.background_basis)
-        middle = np.median(coefficients, axis=0)
-        spread = 1.5 * np.median(np.abs(coefficients - middle), axis=0)
-        covariance = now.background_covariance + np.diag((0.5 * spread) ** 2)
-        return replace(now, background_mean=middle, background_covariance=covariance)
-
-    def start(
-        self, noise: NoiseModel, find_factor: bool, basis: np.ndarray | None = None
-    ) -> Nuisances:
-        """Where the rounds begin; the factor between the units by the likelihood."""
-        height = np.abs(self.templates).max()
-        n_class = self.references.n_class
-        basis = background_basis(self.energy_ev) if basis is None else basis
-        first, most = _START_BACKGROUND[: len(basis)], _MOST_BACKGROUND[: len(basis)]
-        least = first / np.sqrt((basis**2 / self.variance.mean(axis=0)).sum(axis=1))
-
-        def at(factor: float) -> Nuisances:
-            return Nuisances(
-                noise=noise,
-                scale_mean=factor,
-                scale_sd=0.2 * factor,
-                shift_mean_ev=0.0,
-                shift_sd_ev=_START_SHIFT * self.explainer.step_ev,
-                background_basis=basis,
-                background_mean=np.zeros(len(basis)),
-                background_covariance=np.diag(np.minimum(least, most * factor * height) ** 2),
-                class_share=np.full(n_class, 1 / n_class),
-            )
-
-        if not find_factor:
-            return at(1.0)
-        some = slice(min(_ROUGH, len(self.spectra)))
-        fits = {}
-        for factor in (1.0, *(self._rough_factor(basis) * _FACTORS)):
-            found = self.explainer.explain(self.spectra[some], self.variance[some], at(factor))
-            regular = _regular(found.nearest, self.spectra.shape[1])
-            fits[factor] = found.log_likelihood[regular].mean()
-        best = max(fits, key=lambda factor: fits[factor])
-        # References in the units of the data are the rule: leave them for a clear gain only.
-        return self._placed(at(1.0 if fits[best] - fits[1.0] < 0.05 else best))
-
-    def _placed(self, start: Nuisances) -> Nuisances:
-        """The same at the shift, of all spectra alike, that explains them best."""
-        some = slice(min(_ROUGH, len(self.spectra)))
-        wide = replace(start, shift_sd_ev=1.5 * self.explainer.step_ev)
-        fits = {}
-        for moved in self.explainer.step_ev * _ZEROS:
-            there = replace(wide, shift_mean_ev=float(moved))
-            found = self.explainer.explain(self.spectra[some], self.variance[some], there)
-            fits[float(moved)] = np.sort(found.log_likelihood)[
-                len(self.spectra[some]) // 5 :
-            ].mean()
-        best = max(fits, key=lambda moved: fits[moved])
-        # The zero of the references is the rule, too.
-        return start if fits[best] - fits[0.0] < 1.0 else replace(start, shift_mean_ev=best)
-
-    def _rough_factor(self, basis: np.ndarray) -> float:
-        """Factor from references to data of the strongest spectra."""
-        means = self.references.class_means()
-        variance = self.variance.mean(axis=0)
-        best = means[np.argmax((means**2 / variance).sum(axis=1))]
-        # What the background can imitate says nothing about the scale.
-        weighted = basis / variance
-        project = np.linalg.solve(weighted @ basis.T, weighted)
-        rest = best - (project @ best) @ basis
-        amplitude = (
-            self.spectra
-            @ (rest / variance)
-            / max(float(rest @ (rest / variance)), np.finfo(float).tiny)
-        )
-        factor = float(np.quantile(amplitude, 0.8))
-        return factor if factor > 0 else 1.0
 
     def explain(self, now: Nuisances, nodes: int | None = None) -> Explanations:
         """Every explanation of every spectrum that takes part."""
@@ -355,7 +224,7 @@ class _Estimator:
         self.strangers.refit(known, self.rows)
         if self.strangers.share > MOST_STRANGE:
             known = np.ones_like(known)
-        return known * _regular(distance, self.spectra.shape[1])
+        return known * regular(distance, self.spectra.shape[1])
 
     def refit(self, now: Nuisances, *, final: bool = False) -> Nuisances:
         """One round: draw explanations, fit the distributions to them."""
@@ -392,9 +261,9 @@ class _Estimator:
         if signal.sum() < 30:
             return updated
         scale, shift, weight = scale[signal], found.shifts_ev[i][signal], weight[signal]
-        middle, width = _moments(scale, weight)
+        middle, width = moments(scale, weight)
         mean = max(middle, 1e-3 * now.scale_mean)
-        centre_ev, width_ev = _moments(shift, weight)
+        centre_ev, width_ev = moments(shift, weight)
         return replace(
             updated,
             scale_mean=mean,
@@ -425,8 +294,13 @@ class _Estimator:
         The rounds have the scale normal, for which all is in closed form; here the likelihood
         itself climbs, one parameter after the other.
         """
+        for _ in range(_FIRST):
+            # Nuisances that are too narrow take some of a class for strange, and stay narrow.
+            self.rows = slice(None)
+            self.rows = np.flatnonzero(self.known(self.explain(now)) > 0.5)[:_POLISHED]
+            now = self._ascended(now, 1)
+        self.rows = slice(None)
         self.rows = np.flatnonzero(self.known(self.explain(now)) > 0.5)[:_POLISHED]
-        now = self._ascended(now, _FIRST)
         fits = {
             shape: self.explain(replace(now, scale_shape=shape)).log_likelihood.mean()
             for shape in SCALES
@@ -449,46 +323,3 @@ class _Estimator:
             lambda nuisances: explainer.shift_nodes(nuisances, typical),
             rounds,
         )
-
-
-def _hurried(before: Nuisances, after: Nuisances) -> Nuisances:
-    """The step from one set of widths to the next, prolonged."""
-    root = np.linalg.cholesky(before.background_covariance)
-    inverse = np.linalg.inv(root)
-    values, vectors = np.linalg.eigh(inverse @ after.background_covariance @ inverse.T)
-    side = root @ vectors
-    step = np.clip(values, 0.25, 4.0) ** _HURRY
-    return replace(
-        after,
-        background_covariance=(side * step) @ side.T,
-        scale_sd=after.scale_sd * (after.scale_sd / before.scale_sd) ** (_HURRY - 1),
-        shift_sd_ev=after.shift_sd_ev * (after.shift_sd_ev / before.shift_sd_ev) ** (_HURRY - 1),
-    )
-
-
-def _mean(rounds: list[Nuisances]) -> Nuisances:
-    """Mean of the last rounds, which fluctuate with the draws."""
-
-    def mean(name: str) -> Any:
-        return np.mean([getattr(each, name) for each in rounds], axis=0)
-
-    return replace(
-        rounds[-1],
-        **{name: float(mean(name)) for name in ("scale_mean", "shift_mean_ev")},
-        **{name: float(mean(name)) for name in ("scale_sd", "shift_sd_ev")},
-        **{
-            name: mean(name) for name in ("background_mean", "background_covariance", "class_share")
-        },
-    )
-
-
-def _moments(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Weighted mean and standard deviation."""
-    mean = float(np.average(values, weights=weight))
-    return mean, float(np.sqrt(np.average((values - mean) ** 2, weights=weight)))
-
-
-def _regular(misfit: np.ndarray, n_channels: int) -> np.ndarray:
-    """Spectra that the references explain about as well as the typical one."""
-    typical = float(np.median(misfit))
-    return misfit <= typical * (1 + _OUTLIER * np.sqrt(2 / n_channels))

@@ -15,11 +15,12 @@ import numpy as np
 from hyperspy_dosekin.classification.classifiers import classifier_names
 from hyperspy_dosekin.classification.likelihood import Likelihood
 from hyperspy_dosekin.classification.mixing import Mixing
-from hyperspy_dosekin.classification.model import Model, denoise, predict
+from hyperspy_dosekin.classification.model import Model
 from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents
 from hyperspy_dosekin.classification.novelty import NoveltyScale
 from hyperspy_dosekin.classification.nuisances import Nuisances
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
+from hyperspy_dosekin.classification.prediction import denoise, predict
 from hyperspy_dosekin.classification.units import NetworkUnits
 from hyperspy_dosekin.numerics.device import usable_device
 from hyperspy_dosekin.numerics.files import digest, replaced_when_written

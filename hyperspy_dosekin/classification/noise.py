@@ -10,6 +10,8 @@ import numpy as np
 
 #: Variance below this share of the variance of the data is taken for no noise at all.
 SMALLEST_NOISE = 1e-6
+#: Factor on the bound of what noise alone shows.
+_CLEARLY = 1.2
 #: Groups of spectra of different intensity, from which the gain is read.
 _GROUPS = 10
 _FEWEST_IN_GROUP = 50
@@ -111,6 +113,25 @@ class PrincipalComponents:
     def scores(self, spectra: np.ndarray) -> np.ndarray:
         """Coordinates ``(n, n_components)``."""
         return (spectra - self.mean) @ self.components.T
+
+    def beyond_noise(self, spectra: np.ndarray, variance: np.ndarray) -> PrincipalComponents:
+        """Those that show more than noise, two at least.
+
+        Of few spectra the largest components of noise are larger than noise, and take more of it
+        with them than their number says. The bound is that of the largest of random components (V.
+        A. Marchenko, L. A. Pastur, doi:10.1070/SM1967v001n04ABEH001994).
+
+        Parameters
+        ----------
+        spectra
+            Those that the components are of, ``(n, n_channels)``.
+        variance
+            Mean noise variance by channel, ``(n_channels,)``.
+        """
+        n, n_channels = spectra.shape
+        own = self.scores(spectra).var(axis=0) / (self.components**2 @ variance)
+        number = int((own > _CLEARLY * (1 + np.sqrt(n_channels / n)) ** 2).sum())
+        return PrincipalComponents(self.mean, self.components[: max(number, 2)])
 
 
 def estimate_noise(spectra: np.ndarray, components: PrincipalComponents) -> NoiseModel:

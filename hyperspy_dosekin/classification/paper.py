@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from hyperspy_dosekin.classification.architecture import DualAutoencoder, initialise, make_network
 from hyperspy_dosekin.classification.config import VAEConfig
+from hyperspy_dosekin.classification.learning import LearningCurve, Training
 from hyperspy_dosekin.classification.references import ReferenceSet
-from hyperspy_dosekin.classification.training import LearningCurve, Training
 from hyperspy_dosekin.classification.units import NetworkUnits
 from hyperspy_dosekin.numerics.progress import Progress, Stop
 from hyperspy_dosekin.numerics.threads import torch_threads

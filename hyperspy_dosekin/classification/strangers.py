@@ -12,8 +12,6 @@ from hyperspy_dosekin.classification.noise import PrincipalComponents
 _WIDER = 2.0
 #: What is supposed of them before counts as so many spectra.
 _SUPPOSED = 30.0
-#: Factor on the bound of what noise alone shows.
-_CLEARLY = 1.2
 #: Share of them to start with.
 _START = 0.1
 
@@ -35,7 +33,8 @@ class Strangers:
     def __init__(
         self, spectra: np.ndarray, variance: np.ndarray, components: PrincipalComponents
     ) -> None:
-        curves, weight = _beyond_noise(spectra, variance, components), 1 / variance
+        curves = components.beyond_noise(spectra, variance.mean(axis=0)).components
+        weight = 1 / variance
         rest = spectra - components.mean
         weighted = rest * weight
         pairs = (curves[:, None] * curves[None]).reshape(-1, spectra.shape[1])
@@ -87,18 +86,3 @@ class Strangers:
         values, vectors = np.linalg.eigh((spread + _SUPPOSED * self._start) / whole)
         values = np.maximum(values, 1e-3 * np.diag(self._noise).min())
         self._covariance = (vectors * values) @ vectors.T
-
-
-def _beyond_noise(
-    spectra: np.ndarray, variance: np.ndarray, components: PrincipalComponents
-) -> np.ndarray:
-    """Components that show more than noise, whose largest ones seem to be more than they are.
-
-    The bound is that of the largest of random components (V. A. Marchenko, L. A. Pastur,
-    doi:10.1070/SM1967v001n04ABEH001994).
-    """
-    n, n_channels = spectra.shape
-    curves = components.components
-    own = components.scores(spectra).var(axis=0) / (curves**2 @ variance.mean(axis=0))
-    number = int((own > _CLEARLY * (1 + np.sqrt(n_channels / n)) ** 2).sum())
-    return curves[: max(number, 2)]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch.nn import functional
 from hyperspy_dosekin.classification.architecture import DualAutoencoder, initialise, make_network
 from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.gradients import PartedGradients
+from hyperspy_dosekin.classification.learning import Records, Training, schedule
 from hyperspy_dosekin.classification.simulation import Batch, Simulator
 from hyperspy_dosekin.classification.units import NetworkUnits
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
@@ -39,70 +40,6 @@ class Measured:
 
     raw: np.ndarray
     clean: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class LearningCurve:
-    """Loss terms against training step.
-
-    Parameters
-    ----------
-    step
-        Shape ``(n_record,)``.
-    learning_rate
-        Shape ``(n_record,)``.
-    training, validation
-        Each term before its weight, and the weighted ``"total"``, by name, ``(n_record,)``: mean
-        over the steps since the last record, and on held-out spectra.
-    """
-
-    step: np.ndarray
-    learning_rate: np.ndarray
-    training: Mapping[str, np.ndarray]
-    validation: Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Training:
-    """A trained network.
-
-    Parameters
-    ----------
-    network
-        With the best weights, in evaluation mode.
-    curve
-        Loss terms by step.
-    complete
-        ``False`` where the training was interrupted.
-    notes
-        What the user should know of the computation, such as a device that was too small.
-    """
-
-    network: DualAutoencoder
-    curve: LearningCurve
-    complete: bool
-    notes: tuple[str, ...] = ()
-
-
-@dataclass
-class _Records:
-    step: list[int] = field(default_factory=list)
-    learning_rate: list[float] = field(default_factory=list)
-    training: list[dict[str, float]] = field(default_factory=list)
-    validation: list[dict[str, float]] = field(default_factory=list)
-
-    def curve(self) -> LearningCurve:
-        def columns(rows: list[dict[str, float]]) -> dict[str, np.ndarray]:
-            return {
-                name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {})
-            }
-
-        return LearningCurve(
-            np.array(self.step),
-            np.array(self.learning_rate),
-            columns(self.training),
-            columns(self.validation),
-        )
 
 
 def loss_terms(
@@ -182,18 +119,6 @@ def total(terms: Mapping[str, Tensor], weights: Mapping[str, float], kl_share: f
     )
 
 
-def schedule(step: int, config: VAEConfig) -> float:
-    """Learning rate of a step: linear warm-up, then a half cosine down to zero."""
-    warm = max(1, round(config.warmup * config.n_step / 3))
-    if step < warm:
-        return config.learning_rate * (step + 1) / warm
-    return (
-        0.5
-        * config.learning_rate
-        * (1 + math.cos(math.pi * (step - warm) / (config.n_step - warm)))
-    )
-
-
 def train(
     simulator: Simulator,
     measured: Measured,
@@ -263,7 +188,7 @@ class _Trainer:
         self.pool = None if teacher is None else self._pooled(teacher)
         self.validation = self._in_units(simulator.draw(_VALIDATION))
         self.held = (raw[held], clean[held])
-        self.records = _Records()
+        self.records = Records()
         self.gradients = PartedGradients(
             self._loss, tuple(self.network.parameters()), config, device
         )

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hyperspy_dosekin.classification.config import VAEConfig
-from hyperspy_dosekin.classification.fitting import FitSettings, fit_model
+from hyperspy_dosekin.classification.fitting import fit_model
+from hyperspy_dosekin.classification.settings import FitSettings
 
 from .problems import draw, make_nuisances, make_references
 

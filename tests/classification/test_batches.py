@@ -10,9 +10,10 @@ import torch
 
 from hyperspy_dosekin.classification.architecture import Encoder
 from hyperspy_dosekin.classification.config import VAEConfig
-from hyperspy_dosekin.classification.fitting import FitSettings, fit_model
+from hyperspy_dosekin.classification.fitting import fit_model
 from hyperspy_dosekin.classification.gradients import PartedGradients
-from hyperspy_dosekin.classification.model import predict
+from hyperspy_dosekin.classification.prediction import predict
+from hyperspy_dosekin.classification.settings import FitSettings
 from hyperspy_dosekin.classification.simulation import Batch
 from hyperspy_dosekin.numerics import batching
 

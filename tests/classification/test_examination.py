@@ -9,9 +9,10 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from hyperspy_dosekin.classification.examination import zero_of
-from hyperspy_dosekin.classification.fitting import FitSettings, fit_model
-from hyperspy_dosekin.classification.model import predict
+from hyperspy_dosekin.classification.fitting import fit_model
+from hyperspy_dosekin.classification.prediction import predict
 from hyperspy_dosekin.classification.references import ReferenceSet
+from hyperspy_dosekin.classification.settings import FitSettings
 
 from .test_likelihood import ENERGY, SHAPES, counted
 

@@ -8,11 +8,12 @@ import pytest
 from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.estimation import estimate_nuisances
 from hyperspy_dosekin.classification.explanations import SCALES
-from hyperspy_dosekin.classification.fitting import FitSettings, fit_model
-from hyperspy_dosekin.classification.model import denoise, predict, unmix
+from hyperspy_dosekin.classification.fitting import fit_model
 from hyperspy_dosekin.classification.noise import PrincipalComponents, estimate_noise
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
+from hyperspy_dosekin.classification.prediction import denoise, predict, unmix
 from hyperspy_dosekin.classification.references import ReferenceSet
+from hyperspy_dosekin.classification.settings import FitSettings
 
 ENERGY = np.arange(690, 745, 0.5)
 
@@ -229,7 +230,7 @@ def test_a_wide_shift_is_found_from_a_narrow_start():
 
 
 def test_what_a_longer_exposure_leaves_is_what_classes_have_in_common():
-    from hyperspy_dosekin.classification.model import overlap
+    from hyperspy_dosekin.classification.prediction import overlap
 
     rng = np.random.default_rng(4)
     label = rng.integers(0, 2, 1000)

@@ -8,8 +8,7 @@ import torch
 
 from hyperspy_dosekin.classification.architecture import initialise, make_network
 from hyperspy_dosekin.classification.config import VAEConfig
-from hyperspy_dosekin.classification.fitting import FitSettings, fit_model
-from hyperspy_dosekin.classification.model import predict
+from hyperspy_dosekin.classification.fitting import fit_model
 from hyperspy_dosekin.classification.model_file import load_model, save_model
 from hyperspy_dosekin.classification.paper import (
     NOTE,
@@ -18,6 +17,8 @@ from hyperspy_dosekin.classification.paper import (
     paper_losses,
     paper_units,
 )
+from hyperspy_dosekin.classification.prediction import predict
+from hyperspy_dosekin.classification.settings import FitSettings
 
 from .test_likelihood import counted, references
 

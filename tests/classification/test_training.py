@@ -12,11 +12,14 @@ import torch
 
 from hyperspy_dosekin.classification.architecture import initialise, make_network
 from hyperspy_dosekin.classification.config import LOSS_WEIGHTS, VAEConfig
-from hyperspy_dosekin.classification.fitting import FitSettings, chosen_share, fit_model
-from hyperspy_dosekin.classification.model import denoise, predict
+from hyperspy_dosekin.classification.fitting import fit_model
+from hyperspy_dosekin.classification.learning import schedule
 from hyperspy_dosekin.classification.model_file import KIND, load_model, save_model
+from hyperspy_dosekin.classification.prediction import denoise, predict
+from hyperspy_dosekin.classification.settings import FitSettings
+from hyperspy_dosekin.classification.shares import chosen_share
 from hyperspy_dosekin.classification.simulation import Batch
-from hyperspy_dosekin.classification.training import loss_terms, schedule
+from hyperspy_dosekin.classification.training import loss_terms
 
 from .problems import draw, make_nuisances, make_references
 
@@ -145,7 +148,7 @@ def test_patience_ends_training_without_calling_it_incomplete(problem):
 
 def test_units_of_the_data_change_nothing(problem, model):
     references, known, spectra, _ = problem
-    from hyperspy_dosekin.classification.fitting import in_units
+    from hyperspy_dosekin.classification.rescaling import in_units
 
     scaled = fit_model(
         spectra * 1e4,

@@ -57,7 +57,8 @@ _model = []
 def a_model():
     if not _model:
         from hyperspy_dosekin.classification.config import VAEConfig
-        from hyperspy_dosekin.classification.fitting import FitSettings, fit_model
+        from hyperspy_dosekin.classification.fitting import fit_model
+        from hyperspy_dosekin.classification.settings import FitSettings
         from tests.classification.problems import draw, make_nuisances, make_references
 
         references = make_references()

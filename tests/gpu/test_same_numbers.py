@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from hyperspy_dosekin.classification.config import VAEConfig
-from hyperspy_dosekin.classification.fitting import FitSettings, fit_model
-from hyperspy_dosekin.classification.model import denoise, predict
+from hyperspy_dosekin.classification.fitting import fit_model
 from hyperspy_dosekin.classification.noise import NoiseModel
 from hyperspy_dosekin.classification.nuisances import Nuisances, background_basis
+from hyperspy_dosekin.classification.prediction import denoise, predict
 from hyperspy_dosekin.classification.references import ReferenceSet
+from hyperspy_dosekin.classification.settings import FitSettings
 from hyperspy_dosekin.classification.simulation import Simulator
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR

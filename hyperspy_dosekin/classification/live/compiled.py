@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,84 +15,13 @@ from hyperspy_dosekin.classification.live.graph import LiveGraph, live_graph
 from hyperspy_dosekin.classification.live.onnx_graph import Layout, onnx_model
 from hyperspy_dosekin.classification.live.results import ResultMemory
 from hyperspy_dosekin.classification.live.runtimes import RUNTIMES
-from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings, Program
+from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings
 from hyperspy_dosekin.classification.live.selection import Chosen, LiveReport, choose
-from hyperspy_dosekin.classification.model import Model, usable
+from hyperspy_dosekin.classification.live.slots import LivePrediction, Slot, make_probe
+from hyperspy_dosekin.classification.model import Model
 
 #: Share of a batch that has to be used for it to be worth while.
 _WORTH = 0.75
-
-
-class LivePrediction(NamedTuple):
-    """What is known about a batch.
-
-    Parameters
-    ----------
-    labels
-        Classes, ``(n,)``; −1 for spectra without data.
-    probabilities
-        Shape ``(n, n_class)``, float32; NaN for those.
-    novelty
-        −log10 of the false-alarm probability, ``(n,)``, float32, or ``None`` if not compiled in.
-    """
-
-    labels: np.ndarray
-    probabilities: np.ndarray
-    novelty: np.ndarray | None
-
-
-class _Slot:
-    """A program, and what is needed to see which of its spectra hold data."""
-
-    def __init__(self, program: Program, probe: np.ndarray) -> None:
-        self.size = len(program.spectra)
-        self._program, self._probe = program, probe
-        self._probed = np.zeros((self.size, 2), np.float32)
-        self._clear = np.zeros(self.size, bool)
-
-    def compute(self, spectra: np.ndarray, found: LivePrediction) -> None:
-        """Classify as many spectra as the program takes, or fewer."""
-        program, number = self._program, len(spectra)
-        rows, probability, novelty = program.spectra, program.probability, program.novelty
-        probed, clear = self._probed, self._clear
-        if number != self.size:
-            rows, probability = rows[:number], probability[:number]
-            probed, clear = probed[:number], clear[:number]
-            novelty = None if novelty is None else novelty[:number]
-        np.copyto(rows, spectra, casting="unsafe")
-        np.dot(rows, self._probe, probed)
-        np.abs(probed, probed)
-        np.greater(probed[:, 0], probed[:, 1], clear)
-        program.run()
-        probability.argmax(1, found.labels)
-        np.copyto(found.probabilities, probability)
-        if novelty is not None and found.novelty is not None:
-            np.copyto(found.novelty, novelty)
-        if np.count_nonzero(clear) != number:
-            bad = ~clear
-            bad[bad] = ~usable(rows[bad])
-            found.labels[bad] = NO_CLASS
-            found.probabilities[bad] = np.nan
-            if found.novelty is not None:
-                found.novelty[bad] = np.nan
-
-
-def make_probe(n_channels: int) -> np.ndarray:
-    """Two weighted sums that show at a glance that a spectrum has data, ``(n_channels, 2)``.
-
-    The first has each weight with either sign, so that of a constant nothing but rounding is left,
-    far less than the second, a hundredth of the first channel; they are no whole numbers, of which
-    sums over a few counts would often be zero. If it is larger, the spectrum is not
-    constant; and it is finite, because otherwise the second would be NaN or infinite. What is not
-    clear at a glance has to be looked at.
-    """
-    probe = np.zeros((n_channels, 2), dtype=np.float32)
-    rng = np.random.default_rng(0)
-    order, half = rng.permutation(n_channels), n_channels // 2
-    weights = rng.uniform(0.5, 1.5, half)
-    probe[order[:half], 0], probe[order[half : 2 * half], 0] = weights, -weights
-    probe[0, 1] = 0.01
-    return probe
 
 
 def _by_head(model: Model, precision: str, classifier: str | None) -> bool | None:
@@ -152,7 +81,7 @@ class CompiledClassifier:
         largest = RUNTIMES[self._settings.runtime].largest_batch
         self._sizes = {2**i for i in range(largest.bit_length()) if 2**i <= largest}
         self._sizes |= {size for size in settings.sizes if size <= largest}
-        self._slots: dict[int, _Slot] = {}
+        self._slots: dict[int, Slot] = {}
         self._probe = make_probe(self._graph.n_channels)
         self._lock = threading.RLock()
         self._labels = ResultMemory((), np.intp)
@@ -370,12 +299,12 @@ class CompiledClassifier:
             )
             start = part.stop
 
-    def _slot(self, number: int) -> _Slot:
+    def _slot(self, number: int) -> Slot:
         """Buffers for the next part of so many spectra."""
         size = self._size_for(number)
         found = self._slots.get(size)
         if found is None:
-            found = self._slots[size] = _Slot(self._chosen.compile(self._graph, size), self._probe)
+            found = self._slots[size] = Slot(self._chosen.compile(self._graph, size), self._probe)
         return found
 
     def _size_for(self, number: int) -> int:

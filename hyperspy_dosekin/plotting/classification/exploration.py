@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.plotting import style
+from hyperspy_dosekin.plotting.classification.bars import LONGEST_NAME, Bars
 from hyperspy_dosekin.plotting.classification.maps import NO_DATA_COLOUR, class_colours
 from hyperspy_dosekin.plotting.scale_bar import draw_scale_bar
 
@@ -26,7 +27,6 @@ MAP_SIZE = (8.4, 4.2)
 UNCERTAINTIES = ("encoding", "classifier", "total")
 #: Where the bars of the novelty end; beyond, the number says it.
 _FARTHEST = 6.0
-_LONGEST_NAME = 22
 #: Width of the toolbar of ipympl, inches.
 _TOOLBAR = 0.42
 
@@ -86,7 +86,7 @@ class LabelledMap:
         if pixel_size and units:
             draw_scale_bar(axes, shape, pixel_size, units)
         patches = [
-            Patch(facecolor=colour, label=style.wrap(name, _LONGEST_NAME))
+            Patch(facecolor=colour, label=style.wrap(name, LONGEST_NAME))
             for colour, name in zip(
                 [*colours, NO_DATA_COLOUR], [*names, style.NO_DATA], strict=True
             )
@@ -108,57 +108,6 @@ class LabelledMap:
         """Put the mark around a pixel."""
         for mark in self._marks:
             mark.set_xy((x - 0.5, y - 0.5))
-
-
-class Bars:
-    """Horizontal bars with their number at the end; NaN has no bar and no number.
-
-    Parameters
-    ----------
-    axes
-        Where to draw.
-    names, colours
-        Of the bars, from above.
-    limit
-        Where a bar is as long as the axes.
-    label
-        What they are, with the unit.
-    """
-
-    def __init__(
-        self, axes: Axes, names: Sequence[str], colours: Sequence[Any], limit: float, label: str
-    ) -> None:
-        self.axes, self._limit = axes, limit
-        place = np.arange(len(names))
-        self._bars = axes.barh(place, np.zeros(len(names)), color=list(colours), height=0.72)
-        small = style.TINY if len(names) > 6 else style.SMALL
-        # Room for a number after the longest bar.
-        axes.set(xlim=(0, 1.28 * limit), ylim=(len(names) - 0.45, -0.55))
-        axes.set_yticks(place, [_short(name) for name in names], fontsize=small)
-        style.as_they_are(axes.get_yticklabels())
-        ticks = axes.xaxis.get_major_locator().tick_values(0, limit)
-        axes.set_xticks([tick for tick in ticks if 0 <= tick <= limit])
-        axes.set_xlabel(label, fontsize=9)
-        axes.tick_params(axis="x", labelsize=style.SMALL)
-        axes.tick_params(axis="y", length=0)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        axes.spines["bottom"].set_bounds(0, limit)
-        self._texts = [
-            axes.text(0, row, "", va="center", ha="left", fontsize=small)
-            for row in range(len(names))
-        ]
-
-    def show(self, values: np.ndarray, form: str) -> None:
-        """Set the lengths, and the numbers in a form such as ``"{:.2f}"``."""
-        for bar, text, value in zip(self._bars, self._texts, values, strict=True):
-            known = bool(np.isfinite(value))
-            # Rounding may leave −0.0.
-            value = max(0.0, float(value)) if known else 0.0
-            width = min(value, self._limit)
-            bar.set_width(width)
-            text.set_text(form.format(value) if known else "–")
-            text.set_x(width + 0.02 * self._limit)
 
 
 class ClassificationFigure:
@@ -352,7 +301,3 @@ def _halves(figure: FigureBase, shape: tuple[int, int]) -> tuple[Any, Any]:
     toolbar = _TOOLBAR / (FIGURE_SIZE[0] - _TOOLBAR) * (width + 1.5)
     parts: Any = figure.subfigures(1, 3, width_ratios=[toolbar, width, 1.5])
     return parts[1], parts[2]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

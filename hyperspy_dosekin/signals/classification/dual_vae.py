@@ -15,7 +15,7 @@ from hyperspy_dosekin.lazy.blocks import map_blocks, sample_rows
 from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
-from hyperspy_dosekin.signals.classification.references import read_low_loss, read_references
+from hyperspy_dosekin.signals.classification.references import read_references
 from hyperspy_dosekin.signals.classification.spectra import (
     ascending,
     ascending_variance,
@@ -36,7 +36,7 @@ from hyperspy_dosekin.signals.signatures import (
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
-    from hyperspy_dosekin.classification.fitting import FitSettings
+    from hyperspy_dosekin.classification.settings import FitSettings
     from hyperspy_dosekin.signals.classification.result import VAEClassification
 
 #: Spectra to train on, at most; the nuisances need no more, and the rest is simulated.
@@ -124,7 +124,7 @@ class DualVAE(TrainedModel):
         device: Any = "auto",
         **network_options: Any,
     ) -> None:
-        from hyperspy_dosekin.classification.fitting import FitSettings
+        from hyperspy_dosekin.classification.settings import FitSettings
 
         refuse_unknown("DualVAE", network_options, _TRAINING_OPTIONS)
         check_arguments(DualVAE.__init__, locals())
@@ -209,6 +209,7 @@ class DualVAE(TrainedModel):
         from hyperspy_dosekin.numerics.progress import never_stop
         from hyperspy_dosekin.signals.classification.training_data import (
             likeliest_width,
+            read_low_loss,
             training_axis,
             training_rows,
         )
@@ -299,8 +300,8 @@ class DualVAE(TrainedModel):
         >>> vae.classify(s.inav[:4, :5])
         <VAEClassification, 3×5×4 pixels, 4 classes>
         """
-        from hyperspy_dosekin.classification.fitting import chosen_share
-        from hyperspy_dosekin.classification.model import predict, usable
+        from hyperspy_dosekin.classification.prediction import predict, usable
+        from hyperspy_dosekin.classification.shares import chosen_share
         from hyperspy_dosekin.signals.classification.result import VAEClassification
 
         model = self.trained

@@ -203,7 +203,7 @@ class ExploredClassification(Explored):
 
     def pixel(self, frame: int, y: int, x: int) -> ExploredPixel:
         """What is known about a pixel; its spectrum alone is computed."""
-        from hyperspy_dosekin.classification.model import denoise, overlap
+        from hyperspy_dosekin.classification.prediction import denoise, overlap
 
         probability, novelty = (part[y, x] for part in self._kept(frame))
         # A line of spectra has no y, a single one no x either.

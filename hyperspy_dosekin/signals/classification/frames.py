@@ -1,13 +1,18 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames of a classification, and what to call them."""
+"""Frames of a classification, what to call them, and signals on its axes."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from hyperspy.signals import BaseSignal, LazySignal2D, Signal2D
+
+from hyperspy_dosekin.lazy.blocks import wrap
+from hyperspy_dosekin.signals.classification.class_map import NONE_NAME, ClassMap, LazyClassMap
 
 #: Frames drawn, at most.
 _FRAMES = 24
@@ -26,8 +31,6 @@ class ClassifiedFrames:
     _packed: Any
     _probability: Any
     _trained: Any
-    _navigation_axes: Any
-    _map_axes: Any
     _check_network: Any
 
     def _frame_numbers(self) -> Any:
@@ -82,3 +85,53 @@ class ClassifiedFrames:
             name = str(axis.name) if isinstance(axis.name, str) else "frame"
             texts.append(f"{name} {axis.axis[int(index)]:g} {units}".strip())
         return ", ".join(texts)
+
+    # Signals on the axes of the data
+
+    def _navigation_axes(self) -> list[dict[str, Any]]:
+        manager = self._signal.axes_manager
+        return [axis.get_axis_dictionary() for axis in reversed(manager.navigation_axes)]
+
+    def _map_axes(self) -> list[dict[str, Any]]:
+        """Axes of a map: the last two of navigation are the signal."""
+        axes = self._navigation_axes()
+        while len(axes) < 2:
+            axes.insert(0, {"name": "y" if axes else "x", "size": 1})
+        return [{**axis, "navigate": i < len(axes) - 2} for i, axis in enumerate(axes)]
+
+    def _maps(self, array: Any, trailing: int = 0) -> Any:
+        """The array with two axes of space at least, before the trailing ones."""
+        lead = array.ndim - trailing
+        if lead >= 2:
+            return array
+        return array.reshape((1,) * (2 - lead) + array.shape)
+
+    def _map(self, labels: Any, title: str, quantity: str, names: tuple[str, ...]) -> ClassMap:
+        metadata = self._metadata(title)
+        metadata["Signal"] = {"quantity": quantity}
+        metadata["Classes"] = {"names": list(names), "without_data": NONE_NAME}
+        return wrap(
+            ClassMap, LazyClassMap, self._maps(labels), axes=self._map_axes(), metadata=metadata
+        )
+
+    def _signal2d(
+        self, array: Any, axes: list[dict[str, Any]], title: str, quantity: str
+    ) -> BaseSignal:
+        metadata = self._metadata(title)
+        metadata["Signal"] = {"quantity": quantity}
+        return wrap(Signal2D, LazySignal2D, array, axes=axes, metadata=metadata)
+
+    def _metadata(self, title: str) -> dict[str, Any]:
+        """Metadata of the data that hold for its maps, with a title."""
+        kept = ("General", "Acquisition_instrument", "Sample")
+        metadata = {
+            name: copy.deepcopy(node.as_dictionary())
+            for name, node in self._signal.metadata
+            if name in kept
+        }
+        original = self._signal.metadata.get_item("General.title", "")
+        general = metadata.setdefault("General", {})
+        general["title"] = f"{title} of {original}" if original else title
+        general.pop("FileIO", None)
+        metadata["Classes"] = {"names": list(self.names)}
+        return metadata

@@ -218,8 +218,8 @@ class ClassificationPlots(LatentPlots):
         >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
         >>> figure = c.plot_denoised()
         """
-        from hyperspy_dosekin.classification.model import denoise
         from hyperspy_dosekin.classification.noise import PrincipalComponents
+        from hyperspy_dosekin.classification.prediction import denoise
         from hyperspy_dosekin.plotting.classification.representations import plot_denoised
 
         (rows, probability), _ = sample_rows(

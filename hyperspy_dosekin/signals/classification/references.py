@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.classification.plural import Scattering, scattering_of
+from hyperspy_dosekin.classification.plural import Scattering
 from hyperspy_dosekin.classification.readers import reader_for
 from hyperspy_dosekin.classification.references import ReferenceSet, classes_of, resample
 from hyperspy_dosekin.numerics.arguments import real_number, real_numbers, short
@@ -241,29 +241,6 @@ def read_references(
             f"labels={labels!r} for {len(spectra)} references; give one label for each."
         )
     return RecordedReferences(energy_ev, spectra, labels)
-
-
-def read_low_loss(low_loss: Any) -> Scattering | None:
-    """Further losses that a low-loss signal shows, the mean of all its spectra.
-
-    Raises
-    ------
-    TypeError
-        If it is no signal of spectra.
-    ValueError
-        If it has no zero-loss peak, or does not reach the plasmons.
-    """
-    if low_loss is None:
-        return None
-    if not hasattr(low_loss, "axes_manager") or low_loss.axes_manager.signal_dimension != 1:
-        raise TypeError(
-            f"low_loss={short(low_loss)} must be a signal of spectra with their zero-loss peak."
-        )
-    energy = energy_of(low_loss)
-    navigation = tuple(range(low_loss.data.ndim - 1))
-    mean = np.asarray(low_loss.data.mean(axis=navigation), dtype=np.float64)
-    order = np.argsort(energy)
-    return scattering_of(energy[order], mean[order])
 
 
 def energy_of(signal: BaseSignal) -> np.ndarray:

@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hyperspy.signals import BaseSignal, LazySignal1D, LazySignal2D, Signal1D, Signal2D
+from hyperspy.signals import BaseSignal, LazySignal1D, Signal1D
 
 from hyperspy_dosekin.classification.labels import (
-    is_marked,
     labels_with_unknown,
     most_probable,
     uncertainty_parts,
@@ -21,11 +19,10 @@ from hyperspy_dosekin.classification.labels import (
 from hyperspy_dosekin.lazy.blocks import map_blocks, wrap
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.classification.class_map import (
-    NONE_NAME,
     UNKNOWN_NAME,
     ClassMap,
-    LazyClassMap,
 )
+from hyperspy_dosekin.signals.classification.composition import Composition, moved
 from hyperspy_dosekin.signals.classification.plots import ClassificationPlots
 from hyperspy_dosekin.signals.tools import open_tool
 
@@ -36,7 +33,7 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.signals.classification.trained_model import TrainedModel
 
 
-class VAEClassification(ClassificationPlots):
+class VAEClassification(Composition, ClassificationPlots):
     """Class of every pixel with its probability, and what else the autoencoder says.
 
     Made by `EELSSpectrum.classify_vae` and `DualVAE.classify`. All signals are lazy if the
@@ -172,7 +169,7 @@ class VAEClassification(ClassificationPlots):
     @property
     def probability(self) -> BaseSignal:
         """Probability of each class, array ``(…frames…, class, y, x)``; sums to 1 over classes."""
-        array = _moved(self._maps(self._probability, trailing=1), -1, -3)
+        array = moved(self._maps(self._probability, trailing=1), -1, -3)
         axes = self._map_axes()
         axes.insert(-2, {"name": "class", "size": len(self.names), "navigate": True})
         return self._signal2d(array, axes, "Class probability", "Probability")
@@ -187,7 +184,7 @@ class VAEClassification(ClassificationPlots):
         and never taken above the total. ``"encoding"`` is the rest, which noise brings; a longer
         exposure would remove it.
         """
-        from hyperspy_dosekin.classification.model import overlap
+        from hyperspy_dosekin.classification.prediction import overlap
 
         if self._overlap is None:
             self._overlap = map_blocks(
@@ -236,92 +233,6 @@ class VAEClassification(ClassificationPlots):
     def _novelty(self) -> Any:
         return self._packed[..., len(self.names) + 1]
 
-    # Composition
-
-    @property
-    def composition(self) -> BaseSignal:
-        """Share of each class in every pixel, array ``(…frames…, class, y, x)``; sums to 1.
-
-        Non-negative unmixing of the references in the likelihood of the classification, with the
-        shift and the background of every pixel; the shares are of amounts in units of the
-        references. `interval` says how far they are known, and `mixed` where it is more than one.
-        """
-        return self._by_class(self._unmixed(0.95), 0, "Composition", "Share")
-
-    def interval(self, name: str = "composition", level: float = 0.95) -> tuple[Any, Any]:
-        """Lower and upper ends of the intervals of the composition.
-
-        Parameters
-        ----------
-        name
-            ``"composition"``.
-        level
-            Probability that an interval is to hold.
-
-        Returns
-        -------
-        tuple of two signals
-            Arrays ``(…frames…, class, y, x)``.
-
-        Raises
-        ------
-        ValueError
-            If the name is another one or the level not between 0 and 1.
-
-        Examples
-        --------
-        >>> import hyperspy_dosekin
-        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
-        >>> references = hyperspy_dosekin.data.reference_spectra()
-        >>> c = s.classify_vae(references, network=False, show_progressbar=False)
-        >>> lower, upper = c.interval("composition")
-        >>> bool((lower.data <= upper.data).all())
-        True
-        """
-        if name != "composition":
-            raise ValueError(f'name={name!r} must be "composition".')
-        if not 0 < level < 1:
-            raise ValueError(f"level={level} must lie between 0 and 1, such as 0.95.")
-        parts = self._unmixed(float(level))
-        number = len(self.names)
-        return (
-            self._by_class(parts, number, f"Lower {100 * level:g} % limit", "Share"),
-            self._by_class(parts, 2 * number, f"Upper {100 * level:g} % limit", "Share"),
-        )
-
-    @property
-    def mixed(self) -> BaseSignal:
-        """Which pixels hold more than one class: nearer to a mixture than to each class alone.
-
-        One in fifty pixels that do hold a single class is marked, too.
-        """
-        marked = map_blocks(is_marked, "(p)->()", self._unmixed(0.95), output_dtypes=(np.bool_,))
-        return self._signal2d(self._maps(marked), self._map_axes(), "Mixed", "Mixed")
-
-    def _unmixed(self, level: float) -> Any:
-        """What `unmix` finds in every pixel; kept, since several maps are made of it."""
-        from hyperspy_dosekin.classification.model import unmix
-
-        if level not in self._unmixed_by_level:
-            self._unmixed_by_level[level] = map_blocks(
-                unmix,
-                self._signature("p"),
-                *self._arrays,
-                output_sizes={"p": 3 * len(self.names) + 1},
-                output_dtypes=(np.float32,),
-                model=self._trained,
-                level=level,
-            )
-        return self._unmixed_by_level[level]
-
-    def _by_class(self, parts: Any, first: int, title: str, quantity: str) -> BaseSignal:
-        """Map by class out of some columns of what `unmix` found."""
-        array = parts[..., first : first + len(self.names)]
-        array = _moved(self._maps(array, trailing=1), -1, -3)
-        axes = self._map_axes()
-        axes.insert(-2, {"name": "class", "size": len(self.names), "navigate": True})
-        return self._signal2d(array, axes, title, quantity)
-
     # Spectra and latents
 
     @property
@@ -335,7 +246,7 @@ class VAEClassification(ClassificationPlots):
     @property
     def denoised(self) -> Any:
         """Spectra without their noise, an `EELSSpectrum` on the axes of the data."""
-        from hyperspy_dosekin.classification.model import denoise
+        from hyperspy_dosekin.classification.prediction import denoise
 
         spectra = map_blocks(
             denoise,
@@ -435,60 +346,3 @@ class VAEClassification(ClassificationPlots):
         """
         key = "hyperspy_dosekin.ClassificationExplorer"
         return open_tool(self, key, display=display, toolkit=toolkit, **start)
-
-    # Plumbing
-
-    def _navigation_axes(self) -> list[dict[str, Any]]:
-        manager = self._signal.axes_manager
-        return [axis.get_axis_dictionary() for axis in reversed(manager.navigation_axes)]
-
-    def _map_axes(self) -> list[dict[str, Any]]:
-        """Axes of a map: the last two of navigation are the signal."""
-        axes = self._navigation_axes()
-        while len(axes) < 2:
-            axes.insert(0, {"name": "y" if axes else "x", "size": 1})
-        return [{**axis, "navigate": i < len(axes) - 2} for i, axis in enumerate(axes)]
-
-    def _maps(self, array: Any, trailing: int = 0) -> Any:
-        """The array with two axes of space at least, before the trailing ones."""
-        lead = array.ndim - trailing
-        if lead >= 2:
-            return array
-        return array.reshape((1,) * (2 - lead) + array.shape)
-
-    def _map(self, labels: Any, title: str, quantity: str, names: tuple[str, ...]) -> ClassMap:
-        metadata = self._metadata(title)
-        metadata["Signal"] = {"quantity": quantity}
-        metadata["Classes"] = {"names": list(names), "without_data": NONE_NAME}
-        return wrap(
-            ClassMap, LazyClassMap, self._maps(labels), axes=self._map_axes(), metadata=metadata
-        )
-
-    def _signal2d(
-        self, array: Any, axes: list[dict[str, Any]], title: str, quantity: str
-    ) -> BaseSignal:
-        metadata = self._metadata(title)
-        metadata["Signal"] = {"quantity": quantity}
-        return wrap(Signal2D, LazySignal2D, array, axes=axes, metadata=metadata)
-
-    def _metadata(self, title: str) -> dict[str, Any]:
-        """Metadata of the data that hold for its maps, with a title."""
-        kept = ("General", "Acquisition_instrument", "Sample")
-        metadata = {
-            name: copy.deepcopy(node.as_dictionary())
-            for name, node in self._signal.metadata
-            if name in kept
-        }
-        original = self._signal.metadata.get_item("General.title", "")
-        general = metadata.setdefault("General", {})
-        general["title"] = f"{title} of {original}" if original else title
-        general.pop("FileIO", None)
-        metadata["Classes"] = {"names": list(self.names)}
-        return metadata
-
-
-def _moved(array: Any, source: int, target: int) -> Any:
-    """An axis moved, of NumPy and dask arrays alike."""
-    order = list(range(array.ndim))
-    order.insert(array.ndim + target, order.pop(source))
-    return array.transpose(order)

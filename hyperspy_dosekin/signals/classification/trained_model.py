@@ -13,8 +13,8 @@ import numpy as np
 if TYPE_CHECKING:
     from typing import TypeVar
 
-    from hyperspy_dosekin.classification.fitting import FitSettings
     from hyperspy_dosekin.classification.model import Model
+    from hyperspy_dosekin.classification.settings import FitSettings
     from hyperspy_dosekin.signals.classification.live import LiveClassifier
     from hyperspy_dosekin.signals.classification.report import VAEReport
 
@@ -146,8 +146,8 @@ class TrainedModel:
         >>> same
         <DualVAE, 4 classes, 160 channels, likelihood>
         """
-        from hyperspy_dosekin.classification.fitting import chosen_share
         from hyperspy_dosekin.classification.model_file import load_model, load_settings
+        from hyperspy_dosekin.classification.shares import chosen_share
 
         path = Path(path)
         model = load_model(path)
@@ -235,8 +235,8 @@ class TrainedModel:
         >>> probabilities.shape
         (8, 4)
         """
-        from hyperspy_dosekin.classification.fitting import chosen_share
         from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings
+        from hyperspy_dosekin.classification.shares import chosen_share
         from hyperspy_dosekin.signals.classification.live import LiveClassifier
 
         if isinstance(prior, str) and prior == "estimated":

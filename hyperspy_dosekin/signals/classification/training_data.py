@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.classification.plural import Scattering, scattering_of
 from hyperspy_dosekin.lazy.blocks import sample_rows
-from hyperspy_dosekin.signals.classification.references import RecordedReferences
+from hyperspy_dosekin.numerics.arguments import short
+from hyperspy_dosekin.signals.classification.references import RecordedReferences, energy_of
 from hyperspy_dosekin.signals.classification.spectra import (
     ascending,
     ascending_variance,
@@ -57,7 +59,7 @@ def training_rows(
 ) -> TrainingRows:
     """Usable spectra of a sample, with what is known of them, float64."""
     from hyperspy_dosekin.classification.fitting import check_sample
-    from hyperspy_dosekin.classification.model import usable
+    from hyperspy_dosekin.classification.prediction import usable
 
     arrays = [data]
     if clean is not None:
@@ -98,3 +100,26 @@ def likeliest_width(
     candidates = [references.on_axis(width) for width in widths]
     best = likeliest(rows, candidates, np.random.default_rng(seed))
     return float(widths[best]), candidates[best]
+
+
+def read_low_loss(low_loss: Any) -> Scattering | None:
+    """Further losses that a low-loss signal shows, the mean of all its spectra.
+
+    Raises
+    ------
+    TypeError
+        If it is no signal of spectra.
+    ValueError
+        If it has no zero-loss peak, or does not reach the plasmons.
+    """
+    if low_loss is None:
+        return None
+    if not hasattr(low_loss, "axes_manager") or low_loss.axes_manager.signal_dimension != 1:
+        raise TypeError(
+            f"low_loss={short(low_loss)} must be a signal of spectra with their zero-loss peak."
+        )
+    energy = energy_of(low_loss)
+    navigation = tuple(range(low_loss.data.ndim - 1))
+    mean = np.asarray(low_loss.data.mean(axis=navigation), dtype=np.float64)
+    order = np.argsort(energy)
+    return scattering_of(energy[order], mean[order])

@@ -13,11 +13,12 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from hyperspy_dosekin.classification.fitting import in_data_units
 from hyperspy_dosekin.classification.live import results, selection
-from hyperspy_dosekin.classification.live.compiled import CompiledClassifier, make_probe
+from hyperspy_dosekin.classification.live.compiled import CompiledClassifier
 from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings
-from hyperspy_dosekin.classification.model import predict
+from hyperspy_dosekin.classification.live.slots import make_probe
+from hyperspy_dosekin.classification.prediction import predict
+from hyperspy_dosekin.classification.rescaling import in_data_units
 
 CHANNELS = 48
 TOLERANCE = 1e-5

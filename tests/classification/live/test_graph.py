@@ -17,7 +17,7 @@ from hyperspy_dosekin.classification.live.precision import activation_ranges, si
 from hyperspy_dosekin.classification.live.runtimes import RUNTIMES, runtime_of
 from hyperspy_dosekin.classification.live.runtimes.cuda_graphs import static_program
 from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings
-from hyperspy_dosekin.classification.model import predict
+from hyperspy_dosekin.classification.prediction import predict
 
 ON_CPU = ("torch", "onnxruntime", "openvino")
 #: float32 through a dozen layers, against float64 in the last of them

@@ -42,7 +42,7 @@ def test_the_low_loss_explains_what_the_references_do_not(series, low_loss):
 
 
 def test_a_lazy_or_descending_low_loss_is_the_same(low_loss):
-    from hyperspy_dosekin.signals.classification.references import read_low_loss
+    from hyperspy_dosekin.signals.classification.training_data import read_low_loss
 
     expected = read_low_loss(low_loss)
     turned = low_loss.deepcopy()

@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a trained model says about spectra, block by block."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hyperspy_dosekin.classification.calibration import entropy, reweighted, softmax
+from hyperspy_dosekin.classification.model import Model
+
+
+def usable(spectra: np.ndarray) -> np.ndarray:
+    """Which spectra ``(…, n_channels)`` hold data: finite, and not the same in all channels."""
+    finite = np.isfinite(spectra).all(axis=-1)
+    return finite & (spectra != spectra[..., :1]).any(axis=-1)
+
+
+def predict(spectra: np.ndarray, given: np.ndarray | None = None, *, model: Model) -> np.ndarray:
+    """All that is known about single spectra, side by side.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(…, n_channels)``, of any real type.
+    given
+        Noise variance, of the same shape, where it is known.
+    model
+        The trained model.
+
+    Returns
+    -------
+    Shape ``(…, n_class + 2 + n_latent)``, float32: probabilities of the classes, the part of
+    their entropy that the classes' overlap explains (nats), novelty (−log10 of the false-alarm
+    probability), raw latents. NaN for spectra without data.
+    """
+    rows = spectra.reshape(-1, spectra.shape[-1])
+    good = usable(rows)
+    found = np.full((len(rows), model.n_output), np.nan, dtype=np.float32)
+    rows, given = _usable_rows(rows, given, good)
+    if len(rows):
+        latents = model.encode(rows) if model.has_network else None
+        log_likelihood, novelty = model.judged(rows, given)
+        overlap = np.zeros(len(rows)) if latents is None else model.expected_entropy(latents)
+        found[good] = np.concatenate(
+            [
+                model.posterior(log_likelihood, latents),
+                overlap[:, None],
+                novelty[:, None],
+                np.empty((len(rows), 0)) if latents is None else latents,
+            ],
+            axis=1,
+        )
+    return found.reshape(*spectra.shape[:-1], -1)
+
+
+def _usable_rows(
+    rows: np.ndarray, given: np.ndarray | None, good: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Spectra that hold data, float64, and their variances; those that are no variance are not."""
+    found = rows[good].astype(np.float64)
+    if given is None:
+        return found, None
+    variance = given.reshape(rows.shape)[good].astype(np.float64)
+    return found, variance if (np.isfinite(variance) & (variance >= 0)).all() else None
+
+
+def overlap(spectra: np.ndarray, given: np.ndarray | None = None, *, model: Model) -> np.ndarray:
+    """Entropy of the class that a much longer exposure would leave, nats, ``(…)``; float32.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(…, n_channels)``, of any real type.
+    given
+        Noise variance, of the same shape, where it is known.
+    model
+        The trained model.
+    """
+    rows = spectra.reshape(-1, spectra.shape[-1])
+    good = usable(rows)
+    found = np.full(len(rows), np.nan, dtype=np.float32)
+    rows, given = _usable_rows(rows, given, good)
+    if len(rows) and model.likelihood is not None:
+        log = model.likelihood.after_longer_exposure(rows, given, model.placed, model.energy_ev)
+        found[good] = entropy(reweighted(softmax(log), model.share))
+    elif len(rows):
+        found[good] = model.expected_entropy(model.encode(rows))
+    return found.reshape(spectra.shape[:-1])
+
+
+def unmix(
+    spectra: np.ndarray, given: np.ndarray | None = None, *, model: Model, level: float = 0.95
+) -> np.ndarray:
+    """Composition of single spectra, side by side.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(…, n_channels)``, of any real type.
+    given
+        Noise variance, of the same shape, where it is known.
+    model
+        The trained model.
+    level
+        Probability that an interval is to hold.
+
+    Returns
+    -------
+    Shape ``(…, 3 · n_class + 1)``, float32: shares of the classes, lower and upper ends of their
+    intervals, and 1 where the spectrum is a mixture. NaN for spectra without data.
+
+    Raises
+    ------
+    RuntimeError
+        If the model is from an early file, which does not hold the likelihood.
+    """
+    if model.likelihood is None:
+        raise RuntimeError(
+            "the model was saved by an early version and knows no composition; train it anew."
+        )
+    rows = spectra.reshape(-1, spectra.shape[-1])
+    good = usable(rows)
+    found = np.full((len(rows), 3 * len(model.names) + 1), np.nan, dtype=np.float32)
+    rows, given = _usable_rows(rows, given, good)
+    if len(rows):
+        parts = model.likelihood.unmixed(rows, given, model.placed, level)
+        found[good] = np.column_stack([parts.share, parts.low, parts.high, parts.mixed])
+    return found.reshape(*spectra.shape[:-1], -1)
+
+
+def denoise(spectra: np.ndarray, given: np.ndarray | None = None, *, model: Model) -> np.ndarray:
+    """Noise-free versions of spectra ``(…, n_channels)``, float32; NaN for those without data."""
+    rows = spectra.reshape(-1, spectra.shape[-1])
+    good = usable(rows)
+    found = np.full(rows.shape, np.nan, dtype=np.float32)
+    rows, given = _usable_rows(rows, given, good)
+    if len(rows) and model.has_network:
+        found[good] = model.decode(model.encode(rows))
+    elif len(rows) and model.likelihood is not None:
+        best = model.likelihood.best(rows, given, model.placed, model.energy_ev)
+        found[good] = best.explained + best.background
+    return found.reshape(spectra.shape)
