@@ -30,13 +30,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _table import Rows, add_json_option, machine
 
 from hyperspy_dosekin.classification.config import VAEConfig
-from hyperspy_dosekin.classification.fitting import FitSettings, fit_model
+from hyperspy_dosekin.classification.fitting import fit_model
 from hyperspy_dosekin.classification.live.compiled import CompiledClassifier
 from hyperspy_dosekin.classification.live.runtimes import RUNTIMES
 from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings
 from hyperspy_dosekin.classification.noise import NoiseModel
 from hyperspy_dosekin.classification.nuisances import Nuisances, background_basis
 from hyperspy_dosekin.classification.references import ReferenceSet
+from hyperspy_dosekin.classification.settings import FitSettings
 from hyperspy_dosekin.classification.simulation import Simulator
 from hyperspy_dosekin.data.annealing import PHASES, phase_spectrum
 
@@ -118,15 +119,19 @@ def compiled(model):
     """Classifiers by (runtime, precision), and why the others are not there."""
     found, absent = {}, {}
     for name, runtime in RUNTIMES.items():
-        for precision in runtime.precisions:
+        # Bayes' rule, which is computed in float32 alone, beside the network.
+        for precision in (*runtime.precisions, "likelihood"):
+            rule = precision == "likelihood"
             settings = LiveSettings(
                 runtime=name,
-                precision=precision,
+                precision="float32" if rule else precision,
                 batch_sizes=(32, 1, BULK),
                 max_accuracy_loss=1.0,
             )
             try:
-                found[name, precision] = CompiledClassifier(model, settings)
+                found[name, precision] = CompiledClassifier(
+                    model, settings, classifier="likelihood" if rule else "head"
+                )
             except (ModuleNotFoundError, ValueError) as error:
                 absent[name, precision] = str(error)
     return found, absent
@@ -207,7 +212,7 @@ def main():
     note = f"one thread, {kind}, least of {options.repeats}"
     for (name, precision), live in found.items():
         for batch in (32, 1):
-            limit = LIMITS.get((name, batch))
+            limit = None if precision == "likelihood" else LIMITS.get((name, batch))
             rows.add(
                 f"live, batch {batch}, {name}, {precision}",
                 asked=None if limit is None else f"≤ {limit}",
