@@ -32,6 +32,10 @@ _SMALLEST = 0.004
 _FLAT = 1e-8
 
 
+#: Noise of frames beyond which squares of it and information are no numbers any more.
+_LEAST_NOISE, _MOST_NOISE = 1e-9, 1e3
+
+
 @dataclass(frozen=True)
 class FrameNoise:
     """Noise of the value of a frame.
@@ -47,6 +51,13 @@ class FrameNoise:
 
     sd: float
     dose: float | None = None
+
+    def __post_init__(self) -> None:
+        if not _LEAST_NOISE <= self.sd <= _MOST_NOISE:
+            raise ValueError(
+                f"noise={self.sd:.3g} of the amplitude must lie between {_LEAST_NOISE:g} and "
+                f"{_MOST_NOISE:g}; give that of a real frame, such as 0.01."
+            )
 
     def variance(self, doses: np.ndarray) -> np.ndarray:
         """Variance of frames that end at ascending doses, ``(…, n_frame)``."""

@@ -40,14 +40,17 @@ def scatter_by_claim(data: np.ndarray, variance: np.ndarray) -> tuple[float, flo
     if number < 1:
         return np.nan, np.inf
     difference, claim = np.zeros((len(data), number)), np.zeros((len(data), number))
-    for place, weight in enumerate(_WEIGHTS):
-        part = slice(place, place + number)
-        difference += weight * data[:, part]
-        claim += weight**2 * variance[:, part]
+    # Infinities, of either sign, are not finite below.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for place, weight in enumerate(_WEIGHTS):
+            part = slice(place, place + number)
+            difference += weight * data[:, part]
+            claim += weight**2 * variance[:, part]
     known = np.isfinite(difference) & (claim > 0)
     if not known.any():
         return np.nan, np.inf
-    square = difference[known] ** 2 / claim[known]
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = difference[known] ** 2 / claim[known]
     error = _ERROR / np.sqrt(square.size / _SHARED)
     return float(np.median(square) / _MEDIAN_SQUARE), float(_FACTOR * np.exp(_ERRORS * error))
 
@@ -67,7 +70,7 @@ def checked_variance(series: Any) -> Any:
     if recorded is None or follows(series) or is_lazy(series.data):
         return recorded
     variance = recorded.data if isinstance(recorded, BaseSignal) else np.asarray(recorded)
-    if is_lazy(variance):
+    if is_lazy(variance) or not series.data.size:
         return recorded
     shape = (-1, series.data.shape[-1])
     rows = np.asarray(series.data, dtype=np.float64).reshape(shape)

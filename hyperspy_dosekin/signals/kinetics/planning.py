@@ -13,6 +13,7 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
+from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.signals.kinetics.planned import KNOWN, DosePlan, PlannedFrames
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 from hyperspy_dosekin.signals.signatures import did_you_mean
@@ -164,8 +165,8 @@ def plan_dose_series(
 def _positive(name: str, value: float) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}={value!r} must be a number.") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"{name}={short(value)} must be a number.") from error
     if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name}={value!r} must be positive and finite.")
     return number

@@ -22,7 +22,7 @@ from .areas import FrameAreas
 from .as_series import as_dose_series
 from .engine import LiveEngine
 from .frames import BrokenFrame, FrameReader
-from .growing import Exposure, FrameClock, GrowingSeries, Incidents
+from .growing import MOST_DOSE, Exposure, FrameClock, GrowingSeries, Incidents
 from .judge import Judge
 from .posterior import DosePosterior
 from .report import LiveReport
@@ -220,7 +220,8 @@ class GrowingKinetics:
                 self._clock.see(number, time)
                 self._say_drift()
         if dose is not None:
-            return number, real_number("dose", dose, "give the cumulative dose", least=0.0)
+            remedy = "give the cumulative dose"
+            return number, real_number("dose", dose, remedy, least=0.0, below=MOST_DOSE)
         if not self.exposure.step:
             raise ValueError(
                 "dose=None, and neither dose_rate nor frame_time are known; give the cumulative "
@@ -406,4 +407,6 @@ class GrowingKinetics:
         options = self.options
         if fit_options:
             options = FitOptions.of("result", **{**options.given(), **fit_options})
+        if self._series is not None and len(self._series.dose) < 2:
+            raise ValueError("one frame is too few to fit; give further ones to update().")
         return fit_dose_series(self.series, options, show_progressbar=show_progressbar)

@@ -17,6 +17,10 @@ from .areas import FrameAreas
 _ROOM = 64
 
 
+#: Doses of a frame, in whatever unit, that can be multiplied by numbers of frames and squared.
+LEAST_DOSE, MOST_DOSE = 1e-140, 1e140
+
+
 @dataclass(frozen=True)
 class Exposure:
     """How the doses of frames follow.
@@ -54,7 +58,16 @@ class Exposure:
             dose_rate = real_number("dose_rate", dose_rate, remedy, above=0.0)
             frame_time = real_number("frame_time", frame_time, remedy, above=0.0)
         before = real_number("pre_exposure", pre_exposure, "give a dose", least=0.0)
-        return cls(dose_rate, frame_time, before)
+        made = cls(dose_rate, frame_time, before)
+        rises = made.dose(1) > made.dose(0)
+        if dose_rate is not None and not (
+            rises and made.step > LEAST_DOSE and made.dose(0) < MOST_DOSE
+        ):
+            raise ValueError(
+                f"dose_rate={dose_rate:.3g} and frame_time={frame_time:.3g} give a frame a dose of "
+                f"{made.step:.3g} after {before:.3g}, which cannot be added up; {remedy}."
+            )
+        return made
 
     @property
     def step(self) -> float:
