@@ -33,6 +33,7 @@ MAY_IMPORT = {
     **{part: {"numerics"} for part in KERNELS},
     "components": {*KERNELS, "numerics"},
     "data": {*KERNELS, "numerics", "components", "signals", "lazy"},
+    "libertem": {*KERNELS, "numerics", "signals"},
     "signals": {*KERNELS, "numerics", "components", "lazy"},
     "gui": {*KERNELS, "numerics", "components", "signals", "data", "lazy"},
 }

@@ -249,6 +249,7 @@ def test_constraints_hold_every_dependency_and_torch_first():
     left_out = {
         "all",
         "realtime",
+        "libertem",
         "live",
         "gui-jupyter",
         "gui-traitsui",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -182,25 +182,122 @@ class DosePlan:
         >>> plan.specimens(1.3, between=0.1) <= plan.specimens(1.3, between=0.3)
         True
         """
-        from scipy import stats
-
         if not (math.isfinite(ratio) and ratio > 0 and ratio != 1):
             raise ValueError(f"ratio={ratio} must be positive and not 1, such as 1.3.")
+        self._check_spread(between, power, level)
+        found = self._number_that_shows(
+            lambda number: abs(math.log(ratio)) * math.sqrt(number / 2),
+            lambda number: 2 * number - 2,
+            between,
+            power,
+            level,
+        )
+        if found is None:
+            spread = math.hypot(self.expected_sd, between)
+            raise ValueError(
+                f"a ratio of {ratio} cannot be found with 1000 specimens of a spread of "
+                f"{spread:.2g} in ln D½; look for a larger one."
+            )
+        return found
+
+    def dose_rates(
+        self,
+        exponent: float,
+        *,
+        span: float = 25.0,
+        n_rates: int = 3,
+        between: float = 0.0,
+        power: float = 0.8,
+        level: float = 0.05,
+    ) -> int:
+        """Number of specimens at each of some dose rates that show a dependence on it.
+
+        The plan is recorded at each dose rate, and the exponent β of D½ ∝ J^−β is found by
+        `fit_dose_conditions`: a straight line through the ln D½ of all specimens.
+
+        Parameters
+        ----------
+        exponent
+            The β that is to be found.
+        span
+            Largest dose rate over the smallest.
+        n_rates
+            Number of dose rates, evenly spaced in their logarithm.
+        between
+            Standard deviation of ln D½ between specimens.
+        power, level
+            As for `specimens`.
+
+        Returns
+        -------
+        int
+            Specimens at each dose rate.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of range, or no number of specimens up to a thousand is enough.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> plan = hyperspy_dosekin.plan_dose_series(400.0, noise=0.01, dose_budget=1500.0)
+        >>> plan.dose_rates(0.3, between=0.1) <= plan.dose_rates(0.3, between=0.1, span=4.0)
+        True
+        """
+        if not (math.isfinite(exponent) and exponent != 0):
+            raise ValueError(f"exponent={exponent} must be a number that is not 0, such as 0.2.")
+        if not (math.isfinite(span) and span > 1):
+            raise ValueError(f"span={span} must be above 1: the largest over the smallest rate.")
+        if isinstance(n_rates, bool) or int(n_rates) != n_rates or n_rates < 2:
+            raise ValueError(f"n_rates={n_rates} must be a whole number, 2 or more.")
+        self._check_spread(between, power, level)
+        places = np.linspace(0, math.log(span), int(n_rates))
+        size = float(((places - places.mean()) ** 2).sum())
+        found = self._number_that_shows(
+            lambda number: abs(exponent) * math.sqrt(number * size),
+            lambda number: int(n_rates) * number - 2,
+            between,
+            power,
+            level,
+        )
+        if found is None:
+            raise ValueError(
+                f"a dependence with an exponent of {exponent} cannot be found with 1000 specimens "
+                "at each dose rate; look for a larger one, or spread the dose rates further."
+            )
+        return found
+
+    def _check_spread(self, between: float, power: float, level: float) -> None:
         if not (math.isfinite(between) and between >= 0):
             raise ValueError(f"between={between} must be a standard deviation, not negative.")
         for name, value in (("power", power), ("level", level)):
             if not 0 < value < 1:
                 raise ValueError(f"{name}={value} must lie between 0 and 1.")
+
+    def _number_that_shows(
+        self,
+        effect: Callable[[int], float],
+        freedom: Callable[[int], int],
+        between: float,
+        power: float,
+        level: float,
+    ) -> int | None:
+        """Least number for which a test of an effect has a power; ``None`` above a thousand.
+
+        `effect` is in units of the spread of one specimen.
+        """
+        from scipy import stats
+
         spread = math.hypot(self.expected_sd, between)
-        for number in range(2, 1001):
-            freedom = 2 * number - 2
-            shift = abs(math.log(ratio)) / (spread * math.sqrt(2 / number))
-            if stats.nct.sf(stats.t.isf(level / 2, freedom), freedom, shift) >= power:
+        for number in range(1, 1001):
+            left = freedom(number)
+            if left < 1:
+                continue
+            shift = effect(number) / spread
+            if stats.nct.sf(stats.t.isf(level / 2, left), left, shift) >= power:
                 return number
-        raise ValueError(
-            f"a ratio of {ratio} cannot be found with 1000 specimens of a spread of {spread:.2g} "
-            "in ln D½; look for a larger one."
-        )
+        return None
 
     def plot(self, **options: Any) -> FigureBase:
         """Plot what is expected with the planned frames, and the alternatives.

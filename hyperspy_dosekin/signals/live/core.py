@@ -33,6 +33,7 @@ from .store import FrameStore
 if TYPE_CHECKING:
     from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
     from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+    from hyperspy_dosekin.windows.definitions import Window
 
 #: Relative drift of a clock that is worth a word, and frames before it is said.
 DRIFT, DRIFT_FRAMES = 0.05, 10
@@ -91,6 +92,11 @@ class GrowingKinetics:
     def window_names(self) -> tuple[str, ...]:
         """Names of the windows."""
         return self._reader.names
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The windows; in eV as soon as a frame with energies has come."""
+        return self._reader.windows
 
     @property
     def n_frames(self) -> int:

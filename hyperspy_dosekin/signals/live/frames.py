@@ -137,6 +137,8 @@ class FrameReader:
         if isinstance(frame, str):
             # The file of the frame could not be read, and this is why.
             raise BrokenFrame(frame)
+        if isinstance(frame, FrameAreas):
+            return self._integrated(frame)
         if isinstance(frame, BaseSignal):
             data, noise = self._of_signal(frame)
             thickness = thickness_of(frame)
@@ -161,6 +163,15 @@ class FrameReader:
             raise BrokenFrame("all of its channels are equal or none is finite")
         areas = self._areas(data, noise)
         return areas if thickness is None else replace(areas, thickness=np.asarray(thickness))
+
+    def _integrated(self, areas: FrameAreas) -> FrameAreas:
+        """A frame that somebody else has integrated."""
+        if self.shape is None and areas.values.shape[-1] == len(self.windows):
+            self.areas_given, self.shape = True, areas.values.shape
+            self.space_axes = tuple({"size": size} for size in self.shape[:-1])
+        if areas.values.shape != self.shape:
+            raise BrokenFrame(f"its areas are {areas.values.shape}, those before {self.shape}")
+        return areas
 
     def _begin(self, data: np.ndarray) -> None:
         """Learn from the first frame."""

@@ -171,3 +171,36 @@ def test_what_cannot_be_determined_is_said():
     text = str(found)
     assert "NOT be determined" in text
     assert "beyond the budget" in text
+
+
+@pytest.mark.parametrize(("exponent", "between"), [(0.3, 0.1), (0.1, 0.2)])
+def test_dose_rates_have_the_power_that_was_asked_for(plan, exponent, between):
+    """Straight lines through simulated ln D½, made with NumPy and SciPy alone."""
+    from scipy import stats
+
+    number = plan.dose_rates(exponent, span=25.0, n_rates=3, between=between, power=0.8)
+    random = np.random.default_rng(0)
+    place = np.repeat(np.log([1.0, 5.0, 25.0]), number)
+    spread = np.hypot(plan.expected_sd, between)
+    found = [
+        stats.linregress(place, -exponent * place + spread * random.normal(size=place.size)).pvalue
+        for _ in range(400)
+    ]
+    # Whole numbers of specimens have at least that power; 400 repeats know it to 0.02.
+    assert np.mean(np.array(found) < 0.05) > 0.74
+    assert plan.dose_rates(exponent, span=4.0, between=between) >= number
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"exponent": 0.0}, "exponent"),
+        ({"exponent": 0.2, "span": 1.0}, "span"),
+        ({"exponent": 0.2, "n_rates": 1}, "n_rates"),
+        ({"exponent": 0.2, "between": -1}, "between"),
+        ({"exponent": 1e-6, "between": 1.0}, "1000"),
+    ],
+)
+def test_dose_rates_that_are_not_possible(plan, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        plan.dose_rates(**wrong)
