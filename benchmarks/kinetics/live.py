@@ -60,7 +60,7 @@ def stopping(repeats, row, known, noise_model, kinds):
     places = [names.index(f"half_integrity_dose {each}") for each in ("lower", "upper")]
     for kind in kinds:
         random = np.random.default_rng(5)
-        held, ends, whole = [], [], []
+        held, ends, whole, final = [], [], [], []
         for begin in range(0, repeats, BATCH):
             number = min(BATCH, repeats - begin)
             truths = [drawn(kind, random) for _ in range(number)]
@@ -93,17 +93,20 @@ def stopping(repeats, row, known, noise_model, kinds):
                 inside = (lower <= half[chosen]) & (half[chosen] <= upper)
                 if last == FRAMES:
                     whole.extend(inside[end > 0])
+                    final.extend(inside[end == 0])
                     inside, chosen = inside[end == FRAMES], chosen[end == FRAMES]
                 held.extend(inside)
                 ends.extend([last] * len(chosen))
+        final.extend(held)
+        print(f"  {kind:10s} coverage of the final interval {np.mean(final):.3f};", end=" ")
         if not ends:
-            print(f"  {kind:10s} never stopped")
+            print("never stopped")
             continue
         share = np.mean(held)
         error = np.sqrt(share * (1 - share) / len(held))
         print(
-            f"  {kind:10s} stopped {len(ends) / repeats:.2f}, coverage {share:.3f} ± {error:.3f} "
-            f"(the same with all frames {np.mean(whole):.3f}), frames {np.median(ends):.0f}, dose "
+            f"stopped {len(ends) / repeats:.2f}, of these {share:.3f} ± {error:.3f} "
+            f"(with all frames {np.mean(whole):.3f}), frames {np.median(ends):.0f}, dose "
             f"{np.mean(ends) / FRAMES:.2f} of the fixed series",
             flush=True,
         )

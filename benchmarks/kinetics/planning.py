@@ -44,8 +44,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=120)
     parser.add_argument("--repeats", type=int, default=600)
+    parser.add_argument("--noise", type=float, default=NOISE, help="share of the amplitude")
     options = parser.parse_args()
-    problem = DesignProblem(prior_draws(options.draws), FrameNoise(NOISE))
+    problem = DesignProblem(prior_draws(options.draws), FrameNoise(options.noise))
     for largest in (1.0, 4.0, 8.0):
         print(f"largest dose {largest:g}")
         line("  even", problem.sd(even(FRAMES, largest)))
@@ -65,7 +66,10 @@ def main():
     )
     ratio = np.exp(criterion(problem.sd(best_doses(problem, FRAMES, largest))) - full.fun)
     print(f"plan over full search, largest dose 4: {ratio:.3f}")
-    recorded = DesignProblem(problem.expectation, FrameNoise(NOISE, 1 / FRAMES))
+    recorded = DesignProblem(problem.expectation, FrameNoise(options.noise, 1 / FRAMES))
+    for frames in (9, 30):
+        steps = even(frames, largest)
+        line(f"every electron recorded, even, {frames} frames", recorded.sd(steps))
     for frames in (9, 30, 60):
         line(
             f"every electron recorded, {frames} frames",
