@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "signals": {*KERNELS, "numerics", "components", "lazy"},
     "gui": {*KERNELS, "numerics", "components", "signals", "data", "lazy"},
 }
-SPEAK_HYPERSPY = {"signals", "components", "gui", "data"}
+SPEAK_HYPERSPY = {"signals", "components", "gui", "data", "libertem"}
 PARTS = sorted(
     path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"
 )

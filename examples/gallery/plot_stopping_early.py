@@ -4,7 +4,8 @@
 Stopping early
 ==============
 
-A series that is watched can stop when its half-integrity dose D½ is known. Here a detector is simulated: areas of two windows, one frame of 20 e⁻/Å² after the other.
+A series that is watched can stop when its half-integrity dose D½ is known. Here a
+detector is simulated: areas of two windows, one frame of 20 e⁻/Å² after the other.
 """
 
 import numpy as np
@@ -24,7 +25,8 @@ def detector():
 
 
 # %%
-# D½ of the first window is to be known to 10 %, and no more than 1 000 e⁻/Å² are to be spent. The windows are labels of fixed energy ranges.
+# D½ of the first window is to be known to 10 %, and no more than 1 000 e⁻/Å² are to be
+# spent. The windows are labels of fixed energy ranges.
 
 live = hyperspy_dosekin.LiveKinetics(
     {"C–O": (10, 15), "C–C": (4, 7)},
@@ -37,7 +39,8 @@ live.run(detector())
 print(live.posterior)
 
 # %%
-# The true D½ of C–O is 104 e⁻/Å². On the right is D½ as it became known: to the left of the dotted line the half-integrity dose has not been reached yet.
+# The true D½ of C–O is 104 e⁻/Å². On the right is D½ as it became known: to the left of
+# the dotted line the half-integrity dose has not been reached yet.
 
 live.plot(title=live.stopped_by)
 

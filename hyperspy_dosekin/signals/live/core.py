@@ -295,6 +295,9 @@ class GrowingKinetics:
         space = () if self._averaged else space
         self._space = space
         config = exact_config(self.options, by_network=estimator == "pinn")
+        if areas.variance is not None and config.noise == "relative":
+            # Residuals that are small by luck would stop a series too soon.
+            config = replace(config, noise="floor")
         offset = known_offset(self.options.offset, space, n_window)
         n_curve = n_window * math.prod(space)
         self._engine = LiveEngine(

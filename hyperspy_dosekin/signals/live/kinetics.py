@@ -82,12 +82,14 @@ class LiveKinetics(SavedKinetics):
     Notes
     -----
     The posterior is that of the exact estimator with white noise, over at most 48 bins of dose, so
-    that neither time nor memory grow with the series but for the areas. A result is the offline fit
-    of all frames.
+    that neither time nor memory grow with the series but for the areas. Where the noise of the
+    areas is known it is the least that the noise can be (``noise="floor"``), unless another
+    ``noise`` is given: residuals that are small by luck must not stop a series. A result is the
+    offline fit of all frames.
 
-    A series that stops when it looks good is not biased by that where the prior is right: its
-    intervals keep what they promise, since they depend on the data alone. What is measured is in
-    the user guide.
+    Intervals of series that were stopped when they looked good have been tried, see "At the
+    microscope" in the user guide: they hold where the noise is known and the rule can be reached
+    within the dose.
 
     Examples
     --------
