@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
         if error.name is None or error.name.split(".")[0] != "libertem":
             raise
         raise ImportError(
-            f"hyperspy_dosekin.libertem.{name} needs LiberTEM, which is not installed: "
+            f"{name} needs LiberTEM, which is not installed: "
             'pip install "hyperspy_dosekin[libertem]".'
         ) from error
     return getattr(udf, name)
