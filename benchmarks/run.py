@@ -61,6 +61,7 @@ BENCHMARKS = (
     Benchmark("processing-accuracy", "processing/accuracy.py", reports=False),
     Benchmark("processing", "processing/speed.py", reports=False),
     Benchmark("estimators", "kinetics/run.py", ("--networks",), reports=False),
+    Benchmark("spectra", "kinetics/spectra.py", ("--repeats", "20")),
     Benchmark("misspecification", "kinetics/misspecification.py", reports=False),
     Benchmark("fields", "kinetics/fields.py", reports=False),
     Benchmark("field-network", "kinetics/fields.py", ("--network",), reports=False),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -19,6 +20,7 @@ from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 from hyperspy_dosekin.kinetics.laws.solution import check_law, dose_at_level
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
+from hyperspy_dosekin.kinetics.posterior.parts import AT_BOUND
 from hyperspy_dosekin.kinetics.posterior.ridge import ridge_nodes
 from hyperspy_dosekin.kinetics.posterior.sampling import sampled_nodes
 from hyperspy_dosekin.numerics.arguments import check_fields
@@ -36,6 +38,8 @@ _TEMPLATES, _STARTS = {1: (60,), 2: (24, 7), 3: (12, 5, 5)}, 12
 # Templates of a component that are combined with others.
 _COMBINED = 24
 _ITERATIONS, _TOLERANCE = 60, 1e-6
+# Distance from the bound, in standard deviations of a channel, at which it is met.
+_NEAR, _PIECE = 2.0, 256
 # Rounds in which errors of frames are looked for.
 _ROUNDS = 4
 NOISE = ("relative", "absolute")
@@ -215,12 +219,15 @@ class SpectraFit:
             # Rows and nodes are those of the rate and the shape of a single component.
             ordered = self.n_component == 1 and len(self.parameters.free) < 3
             place = ridge_nodes if ordered else sampled_nodes
-            found = place(self.scan, self.search)  # type: ignore[arg-type]
+            found = [place(self.scan, self.search)]  # type: ignore[arg-type]
+            if self.scan.bound is not None:
+                found += _at_bound(self.scan, *found[0])
             return Nodes.of_parts(
                 np.zeros(1, dtype=int),
                 self.parameters,  # type: ignore[arg-type]
-                [found],
+                found,
                 ordered=ordered,
+                n_bound=len(found) - 1,
             )
 
     @property
@@ -348,6 +355,34 @@ def spectra_scan(
         errors,
         centre,
     )
+
+
+def _at_bound(
+    scan: SpectraScan, search: list[Tensor], weight: Tensor
+) -> list[tuple[list[Tensor], Tensor]]:
+    """The part of the posterior in which some channel is at the bound, if there is any.
+
+    A small part of the prior is that the bound is met, as for windows: the interval then holds that
+    end where the data do not speak against it. Central intervals would leave it out, though it is
+    where the truth lies when nothing of a channel is left.
+    """
+    assert scan.bound is not None
+    rows = [row.reshape(-1) for row in torch.broadcast_tensors(*search)]
+    density = scan.log_density(rows)[0]
+    scores = torch.cat(
+        [scan.bound.scores(scan.columns(part)[0]) for part in zip(*_pieces(rows), strict=True)]
+    )
+    near = scores.abs() < _NEAR
+    if not bool(near.any()):
+        return []
+    near_weight = torch.where(near.reshape(weight.shape), weight, -torch.inf)
+    odds = float(density[near].amax() - density.amax()) + math.log(AT_BOUND / (1 - AT_BOUND))
+    shift = torch.logsumexp(weight.reshape(-1), 0) - torch.logsumexp(near_weight.reshape(-1), 0)
+    return [(search, near_weight + shift + odds)]
+
+
+def _pieces(rows: list[Tensor]) -> list[tuple[Tensor, ...]]:
+    return [row.split(_PIECE) for row in rows]
 
 
 @dataclass(frozen=True, eq=False)

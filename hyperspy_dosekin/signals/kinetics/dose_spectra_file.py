@@ -92,6 +92,7 @@ def save_spectra(
             "tests": [asdict(test) for test in fit.tests],
             "n_component": fit.n_component,
             "ordered": nodes.ordered,
+            "n_bound": nodes.n_bound,
             "energy_axis": axis,
             "dose_error": asdict(origin.dose_error),
             "origin": {name: getattr(origin, name) for name in _ORIGIN},
@@ -160,6 +161,7 @@ def _made(
         torch.as_tensor(arrays["node_weight"]),
         torch.as_tensor(arrays["log_evidence"]),
         record["ordered"],
+        record["n_bound"],
     )
     axis = record["energy_axis"]
     if arrays["energy"].size:

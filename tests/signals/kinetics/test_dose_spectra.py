@@ -307,3 +307,13 @@ def test_signals_that_cannot_be_fitted():
     words.data = words.data.astype(str)
     with pytest.raises(TypeError, match="real numbers"):
         words.fit_dose_spectra()
+
+
+def test_semi_real_series(shared_data):
+    """A real spectrum with imposed kinetics: the range of the window that goes with k = 2.6."""
+    s = hs.load(shared_data("semi_real/dose_series.hspy"))
+    s.set_dose_axis(dose_rate=152 / 44.0, frame_time=44.0)
+    found = s.process_low_loss().fit_dose_spectra(1, energy_range=(10.0, 15.0))
+    lower, upper = (end.data[0] for end in found.interval("half_integrity_dose"))
+    assert lower < 352.35 < upper
+    assert upper / lower < 1.5
