@@ -159,9 +159,11 @@ def process_spectra(
     if n_dark:
         dark = slice(kept.start, kept.start + n_dark)
         level = values[:, dark].mean(axis=-1)
+        if chain.level is not None:
+            level[:] = chain.level
         diagnostics["dark_level"] = level
         values = values - level[:, np.newaxis]
-        if noise_variance is not None:
+        if noise_variance is not None and chain.level is None:
             # The level is noisy too.
             extra = noise_variance[:, dark].mean(axis=-1, keepdims=True) / n_dark
             noise_variance = noise_variance + extra

@@ -21,11 +21,15 @@ _EXPONENTS = (1.2, 6.0)
 _NO_TAIL = 1e-6
 #: Nearer to the peak than so many widths no channel shows a pedestal, and fewer channels do not.
 _PEDESTAL_WIDTHS, _FEWEST_FLAT = 3.0, 4
-#: A pedestal is so flat: a tail that falls as 1 / E would be steeper between the two halves.
-_FLAT = 0.05
+#: Relative difference between the two halves of a pedestal; a tail that falls as 1 / E from three
+#: widths on has twice as much.
+_FLAT = 0.15
 #: Share of all electrons that a pedestal adds, below which it does not matter, and standard errors
 #: of its level.
 _MATTERS, _CLEAR = 2e-3, 10.0
+#: Variance of the levels of spectra that have the same, by that of noise: one of a thousand sets of
+#: nine spectra has more.
+_SAME_LEVEL = 3.3
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,28 @@ def channels_on_pedestal(mean: np.ndarray, peak: int, fwhm: float) -> int:
     if not (level > _CLEAR * error and level * mean.size > _MATTERS * mean.sum()):
         return 0
     slope = abs(float(inner.mean() - outer.mean()))
-    return number if slope < max(_FLAT * level, 4 * error) else 0
+    return number if slope < _FLAT * level else 0
+
+
+def common_level(spectra: np.ndarray) -> float | None:
+    """Level that spectra have in common, or ``None`` if theirs differ by more than noise.
+
+    Parameters
+    ----------
+    spectra
+        Channels of a pedestal of some spectra, shape ``(n_spectra, n_channels)``.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=(9, 12))
+    >>> print(round(common_level(100 + noise)), common_level(100 + noise + 9 * noise[:, :1]))
+    100 None
+    """
+    if min(spectra.shape) < 2:
+        return None
+    among = float(spectra.mean(axis=-1).var(ddof=1))
+    expected = float((np.diff(spectra, axis=-1) ** 2).mean()) / 2 / spectra.shape[-1]
+    return float(spectra.mean()) if among <= _SAME_LEVEL * expected else None
 
 
 def tail_of(gain_side: np.ndarray, fwhm: float) -> Tail | None:

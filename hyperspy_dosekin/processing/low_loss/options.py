@@ -21,7 +21,7 @@ NORMALISATIONS = ("zero_loss", "total", "")
 #: How spectra are moved.
 ALIGNMENTS = ("cubic", "linear", "integer", "fourier", "none")
 #: Channels without electrons that a dark level needs.
-_FEWEST_DARK = 16
+FEWEST_DARK = 16
 #: Window in which ringing is looked for: it begins so many widths beyond the peak and is so wide,
 #: in eV or channels, whatever is more.
 _RINGING_WIDTHS, _RINGING_EV, _RINGING_CHANNELS = 3.0, 8.0, 16
@@ -86,6 +86,9 @@ class LowLossChain:
     pedestal
         Number of the first channels kept that are on a pedestal, where none are so far below the
         peak: `channels_on_pedestal` tells.
+    level
+        The pedestal of all spectra, where that is known better than from the few channels of each:
+        their noise would be in all channels of a spectrum.
     background
         Limits in eV of the window of a power-law background to subtract, or `None`.
     zero_loss
@@ -114,6 +117,7 @@ class LowLossChain:
     reach: int | None = None
     dark: bool = True
     pedestal: int = 0
+    level: float | None = None
     background: tuple[float, float] | None = None
     deconvolve: bool = True
     zero_loss: Any = "reflected"
@@ -147,7 +151,7 @@ class LowLossChain:
         if not self.dark or self.reach is None:
             return 0
         number = self.origin - self.start - self.reach
-        return number if number >= _FEWEST_DARK else self.pedestal
+        return number if number >= FEWEST_DARK else self.pedestal
 
     @property
     def ringing_taper(self) -> np.ndarray:

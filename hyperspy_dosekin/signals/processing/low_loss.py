@@ -15,9 +15,10 @@ from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.processing.background import FEWEST_CHANNELS as FEWEST_IN_BACKGROUND
 from hyperspy_dosekin.processing.background import fit_power_law
 from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, process_block
-from hyperspy_dosekin.processing.low_loss.gain_side import channels_on_pedestal
+from hyperspy_dosekin.processing.low_loss.gain_side import channels_on_pedestal, common_level
 from hyperspy_dosekin.processing.low_loss.options import (
     ALIGNMENTS,
+    FEWEST_DARK,
     LowLossChain,
     check_options,
 )
@@ -398,7 +399,10 @@ def _chain(
         )
     if options["dark"]:
         first = int(np.floor(np.nanmin(survey.position[survey.found])))
-        common["pedestal"] = channels_on_pedestal(survey.total[start:], first - start, fwhm)
+        number = channels_on_pedestal(survey.total[start:], first - start, fwhm)
+        common["pedestal"] = number
+        if number and origin - start - common["reach"] < FEWEST_DARK:
+            common["level"] = common_level(survey.sample[:, start : start + number])
     zero_loss = choose_model(zero_loss, survey)
     model = model_shape(zero_loss, measured, survey, stop - start)
     if isinstance(model, str):
