@@ -10,6 +10,7 @@ from .signals.kinetics.comparison import LawComparison, compare_laws
 from .signals.kinetics.condition_result import ConditionKinetics
 from .signals.kinetics.conditions import fit_dose_conditions
 from .signals.kinetics.dose_spectra import DoseSpectra
+from .signals.kinetics.from_maps import dose_series_of
 from .signals.kinetics.joint import fit_dose_jointly
 from .signals.kinetics.joint_result import JointKinetics
 from .signals.kinetics.load import load
@@ -46,6 +47,7 @@ __all__ = [
     "components",
     "data",
     "dose",
+    "dose_series_of",
     "fit_dose_conditions",
     "fit_dose_jointly",
     "kinetics",

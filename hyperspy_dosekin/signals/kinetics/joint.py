@@ -88,10 +88,10 @@ def fit_dose_jointly(
     offset
         Known offset of all windows, or a mapping with that of some series, each as for
         `DoseSeries.fit_dose_pinn`.
-    show_progressbar
-        ``None`` takes HyperSpy's preference.
     **options
         Options of the fits.
+    show_progressbar
+        ``None`` takes HyperSpy's preference.
 
     Returns
     -------
