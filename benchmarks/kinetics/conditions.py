@@ -17,6 +17,7 @@ import numpy as np
 from hyperspy_dosekin.kinetics.conditions.effects import Condition, Design
 from hyperspy_dosekin.kinetics.conditions.fit import fit_window
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 RATES = np.repeat([1.0, 3.0, 10.0], 2)
@@ -49,11 +50,41 @@ def study(repeats, spread, slope, law, noise=0.01, level=2.0):
     return np.mean(inside), np.mean(rejected), np.median(widths), np.mean(omega), seconds
 
 
+def reversible(repeats, dose_rates, noise=0.01):
+    """How often the interval of r/k holds the truth; r/k and k are other ones each time."""
+    inside, widths = [], []
+    law = kinetic_law("reversible")
+    reference = float(np.exp(np.log(dose_rates).mean()))
+    design = Design((), len(dose_rates), 1)
+    for seed in range(repeats):
+        random = np.random.default_rng(seed)
+        rate, recovery = np.exp(random.normal(0.7, 0.3)), np.exp(random.uniform(0, 2)) * 0.5
+        problems, configs = [], []
+        for dose_rate in dose_rates:
+            share = recovery / dose_rate
+            decay = (share + np.exp(-rate * (1 + share) * DOSE)) / (1 + share)
+            values = 3 * (decay + noise * random.normal(size=DOSE.size)) + 5
+            problems.append(DoseProblem(DOSE, values[None, None], ("window",), None, 1.0))
+            own = law.at({"dose_rate": dose_rate}, {"dose_rate": reference}, 1.0)
+            configs.append(ExactConfig(law=own))
+        draws, shapes = fit_window(problems, configs, design, number=2000, seed=seed)
+        nodes = np.unique(np.log(shapes[0]))
+        jitter = (nodes[1] - nodes[0]) * random.uniform(-0.5, 0.5, draws.shape.size)
+        found = np.log(shapes[0][draws.shape] * reference) + jitter
+        low, high = np.quantile(found, [0.025, 0.975])
+        inside.append(low <= np.log(recovery) <= high)
+        widths.append(found.std())
+    return np.mean(inside), np.median(widths)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=300)
     parser.add_argument("--rst", type=Path)
     options = parser.parse_args()
+    for dose_rates in ((2.0, 10.0), (1.0, 3.0, 10.0)):
+        covered, width = reversible(options.repeats // 2, dose_rates)
+        print(f"r/k at {dose_rates}: covered {covered:.3f}, sd of ln r/k {width:.2f}", flush=True)
     head = ("fitted law", "true β", "true ω", "β covered", "β = 0 rejected", "sd of β", "ω covered")
     lines = [".. list-table::", "   :header-rows: 1", ""]
     lines += [f"   {'*' if not place else ' '} - {name}" for place, name in enumerate(head)]

@@ -53,7 +53,14 @@ class Condition:
     reference: float | str
 
     @classmethod
-    def of(cls, name: str, values: Sequence[object], reference: object | None = None) -> Condition:
+    def of(
+        cls,
+        name: str,
+        values: Sequence[object],
+        reference: object | None = None,
+        *,
+        must_vary: bool = True,
+    ) -> Condition:
         """Recognise the kind of a condition by its name and values.
 
         Raises
@@ -63,7 +70,7 @@ class Condition:
         """
         given = [value.item() if isinstance(value, np.generic) else value for value in values]
         if any(isinstance(value, str | bool) for value in given):
-            return cls._factor(name, [str(value) for value in given], reference)
+            return cls._factor(name, [str(value) for value in given], reference, must_vary)
         try:
             numbers = [float(value) for value in given]  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
@@ -80,7 +87,7 @@ class Condition:
                 f"condition {name!r} has the values {wrong}; they must be finite"
                 f"{' and positive' + unit if positive else ''}."
             )
-        if len(set(numbers)) < 2:
+        if must_vary and len(set(numbers)) < 2:
             raise ValueError(
                 f"condition {name!r} is {numbers[0]:g} in every series: its effect cannot be "
                 "known. Leave it out, or add series with another value."
@@ -102,8 +109,10 @@ class Condition:
         return cls(name, kind, tuple(numbers), at)
 
     @classmethod
-    def _factor(cls, name: str, values: list[str], reference: object | None) -> Condition:
-        if len(set(values)) < 2:
+    def _factor(
+        cls, name: str, values: list[str], reference: object | None, must_vary: bool
+    ) -> Condition:
+        if must_vary and len(set(values)) < 2:
             raise ValueError(
                 f"condition {name!r} is {values[0]!r} in every series: its effect cannot be known. "
                 "Leave it out, or add series with another level."
@@ -196,6 +205,8 @@ class Design:
         The conditions.
     n_series
         Number of series.
+    n_of_law
+        Conditions that enter the law, and tell its parameters instead of the spread.
 
     Raises
     ------
@@ -205,6 +216,7 @@ class Design:
 
     conditions: tuple[Condition, ...]
     n_series: int
+    n_of_law: int = 0
 
     def __post_init__(self) -> None:
         matrix = self.matrix
@@ -241,7 +253,7 @@ class Design:
     @property
     def freedom(self) -> int:
         """Series beyond those that the effects need: what tells the spread between specimens."""
-        return self.n_series - self.matrix.shape[1]
+        return self.n_series - self.matrix.shape[1] - self.n_of_law
 
     def row(self, values: Mapping[str, object]) -> tuple[np.ndarray, list[str]]:
         """A row of the matrix for conditions that need not have been measured.

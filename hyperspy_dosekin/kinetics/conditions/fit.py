@@ -32,7 +32,7 @@ def check_law_of_conditions(law: KineticLaw) -> None:
         With the remedy.
     """
     first = law.parameters[0]
-    if first.name != "rate" or not law.scales:
+    if first.name != "rate" or not first.logarithmic or not (law.scales or law.inputs):
         raise ValueError(
             f"the law {law.name!r} cannot be compared between series: its doses do not all scale "
             'with its rate (scales=True). Take a law such as "first order" or "power law".'
@@ -55,7 +55,7 @@ def fit_window(
     problems
         One for each series, ``(1, 1, n_dose)``, with the same dose scale.
     configs
-        Options of each.
+        Options of each, with the law of each, see `KineticLaw.at`.
     design
         Conditions of the series.
     shared
@@ -95,8 +95,9 @@ def fit_window(
         shapes, weight = shape_grid(free, prior, ranges)
         each = likelihoods(shapes)
     elif shapes:
-        half = log_half_dose(config.parameters, np.array(shapes))
-        each = [_without_shape(likelihood, weight, half) for likelihood in each]
+        halves = [log_half_dose(own.parameters, np.array(shapes)) for own in configs]
+        pairs = zip(each, halves, strict=True)
+        each = [_without_shape(likelihood, weight, half) for likelihood, half in pairs]
         shapes, weight = [], np.zeros(1)
     return drawn(each, weight, number), np.array(shapes).reshape(len(shapes), -1 if shapes else 0)
 

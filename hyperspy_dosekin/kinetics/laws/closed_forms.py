@@ -8,7 +8,8 @@ Torch is imported when a law is evaluated, not with this module.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from hyperspy_dosekin.kinetics.laws.contract import ClosedForm, LawParameter
 
@@ -161,7 +162,13 @@ class Reversible(ClosedForm):
 
     J is the dose rate and r the rate of recovery in time; the parameter ``recovery`` is q = r/(kJ).
     C ends at q/(1 + q), more of it at lower dose rates. At one dose rate and with a free offset it
-    cannot be told from first order, only where the offset is known.
+    cannot be told from first order, only where the offset is known; two dose rates tell it. Then
+    the parameter is that at a reference J₀, which `ratio` J₀/J takes to the dose rate of a series.
+
+    Parameters
+    ----------
+    ratio
+        Reference dose rate over that of the series.
 
     Examples
     --------
@@ -176,17 +183,28 @@ class Reversible(ClosedForm):
     scales = True
     has_plateau = True
     needs_dose_rate = True
+    inputs = ("dose_rate",)
+    per = MappingProxyType({"recovery": "dose_rate"})
+
+    def __init__(self, ratio: float = 1.0) -> None:
+        self.ratio = ratio
+
+    def at(
+        self, conditions: Mapping[str, Any], reference: Mapping[str, Any], dose_scale: float
+    ) -> Reversible:
+        """The law at another dose rate."""
+        return Reversible(float(reference["dose_rate"]) / float(conditions["dose_rate"]))
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k (C − q (1 − C))``."""
-        recovery = parameters["recovery"]
+        recovery = self.ratio * parameters["recovery"]
         return parameters["rate"] * (integrity - recovery * (1 - integrity)).clamp(min=0.0)
 
     def curve(
         self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
     ) -> tuple[Tensor, list[Tensor | None]]:
         """``(q + e^−k(1 + q)φ)/(1 + q)``."""
-        recovery = search[1].exp()
+        recovery = self.ratio * search[1].exp()
         time = dose * search[0].exp()
         left = (-(1 + recovery) * time).exp()
         integrity = (recovery + left) / (1 + recovery)
@@ -199,7 +217,7 @@ class Reversible(ClosedForm):
         """``−ln(level (1 + q) − q)/(k (1 + q))``; infinite below the end."""
         import torch
 
-        recovery = parameters["recovery"]
+        recovery = self.ratio * parameters["recovery"]
         left = level * (1 + recovery) - recovery
         time = -left.clamp(min=1e-300).log() / (1 + recovery)
         return torch.where(left > 0, time, torch.inf) / parameters["rate"]

@@ -16,7 +16,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -190,6 +191,11 @@ class KineticLaw(ABC):
         Whether C may end above 0 at a level that is estimated, which a free offset looks like.
     needs_dose_rate
         Whether time matters beside the dose, so that all frames must have one known dose rate.
+    inputs
+        Conditions that the law itself knows, such as ``"dose_rate"``; series of other conditions
+        then differ by the law, see `at`.
+    per
+        Parameters that times the reference of a condition are a number of their own, by name.
 
     Examples
     --------
@@ -211,6 +217,36 @@ class KineticLaw(ABC):
     scales: bool = False
     has_plateau: bool = False
     needs_dose_rate: bool = False
+    inputs: tuple[str, ...] = ()
+    per: Mapping[str, str] = MappingProxyType({})
+
+    def at(
+        self, conditions: Mapping[str, Any], reference: Mapping[str, Any], dose_scale: float
+    ) -> KineticLaw:
+        """The law of a series under some conditions, in the parameters at the reference.
+
+        Parameters
+        ----------
+        conditions
+            Values of `inputs` by name.
+        reference
+            Those at which the parameters are what they are.
+        dose_scale
+            Dose that counts as 1.
+
+        Returns
+        -------
+        KineticLaw
+            The law itself where it knows no conditions.
+
+        Examples
+        --------
+        >>> from hyperspy_dosekin.kinetics import kinetic_law
+        >>> law = kinetic_law("first order")
+        >>> law.at({}, {}, 1000.0) is law
+        True
+        """
+        return self
 
     @abstractmethod
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -28,6 +29,11 @@ class UserLaw(KineticLaw):
     scales
         Whether the function is proportional to the first parameter, ``rate``, and knows no dose;
         the law is then tabulated once, and a hundred times as fast.
+    inputs
+        Conditions that the function takes as keywords beside the others, such as ``"dose_rate"``,
+        ``"temperature"`` or any other of `fit_dose_conditions`; ``"time"`` is the time in seconds
+        since the beginning, by the dose rate, which must then be an input, too. Such a law is for
+        fits of several series.
 
     Examples
     --------
@@ -44,12 +50,13 @@ class UserLaw(KineticLaw):
 
     def __init__(
         self,
-        function: Callable[[Tensor, Mapping[str, Tensor], Tensor], Tensor],
+        function: Callable[..., Tensor],
         parameters: Sequence[LawParameter] | Mapping[str, tuple[float, float, float]],
         *,
         name: str = "user law",
         tolerance: float = 1e-8,
         scales: bool = False,
+        inputs: Sequence[str] = (),
     ) -> None:
         if isinstance(parameters, Mapping):
             parameters = [LawParameter(key, *box) for key, box in parameters.items()]
@@ -60,7 +67,50 @@ class UserLaw(KineticLaw):
         self.name = name
         self.tolerance = tolerance
         self.scales = scales
+        self.inputs = tuple(name for name in inputs if name != "time")
+        self._knows_time = "time" in inputs
+        self._given: Mapping[str, Any] | None = None
+        self._clock = 0.0
+        if self._knows_time and "dose_rate" not in self.inputs:
+            raise ValueError(
+                f'inputs={tuple(inputs)} has "time", which follows from the dose and the dose '
+                'rate; add "dose_rate".'
+            )
+        if inputs and scales:
+            raise ValueError(
+                "a law of conditions need not scale with its rate for all of them; leave out "
+                "scales=True."
+            )
+
+    def at(
+        self, conditions: Mapping[str, Any], reference: Mapping[str, Any], dose_scale: float
+    ) -> UserLaw:
+        """The law under some conditions."""
+        if not self.inputs:
+            return self
+        names = (*self.inputs, *(["time"] if self._knows_time else []))
+        found = UserLaw(
+            self.function,
+            self.parameters,
+            name=self.name,
+            tolerance=self.tolerance,
+            inputs=names,
+        )
+        found._given = {name: conditions[name] for name in self.inputs}
+        if self._knows_time:
+            found._clock = dose_scale / float(conditions["dose_rate"])
+        return found
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """Call the user's function."""
-        return self.function(integrity, parameters, dose)
+        if not self.inputs:
+            return self.function(integrity, parameters, dose)
+        if self._given is None:
+            raise ValueError(
+                f"the kinetic law {self.name!r} needs {', '.join(self.inputs)}; fit series with "
+                "fit_dose_conditions, which gives these conditions."
+            )
+        known = dict(self._given)
+        if self._knows_time:
+            known["time"] = dose * self._clock
+        return self.function(integrity, parameters, dose, **known)

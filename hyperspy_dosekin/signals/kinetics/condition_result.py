@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from hyperspy_dosekin.kinetics.conditions.effects import Condition, Design
 from hyperspy_dosekin.kinetics.conditions.fit import law_values, log_half_dose
 from hyperspy_dosekin.kinetics.conditions.regression import Draws
 from hyperspy_dosekin.kinetics.laws.prior import Prior
-from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
+from hyperspy_dosekin.kinetics.model.parameters import Parameters, is_determined
 from hyperspy_dosekin.numerics.arguments import real_numbers
 from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
@@ -52,6 +53,11 @@ NO_REPLICATES = (
 ONE_SERIES_EACH = (
     "The spread between specimens is what the series differ by beyond their conditions; without "
     "repeats of a condition it may also be a wrong form of an effect."
+)
+OF_LAW = "The {name} enters the law {law!r} itself, and has no effect beside what that says."
+UNKNOWN_SHAPE = (
+    "{window}: the data do NOT determine {name}; its interval is nearly what was assumed before "
+    "them.{why}"
 )
 COMMON_SHAPE = "All series of a window share the shape of the law {law!r}; k and D½ differ."
 OWN_SHAPE = "Each series has a shape of its own; the effects are those on 1/D½."
@@ -133,6 +139,10 @@ class ConditionKinetics:
         Shapes of the law that they point at, one array for each window.
     taken
         What was read from metadata, in words.
+    inputs
+        Conditions that the law itself knows.
+    offset_known
+        Whether the offsets of all series are known.
 
     Examples
     --------
@@ -157,6 +167,8 @@ class ConditionKinetics:
     draws: tuple[Draws, ...]
     shapes: tuple[np.ndarray, ...]
     taken: tuple[str, ...] = ()
+    inputs: tuple[Condition, ...] = ()
+    offset_known: bool = False
 
     # Tables
 
@@ -182,7 +194,7 @@ class ConditionKinetics:
         rows = []
         for place, name in enumerate(self.names):
             for column, window in enumerate(self.window_names):
-                half = np.exp(self._log_dose(column, self.draws[column].log_rate[:, place]))
+                half = np.exp(self._log_dose_of(column, place))
                 reached = bool(np.median(half) <= self.largest_dose[place])
                 rows.append((name, window, *_summary(half), reached))
         return _frame(rows, ["series", "window", "estimate", "lower", "upper", "reached"])
@@ -283,7 +295,8 @@ class ConditionKinetics:
         """
         rows = []
         for column, window in enumerate(self.window_names):
-            over = self._log_rate_of(column, b) - self._log_rate_of(column, a)
+            with np.errstate(invalid="ignore"):  # of two doses that are never reached
+                over = self._log_dose_of(column, a) - self._log_dose_of(column, b)
             rows.append((window, *_summary(np.exp(over))))
         return _frame(rows, ["window", "estimate", "lower", "upper"])
 
@@ -330,18 +343,19 @@ class ConditionKinetics:
         grid = np.atleast_1d(real_numbers("dose", grid, "give doses, ascending from 0 or more"))
         if grid.ndim != 1 or not grid.size or np.any(grid < 0) or np.any(np.diff(grid) <= 0):
             raise ValueError("the doses must be finite, not negative and ascending.")
-        row, outside = self.design.row(conditions)
+        effects, law, outside = self._at(conditions)
+        row, further = self.design.row(effects)
+        outside = outside + further
+        parameters = replace(self.parameters, law=law)
         random = np.random.default_rng(0)
         curves, rows = [], []
         for column, window in enumerate(self.window_names):
             draws = self.draws[column]
             log_rate = draws.effects @ row + draws.spread * random.normal(size=draws.spread.size)
-            rows.append((window, *_summary(np.exp(self._log_dose(column, log_rate)))))
-            values = law_values(self.parameters, self.shapes[column])[:, draws.shape].clone()
+            rows.append((window, *_summary(np.exp(self._log_dose(column, log_rate, law)))))
+            values = law_values(parameters, self.shapes[column])[:, draws.shape].clone()
             values[0] = values.new_tensor(np.exp(log_rate))
-            found = trajectories(
-                self.parameters.law, values.new_tensor(grid / self.dose_scale), values
-            )
+            found = trajectories(law, values.new_tensor(grid / self.dose_scale), values)
             curves.append(np.quantile(found.numpy(), _ENDS, axis=0))
         lower, middle, upper = np.moveaxis(np.array(curves), 1, 0)
         notes = [f"{name} lies outside the range that was measured." for name in outside]
@@ -366,18 +380,37 @@ class ConditionKinetics:
             tuple(notes),
         )
 
-    def _log_dose(self, column: int, log_rate: np.ndarray) -> np.ndarray:
-        """Ln D½, in the unit of the doses, of draws of ln k."""
-        half = np.zeros(1)
-        if self.shared:
-            half = log_half_dose(self.parameters, self.shapes[column])
-        return half[self.draws[column].shape] - log_rate + np.log(self.dose_scale)
+    def _at(self, conditions: Mapping[str, Any]) -> tuple[dict[str, Any], KineticLaw, list[str]]:
+        """What of some conditions are effects, the law under the others, and what is outside."""
+        effects, reference = dict(conditions), {each.name: each.reference for each in self.inputs}
+        found, outside = {}, []
+        for each in self.inputs:
+            found[each.name], beyond = each.checked(effects.pop(each.name, each.reference))
+            outside += [each.name] * beyond
+        return effects, self.parameters.law.at(found, reference, self.dose_scale), outside
 
-    def _log_rate_of(self, column: int, which: Any) -> np.ndarray:
-        """Draws of ln k of a series, or of the middle of some conditions."""
+    def _own_law(self, place: int) -> KineticLaw:
+        """The law under the conditions of a series."""
+        return self._at({each.name: each.values[place] for each in self.inputs})[1]
+
+    def _log_dose(self, column: int, log_rate: np.ndarray, law: KineticLaw) -> np.ndarray:
+        """Ln D½, in the unit of the doses, of draws of ln k under a law."""
+        scale = np.log(self.dose_scale)
+        if not self.shared:
+            return scale - log_rate
+        parameters, shape = replace(self.parameters, law=law), self.draws[column].shape
+        if law.scales:
+            return log_half_dose(parameters, self.shapes[column])[shape] - log_rate + scale
+        values = law_values(parameters, self.shapes[column])[:, shape].clone()
+        values[0] = values.new_tensor(np.exp(log_rate))
+        return dose_at_level(law, values, 0.5).log().numpy() + scale
+
+    def _log_dose_of(self, column: int, which: Any) -> np.ndarray:
+        """Draws of ln D½ of a series, or of the middle of some conditions."""
         draws = self.draws[column]
         if isinstance(which, Mapping):
-            return draws.effects @ self.design.row(which)[0]
+            effects, law, _ = self._at(which)
+            return self._log_dose(column, draws.effects @ self.design.row(effects)[0], law)
         if isinstance(which, str):
             if which not in self.names:
                 raise ValueError(f"{which!r} is none of the series {list(self.names)}.")
@@ -388,7 +421,41 @@ class ConditionKinetics:
             )
         if not -len(self.names) <= which < len(self.names):
             raise ValueError(f"there is no series {which}; there are {len(self.names)}.")
-        return draws.log_rate[:, which]
+        return self._log_dose(column, draws.log_rate[:, which], self._own_law(int(which)))
+
+    @property
+    def law_parameters(self) -> pd.DataFrame:
+        """Parameters of the shape of the law, which all series of a window share.
+
+        Columns ``parameter``, ``window``, ``estimate``, ``lower``, ``upper``, ``determined``. The
+        recovery of the reversible law is r/k, in the unit of the dose rate. What the law takes for
+        the work of a condition that is the same in all series cannot be told from an offset, and is
+        not determined where that is free.
+        """
+        same = {each.name for each in self.inputs if len(set(each.values)) < 2}
+        free, rows = self.parameters.free[1:], []
+        law, prior = self.parameters.law, self.parameters.prior_of_law
+        reference = {each.name: each.reference for each in self.inputs}
+        random = np.random.default_rng(0)
+        for window, draws, shapes in zip(self.window_names, self.draws, self.shapes, strict=True):
+            for parameter, row in zip(free if self.shared else (), shapes, strict=self.shared):
+                on_scale = np.log(row) if parameter.logarithmic else row
+                nodes = np.unique(on_scale)
+                step = nodes[1] - nodes[0] if nodes.size > 1 else 0.0
+                # Between nodes: draws on them alone would lie in heaps.
+                value = on_scale[draws.shape] + step * random.uniform(-0.5, 0.5, draws.shape.size)
+                value = np.clip(value, *parameter.free_box)
+                value = np.exp(value) if parameter.logarithmic else value
+                middle, low, high = _summary(value)
+                known = is_determined(parameter, prior, np.array(low), np.array(high))
+                name, unit = parameter.name, 1.0
+                if law.per.get(name) in same and not self.offset_known:
+                    known = np.bool_(False)
+                if name in law.per:
+                    unit = float(reference[law.per[name]])
+                    name = f"{name} × {law.per[name]}"
+                rows.append((name, window, unit * middle, unit * low, unit * high, bool(known)))
+        return _frame(rows, ["parameter", "window", "estimate", "lower", "upper", "determined"])
 
     # Texts and figures
 
@@ -401,11 +468,20 @@ class ConditionKinetics:
             notes.append(OWN_SHAPE)
         elif len(self.parameters.free) > 1:
             notes.append(COMMON_SHAPE.format(law=law.name))
+        for each in self.inputs:
+            notes.append(OF_LAW.format(name=each.name, law=law.name))
+        table = self.law_parameters
+        for name, window in table[~table.determined][["parameter", "window"]].to_numpy().tolist():
+            one = [each.name for each in self.inputs if len(set(each.values)) < 2]
+            why = (
+                f" All series have the same {', '.join(one)}: others would tell it." if one else ""
+            )
+            notes.append(UNKNOWN_SHAPE.format(window=window, name=name, why=why))
         if self.design.freedom <= 0:
             notes.append(NO_REPLICATES)
         elif len(np.unique(self.design.matrix, axis=0)) == self.design.n_series:
             notes.append(ONE_SERIES_EACH)
-        for condition in self.design.conditions:
+        for condition in (*self.design.conditions, *self.inputs):
             notes.append(f"Reference: {condition.name} = {_shown(condition.reference)}.")
         few = [
             window
@@ -493,9 +569,10 @@ class ConditionKinetics:
         """
         from hyperspy_dosekin.plotting.kinetics.conditions import plot_condition
 
-        found = [each for each in self.design.conditions if each.name == name]
+        every = (*self.design.conditions, *self.inputs)
+        found = [each for each in every if each.name == name]
         if not found:
-            names = [each.name for each in self.design.conditions]
+            names = [each.name for each in every]
             raise ValueError(f"{name!r} is none of the conditions {names}.")
         condition = found[0]
         if condition.kind == "factor":
@@ -506,9 +583,9 @@ class ConditionKinetics:
             grid = space(numbers.min(), numbers.max(), 41).tolist()
         bands = []
         for column in range(len(self.window_names)):
-            rates = [self._log_rate_of(column, {name: value}) for value in grid]
-            doses = [np.exp(self._log_dose(column, rate)) for rate in rates]
-            bands.append(np.quantile(np.array(doses), _ENDS, axis=1))
+            doses = [np.exp(self._log_dose_of(column, {name: value})) for value in grid]
+            summaries = np.array([_summary(dose) for dose in doses])
+            bands.append(summaries[:, [1, 0, 2]].T)
         return plot_condition(
             condition,
             grid,
@@ -522,14 +599,15 @@ class ConditionKinetics:
         """D½ of each series with all conditions but one at their reference."""
         rows = []
         for place, series in enumerate(self.names):
-            for condition in self.design.conditions:
-                if condition.name == name:
-                    own, _ = self.design.row({name: condition.values[place]})
-            away = self.design.matrix[place] - own
+            every = {
+                each.name: each.values[place] for each in (*self.design.conditions, *self.inputs)
+            }
+            effects, law, _ = self._at({name: every[name]})
+            away = self.design.matrix[place] - self.design.row(effects)[0]
             for column, window in enumerate(self.window_names):
                 draws = self.draws[column]
                 rate = draws.log_rate[:, place] - draws.effects @ away
-                rows.append((series, window, *_summary(np.exp(self._log_dose(column, rate)))))
+                rows.append((series, window, *_summary(np.exp(self._log_dose(column, rate, law)))))
         return _frame(rows, ["series", "window", "estimate", "lower", "upper"])
 
     def save(self, path: str | Path, *, overwrite: bool | None = None) -> None:
@@ -581,6 +659,8 @@ class ConditionKinetics:
                 "largest_dose": self.largest_dose,
                 "effective": [draws.effective for draws in self.draws],
                 "taken": self.taken,
+                "inputs": [asdict(condition) for condition in self.inputs],
+                "offset_known": self.offset_known,
             }
         )
         table = self.half_integrity_dose.estimate.to_numpy()
@@ -600,17 +680,29 @@ class ConditionKinetics:
         """One line."""
         return printable(
             f"<ConditionKinetics, {len(self.names)} series, {len(self.window_names)} windows, "
-            f"{self.parameters.law.name}, effects of {', '.join(self.design.effects)}>"
+            f"{self.parameters.law.name}, effects of "
+            f"{', '.join([*self.design.effects, *(each.name for each in self.inputs)])}>"
         )
+
+    @property
+    def _tables(self) -> list[PrettyTable]:
+        """Tables that have rows."""
+        shape = PrettyTable(["parameter", "window", "estimate", "95 % interval", "determined"])
+        shape.align = "l"
+        rows = self.law_parameters.to_numpy().tolist() if self.inputs else []
+        for name, window, middle, low, high, known in rows:
+            span = f"{low:.3g} … {high:.3g}"
+            shape.add_row([name, window, f"{middle:.3g}", span, "yes" if known else "NO"])
+        return [each for each in (self.table, shape, self.dose_table) if each.rows]
 
     def __str__(self) -> str:
         """Tables with the notes that apply."""
         notes = [f"* {note}" for note in self.notes]
-        tables = [self.table.get_string(), self.dose_table.get_string()]
+        tables = [each.get_string() for each in self._tables]
         return printable("\n".join([repr(self), *tables, *notes]))
 
     def _repr_html_(self) -> str:
-        return report(repr(self), [self.table, self.dose_table], self.notes)
+        return report(repr(self), self._tables, self.notes)
 
 
 def stored_conditions(
@@ -623,13 +715,16 @@ def stored_conditions(
     names = [f"{name}_{place}" for place in windows for name in (*_ARRAYS, "shapes")]
     arrays = {name: np.asarray(node.arrays.get_item(name)) for name in names}
     expected = seal(signal, arrays, node.record)
-    conditions = tuple(
-        Condition(each["name"], each["kind"], tuple(each["values"]), each["reference"])
-        for each in record["conditions"]
+    conditions, inputs = (
+        tuple(
+            Condition(each["name"], each["kind"], tuple(each["values"]), each["reference"])
+            for each in record.get(kind, ())
+        )
+        for kind in ("conditions", "inputs")
     )
     prior = record["prior"] and Prior(**{name: tuple(v) for name, v in record["prior"].items()})
     result = ConditionKinetics(
-        Design(conditions, len(record["names"])),
+        Design(conditions, len(record["names"]), len(inputs)),
         Parameters(
             law_of_record(record["law"], law), prior, tuple((n, v) for n, v in record["held"])
         ),
@@ -645,6 +740,8 @@ def stored_conditions(
         ),
         tuple(arrays[f"shapes_{place}"] for place in windows),
         tuple(record["taken"]),
+        inputs,
+        bool(record.get("offset_known", False)),
     )
     return result, node.get_item("checksum"), expected
 
@@ -654,8 +751,13 @@ def _shown(value: float | str) -> str:
 
 
 def _summary(values: np.ndarray) -> tuple[float, float, float]:
-    """Median and ends of the 95 % interval."""
-    low, middle, high = np.quantile(values, _ENDS)
+    """Median and ends of the 95 % interval; a dose that is never reached is infinite."""
+    values = values[~np.isnan(values)]
+    if not values.size:
+        return (float("nan"),) * 3
+    # Between infinite values nothing can be interpolated.
+    method = "linear" if np.all(np.isfinite(values)) else "inverted_cdf"
+    low, middle, high = np.quantile(values, _ENDS, method=method)
     return float(middle), float(low), float(high)
 
 

@@ -86,7 +86,9 @@ def fit_dose_conditions(
         rate, harmonic of a temperature), or the first level.
     law
         Kinetic law of all series; one that scales with k, such as ``"first order"`` or
-        ``"power law"``.
+        ``"power law"``, or one that knows conditions itself, such as ``"reversible"`` (the dose
+        rate) or a `UserLaw` with ``inputs=``. Those conditions have no effect beside what the law
+        says.
     windows
         Windows of spectra, as for `EELSSpectrum.integrate_windows`; names of some of the windows of
         dose series.
@@ -158,14 +160,21 @@ def fit_dose_conditions(
     check_law_of_conditions(chosen)
     titles = _names_of(given, names)
     read, taken = _values_of(given, conditions)
+    for name in chosen.inputs:
+        if name not in read:
+            values, place = _from_metadata(given, name)
+            read[name] = values
+            taken.append(f"{name} was read from metadata.{place}: {values}.")
     references = dict(reference or {})
     unknown = sorted(set(references) - set(read))
     if unknown:
         raise ValueError(f"reference= has {unknown}, which are no conditions.")
-    design = Design(
-        tuple(Condition.of(name, each, references.get(name)) for name, each in read.items()),
-        len(given),
-    )
+    known = {
+        name: Condition.of(name, each, references.get(name), must_vary=name not in chosen.inputs)
+        for name, each in read.items()
+    }
+    inputs = tuple(known.pop(name) for name in chosen.inputs)
+    design = Design(tuple(known.values()), len(given), len(inputs))
     config = ExactConfig(
         law=chosen,
         prior=prior,
@@ -189,7 +198,15 @@ def fit_dose_conditions(
         )
     n_window = len(data[0].window_names)
     problems = [scaled_problem(each, scale) for each in data]
-    configs = [replace(config, offset=known_offset(each, (), n_window)) for each in offsets]
+    at_reference = {each.name: each.reference for each in inputs}
+    configs = [
+        replace(
+            config,
+            law=chosen.at({each.name: each.values[i] for each in inputs}, at_reference, scale),
+            offset=known_offset(each, (), n_window),
+        )
+        for i, each in enumerate(offsets)
+    ]
     draws = []
     with torch_threads(1), progress_bars(show_progressbar) as progress:
         for place in range(n_window):
@@ -217,6 +234,8 @@ def fit_dose_conditions(
         draws=tuple(draw for draw, _ in draws),
         shapes=tuple(shapes for _, shapes in draws),
         taken=tuple(taken),
+        inputs=inputs,
+        offset_known=all(each is not None for each in offsets),
     )
 
 
