@@ -337,12 +337,12 @@ class JointKinetics(Mapping):
         return printable("\n".join([repr(self), *notes, "", *each]))
 
     def _repr_html_(self) -> str:
-        each = (
-            part
+        head = report(repr(self), [], self.notes)
+        parts = [
+            element("div", element("b", name), Html(result._repr_html_()))
             for name, result in self.items()
-            for part in (element("p", element("b", name)), Html(result._repr_html_()))
-        )
-        return report(repr(self), notes=self.notes, parts=each)
+        ]
+        return element("div", Html(head), *parts)
 
 
 def joint_kinetics(results: Mapping[str, DoseKinetics], fit: JointFit) -> JointKinetics:
