@@ -471,7 +471,9 @@ class ConditionKinetics:
         for each in self.inputs:
             notes.append(OF_LAW.format(name=each.name, law=law.name))
         table = self.law_parameters
-        for name, window in table[~table.determined][["parameter", "window"]].to_numpy().tolist():
+        for name, window, *_, known in table.to_numpy().tolist():
+            if known:
+                continue
             one = [each.name for each in self.inputs if len(set(each.values)) < 2]
             why = (
                 f" All series have the same {', '.join(one)}: others would tell it." if one else ""
@@ -754,7 +756,7 @@ def _summary(values: np.ndarray) -> tuple[float, float, float]:
     """Median and ends of the 95 % interval; a dose that is never reached is infinite."""
     values = values[~np.isnan(values)]
     if not values.size:
-        return (float("nan"),) * 3
+        return float("nan"), float("nan"), float("nan")
     # Between infinite values nothing can be interpolated.
     method = "linear" if np.all(np.isfinite(values)) else "inverted_cdf"
     low, middle, high = np.quantile(values, _ENDS, method=method)
