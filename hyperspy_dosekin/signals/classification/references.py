@@ -236,9 +236,10 @@ def read_references(
         )
     if labels is None:
         labels = _recorded_labels(references, [name for name, _, _ in spectra])
-    if isinstance(labels, str) or len(labels) != len(spectra):
+    no_list = isinstance(labels, str) or not hasattr(labels, "__len__")
+    if no_list or not getattr(labels, "ndim", 1) or len(labels) != len(spectra):
         raise ValueError(
-            f"labels={labels!r} for {len(spectra)} references; give one label for each."
+            f"labels={short(labels)} for {len(spectra)} references; give one label for each."
         )
     return RecordedReferences(energy_ev, spectra, labels)
 

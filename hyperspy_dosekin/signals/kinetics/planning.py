@@ -13,7 +13,8 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
-from hyperspy_dosekin.numerics.arguments import short
+from hyperspy_dosekin.numerics.arguments import check_arguments, real_numbers, short
+from hyperspy_dosekin.signals.kinetics.options import checked_prior
 from hyperspy_dosekin.signals.kinetics.planned import KNOWN, DosePlan, PlannedFrames
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 from hyperspy_dosekin.signals.signatures import did_you_mean
@@ -122,6 +123,8 @@ def plan_dose_series(
     from hyperspy_dosekin.kinetics.planning.expectation import GOALS
     from hyperspy_dosekin.kinetics.planning.trial import Trial, tried
 
+    check_arguments(plan_dose_series, locals())
+    prior = checked_prior(prior)
     if goal not in GOALS:
         raise ValueError(
             f"goal={goal!r} is not one of {', '.join(map(repr, GOALS))}{did_you_mean(goal, GOALS)}"
@@ -231,12 +234,8 @@ def _expectation_of(expected: Any, law: KineticLaw, prior: Prior | None, seed: i
 def _pair(name: str, value: Any) -> tuple[float, float]:
     """Value and standard deviation."""
     vague = VAGUE if name == "half_integrity_dose" else 0.0
-    try:
-        numbers = [float(each) for each in np.atleast_1d(value)]
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{name}={value!r} must be a number, or a number and its standard deviation."
-        ) from error
+    remedy = "give a number, or a number and its standard deviation"
+    numbers = real_numbers(name, value, remedy, finite=False).ravel().tolist()
     pair = (*numbers, vague) if len(numbers) == 1 else tuple(numbers)
     if len(pair) != 2 or not all(map(math.isfinite, pair)) or pair[1] < 0:
         raise ValueError(

@@ -233,7 +233,8 @@ class GrowingKinetics:
                 "dose=None, and neither dose_rate nor frame_time are known; give the cumulative "
                 "dose of each frame, update(frame, dose=…)."
             )
-        return number, self.exposure.dose(number)
+        remedy = "check dose_rate, frame_time and the times of the frames"
+        return number, real_number("dose", self.exposure.dose(number), remedy, below=MOST_DOSE)
 
     def _say_drift(self) -> None:
         assert self._clock is not None

@@ -17,6 +17,8 @@ from .areas import FrameAreas
 _ROOM = 64
 
 
+#: Frames that no series has.
+_MOST_FRAMES = 10**9
 #: Doses of a frame, in whatever unit, that can be multiplied by numbers of frames and squared.
 LEAST_DOSE, MOST_DOSE = 1e-140, 1e140
 
@@ -101,6 +103,10 @@ class FrameClock:
             return 0
         index, before = self._last
         steps = (time - before) / (self.frame_time * self.ratio)
+        if not abs(steps) < _MOST_FRAMES:
+            raise ValueError(
+                f"time={time:.3g} is {steps:.3g} frames after the last one; give the moment in s."
+            )
         return index + (max(round(steps), 1) if steps > 0.5 else round(steps))
 
     def see(self, index: int, time: float) -> None:
