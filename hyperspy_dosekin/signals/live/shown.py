@@ -79,7 +79,11 @@ class FollowedFigure:
         # A figure of ipympl or of a window is drawn by its canvas, an inline one is shown anew.
         ipython: Any = sys.modules.get("IPython")
         shell = None if ipython is None else ipython.get_ipython()
-        if shell is None or "inline" not in type(root.canvas).__module__ + _backend():
+        if (
+            ipython is None
+            or shell is None
+            or "inline" not in type(root.canvas).__module__ + _backend()
+        ):
             return
         if self._handle is None:
             self._handle = ipython.display.display(root, display_id=True)
