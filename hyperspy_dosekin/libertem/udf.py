@@ -104,7 +104,8 @@ def follow(
     for part in context.run_udf_iter(dataset=dataset, udf=udf):
         result = part.buffers[0]
         areas, variance = (np.asarray(result[name].data) for name in ("areas", "variance"))
-        whole = np.asarray(part.damage.data).reshape(len(areas), -1).all(axis=1)
+        damage = np.asarray(part.damage.data).reshape(len(areas), -1)
+        whole: np.ndarray = np.atleast_1d(damage.all(axis=1))
         while given < len(areas) and whole[given]:
             yield live.update(FrameAreas(areas[given].copy(), variance[given].copy()))
             given += 1
