@@ -152,9 +152,7 @@ def fit_block(
     found = fitted(fit)
     posterior = None
     if with_intervals or len(band_dose):
-        # Windows are taken one by one there, so the estimate is, too.
-        alone = config if not config.hierarchy else replace(config, hierarchy=())
-        posterior = kinetic_posterior(problem, alone, fit=fit)
+        posterior = kinetic_posterior(problem, config, fit=fit)
         found |= examined(posterior)
     block = stacked(found, block_fields(config.parameters.law))
     if posterior is not None and len(band_dose):
@@ -204,7 +202,10 @@ def interval_block(
 
     lead, n_window = values.shape[:-2], values.shape[-2]
     problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
-    config = replace(config, offset=offset_of(offset, n_window), hierarchy=())
+    config = replace(config, offset=offset_of(offset, n_window))
+    if method == "profile":
+        # Windows are by themselves there.
+        config = replace(config, hierarchy=())
     problem, config = with_moved_frames(problem, config)
     make = {"posterior": kinetic_posterior, "profile": kinetic_profile}[method]
     fit = fit_exact(problem, config)

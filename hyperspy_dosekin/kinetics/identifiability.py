@@ -9,7 +9,7 @@ window counts as identifiable where nine tenths of the posterior of ln D½ lie n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -114,6 +114,6 @@ def identifiability(
     """
     config = config or ExactConfig()
     if fit is None:
-        fit = fit_exact(problem, replace(config, hierarchy=()))
+        fit = fit_exact(problem, config)
     summary = kinetic_posterior(problem, config, fit=fit).summarise()
     return flags_of(summary, config.parameters)

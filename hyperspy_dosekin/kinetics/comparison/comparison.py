@@ -30,6 +30,7 @@ from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 
+from .half_change import SHARES, half_change
 from .left_out import log_predictive
 
 #: Equally likely values that stand for a posterior.
@@ -50,8 +51,6 @@ LAW_FIELDS = (
 )
 # Values of which these are every third in their order.
 _DRAWN = 3 * N_VALUES
-#: Shares of the largest dose at which a level is looked for, evenly in its logarithm.
-_SHARES = np.geomspace(1e-4, 1.0, 129)
 
 
 def compare_block(
@@ -151,25 +150,14 @@ def log_doses(
         C of some of the likely values at the frames, ``(N_VALUES, n, n_dose)``.
     """
     half = dose_at_level(law, likely, 0.5).log()
-    doses = np.concatenate([_SHARES * normalised_dose[-1], normalised_dose])
+    doses = np.concatenate([SHARES * normalised_dose[-1], normalised_dose])
     order = np.argsort(doses, kind="stable")
     place = torch.as_tensor(np.argsort(order))
     some = likely[:, 1::3].contiguous()
     found = trajectories(law, torch.as_tensor(doses[order]), some)[..., place]
-    on_grid, at_frames = found[..., : _SHARES.size], found[..., _SHARES.size :]
-    change = _log_dose_at(on_grid, 0.5 * (1 + on_grid[..., -1])) + np.log(normalised_dose[-1])
+    on_grid, at_frames = found[..., : SHARES.size], found[..., SHARES.size :]
+    change = torch.as_tensor(np.log(half_change(on_grid.numpy()) * normalised_dose[-1]))
     return half.sort(dim=0)[0][1::3], change.sort(dim=0)[0], at_frames
-
-
-def _log_dose_at(integrity: Tensor, level: Tensor) -> Tensor:
-    """Ln of the share of the largest dose at which trajectories ``(…, n_share)`` reach a level."""
-    below = integrity <= level[..., None]
-    place = below.to(torch.uint8).argmax(-1).clamp(min=1)
-    high = integrity.gather(-1, place[..., None])[..., 0]
-    low = integrity.gather(-1, place[..., None] - 1)[..., 0]
-    log_share = torch.as_tensor(np.log(_SHARES))
-    part = ((low - level) / (low - high).clamp(min=1e-30)).clamp(0, 1)
-    return torch.lerp(log_share[place - 1], log_share[place], part)
 
 
 @dataclass(frozen=True, eq=False)

@@ -565,10 +565,29 @@ class ClosedForm(KineticLaw):
         search = list(torch.broadcast_tensors(*search))
         low = torch.full_like(search[0], math.log(1e-8))
         high = torch.full_like(low, math.log(HORIZON))
+        target = math.log(-math.log(level))
         with torch.no_grad():
             never = self.curve(high.exp(), search)[0] > level
+            at = 0.5 * (low + high)
+            if self.scales:
+                at = (target - search[0]).clamp(math.log(1e-8), math.log(HORIZON))
             for _ in range(48):
+                # Newton's steps in ln(−ln C), a straight line for first order; halves of the
+                # bracket where they leave it, and where a law knows the dose.
+                integrity, slopes = self.curve(at.exp(), search, slopes=[self.scales])
+                above = integrity > level
+                low, high = torch.where(above, at, low), torch.where(above, high, at)
                 middle = 0.5 * (low + high)
-                above = self.curve(middle.exp(), search)[0] > level
-                low, high = torch.where(above, middle, low), torch.where(above, high, middle)
-        return torch.where(never, torch.inf, (0.5 * (low + high)).exp())
+                if slopes and slopes[0] is not None:
+                    left = integrity.clamp(1e-300, 1 - 1e-16)
+                    lost = -left.log()
+                    missed = lost.log() - target
+                    step = missed * left * lost / slopes[0].clamp(min=1e-300)
+                    moved = at - step
+                    inside = (moved > low) & (moved < high)
+                    done = ((step.abs() < 1e-13) | never) & torch.isfinite(step)
+                    middle = torch.where(inside | done, moved, middle)
+                    if bool(done.all()):
+                        break
+                at = middle
+        return torch.where(never, torch.inf, at.exp())

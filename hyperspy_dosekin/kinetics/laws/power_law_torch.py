@@ -45,7 +45,8 @@ def power_law_curve(
     exponent = log_exponent.exp()
     excess = exponent - 1.0
     nearest = _NEAREST_TO_ONE[dtype]
-    excess = torch.where(excess.abs() < nearest, nearest, excess)
+    # Added where it is too near: a choice by element costs as much as a logarithm.
+    excess = excess + (excess.abs() < nearest).to(dtype) * (2 * nearest)
     shifted = (t * excess).clamp_(min=-1.0)
     logarithm = shifted.log1p().mul_(-excess.reciprocal())
     if not (by_rate or by_exponent):

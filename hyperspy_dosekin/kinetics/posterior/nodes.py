@@ -13,12 +13,11 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
-# Bins that the range of a quantity is cut into for its quantiles.
-_BINS = 512
-# Smallest distance, in bins, over which the weight of a node is spread either way.
-_SMALLEST_SPREAD = 1e-6
-# The same for nodes without order, in standard deviations.
-_SMOOTHED = 0.05
+# Steps of a quantile at most, and the share of a tail that may be missing.
+_STEPS, _CLOSE, _EPS = 16, 5e-4, 1e-6
+# Smallest distance over which the weight of a node is spread either way, and
+# that for nodes without order, in standard deviations.
+_SMALLEST_SPREAD, _SMOOTHED = 1e-6, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +81,13 @@ class Nodes:
         """Numbers held."""
         return (1 + len(self.search)) * self.weight.numel()
 
+    def distribution(self, values: Tensor) -> Distribution:
+        """Distribution of values at the nodes, of shapes that broadcast to that of the weights."""
+        return Distribution(values, self.weight, ordered=self.ordered)
+
     def quantiles(self, values: Tensor, probabilities: Tensor) -> Tensor:
-        """Quantiles of values at the nodes, ``(n_probability, n)``; see `quantiles`."""
-        return quantiles(values, self.weight, probabilities, ordered=self.ordered)
+        """Quantiles of values at the nodes, ``(n_probability, n)``."""
+        return self.distribution(values).quantiles(probabilities)
 
 
 def _sharpened(weight: Tensor, dims: tuple[int, ...]) -> Tensor:
@@ -99,103 +102,123 @@ def _sharpened(weight: Tensor, dims: tuple[int, ...]) -> Tensor:
     return sharp.clamp_(min=0.0)
 
 
-def _spacing(values: Tensor, dim: int) -> Tensor:
-    """Distance, with its sign, of the middles between neighbours; 0 for a single one."""
-    spacing = torch.zeros_like(values)
+def _spacing(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Room of each node as far as half way to its neighbours, and where its middle is from it.
+
+    Outermost nodes have none on their outer side; a single one has none at all.
+    """
     length = values.shape[dim]
-    if length == 1:
-        return spacing
-    gap = values.diff(dim=dim)
-    half = gap * 0.5
-    spacing.narrow(dim, 0, length - 1).add_(half)
-    spacing.narrow(dim, 1, length - 1).add_(half)
-    # The outermost nodes have as much room on their outer side.
-    for end in (0, length - 1):
-        spacing.narrow(dim, end, 1).mul_(2.0)
-    return spacing
+    room, shift = torch.zeros_like(values), torch.zeros_like(values)
+    if length > 1:
+        half = values.diff(dim=dim).mul_(0.5)
+        for start, sign in ((0, 0.5), (1, -0.5)):
+            room.narrow(dim, start, length - 1).add_(half)
+            shift.narrow(dim, start, length - 1).add_(half, alpha=sign)
+    return room, shift
 
 
-def _inverted(function: Tensor, place: Tensor, wanted: Tensor) -> Tensor:
-    """Where rising functions ``(n, n_place)`` reach ``(n, n_wanted)``, ``(n_wanted, n)``."""
-    right = torch.searchsorted(function, wanted.contiguous()).clamp_(1, function.shape[1] - 1)
-    below, above = function.gather(1, right - 1), function.gather(1, right)
-    share = ((wanted - below) / (above - below).clamp(min=1e-300)).clamp(0, 1)
-    place = place.expand(function.shape)
-    return torch.lerp(place.gather(1, right - 1), place.gather(1, right), share).T
+class Distribution:
+    """Distribution function of values at weighed nodes, which may be infinite.
+
+    Where nodes are ordered the weight of a node is spread evenly as far as half way to its
+    neighbours, on its row and on the next rows: nodes come in clumps, one for each row of a narrow
+    ridge, and so would quantiles.
+
+    Parameters
+    ----------
+    values, weight
+        ``(n_part, n_row, n_node, n)``; weights of a curve add up to 1. Values that are the same on
+        a row, or on all rows, may have a dimension of 1 there.
+    ordered
+        Whether rows and nodes follow each other.
+    """
+
+    def __init__(self, values: Tensor, weight: Tensor, *, ordered: bool = False) -> None:
+        self.finite_mass: Tensor | None = None
+        if ordered and values.shape[2] == 1:
+            weight = weight.sum(2, keepdim=True)
+        values = values.expand(weight.shape)
+        finite = torch.isfinite(values)
+        if not bool(finite.all()):
+            values, weight = torch.where(finite, values, 0.0), torch.where(finite, weight, 0.0)
+            self.finite_mass = weight.sum((0, 1, 2)).clamp(min=1e-300)
+            # Infinite values take no place among the others.
+            mean = (weight * values).sum((0, 1, 2)) / self.finite_mass
+            values = torch.where(finite, values, mean)
+            weight = weight / self.finite_mass
+        n = values.shape[-1]
+        by_row, mass = (weight * values).sum(2), weight.sum(2)
+        self.mean = by_row.sum((0, 1))
+        offset = values - self.mean
+        self.spread = (weight * offset * offset).sum((0, 1, 2)).sqrt().clamp(min=1e-300)
+        # From here on in units of the spread, for which few digits are enough.
+        place = (offset / self.spread).float()
+        weight = weight.float()
+        self.low, self.high = place.amin((0, 1, 2)), place.amax((0, 1, 2))
+        if ordered:
+            # Rows without mass have no centre to speak of; they also do not matter.
+            centre = torch.where(mass > 1e-30, by_row / mass.clamp(min=1e-300), self.mean)
+            rows, shift = _spacing(((centre - self.mean) / self.spread).float(), 1)
+            half, shifted = _spacing(place, 2)
+            half = half.square_().add_(rows.square_()[:, :, None]).sqrt_().mul_(0.5)
+            place = place + shifted.add_(shift[:, :, None])
+            weight = _sharpened(weight, (1, 2))
+        else:
+            half = torch.full_like(place, _SMOOTHED)
+        # An integrity stays at 0 beyond extinction: no spread may vanish.
+        half.clamp_(min=_SMALLEST_SPREAD)
+        self._slope = (0.5 / half).reshape(-1, n)
+        self._start = 0.5 - place.reshape(-1, n) * self._slope
+        self._weight = (weight / weight.sum((0, 1, 2))).reshape(-1, n)
+        self.low, self.high = self.low - half.amax((0, 1, 2)), self.high + half.amax((0, 1, 2))
+
+    def _below(self, place: Tensor) -> Tensor:
+        """Mass below places in units of the spread, ``(…, n)``."""
+        share = torch.addcmul(self._start, place[..., None, :], self._slope).clamp_(0.0, 1.0)
+        return share.mul_(self._weight).sum(-2)
+
+    def below(self, value: Tensor) -> Tensor:
+        """Probability of values up to some finite ones, ``(…, n)``."""
+        found = self._below(((value - self.mean) / self.spread).float()).to(value)
+        return found if self.finite_mass is None else found * self.finite_mass
+
+    def quantiles(self, probabilities: Tensor) -> Tensor:
+        """Values below which the mass is so large, ``(n_probability, n)``."""
+        wanted = probabilities[:, None].expand(-1, self.mean.numel())
+        if self.finite_mass is not None:
+            wanted = wanted / self.finite_mass
+        found = self.mean + self.spread * self._where(wanted.clamp(max=1.0).float())
+        return torch.where(wanted > 1.0, torch.inf, found)
+
+    def _where(self, wanted: Tensor) -> Tensor:
+        """Where the distribution function reaches some values: a secant in standard scores."""
+        # Chebyshev: no quantile lies further from the mean than this.
+        tail = torch.minimum(wanted, 1 - wanted)
+        reach = 1.01 / tail.clamp(min=_EPS).sqrt()
+        low, high = torch.maximum(self.low, -reach), torch.minimum(self.high, reach)
+        score = torch.special.ndtri(wanted.clamp(_EPS, 1 - _EPS))
+        at = score.clamp(low, high)
+        slope, last = torch.ones_like(at), None
+        for _ in range(_STEPS):
+            share = self._below(at)
+            miss = share - wanted
+            done = miss.abs() <= _CLOSE * tail + 1e-7
+            if bool(done.all()):
+                break
+            low, high = torch.where(miss > 0, low, at), torch.where(miss > 0, at, high)
+            missed = torch.special.ndtri(share.clamp(_EPS, 1 - _EPS)) - score
+            if last is not None:
+                found = (missed - last[1]) / (at - last[0])
+                slope = torch.where(found > 1e-3, found, slope)
+            last = at, missed
+            next_ = at - missed / slope
+            inside = (next_ > low) & (next_ < high)
+            at = torch.where(done, at, torch.where(inside, next_, 0.5 * (low + high)))
+        return at.double()
 
 
 def quantiles(
     values: Tensor, weight: Tensor, probabilities: Tensor, *, ordered: bool = False
 ) -> Tensor:
-    """Weighed quantiles of values at nodes; values may be infinite.
-
-    Where nodes are ordered the weight of a node is spread evenly as far as half way to its
-    neighbours, on its row and on the next rows: nodes come in clumps, one for each row of a narrow
-    ridge, and so would quantiles. The distribution function is then made of straight pieces,
-    whose bends are sorted into narrow bins; for very many nodes that is much faster than to sort
-    them.
-
-    Parameters
-    ----------
-    values, weight
-        ``(n_part, n_row, n_node, n)``; weights of a curve add up to 1.
-    probabilities
-        ``(n_probability,)``.
-    ordered
-        Whether rows and nodes follow each other.
-
-    Returns
-    -------
-    Shape ``(n_probability, n)``.
-    """
-    n = values.shape[-1]
-    wanted = probabilities.to(weight).expand(n, -1)
-    finite = torch.isfinite(values)
-    beyond = None
-    if not bool(finite.all()):
-        values, weight = torch.where(finite, values, 0.0), torch.where(finite, weight, 0.0)
-        mass = weight.sum((0, 1, 2)).clamp(min=1e-300)
-        # Infinite values take no place among the others.
-        values = torch.where(finite, values, (weight * values).sum((0, 1, 2)) / mass)
-        weight = weight / mass
-        beyond = wanted > mass[:, None]
-        wanted = (wanted / mass[:, None]).clamp(max=1.0)
-    by_row = (weight * values).sum(2)
-    mass = weight.sum(2)
-    mean = by_row.sum((0, 1))
-    spread = (weight * (values - mean).square_()).sum((0, 1, 2)).sqrt_()
-    # Chebyshev: no quantile lies further from the mean than this.
-    tail = torch.minimum(probabilities, 1 - probabilities).amin().clamp(min=1e-12)
-    if beyond is not None:
-        tail = tail.clamp(max=1e-3)
-    reach = 1.01 * spread / tail.sqrt()
-    low = torch.maximum(values.amin((0, 1, 2)), mean - reach)
-    high = torch.minimum(values.amax((0, 1, 2)), mean + reach)
-    width = ((high - low) / _BINS).clamp(min=1e-300)
-    # From here on in units of bins.
-    if ordered:
-        # Rows without mass have no centre to speak of; they also do not matter.
-        centre = torch.where(mass > 1e-290, by_row / mass.clamp(min=1e-290), mean)
-        shift = _spacing(centre, 1).div_(width).square_()
-        half = _spacing(values, 2).div_(width).square_().add_(shift[:, :, None]).sqrt_().mul_(0.5)
-        slope = _sharpened(weight, (1, 2))
-    else:
-        half = (_SMOOTHED * spread / width).expand(values.shape).clone()
-        slope = weight.clone()
-    # An integrity stays at 0 beyond extinction: no spread may vanish.
-    half.clamp_(min=_SMALLEST_SPREAD)
-    place = (values - low).div_(width)
-    slope.div_(slope.sum((0, 1, 2))).div_(half).mul_(0.5)
-    slopes = place.new_zeros((_BINS + 2, n))
-    offsets = torch.zeros_like(slopes)
-    for edge, bend in ((place - half, slope), (place.add_(half), slope.neg())):
-        # A bend between two bins acts from the next one on; beyond the last it does not matter.
-        index = edge.ceil().clamp_(0, _BINS + 1).long().reshape(-1, n)
-        slopes.scatter_add_(0, index, bend.reshape(-1, n))
-        offsets.scatter_add_(0, index, edge.mul_(bend).reshape(-1, n))
-    bins = torch.arange(_BINS + 1, device=place.device, dtype=place.dtype)
-    function = slopes[:-1].cumsum_(0).mul_(bins[:, None]).sub_(offsets[:-1].cumsum_(0))
-    # Rounding must not spoil the order that the search needs.
-    function = function.T.contiguous().cummax(1).values
-    found = low + width * _inverted(function, bins, wanted)
-    return found if beyond is None else torch.where(beyond.T, torch.inf, found)
+    """Weighed quantiles ``(n_probability, n)`` of values at nodes; see `Distribution`."""
+    return Distribution(values, weight, ordered=ordered).quantiles(probabilities)

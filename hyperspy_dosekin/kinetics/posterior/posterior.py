@@ -8,8 +8,8 @@ interval that runs into it is open: its end is then infinite (or zero). Correlat
 on the offset are parts of a mixture, see `parts`. An interval always holds the estimate of the
 fit, the mode of the posterior.
 
-Windows are taken one by one; those of a fit with a shared exponent or a hierarchy have the
-posterior of each by itself. Robust weights are used as they came out.
+Windows are taken one by one, and then told of each other where the exponent is shared or a
+hierarchy joins them, see `coupling`. Robust weights are used as they came out.
 """
 
 from __future__ import annotations
@@ -33,14 +33,17 @@ from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
 from hyperspy_dosekin.numerics.batching import map_slices, send
 from hyperspy_dosekin.numerics.device import resolve_device
 
-from .nodes import Nodes, quantiles
-from .parts import AT_BOUND, LEAST_ODDS, is_correlated, parts_of, zero_errors
+from .coupling import coupled
+from .nodes import Distribution, Nodes, quantiles
+from .parts import AT_BOUND, LEAST_ODDS, parts_of, zero_errors
 from .quantities import Quantity, check_level
-from .ridge import ridge_nodes
+from .ridge import ridge_nodes, ridge_rows
+from .rows import Rows
 from .sampling import sampled_nodes
 from .scan import ScanData
 
-# Curves at once, and those whose nodes are: 24 × 18 nodes of 128 curves make 0.4 MB an array.
+# Curves whose rows are found at once, and those whose nodes are: 35 × 31 nodes of 64 curves make
+# half a MB an array.
 _BLOCK, _PIECE, _SAMPLED_PIECE = 1024, 128, 32
 # Curves at once on another device, where an array of nodes then takes 0.1 GB.
 _DEVICE_BLOCK = 2**15
@@ -52,6 +55,8 @@ _OPEN_SHARE, _EDGE = 0.025, 0.5
 # An interval begins at a bound of a box if this share of the mass lies within this share of its
 # width of it; an even density would have about twice that.
 _BOUND_MASS, _BOUND_REACH = 0.05, 0.1
+# A part whose mode is so far below that of another in ln density is left out.
+_NEGLIGIBLE = 16.0
 #: Probability of never reaching ½ above which nothing is said of the spread of D½.
 NEVER = 0.025
 #: Distance in ln D½ from the estimate that counts as near it.
@@ -142,37 +147,112 @@ class KineticPosterior:
             resolve_device(self.config.device),
         )
 
+    @cached_property
+    def _pairs(self) -> tuple[tuple[int, int], ...]:
+        return self.config.pairs(self.problem.window_names)
+
+    @property
+    def _together(self) -> int:
+        """Windows that have to be worked on together."""
+        n_window = self.problem.values.shape[1]
+        coupled = self.config.exponent == "shared" or self._pairs
+        return n_window if coupled and n_window > 1 else 1
+
     def _made(self, part: slice) -> Iterator[Nodes]:
-        """Nodes of some of the curves that are not dead."""
-        source = self._source
-        index, device = source.alive[part], source.device
+        """Nodes of some of the curves, or of curves with all their windows, that are not dead."""
+        number, alive = self._together, self._source.alive
+        if number == 1:
+            yield from self._alone(alive[part])
+            return
+        curve = alive // number
+        made = list(self._alone(alive[(curve >= part.start) & (curve < part.stop)]))
+        shared = self.config.exponent == "shared"
+        yield from coupled(made, number, shared=shared, pairs=self._pairs)
+
+    @property
+    def _total(self) -> tuple[int, int]:
+        """What there is to work on, and how much of it at once."""
+        number = self._together
+        total = self._source.alive.size
+        if number > 1:
+            total = self.problem.values.shape[0]
+        size = _BLOCK if self._source.device.type == "cpu" else _DEVICE_BLOCK
+        return total, max(size // number, 1)
+
+    def _alone(self, index: np.ndarray) -> Iterator[Nodes]:
+        """Nodes of some windows, each by itself."""
         ordered = len(self.parameters.free) < 3
         piece = _PIECE if ordered else _SAMPLED_PIECE
-        if device.type != "cpu":
+        if self._source.device.type != "cpu":
             piece = index.size
-        if is_correlated(self.config, source.curves.normalised_dose.size):
-            piece = max(piece // 4, 1)
-        noise = source.curves.noise_model(self.config.noise)
-        for begin in range(0, index.size, max(piece, 1)):
-            few = index[begin : begin + piece]
-            data = ScanData.of(source.curves, few, device, self.parameters, noise)
-            start = send(source.start[:, few], device)
-            zero = None
-            if source.zero_error is not None:
-                zero = send(source.zero_error.reshape(-1)[few], device)
-            grows, sigma = (send(a[few], device) for a in (source.grows, source.sigma))
-            sigma = sigma.clamp(min=1e-12)
-            place = ridge_nodes if ordered else sampled_nodes
+        parts, n_bound = self.parts(index)
+        starts = self._starts(parts, index)
+        highest = [some.log_density(list(at))[0] for some, at in zip(parts, starts, strict=True)]
+        likely = torch.stack(highest) > torch.stack(highest).amax(0) - _NEGLIGIBLE
+        rows: list[Rows] = []
+        if ordered:
+            for some, at, who in zip(parts, starts, likely, strict=True):
+                where = torch.nonzero(who)[:, 0]
+                rows.append(ridge_rows(some.select(where), at[:, where]).placed(where, index.size))
+        shared = self.config.exponent == "shared"
+        piece = max(2 * piece // (1 + len(parts)), 1)
+        for begin in range(0, index.size, piece):
+            every = torch.arange(begin, min(begin + piece, index.size), device=likely.device)
             found = []
+            for number, some in enumerate(parts):
+                few = every[likely[number, every]]
+                if few.numel() == 0:
+                    continue
+                data = some.select(few)
+                if ordered:
+                    nodes = ridge_nodes(data, rows[number].select(few), finer=shared)
+                else:
+                    nodes = sampled_nodes(data, starts[number][:, few])
+                found.append(_at_places(*nodes, few - begin, every.numel()))
+            yield Nodes.of_parts(
+                index[begin : begin + piece],
+                self.parameters,
+                found,
+                ordered=ordered,
+                n_bound=min(n_bound, len(found))
+                if n_bound and likely[-n_bound:, every].any()
+                else 0,
+            )
+
+    def parts(self, index: np.ndarray) -> tuple[list[ScanData], int]:
+        """Likelihoods whose mixture the posterior of some curves is, see `parts_of`.
+
+        Parameters
+        ----------
+        index
+            Places of the curves in ``n_curve · n_window``, none of them dead.
+
+        Returns
+        -------
+        The parts, and how many of them, the last, have the offset at its bound.
+        """
+        source = self._source
+        noise = source.curves.noise_model(self.config.noise)
+        data = ScanData.of(source.curves, index, source.device, self.parameters, noise)
+
+        def each(array: np.ndarray | None) -> Tensor | None:
+            return None if array is None else send(array.reshape(-1)[index], source.device)
+
+        bounded = each(source.bounded)
+        if bounded is not None and not bool(bounded.any()):
             bounded = None
-            if source.bounded is not None and source.bounded.reshape(-1)[few].any():
-                bounded = send(source.bounded.reshape(-1)[few], device)
-            for some in parts_of(data, self.config, grows, sigma, zero, bounded):
-                same = some.offset_free == data.offset_free
-                at = start if same else _restarted(some, start)
-                found.append(place(some, at))
-            n_bound = 0 if bounded is None else len(found) // 2
-            yield Nodes.of_parts(few, self.parameters, found, ordered=ordered, n_bound=n_bound)
+        grows, sigma = each(source.grows), each(source.sigma)
+        assert grows is not None
+        assert sigma is not None
+        zero = each(source.zero_error)
+        some = parts_of(data, self.config, grows, sigma.clamp(min=1e-12), zero, bounded)
+        return some, 0 if bounded is None else len(some) // 2
+
+    def _starts(self, parts: list[ScanData], index: np.ndarray) -> list[Tensor]:
+        """Modes of some parts or near them, each ``(n_free, n)``."""
+        start = send(self._source.start[:, index], self._source.device)
+        free = parts[0].offset_free
+        return [start if some.offset_free == free else _restarted(some, start) for some in parts]
 
     def _for_each(self, work: Callable[[Nodes], None]) -> None:
         """Do something with the nodes of every block, which are kept where they are few."""
@@ -196,8 +276,8 @@ class KineticPosterior:
             if number > _KEEP_VALUES:
                 made.clear()
 
-        size = _BLOCK if source.device.type == "cpu" else _DEVICE_BLOCK
-        map_slices(work_on, source.alive.size, size=size, device=source.device, what="posterior")
+        total, size = self._total
+        map_slices(work_on, total, size=size, device=source.device, what="posterior")
         if len(kept) == 1:
             self._kept.extend(nodes for made in kept.values() for nodes in made)
 
@@ -212,10 +292,10 @@ class KineticPosterior:
         if self._kept:
             yield from self._kept
             return
-        number = self._source.alive.size
-        for begin in range(0, number, _BLOCK):
+        total, size = self._total
+        for begin in range(0, total, size):
             with torch.no_grad():
-                made = list(self._made(slice(begin, min(begin + _BLOCK, number))))
+                made = list(self._made(slice(begin, min(begin + size, total))))
             yield from made
 
     def summarise(
@@ -254,11 +334,12 @@ class KineticPosterior:
             at = [send(row[nodes.index], nodes.weight.device) for row in start]
             value = half.evaluate(parameters, nodes.search)
             centre, scale = half.evaluate(parameters, at), self.config.dose_error.scale
-            moments[:, nodes.index] = half_dose_moments(value, nodes, centre, scale).cpu()
+            spread = nodes.distribution(value)
+            moments[:, nodes.index] = half_dose_moments(value, nodes, centre, scale, spread).cpu()
             probabilities = nodes.weight.new_tensor(tails)
             for quantity in quantities:
                 for place in range(quantity.n_value):
-                    known = value if quantity.name == half.name else None
+                    known = (value, spread) if quantity.name == half.name else None
                     ends = quantity_ends(nodes, quantity, at, probabilities, place, known)
                     found[quantity][:, nodes.index, place] = ends.cpu().numpy()
 
@@ -308,7 +389,7 @@ def quantity_ends(
     estimate: Sequence[Tensor],
     probabilities: Tensor,
     place: int = 0,
-    value: Tensor | None = None,
+    known: tuple[Tensor, Distribution] | None = None,
 ) -> Tensor:
     """Ends of the central intervals of a quantity, ``(n_probability, n)``.
 
@@ -322,19 +403,37 @@ def quantity_ends(
         Free parameters of the estimate on their scale of search, which intervals hold.
     probabilities
         Of the ends.
-    value
-        The quantity at the nodes, if it is there already.
+    known
+        The quantity at the nodes and its distribution, if they are there already.
     """
     parameters = nodes.parameters
-    if value is None:
+    if known is None:
         value = quantity.evaluate(parameters, nodes.search, place)
-    ends = nodes.quantiles(value.expand(nodes.weight.shape), probabilities)
+        known = value, nodes.distribution(value)
+    value, spread = known
+    ends = spread.quantiles(probabilities)
     if nodes.n_bound:
         ends = holding_bound(ends, value, nodes, probabilities)
     ends = _to_bounds(ends, quantity, value, nodes, probabilities)
     ends = _opened(ends, quantity, nodes, probabilities)
     ends = _holding(ends, quantity.evaluate(parameters, estimate, place), probabilities)
     return quantity.finish(parameters, ends)
+
+
+def _at_places(
+    search: list[Tensor], log_weight: Tensor, place: Tensor, count: int
+) -> tuple[list[Tensor], Tensor]:
+    """Nodes of some of `count` curves as nodes of all, of which the others have no weight."""
+    if place.numel() == count:
+        return search, log_weight
+    whole = log_weight.new_full((*log_weight.shape[:-1], count), -torch.inf)
+    whole[..., place] = log_weight
+    wide = []
+    for each in search:
+        of_all = each[..., :1].expand(*each.shape[:-1], count).clone()
+        of_all[..., place] = each
+        wide.append(of_all)
+    return wide, whole
 
 
 def _restarted(data: ScanData, start: Tensor) -> Tensor:
@@ -376,27 +475,32 @@ class _Whole:
         return self.data.evaluate(list(parameters), [True] * len(parameters))
 
 
-def half_dose_moments(value: Tensor, nodes: Nodes, estimate: Tensor, scale: float) -> Tensor:
+def half_dose_moments(
+    value: Tensor,
+    nodes: Nodes,
+    estimate: Tensor,
+    scale: float,
+    spread: Distribution | None = None,
+) -> Tensor:
     """Mean and deviation of ln D½, probability near the estimate, and evidence, ``(4, n)``.
 
-    The relative error `scale` of all doses is in deviation and probability.
+    The relative error `scale` of all doses is in deviation and probability; `spread` is the
+    distribution of the values, if it is there already.
     """
-    value = value.expand(nodes.weight.shape)
-    finite = torch.isfinite(value)
-    weight = torch.where(finite, nodes.weight, 0.0)
-    known = torch.where(finite, value, 0.0)
-    mass = weight.sum((0, 1, 2))
-    mean = (weight * known).sum((0, 1, 2)) / mass.clamp(min=1e-300)
-    spread = (weight * (known - mean) ** 2).sum((0, 1, 2)) / mass.clamp(min=1e-300)
-    spread = torch.where(mass < 1 - NEVER, torch.inf, (spread + scale**2).sqrt())
-    distance = (known - estimate).abs()
-    near = (distance <= NEAR).to(value)
+    spread = nodes.distribution(value) if spread is None else spread
+    known = torch.isfinite(estimate)
+    estimate = torch.where(known, estimate, 0.0)
     if scale:
-        ends = torch.special.ndtr((NEAR - distance) / scale)
-        near = ends - torch.special.ndtr((-NEAR - distance) / scale)
-    near = (nodes.weight * near * finite).sum((0, 1, 2))
-    near = torch.where(torch.isfinite(estimate), near, 0.0)
-    return torch.stack([mean, spread, near, nodes.log_evidence])
+        distance = (value - estimate).abs()
+        near = torch.special.ndtr((NEAR - distance) / scale)
+        near = near - torch.special.ndtr((-NEAR - distance) / scale)
+        near = (nodes.weight * near.nan_to_num(0.0)).sum((0, 1, 2))
+    else:
+        near = spread.below(estimate + NEAR) - spread.below(estimate - NEAR)
+    deviation = (spread.spread**2 + scale**2).sqrt()
+    if spread.finite_mass is not None:
+        deviation = torch.where(spread.finite_mass < 1 - NEVER, torch.inf, deviation)
+    return torch.stack([spread.mean, deviation, torch.where(known, near, 0.0), nodes.log_evidence])
 
 
 def _holding(ends: Tensor, estimate: Tensor, tails: Tensor) -> Tensor:
@@ -498,5 +602,5 @@ def kinetic_posterior(
     """
     config = config or ExactConfig()
     if fit is None:
-        fit = fit_exact(problem, replace(config, hierarchy=()))
+        fit = fit_exact(problem, config)
     return KineticPosterior(problem, config, fit)

@@ -133,7 +133,8 @@ def _zoomed_rows(
         new = spread_rows(low[again], high[again], _N_ROW, parameter)
         part, _, part_squares = _started_rows(data.select(again), new)
         # The neighbours' best rates are a second guess where the coarse search misleads.
-        guess = interpolate_rows(new, rows.shape[:, again], rows.log_rate[:, again])
+        known = rows.shape[:, again], rows.log_rate[:, again]
+        guess = interpolate_rows(new, *known, parameter)
         other = best_on_rows(data.select(again), new, guess, box=box)
         better = other.squares < part.squares
         chosen = [

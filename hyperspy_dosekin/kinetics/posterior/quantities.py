@@ -92,6 +92,12 @@ class Quantity:
             return curve(law, dose, parameters.complete(search))[0][0]
         if self.name in DERIVED:
             assert self.dose_level is not None
+            if law.scales and parameters.free[0].name == "rate":
+                # A function of the shapes alone, which rows of them share, less ln k.
+                unit = [search[0].new_zeros(()), *search[1:]]
+                return (
+                    dose_at_level(law, parameters.values(unit), self.dose_level).log() - search[0]
+                )
             return dose_at_level(law, parameters.values(search), self.dose_level).log()
         names = [parameter.name for parameter in law.parameters]
         if self.name not in names:

@@ -9,20 +9,43 @@ import math
 import torch
 from torch import Tensor
 
-from .rows import Rows, best_on_rows, interpolate_rows, row_steps, searched, spread_rows
+from .rows import (
+    Rows,
+    best_on_rows,
+    end_weights,
+    interpolate_rows,
+    row_steps,
+    searched,
+    spread_rows,
+)
 from .scan import ScanData
 
-N_ROW, N_NODE = 24, 18
-# Rows with which the extent of the posterior in the shape is looked for.
-_N_SEARCH = 12
-# Share of their span by which these rows may be left without a new search.
-_EXTRAPOLATED = 0.25
+_LOG_TWO = math.log(2.0)
+# Rows, and nodes on each, on which the density is evaluated; then it is interpolated to more.
+N_ROW, N_NODE = 18, 12
+# A single row, where the shape is known, has to carry the whole posterior.
+_N_ALONE = 80
+# Spread of the first rows in standard deviations by the curvature, and share of their span by which
+# rows may be left without a new search.
+_REACH, _EXTRAPOLATED = 5.0, 0.1
+# Steps towards the best rate of a row at first, and when rows are moved a little.
+_STEPS, _FEW_STEPS = 12, 4
 # Rows are wanted down to this in ln density below the highest, nodes below that of their row: not
 # further, since the tails of Student's t would leave no nodes for the middle.
-_DEPTH, _ROW_DEPTH = 9.0, 6.0
+_DEPTH, _ROW_DEPTH, _MATTERS = 9.0, 5.5, 6.0
 _ROUNDS = 4
-# The outermost nodes of a row count half.
-_LOG_TWO = math.log(2.0)
+# Rates and shapes of the templates that say where the ridge runs, far from the estimate too.
+_TEMPLATES, _TEMPLATE_ROWS = 40, 12
+# Nodes are even in the inverse hyperbolic sine
+# of the distance over so many widths: tails are long. Where a row is narrower than its curvature
+# says by more than a factor its nodes are placed anew.
+_CORE, _NARROWER, _LONGEST = 1.5, 0.5, 20.0
+# Towards slow rates tails are longer: a slow decay of a large amplitude looks like any other.
+_LONGER, _ALONE_LONGER = (1.6, 1.2), (5.0, 5.0)
+# Places on a row, in widths, that say how much mass it has where the offset is bounded.
+_PLACES = (-4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5)
+# Densities so far below the highest are none.
+_LOWEST = 60.0
 
 
 def _log_density(data: ScanData, log_rate: Tensor, shape: Tensor) -> Tensor:
@@ -33,8 +56,8 @@ def _log_density(data: ScanData, log_rate: Tensor, shape: Tensor) -> Tensor:
     return density if rate.logarithmic or rate.lower <= 0 else density + log_rate
 
 
-def _first_rows(data: ScanData, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows of the shape that the curvature at the estimate suggests, with rates on the ridge."""
+def _first_rows(data: ScanData, start: Tensor) -> Rows:
+    """Rows of the shape that the curvature at the estimate and templates suggest."""
     shape = data.parameters.free[1]
     _, _, hessian = data.evaluate(list(start), [True, True])
     determinant = hessian[0, 0] * hessian[1, 1] - hessian[0, 1] ** 2
@@ -44,19 +67,51 @@ def _first_rows(data: ScanData, start: Tensor) -> tuple[Tensor, Tensor]:
     best = start[1].exp() if logarithm else start[1]
     low, high = shape.free_box
     # Ends at the corners of extinction hide curvature: never less than a little of the box.
-    reach = 8 * ((best if logarithm else 1.0) * spread).clamp(min=1e-4)
+    reach = _REACH * ((best if logarithm else 1.0) * spread).clamp(min=1e-4)
+    known, rates, deviance = _templates(data)
+    # A row that is as good as this on a template is within the posterior.
+    least = torch.minimum(deviance.amin(0), data.deviance_at(list(start)))
+    good = deviance < least + 2 * _DEPTH
+    lower = torch.where(good, known, torch.inf).amin(0)
+    upper = torch.where(good, known, -torch.inf).amax(0)
     rows = spread_rows(
-        (best - reach).clamp(low, high), (best + reach).clamp(low, high), _N_SEARCH, shape
+        torch.minimum(best - reach, lower).clamp(low, high),
+        torch.maximum(best + reach, upper).clamp(low, high),
+        N_ROW,
+        shape,
     )
     slope = -hessian[0, 1] / hessian[0, 0].clamp(min=1e-12)
-    rates = start[0] + slope.clamp(-3, 3) * ((rows.log() if logarithm else rows) - start[1])
-    return rows, rates.clamp(*data.parameters.free[0].search_box)
+    line = start[0] + slope.clamp(-3, 3) * ((rows.log() if logarithm else rows) - start[1])
+    line = line.clamp(*data.parameters.free[0].search_box)
+    other = interpolate_rows(rows, known.expand(-1, data.count), rates, shape)
+    trials = [data.deviance_at(searched(data, at, rows)) for at in (line, other)]
+    return best_on_rows(
+        data, rows, torch.where(trials[0] <= trials[1], line, other), iterations=_STEPS
+    )
+
+
+def _templates(data: ScanData) -> tuple[Tensor, Tensor, Tensor]:
+    """Shapes ``(n_row, 1)`` for all curves, their best rates and deviances ``(n_row, n)``."""
+    free = data.parameters.free
+    rate = torch.linspace(*free[0].search_box, _TEMPLATES).to(data.dose)
+    shape = rate.new_zeros(1, 1)
+    if len(free) > 1:
+        ends = rate.new_tensor(free[1].free_box)[:, None]
+        shape = spread_rows(ends[0], ends[1], _TEMPLATE_ROWS, free[1])
+    squares = data.sums(searched(data, rate[:, None, None], shape)).squares
+    least, place = squares.expand(_TEMPLATES, shape.shape[0], data.count).min(0)
+    return shape, rate[place], data.deviance_of(least)
 
 
 def _row_mass(data: ScanData, rows: Rows) -> Tensor:
-    """Laplace estimate of ln ∫ density d ln k on each row."""
-    log_density = _log_density(data, rows.log_rate, rows.shape)
-    return log_density + rows.width.log()
+    """Estimate of ln ∫ density d ln k on each row."""
+    log_rate, shape, places = rows.log_rate, rows.shape, rows.shape.new_tensor(_PLACES)
+    if data.bounded:
+        # What is allowed may lie on the slope of a row.
+        low, high = data.parameters.free[0].search_box
+        log_rate = (log_rate + places[:, None, None] * rows.width).clamp(low, high)
+        return _log_density(data, log_rate, shape).logsumexp(0) + rows.width.log()
+    return _log_density(data, log_rate, shape) + rows.width.log()
 
 
 def _extent(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
@@ -95,87 +150,100 @@ def _extent(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
 
 def _adapted_rows(data: ScanData, start: Tensor) -> Rows:
     """Rows that cover the posterior of the shape, and not much more."""
-    parameter = data.parameters.free[1]
-    rows = best_on_rows(data, *_first_rows(data, start))
+    rows = _first_rows(data, start)
     low, high, count = _extent(data, rows)
     for _ in range(_ROUNDS):
         span = rows.shape[-1] - rows.shape[0]
         missing = torch.maximum(rows.shape[0] - low, high - rows.shape[-1])
         outside = missing > _EXTRAPOLATED * span
-        coarse = (count < _N_SEARCH // 2) & (high - low < 0.9 * span)
+        coarse = (count < N_ROW // 3) & (high - low < 0.9 * span)
         again = torch.nonzero(outside | coarse)[:, 0]
         if again.numel() == 0:
             break
         some = data.select(again)
-        new = spread_rows(low[again], high[again], _N_SEARCH, parameter)
-        guess = interpolate_rows(new, rows.shape[:, again], rows.log_rate[:, again])
-        part = best_on_rows(some, new, guess)
+        part = _moved(some, rows.select(again), low[again], high[again], _STEPS)
         rows.replaced(again, part)
         low[again], high[again], count[again] = _extent(some, part)
+    return _moved(data, rows, low, high, _FEW_STEPS)
+
+
+def _moved(data: ScanData, rows: Rows, low: Tensor, high: Tensor, iterations: int) -> Rows:
+    """Rows between other ends, which begin where the old ones say."""
+    parameter = data.parameters.free[1]
     new = spread_rows(low, high, N_ROW, parameter)
-    guess = interpolate_rows(new, rows.shape, rows.log_rate)
-    return best_on_rows(data, new, guess)
+    guess = interpolate_rows(new, rows.shape, rows.log_rate, parameter)
+    return best_on_rows(data, new, guess, iterations=iterations)
 
 
-def _adapted_nodes(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
-    """Nodes of the rate on each row, ln densities, and their spacing ``(n_row, n)``."""
-    # A single row, where p is known, has to carry the whole posterior.
-    n_node = N_NODE if rows.shape.shape[0] > 1 else 4 * N_NODE
-    share = torch.linspace(0, 1, n_node, dtype=torch.float64, device=data.dose.device)
-    share = share[:, None]
-    # Where a normal (σ known) or Student's t of seven (σ marginalised) is down by _ROW_DEPTH.
-    reach = 3.5 if data.noise == "given" else 4.8
+def _nodes(data: ScanData, rows: Rows, reach: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Nodes of the rate on each row, ln densities, and ln of the spacing of nodes."""
     box = data.parameters.free[0].search_box
-    low = (rows.log_rate - reach * rows.width).clamp(*box)
-    high = (rows.log_rate + reach * rows.width).clamp(*box)
-    low, high = low.reshape(-1), high.reshape(-1)
-    n_row, n = rows.shape.shape
-    # Worked on as pairs of row and curve, row by row; most pairs are right at once.
-    shape_of = rows.shape.reshape(-1)
-    curve = torch.arange(n, device=low.device).repeat(n_row)
-    log_rate = torch.empty(n_node, n_row * n).to(low)
-    density = torch.empty_like(log_rate)
-    work = torch.arange(n_row * n, device=low.device)
-    places = torch.arange(n_node, device=low.device)[:, None]
-    highest = None
-    for round_ in range(_ROUNDS):
-        lower, span = low[work], (high - low)[work]
-        nodes = lower + share * span
-        if round_ == 0:
-            # All pairs: the curves need not be copied for each row.
-            table = nodes.reshape(n_node, n_row, n)
-            value = _log_density(data, table, rows.shape).reshape(n_node, -1)
-        else:
-            value = _log_density(data.select(curve[work]), nodes, shape_of[work])
-        log_rate[:, work], density[:, work] = nodes, value
-        peak = value.amax(0)
-        if highest is None:
-            highest = peak.reshape(n_row, n).amax(0)
-        active = value > peak - _ROW_DEPTH
-        first = torch.where(active, places, n_node).amin(0)
-        last = torch.where(active, places, -1).amax(0)
-        step = span / (n_node - 1)
-        new_low = lower + step * torch.where(first == 0, -n_node / 3, first - 1.0)
-        new_high = (
-            lower + span + step * torch.where(last == n_node - 1, n_node / 3, last + 2.0 - n_node)
+    scale = _CORE * rows.width
+    ends = torch.stack(
+        [rows.log_rate - reach[0] * rows.width, rows.log_rate + reach[1] * rows.width]
+    )
+    low, high = ((ends.clamp(*box) - rows.log_rate) / scale).asinh()[:, :, None]
+    share = torch.linspace(0, 1, number).to(low)[:, None]
+    place = torch.lerp(low, high, share)
+    log_rate = rows.log_rate[:, None] + scale[:, None] * place.sinh()
+    spacing = place.cosh().mul_(scale[:, None] * (high - low) / (number - 1))
+    density = _log_density(data, log_rate, rows.shape[:, None])
+    density = torch.maximum(density, density.amax((0, 1)) - _LOWEST)
+    return log_rate, density, spacing.clamp_(min=1e-300).log_()
+
+
+def _reach(data: ScanData) -> Tensor:
+    """Widths from the middle of a row where its density is down to the depth that is wanted."""
+    depth = 2 * (_ROW_DEPTH + 1)
+    if data.noise == "given":
+        return data.dose.new_full((data.count,), depth**0.5)
+    # Student's t.
+    freedom = data.freedom.clamp(min=1)
+    return (freedom * torch.expm1(depth / freedom)).sqrt().clamp(max=_LONGEST)
+
+
+def _adapted_nodes(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Nodes of the rate on each row, and logarithms of their weights, ``(n_row, n_node, n)``."""
+    alone = rows.shape.shape[0] == 1
+    # Many nodes may look far.
+    longer = rows.shape.new_tensor(_ALONE_LONGER if alone else _LONGER)[:, None, None]
+    reach = longer * _reach(data).expand(2, *rows.shape.shape)
+    low, high = data.parameters.free[0].search_box
+    number = _N_ALONE if alone else N_NODE
+    found = torch.stack(_nodes(data, rows, reach, number))
+    index, some, part = torch.arange(data.count, device=reach.device), data, rows
+    for _ in range(_ROUNDS):
+        at, density, spacing = found[..., index]
+        weight = density + spacing
+        peak = density.amax(1)
+        # Rows far down do not matter, and ends that are.
+        highest = peak.amax(0)
+        matters = peak > highest - _MATTERS
+        weight = (weight - weight.amax(1, keepdim=True)).exp()
+        total = weight.sum(1)
+        middle = (weight * at).sum(1) / total
+        spread = (weight * (at - middle[:, None]).square()).sum(1).div(total).sqrt()
+        cut = density[:, [0, -1]] > torch.maximum(peak - _ROW_DEPTH, highest - _DEPTH)[:, None]
+        short = torch.stack(
+            [cut[:, 0] & (at[:, 0] > low + 1e-9), cut[:, 1] & (at[:, -1] < high - 1e-9)]
         )
-        new_low, new_high = new_low.clamp(*box), new_high.clamp(*box)
-        wrong = (new_low < lower - 1e-9) | (new_high > lower + span + 1e-9)
-        wrong |= (last - first < n_node // 2) & (new_high - new_low < 0.9 * span)
-        # Rows far down do not matter.
-        wrong &= peak > highest[curve[work]] - _DEPTH
-        if round_ == _ROUNDS - 1 or not bool(wrong.any()):
+        wrong = short.any(0) | (spread < _NARROWER * part.width)
+        again = torch.nonzero((wrong & matters).any(0))[:, 0]
+        if again.numel() == 0:
             break
-        low[work] = torch.where(wrong, new_low, lower)
-        high[work] = torch.where(wrong, new_high, lower + span)
-        work = work[wrong]
-    shape = (n_node, n_row, n)
-    log_rate, density = (array.reshape(shape).transpose(0, 1) for array in (log_rate, density))
-    return log_rate, density, (log_rate[:, -1] - log_rate[:, 0]) / (n_node - 1)
+        index, some = index[again], some.select(again)
+        width = spread[:, again].clamp(min=1e-9)
+        part = Rows(part.shape[:, again], middle[:, again], width, part.squares[:, again])
+        reach = reach[..., again] * torch.where(short[..., again], 1.6, 1.0)
+        # Neighbours reach alike, since what lies between them is interpolated.
+        padded = torch.cat([reach[:, :1], reach, reach[:, -1:]], 1)
+        reach = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), reach)
+        found[..., index] = torch.stack(_nodes(some, part, reach, number))
+    return found[0], found[1] + found[2]
 
 
-def ridge_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Nodes of some curves and the logarithms of their unnormalised weights.
+def ridge_rows(data: ScanData, start: Tensor) -> Rows:
+    """Rows that cover the posterior of some curves.
 
     Parameters
     ----------
@@ -183,18 +251,58 @@ def ridge_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
         The curves.
     start
         Free parameters of their estimates on the scale of search, ``(n_free, n)``.
+    """
+    if len(data.parameters.free) > 1:
+        return _adapted_rows(data, start)
+    _, rate, deviance = _templates(data)
+    rate = torch.where(deviance < data.deviance_at([start[:1]]), rate, start[:1])
+    return best_on_rows(data, torch.zeros_like(rate), rate)
+
+
+def ridge_nodes(data: ScanData, rows: Rows, *, finer: bool = False) -> tuple[list[Tensor], Tensor]:
+    """Nodes of some curves and the logarithms of their unnormalised weights.
+
+    Parameters
+    ----------
+    data
+        The curves.
+    rows
+        Their rows.
+    finer
+        Whether there are twice as many rows, for what other windows say of the shape.
 
     Returns
     -------
     Free parameters on the scale of search, of shapes that broadcast to ``(n_row, n_node, n)``, and
     the weights of that shape.
     """
-    if len(data.parameters.free) == 1:
-        rows = best_on_rows(data, torch.zeros_like(start[:1]), start[:1])
-    else:
-        rows = _adapted_rows(data, start)
-    log_rate, density, spacing = _adapted_nodes(data, rows)
-    weight = density + (spacing * row_steps(rows.shape)).clamp(min=1e-300).log()[:, None]
-    weight[:, 0] -= _LOG_TWO
-    weight[:, -1] -= _LOG_TWO
-    return searched(data, log_rate, rows.shape[:, None]), weight
+    free, shape = data.parameters.free, rows.shape
+    log_rate, weight = _adapted_nodes(data, rows)
+    if len(free) > 1:
+        log_rate, weight = _refined(log_rate), _refined(weight)
+        if finer:
+            log_rate, weight = _refined(log_rate, (0,)), _refined(weight, (0,))
+        shape = spread_rows(shape[0], shape[-1], log_rate.shape[0], free[1])
+        steps = row_steps(shape, free[1]).clamp(min=1e-300).log().sub_(_LOG_TWO)
+        weight += steps[:, None]
+    weight += end_weights(log_rate.shape[1]).to(weight).log()[:, None]
+    return searched(data, log_rate, shape[:, None]), weight
+
+
+def _refined(values: Tensor, dims: tuple[int, ...] = (0, 1)) -> Tensor:
+    """Values at nodes ``(n_row, n_node, n)`` and half way between the rows and nodes.
+
+    Parabolas, of the two that meet there the flatter one: densities fall off like a wall where a
+    decay would be extinct before a frame that still has some of it.
+    """
+    for dim in dims:
+        bend = values.diff(2, dim=dim)
+        number = bend.shape[dim]
+        bend = torch.cat([bend.narrow(dim, 0, 1), bend, bend.narrow(dim, number - 1, 1)], dim)
+        pair = bend.narrow(dim, 0, number + 1), bend.narrow(dim, 1, number + 1)
+        flatter = torch.minimum(*pair).clamp_(min=0.0) + torch.maximum(*pair).clamp_(max=0.0)
+        left, right = values.narrow(dim, 0, number + 1), values.narrow(dim, 1, number + 1)
+        middle = (left + right).mul_(0.5).sub_(flatter, alpha=0.125)
+        both = torch.stack([left, middle], dim + 1).flatten(dim, dim + 1)
+        values = torch.cat([both, values.narrow(dim, number + 1, 1)], dim)
+    return values

@@ -11,13 +11,16 @@ both stand on it. Shapes are on their scale of estimation here, rates on that of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.laws.contract import LawParameter
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
-from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
+
+# Largest step in ln k, damping of a step that was none, and the share of a row's width that counts.
+_STEP, _DAMPED, _NEAR = 1.5, 1.0, 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,11 @@ class Rows:
         """Select some of the curves."""
         return Rows(*(getattr(self, name)[:, index] for name in self.__dataclass_fields__))
 
+    def placed(self, index: Tensor, count: int) -> Rows:
+        """These as rows of some of `count` curves, with nothing for the others."""
+        rows = (getattr(self, name) for name in self.__dataclass_fields__)
+        return Rows(*(row.new_zeros(len(row), count).index_copy(1, index, row) for row in rows))
+
     def replaced(self, index: Tensor, part: Rows) -> None:
         """Put other rows in the place of those of some curves."""
         for name in self.__dataclass_fields__:
@@ -60,22 +68,6 @@ def searched(data: ScanData, log_rate: Tensor, shape: Tensor) -> list[Tensor]:
     return [log_rate, shape if direct else shape.log()]
 
 
-@dataclass(frozen=True, eq=False)
-class _RowObjective:
-    """Deviance in ln k alone on rows of constant shape, an objective of `minimise_batched`."""
-
-    data: ScanData
-    shape: Tensor
-
-    def select(self, index: Tensor) -> _RowObjective:
-        return _RowObjective(self.data.select(index), self.shape[index])
-
-    def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        search = searched(self.data, parameters[0], self.shape)
-        slopes = [True, False][: len(search)]
-        return self.data.evaluate(search, slopes)
-
-
 def best_on_rows(
     data: ScanData,
     shape: Tensor,
@@ -84,7 +76,7 @@ def best_on_rows(
     box: tuple[float, float] | None = None,
     iterations: int = 12,
 ) -> Rows:
-    """Best rate for every row of constant shape.
+    """Best rate for every row of constant shape, by damped Gauss–Newton steps.
 
     Parameters
     ----------
@@ -97,25 +89,45 @@ def best_on_rows(
     iterations
         Steps at most.
     """
-    n_row, n = shape.shape
     box = data.parameters.free[0].search_box if box is None else box
-    curves = torch.arange(n, device=shape.device).repeat(n_row)
-    objective = _RowObjective(data.select(curves), shape.reshape(-1))
-    lower, upper = (start.new_tensor([bound]) for bound in box)
-    found = minimise_batched(
-        objective,
-        start.reshape(1, -1),
-        lower,
-        upper,
-        largest_step=start.new_tensor([1.5]),
-        tolerance=1e-3,
-        max_iterations=iterations,
-    )
-    _, _, hessian = objective.evaluate(found.parameters)
-    width = hessian[0, 0].clamp(min=1e-12).rsqrt().clamp(max=box[1] - box[0])
-    log_rate = found.parameters.reshape(n_row, n)
+    slopes = [True, False][: len(data.parameters.free)]
+
+    def along(some: ScanData, log_rate: Tensor, shape: Tensor) -> Tensor:
+        value, gradient, hessian = some.evaluate(searched(some, log_rate, shape), slopes)
+        return torch.stack([log_rate, value, gradient[0], hessian[0, 0].clamp(min=1e-12)])
+
+    best = along(data, start.clamp(*box), shape)
+    damping = torch.zeros_like(start)
+    index = torch.arange(start.shape[1], device=start.device)
+    some, rows = data, shape
+    for _ in range(iterations):
+        at = best[..., index]
+        step = at[2] / at[3] / (1 + damping[:, index])
+        trial = along(some, (at[0] - step.clamp(-_STEP, _STEP)).clamp(*box), rows)
+        better = trial[1] < at[1]
+        # Products with 0 and 1 are many times faster than a choice by element.
+        taken = better.to(at)
+        moved = (trial[0] - at[0]).abs() * taken
+        best[..., index] = at + taken * (trial - at)
+        old = damping[:, index]
+        damping[:, index] = 0.15 * old * taken + (_DAMPED + 6 * old) * (1 - taken)
+        # Curves are done when none of their rows moves by a share of its width, or can.
+        far = moved * trial[3].sqrt() > _NEAR
+        waiting = ~better & (step.abs() * at[3].sqrt() > _NEAR)
+        undone = torch.nonzero((far | waiting).any(0))[:, 0]
+        if undone.numel() == 0:
+            break
+        if undone.numel() < 0.7 * index.numel():
+            index = index[undone]
+            some, rows = data.select(index), shape[:, index]
+    log_rate, _, _, hessian = best
     squares = data.sums(searched(data, log_rate, shape)).squares
-    return Rows(shape, log_rate, width.reshape(n_row, n), squares)
+    return Rows(shape, log_rate, hessian.rsqrt().clamp(max=box[1] - box[0]), squares)
+
+
+def _root(parameter: LawParameter) -> bool:
+    """Whether rows are even in the square root of a shape."""
+    return not (parameter.logarithmic or parameter.lower <= 0)
 
 
 def spread_rows(lower: Tensor, upper: Tensor, count: int, parameter: LawParameter) -> Tensor:
@@ -125,27 +137,46 @@ def spread_rows(lower: Tensor, upper: Tensor, count: int, parameter: LawParamete
     the logarithm, as the shapes of decays are.
     """
     share = torch.linspace(0.0, 1.0, count, dtype=lower.dtype, device=lower.device)[:, None]
-    if parameter.logarithmic or parameter.lower <= 0:
+    if not _root(parameter):
         return lower + share * (upper - lower)
     root = lower.sqrt() + share * (upper.sqrt() - lower.sqrt())
     return root * root
 
 
-def row_steps(shape: Tensor) -> Tensor:
-    """Weight of each row in an integral over the shape (trapezoid); 1 for a single row."""
-    if shape.shape[0] == 1:
-        return torch.ones_like(shape)
-    gaps = shape.diff(dim=0) / 2
-    weight = torch.zeros_like(shape)
-    weight[:-1] += gaps
-    weight[1:] += gaps
+def row_steps(shape: Tensor, parameter: LawParameter) -> Tensor:
+    """Weight of each of some `spread_rows` in an integral over the shape."""
+    even = shape.sqrt() if _root(parameter) else shape
+    step = (even[-1] - even[0]) / (shape.shape[0] - 1)
+    slope = 2 * even if _root(parameter) else torch.ones_like(even)
+    return slope * step * end_weights(shape.shape[0]).to(shape)[:, None]
+
+
+@lru_cache(maxsize=16)
+def end_weights(count: int) -> Tensor:
+    """Weights of even nodes, one but for the ends, that integrate cubics exactly (Gregory)."""
+    weight = torch.ones(count, dtype=torch.float64)
+    ends = torch.tensor([3 / 8, 7 / 6, 23 / 24], dtype=torch.float64)
+    weight[:3], weight[-3:] = ends, ends.flip(0)
     return weight
 
 
-def interpolate_rows(position: Tensor, known: Tensor, values: Tensor) -> Tensor:
-    """Linear interpolation along rows; all ``(n_row, n)``, `known` ascending."""
-    place = torch.searchsorted(known.T.contiguous(), position.T.contiguous()).T
-    place = place.clamp(1, known.shape[0] - 1)
-    left, right = known.gather(0, place - 1), known.gather(0, place)
-    share = ((position - left) / (right - left).clamp(min=1e-300)).clamp(0.0, 1.0)
-    return values.gather(0, place - 1) * (1 - share) + values.gather(0, place) * share
+def interpolate_rows(
+    position: Tensor, known: Tensor, values: Tensor, parameter: LawParameter
+) -> Tensor:
+    """Cubic interpolation along `spread_rows` `known`; all ``(n_row, n)``."""
+    if _root(parameter):
+        position, known = position.sqrt(), known.sqrt()
+    number = known.shape[0]
+    span = (known[-1] - known[0]).clamp(min=1e-300)
+    x = ((position - known[0]) / span).clamp(0.0, 1.0) * (number - 1)
+    first = (x.floor() - 1).clamp(0, number - 4)
+    place, found = first.long(), torch.zeros_like(x)
+    for node, weight in enumerate(cubic_weights(x - first)):
+        found.addcmul_(weight, values.gather(0, place + node))
+    return found
+
+
+def cubic_weights(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Weights of values at 0, 1, 2, 3 for a cubic at `x`."""
+    b, c, d = x - 1, x - 2, x - 3
+    return -b * c * d / 6, x * c * d / 2, -x * b * d / 2, x * b * c / 6

@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +35,8 @@ from hyperspy_dosekin.numerics.batching import send
 # Rounding of a difference of sums, in units of what is subtracted: nothing below is told from a
 # perfect fit.
 _ROUNDING = 1e-13
+# Numbers of an array that are worked on at once: arrays of this size stay in the cache.
+_AT_ONCE = 2**14
 # What each curve has of its own, beside its values.
 _BY_CURVE = (
     *("root_weight", "freedom", "share", "pin", "unit", "base", "extent", "softness"),
@@ -61,6 +64,19 @@ class Sums:
     norm: Tensor
     amplitude: Tensor
     mean: Tensor
+
+
+class _Products(NamedTuple):
+    """Sums over doses of products, free of the offset.
+
+    Of columns with each other (a triangle), the values and a constant; `size` is the first of them
+    with the offset.
+    """
+
+    inner: list[list[Tensor]]
+    level: list[Tensor]
+    mean: list[Tensor]
+    size: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,35 +270,90 @@ class ScanData:
 
     # Columns
 
-    def _columns(self, search: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Columns of the decay less its pin, dose by dose, whitened but for shared errors."""
+    def _columns(
+        self, search: Sequence[Tensor], slopes: Sequence[bool] = ()
+    ) -> Iterator[list[Tensor]]:
+        """The decay less its pin, and minus its slopes, dose by dose, weighed and filtered."""
         whole = self.parameters.complete(search)
-        law = self.parameters.law
-        at_once = None
-        if not streams(law):
-            ndim = max(each.ndim for each in search)
-            at_once = curve(law, self.dose.reshape(-1, *[1] * ndim), whole)[0]
-        before: Tensor | None = None
-        for place, dose in enumerate(self.dose):
-            column = curve(law, dose, whole)[0] if at_once is None else at_once[place]
-            column = column - self.pin
-            if self.root_weight is not None:
-                column = column * self.root_weight[place]
-            if self.filter_ is not None:
-                ratio, scale = self.filter_[0][place], self.filter_[1][place]
-                last = column
-                if before is not None:
-                    column = (column - ratio * before) * scale
-                    # A missing frame hands on the one before it.
-                    last = torch.where(scale == 0, before, last)
-                before = last
-            yield column
+        law, number = self.parameters.law, self.dose.numel()
+        wanted = iter(slopes)
+        flags = [free and next(wanted, False) for free in self.parameters.is_free]
+        # A few doses at once where they are small; all of them where that is no more work.
+        size = math.prod(torch.broadcast_shapes(*(each.shape for each in whole)))
+        step = max(_AT_ONCE // max(size, 1), 1) if streams(law) else number
+        along = [1] * max(each.ndim for each in whole)
+        before: list[Tensor] | None = None
+        for begin in range(0, number, step):
+            dose = self.dose[begin : begin + step].reshape(-1, *along)
+            integrity, changes = curve(law, dose, whole, slopes=flags)
+            block = [integrity - self.pin, *(each for each in changes if each is not None)]
+            for place, row in enumerate(zip(*block, strict=True), begin):
+                columns = list(row)
+                if self.root_weight is not None:
+                    columns = [each * self.root_weight[place] for each in columns]
+                if self.filter_ is not None:
+                    ratio, scale = self.filter_[0][place], self.filter_[1][place]
+                    last = columns
+                    if before is not None:
+                        pairs = list(zip(columns, before, strict=True))
+                        columns = [(each - ratio * old) * scale for each, old in pairs]
+                        # A missing frame hands on the one before it.
+                        last = [torch.where(scale == 0, old, each) for each, old in pairs]
+                    before = last
+                yield columns
 
     @cached_property
     def _twice(self) -> tuple[Tensor, Tensor]:
         """Values and constant whose products with columns take shared errors out of these, too."""
         values, ones = (without_shared(each, self.basis) for each in (self.values, self.ones))
         return values, ones
+
+    def _products(self, search: Sequence[Tensor], slopes: Sequence[bool] = ()) -> _Products:
+        """Sums over doses of products of the columns with each other, the values, a constant."""
+        values, ones = self._twice
+        inner: list[list[Tensor]] = []
+        level: list[Tensor] = []
+        mean: list[Tensor] = []
+        shared: list[list[Tensor]] = []
+        # Columns that all curves share, before each has weights of its own.
+        common: list[list[Tensor]] = []
+        for place, columns in enumerate(self._columns(search, slopes)):
+            along = () if self.basis is None else self.basis[place]
+            alike = columns[0].shape[-1] == 1 < self.count and self.basis is None
+            if alike:
+                common.append(columns)
+            if place == 0:
+                inner = [[a * b for b in columns[: i + 1]] for i, a in enumerate(columns)]
+                level = [each * values[0] for each in columns if not alike]
+                mean = [each * ones[0] for each in columns]
+                shared = [[each * error for error in along] for each in columns]
+                continue
+            for i, each in enumerate(columns):
+                for total, other in zip(inner[i], columns, strict=False):
+                    total.addcmul_(each, other)
+                if not alike:
+                    level[i].addcmul_(each, values[place])
+                mean[i].addcmul_(each, ones[place])
+                for total, error in zip(shared[i], along, strict=True):
+                    total.addcmul_(each, error)
+        if common:
+            stacked = (torch.cat(column, -1) for column in zip(*common, strict=True))
+            level = [column @ values for column in stacked]
+        size = inner[0][0].clone()
+        if self.basis is not None:
+            # (1 − B Bᵀ)² takes from products what columns have along the shared errors.
+            for number, square in enumerate(self.basis.square().sum(0)):
+                for i, row in enumerate(inner):
+                    for j in range(i + 1):
+                        row[j] = row[j] - (2 - square) * shared[i][number] * shared[j][number]
+        if self.share is not None:
+            part = self.share / self.weight_sum
+            for i, row in enumerate(inner):
+                for j in range(i + 1):
+                    row[j] = torch.addcmul(row[j], mean[i] * part, mean[j], value=-1.0)
+            if not isinstance(self.share, float):
+                level = [a - part * self._level * b for a, b in zip(level, mean, strict=True)]
+        return _Products(inner, level, mean, size)
 
     def sums(self, search: Sequence[Tensor]) -> Sums:
         """Sums over doses at nodes.
@@ -292,37 +363,10 @@ class ScanData:
         search
             Free parameters on their scale of search; shapes that broadcast to ``(…, n)``.
         """
-        norm = product = mean = None
-        values, ones = self._twice
-        shared: list[Tensor] = []
-        for place, column in enumerate(self._columns(search)):
-            along = () if self.basis is None else self.basis[place]
-            if norm is None:
-                norm, product, mean = column * column, column * values[place], column * ones[place]
-                shared = [column * each for each in along]
-                continue
-            assert product is not None
-            assert mean is not None
-            norm.addcmul_(column, column)
-            product.addcmul_(column, values[place])
-            mean.addcmul_(column, ones[place])
-            for total, each in zip(shared, along, strict=True):
-                total.addcmul_(column, each)
-        assert norm is not None
-        assert product is not None
-        assert mean is not None
-        size = norm
-        if self.basis is not None:
-            # (1 − B Bᵀ)² takes from the norm what columns have along the shared errors.
-            for total, square in zip(shared, self.basis.square().sum(0), strict=True):
-                norm = norm - (2 - square) * total * total
-        if self.share is None:
-            visible = norm > 1e-24
-        else:
-            norm = norm - self.share * mean * mean / self.weight_sum
-            product = product - self.share * mean * self._level / self.weight_sum
-            # Extinct before the first frame, a curve is constant: nothing is left but rounding.
-            visible = norm > 1e-12 * size
+        found = self._products(search)
+        ((norm,),), (product,), (mean,) = found.inner, found.level, found.mean
+        # Extinct before the first frame, a curve is constant: nothing is left but rounding.
+        visible = norm > (1e-24 if self.share is None else 1e-12 * found.size)
         amplitude = visible * product / norm.clamp(min=1e-30)
         squares = torch.maximum(self.total - amplitude * product, _ROUNDING * self.total)
         return Sums(squares, norm, amplitude, mean / self.weight_sum)
@@ -368,68 +412,53 @@ class ScanData:
         Parameters
         ----------
         search
-            Free parameters on their scale of search, each ``(n,)``.
+            Free parameters on their scale of search; shapes that broadcast to ``(…, n)``.
         slopes
             By which of them; the first dimensions of gradient and Hessian.
         """
-        parameters = self.parameters
-        whole = parameters.complete(search)
-        wanted = iter(slopes)
-        flags = [free and next(wanted) for free in parameters.is_free]
-        column, columns = curve(parameters.law, self.dose[:, None], whole, slopes=flags)
-        column = column.expand(-1, self.count) - self.pin
-        changes = [each for each in columns if each is not None]
-        column, *changes = (
-            self._whitened(each.expand(column.shape)) for each in (column, *changes)
-        )
-        mean, level = (column * self.ones).sum(0), self._level
-        part = 0.0 if self.share is None else self.share / self.weight_sum
-        norm = ((column * column).sum(0) - part * mean * mean).clamp(min=1e-30)
-        product = (column * self.values).sum(0) - part * mean * level
-        amplitude = product / norm
-        squares = torch.maximum(self.total - amplitude * product, _ROUNDING * self.total)
+        found = self._products(search, slopes)
+        inner, level = found.inner, found.level
+        norm = inner[0][0].clamp(min=1e-30)
+        amplitude = level[0] / norm
+        squares = torch.maximum(self.total - amplitude * level[0], _ROUNDING * self.total)
         squares = squares.clamp(min=1e-300)
-        count = len(changes)
-        by_mean = [(change * self.ones).sum(0) for change in changes]
-        by_column = [
-            (change * column).sum(0) - part * each * mean
-            for change, each in zip(changes, by_mean, strict=True)
-        ]
-        gradient = squares.new_empty((count, self.count))
-        hessian = squares.new_empty((count, count, self.count))
-        for first in range(count):
-            by_product = (changes[first] * self.values).sum(0) - part * by_mean[first] * level
-            gradient[first] = amplitude * (by_product - amplitude * by_column[first])
-            for second in range(first + 1):
-                cross = (changes[first] * changes[second]).sum(0)
-                cross = cross - part * by_mean[first] * by_mean[second]
-                cross = cross - by_column[first] * by_column[second] / norm
-                if first == second:
+        count = len(level) - 1
+        gradient = squares.new_empty((count, *squares.shape))
+        hessian = squares.new_empty((count, count, *squares.shape))
+        squared = amplitude * amplitude
+        for i in range(count):
+            by_column = inner[i + 1][0]
+            gradient[i] = amplitude * (level[i + 1] - amplitude * by_column)
+            for j in range(i + 1):
+                cross = inner[i + 1][j + 1] - by_column * inner[j + 1][0] / norm
+                if i == j:
                     cross = cross.clamp(min=0.0)
-                hessian[first, second] = hessian[second, first] = amplitude * amplitude * cross
-        freedom = self.freedom.clamp(min=1)
-        deviance = squares
+                hessian[i, j] = hessian[j, i] = squared * cross
         if self.noise != "given":
-            factor = freedom / squares
-            deviance = freedom * squares.log()
+            factor = self.freedom.clamp(min=1) / squares
             if self.noise == "floor":
                 factor = factor.clamp(max=1.0)
-                above = freedom + freedom * (squares / freedom).log()
-                deviance = torch.where(squares < freedom, squares, above)
             gradient, hessian = gradient * factor, hessian * factor
-        penalty, score, precision = parameters.prior(list(search))
+        penalty, score, precision = self.parameters.prior(list(search))
         chosen = [place for place, slope in enumerate(slopes) if slope]
         for row, place in enumerate(chosen):
             gradient[row] += score[place]
             hessian[row, row] += precision[place] + 1e-9
-        return deviance + penalty, gradient, hessian
+        return self.deviance_of(squares) + penalty, gradient, hessian
 
-    def _whitened(self, columns: Tensor) -> Tensor:
-        """Weigh ``(n_dose, n)`` and take the correlation of neighbours out."""
-        if self.root_weight is not None:
-            columns = columns * self.root_weight
-        columns = columns if self.filter_ is None else _filtered(columns, self.filter_)
-        return without_shared(columns, self.basis)
+    def deviance_of(self, squares: Tensor) -> Tensor:
+        """Deviance of sums of squares ``(…, n)``, without priors."""
+        if self.noise == "given":
+            return squares
+        freedom = self.freedom.clamp(min=1)
+        if self.noise == "free":
+            return freedom * squares.log()
+        above = freedom + freedom * (squares / freedom).log()
+        return torch.where(squares < freedom, squares, above)
+
+    def deviance_at(self, search: Sequence[Tensor]) -> Tensor:
+        """Deviance at nodes ``(…, n)``, without priors."""
+        return self.deviance_of(self.sums(search).squares)
 
     # Variants
 

@@ -21,7 +21,7 @@ from hyperspy_dosekin.kinetics.laws.solution import check_law, dose_at_level
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.parts import AT_BOUND
-from hyperspy_dosekin.kinetics.posterior.ridge import ridge_nodes
+from hyperspy_dosekin.kinetics.posterior.ridge import ridge_nodes, ridge_rows
 from hyperspy_dosekin.kinetics.posterior.sampling import sampled_nodes
 from hyperspy_dosekin.numerics.arguments import check_fields
 from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
@@ -218,8 +218,11 @@ class SpectraFit:
         with torch.no_grad():
             # Rows and nodes are those of the rate and the shape of a single component.
             ordered = self.n_component == 1 and len(self.parameters.free) < 3
-            place = ridge_nodes if ordered else sampled_nodes
-            found = [place(self.scan, self.search)]  # type: ignore[arg-type]
+            if ordered:
+                rows = ridge_rows(self.scan, self.search)  # type: ignore[arg-type]
+                found = [ridge_nodes(self.scan, rows)]  # type: ignore[arg-type]
+            else:
+                found = [sampled_nodes(self.scan, self.search)]  # type: ignore[arg-type]
             if self.scan.bound is not None:
                 found += _at_bound(self.scan, *found[0])
             return Nodes.of_parts(

@@ -125,6 +125,8 @@ class SpectraScan:
         Best ε, ``(n_error,)``; it is in `root_weight` already.
     noise
         That the noise is known, for the placers of nodes.
+    bounded
+        That no bound of the offset moves mass along rows, for these.
     """
 
     parameters: ComponentParameters
@@ -137,6 +139,20 @@ class SpectraScan:
     errors: Tensor | None = None
     centre: Tensor | None = None
     noise: str = "given"
+    bounded: bool = False
+
+    @property
+    def count(self) -> int:
+        """Series: one."""
+        return 1
+
+    def deviance_of(self, squares: Tensor) -> Tensor:
+        """Of what `sums` gives for squares, the deviance is the same."""
+        return squares
+
+    def deviance_at(self, search: Sequence[Tensor]) -> Tensor:
+        """−2 ln L at nodes."""
+        return self.log_density(search)[1]
 
     def select(self, index: Tensor) -> SpectraScan:
         """The same: there is one series only."""
@@ -248,6 +264,14 @@ class SpectraScan:
         self, search: Sequence[Tensor], slopes: Sequence[bool]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Deviance with priors, half its gradient and half its Hessian, as `ScanData.evaluate`."""
+        rows = torch.broadcast_tensors(*search)
+        found = self._evaluated([row.reshape(-1) for row in rows], slopes)
+        first, second, third = (each.reshape(*each.shape[:-1], *rows[0].shape) for each in found)
+        return first, second, third
+
+    def _evaluated(
+        self, search: Sequence[Tensor], slopes: Sequence[bool]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         columns, changes = self.columns(search, slopes)
         basis = _orthonormal(columns)
         values, vectors = self._directions(basis)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.comparison.half_change import SHARES, half_change
 from hyperspy_dosekin.kinetics.estimate.fit import law_dose, law_integrity
 from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.numerics.threads import torch_threads
@@ -75,6 +76,10 @@ class Estimate(ABC):
         dose = self.dose_at(level)
         return np.where(np.isfinite(dose), dose, np.nan).mean(axis=0)
 
+    def change_dose(self, largest: float) -> Any:
+        """Dose at which half of the change up to a largest dose is done, ``(…space…, window)``."""
+        return half_change(np.asarray(self.mean_integrity(SHARES * largest))) * largest
+
 
 class ExactEstimate(Estimate):
     """The outcome of the exact estimator: one member, with or without space axes.
@@ -125,6 +130,19 @@ class ExactEstimate(Estimate):
     def mean_dose_at(self, level: float) -> Any:
         """The same, ``(…space…, window)``; NaN where the integrity never falls so far."""
         return self._dose_at(level, never=np.nan)
+
+    def change_dose(self, largest: float) -> Any:
+        """Dose at which half of the change up to a largest dose is done, ``(…space…, window)``."""
+        return map_blocks(
+            _change_doses,
+            "(f,w)->(w)",
+            self.maps.fields,
+            method="fit_dose_pinn",
+            places=self._places(*self.maps.parameter_names),
+            largest=largest,
+            law=self.maps.law,
+            dose_scale=self.maps.data.scale,
+        )
 
     def _at(self, dose: np.ndarray, readout: tuple[int, ...]) -> Any:
         normalised = np.asarray(dose) / self.maps.data.scale
@@ -195,6 +213,14 @@ def _doses(
             dose = law_dose(*parameters, law=law, level=level)
     dose = dose * dose_scale
     return dose if np.isinf(never) else np.where(np.isfinite(dose), dose, never)
+
+
+def _change_doses(
+    fields: np.ndarray, places: tuple[int, ...], largest: float, law: KineticLaw, dose_scale: float
+) -> np.ndarray:
+    """Doses at which half of the change up to the largest is done, unit of the series."""
+    shares = SHARES * (largest / dose_scale)
+    return half_change(_trajectories(fields, places, (), shares, law)) * largest
 
 
 class NetworkEstimate(Estimate):

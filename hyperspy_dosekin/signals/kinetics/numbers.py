@@ -458,6 +458,10 @@ class _Shown(Estimate):
         """Mean of the doses at a level, ``(…space…, window)``."""
         return _taken(self.whole.mean_dose_at(level), self.places, -1)
 
+    def change_dose(self, largest: float) -> Any:
+        """Dose at which half of the change up to a largest dose is done."""
+        return _taken(self.whole.change_dose(largest), self.places, -1)
+
 
 #: Maps that are more than a parameter, by name.
 _MAPS: Mapping[str, Callable[[KineticsNumbers], Any]] = {
@@ -466,6 +470,9 @@ _MAPS: Mapping[str, Callable[[KineticsNumbers], Any]] = {
     ),
     "half_integrity_dose": lambda numbers: numbers.own_dose(numbers._dose_at(0.5)),
     "critical_dose": lambda numbers: numbers.own_dose(numbers._dose_at(1 / math.e)),
+    "half_change_dose": lambda numbers: numbers.own_dose(
+        numbers.estimate.change_dose(float(numbers.data.dose[-1]))
+    ),
     "log_evidence": KineticsNumbers._log_evidence,
     "reached": KineticsNumbers._reached,
     "identifiable": KineticsNumbers._identifiable,
@@ -509,6 +516,7 @@ def quantity_of(name: str, dose_unit: str) -> str:
         "rate_per_dose": with_unit("Rate constant", inverse_unit(dose_unit)),
         "half_integrity_dose": with_unit("Half-integrity dose", dose_unit),
         "critical_dose": with_unit("Critical dose", dose_unit),
+        "half_change_dose": with_unit("Half-change dose", dose_unit),
         "dose_at": with_unit("Dose at a level of integrity", dose_unit),
         "integrity": "Latent integrity C",
         "fitted": "Fitted intensity",

@@ -323,6 +323,23 @@ class DoseKinetics(KineticsIntervals, KineticsPlots, KineticsExport):
         """D½, the dose at which C is ½; NaN where it never is."""
         return self._signal("half_integrity_dose")
 
+    @property
+    def half_change_dose(self) -> BaseSignal:
+        """Dose at which half of the change within the measured range is done.
+
+        C is then halfway between 1 and its value at the largest dose. It lies between measured
+        frames, so that it hardly depends on the law, and says nothing of what comes after them.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
+        >>> bool((result.half_change_dose.data < result.dose[-1]).all())
+        True
+        """
+        return self._signal("half_change_dose")
+
     def masked(self, name: str = "half_integrity_dose") -> BaseSignal:
         """A map with NaN where the data do not determine D½.
 

@@ -11,7 +11,7 @@ import hyperspy_dosekin
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose
-from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.model.config import DEFAULT_HIERARCHY, ExactConfig
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
 from tests.signals.kinetics.kinetics_series import DOSE, EXPONENT, NAMES, OFFSET, RATE, make_series
@@ -107,14 +107,13 @@ def test_intervals_are_those_of_the_estimator(image, maps):
             ("exponent", 1.0, 0.95),
             ("rate", 1.0, 0.68),
         ):
-            expected = make(problem, ExactConfig(nonnegative=None)).interval(name, level)
+            config = ExactConfig(nonnegative=None, hierarchy=DEFAULT_HIERARCHY)
+            expected = make(problem, config).interval(name, level)
             found = maps.interval(name, level, method)
             for one, other in zip(found, expected, strict=True):
                 by_window = scale * np.moveaxis(other.reshape(3, 5, 4), -1, 0)
-                # The nodes lie around an estimate that other pixels and the hierarchy have moved a
-                # little; open tails, where there are few of them, show it.
-                assert np.isclose(one.data, by_window, rtol=0.02).mean() >= 0.9
-                np.testing.assert_allclose(one.data, by_window, rtol=0.3)
+                # The nodes lie around an estimate that other pixels may have moved a little.
+                np.testing.assert_allclose(one.data, by_window, rtol=0.03)
 
 
 def test_interval_of_the_rate_per_dose_and_of_other_levels(maps):

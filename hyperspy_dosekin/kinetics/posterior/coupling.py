@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the windows of a curve say of each other: a common exponent, and a hierarchy of rates.
+
+Each window has its nodes, weighed by its own likelihood and priors. Where the exponent is shared,
+the weight of a row takes what the other windows say of its p, with the prior of p counted once.
+Where a pair of the hierarchy joins two windows, the weight of a node takes the probability of the
+pair, integrated over the rate of the other window. Of windows in several pairs each pair is taken
+by itself, and after the exponent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperspy_dosekin.kinetics.laws.prior import HIERARCHY_WIDTH
+from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
+
+from .nodes import Nodes
+from .rows import interpolate_rows, row_steps, spread_rows
+
+# Exponents, even in their square root, on which windows are compared.
+_GRID = 256
+# Fall of the ln density for each row beyond the outermost.
+_FALL = 1.2
+# Equally likely rates that stand for those of the other window.
+_RATES = 41
+
+
+def coupled(
+    made: Sequence[Nodes],
+    n_window: int,
+    *,
+    shared: bool,
+    pairs: Sequence[tuple[int, int]],
+) -> list[Nodes]:
+    """Nodes with weights that know of the other windows of their curve.
+
+    Parameters
+    ----------
+    made
+        Nodes of all windows of some curves that are not dead.
+    n_window
+        Windows of a curve.
+    shared
+        Whether the exponent is common to them; only for laws whose nodes are rows of it.
+    pairs
+        Hierarchy as places of windows, (faster, slower).
+    """
+    nodes = list(made)
+    if not nodes:
+        return nodes
+    index = np.concatenate([each.index for each in nodes])
+    place = np.full((int(index.max()) // n_window + 1) * n_window, -1)
+    place[index] = np.arange(index.size)
+
+    def others(each: Nodes, window: int) -> Tensor:
+        """Place of another window of the same curve; −1 where it is not there."""
+        found = place[each.index // n_window * n_window + window]
+        return torch.as_tensor(np.where(found == place[each.index], -1, found))
+
+    if shared and nodes[0].ordered and len(nodes[0].search) == 2:
+        said = torch.cat([_of_exponents(each) for each in nodes], 1)
+        nodes = [
+            _weighed(each, _by_exponent(each, [others(each, w) for w in range(n_window)], said))
+            for each in nodes
+        ]
+    if pairs:
+        probability = (torch.arange(_RATES).to(nodes[0].weight) + 0.5) / _RATES
+        rates = torch.cat(
+            [each.distribution(each.search[0]).quantiles(probability) for each in nodes], 1
+        )
+        for pair in pairs:
+            nodes = [
+                _weighed(each, _by_pair(each, pair, n_window, others, rates)) for each in nodes
+            ]
+    return nodes
+
+
+def _weighed(nodes: Nodes, log_factor: Tensor) -> Nodes:
+    """The same with weights times a factor, of a shape that broadcasts to theirs."""
+    log_factor = log_factor - log_factor.amax((0, 1, 2))
+    weight = nodes.weight * log_factor.exp()
+    total = weight.sum((0, 1, 2))
+    # Windows that contradict each other beyond all numbers stay by themselves.
+    sound = total > 0
+    weight = torch.where(sound, weight / total.clamp(min=1e-300), nodes.weight)
+    return replace(nodes, weight=weight)
+
+
+def _exponents(parameters: Parameters) -> Tensor:
+    """The exponents on which windows are compared, ``(n_grid, 1)``."""
+    shape = parameters.free[1]
+    low, high = torch.tensor(shape.free_box, dtype=torch.float64)[:, None]
+    return spread_rows(low, high, _GRID, shape)
+
+
+def _rows(nodes: Nodes) -> Tensor:
+    """Exponents of the rows, ``(n_part, n_row, n)``."""
+    parameter = nodes.parameters.free[1]
+    found = nodes.search[1][:, :, 0]
+    return found if parameter.logarithmic or parameter.lower <= 0 else found.exp()
+
+
+def _of_exponents(nodes: Nodes) -> Tensor:
+    """Ln density that the windows by themselves give to exponents, less prior, ``(n_grid, n)``."""
+    parameter = nodes.parameters.free[1]
+    rows, grid = _rows(nodes), _exponents(nodes.parameters).to(nodes.weight)
+    found = []
+    for number, shape in enumerate(rows):
+        mass = nodes.weight[number].sum(1)
+        density = (mass / row_steps(shape, parameter).clamp(min=1e-300)).clamp(min=1e-300).log()
+        step = (shape[-1].sqrt() - shape[0].sqrt()) / (len(shape) - 1)
+        beyond = torch.maximum(shape[0].sqrt() - grid.sqrt(), grid.sqrt() - shape[-1].sqrt())
+        inside = interpolate_rows(grid.expand(-1, shape.shape[1]), shape, density, parameter)
+        found.append(inside - _FALL * (beyond / step.clamp(min=1e-300)).clamp(min=0.0))
+    whole = torch.stack(found).logsumexp(0)
+    known = known_before(parameter, nodes.parameters.prior_of_law)
+    if known is None:
+        return whole
+    return whole + 0.5 * ((grid - known[0]) / known[1]) ** 2
+
+
+def _by_exponent(nodes: Nodes, others: Sequence[Tensor], said: Tensor) -> Tensor:
+    """What the other windows say of the exponents of the rows, ``(n_part, n_row, 1, n)``."""
+    total = torch.zeros_like(said[:, : nodes.weight.shape[-1]])
+    for place in others:
+        there = (place >= 0).to(said)
+        total = total + there * said[:, place.clamp(min=0).to(said.device)]
+    parameter, grid = nodes.parameters.free[1], _exponents(nodes.parameters).to(said)
+    known = grid.expand_as(total)
+    rows = [interpolate_rows(shape, known, total, parameter) for shape in _rows(nodes)]
+    return torch.stack(rows)[:, :, None]
+
+
+def _by_pair(nodes, pair, n_window, others, rates: Tensor) -> Tensor:
+    """Ln of the probability of a pair at the nodes of its windows; 0 at those of others."""
+    log_factor = torch.zeros_like(nodes.weight)
+    for window, other, sign in ((*pair, 1.0), (*pair[::-1], -1.0)):
+        place = others(nodes, other)
+        chosen = np.flatnonzero((nodes.index % n_window == window) & (place.numpy() >= 0))
+        if chosen.size == 0:
+            continue
+        column = torch.as_tensor(chosen)
+        at = nodes.search[0].expand(nodes.weight.shape)[..., column]
+        against = rates[:, place[column]]
+        total = torch.full_like(at, -torch.inf)
+        for rate in against:
+            # How far the slower window is the faster one.
+            excess = (sign * (rate - at) / HIERARCHY_WIDTH).clamp(min=0.0)
+            total = torch.logaddexp(total, -0.5 * excess * excess)
+        log_factor[..., column] = total
+    return log_factor
