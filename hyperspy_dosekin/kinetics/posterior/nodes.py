@@ -161,7 +161,8 @@ class Distribution:
             rows, shift = _spacing(((centre - self.mean) / self.spread).float(), 1)
             half, shifted = _spacing(place, 2)
             half = half.square_().add_(rows.square_()[:, :, None]).sqrt_().mul_(0.5)
-            place = place + shifted.add_(shift[:, :, None])
+            # Rows of one value each end where they end; centres of others may be anywhere.
+            place = place + (shift[:, :, None] if place.shape[2] == 1 else shifted)
             weight = _sharpened(weight, (1, 2))
         else:
             half = torch.full_like(place, _SMOOTHED)
