@@ -14,6 +14,7 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.condition_result import ConditionKinetics
 from hyperspy_dosekin.signals.kinetics.options import known_offset
@@ -165,6 +166,8 @@ def fit_dose_conditions(
             values, place = _from_metadata(given, name)
             read[name] = values
             taken.append(f"{name} was read from metadata.{place}: {values}.")
+    if reference is not None and not isinstance(reference, Mapping):
+        raise TypeError(f"reference={short(reference)} must be values by name of the condition.")
     references = dict(reference or {})
     unknown = sorted(set(references) - set(read))
     if unknown:

@@ -129,6 +129,8 @@ def plan_dose_series(
         raise ValueError(
             f"goal={goal!r} is not one of {', '.join(map(repr, GOALS))}{did_you_mean(goal, GOALS)}"
         )
+    if n_simulated < 0 or seed < 0:
+        raise ValueError(f"n_simulated={n_simulated} and seed={seed} must not be negative.")
     budget = _positive("dose_budget", dose_budget)
     if isinstance(pixels, bool) or int(pixels) != pixels or pixels < 1:
         raise ValueError(f"pixels={pixels!r} must be a whole number, 1 or more.")
