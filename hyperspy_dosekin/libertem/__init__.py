@@ -8,7 +8,7 @@ frames to a `hyperspy_dosekin.LiveKinetics` as they are complete. Both are impor
 
 from typing import Any
 
-__all__ = ["WindowUDF", "follow"]
+__all__ = ["WindowUDF", "follow"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

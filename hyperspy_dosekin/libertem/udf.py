@@ -18,7 +18,7 @@ from hyperspy_dosekin.windows.integrate import integrate_with_noise
 from hyperspy_dosekin.windows.weights import window_weights
 
 
-class WindowUDF(UDF):
+class WindowUDF(UDF):  # pyright: ignore[reportGeneralTypeIssues]
     """Areas of energy windows, with the variance of their counting noise.
 
     The dispersive axis is the last one of the detector; the others are summed up. The results are

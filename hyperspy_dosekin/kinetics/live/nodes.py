@@ -79,9 +79,9 @@ def first_grid(parameters: Parameters) -> tuple[Tensor, Tensor]:
             low, high = max(low, mean - _REACH * width), min(high, mean + _REACH * width)
         return torch.linspace(low, high, number, dtype=torch.float64)
 
-    free = parameters.free
-    row = spread(free[1], _COARSE[1]) if len(free) > 1 else torch.zeros(1, dtype=torch.float64)
-    return row, spread(free[0], _COARSE[0])
+    rate, *other = parameters.free
+    row = spread(other[0], _COARSE[1]) if other else torch.zeros(1, dtype=torch.float64)
+    return row, spread(rate, _COARSE[0])
 
 
 def searched(parameters: Parameters, rate: Tensor, row: Tensor) -> list[Tensor]:

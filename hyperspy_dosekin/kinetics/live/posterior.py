@@ -78,8 +78,8 @@ def check_live_law(law: KineticLaw, parameters: Parameters) -> None:
     ValueError
         If the law has more than two free parameters, or is integrated numerically.
     """
-    free = parameters.free
-    if len(free) > 2 or not (streams(law) or law.scales) or not free[0].logarithmic:
+    rate, *others = parameters.free
+    if len(others) > 1 or not (streams(law) or law.scales) or not rate.logarithmic:
         raise ValueError(
             f"the law {law.name!r} has no posterior that is ready for the next frame: it must have "
             "one or two free parameters, the first of them the rate, and a closed form or "
