@@ -14,12 +14,13 @@ import numpy as np
 from hyperspy_dosekin.signals.files import check_seal, read_signal, seal, told_as_damage
 from hyperspy_dosekin.signals.kinetics import (
     comparison,
-    condition_result,
+    condition_file,
     dose_spectra_file,
     file,
     joint_result,
     planned,
 )
+from hyperspy_dosekin.signals.kinetics.condition_result import ConditionKinetics
 from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
 from hyperspy_dosekin.signals.kinetics.law_names import OtherLawError, law_of_record
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
@@ -136,8 +137,8 @@ def _comparison(series: Any, _law: str | KineticLaw | None) -> _Stored:
 
 
 def _conditions(signal: Any, law: str | KineticLaw | None) -> _Stored:
-    found, checksum, expected = condition_result.stored_conditions(signal, law)
-    return lambda: found, checksum, expected
+    fields, checksum, expected = condition_file.stored_conditions(signal, law)
+    return lambda: ConditionKinetics(*fields), checksum, expected
 
 
 def _spectra(signal: Any, law: str | KineticLaw | None) -> _Stored:
@@ -181,7 +182,7 @@ KINDS = {
     file.NODE: _Kind(file.FORMAT, 2, _kinetics),
     comparison.NODE: _Kind(comparison.FORMAT, 2, _comparison),
     planned.NODE: _Kind(planned.FORMAT, 1, _plan),
-    condition_result.NODE: _Kind(condition_result.FORMAT, 1, _conditions),
+    condition_file.NODE: _Kind(condition_file.FORMAT, 1, _conditions),
     dose_spectra_file.NODE: _Kind(dose_spectra_file.FORMAT, 1, _spectra),
     joint_result.NODE: _Kind(joint_result.FORMAT, 1, _joint),
 }
