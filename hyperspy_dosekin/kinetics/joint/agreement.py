@@ -3,8 +3,9 @@
 """Whether curves that are fitted with a common shape have one.
 
 Twice the difference of the highest log likelihoods with a shape of its own for each curve and with
-a common one is χ² with one degree of freedom for each curve but one and each shared parameter,
-where they do have one.
+a common one is χ² where the noise is known. Where it is not, and few frames are left over, the
+likelihood of each curve has the tails of Student's t, and the difference is often far larger than
+χ² says. What it would be for a common shape is therefore drawn.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import stats
 
 from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateScan
 from hyperspy_dosekin.kinetics.conditions.shapes import closer, shape_grid
@@ -26,6 +26,8 @@ from .shape import curve_nodes, top_of
 SMALLEST_P = 0.01
 # Nodes over the box, those of each closer look, and how many looks.
 _NODES, _CLOSER, _LOOKS = 33, 17, 3
+# Draws of what a common shape would give, and steps to its likeliest value.
+_DRAWS, _STEPS = 4000, 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,15 +84,80 @@ def agreement(scans: Sequence[RateScan], names: Sequence[str]) -> Agreement | No
     own = np.array([top(row) for row in height])
     best = top(whole)
     rest = np.array([top(whole - row) for row in height])
-    number = len(free)
-    all_of_them = max(2 * (own.sum() - best), 0.0)
-    each = np.maximum(2 * (own + rest - best), 0.0)
+    found = np.append(2 * (own + rest - best), 2 * (own.sum() - best))
+    drawn = _drawn(_freedom(scans, free), len(free), _widths(nodes, height))
+    # A difference that is rounding is none.
+    p_value = (1 + np.sum(drawn >= np.maximum(found, 1e-9), axis=0)) / (1 + len(drawn))
     at = [values[0][int(np.argmax(row))] for row in height]
-    return Agreement(
-        float(stats.chi2.sf(all_of_them, number * (n_curve - 1))),
-        stats.chi2.sf(each, number),
-        np.array(at),
+    return Agreement(float(p_value[-1]), p_value[:-1], np.array(at))
+
+
+def _freedom(scans: Sequence[RateScan], free: tuple[LawParameter, ...]) -> np.ndarray:
+    """Frames left over for the noise of each curve; infinite where the noise is known."""
+    left = []
+    for scan in scans:
+        data = scan.parts[0]
+        # The rate and what else is not shared have been integrated out.
+        number = data.freedom.numpy().reshape(-1) - len(scan.parameters.free)
+        left.append(np.where(data.noise == "free", np.maximum(number, 1.0), np.inf))
+    return np.concatenate(
+        [np.broadcast_to(row, scan.n_window) for row, scan in zip(left, scans, strict=True)]
     )
+
+
+def _widths(nodes: np.ndarray | None, height: np.ndarray) -> np.ndarray:
+    """Width of the likelihood of each curve at its top, up to a common factor, ``(n_curve,)``."""
+    if nodes is None:
+        return np.ones(len(height))
+    widths = np.array([top_of(nodes, row)[2] for row in height])
+    return widths if np.isfinite(widths).any() else np.ones(len(height))
+
+
+def _drawn(freedom: np.ndarray, number: int, widths: np.ndarray) -> np.ndarray:
+    """Draws of the differences that curves with a common shape have.
+
+    Parameters
+    ----------
+    freedom
+        Frames left over for the noise, ``(n_curve,)``.
+    number
+        Shared parameters.
+    widths
+        How well each curve knows them, ``(n_curve,)``.
+
+    Returns
+    -------
+    ndarray
+        Of each curve against all others, and of all, ``(n_draw, n_curve + 1)``.
+    """
+    random = np.random.default_rng(0)
+    known = np.isinf(freedom)
+    left = np.where(known, 1.0, freedom)
+    error = random.normal(size=(_DRAWS, freedom.size, number))
+    spread = np.where(known, 1.0, random.chisquare(left, (_DRAWS, freedom.size)) / left)
+    error /= np.sqrt(spread)[:, :, None]
+    # A curve whose noise looks small by luck also seems to know its shape well.
+    slope = np.where(np.isinf(widths), 0.0, 1 / widths)[:, None] / np.sqrt(spread)[:, :, None]
+
+    def differences(use: np.ndarray) -> np.ndarray:
+        """Of some of the curves, at the value that is likeliest for them together."""
+        away, weight = error, np.ones((_DRAWS, freedom.size))
+        for _ in range(_STEPS):
+            pull = use[:, None] * slope * weight[:, :, None]
+            norm = np.maximum((pull * slope).sum(1, keepdims=True), 1e-300)
+            away = error - slope * (pull * error).sum(1, keepdims=True) / norm
+            square = (away**2).sum(-1)
+            weight = np.where(known, 1.0, (left + number) / (left + square))
+        square = (away**2).sum(-1)
+        each = np.where(known, square, (left + number) * np.log1p(square / left))
+        return (use * each).sum(1)
+
+    every = np.ones(freedom.size)
+    whole = differences(every)
+    others = [
+        whole - differences(every - np.eye(freedom.size)[place]) for place in range(freedom.size)
+    ]
+    return np.stack([*others, whole], axis=1)
 
 
 def _heights(

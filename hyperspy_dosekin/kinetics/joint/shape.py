@@ -30,6 +30,9 @@ _LAST = {1: 33, 2: 15}
 # Nodes along a parameter that each curve has of its own.
 _OWN = {0: 1, 1: 15, 2: 7}
 _LEAST = 1e-3
+# How far below the top the parabola through it reaches, and how much higher than the highest node
+# the top can be, in ln units.
+_HIGH, _HIGHER = 2.0, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +145,7 @@ class SharedShape:
             at = nodes[0]
             if nodes.size > 1:
                 with np.errstate(divide="ignore"):
-                    at, _ = top_of(nodes, np.log(share))
+                    at, *_ = top_of(nodes, np.log(share))
             value = parameter.from_free(torch.tensor(at, dtype=torch.float64)).item()
             found.append(min(max(value, parameter.lower), parameter.upper))
         return tuple(found)
@@ -163,16 +166,28 @@ class SharedShape:
         return found
 
 
-def top_of(nodes: np.ndarray, height: np.ndarray) -> tuple[float, float]:
-    """Place and height of the top of a curve, by a parabola through the highest nodes."""
+def top_of(nodes: np.ndarray, height: np.ndarray) -> tuple[float, float, float]:
+    """Place, height and width of the top of a log likelihood, by a parabola through what is high.
+
+    Nodes may lie as close as they like: the parabola goes through all that are not much lower than
+    the highest. The width is infinite where there is no top within the nodes.
+    """
     best = int(np.argmax(height))
-    around = slice(best - 1, best + 2)
-    if best in (0, nodes.size - 1) or not np.all(np.isfinite(height[around])):
-        return float(nodes[best]), float(height[best])
-    bend, slope, top = np.polyfit(nodes[around] - nodes[best], height[around], 2)
+    place, top = float(nodes[best]), float(height[best])
+    low = np.flatnonzero(~(height > top - _HIGH))
+    first = max([*low[low < best].tolist(), -1]) + 1
+    last = min([*low[low > best].tolist(), nodes.size]) - 1
+    around = slice(max(min(first, best - 1), 0), max(last, best + 1) + 1)
+    near, values = nodes[around] - place, height[around]
+    if best in (0, nodes.size - 1) or not np.all(np.isfinite(values)):
+        return place, top, np.inf
+    bend, slope, level = np.polyfit(near, values, 2)
     if bend >= 0:
-        return float(nodes[best]), float(height[best])
-    return float(nodes[best] - 0.5 * slope / bend), float(top - 0.25 * slope**2 / bend)
+        return place, top, np.inf
+    away = float(np.clip(-0.5 * slope / bend, near[0], near[-1]))
+    found = float(np.polyval([bend, slope, level], away))
+    # Between nodes it is a little higher, never lower.
+    return place + away, float(np.clip(found, top, top + _HIGHER)), float(np.sqrt(-0.5 / bend))
 
 
 def shared_shape(
