@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fixtures for every test and doctest: no window opens, no figure stays, Torch is left as found."""
 
+import importlib.util
 import logging
 import os
 import pickle
@@ -17,6 +18,16 @@ logging.getLogger("hyperspy.decorators").setLevel(logging.ERROR)
 # Before anything imports matplotlib, and inherited by the subprocesses of the tests.
 os.environ["MPLBACKEND"] = "Agg"
 
+
+# Files that are for extras which are not installed.
+collect_ignore_glob = [
+    place
+    for name, place in {
+        "traitsui": "hyperspy_dosekin/gui/traitsui/*",
+        "libertem": "hyperspy_dosekin/libertem/udf.py",
+    }.items()
+    if importlib.util.find_spec(name) is None
+]
 
 _at_import = {}
 

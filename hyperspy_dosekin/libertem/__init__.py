@@ -14,15 +14,8 @@ __all__ = ["WindowUDF", "follow"]  # pyright: ignore[reportUnsupportedDunderAll]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        from hyperspy_dosekin.libertem import udf
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "libertem":
-            raise
-        raise ImportError(
-            f"{name} needs LiberTEM, which is not installed: "
-            'pip install "hyperspy_dosekin[libertem]".'
-        ) from error
+    from hyperspy_dosekin.libertem import udf
+
     return getattr(udf, name)
 
 

@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from libertem.udf import UDF
+
+try:
+    from libertem.udf import UDF
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.split(".")[0] != "libertem":
+        raise
+    raise ImportError(
+        'this needs LiberTEM, which is not installed: pip install "hyperspy_dosekin[libertem]".'
+    ) from error
 
 from hyperspy_dosekin.signals.live.areas import FrameAreas
 from hyperspy_dosekin.signals.live.kinetics import LiveKinetics

@@ -12,14 +12,12 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.model.dose_error import DoseError
-from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig, SpectraProblem, fit_spectra
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute, crop_last
 from hyperspy_dosekin.numerics.arguments import check_arguments, real_number, real_numbers
 from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis, no_dose_axis
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 from hyperspy_dosekin.signals.axes.noise import Noise
 from hyperspy_dosekin.signals.axes.noise_check import check_noise
-from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
 from hyperspy_dosekin.signals.kinetics.dose_spectra_origin import SpectraOrigin
 from hyperspy_dosekin.signals.kinetics.options import checked_prior
 from hyperspy_dosekin.signals.processing.normalisation import NAME, normalisation_error
@@ -29,6 +27,7 @@ from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, Window
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
 
 #: Where the zero-loss peak is taken to have ended, in eV: the lowest window.
 _LOWEST_EV = min(left for left, _ in LOW_LOSS_WINDOWS.values())
@@ -137,6 +136,10 @@ def fit_dose_spectra(
     >>> found.spectra
     <EELSSpectrum, title: Dose-associated spectra, dimensions: (...|156)>
     """
+    # Torch comes with them.
+    from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig, SpectraProblem, fit_spectra
+    from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
+
     check_arguments(fit_dose_spectra, locals())
     given = checked_prior(prior)
     config = SpectraConfig(law, n_components, given, exponent, residue is None, nonnegative, noise)

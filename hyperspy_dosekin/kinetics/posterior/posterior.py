@@ -189,10 +189,13 @@ class KineticPosterior:
         starts = self._starts(parts, index)
         highest = [some.log_density(list(at))[0] for some, at in zip(parts, starts, strict=True)]
         likely = torch.stack(highest) > torch.stack(highest).amax(0) - _NEGLIGIBLE
-        rows: list[Rows] = []
+        rows: list[Rows | None] = []
         if ordered:
             for some, at, who in zip(parts, starts, likely, strict=True):
                 where = torch.nonzero(who)[:, 0]
+                if where.numel() == 0:
+                    rows.append(None)
+                    continue
                 rows.append(ridge_rows(some.select(where), at[:, where]).placed(where, index.size))
         shared = self.config.exponent == "shared"
         piece = max(2 * piece // (1 + len(parts)), 1)
@@ -204,8 +207,9 @@ class KineticPosterior:
                 if few.numel() == 0:
                     continue
                 data = some.select(few)
-                if ordered:
-                    nodes = ridge_nodes(data, rows[number].select(few), finer=shared)
+                placed = rows[number] if ordered else None
+                if placed is not None:
+                    nodes = ridge_nodes(data, placed.select(few), finer=shared)
                 else:
                     nodes = sampled_nodes(data, starts[number][:, few])
                 found.append(_at_places(*nodes, few - begin, every.numel()))

@@ -116,7 +116,7 @@ def fit_dose_jointly(
     >>> list(found)
     ['slow', 'C–O again']
     >>> found["slow"]
-    <DoseKinetics, 4 windows, 9 doses, exact estimator, joint>
+    <DoseKinetics, 4 windows, 9 doses, exact estimator, joint, ...>
     """
     from hyperspy_dosekin.kinetics.joint.fit import fit_jointly
 

@@ -44,9 +44,10 @@ def test_mean_over_space_is_the_fit_of_the_mean():
 
 def test_variance_of_the_mean():
     image = make_series(noise=0.05, space=(3, 5))
-    image.set_noise_variance(image._deepcopy_with_new_data(np.full(image.data.shape, 0.04)))
+    claimed = np.full(image.data.shape, 0.05**2)
+    image.set_noise_variance(image._deepcopy_with_new_data(claimed))
     result = fit(image, spatial="mean")
-    np.testing.assert_allclose(result.data.get_noise_variance().data, 0.04 / 15)
+    np.testing.assert_allclose(result.data.get_noise_variance().data, claimed.flat[0] / 15)
 
 
 def test_a_pixel_that_misses_a_frame_is_left_out_of_the_mean():

@@ -254,7 +254,7 @@ def test_texts():
     live = LiveKinetics({"<b>": (4, 7)}, dose_rate=1.0, frame_time=1.0)
     live.update([1.0])
     assert "&lt;b&gt;" in live._repr_html_()
-    assert "<b>" not in live._repr_html_()
+    assert "<td><b>" not in live._repr_html_()
 
 
 def test_figures_follow():
