@@ -30,6 +30,16 @@ from hyperspy_dosekin.classification.live.runtimes.runtime import (
 _HINTS = {"float32": ("f32",), "bfloat16": ("bf16",), "int8": ("bf16", "f32")}
 
 
+#: OpenVINO can end the process when it compiles Bayes' rule for batches that are no multiple of it.
+_MULTIPLE = 16
+
+
+def _first(program: Program, number: int) -> Program:
+    """The same program, of which the first spectra are used."""
+    novelty = None if program.novelty is None else program.novelty[:number]
+    return Program(program.spectra[:number], program.probability[:number], novelty, program.run)
+
+
 class OpenVinoRuntime(Runtime):
     """OpenVINO, by default on a processor.
 
@@ -63,13 +73,14 @@ class OpenVinoRuntime(Runtime):
         ranges: Sequence[tuple[float, float]] | None = None,
     ) -> Program:
         """Make a graph ready for batches of one size."""
+        given, batch = batch, -(-batch // _MULTIPLE) * _MULTIPLE
         spectra, probability, novelty = make_arrays(graph, batch)
         outputs = {PROBABILITY: probability}
         if novelty is not None:
             outputs[NOVELTY] = novelty
         if novelty is None or settings.precision == "float32":
             run = self._request(graph, batch, settings, ranges, spectra, outputs)
-            return Program(spectra, probability, novelty, run)
+            return _first(Program(spectra, probability, novelty, run), given)
         # The novelty is a difference of large numbers: it needs all digits of float32.
         exact = replace(settings, precision="float32")
         first = self._request(graph, batch, settings, ranges, spectra, {PROBABILITY: probability})
@@ -79,7 +90,7 @@ class OpenVinoRuntime(Runtime):
             first()
             second()
 
-        return Program(spectra, probability, novelty, run_both)
+        return _first(Program(spectra, probability, novelty, run_both), given)
 
     def _request(
         self,
