@@ -60,33 +60,7 @@ class EffectTest:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ConditionNumbers:
-    """Draws of the effects and shapes of several series, and the tables that they give.
-
-    Parameters
-    ----------
-    design
-        The conditions.
-    parameters
-        The law with its priors.
-    shared
-        Whether the shape of the law is common to all series of a window.
-    window_names, names
-        Of windows and of series.
-    dose_scale, dose_unit
-        Dose that counts as 1, and unit of all doses.
-    largest_dose
-        Of each series.
-    draws
-        Posterior draws, one for each window.
-    shapes
-        Shapes of the law that they point at, one array for each window.
-    taken
-        What was read from metadata, in words.
-    inputs
-        Conditions that the law itself knows.
-    offset_known
-        Whether the offsets of all series are known.
-    """
+    """Draws of the effects and shapes of several series; fields as in `ConditionKinetics`."""
 
     design: Design
     parameters: Parameters
