@@ -272,35 +272,49 @@ class ScanData:
 
     def _columns(
         self, search: Sequence[Tensor], slopes: Sequence[bool] = ()
-    ) -> Iterator[list[Tensor]]:
-        """The decay less its pin, and minus its slopes, dose by dose, weighed and filtered."""
+    ) -> Iterator[tuple[slice, list[Tensor]]]:
+        """The decay less its pin, and minus its slopes, weighed and filtered, of some doses.
+
+        A few doses at once where there are many nodes, so that arrays stay in the cache; many where
+        there are few nodes, for which a step of Python would take longer than the arithmetic.
+        """
         whole = self.parameters.complete(search)
         law, number = self.parameters.law, self.dose.numel()
         wanted = iter(slopes)
         flags = [free and next(wanted, False) for free in self.parameters.is_free]
-        # A few doses at once where they are small; all of them where that is no more work.
-        size = math.prod(torch.broadcast_shapes(*(each.shape for each in whole)))
-        step = max(_AT_ONCE // max(size, 1), 1) if streams(law) else number
+        size = math.prod(np.broadcast_shapes(*(each.shape for each in whole)))
+        step = max(_AT_ONCE // max(size, 1), 1)
+        known = step if streams(law) else number
         along = [1] * max(each.ndim for each in whole)
-        before: list[Tensor] | None = None
-        for begin in range(0, number, step):
-            dose = self.dose[begin : begin + step].reshape(-1, *along)
+        carried: Sequence[Tensor | None] = ()
+        for begin in range(0, number, known):
+            dose = self.dose[begin : begin + known].reshape(-1, *along)
             integrity, changes = curve(law, dose, whole, slopes=flags)
-            block = [integrity - self.pin, *(each for each in changes if each is not None)]
-            for place, row in enumerate(zip(*block, strict=True), begin):
-                columns = list(row)
+            made = [integrity - self.pin, *(each for each in changes if each is not None)]
+            for first in range(0, len(dose), step):
+                columns = [each[first : first + step] for each in made]
+                places = slice(begin + first, begin + first + len(columns[0]))
                 if self.root_weight is not None:
-                    columns = [each * self.root_weight[place] for each in columns]
+                    weight = _beside(self.root_weight[places], columns[0])
+                    columns = [each * weight for each in columns]
                 if self.filter_ is not None:
-                    ratio, scale = self.filter_[0][place], self.filter_[1][place]
-                    last = columns
-                    if before is not None:
-                        pairs = list(zip(columns, before, strict=True))
-                        columns = [(each - ratio * old) * scale for each, old in pairs]
-                        # A missing frame hands on the one before it.
-                        last = [torch.where(scale == 0, old, each) for each, old in pairs]
-                    before = last
-                yield columns
+                    ratio, scale = (_beside(each[places], columns[0]) for each in self.filter_)
+                    carried = carried or [None] * len(columns)
+                    pairs = [
+                        _before(each, scale, last, self._gapless)
+                        for each, last in zip(columns, carried, strict=True)
+                    ]
+                    before, carried = zip(*pairs, strict=True)
+                    columns = [
+                        (each - ratio * old) * scale
+                        for each, old in zip(columns, before, strict=True)
+                    ]
+                yield places, columns
+
+    @cached_property
+    def _gapless(self) -> bool:
+        """Whether no frame is missing."""
+        return self.filter_ is None or bool((self.filter_[1] > 0).all())
 
     @cached_property
     def _twice(self) -> tuple[Tensor, Tensor]:
@@ -311,34 +325,30 @@ class ScanData:
     def _products(self, search: Sequence[Tensor], slopes: Sequence[bool] = ()) -> _Products:
         """Sums over doses of products of the columns with each other, the values, a constant."""
         values, ones = self._twice
-        inner: list[list[Tensor]] = []
-        level: list[Tensor] = []
-        mean: list[Tensor] = []
-        shared: list[list[Tensor]] = []
+        count = 1 + sum(slopes)
+        inner: list[list[Tensor | None]] = [[None] * (i + 1) for i in range(count)]
+        level: list[Tensor | None] = [None] * count
+        mean: list[Tensor | None] = [None] * count
+        n_error = 0 if self.basis is None else self.basis.shape[1]
+        shared: list[list[Tensor | None]] = [[None] * n_error for _ in range(count)]
         # Columns that all curves share, before each has weights of its own.
         common: list[list[Tensor]] = []
-        for place, columns in enumerate(self._columns(search, slopes)):
-            along = () if self.basis is None else self.basis[place]
+        for places, columns in self._columns(search, slopes):
             alike = columns[0].shape[-1] == 1 < self.count and self.basis is None
             if alike:
-                common.append(columns)
-            if place == 0:
-                inner = [[a * b for b in columns[: i + 1]] for i, a in enumerate(columns)]
-                level = [each * values[0] for each in columns if not alike]
-                mean = [each * ones[0] for each in columns]
-                shared = [[each * error for error in along] for each in columns]
-                continue
+                common.append([each[..., 0].movedim(0, -1) for each in columns])
+            value, one = (_beside(each[places], columns[0]) for each in (values, ones))
             for i, each in enumerate(columns):
-                for total, other in zip(inner[i], columns, strict=False):
-                    total.addcmul_(each, other)
+                for j in range(i + 1):
+                    inner[i][j] = _added(inner[i][j], each, columns[j])
                 if not alike:
-                    level[i].addcmul_(each, values[place])
-                mean[i].addcmul_(each, ones[place])
-                for total, error in zip(shared[i], along, strict=True):
-                    total.addcmul_(each, error)
+                    level[i] = _added(level[i], each, value)
+                mean[i] = _added(mean[i], each, one)
+                for number in range(n_error):
+                    error = _beside(self.basis[places, number], each)
+                    shared[i][number] = _added(shared[i][number], each, error)
         if common:
-            stacked = (torch.cat(column, -1) for column in zip(*common, strict=True))
-            level = [column @ values for column in stacked]
+            level = [torch.cat(column, -1) @ values for column in zip(*common, strict=True)]
         size = inner[0][0].clone()
         if self.basis is not None:
             # (1 − B Bᵀ)² takes from products what columns have along the shared errors.
@@ -466,18 +476,13 @@ class ScanData:
         """The same for noise that has a correlation with that of the frame before."""
         if correlation == 0 or self.filter_ is not None:
             return self
-        present = torch.ones_like(self.ones) if self.root_weight is None else self.root_weight > 0
-        gap = torch.zeros_like(present[0], dtype=self.dose.dtype)
-        ratios, scales = [], []
-        first = torch.ones_like(gap, dtype=torch.bool)
-        for there in present.bool():
-            gap = gap + 1
-            ratio = torch.where(first, 0.0, correlation**gap)
-            ratios.append(ratio)
-            scales.append(torch.where(there, (1 - ratio * ratio).rsqrt(), 0.0))
-            gap = torch.where(there, 0.0, gap)
-            first = first & ~there
-        pair = torch.stack(ratios), torch.stack(scales)
+        present = torch.ones_like(self.ones) if self.root_weight is None else self.root_weight
+        present = present > 0
+        last = _last_present(present)
+        gap = torch.arange(len(last), device=last.device)[:, None] - last
+        power = torch.as_tensor(correlation, dtype=self.dose.dtype, device=last.device) ** gap
+        ratio = torch.where(last < 0, 0.0, power)
+        pair = ratio, torch.where(present, (1 - ratio * ratio).rsqrt(), 0.0)
         scale = torch.where(pair[1] > 0, pair[1], 1.0)
         # Shared errors are correlated otherwise: they go out after the correlation has.
         values, ones = (with_shared(each, self.basis) for each in (self.values, self.ones))
@@ -501,16 +506,49 @@ class ScanData:
         return data.centred() if self.offset_free else data
 
 
+def _beside(rows: Tensor, columns: Tensor) -> Tensor:
+    """What each curve has at some doses, ``(d, n)``, beside columns ``(d, …, n)``."""
+    return rows.reshape(len(rows), *[1] * (columns.ndim - 2), rows.shape[-1])
+
+
+def _added(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+    """A total with the sum over doses of products added to it, in place."""
+    if len(left) == 1:
+        return left[0] * right[0] if total is None else total.addcmul_(left[0], right[0])
+    product = (left * right).sum(0)
+    return product if total is None else total.add_(product)
+
+
+def _before(
+    columns: Tensor, scale: Tensor, carried: Tensor | None, gapless: bool
+) -> tuple[Tensor, Tensor]:
+    """What is in the frame before each, and what the last frame hands on.
+
+    A missing frame, whose `scale` is 0, hands on the one before it.
+    """
+    if carried is None:
+        carried = torch.zeros_like(columns[0])
+    if gapless:
+        return torch.cat([carried[None], columns[:-1]]), columns[-1]
+    rows = []
+    for row, there in zip(columns, scale, strict=True):
+        rows.append(carried)
+        carried = torch.where(there == 0, carried, row)
+    return torch.stack(torch.broadcast_tensors(*rows)), carried
+
+
+def _last_present(present: Tensor) -> Tensor:
+    """Place of the last frame before each that is not missing, −1 where none, ``(n_dose, n)``."""
+    place = torch.arange(len(present), device=present.device)[:, None]
+    last = torch.cummax(torch.where(present, place, -1), 0).values
+    return torch.cat([torch.full_like(last[:1], -1), last[:-1]])
+
+
 def _filtered(columns: Tensor, pair: tuple[Tensor, Tensor]) -> Tensor:
-    found, before = [], None
-    for column, ratio, scale in zip(columns, *pair, strict=True):
-        last = column
-        if before is not None:
-            column = (column - ratio * before) * scale
-            last = torch.where(scale == 0, before, last)
-        found.append(column + torch.zeros_like(scale))
-        before = last
-    return torch.stack(found)
+    ratio, scale = (_beside(each, columns) for each in pair)
+    columns = columns + torch.zeros_like(scale)
+    last = _beside(_last_present(pair[1] > 0).clamp(min=0), columns).expand_as(columns)
+    return (columns - ratio * columns.gather(0, last)) * scale
 
 
 def log_sigma_integral(freedom: Tensor, noise: str) -> Tensor:
