@@ -326,11 +326,11 @@ class ScanData:
         """Sums over doses of products of the columns with each other, the values, a constant."""
         values, ones = self._twice
         count = 1 + sum(slopes)
-        inner: list[list[Tensor | None]] = [[None] * (i + 1) for i in range(count)]
-        level: list[Tensor | None] = [None] * count
-        mean: list[Tensor | None] = [None] * count
-        n_error = 0 if self.basis is None else self.basis.shape[1]
-        shared: list[list[Tensor | None]] = [[None] * n_error for _ in range(count)]
+        errors = [] if self.basis is None else list(self.basis.unbind(1))
+        nothing = values.new_zeros(())
+        inner = [[nothing] * (i + 1) for i in range(count)]
+        level, mean = [nothing] * count, [nothing] * count
+        shared = [[nothing] * len(errors) for _ in range(count)]
         # Columns that all curves share, before each has weights of its own.
         common: list[list[Tensor]] = []
         for places, columns in self._columns(search, slopes):
@@ -344,9 +344,9 @@ class ScanData:
                 if not alike:
                     level[i] = _added(level[i], each, value)
                 mean[i] = _added(mean[i], each, one)
-                for number in range(n_error):
-                    error = _beside(self.basis[places, number], each)
-                    shared[i][number] = _added(shared[i][number], each, error)
+                for number, error in enumerate(errors):
+                    along = _beside(error[places], each)
+                    shared[i][number] = _added(shared[i][number], each, along)
         if common:
             level = [torch.cat(column, -1) @ values for column in zip(*common, strict=True)]
         size = inner[0][0].clone()
@@ -511,12 +511,12 @@ def _beside(rows: Tensor, columns: Tensor) -> Tensor:
     return rows.reshape(len(rows), *[1] * (columns.ndim - 2), rows.shape[-1])
 
 
-def _added(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
-    """A total with the sum over doses of products added to it, in place."""
-    if len(left) == 1:
-        return left[0] * right[0] if total is None else total.addcmul_(left[0], right[0])
-    product = (left * right).sum(0)
-    return product if total is None else total.add_(product)
+def _added(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """A total with the sum over doses of products added to it, in place but at the first time."""
+    if len(left) == 1 and total.ndim:
+        return total.addcmul_(left[0], right[0])
+    product = left[0] * right[0] if len(left) == 1 else (left * right).sum(0)
+    return total.add_(product) if total.ndim else product
 
 
 def _before(
@@ -526,15 +526,14 @@ def _before(
 
     A missing frame, whose `scale` is 0, hands on the one before it.
     """
-    if carried is None:
-        carried = torch.zeros_like(columns[0])
+    last = torch.zeros_like(columns[0]) if carried is None else carried
     if gapless:
-        return torch.cat([carried[None], columns[:-1]]), columns[-1]
+        return torch.cat([last[None], columns[:-1]]), columns[-1]
     rows = []
     for row, there in zip(columns, scale, strict=True):
-        rows.append(carried)
-        carried = torch.where(there == 0, carried, row)
-    return torch.stack(torch.broadcast_tensors(*rows)), carried
+        rows.append(last)
+        last = torch.where(there == 0, last, row)
+    return torch.stack(list(torch.broadcast_tensors(*rows))), last
 
 
 def _last_present(present: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from hyperspy_dosekin.numerics.files import replaced_when_written, with_extensio
 from hyperspy_dosekin.signals.kinetics.face import Face
 from hyperspy_dosekin.signals.kinetics.frame import latex_table, result_frame
 from hyperspy_dosekin.signals.kinetics.methods import methods_text
-from hyperspy_dosekin.signals.kinetics.nexus import write_nexus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,6 +141,8 @@ class KineticsExport(Face):
         >>> result = s.fit_dose_pinn(estimator="exact")
         >>> result.to_nexus("kinetics.nxs")  # doctest: +SKIP
         """
+        from hyperspy_dosekin.signals.kinetics.nexus import write_nexus
+
         target = with_extension(path, (".nxs", ".h5", ".hdf5"), "a NeXus file")
         numbers = self.numbers.computed()
         with replaced_when_written(target) as beside:

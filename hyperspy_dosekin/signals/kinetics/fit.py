@@ -13,8 +13,6 @@ import numpy.typing as npt
 
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
-from hyperspy_dosekin.signals.kinetics.field_networks import fit_field_networks
-from hyperspy_dosekin.signals.kinetics.learning import fit_shared
 from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.options import (
@@ -104,6 +102,9 @@ def fit_series_data(
             check_network_problem(problem, network)
     with progress_bars(show_progressbar) if report is None else nullcontext(report) as progress:
         if spatial in SHARED:
+            # What pixels share takes as long to import as a fit of one curve takes.
+            from hyperspy_dosekin.signals.kinetics.learning import fit_shared
+
             shared = fit_shared(
                 data,
                 config,
@@ -116,6 +117,8 @@ def fit_series_data(
             )
             nets = None
             if network is not None:
+                from hyperspy_dosekin.signals.kinetics.field_networks import fit_field_networks
+
                 nets = fit_field_networks(shared, network, options.device, progress, stop)
             return DoseKinetics(KineticsNumbers(shared, options, nets))
         maps = ExactMaps.fit(

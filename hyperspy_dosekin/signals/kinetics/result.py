@@ -20,9 +20,7 @@ from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.kinetics.absorbed import cross_section
 from hyperspy_dosekin.signals.kinetics.estimates import Estimate
 from hyperspy_dosekin.signals.kinetics.export import KineticsExport
-from hyperspy_dosekin.signals.kinetics.file import save
 from hyperspy_dosekin.signals.kinetics.intervals import KineticsIntervals
-from hyperspy_dosekin.signals.kinetics.model import kinetics_model
 from hyperspy_dosekin.signals.kinetics.numbers import checked_doses
 from hyperspy_dosekin.signals.kinetics.plots import KineticsPlots
 from hyperspy_dosekin.signals.kinetics.population import PopulationTable
@@ -626,6 +624,8 @@ class DoseKinetics(KineticsIntervals, KineticsPlots, KineticsExport):
         >>> [component.name for component in model]
         ['PowerLawDegradation']
         """
+        from hyperspy_dosekin.signals.kinetics.model import kinetics_model
+
         return kinetics_model(self.numbers, self.data)
 
     def save(self, path: Any, *, overwrite: bool | None = None) -> None:
@@ -660,4 +660,7 @@ class DoseKinetics(KineticsIntervals, KineticsPlots, KineticsExport):
         >>> bool((same.rate.data == result.rate.data).all())
         True
         """
+        # Formats of all kinds of results would come with the first fit.
+        from hyperspy_dosekin.signals.kinetics.file import save
+
         save(self.numbers, path, overwrite=overwrite)
