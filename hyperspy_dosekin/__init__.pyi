@@ -13,7 +13,6 @@ from .signals.kinetics.dose_spectra import DoseSpectra
 from .signals.kinetics.from_maps import dose_series_of
 from .signals.kinetics.joint import fit_dose_jointly
 from .signals.kinetics.joint_result import JointKinetics
-from .signals.kinetics.load import load
 from .signals.kinetics.planned import DosePlan
 from .signals.kinetics.planning import plan_dose_series
 from .signals.kinetics.processing_spread import ProcessingSpread
@@ -21,6 +20,7 @@ from .signals.kinetics.result import DoseKinetics
 from .signals.kinetics.results import ResultComparison, compare_results
 from .signals.live.kinetics import LiveKinetics
 from .signals.live.posterior import DosePosterior
+from .signals.load import load
 from .windows.definitions import LOW_LOSS_WINDOWS
 
 __version__: str

@@ -72,6 +72,7 @@ FLOORS = {
         {"tools"},
         {"classification", "windows", "spectra"},
         {"eels", "live"},
+        {"load"},
     ],
     "gui": [
         {"worker", "opening"},

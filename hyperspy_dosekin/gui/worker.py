@@ -89,9 +89,9 @@ class Worker(t.HasTraits):
             except Exception as error:
                 _logger.debug("%s failed", what, exc_info=True)
                 caught = error
-                self._deliver(lambda: self._finish(lambda: failed(caught)))
+                self.deliver(lambda: self._finish(lambda: failed(caught)))
             else:
-                self._deliver(lambda: self._finish(lambda: done(value)))
+                self.deliver(lambda: self._finish(lambda: done(value)))
 
         self._thread = threading.Thread(target=run, name=f"hyperspy_dosekin {what}", daemon=True)
         self._thread.start()
@@ -127,7 +127,14 @@ class Worker(t.HasTraits):
                 first = self._waiting.pop(0)
             first()
 
-    def _deliver(self, message: Callable[[], None]) -> None:
+    def deliver(self, message: Callable[[], None]) -> None:
+        """Tell something from the thread: called where everything else is told.
+
+        Parameters
+        ----------
+        message
+            What to call there.
+        """
         with self._lock:
             self._waiting.append(message)
         loop = self._loop
@@ -144,4 +151,4 @@ class Worker(t.HasTraits):
             return
         self._last = now
         share = min(max(done / total, 0.0), 1.0) if total else 0.0
-        self._deliver(lambda: self.trait_set(what=what, fraction=share) and None)
+        self.deliver(lambda: self.trait_set(what=what, fraction=share) and None)

@@ -15,7 +15,8 @@ import pytest
 
 import hyperspy_dosekin
 from hyperspy_dosekin.data import dose_series
-from hyperspy_dosekin.signals.kinetics.load import KINDS as STORED
+from hyperspy_dosekin.signals.load import KINDS as STORED
+from tests.signals.live.frames import counts, watched
 
 WRONG = (None, "text", -1, 1.5, float("nan"), float("inf"), [], {}, [[]], True, "ln")
 
@@ -43,10 +44,11 @@ def results():
         "joint": hyperspy_dosekin.fit_dose_jointly(
             {"one": others[0], "other": others[1].inav[:2]}, **quiet
         ),
+        "live": watched(counts(6), stop_when={"dose": 1400}),
     }
 
 
-KINDS = ("result", "comparison", "plan", "conditions", "spectra", "joint")
+KINDS = ("result", "comparison", "plan", "conditions", "spectra", "joint", "live")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -74,6 +74,39 @@ def write_code(
     lines.append(f"areas = {name}.integrate_windows(windows)")
     lines.append(_call("result = areas.fit_dose_pinn", fit))
     return "\n".join(lines)
+
+
+def write_following_code(
+    arguments: Mapping[str, Any], folder: str, patterns: Sequence[str], settle: float
+) -> str:
+    """Write the calls that follow a folder, ending with the ``result``.
+
+    Parameters
+    ----------
+    arguments
+        Those of `LiveKinetics`.
+    folder, patterns, settle
+        Those of its `watch`.
+
+    Examples
+    --------
+    >>> print(write_following_code({"dose_rate": 3.45, "frame_time": 44.0}, "run 3", ["*.dm4"], 1))
+    import hyperspy_dosekin
+    live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
+    for posterior in live.watch("run 3", pattern=["*.dm4"], settle=1):
+        print(posterior)
+    result = live.result()
+    """
+    watch = _call("live.watch", {"folder": folder, "pattern": list(patterns), "settle": settle})
+    return "\n".join(
+        [
+            "import hyperspy_dosekin",
+            _call("live = hyperspy_dosekin.LiveKinetics", arguments),
+            f"for posterior in {watch.replace('folder=', '', 1)}:",
+            "    print(posterior)",
+            "result = live.result()",
+        ]
+    )
 
 
 def _call(start: str, arguments: Mapping[str, Any]) -> str:

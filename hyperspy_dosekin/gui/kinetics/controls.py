@@ -33,6 +33,8 @@ class DoseControls(t.HasTraits):
         Dose before the first frame, in `DOSE_UNITS`.
     at
         Moment of a frame whose dose counts.
+    doses, unit, recorded
+        Doses of the signal, their unit, and the pre-exposure that is among them.
     """
 
     source = t.Enum("signal", "rate")
@@ -57,17 +59,17 @@ class DoseControls(t.HasTraits):
         )
         chosen = found if found is not None else _series_axis(axes)
         recorded = signal.metadata.get_item("Dose.pre_exposure", 0.0) if self.has_dose else 0.0
-        self._recorded = float(recorded or 0.0)
-        self._doses, self._unit = (), DOSE_UNITS
+        self.recorded = float(recorded or 0.0)
+        self.doses, self.unit = (), DOSE_UNITS
         if found is not None:
-            doses, self._unit = doses_of(found.axis, found.units)
-            self._doses = tuple(doses.tolist())
+            doses, self.unit = doses_of(found.axis, found.units)
+            self.doses = tuple(doses.tolist())
         time = signal.metadata.get_item("Acquisition_instrument.TEM.Detector.EELS.exposure", 0.0)
         super().__init__(
             source="signal" if self.has_dose else "rate",
             axis=axes.index(chosen),
             frame_time=float(time or 0.0),
-            pre_exposure=self._recorded,
+            pre_exposure=self.recorded,
         )
 
     def arguments(self) -> dict[str, Any]:
@@ -84,15 +86,15 @@ class DoseControls(t.HasTraits):
                     f"no axis of the signal holds doses; give the dose rate ({RATE_UNITS}) and "
                     "the frame time (s)."
                 )
-            if self.pre_exposure == self._recorded:
+            if self.pre_exposure == self.recorded:
                 return {}
-            if self._unit != DOSE_UNITS:
+            if self.unit != DOSE_UNITS:
                 raise ValueError(
-                    f"the dose axis is in {self._unit or 'no unit'}, which does not convert into "
+                    f"the dose axis is in {self.unit or 'no unit'}, which does not convert into "
                     f"{DOSE_UNITS}, the unit of the pre-exposure; leave that as it was."
                 )
             # The doses themselves, so that the call can be repeated without adding up.
-            first = [float(f"{dose - self._recorded:.12g}") for dose in self._doses]
+            first = [float(f"{dose - self.recorded:.12g}") for dose in self.doses]
             return {"dose": first, "axis": self.axis, "pre_exposure": float(self.pre_exposure)}
         missing = [
             f"{what} ({unit})"

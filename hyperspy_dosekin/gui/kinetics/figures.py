@@ -15,6 +15,7 @@ import numpy as np
 
 from hyperspy_dosekin.gui.kinetics.state import DoseKineticsTool
 from hyperspy_dosekin.plotting import style
+from hyperspy_dosekin.plotting.kinetics.growing import plot_growing
 from hyperspy_dosekin.plotting.kinetics.live import CurvePanels, Frames, LiveCurve, plain_number
 
 #: Opacity of a span, through which spectra are still seen.
@@ -208,6 +209,22 @@ class CurvesFigure(LiveFigure):
             return
         data = live.kinetics.maps.data
         self.panels.update(live_curves(self.tool), data.quantity, data.dose_unit)
+        self.redraw()
+
+
+class GrowingFigure(LiveFigure):
+    """Areas and D½ of the frames of a folder that is followed."""
+
+    def __init__(self, tool: DoseKineticsTool, figure: Any) -> None:
+        super().__init__(tool, figure)
+        figure.set_layout_engine("constrained")
+        self.follow(tool.following, lambda event: self._show(), "picture")
+
+    def _show(self) -> None:
+        picture = self.tool.following.picture
+        if picture is None or not self.alive:
+            return
+        plot_growing(picture, fig=self.figure)
         self.redraw()
 
 

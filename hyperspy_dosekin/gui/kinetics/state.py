@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import traits.api as t
 
-from hyperspy_dosekin.gui.kinetics.actions import KineticsActions
 from hyperspy_dosekin.gui.kinetics.controls import DoseControls, ProcessingControls
 from hyperspy_dosekin.gui.kinetics.fit_controls import FitControls
+from hyperspy_dosekin.gui.kinetics.following import FollowingActions
 from hyperspy_dosekin.gui.kinetics.history import (
     DOSE_CHOICES,
     FIT_CHOICES,
@@ -36,7 +36,7 @@ from hyperspy_dosekin.signals.tools import open_tool
 from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, parse_windows
 
 
-class DoseKineticsTool(KineticsActions):
+class DoseKineticsTool(FollowingActions):
     """Choose windows on the spectra of a dose series and see their kinetics.
 
     Made by `EELSSpectrum.dose_kinetics_tool`. The signal is never changed. Errors do not leave the
@@ -56,6 +56,8 @@ class DoseKineticsTool(KineticsActions):
     ----------
     windows, dose, processing, fit, region, worker
         The parts of the state, see their classes.
+    following
+        The folder that is followed: see `follow_folder`.
     history
         Earlier states of windows and controls: see `undo` and `redo`.
     prepared

@@ -12,7 +12,7 @@ import traits.api as t
 import traitsui.api as tu
 from pyface.timer.api import CallbackTimer
 
-from hyperspy_dosekin.gui.kinetics.figures import CurvesFigure, SpectraFigure
+from hyperspy_dosekin.gui.kinetics.figures import CurvesFigure, GrowingFigure, SpectraFigure
 from hyperspy_dosekin.gui.kinetics.navigator import NavigatorFigure, can_navigate
 from hyperspy_dosekin.gui.kinetics.windows import WindowRow
 from hyperspy_dosekin.gui.opening import state_of
@@ -21,7 +21,7 @@ from hyperspy_dosekin.gui.traitsui.editors import FigureEditor, make_figure, num
 from hyperspy_dosekin.numerics.typed import number_of
 
 #: Inches of the figures.
-_SPECTRA, _CURVES, _NAVIGATOR = (9.0, 3.1), (9.0, 2.6), (3.0, 3.0)
+_SPECTRA, _CURVES, _NAVIGATOR, _GROWING = (9.0, 3.1), (9.0, 2.6), (3.0, 3.0), (9.0, 3.4)
 #: Seconds between two looks at what a thread has to tell.
 _PAUSE = 0.1
 _BUTTONS = ("undo", "redo", "network", "stop", "apply", "save", "code")
@@ -97,19 +97,22 @@ class KineticsPanel(t.HasTraits):
     tool = t.Instance(DoseKineticsTool, allow_none=False)
     lines = t.List(t.Instance(WindowLine, allow_none=False))
     chosen = t.Instance(WindowLine)
-    spectra, curves, navigator = t.Any(), t.Any(), t.Any()
+    spectra, curves, navigator, growing = t.Any(), t.Any(), t.Any(), t.Any()
     text = t.Property(t.Str, observe="tool:[message, level, table.items, headers, notes.items]")
     shown_code = t.Str()
     add, remove, reset, paper = t.Button(), t.Button(), t.Button(), t.Button("Paper defaults")
     undo, redo, network, stop = t.Button(), t.Button(), t.Button("Fit network"), t.Button()
     apply, save, code = t.Button(), t.Button(), t.Button("Show code")
+    follow = t.Button("Follow this folder")
 
     def __init__(self, tool: DoseKineticsTool) -> None:
         super().__init__(tool=tool)
         self.spectra, self.curves = make_figure(_SPECTRA), make_figure(_CURVES)
+        self.growing = make_figure(_GROWING)
         self.figures: dict[str, Any] = {
             "spectra": SpectraFigure(tool, self.spectra),
             "curves": CurvesFigure(tool, self.curves),
+            "growing": GrowingFigure(tool, self.growing),
         }
         if can_navigate(tool):
             self.navigator = make_figure(_NAVIGATOR)
@@ -150,7 +153,7 @@ class KineticsPanel(t.HasTraits):
         )
         return "\n".join([sign + tool.message, "", *lines, "", *tool.notes])
 
-    @t.observe("add, remove, reset, paper, undo, redo, network, stop, apply, save, code")
+    @t.observe("add, remove, reset, paper, undo, redo, network, stop, apply, save, code, follow")
     def _pressed(self, event: Any) -> None:
         tool, windows = self.tool, self.tool.windows
         actions = {
@@ -165,6 +168,7 @@ class KineticsPanel(t.HasTraits):
             "apply": tool.apply,
             "save": tool.save,
             "code": self._show_code,
+            "follow": tool.follow_folder,
         }
         tool.attempt(actions[event.name])
 
@@ -183,6 +187,11 @@ class KineticsPanel(t.HasTraits):
                 tu.HGroup(*self._figures("navigator", "spectra"), show_labels=False),
                 tu.HGroup(self._windows(), tu.Tabbed(*self._controls())),
                 tu.Group(*self._figures("curves"), show_labels=False),
+                tu.Group(
+                    *self._figures("growing"),
+                    show_labels=False,
+                    visible_when="object.tool.following.picture is not None",
+                ),
                 tu.VGroup(
                     told("text", style_sheet="*{font-family:monospace}"),
                     tu.HGroup(
@@ -254,6 +263,19 @@ class KineticsPanel(t.HasTraits):
             region = tu.Item("object.tool.region.mode", label="Figures show")
             tabs.append(tu.Group(region, label="Region"))
         tabs.insert(2, tu.Group(*fit, label="Fit", columns=2))
+        following = tool.following
+        follow = [
+            number(f"object.tool.following.{name}", label=following.trait(name).label)
+            if name in ("precision", "dose")
+            else tu.Item(
+                f"object.tool.following.{name}",
+                label=following.trait(name).label,
+                editor=tu.TextEditor(auto_set=False),
+            )
+            for name in ("folder", "pattern", "precision", "dose", "store")
+        ]
+        follow.append(tu.Item("follow", show_label=False))
+        tabs.append(tu.Group(*follow, label="Follow"))
         return tabs
 
 

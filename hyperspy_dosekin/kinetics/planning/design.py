@@ -97,6 +97,36 @@ class DesignProblem:
         doses = np.asarray(doses, dtype=np.float64)
         return _Tables(self, doses).sd(self._weight(doses)[None])[0]
 
+    def of_law(self, doses: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """What frames say of the parameters of the law alone, the readout left free.
+
+        Parameters
+        ----------
+        doses
+            Doses of the frames, ``(n_frame,)``.
+
+        Returns
+        -------
+        information
+            ``(n_draw, n_parameter, n_parameter)``, without the prior.
+        slope
+            Derivatives of the logarithm of the goal, ``(n_draw, n_parameter)``.
+        precision
+            That of the prior, ``(n_parameter,)``.
+        place
+            Which of them is ln k.
+        """
+        tables, expected = _Tables(self, doses), self.expectation
+        whole = (self._weight(doses)[None] @ tables.information)[0]
+        whole = whole.reshape(tables.n_draw, tables.size, tables.size) + 0.0
+        precision = expected.precision()
+        n = tables.size - precision.size
+        readout = whole[:, :n, :n] + _FLAT * np.eye(n)
+        across = np.linalg.solve(readout, whole[:, :n, n:])
+        information = whole[:, n:, n:] - whole[:, n:, :n] @ across
+        names = [parameter.name for parameter in expected.law.parameters]
+        return information, tables.slope[:, n:], precision, names.index("rate")
+
     def _weight(self, doses: np.ndarray) -> np.ndarray:
         return self.n_pixel / self.noise.variance(doses)
 

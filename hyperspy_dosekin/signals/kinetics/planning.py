@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from hyperspy_dosekin.signals.signatures import did_you_mean
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.kinetics.planning.alternatives import Alternative
     from hyperspy_dosekin.kinetics.planning.design import DesignProblem, FrameNoise
     from hyperspy_dosekin.kinetics.planning.expectation import Expectation
     from hyperspy_dosekin.kinetics.planning.trial import Trial
@@ -119,6 +119,7 @@ def plan_dose_series(
     >>> plan.dose.size, bool(plan.expected_sd < plan.compared[1].sd)
     (9, True)
     """
+    from hyperspy_dosekin.kinetics.planning.alternatives import alternatives
     from hyperspy_dosekin.kinetics.planning.design import DesignProblem, best_doses
     from hyperspy_dosekin.kinetics.planning.expectation import GOALS
     from hyperspy_dosekin.kinetics.planning.trial import Trial, tried
@@ -147,7 +148,7 @@ def plan_dose_series(
     n_frame = _frames_of(n_frames, frame_noise, least, budget, chosen, offset is None)
     problem = DesignProblem(expectation, frame_noise, goal, offset is not None, int(pixels))
     dose = best_doses(problem, n_frame, budget, smallest=least)
-    compared = _alternatives(problem, dose, budget, least)
+    compared = _rows(alternatives(problem, dose, budget, least, _MOST_FRAMES))
     trial = Trial(math.nan, math.nan, 0)
     if n_simulated:
         trial = tried(problem, dose, int(n_simulated), seed)
@@ -156,7 +157,7 @@ def plan_dose_series(
     curves = {"dose": grid, "lower": ends[0], "middle": ends[1], "upper": ends[2]}
     return DosePlan(
         compared[0],
-        tuple(compared),
+        compared,
         goal,
         dose_unit or "",
         trial.chance_determined,
@@ -306,44 +307,17 @@ def _frames_of(
     return int(n_frames)
 
 
-def _alternatives(
-    problem: DesignProblem, dose: np.ndarray, budget: float, least: float
-) -> list[PlannedFrames]:
-    """The plan and what people do instead."""
-    from hyperspy_dosekin.kinetics.planning.design import (
-        allowed,
-        best_doses,
-        criterion,
-        even,
-        geometric,
+def _rows(found: list[Alternative]) -> tuple[PlannedFrames, ...]:
+    """The plan and what people do instead, as rows of the table."""
+    return tuple(
+        PlannedFrames(
+            each.name,
+            tuple(each.dose.tolist()),
+            float(np.exp(np.log(each.sd).mean())),
+            float((each.sd < KNOWN).mean()),
+        )
+        for each in found
     )
-
-    n_frame = dose.size
-
-    def row(name: str, doses: np.ndarray, of: DesignProblem = problem) -> PlannedFrames:
-        sd = of.sd(doses)
-        mean = float(np.exp(criterion(sd)))
-        return PlannedFrames(name, tuple(doses.tolist()), mean, float((sd < KNOWN).mean()))
-
-    steps = even(n_frame, budget)
-    early = np.concatenate([[least], even(n_frame - 1, budget)])
-    double = best_doses(problem, n_frame, 2 * budget, smallest=least, starts=(dose,))
-    rows = [
-        row("this plan", dose),
-        row("even steps", steps),
-        row("even steps, one frame near zero", early),
-        row("equal ratios, one frame near zero", geometric(n_frame, budget, least)),
-        row("this plan, one more frame at five times the budget", np.append(dose, 5 * budget)),
-        row("planned for twice the budget", double),
-        row("this plan, four pixels averaged", dose, replace(problem, n_pixel=4 * problem.n_pixel)),
-    ]
-    if not problem.offset_known:
-        rows.append(row("this plan, offset known", dose, replace(problem, offset_known=True)))
-    if problem.noise.dose is not None and n_frame < _MOST_FRAMES:
-        most = int(min(budget / least, _MOST_FRAMES))
-        if most > n_frame:
-            rows.append(row(f"even steps, {most} shorter frames", even(most, budget)))
-    return [rows[0], *(each for each in rows[1:] if allowed(np.asarray([each.dose]), least)[0])]
 
 
 def _notes_of(

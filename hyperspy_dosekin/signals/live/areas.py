@@ -25,3 +25,13 @@ class FrameAreas:
     values: np.ndarray
     variance: np.ndarray | None
     thickness: np.ndarray | None = None
+
+    def averaged(self) -> FrameAreas:
+        """The mean over the pixels that have a value, ``(window,)``, with its variance."""
+        axes = tuple(range(self.values.ndim - 1))
+        present = np.isfinite(self.values)
+        number = np.maximum(present.sum(axis=axes), 1)
+        mean = np.where(present, self.values, 0.0).sum(axis=axes) / number
+        if self.variance is None:
+            return FrameAreas(mean, None)
+        return FrameAreas(mean, np.where(present, self.variance, 0.0).sum(axis=axes) / number**2)

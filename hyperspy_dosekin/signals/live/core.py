@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import math
 import time as clock
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.numerics.arguments import check_callable, real_number
+from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.numerics.stream.latency import LatencyHistogram
 from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series
 from hyperspy_dosekin.signals.kinetics.options import FitOptions, exact_config, known_offset
@@ -22,21 +21,21 @@ from .areas import FrameAreas
 from .as_series import as_dose_series
 from .engine import LiveEngine
 from .frames import BrokenFrame, FrameReader
-from .growing import MOST_DOSE, Exposure, FrameClock, GrowingSeries, Incidents
+from .growing import Exposure, GrowingSeries, Incidents
 from .judge import Judge
-from .posterior import DosePosterior
+from .like_frames import like_frame
+from .numbering import FrameNumbers
+from .posterior import DosePosterior, posterior_of
 from .report import LiveReport
 from .settings import settings_of
 from .shown import History
 from .store import FrameStore
 
 if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.live.posterior import LiveEstimate
     from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
     from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
     from hyperspy_dosekin.windows.definitions import Window
-
-#: Relative drift of a clock that is worth a word, and frames before it is said.
-DRIFT, DRIFT_FRAMES = 0.05, 10
 
 
 class GrowingKinetics:
@@ -72,10 +71,8 @@ class GrowingKinetics:
         self._engine: LiveEngine | None = None
         self._series: GrowingSeries | None = None
         self._incidents = Incidents()
-        self._clock = None if frame_time is None else FrameClock(self.exposure.frame_time or 1.0)
-        self._next = 0
+        self._numbers = FrameNumbers(self.exposure)
         self._computing = LatencyHistogram()
-        self._drift_said = False
         #: Why the series may stop; empty where it may not.
         self.stopped_by = ""
         #: What is known after the last frame.
@@ -118,29 +115,23 @@ class GrowingKinetics:
         """What came, and how smoothly."""
         present = set() if self._series is None else set(self._series.places)
         present |= set(self._incidents.broken)
-        missing = tuple(number for number in range(self._next) if number not in present)
+        missing = tuple(number for number in range(self._numbers.next) if number not in present)
         return LiveReport(
             self.n_frames,
             missing,
             dict(self._incidents.broken),
             dict(self._incidents.doubled),
             tuple(self._incidents.late),
-            1.0 if self._clock is None else self._clock.ratio,
+            self._numbers.clock_ratio,
             self._computing,
         )
 
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments, as far as a file can hold them."""
-        reader = self._reader
-        return settings_of(
-            reader.windows,
-            self.exposure,
-            self.options,
-            self._judge.rules,
-            reader.steps,
-            self.dose_unit,
-        )
+        reader, rules = self._reader, self._judge.rules
+        given = self.exposure, self.options, rules, reader.steps, self.dose_unit
+        return settings_of(reader.windows, *given)
 
     # Frames
 
@@ -187,7 +178,7 @@ class GrowingKinetics:
         (50.0, 200.0, (1, 2))
         """
         started = clock.perf_counter()
-        number, at = self._numbered(index, time, dose)
+        number, at = self._numbers.of(index, time, dose, self.n_frames)
         told = {"time": time, "dose": dose}
         try:
             areas = self._reader.read(frame)
@@ -206,54 +197,13 @@ class GrowingKinetics:
         if self._series is not None and number in self._series.places:
             self._store.write_broken(number, data, {**told, "doubled": True})
             return
-        self._store.write(
-            number, data, self._reader.as_series(frame, self.exposure, self.dose_unit), told
-        )
-
-    def _numbered(
-        self, index: int | None, time: float | None, dose: float | None
-    ) -> tuple[int, float]:
-        """Number and dose of a frame."""
-        number = self._next
-        if index is not None:
-            if isinstance(index, bool) or not isinstance(index, int | np.integer) or index < 0:
-                raise ValueError(f"index={index!r} must be a whole number, 0 or more.")
-            number = int(index)
-        if time is not None:
-            time = real_number("time", time, "give the moment in s")
-            if self._clock is not None:
-                number = max(self._clock.index(time), 0) if index is None else number
-                self._clock.see(number, time)
-                self._say_drift()
-        if dose is not None:
-            remedy = "give the cumulative dose"
-            return number, real_number("dose", dose, remedy, least=0.0, below=MOST_DOSE)
-        if not self.exposure.step:
-            raise ValueError(
-                "dose=None, and neither dose_rate nor frame_time are known; give the cumulative "
-                "dose of each frame, update(frame, dose=…)."
-            )
-        remedy = "check dose_rate, frame_time and the times of the frames"
-        return number, real_number("dose", self.exposure.dose(number), remedy, below=MOST_DOSE)
-
-    def _say_drift(self) -> None:
-        assert self._clock is not None
-        ratio = self._clock.ratio
-        if self._drift_said or self.n_frames < DRIFT_FRAMES or abs(ratio - 1) < DRIFT:
-            return
-        self._drift_said = True
-        warnings.warn(
-            f"the times of the frames run {ratio:.3f} times as fast as frame_time="
-            f"{self.exposure.frame_time:g} s says. Doses follow the numbers of the frames; if the "
-            "frame time is wrong, so are they.",
-            UserWarning,
-            stacklevel=4,
-        )
+        make = like_frame(frame, self._reader.energy_ev, self.exposure, self.dose_unit)
+        self._store.write(number, data, make, told)
 
     def _break(self, number: int, reason: str) -> DosePosterior:
         if self._series is None or number not in self._series.places:
             self._incidents.broken[number] = reason
-        self._next = max(self._next, number + 1)
+        self._numbers.next = max(self._numbers.next, number + 1)
         return self.posterior
 
     def _take(self, number: int, dose: float, areas: FrameAreas, started: float) -> DosePosterior:
@@ -267,7 +217,7 @@ class GrowingKinetics:
             return self.posterior
         # A number whose frame was broken may come again.
         self._incidents.broken.pop(number, None)
-        self._next = max(self._next, number + 1)
+        self._numbers.next = max(self._numbers.next, number + 1)
         values, variance = self._curves(areas)
         last = series.add(number, dose, areas)
         if last:
@@ -313,16 +263,9 @@ class GrowingKinetics:
 
     def _curves(self, areas: FrameAreas) -> tuple[np.ndarray, np.ndarray | None]:
         """Areas and variance as the engine takes them, ``(n_curve,)``."""
-        values, variance = areas.values, areas.variance
-        if not self._averaged:
-            return values.reshape(-1), None if variance is None else variance.reshape(-1)
-        axes = tuple(range(values.ndim - 1))
-        present = np.isfinite(values)
-        number = np.maximum(present.sum(axis=axes), 1)
-        mean = np.where(present, values, 0.0).sum(axis=axes) / number
-        if variance is None:
-            return mean, None
-        return mean, np.where(present, variance, 0.0).sum(axis=axes) / number**2
+        areas = areas.averaged() if self._averaged else areas
+        variance = areas.variance
+        return areas.values.reshape(-1), None if variance is None else variance.reshape(-1)
 
     def _frames(self) -> Iterator[tuple[float, np.ndarray, np.ndarray | None]]:
         """All frames, by dose, as the engine takes them."""
@@ -334,29 +277,15 @@ class GrowingKinetics:
             spread = None if variance is None else variance[place].reshape(shape)
             yield float(dose), *self._curves(FrameAreas(values.reshape(shape), spread))
 
-    def _posterior_of(self, estimate: Any, dose: float = 0.0) -> DosePosterior:
-        names = self.window_names
-        nothing = np.full(len(names), np.nan)
-
-        def by_window(array: np.ndarray) -> np.ndarray:
-            return np.moveaxis(array.reshape(*self._space, len(names)), -1, 0).copy()
-
-        arrays = ("half_dose", "lower", "upper", "sd_log_half_dose", "integrity", "below")
-        half, lower, upper, spread, integrity, below = (
-            nothing if estimate is None else by_window(getattr(estimate, name)) for name in arrays
-        )
-        return DosePosterior(
-            names,
-            self.n_frames,
-            dose,
-            self.dose_unit,
-            half,
-            lower,
-            upper,
-            spread,
-            integrity,
-            below,
-            self._judge.level,
+    def _posterior_of(self, estimate: LiveEstimate | None, dose: float = 0.0) -> DosePosterior:
+        return posterior_of(
+            estimate,
+            self.window_names,
+            self._space,
+            n_frames=self.n_frames,
+            dose=dose,
+            dose_unit=self.dose_unit,
+            level=self._judge.level,
         )
 
     def _shown(self) -> None:

@@ -6,20 +6,18 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from hyperspy.signals import BaseSignal, Signal1D
+from hyperspy.signals import BaseSignal
 
-from hyperspy_dosekin.numerics.arguments import real_numbers, short
+from hyperspy_dosekin.numerics.arguments import real_numbers
 from hyperspy_dosekin.processing.low_loss.peak_shape import reflect
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
 from hyperspy_dosekin.signals.axes.noise import noise_of
 from hyperspy_dosekin.signals.axes.quantity import area_quantity, holds_channel_contents
-from hyperspy_dosekin.signals.files import read_signal
 from hyperspy_dosekin.signals.processing.normalisation import thickness_of
 from hyperspy_dosekin.signals.processing.zero_loss_error import zero_loss_residue
 from hyperspy_dosekin.windows.definitions import Window, parse_windows
@@ -27,12 +25,8 @@ from hyperspy_dosekin.windows.integrate import integrate, integrate_with_noise
 from hyperspy_dosekin.windows.weights import WindowWeights, window_weights
 
 from .areas import FrameAreas
-from .growing import Exposure
+from .steps import steps_of
 
-# Where the noise of a signal says how it follows from the intensity.
-_MODEL = "Signal.Noise_properties.Variance_linear_model"
-#: What may be done to a frame by itself, in this order.
-STEPS = ("pedestal", "align", "normalise")
 #: Widths of the zero-loss peak, in its full width at half maximum, that its mirror image reaches.
 _REACH = 6.0
 # Spectra that products of matrices take together.
@@ -43,29 +37,6 @@ _SAME_AXIS = 0.1
 
 class BrokenFrame(ValueError):
     """A frame that cannot be used, with the reason."""
-
-
-def steps_of(process: Any) -> tuple[str, ...]:
-    """The steps that are asked for, in their order.
-
-    Raises
-    ------
-    TypeError
-        If they are no names.
-    ValueError
-        If one is unknown.
-    """
-    if isinstance(process, bool | np.bool_):
-        return STEPS if process else ()
-    if not isinstance(process, str | list | tuple):
-        raise TypeError(f"process={short(process)} must be True, False or steps, some of {STEPS}.")
-    names = (process,) if isinstance(process, str) else tuple(process)
-    wrong = [name for name in names if name not in STEPS]
-    if wrong:
-        raise ValueError(
-            f"process names {short(wrong)}, none of {STEPS}; True does all of them, False none."
-        )
-    return tuple(name for name in STEPS if name in names)
 
 
 class FrameReader:
@@ -324,10 +295,13 @@ class FrameReader:
             "residue": None if self.residue is None else self.residue.tolist(),
         }
 
+    def windows_are_in_ev(self) -> None:
+        """Take the windows as they are, whatever the unit of the frames: those of files are so."""
+        self._given = None
+
     def restore(self, state: dict[str, Any]) -> None:
         """Take what `state` gave."""
-        # The windows of the file are in eV.
-        self._given = None
+        self.windows_are_in_ev()
         self._binned, self.areas_given = state["binned"], state["areas_given"]
         self.quantity, self.space_axes = state["quantity"], tuple(state["space_axes"])
         self.shape = tuple(state["shape"])
@@ -335,56 +309,6 @@ class FrameReader:
             self._set_energy(np.asarray(state["energy_ev"]))
         if state["residue"] is not None:
             self.residue = np.asarray(state["residue"])
-
-    def as_series(self, frame: Any, exposure: Exposure, dose_unit: str) -> Callable[[Any], Any]:
-        """What makes a signal ``(1, …, channel)`` of data, like a frame."""
-        step = exposure.step
-        first = {"name": "frame", "size": 1, "offset": 0, "scale": 1, "navigate": True}
-        if step:
-            first |= {
-                "name": "dose",
-                "units": dose_unit,
-                "offset": exposure.dose(0),
-                "scale": step,
-            }
-
-        def make(data: np.ndarray) -> Any:
-            if isinstance(frame, BaseSignal):
-                axes = [
-                    {**axis.get_axis_dictionary(), "navigate": axis.navigate}
-                    for axis in frame.axes_manager._axes
-                ]
-                metadata = frame.metadata.as_dictionary()
-                metadata.get("Signal", {}).pop("Noise_properties", None)
-                made = type(frame)(data, axes=[first, *axes], metadata=metadata)
-                model = frame.metadata.get_item(_MODEL)
-                if model is not None:
-                    made.metadata.set_item(_MODEL, model.as_dictionary())
-                return made
-            axes = [{"size": size, "navigate": True} for size in data.shape[1:-1]]
-            axes.append({"size": data.shape[-1], "navigate": False, "name": "window"})
-            if self._energy is not None:
-                axes[-1] = {
-                    "axis": self._energy,
-                    "navigate": False,
-                    "name": "Energy",
-                    "units": "eV",
-                }
-            signal = Signal1D(data, axes=[first, *axes])
-            if self._energy is not None:
-                signal.set_signal_type("EELS")
-            return signal
-
-        return make
-
-    def template(self, path: Any) -> Any:
-        """A signal like the frames of a store, without data; ``None`` where frames are areas."""
-        self._given = None
-        signal = read_signal(path, lazy=True)
-        axis = signal.axes_manager.signal_axes[0]
-        if axis.name == "window":
-            return None
-        return signal.inav[0] if signal.axes_manager.navigation_dimension == 1 else _one(signal)
 
 
 def _as_of_many(data: np.ndarray) -> np.ndarray:
@@ -398,13 +322,6 @@ def _as_of_many(data: np.ndarray) -> np.ndarray:
     return (
         spectra if not missing else np.concatenate([spectra, np.repeat(spectra[-1:], missing, 0)])
     )
-
-
-def _one(signal: Any) -> Any:
-    """The first frame of a series of maps."""
-    # HyperSpy counts navigation axes from the last one of the array.
-    keys = [slice(None)] * (signal.axes_manager.navigation_dimension - 1)
-    return signal.inav[(*keys, 0)]
 
 
 def _is_simple(value: Any) -> bool:

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.numerics.arguments import real_number
+from hyperspy_dosekin.numerics.arguments import check_callable, real_number
 from hyperspy_dosekin.numerics.html import Html, report
 from hyperspy_dosekin.numerics.stream.frames import QUEUE_SIZES, FrameQueue
 from hyperspy_dosekin.numerics.text import printable
@@ -23,6 +23,8 @@ from .shown import FollowedFigure
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
+
+    from hyperspy_dosekin.plotting.kinetics.growing import GrowingPicture
 
 #: What a source may say of a frame.
 WHERE = ("index", "time", "dose")
@@ -199,6 +201,7 @@ class LiveKinetics(SavedKinetics):
         settle: float = 1.0,
         timeout: float | None = None,
         notice: bool | None = None,
+        until: Callable[[], bool] | None = None,
     ) -> Iterator[DosePosterior]:
         """Take the files of a folder as they arrive, until a rule says to stop.
 
@@ -221,6 +224,9 @@ class LiveKinetics(SavedKinetics):
         notice
             Whether watchdog notices files at once (``pip install "hyperspy_dosekin[live]"``);
             ``None`` if it is installed. Network drives often need ``False``.
+        until
+            Asked again and again; it ends once this is ``True``. Frames that have been read by
+            then are taken.
 
         Returns
         -------
@@ -247,6 +253,7 @@ class LiveKinetics(SavedKinetics):
         ...     [posterior.n_frames for posterior in watched]
         [1, 2, 3]
         """
+        check_callable("until", until)
         source = frames_of_folder(
             folder,
             [pattern] if isinstance(pattern, str) else list(pattern),
@@ -254,7 +261,7 @@ class LiveKinetics(SavedKinetics):
             settle=real_number("settle", settle, "give seconds", least=0.0),
             timeout=timeout,
             notice=notice,
-            ended=lambda: self.stop,
+            ended=lambda: self.stop or (until is not None and until() is True),
         )
         return self.follow(source)
 
@@ -287,16 +294,17 @@ class LiveKinetics(SavedKinetics):
         """
         from hyperspy_dosekin.plotting.kinetics.growing import plot_growing
 
-        figure = drawn(plot_growing, self._picture(), options)
+        figure = drawn(plot_growing, self.picture(), options)
         if follow:
             self._figure = FollowedFigure(figure, plot_growing)
         return figure
 
     def _shown(self) -> None:
         if self._figure is not None:
-            self._figure.show(self._picture())
+            self._figure.show(self.picture())
 
-    def _picture(self) -> Any:
+    def picture(self) -> GrowingPicture:
+        """What `plot` draws now, plain numbers."""
         from hyperspy_dosekin.plotting.kinetics.growing import GrowingPicture
 
         names, posterior = self.window_names, self.posterior

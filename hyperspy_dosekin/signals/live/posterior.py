@@ -6,12 +6,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from prettytable import PrettyTable
 
 from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.live.posterior import LiveEstimate
+
+
+#: What is known of each window and pixel, and what its estimates call it.
+_ARRAYS = {
+    "half_integrity_dose": "half_dose",
+    **{name: name for name in ("lower", "upper", "sd_log_half_dose", "integrity", "below")},
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,10 +81,7 @@ class DosePosterior:
         if name not in self.window_names:
             raise KeyError(f"there is no window {name!r}, only {list(self.window_names)}.")
         place = self.window_names.index(name)
-        arrays = (
-            *("half_integrity_dose", "lower", "upper", "sd_log_half_dose", "integrity", "below"),
-        )
-        chosen = {array: getattr(self, array)[place] for array in arrays}
+        chosen = {array: getattr(self, array)[place] for array in _ARRAYS}
         return replace(self, window_names=(name,), **chosen)
 
     def __iter__(self) -> Iterator[str]:
@@ -136,3 +144,36 @@ class DosePosterior:
 
     def _repr_html_(self) -> str:
         return report(self.headline, [self.table])
+
+
+def posterior_of(
+    estimate: LiveEstimate | None,
+    names: tuple[str, ...],
+    space: tuple[int, ...],
+    *,
+    n_frames: int,
+    dose: float,
+    dose_unit: str,
+    level: float,
+) -> DosePosterior:
+    """The posterior of all windows from the estimates of their curves.
+
+    Parameters
+    ----------
+    estimate
+        Estimates, ``(n_pixel · n_window,)``; ``None`` where nothing can be said.
+    names, space
+        The windows, and the sizes of the space axes.
+    n_frames, dose, dose_unit, level
+        As for `DosePosterior`.
+    """
+
+    def by_window(array: np.ndarray) -> np.ndarray:
+        return np.moveaxis(array.reshape(*space, len(names)), -1, 0).copy()
+
+    nothing = np.full(len(names), np.nan)
+    found = {
+        name: nothing if estimate is None else by_window(getattr(estimate, given))
+        for name, given in _ARRAYS.items()
+    }
+    return DosePosterior(names, n_frames, dose, dose_unit, **found, level=level)

@@ -23,6 +23,7 @@ from .areas import FrameAreas
 from .as_series import THICKNESS
 from .core import GrowingKinetics
 from .growing import Incidents
+from .like_frames import template_of
 from .settings import arguments_of
 from .store import FrameStore
 
@@ -70,17 +71,16 @@ class SavedKinetics(GrowingKinetics):
         assert self._series is not None
         record = {
             **self.settings,
-            "format": FORMAT,
             "reader": self._reader.state(),
             "index": self._series.index.tolist(),
-            "next": self._next,
+            "next": self._numbers.next,
             "stopped_by": self.stopped_by,
             "broken": {str(k): v for k, v in self._incidents.broken.items()},
             "doubled": {str(k): v for k, v in self._incidents.doubled.items()},
             "late": self._incidents.late,
         }
         text = json.dumps(record)
-        node = {"record": text, "checksum": seal(series, {}, text)}
+        node = {"format": FORMAT, "record": text, "checksum": seal(series, {}, text)}
         series.metadata.set_item(NODE, node)
         save_signal(series, path, "a live series", overwrite=overwrite)
 
@@ -121,21 +121,25 @@ class SavedKinetics(GrowingKinetics):
         1
         """
         series = read_signal(path)
-        node = None
-        if getattr(series, "metadata", None) is not None:
-            node = series.metadata.get_item(NODE)
-        if node is None:
+        metadata = getattr(series, "metadata", None)
+        if metadata is None or not metadata.has_item(NODE):
             raise ValueError(f"{path} was not written by LiveKinetics.save.")
         with told_as_damage(path):
-            record = json.loads(node.record)
-            expected = seal(series, {}, node.record)
-        check_seal(path, node.get_item("checksum"), expected)
+            record, checksum, expected = stored_record(series)
+        check_seal(path, checksum, expected)
         live = cls(record["windows"], **arguments_of(record, arguments))
         with told_as_damage(path):
-            live._restore(series, record)
+            live.restore(series, record)
         return live
 
-    def _restore(self, series: Any, record: Mapping[str, Any]) -> None:
+    def restore(self, series: Any, record: Mapping[str, Any]) -> None:
+        """Take all frames that a file holds; nothing may have come yet.
+
+        Parameters
+        ----------
+        series, record
+            The series of the areas, and what `stored_record` gave.
+        """
         self._reader.restore(record["reader"])
         variance = series.get_noise_variance()
         values = np.moveaxis(np.asarray(series.data), -1, 0)
@@ -150,7 +154,7 @@ class SavedKinetics(GrowingKinetics):
                 None if thickness is None else thickness[place],
             )
             self._take(number, float(doses[place]), one, clock.perf_counter())
-        self._next = record["next"]
+        self._numbers.next = record["next"]
         self._incidents = Incidents(
             {int(k): v for k, v in record["broken"].items()},
             {int(k): v for k, v in record["doubled"].items()},
@@ -199,7 +203,8 @@ class SavedKinetics(GrowingKinetics):
         """
         held = FrameStore.opened(store)
         live = cls(held.settings["windows"], **arguments_of(held.settings, arguments))
-        template = live._reader.template(held.path)
+        live._reader.windows_are_in_ev()
+        template = template_of(held.path)
         for data, line in held.frames():
             told = {name: line.get(name) for name in ("time", "dose")}
             if line.get("doubled"):
@@ -213,3 +218,15 @@ class SavedKinetics(GrowingKinetics):
                 live.update(template, index=line["index"], **told)
         live._store = held
         return live
+
+
+def stored_record(series: Any) -> tuple[dict[str, Any], str | None, str]:
+    """The state that a series from a file holds, its seal and what that should be.
+
+    Parameters
+    ----------
+    series
+        As HyperSpy reads it.
+    """
+    node = series.metadata.get_item(NODE)
+    return json.loads(node.record), node.get_item("checksum"), seal(series, {}, node.record)

@@ -59,6 +59,10 @@ def settings_of(
     }
 
 
+class MissingArgumentError(ValueError):
+    """An argument that a file could not hold, and that is not given."""
+
+
 def arguments_of(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `LiveKinetics` from settings; what is given counts more.
 
@@ -69,7 +73,7 @@ def arguments_of(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
     """
     missing = [name for name in settings.get("lost", []) if name not in given]
     if missing:
-        raise ValueError(
+        raise MissingArgumentError(
             f"the file could not hold {missing}, which are no plain values; give them again, such "
             f"as {missing[0]}=…."
         )

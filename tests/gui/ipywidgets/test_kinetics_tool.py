@@ -22,6 +22,7 @@ from hyperspy_dosekin import LOW_LOSS_WINDOWS
 from hyperspy_dosekin.data import dose_series, dose_series_image
 from hyperspy_dosekin.gui.ipywidgets.number import NumberText
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
+from tests.patience import EVENT
 
 CONTROLS = (
     *(ipywidgets.Button, ipywidgets.Checkbox, ipywidgets.Dropdown),
@@ -503,3 +504,28 @@ def test_without_the_extra_the_error_names_it(series, monkeypatch):
 def test_hyperspy_alone_is_not_asked_for_widgets():
     signal = hs.signals.Signal1D(np.ones((5, 100)))
     assert not hasattr(signal, "dose_kinetics_tool"), "only spectra of energy loss have it"
+
+
+def test_folder_is_followed_from_the_widgets(view, series, tmp_path):
+    tool, frame = view["tool"], view["canvases"]["growing"]
+    holder = view["figures"]["growing"]
+    assert tool.following.picture is None
+    for place in range(4):
+        series.inav[place].save(tmp_path / f"frame {place}.hspy")
+    tool.following.settle = 0.05
+    view["follow_folder"].value = str(tmp_path)
+    view["follow_dose"].number = 2000.0
+    assert tool.following.dose == 2000.0
+    view["follow_button"].click()
+    assert view["follow_button"].disabled
+    while tool.following.live.n_frames < 4:
+        tool.worker.wait(0.01)
+        tool.worker.tell()
+    view["stop_button"].click()
+    assert tool.worker.wait(EVENT)
+    assert not view["follow_button"].disabled
+    assert len(holder.figure.axes) == 2
+    assert "4 frames" in view["message"].value
+    assert frame is holder.figure.canvas
+    view["code_button"].click()
+    assert "live.watch(" in view["code"].value

@@ -17,6 +17,7 @@ pytest.importorskip("PySide6.QtWidgets", reason="Qt does not start here", exc_ty
 from hyperspy_dosekin.data import dose_series, dose_series_image
 from hyperspy_dosekin.gui.tools import ClassificationExplorer, DoseKineticsTool
 from tests.gui.classified import make_result
+from tests.patience import EVENT
 
 
 def processed_events():
@@ -117,3 +118,24 @@ def test_explorer_follows_the_state(window):
     before = pixels(ui)
     panel.tool.select(0, 0)
     assert not np.array_equal(pixels(ui), before)
+
+
+def test_folder_is_followed(window, tmp_path):
+    s = dose_series(seed=4, processed=True)
+    panel, ui = window(s)
+    tool = panel.tool
+    for place in range(4):
+        s.inav[place].save(tmp_path / f"frame {place}.hspy")
+    tool.following.trait_set(folder=str(tmp_path), settle=0.05)
+    before = pixels(ui)
+    panel.follow = True
+    while tool.following.live.n_frames < 4:
+        tool.worker.wait(0.01)
+        tool.worker.tell()
+    panel.stop = True
+    assert tool.worker.wait(EVENT)
+    assert "4 frames" in panel.text
+    assert len(panel.figures["growing"].figure.axes) == 2
+    assert not np.array_equal(pixels(ui), before), "the figure is there"
+    panel.code = True
+    assert "live.watch(" in panel.shown_code

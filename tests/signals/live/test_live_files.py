@@ -263,3 +263,17 @@ def test_a_file_of_several_frames(tmp_path):
     live = LiveKinetics(WINDOWS, **OPTIONS)
     list(live.watch(tmp_path, settle=0.0, poll=0.01, timeout=0.0))
     same(live.result(), watched(s, estimator="exact").result())
+
+
+def test_the_one_loader_reads_it_too(tmp_path):
+    import hyperspy_dosekin
+
+    live = watched(counts(6), **{"stop_when": {"dose": 1400}, "estimator": "exact"})
+    live.save(tmp_path / "state.hspy")
+    again = hyperspy_dosekin.load(tmp_path / "state.hspy")
+    assert isinstance(again, LiveKinetics)
+    alike(live, again)
+    live = watched(counts(6), stop_when=lambda posterior: False)
+    live.save(tmp_path / "function.hspy")
+    with pytest.raises(ValueError, match=r"could not hold \['stop_when'\]"):
+        hyperspy_dosekin.load(tmp_path / "function.hspy")

@@ -31,7 +31,12 @@ class Controls:
         self.tool = tool
         self.wdict: dict[str, Any] = {}
         self.links: list[Any] = []
-        tabs = {"Dose": self._dose(), "Processing": self._processing(), "Fit": self._fit()}
+        tabs = {
+            "Dose": self._dose(),
+            "Processing": self._processing(),
+            "Fit": self._fit(),
+            "Follow": self._follow(),
+        }
         self.widget = ipywidgets.Tab(children=list(tabs.values()), titles=tuple(tabs))
         self.widget.layout.width = "100%"
 
@@ -198,6 +203,41 @@ class Controls:
         for name in ("law", "offset_known", "exponent", "hierarchy"):
             fit.observe(enable, name)
         return ipywidgets.VBox(rows)
+
+    def _follow(self) -> Any:
+        tool, following = self.tool, self.tool.following
+
+        def text(name: str) -> Any:
+            widget = ipywidgets.Text(
+                description=following.trait(name).label,
+                continuous_update=False,
+                style=_WIDE,
+                layout={"width": "380px"},
+            )
+            return self._add(f"follow_{name}", following, name, widget)
+
+        rows = [text("folder"), text("pattern")]
+        rows += [
+            self._number(f"follow_{name}", following, name, following.trait(name).label)
+            for name in ("precision", "dose")
+        ]
+        rows.append(text("store"))
+        button = ipywidgets.Button(
+            description="Follow this folder",
+            tooltip="Take the frames of the folder as they arrive",
+            icon="eye",
+            layout={"width": "auto"},
+        )
+        button.add_class("dk-follow-button")
+        button.on_click(lambda _: tool.follow_folder())
+
+        def enable(event: Any = None) -> None:
+            button.disabled = tool.worker.running
+
+        enable()
+        tool.worker.observe(enable, "running")
+        self.wdict["follow_button"] = button
+        return ipywidgets.VBox([*rows, button])
 
     def _side(self, side: str) -> Any:
         """A choice of windows; its options change with them, which a link does not survive."""

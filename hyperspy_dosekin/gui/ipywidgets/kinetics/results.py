@@ -219,7 +219,9 @@ class Results:
         worker = self.tool.worker
         self.progress.layout.visibility = "visible" if worker.running else "hidden"
         self.progress.value = worker.fraction
-        percent = f"{worker.what} {100 * worker.fraction:.0f} %"
+        # Nobody knows how many files will come.
+        share = f" {100 * worker.fraction:.0f} %" if worker.fraction else " …"
+        percent = worker.what + share
         text = "stopping …" if worker.stopping else percent
         self.what.value = text if worker.running else ""
         # It knows the power law only.

@@ -14,13 +14,13 @@ from hyperspy_dosekin.gui.ipywidgets.canvas import keep_size, make_figure
 from hyperspy_dosekin.gui.ipywidgets.kinetics.controls import Controls, RegionControls
 from hyperspy_dosekin.gui.ipywidgets.kinetics.results import Results
 from hyperspy_dosekin.gui.ipywidgets.kinetics.windows import WindowList
-from hyperspy_dosekin.gui.kinetics.figures import CurvesFigure, SpectraFigure
+from hyperspy_dosekin.gui.kinetics.figures import CurvesFigure, GrowingFigure, SpectraFigure
 from hyperspy_dosekin.gui.kinetics.navigator import NavigatorFigure, can_navigate
 from hyperspy_dosekin.gui.opening import state_of
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
 
 #: Inches, at 100 pixels each: together what a notebook of 1 000 pixels has room for.
-_WIDTH, _NAVIGATOR, _HEIGHT, _CURVES = 9.2, 2.9, 3.1, 2.6
+_WIDTH, _NAVIGATOR, _HEIGHT, _CURVES, _GROWING = 9.2, 2.9, 3.1, 2.6, 3.6
 
 
 @add_display_arg
@@ -50,7 +50,10 @@ def _view(obj: DoseKineticsTool) -> dict[str, Any]:
         left = [frames["navigator"]] if "navigator" in frames else []
         upper.insert(0, ipywidgets.VBox([*left, region.widget]))
     # Beside each other on a wide screen, below each other on a narrow one.
-    shown = ipywidgets.VBox([row_of(upper), frames["curves"]], layout={"max_width": "100%"})
+    shown = ipywidgets.VBox(
+        [row_of(upper), frames["curves"], frames["growing"]], layout={"max_width": "100%"}
+    )
+    _show_when_followed(obj, frames["growing"])
     chosen = row_of([windows.widget, controls.widget], flex="1 1 400px")
     windows.widget.layout.flex = controls.widget.layout.flex = "1 1 320px"
     controls.widget.layout.width = "auto"
@@ -88,6 +91,16 @@ def _view(obj: DoseKineticsTool) -> dict[str, Any]:
     return {"widget": box, "wdict": wdict}
 
 
+def _show_when_followed(obj: DoseKineticsTool, frame: Any) -> None:
+    """Show a figure as soon as a folder is followed."""
+
+    def show(event: Any = None) -> None:
+        frame.layout.display = None if obj.following.picture is not None else "none"
+
+    show()
+    obj.following.observe(show, "picture")
+
+
 def _figures(obj: DoseKineticsTool) -> tuple[dict[str, Any], dict[str, Any]]:
     """The figures and their canvases, which are widgets whatever the backend is."""
     figures: dict[str, Any] = {}
@@ -96,7 +109,10 @@ def _figures(obj: DoseKineticsTool) -> tuple[dict[str, Any], dict[str, Any]]:
     spare = _NAVIGATOR if obj.region.sizes else 0.0
     wanted = [("spectra", SpectraFigure, (_WIDTH - spare, _HEIGHT))]
     wanted += [("navigator", NavigatorFigure, (_NAVIGATOR - 0.1, _HEIGHT))] if navigable else []
-    wanted += [("curves", CurvesFigure, (_WIDTH, _CURVES))]
+    wanted += [
+        ("curves", CurvesFigure, (_WIDTH, _CURVES)),
+        ("growing", GrowingFigure, (_WIDTH, _GROWING)),
+    ]
     for name, make, size in wanted:
         figure, canvas = make_figure(size, layout=None)
         keep_size(canvas)

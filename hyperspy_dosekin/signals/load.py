@@ -25,10 +25,15 @@ from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
 from hyperspy_dosekin.signals.kinetics.law_names import OtherLawError, law_of_record
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.live import saved
+from hyperspy_dosekin.signals.live.kinetics import LiveKinetics
+from hyperspy_dosekin.signals.live.settings import MissingArgumentError, arguments_of
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 
+# What a user has to give, and a file does not hold.
+_NO_DAMAGE = (OtherLawError, MissingArgumentError)
 #: What makes a result of a file, the seal of the file, and what that should be.
 _Stored = tuple[Callable[[], Any], str | None, str]
 
@@ -47,8 +52,9 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
 
     Returns
     -------
-    DoseKinetics, LawComparison, DosePlan, ConditionKinetics, DoseSpectra or JointKinetics
-        The result, its numbers equal to the last digit.
+    DoseKinetics or another
+        What was saved: also a LawComparison, DosePlan, ConditionKinetics, DoseSpectra or
+        JointKinetics, its numbers equal to the last digit; or a LiveKinetics, which goes on.
 
     Raises
     ------
@@ -105,10 +111,10 @@ def result_of(signal: Any, path: Any, law: str | KineticLaw | None = None) -> An
             f"{path} has format {found!r}, this version reads up to {kind.format}; update "
             "hyperspy_dosekin."
         )
-    with told_as_damage(path, (OtherLawError,)):
+    with told_as_damage(path, _NO_DAMAGE):
         make, checksum, expected = kind.read(signal, law)
     check_seal(path, checksum, expected, needed=bool(found >= kind.sealed))
-    with told_as_damage(path, (OtherLawError,)):
+    with told_as_damage(path, _NO_DAMAGE):
         result = make()
         # What cannot be shown is no result, whatever its seal says.
         _ = str(result), result._repr_html_()
@@ -153,6 +159,18 @@ def _joint(signal: Any, law: str | KineticLaw | None) -> _Stored:
     return joint_result.stored_joint(signal, read)
 
 
+def _live(series: Any, law: str | KineticLaw | None) -> _Stored:
+    record, checksum, expected = saved.stored_record(series)
+
+    def make() -> LiveKinetics:
+        given = {} if law is None else {"law": law}
+        live = LiveKinetics(record["windows"], **arguments_of(record, given))
+        live.restore(series, record)
+        return live
+
+    return make, checksum, expected
+
+
 def _plan(series: Any, _law: str | KineticLaw | None) -> _Stored:
     found, checksum, expected = planned.stored_plan(series)
     return lambda: found, checksum, expected
@@ -185,4 +203,5 @@ KINDS = {
     condition_file.NODE: _Kind(condition_file.FORMAT, 1, _conditions),
     dose_spectra_file.NODE: _Kind(dose_spectra_file.FORMAT, 1, _spectra),
     joint_result.NODE: _Kind(joint_result.FORMAT, 1, _joint),
+    saved.NODE: _Kind(saved.FORMAT, 1, _live),
 }
