@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ def weighed(
     spacing = _steps(rates, 1) * (_steps(rows, 0)[:, None] if len(rows) > 1 else 1.0)
     weight = density + spacing.clamp(min=1e-300).log()
     search = searched(parameters, rates, rows[:, None])
-    return [each.expand(weight.shape) for each in search], weight
+    return search, weight
 
 
 def suit(nodes: Nodes, places: list[tuple[Tensor, Tensor]], parameters: Parameters) -> bool:
@@ -66,6 +66,35 @@ def with_decay(part: ScanData, search: list[Tensor]) -> BinnedScan:
     whole = part.parameters.complete(search)
     decay = curve(part.parameters.law, part.dose.reshape(-1, 1, 1, 1), whole)[0]
     return replace(part, decay=decay)
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The first grid, the same for all curves.
+
+    Parameters
+    ----------
+    row, rate
+        Rows of the shape and nodes of the rate, on their scales of estimation.
+    search
+        Both on their scales of search.
+    decay
+        C at the bins and the nodes.
+    """
+
+    row: Tensor
+    rate: Tensor
+    search: list[Tensor]
+    decay: Tensor
+
+    @classmethod
+    def of(cls, data: BinnedScan) -> Grid:
+        """That of the law of some curves, at their bins."""
+        row, rate = first_grid(data.parameters)
+        search = searched(data.parameters, rate[None, :, None], row[:, None, None])
+        decay = with_decay(data, search).decay
+        assert decay is not None
+        return cls(row, rate, search, decay)
 
 
 def first_grid(parameters: Parameters) -> tuple[Tensor, Tensor]:

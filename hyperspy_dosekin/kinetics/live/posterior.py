@@ -24,50 +24,16 @@ from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.parts import parts_of, zero_errors
-from hyperspy_dosekin.kinetics.posterior.posterior import holding_bound
-from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
 from .bins import BinnedCurves
-from .nodes import finer, first_grid, searched, suit, weighed, with_decay
+from .nodes import Grid, finer, searched, suit, weighed, with_decay
 from .scan import BinnedScan
+from .summary import Asked, LiveEstimate, of_few, of_many
 
-#: Probability of the intervals.
-LEVEL = 0.95
-# Curves that get finer grids.
-_FEW = 64
-
-
-@dataclass(frozen=True, eq=False)
-class LiveEstimate:
-    """What is known of some curves, arrays ``(n_curve,)``, NaN where nothing can be said.
-
-    Parameters
-    ----------
-    half_dose, lower, upper
-        Median of D½ and its 95 % interval, in the unit of the doses.
-    sd_log_half_dose
-        Standard deviation of ln D½.
-    integrity, below
-        Mean integrity at the last dose, and the probability that it is below the level asked for.
-    """
-
-    half_dose: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    sd_log_half_dose: np.ndarray
-    integrity: np.ndarray
-    below: np.ndarray
-
-    @classmethod
-    def unknown(cls, n_curve: int) -> LiveEstimate:
-        """Nothing is known yet."""
-        return cls(*(np.full(n_curve, np.nan) for _ in range(6)))
-
-    def put(self, index: np.ndarray, found: LiveEstimate) -> None:
-        """Write what was found of some of the curves."""
-        for name in self.__dataclass_fields__:
-            getattr(self, name)[index] = getattr(found, name)
+# Curves that get finer grids; of more, so many are worked on together: their arrays stay in the
+# cache.
+_FEW, _TOGETHER = 64, 128
 
 
 def check_live_law(law: KineticLaw, parameters: Parameters) -> None:
@@ -175,15 +141,22 @@ class LivePosterior:
         if not alive.size:
             return found
         noise = prepared.noise_model(config.noise)
-        data = BinnedScan.of(prepared, alive, torch.device("cpu"), parameters, noise)
-        assert isinstance(data, BinnedScan)
-        freedom = data.freedom + torch.as_tensor(curves.freedom[alive], dtype=torch.float64)
-        data = replace(data, inner=torch.as_tensor(inner[alive]), freedom=freedom)
-        with torch.no_grad():
-            nodes = self._again(data, prepared, alive, scale)
-            if nodes is None:
-                nodes = self._nodes(data, prepared, alive, scale)
-            found.put(alive, _summary(nodes, data, config, scale, last_dose, self.level))
+        asked = Asked(config, scale, last_dose, self.level)
+        few = alive.size <= _FEW
+        grid: Grid | None = None
+        for begin in range(0, alive.size, _FEW if few else _TOGETHER):
+            some = alive[begin : begin + (_FEW if few else _TOGETHER)]
+            data = BinnedScan.of(prepared, some, torch.device("cpu"), parameters, noise)
+            assert isinstance(data, BinnedScan)
+            freedom = data.freedom + torch.as_tensor(curves.freedom[some], dtype=torch.float64)
+            data = replace(data, inner=torch.as_tensor(inner[some]), freedom=freedom)
+            with torch.no_grad():
+                if not few and grid is None:
+                    grid = Grid.of(data)
+                nodes = self._again(data, prepared, some, scale) if few else None
+                if nodes is None:
+                    nodes = self._nodes(data, prepared, some, scale, grid)
+                found.put(some, (of_few if few else of_many)(nodes, asked))
         return found
 
     def _parts(
@@ -225,13 +198,18 @@ class LivePosterior:
         return nodes if suit(nodes, places, data.parameters) else None
 
     def _nodes(
-        self, data: BinnedScan, prepared: PreparedCurves, alive: np.ndarray, scale: float
+        self,
+        data: BinnedScan,
+        prepared: PreparedCurves,
+        alive: np.ndarray,
+        scale: float,
+        grid: Grid | None,
     ) -> Nodes:
-        """Nodes placed anew."""
-        parameters = data.parameters
-        row, rate = first_grid(parameters)
-        search = searched(parameters, rate[None, :, None], row[:, None, None])
-        coarse = with_decay(data, search)
+        """Nodes placed anew: those of the first grid where it is given, otherwise finer ones."""
+        parameters, few = data.parameters, grid is None
+        grid = Grid.of(data) if grid is None else grid
+        row, rate, search = grid.row, grid.rate, grid.search
+        coarse = replace(data, decay=grid.decay)
         sums = coarse.sums(search)
         least, best = sums.squares.reshape(-1, data.count).min(0)
         amplitude = sums.amplitude.reshape(-1, data.count).gather(0, best[None])[0]
@@ -239,16 +217,18 @@ class LivePosterior:
         if data.noise != "given":
             sigma = (least / data.freedom.clamp(min=1)).sqrt().clamp(min=1e-12)
         parts, n_bound = self._parts(data, prepared, alive, amplitude < 0, sigma)
-        few = data.count <= _FEW
         found, places = [], []
         for part in parts:
-            rows, rates = row[:, None], rate[None, :, None].expand(row.numel(), -1, 1)
             assert isinstance(part, BinnedScan)
-            density = replace(part, decay=coarse.decay).log_density(search)[0]
+            rows, rates = row[:, None], rate[None, :, None].expand(row.numel(), -1, 1)
+            part = replace(part, decay=coarse.decay)
+            # A part whose offset is free has the sums that are there.
+            part = replace(part, found=sums if part.offset_free else None)
+            density = part.log_density(search)[0]
             for _ in range(2 * few):
                 rows, rates = finer(parameters, rows, rates, density)
                 at = searched(parameters, rates, rows[:, None])
-                density = with_decay(part, at).log_density(at)[0]
+                density = with_decay(replace(part, found=None), at).log_density(at)[0]
             found.append(weighed(parameters, rows, rates, density))
             places.append((rows, rates))
         self._held = _Held(scale, alive, amplitude < 0, sigma, places) if few else None
@@ -276,39 +256,3 @@ def _prepared(
     # Weights have a mean of 1 there.
     number = prepared.n_usable.reshape(-1) / np.maximum(weight.sum(-1), 1e-300)
     return prepared, curves.squares * number / prepared.unit.reshape(-1) ** 2
-
-
-def _summary(
-    nodes: Nodes, data: BinnedScan, config: ExactConfig, scale: float, last: float, level: float
-) -> LiveEstimate:
-    parameters = data.parameters
-    half = Quantity("half_integrity_dose")
-    value = half.evaluate(parameters, nodes.search).expand(nodes.weight.shape)
-    tail = (1 - LEVEL) / 2
-    probabilities = value.new_tensor([tail, 0.5, 1 - tail])
-    ends = nodes.quantiles(value, probabilities)
-    if nodes.n_bound:
-        ends = holding_bound(ends, value, nodes, probabilities)
-    known = torch.where(torch.isfinite(value), value, 0.0)
-    weight = torch.where(torch.isfinite(value), nodes.weight, 0.0)
-    mass = weight.sum((0, 1, 2)).clamp(min=1e-300)
-    mean = (weight * known).sum((0, 1, 2)) / mass
-    variance = (weight * (known - mean) ** 2).sum((0, 1, 2)) / mass + config.dose_error.scale**2
-    if data.count > _FEW:
-        rate = nodes.search[0]
-        variance = variance + float((rate[0, 0, 1] - rate[0, 0, 0]).amax()) ** 2 / 12
-    now = Quantity("integrity", normalised_dose=(last / scale,))
-    integrity = now.evaluate(parameters, nodes.search).expand(nodes.weight.shape)
-    below = (nodes.weight * (integrity < level)).sum((0, 1, 2))
-    lower, middle, upper = (ends.exp() * scale).numpy()
-    error = config.dose_error
-    lower, upper = (end[:, None] for end in (lower, upper))
-    lower, upper = error.widened(lower, upper, middle[:, None], LEVEL)
-    return LiveEstimate(
-        middle,
-        lower[:, 0],
-        upper[:, 0],
-        variance.sqrt().numpy(),
-        (nodes.weight * integrity).sum((0, 1, 2)).numpy(),
-        below.numpy(),
-    )

@@ -25,10 +25,13 @@ class BinnedScan(ScanData):
         Sum of squares within the bins, ``(n,)``.
     decay
         C at the bins and the nodes that are looked at, ``(n_dose, …, n)`` or ``(n_dose, …, 1)``.
+    found
+        The sums over bins, where they are known already.
     """
 
     inner: Tensor | None = None
     decay: Tensor | None = None
+    found: Sums | None = None
 
     @property
     def total(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -41,6 +44,8 @@ class BinnedScan(ScanData):
 
     def sums(self, search: object) -> Sums:
         """Sums over all bins at once, with the decay that is held."""
+        if self.found is not None:
+            return self.found
         decay = self.decay
         assert decay is not None
         weight = self.ones * self.ones

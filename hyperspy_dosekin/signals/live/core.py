@@ -32,7 +32,7 @@ from .shown import History
 from .store import FrameStore
 
 if TYPE_CHECKING:
-    from hyperspy_dosekin.kinetics.live.posterior import LiveEstimate
+    from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
     from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
     from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
     from hyperspy_dosekin.windows.definitions import Window

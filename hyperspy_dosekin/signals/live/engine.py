@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from hyperspy_dosekin.kinetics.live.posterior import LiveEstimate
+    from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 #: Curves that are estimated anew after a frame; of maps those whose posterior is oldest.
-CURVES_A_FRAME = 8192
+CURVES_A_FRAME = 4096
 
 
 class LiveEngine:
@@ -48,7 +48,8 @@ class LiveEngine:
         weighted: bool,
     ) -> None:
         from hyperspy_dosekin.kinetics.live.bins import DoseBins
-        from hyperspy_dosekin.kinetics.live.posterior import LiveEstimate, LivePosterior
+        from hyperspy_dosekin.kinetics.live.posterior import LivePosterior
+        from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
 
         self.n_curve = n_curve
         self.weighted = weighted

@@ -15,7 +15,7 @@ from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
 
 if TYPE_CHECKING:
-    from hyperspy_dosekin.kinetics.live.posterior import LiveEstimate
+    from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
 
 
 #: What is known of each window and pixel, and what its estimates call it.
@@ -172,8 +172,10 @@ def posterior_of(
         return np.moveaxis(array.reshape(*space, len(names)), -1, 0).copy()
 
     nothing = np.full(len(names), np.nan)
-    found = {
-        name: nothing if estimate is None else by_window(getattr(estimate, given))
-        for name, given in _ARRAYS.items()
-    }
-    return DosePosterior(names, n_frames, dose, dose_unit, **found, level=level)
+    half, lower, upper, spread, integrity, below = (
+        nothing if estimate is None else by_window(getattr(estimate, given))
+        for given in _ARRAYS.values()
+    )
+    return DosePosterior(
+        names, n_frames, dose, dose_unit, half, lower, upper, spread, integrity, below, level
+    )

@@ -1,0 +1,178 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is said of growing curves, from the nodes of their posterior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
+from hyperspy_dosekin.kinetics.posterior.parts import AT_BOUND, LEAST_ODDS
+from hyperspy_dosekin.kinetics.posterior.posterior import holding_bound
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+
+#: Probability of the intervals.
+LEVEL = 0.95
+_TAIL = (1 - LEVEL) / 2
+_PROBABILITIES = (_TAIL, 0.5, 1 - _TAIL)
+
+
+@dataclass(frozen=True, eq=False)
+class LiveEstimate:
+    """What is known of some curves, arrays ``(n_curve,)``, NaN where nothing can be said.
+
+    Parameters
+    ----------
+    half_dose, lower, upper
+        Median of D½ and its 95 % interval, in the unit of the doses.
+    sd_log_half_dose
+        Standard deviation of ln D½.
+    integrity, below
+        Mean integrity at the last dose, and the probability that it is below the level asked for.
+    """
+
+    half_dose: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    sd_log_half_dose: np.ndarray
+    integrity: np.ndarray
+    below: np.ndarray
+
+    @classmethod
+    def unknown(cls, n_curve: int) -> LiveEstimate:
+        """Nothing is known yet."""
+        return cls(*(np.full(n_curve, np.nan) for _ in range(6)))
+
+    def put(self, index: np.ndarray, found: LiveEstimate) -> None:
+        """Write what was found of some of the curves."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name)[index] = getattr(found, name)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the nodes.
+
+    Parameters
+    ----------
+    config
+        Options of the fit.
+    scale, last
+        Dose that counts as 1, and that of the last frame.
+    level
+        Integrity below which curves may have fallen.
+    """
+
+    config: ExactConfig
+    scale: float
+    last: float
+    level: float
+
+    def at(self, nodes: Nodes, search: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Ln D½ and the integrity at the last dose, at parameters on their scale of search."""
+        now = Quantity("integrity", normalised_dose=(self.last / self.scale,))
+        half = Quantity("half_integrity_dose").evaluate(nodes.parameters, search)
+        return half, now.evaluate(nodes.parameters, search)
+
+    def estimate(
+        self, ends: Tensor, variance: Tensor, integrity: Tensor, below: Tensor
+    ) -> LiveEstimate:
+        """What is said: with the error of the doses, and in their unit.
+
+        Parameters
+        ----------
+        ends
+            Lower end, median and upper end of ln D½, ``(3, n)``.
+        variance, integrity, below
+            Of ln D½, its mean now, and the probability that it is below the level, ``(n,)``.
+        """
+        error = self.config.dose_error
+        lower, middle, upper = (ends.exp() * self.scale).numpy()
+        lower, upper = error.widened(lower[:, None], upper[:, None], middle[:, None], LEVEL)
+        spread = (variance + error.scale**2).sqrt()
+        return LiveEstimate(
+            middle, lower[:, 0], upper[:, 0], spread.numpy(), integrity.numpy(), below.numpy()
+        )
+
+
+def of_few(nodes: Nodes, asked: Asked) -> LiveEstimate:
+    """Of curves that have nodes of their own.
+
+    Parameters
+    ----------
+    nodes, asked
+        The nodes, and what is asked.
+    """
+    value, integrity = (
+        each.expand(nodes.weight.shape) for each in asked.at(nodes, list(nodes.search))
+    )
+    probabilities = value.new_tensor(_PROBABILITIES)
+    ends = nodes.quantiles(value, probabilities)
+    if nodes.n_bound:
+        ends = holding_bound(ends, value, nodes, probabilities)
+    finite = torch.isfinite(value)
+    known = torch.where(finite, value, 0.0)
+    weight = torch.where(finite, nodes.weight, 0.0)
+    mass = weight.sum((0, 1, 2)).clamp(min=1e-300)
+    mean = (weight * known).sum((0, 1, 2)) / mass
+    variance = (weight * (known - mean) ** 2).sum((0, 1, 2)) / mass
+    below = (nodes.weight * (integrity < asked.level)).sum((0, 1, 2))
+    return asked.estimate(ends, variance, (nodes.weight * integrity).sum((0, 1, 2)), below)
+
+
+def of_many(nodes: Nodes, asked: Asked) -> LiveEstimate:
+    """Of curves that all have the same nodes, whose values are looked at once.
+
+    Parameters
+    ----------
+    nodes, asked
+        The nodes, and what is asked. What they are coarser by than nodes of their own is added to
+        the standard deviation.
+    """
+    n_part, *_, n = nodes.weight.shape
+    weight = nodes.weight.reshape(n_part, -1, n)
+    # The same in all parts and of all curves.
+    search = [each[0, ..., 0] for each in nodes.search]
+    shape = nodes.weight.shape[1:3]
+    value, integrity = (each.expand(shape).reshape(-1) for each in asked.at(nodes, search))
+    order = value.nan_to_num(nan=torch.inf).argsort()
+    value, integrity, weight = value[order], integrity[order], weight[:, order]
+    whole = weight.sum(0)
+    ends = _quantiles(value, whole)
+    if nodes.n_bound:
+        part = weight[n_part - nodes.n_bound :].sum(0)
+        mass = part.sum(0)
+        odds = mass / (1 - mass).clamp(min=1e-300) * ((1 - AT_BOUND) / AT_BOUND)
+        held = torch.nonzero((odds > LEAST_ODDS) & (mass < 0.99))[:, 0]
+        if held.numel():
+            own, some = _quantiles(value, part[:, held] / mass[held]), ends[:, held]
+            ends[0, held] = torch.minimum(some[0], own[0])
+            ends[2, held] = torch.maximum(some[2], own[2])
+    known = torch.where(torch.isfinite(value), value, 0.0)
+    columns = torch.stack([torch.isfinite(value).to(known), known, known**2, integrity])
+    mass, first, second, now = columns @ whole
+    mass = mass.clamp(min=1e-300)
+    rate = nodes.search[0]
+    step = float((rate[0, 0, 1] - rate[0, 0, 0]).amax())
+    variance = (second / mass - (first / mass) ** 2).clamp(min=0.0) + step**2 / 12
+    below = (integrity < asked.level).to(whole) @ whole
+    return asked.estimate(ends, variance, now, below)
+
+
+def _quantiles(value: Tensor, weight: Tensor) -> Tensor:
+    """Quantiles ``(3, n)`` of ascending values ``(n_node,)`` with weights ``(n_node, n)``."""
+    # Half of the mass of a node lies on either side of it.
+    rows = weight.T.contiguous()
+    reached = rows.cumsum(1).sub_(rows, alpha=0.5)
+    wanted = reached.new_tensor(_PROBABILITIES).expand(len(reached), -1).contiguous()
+    right = torch.searchsorted(reached, wanted).clamp(1, value.numel() - 1)
+    low, high = reached.gather(1, right - 1), reached.gather(1, right)
+    share = ((wanted - low) / (high - low).clamp(min=1e-300)).clamp(0.0, 1.0)
+    left, right = value[right - 1], value[right]
+    found = torch.where(torch.isfinite(right), torch.lerp(left, right, share), torch.inf)
+    return found.T.contiguous()
