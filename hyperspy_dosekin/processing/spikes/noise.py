@@ -106,6 +106,11 @@ class Noise:
         """Noise whose variance is larger by a factor, a number or shape ``(n_spectra, 1)``."""
         return Noise(self.gain * factor, self.offset * factor, self.electron * factor)
 
+    def more(self, score: np.ndarray, expected: np.ndarray) -> Noise:
+        """Noise with errors of so many standard deviations beside it, of the shape of spectra."""
+        more = score**2 * self._counting(expected)
+        return Noise(self.gain, self.offset + more, self.electron)
+
     def of_each(self, deviation: np.ndarray, expected: np.ndarray) -> Noise:
         """Noise of each spectrum as it scatters, where that is not as said.
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
@@ -24,6 +25,7 @@ from hyperspy_dosekin.processing.spikes.subspace import (
     Subspace,
     first_channels,
     fit_subspace,
+    structure_of,
 )
 
 #: Times that the subspace is fitted, without the spikes that the last one showed.
@@ -35,6 +37,8 @@ _COMMON, _FEWEST_COMMON = 0.1, 3
 #: Channels on either side of what may be a spike that have no say at first; and of few
 #: spectra, where one that differs from the others hardly has a say either way.
 _WIDER, _WIDEST = 2, 6
+#: Standard deviations by which spikes of few spectra exceed the polynomials too.
+_SUPPORT = 1.5
 #: The same channel of the camera has to have more by this factor to make up for chance.
 _CLEARLY = 0.8
 
@@ -105,6 +109,10 @@ def remove_spikes(
         spectra, noise, closed, subspace, start, threshold
     )
     noise = subspace.calibration(noise)
+    if subspace.few:
+        # A band that several spectra have is no spike, however badly polynomials follow it.
+        index = np.clip(start[:, np.newaxis] + np.arange(n_channels), 0, 2 * n_channels - 1)
+        noise = noise.more(subspace.structure[index], spectra)
     for rows, part, wanted in _other_searches(doubtful, subspace, start):
         inside = np.ix_(rows, np.arange(n_channels)[part])
         shut = closed[inside] | touched[inside] | ~wanted
@@ -205,9 +213,15 @@ def learn_subspace(
             _EAGER * THRESHOLD,
         )
         more &= ~_common(more, start)
+        if subspace.few:
+            # What is left out of a few says the same of itself ever after.
+            score = deviation / np.sqrt(subspace.calibration(noise).variance(expected))
+            more &= score > _SUPPORT
         if (more == outlier).all():
             break
         outlier = more
+    if subspace is not None and subspace.few:
+        subspace = replace(subspace, structure=structure_of(score, start))
     return subspace
 
 

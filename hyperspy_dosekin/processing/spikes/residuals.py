@@ -193,7 +193,8 @@ class _Search:
         if (subspace.few or not subspace.sufficient) and often.any():
             # What the subspace explains is no spike, however narrow it is. Of many spectra those
             # that it is too noisy for are unlike the others, and it has nothing to explain.
-            often &= (residual > 0) & (residual**2 > _SUPPORT**2 * variance)
+            known = variance + placed.uncertainty(coefficients)
+            often &= (residual > 0) & (residual**2 > _SUPPORT**2 * known)
         return often & placed.covered if often.any() else often
 
     def _fit(self, spectra: np.ndarray, noise: Noise) -> _Fit:

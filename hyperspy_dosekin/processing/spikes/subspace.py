@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from hyperspy_dosekin.processing.spikes.noise import Calibration, Noise, is_believable, local_scale
 
@@ -25,6 +26,12 @@ _MARGIN = 1.03
 _FITS = 4
 #: Channels that the subspace must have at least.
 _FEWEST_CHANNELS = 24
+#: Channels in which a component is about as large, wider than those that are left out together.
+_NEAR = 31
+_TINY = 1e-100
+#: Spectra of a few that hardly have a spike in the same channel, and standard deviations that the
+#: third largest of ten, in one of three channels, has by noise.
+_SEVERAL, _BY_NOISE = 3, 1.7
 #: Numbers in a matrix that BLAS takes on one thread.
 _PORTION = 2**13
 
@@ -48,6 +55,8 @@ class Subspace:
         First channel of the subspace and the one behind its last.
     fwhm
         Width of the zero-loss peak in channels.
+    structure
+        By how many standard deviations bands and flanks exceed polynomials, shape ``(n_frame,)``.
     calibration
         Of the noise.
     sufficient
@@ -62,6 +71,7 @@ class Subspace:
     variance: np.ndarray
     weight: np.ndarray
     scale: np.ndarray
+    structure: np.ndarray
     covered: tuple[int, int]
     fwhm: float
     calibration: Calibration
@@ -127,6 +137,30 @@ def place(subspace: Subspace, start: int, n_channels: int) -> Placed:
         weight > 0,
         covered,
     )
+
+
+def structure_of(score: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """What several spectra have in a channel or beside it, which a spike in one has not.
+
+    Parameters
+    ----------
+    score
+        Standard deviations by which polynomials are exceeded, shape ``(n_spectra, n_channels)``.
+    start
+        From `first_channels`.
+
+    Returns
+    -------
+    numpy.ndarray
+        The third largest of them less what noise has, not negative, shape ``(2 * n_channels,)``.
+    """
+    number, n_channels = score.shape
+    framed = np.zeros((number, 2 * n_channels))
+    index = start[:, np.newaxis] + np.arange(n_channels)
+    row, channel = np.nonzero((index >= 0) & (index < 2 * n_channels))
+    framed[row, index[row, channel]] = score[row, channel]
+    several = np.sort(framed, axis=0)[-_SEVERAL]
+    return np.maximum(maximum_filter1d(several, 3) - _BY_NOISE, 0.0)
 
 
 def first_channels(position: np.ndarray, n_channels: int) -> np.ndarray:
@@ -236,6 +270,13 @@ def fit_subspace(
     scale = np.maximum(scale, 1.0)
     # Of what is not known the components say about as much as of the rest.
     source = np.where(known, variance, level**2 * spread**2) / level**2
+    uncertainty = vectors.T**2 @ source
+    gaps = np.flatnonzero(~known.all(axis=0))
+    if number < FEW and gaps.size:
+        near = maximum_filter1d(np.abs(components), _NEAR, axis=-1)
+        components[:, gaps], uncertainty[:, gaps] = _without(
+            vectors, *(each[:, gaps] for each in (scaled, source, known, near))
+        )
 
     def whole(values: np.ndarray, fill: float = 0.0) -> np.ndarray:
         frame = np.full((*values.shape[:-1], n_frame), fill)
@@ -244,9 +285,10 @@ def fit_subspace(
 
     return Subspace(
         components=whole(components),
-        variance=whole(vectors.T**2 @ source * scale**2),
+        variance=whole(uncertainty * scale**2),
         weight=whole(np.where(fitted, 1 / spread, 0.0)),
         scale=whole(scale, 1.0),
+        structure=np.zeros(n_frame),
         covered=(covered.start, covered.stop),
         fwhm=fwhm,
         calibration=calibration,
@@ -254,6 +296,38 @@ def fit_subspace(
         believable=believable,
         few=number < FEW,
     )
+
+
+def _without(
+    vectors: np.ndarray,
+    scaled: np.ndarray,
+    source: np.ndarray,
+    known: np.ndarray,
+    near: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Components by the known values alone, and their variance, in some channels.
+
+    What replaces an unknown value in a few steps is still near the first guess where a spectrum has
+    a component nearly for itself. That value would be an outlier for ever.
+
+    Parameters
+    ----------
+    vectors
+        Coefficients, orthonormal, shape ``(n_spectra, n_component)``.
+    scaled, source, known
+        Values, their variance, and which are known, shape ``(n_spectra, n_channels)``.
+    near
+        Largest magnitude of the components near each channel, ``(n_component, n_channels)``.
+    """
+    products = vectors[:, :, np.newaxis] * vectors[:, np.newaxis]
+    weight = np.where(known, 1 / source, 0.0)
+    precision = np.einsum("sc,skl->ckl", weight, products)
+    # What nothing is known of may be as large as the component is near there.
+    each = np.arange(vectors.shape[1])
+    precision[:, each, each] += (1 / np.maximum(near, _TINY) ** 2).T
+    covariance = np.linalg.inv(precision)
+    said = np.einsum("sk,sc->ck", vectors, weight * scaled)
+    return np.einsum("ckl,cl->kc", covariance, said), covariance[:, each, each].T
 
 
 def _product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
