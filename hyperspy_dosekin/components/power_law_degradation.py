@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hyperspy.component import Component, Parameter
+from hyperspy.component import Parameter
 
+from hyperspy_dosekin.components.degradation import Degradation
 from hyperspy_dosekin.kinetics.laws.power_law import power_law_derivatives, power_law_integrity
 
 if TYPE_CHECKING:
-    from hyperspy.models.model1d import Model1D
     from hyperspy.signals import Signal1D
 
 # Smallest k a bounded fit may try. Zero would leave the curve independent of p, and a far from b.
@@ -23,7 +21,7 @@ _HIGHEST_RATE = 1e3
 _EXPONENT_BOX = (0.1, 5.0)
 
 
-class PowerLawDegradation(Component):
+class PowerLawDegradation(Degradation):
     r"""Intensity of a window that falls (or rises) with dose by a power law.
 
     .. math::
@@ -92,8 +90,6 @@ class PowerLawDegradation(Component):
     p: Parameter
     a: Parameter
     b: Parameter
-    model: Model1D
-    _whitelist: dict[str, Any]
 
     def __init__(
         self,
@@ -103,95 +99,13 @@ class PowerLawDegradation(Component):
         b: float = 0.0,
         dose_max: float = 1.0,
     ) -> None:
-        super().__init__(("k", "p", "a", "b"), linear_parameter_list=["a", "b"])
-        # The identifier under which hyperspy_extension.yaml registers the class.
-        self._id_name = "a7b847a5-5f65-436d-9a36-e9b7bf4f5ca6"
-        self.dose_max = dose_max
+        super().__init__(("k", "p", "a", "b"), "a7b847a5-5f65-436d-9a36-e9b7bf4f5ca6", dose_max)
         self.k.value, self.p.value, self.a.value, self.b.value = k, p, a, b
         self.k.bmin, self.k.bmax = _LOWEST_RATE, _HIGHEST_RATE
         self.p.bmin, self.p.bmax = _EXPONENT_BOX
-        self.isbackground = False
-        self.convolved = False
 
-    @property
-    def dose_max(self) -> float:
-        """Dose that counts as 1, in the units of the axis."""
-        return self._dose_max
-
-    @dose_max.setter
-    def dose_max(self, value: float) -> None:
-        number = float(value)
-        if not (math.isfinite(number) and number > 0):
-            raise ValueError(
-                f"dose_max={value!r} must be a positive dose; pass the largest dose of the series."
-            )
-        self._dose_max = number
-        # HyperSpy stores and slices models by calling the class with the "init" entries of this
-        # list, so the entry has to follow the attribute.
-        self._whitelist["dose_max"] = ("init", number)
-
-    def _normalised(self, x: np.ndarray) -> np.ndarray:
-        # Below zero dose the closed form would diverge for p > 1.
-        return np.maximum(np.asarray(x, dtype=np.float64), 0.0) / self.dose_max
-
-    def _function(
-        self, x: np.ndarray, k: np.ndarray, p: np.ndarray, a: np.ndarray, b: np.ndarray
-    ) -> np.ndarray:
-        return a * power_law_integrity(self._normalised(x), k, p) + b
-
-    def function(self, x: np.ndarray) -> np.ndarray:
-        """Intensity at the doses `x`, of the shape of `x`, with the current parameter values.
-
-        Parameters
-        ----------
-        x
-            Doses in the units of the axis.
-
-        Returns
-        -------
-        numpy.ndarray
-            Same shape.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from hyperspy_dosekin.components import PowerLawDegradation
-        >>> component = PowerLawDegradation(k=2.0, p=1.5, a=3.0, b=1.0)
-        >>> print(component.function(np.array([0.0, 1.0])))
-        [4.   1.75]
-        """
-        return self._function(x, self.k.value, self.p.value, self.a.value, self.b.value)
-
-    def function_nd(
-        self, axis: np.ndarray, parameters_values: Sequence[np.ndarray] | None = None
-    ) -> np.ndarray:
-        """Intensity for every navigation position at once.
-
-        Parameters
-        ----------
-        axis
-            Doses, shape ``(n_dose,)``.
-        parameters_values
-            Arrays of k, p, a and b, each of the navigation shape. Default: the stored maps.
-
-        Returns
-        -------
-        Array of shape ``(navigation …, n_dose)``; ``(n_dose,)`` without navigation axes.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from hyperspy_dosekin.components import PowerLawDegradation
-        >>> component = PowerLawDegradation(a=2.0)
-        >>> print(component.function_nd(np.array([0.0])))
-        [2.]
-        """
-        if not self._is_navigation_multidimensional:
-            return self.function(axis)
-        if parameters_values is None:
-            parameters_values = [parameter.map["values"] for parameter in self.parameters]
-        k, p, a, b = (np.asarray(values)[..., np.newaxis] for values in parameters_values)
-        return self._function(axis, k, p, a, b)
+    def _integrity(self, x: np.ndarray, *values: Any) -> np.ndarray:
+        return power_law_integrity(self._normalised(x), *values)
 
     def grad_k(self, x: np.ndarray) -> np.ndarray:
         """Differentiate `function` by k.
@@ -286,14 +200,6 @@ class PowerLawDegradation(Component):
         [1. 1.]
         """
         return np.ones_like(x, dtype=np.float64)
-
-    @property
-    def _constant_term(self) -> float | np.ndarray:
-        # HyperSpy's linear optimisers subtract what does not depend on the one free parameter.
-        if self.a.free:
-            return 0.0 if self.b.free else self.b.value
-        axis = self.model.axis.axis
-        return self.a.value * self.grad_a(axis) + (0.0 if self.b.free else self.b.value)
 
     def estimate_parameters(
         self, signal: Signal1D, x1: float, x2: float, only_current: bool = False

@@ -194,4 +194,5 @@ def joint_nodes(
         torch.as_tensor(evidence),
         ordered,
         n_bound,
+        tuple(range(len(weight))),
     )

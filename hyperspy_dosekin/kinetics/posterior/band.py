@@ -13,12 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from scipy import stats
+from torch import Tensor
 
-from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
 from hyperspy_dosekin.kinetics.laws.solution import curve
 
+from .nodes import Nodes
 from .posterior import KineticPosterior
 from .quantities import check_level
+from .scan import ScanData
 
 #: Nodes of less probability than this share of the largest do not matter.
 _NEGLIGIBLE = 1e-5
@@ -30,7 +32,8 @@ def intensity_interval(
     """Give the interval of a·C + b at some doses, point by point.
 
     On each node of the posterior the readout is a linear regression, of which mean and
-    scale are known (with a and b flat, and Student's t where the noise is marginalised). Their
+    scale are known (with a and b flat, and Student's t where the noise is marginalised), with the
+    correlation and the bound on the offset that its part of the posterior assumes. Their
     mixture over nodes is summed up by its mean and scale, with the spread of the means counted
     into the scale, which makes the interval rather too wide than too narrow.
 
@@ -67,111 +70,65 @@ def intensity_interval(
     True
     """
     check_level(level)
-    curves = interval_curves(posterior.problem, posterior.config)
-    grid = np.asarray(normalised_dose, dtype=np.float64)
-    doses = np.concatenate([curves.normalised_dose, grid])
-    shape = curves.unit.shape
-    ends = np.full((2, curves.unit.size, grid.size), np.nan)
-    values = curves.values.reshape(-1, curves.normalised_dose.size)
-    root = curves.root_weight
-    weights = np.ones_like(values) if root is None else root.reshape(values.shape) ** 2
-    shared = None
-    if curves.shared is not None:
-        shared = curves.shared.reshape(*values.shape, -1)
-    freedom = curves.freedom.reshape(-1)
-    every = torch.as_tensor(np.unique(doses))
-    place = np.searchsorted(every.numpy(), doses)
+    problem = posterior.problem
+    shape, unit = problem.values.shape[:2], posterior.unit.reshape(-1)
+    grid = torch.as_tensor(np.asarray(normalised_dose, dtype=np.float64))
+    ascending, place = torch.unique(grid, return_inverse=True)
+    ends = np.full((2, unit.size, grid.numel()), np.nan)
     for nodes in posterior.nodes():
-        wide = [each.expand(nodes.weight.shape) for each in nodes.search]
-        for column, curve_index in enumerate(nodes.index):
-            share = nodes.weight[..., column].reshape(-1)
-            kept = torch.nonzero(share > _NEGLIGIBLE * share.max())[:, 0]
-            chosen = [each[..., column].reshape(-1)[kept] for each in wide]
-            parameters = nodes.parameters
+        parts = posterior.parts(nodes.index)[0]
+        degrees = _degrees(parts[0])
+        some = [parts[number] for number in nodes.parts]
+        for column, index in enumerate(nodes.index):
             with torch.no_grad():
-                found = curve(
-                    parameters.law, every.to(share)[:, None], parameters.complete(chosen)
-                )[0]
-            integrity = found.T.cpu().numpy()[:, place]
-            share = share[kept].cpu().numpy()
-            degrees = np.inf if curves.variance_known else max(float(freedom[curve_index]), 1.0)
-            mean, scale = _mixture(
-                integrity,
-                share / share.sum(),
-                values[curve_index],
-                _precision(weights[curve_index], None if shared is None else shared[curve_index]),
-                offset_known=curves.offset_known,
-                degrees=degrees,
-            )
-            reach = stats.t.ppf((1 + level) / 2, degrees) * scale
-            ends[:, curve_index] = mean - reach, mean + reach
-    ends = ends * curves.unit.reshape(-1, 1) + curves.centre.reshape(-1, 1)
-    lower, upper = ends.reshape(2, *shape, grid.size)
+                mean, scale = _mixture(nodes, some, column, ascending)
+            reach = scale * float(stats.t.ppf((1 + level) / 2, degrees[column]))
+            both = torch.stack([mean - reach, mean + reach]).cpu()
+            ends[:, index] = unit[index] * both[:, place].numpy()
+    lower, upper = ends.reshape(2, *shape, grid.numel())
     return lower, upper
 
 
+def _degrees(data: ScanData) -> np.ndarray:
+    """Degrees of freedom of the noise of curves; infinite where it is known."""
+    freedom = data.freedom.clamp(min=1).cpu().numpy()
+    return np.full_like(freedom, np.inf) if data.noise == "given" else freedom
+
+
 def _mixture(
-    integrity: np.ndarray,
-    share: np.ndarray,
-    values: np.ndarray,
-    precision: np.ndarray,
-    *,
-    offset_known: bool,
-    degrees: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and scale of a·C + b over nodes, ``(n_grid,)``.
+    nodes: Nodes, parts: Sequence[ScanData], column: int, dose: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean and scale of a·C + b of one curve over its nodes, ``(n_dose,)``, in its unit.
 
     Parameters
     ----------
-    integrity
-        C at the measured doses and then on the grid, ``(n_node, n_dose + n_grid)``.
-    share
-        Probability of the nodes, ``(n_node,)``.
-    values
-        Of the measured doses, ``(n_dose,)``.
-    precision
-        Inverse of their covariance, ``(n_dose, n_dose)``; missing ones have none.
-    offset_known
-        Whether b is known; the values are then free of it.
-    degrees
-        Degrees of freedom of the noise; infinite where values are in units of a known noise.
+    nodes, column
+        The nodes, and which of their curves.
+    parts
+        Likelihoods of the curves, one for each part of the nodes.
+    dose
+        Normalised doses, ascending, ``(n_dose,)``.
     """
-    n_dose = values.size
-    weights = precision.sum(axis=0)
-    total = weights.sum()
-    measured, wanted = integrity[:, :n_dose], integrity[:, n_dose:]
-    middle = np.zeros((share.size, 1))
-    mean_value = 0.0
-    if not offset_known:
-        middle = (measured @ weights / total)[:, np.newaxis]
-        mean_value = float(values @ weights / total)
-    column, free_values = measured - middle, values - mean_value
-    norm = np.maximum(((column @ precision) * column).sum(axis=1), 1e-300)
-    amplitude = column @ (precision @ free_values) / norm
-    squares = np.maximum(free_values @ precision @ free_values - amplitude**2 * norm, 0.0)
-    noise = np.ones_like(squares) if np.isinf(degrees) else squares / degrees
-    curve = mean_value + amplitude[:, np.newaxis] * (wanted - middle)
-    spread = (wanted - middle) ** 2 / norm[:, np.newaxis]
-    if not offset_known:
-        spread = spread + 1 / total
-    mean = share @ curve
-    variance = share @ (noise[:, np.newaxis] * spread + (curve - mean) ** 2)
-    return mean, np.sqrt(variance)
-
-
-def _precision(weights: np.ndarray, shared: np.ndarray | None) -> np.ndarray:
-    """Inverse of the covariance of some frames, up to a factor, ``(n_dose, n_dose)``.
-
-    Parameters
-    ----------
-    weights
-        One over the variance of the noise, ``(n_dose,)``.
-    shared
-        Errors that frames share, in standard deviations of it, ``(n_dose, n_error)``.
-    """
-    if shared is None:
-        return np.diag(weights)
-    root = np.sqrt(weights)
-    inner = np.eye(shared.shape[-1]) + shared.T @ shared
-    inverse = np.eye(root.size) - shared @ np.linalg.solve(inner, shared.T)
-    return root[:, np.newaxis] * inverse * root
+    law, weight = nodes.parameters.law, nodes.weight[..., column]
+    curves, variances, shares = [], [], []
+    for number, data in enumerate(parts):
+        share = weight[number].reshape(-1)
+        kept = torch.nonzero(share > _NEGLIGIBLE * weight.max())[:, 0]
+        if kept.numel() == 0:
+            continue
+        chosen = [
+            each.expand(nodes.weight.shape)[number, ..., column].reshape(-1)[kept]
+            for each in nodes.search
+        ]
+        found = curve(law, dose.to(share)[:, None], nodes.parameters.complete(chosen))[0]
+        own = data.select(kept.new_tensor([column]))
+        mean, variance = own.readout([each[:, None] for each in chosen], found[..., None])
+        curves.append(mean[..., 0])
+        variances.append(variance[..., 0])
+        shares.append(share[kept])
+    whole = torch.cat(shares)
+    whole = whole / whole.sum()
+    values = torch.cat(curves, 1)
+    mean = values @ whole
+    variance = (torch.cat(variances, 1) + (values - mean[:, None]).square()) @ whole
+    return mean, variance.sqrt()

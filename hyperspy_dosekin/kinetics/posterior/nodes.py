@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,8 @@ from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
 # Steps of a quantile at most, and the share of a tail that may be missing.
 _STEPS, _CLOSE, _EPS = 16, 5e-4, 1e-6
+# Places at which a distribution function is looked at first.
+_PLACES = 12
 # Smallest distance over which the weight of a node is spread either way, and
 # that for nodes without order, in standard deviations.
 _SMALLEST_SPREAD, _SMOOTHED = 1e-6, 0.05
@@ -42,6 +45,8 @@ class Nodes:
         Whether rows and nodes follow each other, so that weights may be spread between them.
     n_bound
         How many of the parts, the last, have the offset at its bound.
+    parts
+        Which of all parts these are.
     """
 
     index: np.ndarray
@@ -51,6 +56,7 @@ class Nodes:
     log_evidence: Tensor
     ordered: bool
     n_bound: int = 0
+    parts: tuple[int, ...] = (0,)
 
     @classmethod
     def of_parts(
@@ -61,6 +67,7 @@ class Nodes:
         *,
         ordered: bool,
         n_bound: int = 0,
+        parts: Sequence[int] | None = None,
     ) -> Nodes:
         """Put parts together, each with its nodes and the logarithms of their weights."""
         log_weight = torch.stack([weight for _, weight in found])
@@ -69,7 +76,9 @@ class Nodes:
         total = weight.sum((0, 1, 2))
         search = tuple(torch.stack(each) for each in zip(*(s for s, _ in found), strict=True))
         weight /= total
-        return cls(index, parameters, search, weight, highest + total.log(), ordered, n_bound)
+        which = tuple(range(len(found)) if parts is None else parts)
+        evidence = highest + total.log()
+        return cls(index, parameters, search, weight, evidence, ordered, n_bound, which)
 
     @cached_property
     def values(self) -> Tensor:
@@ -198,8 +207,20 @@ class Distribution:
         reach = 1.01 / tail.clamp(min=_EPS).sqrt()
         low, high = torch.maximum(self.low, -reach), torch.minimum(self.high, reach)
         score = torch.special.ndtri(wanted.clamp(_EPS, 1 - _EPS))
-        at = score.clamp(low, high)
-        slope, last = torch.ones_like(at), None
+        # A few places at once say about where; between them it is a straight line in scores.
+        places = torch.lerp(low.amin(0), high.amax(0), self._shares(wanted)[:, None])
+        shares = self._below(places).clamp(_EPS, 1 - _EPS)
+        right = (shares[:, None] < wanted).sum(0).clamp(1, len(places) - 1)
+        (at_low, at_high), (missed_low, missed_high) = (
+            (each.gather(0, right - 1), each.gather(0, right))
+            for each in (places, torch.special.ndtri(shares))
+        )
+        missed_low, missed_high = missed_low - score, missed_high - score
+        low = torch.where(missed_low < 0, torch.maximum(low, at_low), low)
+        high = torch.where(missed_high > 0, torch.minimum(high, at_high), high)
+        slope = (missed_high - missed_low).clamp(min=1e-3) / (at_high - at_low).clamp(min=1e-6)
+        last = at_high, missed_high
+        at = (at_low - missed_low / slope).clamp(low, high)
         for _ in range(_STEPS):
             share = self._below(at)
             miss = share - wanted
@@ -208,14 +229,19 @@ class Distribution:
                 break
             low, high = torch.where(miss > 0, low, at), torch.where(miss > 0, at, high)
             missed = torch.special.ndtri(share.clamp(_EPS, 1 - _EPS)) - score
-            if last is not None:
-                found = (missed - last[1]) / (at - last[0])
-                slope = torch.where(found > 1e-3, found, slope)
+            found = (missed - last[1]) / (at - last[0])
+            slope = torch.where(found > 1e-3, found, slope)
             last = at, missed
             next_ = at - missed / slope
             inside = (next_ > low) & (next_ < high)
             at = torch.where(done, at, torch.where(inside, next_, 0.5 * (low + high)))
         return at.double()
+
+    @staticmethod
+    def _shares(like: Tensor) -> Tensor:
+        """Places between the ends, closer together in the middle."""
+        even = torch.linspace(-1.0, 1.0, _PLACES, dtype=like.dtype, device=like.device)
+        return 0.5 + 0.5 * even * (0.4 + 0.6 * even * even)
 
 
 def quantiles(

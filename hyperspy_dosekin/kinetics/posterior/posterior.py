@@ -147,6 +147,11 @@ class KineticPosterior:
             resolve_device(self.config.device),
         )
 
+    @property
+    def unit(self) -> np.ndarray:
+        """Unit of the values of `parts`, ``(n_curve, n_window)``."""
+        return self._source.curves.unit
+
     @cached_property
     def _pairs(self) -> tuple[tuple[int, int], ...]:
         return self.config.pairs(self.problem.window_names)
@@ -201,7 +206,7 @@ class KineticPosterior:
         piece = max(2 * piece // (1 + len(parts)), 1)
         for begin in range(0, index.size, piece):
             every = torch.arange(begin, min(begin + piece, index.size), device=likely.device)
-            found = []
+            found, which = [], []
             for number, some in enumerate(parts):
                 few = every[likely[number, every]]
                 if few.numel() == 0:
@@ -213,14 +218,14 @@ class KineticPosterior:
                 else:
                     nodes = sampled_nodes(data, starts[number][:, few])
                 found.append(_at_places(*nodes, few - begin, every.numel()))
+                which.append(number)
             yield Nodes.of_parts(
                 index[begin : begin + piece],
                 self.parameters,
                 found,
                 ordered=ordered,
-                n_bound=min(n_bound, len(found))
-                if n_bound and likely[-n_bound:, every].any()
-                else 0,
+                n_bound=sum(number >= len(parts) - n_bound for number in which),
+                parts=which,
             )
 
     def parts(self, index: np.ndarray) -> tuple[list[ScanData], int]:

@@ -89,7 +89,22 @@ def _squares(data: ScanData, log_rate: Tensor, shape: Tensor) -> Tensor:
     return data.sums(searched(data, log_rate, shape)).squares
 
 
-def _started_rows(data: ScanData, shape: Tensor) -> tuple[Rows, Tensor, Tensor]:
+@dataclass(frozen=True, eq=False)
+class _SizedRows(Rows):
+    """Rows with the sum of squares at the best rate of each, ``(n_row, n)``."""
+
+    squares: Tensor
+
+    @classmethod
+    def best(
+        cls, data: ScanData, shape: Tensor, start: Tensor, box: tuple[float, float]
+    ) -> _SizedRows:
+        """Rows with the best rate of each, from a first guess."""
+        rows = best_on_rows(data, shape, start, box=box)
+        return cls(shape, rows.log_rate, rows.width, _squares(data, rows.log_rate, shape))
+
+
+def _started_rows(data: ScanData, shape: Tensor) -> tuple[_SizedRows, Tensor, Tensor]:
     """Best rates of rows from a coarse search, with its nodes ``(n_coarse,)`` and squares."""
     box = rate_box(data.parameters)
     coarse = torch.linspace(*box, _N_COARSE, dtype=shape.dtype).to(shape.device)
@@ -99,13 +114,12 @@ def _started_rows(data: ScanData, shape: Tensor) -> tuple[Rows, Tensor, Tensor]:
         shape[:, None],
     )
     start = coarse[squares.argmin(1)]
-    rows = best_on_rows(data, shape, start, box=box)
-    return rows, coarse, squares
+    return _SizedRows.best(data, shape, start, box), coarse, squares
 
 
 def _zoomed_rows(
     data: ScanData, best: Tensor, limit: Tensor
-) -> tuple[Rows, Tensor, Tensor, Tensor]:
+) -> tuple[_SizedRows, Tensor, Tensor, Tensor]:
     """Rows that resolve the region; also the coarse search on them, and the limit of squares.
 
     `best` holds the least-squares estimate, rate on its scale of search and shape on that of
@@ -135,13 +149,13 @@ def _zoomed_rows(
         # The neighbours' best rates are a second guess where the coarse search misleads.
         known = rows.shape[:, again], rows.log_rate[:, again]
         guess = interpolate_rows(new, *known, parameter)
-        other = best_on_rows(data.select(again), new, guess, box=box)
+        other = _SizedRows.best(data.select(again), new, guess, box)
         better = other.squares < part.squares
         chosen = [
             torch.where(better, getattr(other, name), getattr(part, name))
             for name in ("shape", "log_rate", "width", "squares")
         ]
-        rows.replaced(again, Rows(*chosen))
+        rows.replaced(again, _SizedRows(*chosen))
         squares[..., again] = part_squares
     least = torch.minimum(least, rows.squares.amin(0))
     return rows, coarse, squares, limit[0] * least + limit[1]
@@ -176,7 +190,9 @@ def _edge(
     return inside, open_
 
 
-def _tip(rows: Rows, allowed: Tensor, active: Tensor, end: int) -> tuple[Tensor, Tensor, Tensor]:
+def _tip(
+    rows: _SizedRows, allowed: Tensor, active: Tensor, end: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Find ln k and p where the region ends along p, and whether there is such a place."""
     n_row = rows.shape.shape[0]
     places = torch.arange(n_row, device=active.device)[:, None]

@@ -28,8 +28,9 @@ _N_ALONE = 80
 # Spread of the first rows in standard deviations by the curvature, and share of their span by which
 # rows may be left without a new search.
 _REACH, _EXTRAPOLATED = 5.0, 0.1
-# Steps towards the best rate of a row at first, and when rows are moved a little.
-_STEPS, _FEW_STEPS = 12, 4
+# Steps towards the best rate of a row at first, and when rows are moved a little; the middle of
+# nodes need not be nearer to it than this share of the width of the row.
+_STEPS, _FEW_STEPS, _NEAR = 12, 4, 0.25
 # Rows are wanted down to this in ln density below the highest, nodes below that of their row: not
 # further, since the tails of Student's t would leave no nodes for the middle.
 _DEPTH, _ROW_DEPTH, _MATTERS = 9.0, 5.5, 6.0
@@ -86,7 +87,11 @@ def _first_rows(data: ScanData, start: Tensor) -> Rows:
     other = interpolate_rows(rows, known.expand(-1, data.count), rates, shape)
     trials = [data.deviance_at(searched(data, at, rows)) for at in (line, other)]
     return best_on_rows(
-        data, rows, torch.where(trials[0] <= trials[1], line, other), iterations=_STEPS
+        data,
+        rows,
+        torch.where(trials[0] <= trials[1], line, other),
+        iterations=_STEPS,
+        near=_NEAR,
     )
 
 
@@ -172,7 +177,7 @@ def _moved(data: ScanData, rows: Rows, low: Tensor, high: Tensor, iterations: in
     parameter = data.parameters.free[1]
     new = spread_rows(low, high, N_ROW, parameter)
     guess = interpolate_rows(new, rows.shape, rows.log_rate, parameter)
-    return best_on_rows(data, new, guess, iterations=iterations)
+    return best_on_rows(data, new, guess, iterations=iterations, near=_NEAR)
 
 
 def _nodes(data: ScanData, rows: Rows, reach: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -233,7 +238,7 @@ def _adapted_nodes(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor]:
             break
         index, some = index[again], some.select(again)
         width = spread[:, again].clamp(min=1e-9)
-        part = Rows(part.shape[:, again], middle[:, again], width, part.squares[:, again])
+        part = Rows(part.shape[:, again], middle[:, again], width)
         reach = reach[..., again] * torch.where(short[..., again], 1.6, 1.0)
         # Neighbours reach alike, since what lies between them is interpolated.
         padded = torch.cat([reach[:, :1], reach, reach[:, -1:]], 1)

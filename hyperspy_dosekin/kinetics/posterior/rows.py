@@ -21,6 +21,8 @@ from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
 # Largest step in ln k, damping of a step that was none, and the share of a row's width that counts.
 _STEP, _DAMPED, _NEAR = 1.5, 1.0, 0.03
+# Rows whose deviance cannot come so near to the least one by a step do not matter.
+_FAR = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,18 +37,15 @@ class Rows:
         Best rate of each row, on its scale of search, same shape.
     width
         Standard deviation of that by the curvature there, same shape.
-    squares
-        Sum of squares there.
     """
 
     shape: Tensor
     log_rate: Tensor
     width: Tensor
-    squares: Tensor
 
     def select(self, index: Tensor) -> Rows:
         """Select some of the curves."""
-        return Rows(*(getattr(self, name)[:, index] for name in self.__dataclass_fields__))
+        return type(self)(*(getattr(self, name)[:, index] for name in self.__dataclass_fields__))
 
     def placed(self, index: Tensor, count: int) -> Rows:
         """These as rows of some of `count` curves, with nothing for the others."""
@@ -75,6 +74,7 @@ def best_on_rows(
     *,
     box: tuple[float, float] | None = None,
     iterations: int = 12,
+    near: float = _NEAR,
 ) -> Rows:
     """Best rate for every row of constant shape, by damped Gauss–Newton steps.
 
@@ -88,6 +88,8 @@ def best_on_rows(
         Box of the rate on its scale of search; that of the law if not given.
     iterations
         Steps at most.
+    near
+        Share of the width of a row within which its best rate is wanted.
     """
     box = data.parameters.free[0].search_box if box is None else box
     slopes = [True, False][: len(data.parameters.free)]
@@ -100,29 +102,31 @@ def best_on_rows(
     damping = torch.zeros_like(start)
     index = torch.arange(start.shape[1], device=start.device)
     some, rows = data, shape
-    for _ in range(iterations):
+    # Whether the last step was so short that the next one cannot matter.
+    short = torch.zeros_like(start, dtype=torch.bool)
+    for round_ in range(iterations + 1):
         at = best[..., index]
         step = at[2] / at[3] / (1 + damping[:, index])
+        promised = at[1] - 2 * at[2] * at[2] / at[3]
+        matters = promised < at[1].amin(0) + _FAR
+        # Curves are done when none of their rows moves by a share of its width, or can.
+        going = matters & ~short & (step.abs() * at[3].sqrt() > near)
+        undone = torch.nonzero(going.any(0))[:, 0]
+        if undone.numel() == 0 or round_ == iterations:
+            break
+        if undone.numel() < 0.7 * index.numel():
+            index, step, at, short = (each[..., undone] for each in (index, step, at, short))
+            some, rows = data.select(index), shape[:, index]
         trial = along(some, (at[0] - step.clamp(-_STEP, _STEP)).clamp(*box), rows)
         better = trial[1] < at[1]
         # Products with 0 and 1 are many times faster than a choice by element.
         taken = better.to(at)
-        moved = (trial[0] - at[0]).abs() * taken
+        short = better & ((trial[0] - at[0]).abs() * trial[3].sqrt() <= near)
         best[..., index] = at + taken * (trial - at)
         old = damping[:, index]
         damping[:, index] = 0.15 * old * taken + (_DAMPED + 6 * old) * (1 - taken)
-        # Curves are done when none of their rows moves by a share of its width, or can.
-        far = moved * trial[3].sqrt() > _NEAR
-        waiting = ~better & (step.abs() * at[3].sqrt() > _NEAR)
-        undone = torch.nonzero((far | waiting).any(0))[:, 0]
-        if undone.numel() == 0:
-            break
-        if undone.numel() < 0.7 * index.numel():
-            index = index[undone]
-            some, rows = data.select(index), shape[:, index]
     log_rate, _, _, hessian = best
-    squares = data.sums(searched(data, log_rate, shape)).squares
-    return Rows(shape, log_rate, hessian.rsqrt().clamp(max=box[1] - box[0]), squares)
+    return Rows(shape, log_rate, hessian.rsqrt().clamp(max=box[1] - box[0]))
 
 
 def _root(parameter: LawParameter) -> bool:

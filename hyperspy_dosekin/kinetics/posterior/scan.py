@@ -381,6 +381,27 @@ class ScanData:
         squares = torch.maximum(self.total - amplitude * product, _ROUNDING * self.total)
         return Sums(squares, norm, amplitude, mean / self.weight_sum)
 
+    def readout(self, search: Sequence[Tensor], integrity: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of a·C + b where the integrity is known, in the unit of the values.
+
+        Parameters
+        ----------
+        search
+            Free parameters on their scale of search at nodes ``(…, n)``.
+        integrity
+            C there at any doses, ``(n_dose, …, n)``.
+        """
+        sums = self.sums(search)
+        freedom = self.freedom.clamp(min=1)
+        noise = torch.ones_like(sums.squares) if self.noise == "given" else sums.squares / freedom
+        if self.noise == "floor":
+            noise = noise.clamp(min=1.0)
+        share = 0.0 if self.share is None else self.share
+        decay = integrity - self.pin - share * sums.mean
+        mean = self.base + share * self._level / self.weight_sum + sums.amplitude * decay
+        spread = decay.square() / sums.norm.clamp(min=1e-300) + share / self.weight_sum
+        return mean, noise * spread
+
     def log_density(self, search: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Log posterior density on the scales of estimation, and S, at nodes ``(…, n)``."""
         sums = self.sums(search)

@@ -9,33 +9,38 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.components.kinetic_degradation import KineticDegradation
 from hyperspy_dosekin.components.power_law_degradation import PowerLawDegradation
-from hyperspy_dosekin.signals.kinetics.law_names import KNOWN_EXPONENTS, is_power_law
+from hyperspy_dosekin.signals.kinetics.law_names import KNOWN_EXPONENTS, StoredLaw, is_power_law
 
 if TYPE_CHECKING:
     from hyperspy.signals import Signal1D
 
     from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 
-#: Parameters of the component and the attributes of the result that hold their values.
+#: Parameters of the component of the power law and the attributes of the result that hold their
+#: values.
 PARAMETERS = {"k": "rate", "p": "exponent", "a": "amplitude", "b": "offset"}
 
 
 def kinetics_model(numbers: KineticsNumbers, series: Signal1D) -> Any:
-    """Model of the fitted series with one `PowerLawDegradation`; see `DoseKinetics.as_model`."""
-    if not is_power_law(numbers.law) and numbers.law.name not in KNOWN_EXPONENTS:
-        raise ValueError(
-            f"there is no model component for the kinetic law {numbers.law.name!r}, only for the "
-            'power law and first order; fit with law="power law" for a model.'
-        )
+    """Model of the fitted series with one component; see `DoseKinetics.as_model`."""
+    law = numbers.law
+    if isinstance(law, StoredLaw):
+        law.rate(None, None, None)
     numbers = numbers.computed(show_progressbar=False)
     _warn_of_undetermined(numbers)
     if series._lazy:
         series.compute(show_progressbar=False)
     model = series.create_model()
-    component = PowerLawDegradation(dose_max=numbers.dose_scale)
+    component: PowerLawDegradation | KineticDegradation
+    if is_power_law(law) or law.name in KNOWN_EXPONENTS:
+        component, names = PowerLawDegradation(dose_max=numbers.dose_scale), PARAMETERS
+    else:
+        component = KineticDegradation(law, dose_max=numbers.dose_scale)
+        names = {parameter.name: parameter.name for parameter in component.parameters}
     model.append(component)
-    for parameter, name in PARAMETERS.items():
+    for parameter, name in names.items():
         values = np.moveaxis(np.asarray(numbers.map(name), dtype=float), 0, -1)
         stored = getattr(component, parameter).map
         fitted = np.isfinite(values)

@@ -600,14 +600,14 @@ class DoseKinetics(KineticsIntervals, KineticsPlots, KineticsExport):
         Returns
         -------
         hyperspy.models.model1d.Model1D
-            Model of `data` with one `PowerLawDegradation`, its values set at every pixel and
-            window. A network fit gives the law with the mean of its parameters. Lazy results
-            are computed.
+            Model of `data` with one `PowerLawDegradation`, or `KineticDegradation` for other laws,
+            its values set at every pixel and window. A network fit gives the law with the mean of
+            its parameters. Lazy results are computed.
 
         Raises
         ------
         ValueError
-            If the law is neither the power law nor first order, for which there is no component.
+            If the result was loaded without the code of its law.
 
         Warns
         -----

@@ -50,6 +50,29 @@ def test_coverage(config, exponent, known_noise, level):
     assert level - {0.95: 0.03, 0.8: 0.06}[level] < share < level + {0.95: 0.045, 0.8: 0.14}[level]
 
 
+@pytest.mark.parametrize("nonnegative", [False, True])
+def test_noise_that_follows_itself_is_in_it(nonnegative):
+    """Noise of neighbouring frames with a correlation of 0.9 moves whole stretches of a curve."""
+    random = np.random.default_rng(3)
+    n_curve, n_dose = 120, 30
+    dose = np.arange(1, n_dose + 1) / n_dose
+    rate = random.uniform(1, 4, (n_curve, 1))
+    error = random.standard_normal((n_curve, n_dose))
+    for frame in range(1, n_dose):
+        error[:, frame] = 0.9 * error[:, frame - 1] + np.sqrt(1 - 0.81) * error[:, frame]
+    truth = 2.0 * np.exp(-rate * GRID) + OFFSET
+    values = 2.0 * np.exp(-rate * dose) + OFFSET + 0.03 * error
+    found = {}
+    for correlated in (True, False):
+        config = ExactConfig(correlated=correlated, nonnegative=nonnegative)
+        posterior = kinetic_posterior(DoseProblem(dose, values[:, None], ("a",)), config)
+        lower, upper = intensity_interval(posterior, GRID)
+        found[correlated] = ((lower[:, 0] < truth) & (truth < upper[:, 0])).mean()
+    # 120 curves: the standard deviation of the share is 0.02.
+    assert found[True] > 0.9
+    assert found[False] < 0.8
+
+
 def test_wider_where_nothing_was_measured():
     values, _ = simulated()
     lower, upper = intensity_interval(kinetic_posterior(DoseProblem(DOSE, values, ("a",))), GRID)

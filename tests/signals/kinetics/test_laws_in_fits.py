@@ -91,8 +91,6 @@ def test_what_the_law_has_not_is_said(result):
     assert not hasattr(result, "exponent")
     with pytest.raises(ValueError, match="'exponent' is not one of"):
         result.interval("exponent")
-    with pytest.raises(ValueError, match=r"no model component.*'accelerated decay'"):
-        result.as_model()
     with pytest.raises(AttributeError, match="no network"):
         _ = result.network
 
