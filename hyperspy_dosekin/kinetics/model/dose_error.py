@@ -111,6 +111,11 @@ class DoseError:
         return bool(self.frame or self.increment or self.pre_exposure)
 
     @property
+    def of_frames(self) -> DoseError:
+        """That of the readings of single frames alone."""
+        return DoseError(frame=self.frame)
+
+    @property
     def text(self) -> str:
         """What a table says of it."""
         said = {

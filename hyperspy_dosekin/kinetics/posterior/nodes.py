@@ -156,18 +156,20 @@ class Distribution:
             values = torch.where(finite, values, mean)
             weight = weight / self.finite_mass
         n = values.shape[-1]
-        by_row, mass = (weight * values).sum(2), weight.sum(2)
-        self.mean = by_row.sum((0, 1))
-        offset = values - self.mean
-        self.spread = (weight * offset * offset).sum((0, 1, 2)).sqrt().clamp(min=1e-300)
-        # From here on in units of the spread, for which few digits are enough.
-        place = (offset / self.spread).float()
-        weight = weight.float()
+        # About one of the values, few digits are enough.
+        about = values[0, values.shape[1] // 2, values.shape[2] // 2]
+        place, weight = (values - about).float(), weight.float()
+        by_row, mass = (weight * place).sum(2), weight.sum(2)
+        mean = by_row.sum((0, 1))
+        place = place - mean
+        spread = (weight * place * place).sum((0, 1, 2)).sqrt().clamp(min=1e-30)
+        self.mean, self.spread = about + mean, spread.to(about)
+        place = place / spread
         self.low, self.high = place.amin((0, 1, 2)), place.amax((0, 1, 2))
         if ordered:
             # Rows without mass have no centre to speak of; they also do not matter.
-            centre = torch.where(mass > 1e-30, by_row / mass.clamp(min=1e-300), self.mean)
-            rows, shift = _spacing(((centre - self.mean) / self.spread).float(), 1)
+            centre = torch.where(mass > 1e-30, by_row / mass.clamp(min=1e-30) - mean, 0.0)
+            rows, shift = _spacing(centre / spread, 1)
             half, shifted = _spacing(place, 2)
             half = half.square_().add_(rows.square_()[:, :, None]).sqrt_().mul_(0.5)
             # Rows of one value each end where they end; centres of others may be anywhere.

@@ -242,7 +242,7 @@ def _read_network(
     config = NetworkConfig(**record["config"])
     if isinstance(maps, SharedMaps):
         return read_field_networks(maps, arrays, record["field"], config)
-    problem = maps.data.problem()
+    problem = maps.of_networks()
     history = History(
         arrays["iteration"], arrays["learning rate"], group("term "), record["n_adam"]
     )

@@ -134,7 +134,7 @@ def fit_series_data(
             return DoseKinetics(KineticsNumbers(maps, options))
         exact = maps.of_noise_alone()
         fitted = fit_network(
-            problem,
+            maps.of_networks(),
             network,
             start=exact if network.warm_start else None,
             prior=prior if network.warm_start else None,

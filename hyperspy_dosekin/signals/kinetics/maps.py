@@ -18,9 +18,12 @@ from hyperspy_dosekin.kinetics.block import (
     block_fields,
     fit_block,
     interval_block,
+    offset_of,
     parameter_names,
 )
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
+from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
 from hyperspy_dosekin.kinetics.laws.solution import streams
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
@@ -182,10 +185,19 @@ class ExactMaps:
 
     def of_noise_alone(self) -> ExactFit:
         """The same fit without the errors that frames share, of which a network knows nothing."""
-        if not self.data.shared_errors:
+        error = self.config.dose_error
+        if not (self.data.shared_errors or error.increment or error.pre_exposure):
             return self.as_fit()
         alone = replace(self.data, shared_errors={})
-        return ExactMaps.fit(alone, self.config, self.offset, with_intervals=False).as_fit()
+        config = replace(self.config, dose_error=error.of_frames)
+        return ExactMaps.fit(alone, config, self.offset, with_intervals=False).as_fit()
+
+    def of_networks(self) -> DoseProblem:
+        """What networks are fitted to: errors of the doses of single frames weigh these less."""
+        problem = replace(self.data, shared_errors={}).problem(quiet=True)
+        offset = offset_of(self.offset, len(self.data.window_names))
+        error = self.config.dose_error.of_frames
+        return with_moved_frames(problem, replace(self.config, dose_error=error, offset=offset))[0]
 
     def _whole(self, name: str) -> np.ndarray:
         return np.asarray(self.field(name))[np.newaxis]

@@ -94,3 +94,25 @@ def test_a_comparison_has_it_and_keeps_it(tmp_path):
     told.save(tmp_path / "laws.hspy")
     same = hyperspy_dosekin.load(tmp_path / "laws.hspy")
     np.testing.assert_array_equal(width(same.average()), width(told.average()))
+
+
+def test_networks_weigh_frames_by_the_errors_of_their_doses(tmp_path):
+    options = {"intervals": False, "seeds": (0, 1), "show_progressbar": False}
+    plain, told, adding = (
+        series().fit_dose_pinn(dose_uncertainty=error, **options)
+        for error in (None, {"frame": 0.05}, {"increment": 0.05})
+    )
+    assert plain.network.problem.variance is None
+    # The intensity moves most with the dose where Φ dC/dΦ is largest, at kφ = 1.
+    variance = told.network.problem.variance[0, 0]
+    assert abs(DOSE[variance.argmax()] / DOSE[-1] - 1 / 3) < 0.12
+    slope = 3 * np.exp(-3 * DOSE / DOSE[-1]) * DOSE / DOSE[-1] * 0.05
+    np.testing.assert_allclose(np.diff(variance), np.diff(slope**2), rtol=0.15, atol=1e-5)
+    # Errors that frames share are in no weight of a frame.
+    assert adding.network.problem.variance is None
+    for result in (plain, told, adding):
+        assert result.certificate.good.all()
+    told.save(tmp_path / "told.hspy")
+    same = hyperspy_dosekin.load(tmp_path / "told.hspy")
+    np.testing.assert_array_equal(same.network.problem.variance, told.network.problem.variance)
+    assert str(same.certificate) == str(told.certificate)
