@@ -10,7 +10,7 @@ population, the squared residual of the law, and the prior of smooth fields.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from hyperspy_dosekin.kinetics.network.architecture import (
 )
 from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 from hyperspy_dosekin.kinetics.network.gauss_newton import FIRST_DAMPING, damped_step
-from hyperspy_dosekin.kinetics.network.linearisation import Linearisation, gram_of_layers
+from hyperspy_dosekin.kinetics.network.linearisation import Layers, Linearisation
 from hyperspy_dosekin.kinetics.network.observer import Observer
 
 from .curves import SharedCurves
@@ -110,6 +110,11 @@ class _Batch:
     def first(self) -> int:
         """Number of frames."""
         return self.values.shape[1]
+
+    def of_members(self, members: Tensor) -> _Batch:
+        """The points of some members."""
+        every = (getattr(self, each.name) for each in fields(self))
+        return _Batch(*(each[members] if len(each) > 1 else each for each in every))
 
 
 class FieldTraining:
@@ -238,13 +243,16 @@ class FieldTraining:
         def linearised(leaves: Parameters) -> Linearisation:
             tape: list[DenseRecord] = []
             residuals = torch.cat(self._residuals(leaves, batch, tape), 1)
-            return Linearisation(residuals, gram_of_layers(residuals[..., None], tape, batch.first))
+            layers = Layers.of(residuals[..., None], tape, batch.first)
 
-        def loss_of(trial: Parameters) -> Tensor:
-            return sum(
-                (0.5 * part.square().sum(1) for part in self._residuals(trial, check)),
-                start=torch.zeros_like(self._damping),
-            )
+            def transposed(dual: Tensor, members: Tensor) -> Parameters:
+                return layers.transposed(dual[:, None], members)
+
+            return Linearisation(residuals, layers.gram(), transposed)
+
+        def loss_of(trial: Parameters, members: Tensor) -> Tensor:
+            parts = self._residuals(trial, check.of_members(members))
+            return sum((0.5 * part.square().sum(1) for part in parts), start=torch.zeros(()))
 
         if step % self.task.config.record_every == 0:
             with torch.no_grad():

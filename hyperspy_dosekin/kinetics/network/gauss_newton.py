@@ -4,7 +4,7 @@
 
 The fit is a nonlinear least-squares problem with many more weights than residuals. The step
 δ = −Jᵀ (J Jᵀ + λ)⁻¹ r therefore solves a system of the size of the residuals (about 170 for four
-windows) instead of the weights (29 396); Jᵀ v is one backward pass. Many frames are compressed
+windows) instead of the weights (29 396). Many frames are compressed
 to few residuals first, so that the cost grows with the frames and not with their cube.
 """
 
@@ -22,7 +22,7 @@ from hyperspy_dosekin.kinetics.network.architecture import Parameters, trainable
 from hyperspy_dosekin.kinetics.network.compression import compress
 from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 from hyperspy_dosekin.kinetics.network.linearisation import Linearisation, linearise
-from hyperspy_dosekin.kinetics.network.losses import Target, Task, loss_terms, total
+from hyperspy_dosekin.kinetics.network.losses import LossWeights, Target, Task, loss_terms, total
 from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer
 
 #: λ at the start, its factors after a good and a bad step, and the range it is kept in.
@@ -31,7 +31,7 @@ SMALLEST_DAMPING, LARGEST_DAMPING = 1e-12, 1e8
 #: A step has to lower the loss at these doses, which are denser than those it was computed at:
 #: otherwise it obeys the law at the points and bends between them.
 CHECK_DOSES = (np.arange(128) + 0.5) / 128
-#: Steps in a row that gain less than this share of the loss, for all members, end the training.
+#: Steps in a row that gain less than this share of the loss end the training of a member.
 SMALLEST_GAIN, IDLE_STEPS = 1e-4, 2
 #: Damped steps that are tried before a linearisation is given up.
 TRIALS = 6
@@ -59,7 +59,10 @@ def train_gauss_newton(
         compress(target.dose, target.scores, target.weights) if target.misfit == "square" else None
     )
     check = Task.of(replace(target, collocation=CHECK_DOSES), parameters, few)
-    recorder, length, idle = observer.recorder, config.gauss_newton_iterations, 0
+    recorder, length = observer.recorder, config.gauss_newton_iterations
+    trained = trainable(parameters, target.held)
+    moving = torch.ones(len(members), dtype=torch.bool, device=like.device)
+    idle = torch.zeros(len(members), dtype=torch.long, device=like.device)
     try:
         for iteration in range(length):
             task = Task.of(_jittered(target, config, generator), parameters, few)
@@ -69,25 +72,32 @@ def train_gauss_newton(
             observer.progress("Levenberg–Marquardt", iteration, length)
             if observer.stop():
                 raise Interrupted(parameters)
-            parameters, damping, gain = damped_step(
-                parameters,
+            active = moving.nonzero()[:, 0]
+            moved, damping[active], gain = damped_step(
+                {name: value[active] for name, value in parameters.items()},
                 partial(
                     linearise,
-                    task=task,
+                    task=task.of_members(active),
                     weights=config.loss_weights,
-                    trained=trainable(parameters, target.held),
+                    trained=trained,
                 ),
-                lambda trial: total(loss_terms(trial, check), config.loss_weights),
-                trainable(parameters, target.held),
-                damping,
+                partial(_loss, check=check.of_members(active), weights=config.loss_weights),
+                trained,
+                damping[active],
             )
-            idle = idle + 1 if bool((gain < SMALLEST_GAIN).all()) else 0
-            if idle == IDLE_STEPS or bool((damping > LARGEST_DAMPING).all()):
+            parameters = {n: v.index_copy(0, active, moved[n]) for n, v in parameters.items()}
+            idle[active] = torch.where(gain < SMALLEST_GAIN, idle[active] + 1, 0)
+            moving = (idle < IDLE_STEPS) & (damping <= LARGEST_DAMPING)
+            if not bool(moving.any()):
                 break
     except KeyboardInterrupt:
         raise Interrupted(parameters) from None
     observer.progress("Levenberg–Marquardt", length, length)
     return parameters
+
+
+def _loss(trial: Parameters, members: Tensor, check: Task, weights: LossWeights) -> Tensor:
+    return total(loss_terms(trial, check.of_members(members)), weights)
 
 
 def _jittered(target: Target, config: NetworkConfig, generator: np.random.Generator) -> Target:
@@ -100,7 +110,7 @@ def _jittered(target: Target, config: NetworkConfig, generator: np.random.Genera
 def damped_step(
     parameters: Parameters,
     linearised: Callable[[Parameters], Linearisation],
-    loss_of: Callable[[Parameters], Tensor],
+    loss_of: Callable[[Parameters, Tensor], Tensor],
     trained: list[str],
     damping: Tensor,
 ) -> tuple[Parameters, Tensor, Tensor]:
@@ -113,7 +123,7 @@ def damped_step(
     linearised
         The least-squares problem at parameters that require gradients.
     loss_of
-        The loss ``(n_member,)`` that a step has to lower.
+        The loss ``(n,)`` that a step has to lower, of parameters of members ``(n,)``.
     trained
         Names of the parameters that move.
     damping
@@ -123,30 +133,27 @@ def damped_step(
     linear = linearised(leaves)
     right = linear.residuals.detach()[..., None]
     identity = torch.eye(right.shape[1], dtype=right.dtype, device=right.device)
+    parameters = {name: value.clone() for name, value in parameters.items()}
+    damping, gain = damping.clone(), torch.zeros_like(damping)
+    pending = torch.arange(len(damping), device=damping.device)
     with torch.no_grad():
-        loss = loss_of(parameters)
-    pending, gain = torch.ones_like(loss, dtype=torch.bool), torch.zeros_like(loss)
-    for _ in range(TRIALS):
-        factor, info = torch.linalg.cholesky_ex(linear.gram + damping[:, None, None] * identity)
-        dual = torch.cholesky_solve(right, factor)[..., 0]
-        steps = torch.autograd.grad(
-            (linear.residuals * dual).sum(), [leaves[name] for name in trained], retain_graph=True
-        )
-        trial = dict(parameters)
-        for name, step in zip(trained, steps, strict=True):
-            trial[name] = parameters[name] - step
-        with torch.no_grad():
-            trial_loss = loss_of(trial)
-        better = pending & (info == 0) & (trial_loss < loss)
-        parameters = {
-            name: torch.where(better.view(-1, *[1] * (value.dim() - 1)), trial[name], value)
-            for name, value in parameters.items()
-        }
-        damping = torch.where(
-            better, damping * GOOD_STEP, torch.where(pending, damping * BAD_STEP, damping)
-        ).clamp(min=SMALLEST_DAMPING)
-        gain = torch.where(better, 1 - trial_loss / loss, gain)
-        pending = pending & ~better
-        if not bool(pending.any()):
-            break
+        loss = loss_of(parameters, pending)
+        for _ in range(TRIALS):
+            damped = linear.gram[pending] + damping[pending, None, None] * identity
+            factor, info = torch.linalg.cholesky_ex(damped)
+            dual = torch.cholesky_solve(right[pending], factor)[..., 0]
+            trial = {name: value[pending] for name, value in parameters.items()}
+            for name, step in linear.transposed(dual, pending).items():
+                trial[name] = trial[name] - step
+            trial_loss = loss_of(trial, pending)
+            better = (info == 0) & (trial_loss < loss)
+            done = pending[better]
+            for name in trained:
+                parameters[name][done] = trial[name][better]
+            gain[done] = 1 - trial_loss[better] / loss[better]
+            factors = torch.where(better, GOOD_STEP, BAD_STEP)
+            damping[pending] = (damping[pending] * factors).clamp(min=SMALLEST_DAMPING)
+            pending, loss = pending[~better], loss[~better]
+            if not len(pending):
+                break
     return parameters, damping, gain

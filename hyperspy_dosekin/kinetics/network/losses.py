@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -123,6 +123,12 @@ class Task:
     def n_dose(self) -> int:
         """Number of measured doses, or of nodes, which come first in `features`."""
         return self.features.first_tangent
+
+    def of_members(self, members: Tensor) -> Task:
+        """The task of some members."""
+        features = self.features
+        some = replace(features, value=features.value[members], tangent=features.tangent[members])
+        return replace(self, features=some)
 
     def at_frames(self, value: Tensor) -> Tensor:
         """Values at the frames of those at all doses, ``(n_member, n_dose, n_window)``."""

@@ -80,6 +80,13 @@ def test_gram_matrix_is_that_of_the_jacobian(changes):
     torch.testing.assert_close(
         linear.gram, jacobian @ jacobian.transpose(1, 2), rtol=1e-10, atol=1e-12
     )
+    # Its transpose, of the last member alone.
+    number = len(linear.residuals)
+    dual = torch.linspace(-1, 2, linear.residuals.shape[1], dtype=torch.float64)[None]
+    found = linear.transposed(dual, torch.tensor([number - 1]))
+    assert set(found) == set(names)
+    flat = torch.cat([found[name].flatten(1) for name in names], dim=1)
+    torch.testing.assert_close(flat, dual @ jacobian[-1], rtol=1e-10, atol=1e-12)
 
 
 def test_half_the_squares_are_the_loss():
