@@ -9,12 +9,33 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from hyperspy.signals import BaseSignal, LazySignal
+from hyperspy.misc.utils import DictionaryTreeBrowser
+from hyperspy.signals import BaseSignal
 
-from hyperspy_dosekin.lazy.blocks import wrap
+from hyperspy_dosekin.lazy.blocks import is_lazy
 from hyperspy_dosekin.signals.axes.dose import find_dose_axis
 
 RECORD = "Dosekin.processing"
+
+
+class Diagnostics(DictionaryTreeBrowser):
+    """Signals of metadata, made when the first of them is asked for: eight take 40 ms."""
+
+    def process_lazy_attributes(self) -> None:
+        """Make the signals."""
+        new = list(self._lazy_attributes)
+        super().process_lazy_attributes()
+        for name in new:
+            self[name.removeprefix("_sig_")]._assign_subclass()
+
+    def __len__(self) -> int:
+        self.process_lazy_attributes()
+        return super().__len__()
+
+    def keys(self) -> list[str]:
+        """Return the names."""
+        self.process_lazy_attributes()
+        return super().keys()
 
 
 def make_record(
@@ -44,11 +65,12 @@ def make_record(
     for name, parameters in steps.items():
         entry: dict[str, Any] = {key: _plain(value) for key, value in parameters.items()}
         maps = {
-            key: navigation_map(signal, array, title=key.replace("_", " "), quantity=quantity)
+            # Under such a key HyperSpy makes a signal of it when it is asked for, as of a file.
+            f"_sig_{key}": _described(signal, array, key.replace("_", " "), quantity)
             for key, (array, quantity) in diagnostics.get(name, {}).items()
         }
         if maps:
-            entry["diagnostics"] = maps
+            entry["diagnostics"] = Diagnostics(maps)
         record[name] = entry
     return record
 
@@ -59,8 +81,8 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def navigation_map(signal: BaseSignal, array: Any, *, title: str, quantity: str = "") -> BaseSignal:
-    """Make a signal of an array over the navigation space, which `plot()` shows as it should.
+def _described(signal: BaseSignal, array: Any, title: str, quantity: str) -> dict[str, Any]:
+    """What makes a signal of an array over the navigation space, which `plot()` shows well.
 
     The dose is navigation and the space is signal; without space the signal runs over the dose.
 
@@ -78,14 +100,18 @@ def navigation_map(signal: BaseSignal, array: Any, *, title: str, quantity: str 
     dictionaries = [
         {**axis.get_axis_dictionary(), "navigate": axis not in space} for axis in order
     ] or [{"name": "spectrum", "size": 1, "navigate": False}]
-    metadata = {"General": {"title": title}, "Signal": {"quantity": quantity}}
-    result = wrap(BaseSignal, LazySignal, array, axes=dictionaries, metadata=metadata)
-    result._assign_subclass()
-    return result
+    return {
+        "data": array,
+        "axes": dictionaries,
+        "metadata": {"General": {"title": title}, "Signal": {"quantity": quantity}},
+        "attributes": {"_lazy": is_lazy(array)},
+        # Files of HyperSpy have to hold these.
+        **{name: {} for name in ("original_metadata", "learning_results", "tmp_parameters")},
+    }
 
 
 def navigation_array(signal: BaseSignal, shown: Any) -> Any:
-    """Return the array, of the navigation shape, that `navigation_map` made `shown` of."""
+    """Return the array, of the navigation shape, of which `shown` was made."""
     order, _ = _display_order(signal)
     if not order:
         return shown.data.reshape(())
@@ -140,4 +166,7 @@ def processing_diagnostics(self: Any) -> dict[str, Any]:
         maps = record.get_item(f"{step}.diagnostics")
         if maps is not None:
             found.update(iter(maps))
+    for shown in found.values():
+        # Of copies and files HyperSpy makes signals that do not know their dimension yet.
+        shown._assign_subclass()
     return found
