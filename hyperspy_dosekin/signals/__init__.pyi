@@ -6,6 +6,7 @@ from .classification.dual_vae import DualVAE
 from .classification.result import VAEClassification
 from .kinetics.dose_series import DoseSeries, LazyDoseSeries
 from .kinetics.result import DoseKinetics
+from .kinetics.window_map import LazyWindowMap, LazyWindowMap1D, WindowMap, WindowMap1D
 
 __all__ = [
     "ClassMap",
@@ -14,5 +15,9 @@ __all__ = [
     "DualVAE",
     "LazyClassMap",
     "LazyDoseSeries",
+    "LazyWindowMap",
+    "LazyWindowMap1D",
     "VAEClassification",
+    "WindowMap",
+    "WindowMap1D",
 ]

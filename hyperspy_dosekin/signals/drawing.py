@@ -9,9 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hyperspy_dosekin.plotting.layout import put_title
+from hyperspy_dosekin.plotting.style import wrap
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
+
+#: Names of more windows than these would lie upon each other.
+MOST_NAMES = 10
 
 
 def drawn(draw: Callable[..., Any], picture: Any, options: Mapping[str, Any]) -> FigureBase:
@@ -83,26 +87,47 @@ def _in_place_of(axes: Any) -> Any:
     return parent.add_subfigure(spec)
 
 
-def name_windows(plot: Any, axes_manager: Any, names: Sequence[str], title: str) -> None:
-    """Keep the name of the window that is shown in the title of HyperSpy's figure.
+def name_windows(signal: Any, axis: Any, names: Sequence[str]) -> None:
+    """Keep the names of windows in the figures that HyperSpy has just drawn of a signal.
+
+    The title says which window is shown, and the ticks of the navigator, or of a signal over the
+    windows, are their names.
 
     Parameters
     ----------
-    plot
-        Figure of a signal, as HyperSpy has it.
-    axes_manager
-        Axes of the signal, whose first navigation axis counts the windows.
+    signal
+        A signal that has been plotted.
+    axis
+        Its axis that counts windows, or ``None``.
     names
         Names of the windows.
-    title
-        What the map shows.
     """
+    plot, title = signal._plot, str(signal.metadata.General.title).replace("_", " ")
+    if plot is None or axis is None or len(names) != axis.size:
+        return
+    if not axis.navigate:
+        _name_ticks(getattr(plot.signal_plot, "ax", None), axis, names)
+        return
+    navigator = plot.navigator_plot
+    if axis is signal.axes_manager.navigation_axes[0]:
+        _name_ticks(getattr(navigator, "ax", None), axis, names)
+    shown = plot.signal_plot
+    if getattr(shown, "ax", None) is None:
+        return
 
     def say(obj: Any = None) -> None:
-        place = axes_manager.navigation_axes[0].index if axes_manager.navigation_axes else 0
-        plot.ax.set_title(f"{names[place]}: {title.replace('_', ' ')}")
-        plot.figure.canvas.draw_idle()
+        name = names[axis.index]
+        what = title.removesuffix(f": {name}")
+        shown.ax.set_title(f"{name}: {what}" if what else name)
+        shown.figure.canvas.draw_idle()
 
     say()
-    axes_manager.events.indices_changed.connect(say, [])
-    plot.events.closed.connect(lambda: axes_manager.events.indices_changed.disconnect(say), [])
+    axis.events.index_changed.connect(say, [])
+    plot.events.closed.connect(lambda: axis.events.index_changed.disconnect(say), [])
+
+
+def _name_ticks(axes: Any, axis: Any, names: Sequence[str]) -> None:
+    """Names of windows in the place of their numbers, as long as there is room for them."""
+    if axes is not None and len(names) <= MOST_NAMES:
+        axes.set_xticks(axis.axis, [wrap(name, 14) for name in names])
+        axes.set_xlabel("window")

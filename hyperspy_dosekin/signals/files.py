@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import file_path
 from hyperspy_dosekin.numerics.files import digest, replaced_when_written, with_extension
+
+_logger = logging.getLogger(__name__)
 
 #: Formats of HyperSpy that keep everything.
 EXTENSIONS = (".hspy", ".zspy")
@@ -44,6 +47,14 @@ def save_signal(signal: Any, path: Any, what: str, *, overwrite: bool | None = N
     target = with_extension(file_path(path, what.removeprefix("a ")), EXTENSIONS, what)
     _refuse_unwritable(signal.metadata.as_dictionary())
     if target.exists() and not (ask(target) if overwrite is None else overwrite):
+        if overwrite is None:
+            # A script has nobody to answer, and must not lose a result without a word.
+            _logger.warning(
+                "%s was there already and was kept; %s was NOT saved. Pass overwrite=True to "
+                "replace the file.",
+                target,
+                what,
+            )
         return
     with replaced_when_written(target) as beside:
         signal.save(beside, overwrite=True)

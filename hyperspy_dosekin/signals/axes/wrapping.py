@@ -53,9 +53,12 @@ def make_map(
         axes = [window, *({**axis, "navigate": False} for axis in space_axes)]
     else:
         axes = [{**window, "navigate": False}]
-    signal = wrap(
-        BaseSignal, LazySignal, array, axes=axes, metadata=_metadata(title, quantity, window_names)
-    )
+    if len(window_names) == 1:
+        title = f"{title}: {window_names[0]}"
+    metadata = _metadata(title, quantity, window_names)
+    # The registered class of that name says the names of its windows in plots.
+    metadata["Signal"]["signal_type"] = "WindowMap"
+    signal = wrap(BaseSignal, LazySignal, array, axes=axes, metadata=metadata)
     signal._assign_subclass()
     return signal
 

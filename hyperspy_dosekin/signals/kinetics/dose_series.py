@@ -14,6 +14,7 @@ from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.numerics.progress import never_stop
 from hyperspy_dosekin.signals.axes.shared_error import slice_shared_errors
 from hyperspy_dosekin.signals.axes.variance_hooks import keep_in_step
+from hyperspy_dosekin.signals.drawing import name_windows
 from hyperspy_dosekin.signals.kinetics.options import FitOptions, takes_fit_options
 from hyperspy_dosekin.windows.definitions import Window
 
@@ -153,6 +154,17 @@ class DoseSeries(_Followed):
         if not _are_places(axis.axis):
             return list(range(axis.size))
         return [int(place) for place in np.rint(axis.axis)]
+
+    def plot(self, *args: Any, **options: Any) -> None:
+        """Plot as HyperSpy does, with names of windows in titles and navigator.
+
+        Parameters
+        ----------
+        *args, **options
+            Passed to the plot of `hyperspy.signals.Signal1D`.
+        """
+        super().plot(*args, **options)
+        name_windows(self, self.window_axis, self.window_names)
 
     @takes_fit_options()
     def fit_dose_pinn(

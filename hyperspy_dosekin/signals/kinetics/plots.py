@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.signals.drawing import drawn, name_windows
+from hyperspy_dosekin.signals.drawing import drawn
 from hyperspy_dosekin.signals.kinetics.face import Face
 
 if TYPE_CHECKING:
@@ -246,21 +246,19 @@ class KineticsPlots(Face):
         if numbers.has_intervals:
             known = np.asarray(numbers.map("identifiable"))
             share = 100 * known.reshape(len(known), -1).mean(axis=1)
-            shown.setdefault("navigator", _navigator(share, numbers.window_names))
+            shown.setdefault("navigator", _navigator(share))
             if name == "half_integrity_dose":
                 values = np.where(known, values, np.nan)
         signal = self._map(values, name)
         signal.plot(**shown)
         plot: Any = signal._plot
-        name_windows(plot.signal_plot, signal.axes_manager, numbers.window_names, name)
+        if numbers.has_intervals and plot.navigator_plot is not None and "navigator" not in options:
+            plot.navigator_plot.ax.set(title="D½ determined", ylabel="share of pixels (%)")
         return plot.signal_plot.figure
 
 
-def _navigator(share: np.ndarray, names: Sequence[str]) -> Any:
+def _navigator(share: np.ndarray) -> Any:
     """The share of pixels that are determined, against the window."""
     from hyperspy.signals import Signal1D
 
-    title = f"D½ determined (%): {', '.join(f'{i} {name}' for i, name in enumerate(names))}"
-    axis = {"name": "window", "size": share.size, "offset": 0, "scale": 1}
-    metadata = {"General": {"title": title}, "Signal": {"quantity": "D½ determined (%)"}}
-    return Signal1D(share, axes=[axis], metadata=metadata)
+    return Signal1D(share)
