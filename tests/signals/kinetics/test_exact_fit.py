@@ -70,7 +70,7 @@ def test_lazy_equals_eager_and_computes_nothing_before(image, maps, chunks):
     assert computed == []
     assert "lazy" in text
     assert "compute()" in text
-    assert type(signals["rate"]).__name__ == "LazySignal2D"
+    assert type(signals["rate"]).__name__ == "LazyWindowMap"
     # Together, for each computation of its own fits anew.
     found, *ends = dask.compute(
         {name: signal.data for name, signal in signals.items()}, lower.data, upper.data
