@@ -157,8 +157,8 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             f"{path} has format {found!r}, this version reads up to {FORMAT}; update "
             "hyperspy_dosekin."
         )
-    checksum = description.pop("checksum", None)  # absent from files of early versions
-    if checksum is not None and checksum != digest(arrays, _as_text(description)):
+    checksum = description.pop("checksum", None)  # absent from files of format 1
+    if (checksum is not None or found > 1) and checksum != digest(arrays, _as_text(description)):
         raise ValueError(
             f"{path} is damaged: its content is not what was saved; save the model again, or "
             "train it anew."
@@ -249,6 +249,12 @@ def _check_shapes(model: Model) -> None:
     for name, (array, shape) in expected.items():
         if array.shape != shape:
             raise ValueError(f"its {name} have the shape {array.shape}, not {shape}")
+    usual = model.report.get("typical_spread", 1.0)
+    if type(usual) not in (int, float) or not 0 < usual < np.inf or (model.units.spread <= 0).any():
+        raise ValueError("the unit of its intensities is no unit")
+    steps = np.diff(model.energy_ev.astype(float))
+    if not ((steps > 0).all() or (steps < 0).all()):
+        raise ValueError("its energies do not follow each other")
 
 
 def _parts(record: Any) -> dict[str, Any]:

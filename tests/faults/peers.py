@@ -3,7 +3,8 @@
 """Whether the suites of eXSpy and HyperSpy have the same outcomes with this package as without.
 
 ``python tests/faults/peers.py [exspy] [hyperspy]`` runs each suite that is installed twice; the
-second time a plugin hides our entry points from HyperSpy. Differences make it end with 1.
+second time a plugin hides our entry points from HyperSpy. Parts have the names of their packages,
+such as ``hyperspy.tests.model``. Differences make it end with 1.
 """
 
 import importlib.util
@@ -59,7 +60,8 @@ def main(packages):
     differ = False
     for package in packages:
         try:
-            there = importlib.util.find_spec(f"{package}.tests") is not None
+            tests = package if ".tests" in package else f"{package}.tests"
+            there = importlib.util.find_spec(tests) is not None
         except ModuleNotFoundError:
             there = False
         if not there:

@@ -63,6 +63,8 @@ def with_little_memory():
 
 def interrupted(seconds):
     """Ctrl-C so long after the start of a classification."""
+    # A shell starts what it runs in the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     spectra, references = data.annealing_series(shape=(3, 9, 8)), data.reference_spectra()
     timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()

@@ -16,6 +16,7 @@ import pytest
 import hyperspy_dosekin
 from hyperspy_dosekin.data import dose_series
 from hyperspy_dosekin.signals.load import KINDS as STORED
+from hyperspy_dosekin.signals.load import result_of
 from tests.signals.live.frames import counts, watched
 
 WRONG = (None, "text", -1, 1.5, float("nan"), float("inf"), [], {}, [[]], True, "ln")
@@ -49,6 +50,8 @@ def results():
 
 
 KINDS = ("result", "comparison", "plan", "conditions", "spectra", "joint", "live")
+#: Those whose files HyperSpy writes fast. For the others it is enough to change what it has read.
+WRITTEN = ("result", "comparison", "plan")
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +105,17 @@ def changed(record, place, value):
     return made
 
 
-def read(signal, path):
-    """Load a file, and show what it holds; whether it was refused, by its name."""
+def read(signal, path, written=True):
+    """Load a file, and show what it holds; whether it was refused, by its name.
+
+    Where it is not written, what HyperSpy would read of the file is given to what makes the result
+    of it.
+    """
     seal(signal)
-    signal.save(path, overwrite=True)
+    if written:
+        signal.save(path, overwrite=True)
     try:
-        found = hyperspy_dosekin.load(path)
+        found = hyperspy_dosekin.load(path) if written else result_of(signal.deepcopy(), path)
     except ValueError as error:
         assert path.name in str(error)  # noqa: PT017
         return True
@@ -128,8 +136,9 @@ def test_records_of_any_content(stored, kind, tmp_path):
     for place in places(record):
         for value in rng.sample((KeyError, *WRONG), 2 if kind == "plan" else 1):
             node.set_item(text, json.dumps(changed(record, place, value)))
-            refused += read(signal, tmp_path / "forged.hspy")
+            refused += read(signal, tmp_path / "forged.hspy", written=False)
     assert refused
+    assert read(signal, tmp_path / "forged.hspy") == read(signal, tmp_path / "forged.hspy", False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -137,7 +146,7 @@ def test_records_that_are_none(stored, kind, tmp_path):
     for text in ("", "null", "[]", "3", "{", "[" * 100_000, '"text"'):
         signal = stored[kind].deepcopy()
         node_of(signal).set_item("laws" if kind == "comparison" else "record", text)
-        assert read(signal, tmp_path / "forged.hspy"), text[:9]
+        assert read(signal, tmp_path / "forged.hspy", kind in WRITTEN), text[:9]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -146,7 +155,7 @@ def test_formats_of_other_versions(stored, kind, tmp_path):
     for found in (newest + 1, 99, 0, -1, 1.5, "2", None, float("nan"), True):
         signal = stored[kind].deepcopy()
         node_of(signal).format = found
-        assert read(signal, tmp_path / "forged.hspy"), found
+        assert read(signal, tmp_path / "forged.hspy", kind in WRITTEN), found
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -171,7 +180,7 @@ def test_values_of_any_shape_and_type(stored, kind, tmp_path):
     ):
         signal = hs.signals.BaseSignal(data)
         signal.metadata.add_dictionary(stored[kind].metadata.as_dictionary())
-        read(signal, tmp_path / "forged.hspy")
+        read(signal, tmp_path / "forged.hspy", kind in WRITTEN)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -180,7 +189,7 @@ def test_arrays_of_any_shape_and_type(stored, kind, tmp_path):
         for array in (whole[..., :0], whole.astype("S4"), whole[..., np.newaxis], whole + np.nan):
             signal = stored[kind].deepcopy()
             node_of(signal).set_item(name, array)
-            read(signal, tmp_path / "forged.hspy")
+            read(signal, tmp_path / "forged.hspy", kind in WRITTEN)
 
 
 def arrays_of(signal):

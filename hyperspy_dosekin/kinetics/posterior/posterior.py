@@ -347,9 +347,14 @@ class KineticPosterior:
             moments[:, nodes.index] = half_dose_moments(value, nodes, centre, scale, spread).cpu()
             probabilities = nodes.weight.new_tensor(tails)
             for quantity in quantities:
-                for place in range(quantity.n_value):
-                    known = (value, spread) if quantity.name == half.name else None
-                    ends = quantity_ends(nodes, quantity, at, probabilities, place, known)
+                if quantity.name == half.name:
+                    ends = quantity_ends(nodes, quantity, probabilities, value, centre, spread)
+                    found[quantity][:, nodes.index, 0] = ends.cpu().numpy()
+                    continue
+                values = quantity.evaluate_all(parameters, nodes.search)
+                estimates = quantity.evaluate_all(parameters, at)
+                for place, (one, there) in enumerate(zip(values, estimates, strict=True)):
+                    ends = quantity_ends(nodes, quantity, probabilities, one, there)
                     found[quantity][:, nodes.index, place] = ends.cpu().numpy()
 
         self._for_each(work)
@@ -395,10 +400,10 @@ class KineticPosterior:
 def quantity_ends(
     nodes: Nodes,
     quantity: Quantity,
-    estimate: Sequence[Tensor],
     probabilities: Tensor,
-    place: int = 0,
-    known: tuple[Tensor, Distribution] | None = None,
+    value: Tensor,
+    estimate: Tensor,
+    spread: Distribution | None = None,
 ) -> Tensor:
     """Ends of the central intervals of a quantity, ``(n_probability, n)``.
 
@@ -406,26 +411,24 @@ def quantity_ends(
     ----------
     nodes
         The weighed nodes.
-    quantity, place
-        What is asked for, and at which of its doses.
-    estimate
-        Free parameters of the estimate on their scale of search, which intervals hold.
+    quantity
+        What is asked for.
     probabilities
         Of the ends.
-    known
-        The quantity at the nodes and its distribution, if they are there already.
+    value, estimate
+        Its value at the nodes and at the estimate, which intervals hold, as
+        `Quantity.evaluate_all` gives them.
+    spread
+        Its distribution, if that is there already.
     """
     parameters = nodes.parameters
-    if known is None:
-        value = quantity.evaluate(parameters, nodes.search, place)
-        known = value, nodes.distribution(value)
-    value, spread = known
+    spread = nodes.distribution(value) if spread is None else spread
     ends = spread.quantiles(probabilities)
     if nodes.n_bound:
         ends = holding_bound(ends, value, nodes, probabilities)
     ends = _to_bounds(ends, quantity, value, nodes, probabilities)
     ends = _opened(ends, quantity, nodes, probabilities)
-    ends = _holding(ends, quantity.evaluate(parameters, estimate, place), probabilities)
+    ends = _holding(ends, estimate, probabilities)
     return quantity.finish(parameters, ends)
 
 

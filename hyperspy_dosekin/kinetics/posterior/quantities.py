@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.laws.solution import curve, dose_at_level
+from hyperspy_dosekin.kinetics.laws.solution import curve, dose_at_level, streams
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.numerics.arguments import real_number
 
 #: Quantities that every law has beside its parameters.
 DERIVED = ("half_integrity_dose", "dose_at", "integrity")
+
+#: Values that one integration gives at most, of nodes times doses; 8 bytes each.
+_MOST_VALUES = 2**22
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,30 @@ class Quantity:
         parameter = law.parameters[at]
         direct = parameter.logarithmic or parameter.lower <= 0
         return found if direct else found.exp()
+
+    def evaluate_all(self, parameters: Parameters, search: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Give what `evaluate` gives for each of the doses of an integrity, in their order.
+
+        A law that is integrated is so along many doses at once: to begin anew for each would take
+        as long as the number of doses.
+
+        Parameters
+        ----------
+        parameters, search
+            As for `evaluate`.
+        """
+        law = parameters.law
+        if self.n_value == 1 or streams(law) or law.scales:
+            for place in range(self.n_value):
+                yield self.evaluate(parameters, search, place)
+            return
+        complete = parameters.complete(search)
+        number = max(1, _MOST_VALUES // max(torch.broadcast_tensors(*complete)[0].numel(), 1))
+        for begin in range(0, self.n_value, number):
+            doses = search[0].new_tensor(self.normalised_dose[begin : begin + number])
+            ascending, order = doses.sort()
+            ascending = ascending.reshape(-1, *[1] * search[0].ndim)
+            yield from curve(law, ascending, complete)[0][order.argsort()].unbind(0)
 
     def finish(self, parameters: Parameters, value: Tensor) -> Tensor:
         """Back from the logarithm."""

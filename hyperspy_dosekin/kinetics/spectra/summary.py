@@ -153,9 +153,12 @@ def component_interval(
     for nodes, at in zip(component_nodes(fit), component_estimates(fit), strict=True):
         tails = nodes.weight.new_tensor([(1 - level) / 2, (1 + level) / 2])
         with torch.no_grad():
+            values, estimates = (
+                quantity.evaluate_all(nodes.parameters, search) for search in (nodes.search, at)
+            )
             each = [
-                quantity_ends(nodes, quantity, at, tails, place)[:, 0]
-                for place in range(quantity.n_value)
+                quantity_ends(nodes, quantity, tails, *pair)[:, 0]
+                for pair in zip(values, estimates, strict=True)
             ]
         found.append(torch.stack(each, 1).numpy())
     ends = np.stack(found, 1)

@@ -157,11 +157,15 @@ class TrainedModel:
             # Whether they fit is found out now, not with the first spectrum.
             np.random.default_rng(made._settings.network.seed)
             chosen_share(made._settings.prior, model, np.empty((0, model.energy_ev.size)))
-        except (TypeError, ValueError) as error:
+            made._model = model
+            # Nor is what cannot be shown a report, whatever its checksum says.
+            report = made.report
+            _ = str(report), report.history, report.seconds, report.calibration.error
+        except Exception as error:
+            # Whatever wrong types and shapes lead to.
             raise ValueError(
                 f"{path} is damaged: {error} Save the model again, or train it anew."
             ) from error
-        made._model = model
         return made
 
     def compile(

@@ -110,7 +110,7 @@ class JointKinetics(Mapping):
 
     def __getitem__(self, name: str) -> DoseKinetics:
         """The result of a series."""
-        if name not in self.results:
+        if not isinstance(name, str) or name not in self.results:
             raise KeyError(f"there is no series {name!r} among {', '.join(map(repr, self))}.")
         return self.results[name]
 

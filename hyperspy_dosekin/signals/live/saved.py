@@ -211,6 +211,8 @@ class SavedKinetics(GrowingKinetics):
                 live._incidents.doubled[line["index"]] = True
             elif data is None:
                 live._break(line["index"], "it could not be used when it came")
+            elif told["dose"] is None and not live.exposure.step:
+                live._break(line["index"], "its dose, which was given with it, is not in the file")
             elif template is None:
                 live.update(data, index=line["index"], **told)
             else:

@@ -4,9 +4,9 @@
 
 HyperSpy opens it at any time. A frame lies at the place of its number, so that frames that never
 came are empty (0). Beside the data the folder has ``live.json``, the settings, ``live.jsonl``, one
-line for each frame, and ``broken/``, frames that could not be used. A chunk is written beside and
-put in its place, then the file is made longer, then the line is written: a process that is killed
-loses no frame that it was given before.
+line for each frame, and ``broken/``, frames that could not be used. The line is written first,
+then the file is made longer, then a chunk is written beside and put in its place: a process that
+is killed loses no frame that it was given before, and no frame is there without its dose.
 """
 
 from __future__ import annotations
@@ -109,13 +109,15 @@ class FrameStore:
         told
             What belongs to it: time, dose.
         """
+        line = _line_of({"index": number, **told})
         if self._array is None:
-            self._begin(number, data, signal)
+            self._begin(number, data, signal, line)
+        else:
+            self._append(line)
         assert self._array is not None
         if number >= self._array.shape[0]:
             self._lengthen(number + 1)
         self._array[number] = data.astype(self._array.dtype, copy=False)
-        self._line({"index": number, **told})
 
     def write_broken(self, number: int, data: Any, told: dict[str, Any]) -> None:
         """Keep a frame that has no place in the file."""
@@ -128,25 +130,31 @@ class FrameStore:
         if array.dtype.kind in "iufb":
             with replaced_when_written(folder / f"{number:06d}.npy") as beside:
                 np.save(beside, array)
-        self._line({"index": number, "broken": True, **told})
+        self._append(_line_of({"index": number, "broken": True, **told}))
 
     def frames(self) -> Iterator[tuple[np.ndarray | None, dict[str, Any]]]:
         """Frames in the order in which they came, with what belongs to them."""
-        lines = self._lines()
-        named = {line["index"] for line in lines}
-        for line in lines:
-            data = None if line.get("broken") else np.asarray(self._array[line["index"]])
-            yield data, line
-        # Written, but killed before its line was.
-        for number in sorted(self._written() - named):
+        lines, written = self._lines(), self._written()
+        # A process that is killed between the two leaves a line without a frame, which may come
+        # again.
+        last = {line["index"]: place for place, line in enumerate(lines) if not line.get("broken")}
+        for place, line in enumerate(lines):
+            number = line["index"]
+            if line.get("broken"):
+                yield None, line
+            elif number in written and last[number] == place:
+                yield np.asarray(self._array[number]), line
+        # Those whose line was damaged.
+        for number in sorted(written - set(last)):
             yield np.asarray(self._array[number]), {"index": number}
 
-    def _begin(self, number: int, data: np.ndarray, signal: Any) -> None:
+    def _begin(self, number: int, data: np.ndarray, signal: Any, line: bytes) -> None:
         first = signal(data[np.newaxis])
         with replaced_when_written(self.path) as beside:
             first.save(beside, overwrite=True, chunks=(1, *data.shape), consolidate=False)
             text = json.dumps({"format": FORMAT, **self._settings}, ensure_ascii=False)
             (beside / _SETTINGS).write_text(text, encoding="utf-8")
+            (beside / _LINES).write_bytes(line)
         self._open()
         if number:
             # HyperSpy has put the frame at the first place.
@@ -165,7 +173,11 @@ class FrameStore:
         self._array = self._group["data"]
 
     def _mend(self) -> None:
-        """Make the file as long as its last frame."""
+        """Make the file as long as its last frame, and end a line that was cut off."""
+        path = self.path / _LINES
+        if path.exists() and not path.read_bytes().endswith(b"\n"):
+            # Or the next line would be part of it, and neither could be read.
+            self._append(b"\n")
         needed = max(self._written(), default=-1) + 1
         axis = self._group["axis-0"]
         if needed != self._array.shape[0] or axis.attrs["size"] != self._array.shape[0]:
@@ -181,20 +193,25 @@ class FrameStore:
         names = (path.name.split(".")[0] for path in folder.iterdir())
         return {int(name) for name in names if name.isdigit()}
 
-    def _line(self, told: dict[str, Any]) -> None:
-        kept = {name: value for name, value in told.items() if value is not None}
-        with (self.path / _LINES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(kept, ensure_ascii=False) + "\n")
+    def _append(self, line: bytes) -> None:
+        with (self.path / _LINES).open("ab") as file:
+            file.write(line)
 
     def _lines(self) -> list[dict[str, Any]]:
         path = self.path / _LINES
-        if not path.exists():
-            return []
         found = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().splitlines() if path.exists() else ():
             try:
-                found.append(json.loads(line))
-            except json.JSONDecodeError:
-                # The last one, cut off.
+                told = json.loads(line)
+            except ValueError:
+                # Cut off: no JSON, or no UTF-8.
                 continue
+            if isinstance(told, dict) and type(told.get("index")) is int:
+                found.append(told)
         return found
+
+
+def _line_of(told: dict[str, Any]) -> bytes:
+    """What belongs to a frame, as a line."""
+    kept = {name: value for name, value in told.items() if value is not None}
+    return json.dumps(kept, ensure_ascii=False).encode() + b"\n"

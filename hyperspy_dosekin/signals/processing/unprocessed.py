@@ -67,7 +67,10 @@ def signs_of_raw(signal: BaseSignal, axis: Any) -> list[str]:
     if is_lazy(signal.data):
         return reasons
     spectra = _some(signal.data)
-    mean = np.nan_to_num(spectra.mean(axis=0))
+    # Only the form of the spectra matters here; products of damaged values would overflow.
+    spectra = spectra[np.isfinite(spectra).all(axis=-1)]
+    spectra = spectra / max(np.abs(spectra).max(initial=0.0), 1e-300)
+    mean = spectra.sum(axis=0) / max(len(spectra), 1)
     if mean.max() <= 0:
         return reasons
     energy = axis.axis
@@ -78,7 +81,8 @@ def signs_of_raw(signal: BaseSignal, axis: Any) -> list[str]:
         return reasons
     from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss
 
-    seen = find_zero_loss(spectra, widest=WIDEST_EV / abs(float(axis.scale)))
+    with np.errstate(all="ignore"):
+        seen = find_zero_loss(spectra, widest=WIDEST_EV / abs(float(axis.scale)))
     if seen.found.any():
         place = energy[0] + axis.scale * seen.position[seen.found]
         # Next to a plasmon alone a narrow maximum far from zero may be anything.

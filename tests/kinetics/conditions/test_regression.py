@@ -102,18 +102,42 @@ def test_likelihood_of_the_rate_against_integration_by_hand():
 @pytest.mark.parametrize("spread", [0.0, 0.2])
 def test_interval_of_the_dose_rate_exponent_holds_the_truth(spread):
     """Three dose rates, two specimens each: coverage and false positives, 60 repeats."""
-    rates = np.repeat([1.0, 3.0, 10.0], 2)
+    rates, repeats = np.repeat([1.0, 3.0, 10.0], 2), 60
     design = Design((Condition.of("dose_rate", rates),), 6)
-    covered, sizes = [], []
-    for seed in range(60):
+    values = np.empty((6, 1, repeats, 9))
+    for seed in range(repeats):
         random = np.random.default_rng(seed)
         log_rate = np.log(2.0) + spread * random.normal(size=6)
-        problems = [first_order(random, np.exp(each)) for each in log_rate]
-        configs = [ExactConfig(law="first order")] * 6
-        draws, _ = fit_window(problems, configs, design, number=1000, seed=seed)
+        for place, each in enumerate(log_rate):
+            values[place, 0, seed] = first_order(random, np.exp(each)).values[0, 0]
+    # As windows of one series the repeats are computed at once.
+    names = tuple(f"repeat {seed}" for seed in range(repeats))
+    config = ExactConfig(law="first order")
+    likelihoods = [
+        rate_likelihood(DoseProblem(DOSE, each, names, None, 1.0), config, []) for each in values
+    ]
+    covered, sizes = [], []
+    for seed, each in enumerate(zip(*likelihoods, strict=True)):
+        draws = draw_effects(
+            list(each),
+            design.matrix,
+            design.prior_sd,
+            np.zeros(1),
+            spread_known=True,
+            number=1000,
+            seed=seed,
+        )
         low, high = np.quantile(draws.effects[:, 1], [0.025, 0.975])
         covered.append(low < 0 < high)
         sizes.append(high - low)
+    # The same as by the function for one window.
+    problems = [DoseProblem(DOSE, each[:, :1], ("repeat 0",), None, 1.0) for each in values]
+    alone, _ = fit_window(problems, [config] * 6, design, number=1000, seed=0)
+    np.testing.assert_allclose(
+        np.quantile(alone.effects[:, 1], 0.975) - np.quantile(alone.effects[:, 1], 0.025),
+        sizes[0],
+        rtol=1e-6,
+    )
     # Binomial, three standard deviations below 0.95.
     assert np.mean(covered) > 0.866
     assert np.median(sizes) < 1.0

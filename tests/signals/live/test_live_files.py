@@ -125,8 +125,39 @@ def test_store_holds_every_frame(tmp_path, kind):
     assert LiveKinetics.resume(path).n_frames == 6
 
 
+@pytest.mark.parametrize("kept", range(1, 40, 6))
+def test_a_last_line_that_was_cut_off_takes_no_other_along(tmp_path, kept):
+    """Wherever it was cut, with doses that only the lines hold."""
+    path = tmp_path / "run.zspy"
+    live = LiveKinetics([(1, 3), (4, 6)], estimator="exact", store=path)
+    doses = [10.0, 25.0, 35.0, 60.0, 61.0]
+    for number in range(3):
+        live.update([100.0 - number, 50.0], dose=doses[number])
+    lines = (path / "live.jsonl").read_bytes().splitlines(keepends=True)
+    cut = len(b"".join(lines)) - len(lines[-1]) + min(kept, len(lines[-1]) - 1)
+    os.truncate(path / "live.jsonl", cut)
+    again = LiveKinetics.resume(path)
+    whole = kept >= len(lines[-1]) - 1
+    # Its areas are there, but not its dose.
+    assert list(again.report.broken) == ([] if whole else [2])
+    again.update([97.0, 50.0], dose=doses[3])
+    if not whole:
+        again.update([98.0, 50.0], dose=doses[2], index=2)
+    last = LiveKinetics.resume(path)
+    assert last.dose.tolist() == again.dose.tolist() == doses[:4]
+    assert last.series.data.tolist() == again.series.data.tolist()
+
+
+def test_what_is_no_line_of_a_frame_is_passed_over(tmp_path):
+    s, path = counts(5), tmp_path / "run.zspy"
+    live = watched(s, range(4), estimator="exact", store=path)
+    with (path / "live.jsonl").open("ab") as file:
+        file.write(b'5\n[]\n{}\n{"index": "2"}\n{"index": 77}\n\xff\xfe\n{"index": true}\n')
+    alike(live, LiveKinetics.resume(path))
+
+
 def test_a_frame_without_its_line_is_found(tmp_path):
-    """A process killed between the frame and its line, and within the line before."""
+    """Files whose last lines did not reach the disk."""
     s, path = counts(5), tmp_path / "run.zspy"
     live = watched(s, range(4), estimator="exact", store=path)
     lines = (path / "live.jsonl").read_text(encoding="utf-8").splitlines()
