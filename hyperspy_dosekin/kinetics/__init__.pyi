@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Read at run time too (lazy_loader). Keep this file ASCII.
+from .laws.closed_form import ClosedForm
 from .laws.closed_forms import (
     Delayed,
     DelayedPowerLaw,
@@ -11,7 +12,8 @@ from .laws.closed_forms import (
     Reversible,
     TwoPopulations,
 )
-from .laws.contract import ClosedForm, KineticLaw, LawParameter
+from .laws.contract import KineticLaw
+from .laws.parameter import LawParameter
 from .laws.prior import Prior
 from .laws.registry import KINETIC_LAWS, kinetic_law, register_law
 from .laws.user_law import UserLaw

@@ -19,11 +19,10 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
-from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
-from hyperspy_dosekin.kinetics.posterior.parts import parts_of, zero_errors
+from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
 #: Box of ln k per dose scale: half of a window gone between a thousandth and a thousand scales.
@@ -115,30 +114,17 @@ class RateScan:
         ValueError
             If a window has too few usable doses or is constant.
         """
-        curves = interval_curves(problem, config)
         fit = fit_exact(problem, replace(config, prior=config.prior or DEFAULT_PRIOR))
-        dead = (curves.dead | fit.dead).reshape(-1)
-        if dead.any():
-            name = problem.window_names[int(np.flatnonzero(dead)[0])]
+        posterior = kinetic_posterior(problem, replace(config, device="cpu"), fit=fit)
+        number = len(problem.window_names)
+        dead = np.setdiff1d(np.arange(number), posterior.alive)
+        if dead.size:
             raise ValueError(
-                f"window {name!r} has too few usable doses, or is constant; leave it out, or the "
-                "series."
+                f"window {problem.window_names[dead[0]]!r} has too few usable doses, or is "
+                "constant; leave it out, or the series."
             )
-        parameters = config.parameters
-        noise = curves.noise_model(config.noise)
-        data = ScanData.of(curves, np.arange(dead.size), torch.device("cpu"), parameters, noise)
-        sigma = fit.noise_sigma / curves.unit * np.sqrt(np.maximum(curves.mean_weight, 1e-300))
-        zero, bounded = zero_errors(config, curves.unit.shape, curves.unit), config.bounded(curves)
-        is_bounded = bounded is not None and bool(bounded.any())
-        parts = parts_of(
-            data,
-            config,
-            torch.as_tensor(fit.amplitude.reshape(-1) < 0),
-            torch.as_tensor(sigma.reshape(-1)).clamp(min=1e-12),
-            None if zero is None else torch.as_tensor(zero.reshape(-1)),
-            torch.as_tensor(bounded.reshape(-1)) if bounded is not None and is_bounded else None,
-        )
-        return cls(parameters, tuple(parts), len(parts) // 2 if is_bounded else 0, dead.size)
+        parts, n_bound = posterior.parts(np.arange(number))
+        return cls(config.parameters, tuple(parts), n_bound, number)
 
     def log_likelihood(self, log_rate: Tensor, shapes: Sequence[np.ndarray]) -> Tensor:
         """Logarithms, ``(n_part, n_node, n_shape, n_window)``.

@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 import torch
 
-from hyperspy_dosekin.kinetics.laws.contract import LawParameter
+from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.model.parameters import assumed_before
 

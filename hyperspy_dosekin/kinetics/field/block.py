@@ -18,6 +18,7 @@ from hyperspy_dosekin.kinetics.block import (
     problem_of,
 )
 from hyperspy_dosekin.kinetics.estimate.fit import law_dose
+from hyperspy_dosekin.kinetics.identifiability import SHARED_LEAST_NEAR, SHARED_NEAR
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
@@ -28,10 +29,6 @@ from .pixels import PixelPrior
 from .population import Population
 from .posterior import Assumed, SharedPosterior
 from .smooth import Bonds
-
-#: Probability with which ln D½ of a determined pixel lies within this distance of the estimate, at
-#: least. Of all that count as determined about nine in ten then do.
-LEAST_NEAR, NEAR_BY = 0.75, 0.25
 
 #: Populations by the place of the window and the label of the group.
 Populations = Mapping[tuple[int, int], Population]
@@ -236,7 +233,7 @@ def packed(priors: Sequence[PixelPrior]) -> np.ndarray:
 
 def _rows(posterior: SharedPosterior, law: KineticLaw) -> dict[str, np.ndarray]:
     """Rows of a group of pixels by name, ``(n,)`` each."""
-    found = posterior.estimates(NEAR_BY)
+    found = posterior.estimates(SHARED_NEAR)
     rows = {name: found[name] for name in ("amplitude", "offset", "shrinkage")}
     rows["residual_sigma"] = rows["noise_sigma"] = found["sigma"]
     alive = np.isfinite(found["amplitude"])
@@ -253,7 +250,7 @@ def _rows(posterior: SharedPosterior, law: KineticLaw) -> dict[str, np.ndarray]:
     rows["sd_log_half_dose"] = summary.sd_log_half_dose[:, 0]
     rows["near_estimate"] = summary.near_estimate[:, 0]
     with np.errstate(invalid="ignore"):
-        rows["identifiable"] = 1.0 * (found["near_by"] >= LEAST_NEAR)
+        rows["identifiable"] = 1.0 * (found["near_by"] >= SHARED_LEAST_NEAR)
     for quantity in quantities:
         for end, value in zip(("lower", "upper"), summary.intervals[quantity, LEVEL], strict=True):
             rows[f"{quantity.name} {end}"] = value[:, 0]

@@ -18,7 +18,7 @@ import torch
 
 from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateScan
 from hyperspy_dosekin.kinetics.conditions.shapes import closer, shape_grid
-from hyperspy_dosekin.kinetics.laws.contract import LawParameter
+from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 
 from .shape import curve_nodes, top_of
 

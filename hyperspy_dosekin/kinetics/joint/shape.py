@@ -20,7 +20,7 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateScan
 from hyperspy_dosekin.kinetics.conditions.shapes import closer, marginals, shape_grid
-from hyperspy_dosekin.kinetics.laws.contract import LawParameter
+from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
 
 # Looks at the shape, each where the one before found mass, until so many nodes of each hold it.

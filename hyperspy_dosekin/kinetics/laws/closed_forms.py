@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from hyperspy_dosekin.kinetics.laws.contract import ClosedForm, LawParameter
+from .closed_form import ClosedForm
+from .parameter import LawParameter
 
 if TYPE_CHECKING:
     from torch import Tensor

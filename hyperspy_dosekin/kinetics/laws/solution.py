@@ -12,7 +12,8 @@ from torch import Tensor
 
 from hyperspy_dosekin.numerics.ode import integrate_members
 
-from .contract import ClosedForm, KineticLaw
+from .closed_form import ClosedForm
+from .contract import KineticLaw
 from .table import dose_table, scaling_table
 
 #: Parameters that a law may have at most, and at least.

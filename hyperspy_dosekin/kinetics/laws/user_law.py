@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .contract import KineticLaw, LawParameter
+from .contract import KineticLaw
+from .parameter import LawParameter
 
 
 class UserLaw(KineticLaw):

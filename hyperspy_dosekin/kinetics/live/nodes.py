@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.laws.contract import LawParameter
+from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.laws.solution import curve
 from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
-from hyperspy_dosekin.kinetics.laws.contract import ClosedForm, KineticLaw
+from hyperspy_dosekin.kinetics.laws.closed_form import ClosedForm
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError

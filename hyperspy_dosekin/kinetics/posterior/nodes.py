@@ -15,7 +15,7 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
 # Steps of a quantile at most, and the share of a tail that may be missing.
-_STEPS, _CLOSE, _EPS = 16, 5e-4, 1e-6
+_STEPS, _CLOSE, _EPS = 16, 2e-3, 1e-6
 # Places at which a distribution function is looked at first.
 _PLACES = 12
 # Smallest distance over which the weight of a node is spread either way, and

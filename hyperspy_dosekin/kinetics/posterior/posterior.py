@@ -56,7 +56,7 @@ _OPEN_SHARE, _EDGE = 0.025, 0.5
 # width of it; an even density would have about twice that.
 _BOUND_MASS, _BOUND_REACH = 0.05, 0.1
 # A part whose mode is so far below that of another in ln density is left out.
-_NEGLIGIBLE = 16.0
+_NEGLIGIBLE = 11.0
 #: Probability of never reaching ½ above which nothing is said of the spread of D½.
 NEVER = 0.025
 #: Distance in ln D½ from the estimate that counts as near it.
@@ -146,6 +146,11 @@ class KineticPosterior:
             np.flatnonzero(~(curves.dead | self.fit.dead)),
             resolve_device(self.config.device),
         )
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Places in ``n_curve · n_window`` of what can be fitted, ascending."""
+        return self._source.alive
 
     @property
     def unit(self) -> np.ndarray:

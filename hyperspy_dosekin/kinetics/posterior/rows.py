@@ -16,7 +16,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.laws.contract import LawParameter
+from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
 # Largest step in ln k, damping of a step that was none, and the share of a row's width that counts.

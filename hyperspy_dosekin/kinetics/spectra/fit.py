@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 
 import numpy as np
 import torch
@@ -17,27 +16,22 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
-from hyperspy_dosekin.kinetics.laws.solution import check_law, dose_at_level
+from hyperspy_dosekin.kinetics.laws.solution import check_law
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.parts import AT_BOUND
 from hyperspy_dosekin.kinetics.posterior.ridge import ridge_nodes, ridge_rows
 from hyperspy_dosekin.kinetics.posterior.sampling import sampled_nodes
 from hyperspy_dosekin.numerics.arguments import check_fields
-from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
 
 from .bound import BoundedSpectra
+from .mode import WithoutPriors, WithPriors, minimum, mode_of
 from .number import LEVEL, MOST, ComponentTest, component_tests
 from .scan import LEAST_FACTOR, ComponentParameters, SpectraScan
 from .whitening import WhitenedSpectra, sized, whitened
 
 #: Channels and frames that are needed.
 FEWEST_CHANNELS, FEWEST_FRAMES = 8, 4
-# Templates along each parameter of a component, and starts that are followed.
-_TEMPLATES, _STARTS = {1: (60,), 2: (24, 7), 3: (12, 5, 5)}, 12
-# Templates of a component that are combined with others.
-_COMBINED = 24
-_ITERATIONS, _TOLERANCE = 60, 1e-6
 # Distance from the bound, in standard deviations of a channel, at which it is met.
 _NEAR, _PIECE = 2.0, 256
 # Rounds in which errors of frames are looked for.
@@ -256,8 +250,8 @@ class SpectraFit:
         if freedom < 1:
             return float("nan")
         with torch.no_grad():
-            flat = _Likelihood(self.scan)
-            found = _minimum(flat, self.search, self.parameters)[1]
+            flat = WithoutPriors(self.scan)
+            found = minimum(flat, self.search, self.parameters)[1]
             free = self.scan.deviance(_any_form(self.scan, number)[None])
         return float(stats.chi2.sf(float(found[0] - free[0]), freedom))
 
@@ -312,10 +306,10 @@ def fit_spectra(problem: SpectraProblem, config: SpectraConfig | None = None) ->
     spectra = sized(spectra, number + first)
     scan = spectra_scan(problem, config, spectra, number)
     with torch.no_grad():
-        search = _mode(scan)
+        search = mode_of(scan)
         for _ in range(0 if scan.errors is None else _ROUNDS):
             scan = scan.recentred(list(search))
-            search = _minimum(_Posterior(scan), search, scan.parameters)[0]
+            search = minimum(WithPriors(scan), search, scan.parameters)[0]
     return SpectraFit(problem, config, spectra, tests, number, scan, search)
 
 
@@ -386,93 +380,6 @@ def _at_bound(
 
 def _pieces(rows: list[Tensor]) -> list[tuple[Tensor, ...]]:
     return [row.split(_PIECE) for row in rows]
-
-
-@dataclass(frozen=True, eq=False)
-class _Posterior:
-    """Deviance with priors, an objective of `minimise_batched`."""
-
-    scan: SpectraScan
-
-    def select(self, index: Tensor) -> _Posterior:
-        return self
-
-    def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.scan.evaluate(list(parameters), [True] * len(parameters))
-
-
-class _Likelihood(_Posterior):
-    """Deviance without priors."""
-
-    def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        value, gradient, hessian = super().evaluate(parameters)
-        penalty, score, precision = self.scan.parameters.prior(list(parameters))
-        for place in range(len(parameters)):
-            hessian[place, place] -= precision[place]
-        return value - penalty, gradient - torch.stack(score), hessian
-
-
-def _minimum(
-    objective: _Posterior, start: Tensor, parameters: ComponentParameters
-) -> tuple[Tensor, Tensor]:
-    lower, upper = start.new_tensor([p.search_box for p in parameters.free]).T
-    found = minimise_batched(
-        objective,
-        start,
-        lower,
-        upper,
-        largest_step=torch.minimum(0.3 * (upper - lower), torch.ones_like(lower)),
-        tolerance=_TOLERANCE,
-        max_iterations=_ITERATIONS,
-    )
-    return found.parameters, found.objective
-
-
-def _grid(parameters: ComponentParameters) -> Tensor:
-    """Templates of one component on the scale of search, ``(n_free, n_template)``."""
-    free = parameters.each.free
-    axes = []
-    for parameter, number in zip(free, _TEMPLATES[len(free)], strict=True):
-        low, high = parameter.search_box
-        axes.append(torch.linspace(low, high, number + 2, dtype=torch.float64)[1:-1])
-    return torch.stack([axis.reshape(-1) for axis in torch.meshgrid(*axes, indexing="ij")])
-
-
-def _mode(scan: SpectraScan) -> Tensor:
-    """Mode of the posterior, the fastest component first, ``(n_free, 1)``."""
-    parameters = scan.parameters
-    grid = _grid(parameters)
-    number = parameters.number
-    starts = grid
-    if number > 1:
-        # Rates are combined with each other, at a middle of the shapes.
-        rate = parameters.each.free[0]
-        low, high = rate.search_box
-        row = torch.linspace(low, high, _COMBINED if number == 2 else 12, dtype=torch.float64)
-        middle = [
-            p.to_search(row.new_tensor(p.start)).expand_as(row) for p in parameters.each.free[1:]
-        ]
-        few = torch.stack([row, *middle])
-        places = list(combinations(range(row.numel()), number))
-        chosen = torch.as_tensor(places)
-        starts = few[:, chosen].permute(2, 0, 1).reshape(-1, len(places))
-    density = scan.log_density(list(starts))[0]
-    best = density.argsort(descending=True)[: 40 if number > 1 else _STARTS]
-    found, objective = _minimum(_Posterior(scan), starts[:, best], parameters)
-    if scan.bound is not None:
-        objective = -scan.log_density(list(found))[0]
-    return _fastest_first(found[:, objective.argmin()][:, None], parameters)
-
-
-def _fastest_first(search: Tensor, parameters: ComponentParameters) -> Tensor:
-    if parameters.number == 1:
-        return search
-    parts = parameters.split(list(search))
-    half = torch.stack(
-        [dose_at_level(parameters.each.law, parameters.each.values(part), 0.5) for part in parts]
-    )
-    order = half[:, 0].argsort()
-    return torch.cat([torch.stack(parts[int(place)]) for place in order])
 
 
 def _any_form(scan: SpectraScan, number: int) -> Tensor:

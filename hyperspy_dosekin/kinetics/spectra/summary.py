@@ -10,7 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.identifiability import LARGEST_SHARE_OF_PRIOR, spread_before
+from hyperspy_dosekin.kinetics.identifiability import (
+    LARGEST_SHARE_OF_PRIOR,
+    LEAST_NEAR,
+    spread_before,
+)
 from hyperspy_dosekin.kinetics.laws.solution import curve, dose_at_level
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.posterior import half_dose_moments, quantity_ends
@@ -18,8 +22,6 @@ from hyperspy_dosekin.kinetics.posterior.quantities import Quantity, check_level
 
 from .fit import SpectraFit
 
-#: Probability near the estimate from which on a half-integrity dose counts as known.
-LEAST_NEAR = 0.9
 # Draws of the posterior that bands of spectra stand on.
 _DRAWS = 600
 #: Effective nodes below which draws say little.

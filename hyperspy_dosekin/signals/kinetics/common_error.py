@@ -20,6 +20,7 @@ from scipy import special
 
 from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact, law_dose, law_integrity
 from hyperspy_dosekin.kinetics.estimate.moved_frames import moved_problem
+from hyperspy_dosekin.kinetics.identifiability import SHARED_LEAST_NEAR, SHARED_NEAR
 from hyperspy_dosekin.kinetics.model.dose_error import EXACT
 from hyperspy_dosekin.kinetics.posterior.posterior import NEAR
 from hyperspy_dosekin.lazy.blocks import compute
@@ -327,14 +328,13 @@ def widened_fields(
         shift = shift * np.where(mean > 0, own / np.where(mean > 0, mean, 1.0), 1.0)
         ends = widened(lower, upper, 0.5 * (lower + upper), shift, level, logarithmic=False)
         fields[..., len(names) :, :] = np.concatenate([np.moveaxis(e, -1, -2) for e in ends], -2)
-    # A fit of single curves needs nothing of fields.
-    from hyperspy_dosekin.kinetics.field.block import LEAST_NEAR, NEAR_BY
-
     shift = errors.of_pixels(errors.shift(law, "half_integrity_dose"), label)[..., 0]
     spread = np.hypot(fields[..., row["sd_log_half_dose"], :], shift)
     with np.errstate(divide="ignore"):
-        near, near_by = (special.erf(reach / (spread * np.sqrt(2.0))) for reach in (NEAR, NEAR_BY))
+        near, near_by = (
+            special.erf(reach / (spread * np.sqrt(2.0))) for reach in (NEAR, SHARED_NEAR)
+        )
     fields[..., row["sd_log_half_dose"], :] = spread
     fields[..., row["near_estimate"], :] = np.minimum(near, fields[..., row["near_estimate"], :])
-    fields[..., row["identifiable"], :] *= near_by >= LEAST_NEAR
+    fields[..., row["identifiable"], :] *= near_by >= SHARED_LEAST_NEAR
     return fields

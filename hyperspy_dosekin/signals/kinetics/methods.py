@@ -202,15 +202,17 @@ def _prior(numbers: KineticsNumbers, options: FitOptions) -> str:
 def _intervals(numbers: KineticsNumbers, options: FitOptions) -> str:
     if not options.intervals:
         return "Intervals were not computed, and whether the data determine D½ was not examined."
-    from hyperspy_dosekin.kinetics.identifiability import LARGEST_SHARE_OF_PRIOR, LEAST_NEAR
+    from hyperspy_dosekin.kinetics.identifiability import (
+        LARGEST_SHARE_OF_PRIOR,
+        LEAST_NEAR,
+        SHARED_LEAST_NEAR,
+        SHARED_NEAR,
+    )
     from hyperspy_dosekin.kinetics.posterior.posterior import NEAR
 
     share, distance, more = LEAST_NEAR, NEAR, ""
     if numbers.maps.sharing:
-        from hyperspy_dosekin.kinetics.field.block import LEAST_NEAR as SHARE
-        from hyperspy_dosekin.kinetics.field.block import NEAR_BY
-
-        share, distance = SHARE, NEAR_BY
+        share, distance = SHARED_LEAST_NEAR, SHARED_NEAR
     else:
         more = f" and its standard deviation is at most {LARGEST_SHARE_OF_PRIOR:g} of that before "
         more += "the data"

@@ -13,7 +13,8 @@ from hyperspy_dosekin.kinetics.block import block_fields, fit_block, interval_bl
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.laws.closed_forms import FirstOrder, PlateauPowerLaw, PowerLaw
-from hyperspy_dosekin.kinetics.laws.contract import HORIZON, KineticLaw, LawParameter
+from hyperspy_dosekin.kinetics.laws.contract import HORIZON, KineticLaw
+from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.laws.power_law import dose_at
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR
 from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS

@@ -9,7 +9,8 @@ import torch
 from scipy.integrate import solve_ivp
 
 from hyperspy_dosekin.kinetics.laws.closed_forms import FirstOrder, PowerLaw
-from hyperspy_dosekin.kinetics.laws.contract import KineticLaw, LawParameter
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS, kinetic_law, register_law
 from hyperspy_dosekin.kinetics.laws.user_law import UserLaw
 
