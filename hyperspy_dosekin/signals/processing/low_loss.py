@@ -275,8 +275,9 @@ def process_low_loss(
         )
     _check_background(chain)
     _warn_if_no_tail(chain, survey_found)
+    residue = None if spliced else residue_in(survey_found, chain)
     if not spliced:
-        try_out(chain, survey_found, zero_loss)
+        try_out(chain, survey_found, zero_loss, residue)
 
     if sample is None:
         spectra, numbers, variance = run_chain(
@@ -303,7 +304,6 @@ def process_low_loss(
         chain, seen, found, moved, offset_ev, zero_loss, zero_loss_range, vacuum_threshold
     )
     record = make_record(self, "process_low_loss", steps, diagnostics)
-    residue = None if spliced else residue_in(survey_found, chain)
     if residue is not None and "zero_loss" in record:
         # Numbers over energy, which slices of the result do not part.
         record["zero_loss"]["residue"] = {"energy_ev": chain.energy_ev, "share_per_ev": residue}

@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, process_spectra
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
@@ -20,9 +21,14 @@ _logger = logging.getLogger(__name__)
 _RINGING, _TIMES, _ERRORS_OF_RINGING = 0.05, 3.0, 5.0
 #: t/λ below zero that noise does not explain: so much, and so many standard errors.
 _BELOW_ZERO, _ERRORS = 0.01, 4.0
+#: Widths from the peak from where losses are looked at; share of them that is much to be wrong; and
+#: share of the zero-loss peak below which nothing matters.
+_BEYOND_WIDTHS, _MUCH_RESIDUE, _MATTERS = 1.5, 0.33, 1e-4
 
 
-def try_out(chain: LowLossChain, survey: Survey, zero_loss: Any) -> None:
+def try_out(
+    chain: LowLossChain, survey: Survey, zero_loss: Any, residue: np.ndarray | None = None
+) -> None:
     """Run the chain on the sample of a survey and log what is wrong with the results.
 
     Parameters
@@ -33,6 +39,9 @@ def try_out(chain: LowLossChain, survey: Survey, zero_loss: Any) -> None:
         Of the spectra.
     zero_loss
         What the user asked for, to be named in messages.
+    residue
+        What the model of the zero-loss peak may leave among the losses, share of the peak per eV,
+        on the channels kept.
     """
     if not len(survey.sample):
         return
@@ -43,7 +52,7 @@ def try_out(chain: LowLossChain, survey: Survey, zero_loss: Any) -> None:
             before.append(made["alternation"])
 
     place = survey.sample_position, survey.sample_fwhm
-    _, numbers = process_spectra(survey.sample, *place, chain=chain, watch=watch)[:2]
+    spectra, numbers = process_spectra(survey.sample, *place, chain=chain, watch=watch)[:2]
     found = dict(zip(DIAGNOSTICS, numbers.T, strict=True))
     recorded, mean = (np.abs(each) for each in before[0])
     made = found["ringing"] * mean + recorded
@@ -64,6 +73,41 @@ def try_out(chain: LowLossChain, survey: Survey, zero_loss: Any) -> None:
         )
     if chain.deconvolve or chain.normalise:
         warn_if_negative(found["t_over_lambda"], found["zero_loss_intensity"], chain, zero_loss)
+    if residue is not None and chain.deconvolve and chain.normalise == "zero_loss":
+        warn_of_residue(np.nanmean(spectra, axis=0), residue, chain)
+
+
+def warn_of_residue(single: np.ndarray, residue: np.ndarray, chain: LowLossChain) -> None:
+    """Log up to which energy the losses may be no more than what is left of the zero-loss peak.
+
+    Parameters
+    ----------
+    single
+        Mean single scattering, ``(n_channels,)``.
+    residue
+        As for `try_out`.
+    chain
+        The steps.
+    """
+    energy = chain.energy_ev[: single.size]
+    begin = np.searchsorted(energy, _BEYOND_WIDTHS * chain.fwhm * chain.scale_ev)
+    # Over as much as the resolution: single channels are noisy.
+    size = max(round(chain.fwhm), 1)
+    if begin + 2 * size > single.size:
+        return
+    found, left = (uniform_filter1d(np.asarray(each[begin:]), size) for each in (single, residue))
+    doubtful = left > _MUCH_RESIDUE * np.maximum(found, 0.0)
+    # From the peak on, in one piece.
+    number = int(np.argmin(doubtful)) if not doubtful.all() else doubtful.size
+    end = energy[begin + number - 1] if number else 0.0
+    if number < size or residue[begin : begin + number].sum() * chain.scale_ev < _MATTERS:
+        return
+    _logger.warning(
+        "The zero-loss peak is not symmetric, or its tail is not known: up to %.3g eV a third and "
+        "more of the losses may be what its mirror image left of it, and windows there may be "
+        "wrong by a factor. Pass zero_loss= a spectrum in vacuum, or leave these energies out.",
+        end,
+    )
 
 
 def warn_if_negative(

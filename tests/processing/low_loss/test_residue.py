@@ -63,3 +63,19 @@ def test_real_vacuum_is_nothing_within_what_is_claimed():
     assert (np.abs(areas.data) < 3 * claimed).all()
     # Nor is more claimed than ten times what there is.
     assert (np.abs(areas.data).max(axis=0) > 0.1 * claimed).all()
+
+
+def test_excess_of_the_loss_side_falls_on_as_an_exponential():
+    channel = np.arange(60.0)
+    gain = 1e5 * np.exp(-0.5 * (channel / 2) ** 2)
+    tail = np.where(channel > 2, 8e3 * np.exp(-channel / 3), 0.0)
+    options = {"fwhm": 4.7, "number": 60, "ended": True}
+    symmetric = residue_of(gain, gain, gain, **options)
+    asymmetric = residue_of(gain, gain, gain + tail, **options)
+    area = 2 * gain.sum() - gain[0]
+    beyond = slice(8, 30)
+    np.testing.assert_allclose(asymmetric[beyond], tail[beyond] / area, rtol=0.1)
+    assert (symmetric[beyond] < 1e-12).all()
+    # Losses rise there, and are no part of the peak.
+    losses = residue_of(gain, gain, gain + 50 * channel, **options)
+    assert (losses[beyond] < 1e-2 * asymmetric[8]).all()
