@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hyperspy_dosekin.classification.foretold import LEAST, LEAST_BEND, Foretold
 from hyperspy_dosekin.classification.nuisances import HALF_WIDTH, Nuisances, shift_templates
 from hyperspy_dosekin.classification.references import ReferenceSet
 
@@ -56,6 +57,11 @@ def _mixtures(number: int, rng: np.random.Generator) -> np.ndarray:
         departure = left[:, :rank] @ right[:rank]
         departure *= np.sqrt(_MIXTURES / (number * (number + 1)))
     return 1 / number + departure
+
+
+def typical_template(templates: np.ndarray, class_of: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Mean of templates ``(n_template, n_channels)`` by the shares of their classes."""
+    return (share / np.bincount(class_of))[class_of] @ templates
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +236,7 @@ class Explainer:
         now: Nuisances,
         n_shift: int = _FEWEST_SHIFTS,
         share: np.ndarray | None = None,
+        foretold: Foretold | None = None,
     ) -> Explanations:
         """All explanations of spectra ``(n, n_channels)`` with variances of the same shape.
 
@@ -243,6 +250,9 @@ class Explainer:
             Nodes of the shift.
         share
             Prior of the classes; by default the shares of `now`.
+        foretold
+            Noise that an explanation foretells by its scale. What the noise of the spectrum says
+            about the scale then counts in the likelihood, not in distance and scale.
         """
         score = np.linspace(-REACH, REACH, n_shift)
         shifts = now.shift_mean_ev + now.shift_sd_ev * score
@@ -276,15 +286,37 @@ class Explainer:
         linear = linear.reshape(-1, *size)
         square = np.maximum(square, 0).reshape(-1, *size)
         scaled = SCALES[now.scale_shape](linear, square, now.scale_mean, now.scale_sd)
-        share = now.class_share if share is None else share
-        prior = np.log(np.maximum(share, _TINY) / np.bincount(self.class_of))[self.class_of]
-        return Explanations(
-            log=scaled.log_marginal - 0.5 * constant[:, None, None] + prior[:, None] + log_shift,
-            distance=distance[:, None, None]
+        near = (
+            distance[:, None, None]
             - 2 * linear * scaled.best
             + square * scaled.best**2
             + scaled.penalty
-            + score**2,
+            + score**2
+        )
+        marginal = scaled.log_marginal
+        if foretold is not None:
+            typical = typical_template(self.templates, self.class_of, now.class_share)
+            fixed, rising = foretold.noise.by_scale(flat, now.background_mean @ basis, typical)
+            n_channels = spectra.shape[1]
+            rise = (weight @ rising.T / n_channels).reshape(-1, *size)
+            level = (weight @ fixed / n_channels)[:, None, None] + rise * scaled.best
+            level = np.maximum(level, LEAST)
+            seen = np.log(np.maximum(near.min(axis=(1, 2)), _TINY) / n_channels)[:, None, None]
+            value, slope, bend = foretold.said_of_scale(seen, level, np.log(level), rise)
+            bend = np.maximum(bend, LEAST_BEND * square)
+            again = SCALES[now.scale_shape](
+                linear + slope + bend * scaled.best,
+                square + bend,
+                now.scale_mean,
+                now.scale_sd,
+            )
+            moved = (slope + 0.5 * bend * scaled.best) * scaled.best
+            marginal = again.log_marginal + value - moved
+        share = now.class_share if share is None else share
+        prior = np.log(np.maximum(share, _TINY) / np.bincount(self.class_of))[self.class_of]
+        return Explanations(
+            log=marginal - 0.5 * constant[:, None, None] + prior[:, None] + log_shift,
+            distance=near,
             scale=scaled.best,
             scale_error=scaled.error,
             templates=templates,

@@ -75,6 +75,13 @@ def make_likelihood(
     given = None if noise.usual_given is None else true / noise.usual_given
     energy = references.energy_ev
     _, known = draft.judged(raw, given, nuisances, energy)
+    draft = draft.with_levels(
+        spectra[:_UNMIXED],
+        None if variance is None else variance[:_UNMIXED],
+        nuisances,
+        energy,
+        float(np.quantile(known, 0.99)),
+    )
     _, measured = draft.judged(spectra[:_NOVELTY_MEASURED], _first(variance), nuisances, energy)
     some = slice(_UNMIXED)
     mixing = fit_mixing(

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hyperspy_dosekin.classification.explanations import Explainer
+from hyperspy_dosekin.classification.explanations import Explainer, typical_template
+from hyperspy_dosekin.classification.foretold import LEAST, Foretold
 from hyperspy_dosekin.classification.mixing import Mixing, Unmixed
 from hyperspy_dosekin.classification.nuisances import Nuisances
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
@@ -19,6 +20,8 @@ _TABLE = 400_000
 LONGER = 25.0
 #: Share of spectra of no class beyond which they are the typical ones.
 MOST_STRANGE = 0.6
+#: Fewer spectra do not say how well a scale foretells their noise.
+_FEWEST_LEVELS = 100
 #: How far the typical distance of the data may correct the noise level.
 _CORRECTION = 0.05
 
@@ -63,6 +66,9 @@ class Likelihood:
         Factor on squared distances that makes the typical measured spectrum typical.
     typical
         Squared distance of the typical measured spectrum over that of the typical simulated one.
+    level_centre, level_sd
+        How well the scale foretells the noise, see `Foretold`; a `level_sd` of 0 where it does
+        not.
     """
 
     templates: np.ndarray
@@ -74,6 +80,15 @@ class Likelihood:
     mixing: Mixing
     correction: float = 1.0
     typical: float = 1.0
+    level_centre: float = 0.0
+    level_sd: float = 0.0
+
+    @property
+    def foretold(self) -> Foretold | None:
+        """Noise that explanations foretell."""
+        if not self.level_sd > 0:
+            return None
+        return Foretold(self.noise.by_intensity, self.level_centre, self.level_sd)
 
     def explainer(self, energy_ev: np.ndarray) -> Explainer:
         """Templates at energies."""
@@ -111,7 +126,9 @@ class Likelihood:
         for rows in self.blocks(len(spectra)):
             part = spectra[rows]
             variance = self.noise.variance(part, _part(given, rows))
-            found = explainer.explain(part, variance, nuisances, self.n_shift, uniform)
+            found = explainer.explain(
+                part, variance, nuisances, self.n_shift, uniform, self.foretold
+            )
             log[rows] = found.by_class(self.class_of, explainer.n_class)
             distance[rows] = found.nearest
         return log, distance * self.correction
@@ -222,6 +239,58 @@ class Likelihood:
             correction=float(correction),
             typical=1 / ratio,
         )
+
+    def with_levels(
+        self,
+        spectra: np.ndarray,
+        given: np.ndarray | None,
+        nuisances: Nuisances,
+        energy_ev: np.ndarray,
+        farthest: float,
+    ) -> Likelihood:
+        """The same with what spectra show of how well the scale foretells their noise.
+
+        Parameters
+        ----------
+        spectra, given
+            Measured spectra ``(n, n_channels)``, and their noise variances if they are known.
+        nuisances
+            Distributions of the nuisances.
+        energy_ev
+            Energies of the channels.
+        farthest
+            Squared distance beyond which they are of no class.
+        """
+        explainer, n_channels = self.explainer(energy_ev), spectra.shape[1]
+        typical = typical_template(self.templates, self.class_of, nuisances.class_share)
+        background = nuisances.background_mean @ nuisances.background_basis
+        errors, by_scale = [], []
+        for rows in self.blocks(len(spectra)):
+            part = spectra[rows]
+            variance = self.noise.variance(part, _part(given, rows))
+            found = explainer.explain(part, variance, nuisances, self.n_shift)
+            row = np.arange(len(part))
+            best = found.log.reshape(len(part), -1).argmax(axis=1)
+            m, i = np.unravel_index(best, found.log.shape[1:])
+            near = found.distance.min(axis=(1, 2))
+            fixed, rising = self.noise.by_intensity.by_scale(
+                found.templates[m, i], background, typical
+            )
+            rise = (rising / variance).mean(axis=1)
+            level = np.maximum(
+                (fixed / variance).mean(axis=1) + found.scale[row, m, i] * rise, LEAST
+            )
+            known = near < farthest
+            errors.append((np.log(near / n_channels) - np.log(level))[known])
+            by_scale.append((found.scale_error[row, m, i] * rise / level)[known])
+        error = np.concatenate(errors)
+        if len(error) < _FEWEST_LEVELS:
+            return self
+        low, middle, high = np.quantile(error, [0.1, 0.5, 0.9])
+        # The scale of the best explanation has an error of its own.
+        spread = ((high - low) / 2.5631) ** 2 - np.median(np.concatenate(by_scale) ** 2)
+        sd = np.sqrt(max(spread, 2 / n_channels))
+        return replace(self, level_centre=float(middle), level_sd=float(sd))
 
     def scaled(self, factor: float) -> Likelihood:
         """For spectra multiplied by a factor."""

@@ -66,6 +66,31 @@ class NoiseModel:
             found = found + (intensity @ self.direction)[..., None] * self.slope
         return np.maximum(found, self.smallest)
 
+    def by_scale(
+        self, templates: np.ndarray, background: np.ndarray, typical: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Variance of a background, and what a unit of each template adds to it.
+
+        Parameters
+        ----------
+        templates
+            Shape ``(n_template, n_channels)``.
+        background
+            Shape ``(n_channels,)``.
+        typical
+            Mean of the templates, ``(n_channels,)``. What was subtracted before is as thick as the
+            specimen, whatever is in it: a weak template does not foretell less of it.
+
+        Returns
+        -------
+        Shapes ``(n_channels,)`` and ``(n_template, n_channels)``, without the floor.
+        """
+        fixed, rising = self.offset + self.gain * background, self.gain * templates
+        if self.slope is not None and self.direction is not None:
+            fixed = fixed + (background @ self.direction) * self.slope
+            rising = rising + (typical @ self.direction) * self.slope
+        return fixed, rising
+
     def scaled(self, factor: float) -> NoiseModel:
         """The noise of spectra that are multiplied by a factor."""
         return NoiseModel(

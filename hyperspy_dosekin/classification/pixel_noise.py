@@ -157,6 +157,11 @@ class PixelNoise:
         found = self.model.variance(self.expected(spectra))
         return found * self.levels(spectra)[:, None] + self.excess
 
+    @property
+    def by_intensity(self) -> NoiseModel:
+        """Noise by intensity alone, with what the references do not describe."""
+        return self.model.with_excess(np.broadcast_to(self.excess, self.model.offset.shape))
+
     def expected(self, spectra: np.ndarray) -> np.ndarray:
         """Intensities without most of their noise, ``(n, n_channels)``."""
         scores = self.kept * self.components.scores(spectra)

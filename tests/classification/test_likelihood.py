@@ -9,9 +9,15 @@ import pytest
 
 from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.estimation import estimate_nuisances
-from hyperspy_dosekin.classification.explanations import SCALES
+from hyperspy_dosekin.classification.explanations import SCALES, Explainer
 from hyperspy_dosekin.classification.fitting import fit_model
-from hyperspy_dosekin.classification.noise import PrincipalComponents, estimate_noise
+from hyperspy_dosekin.classification.foretold import Foretold
+from hyperspy_dosekin.classification.noise import (
+    NoiseModel,
+    PrincipalComponents,
+    estimate_noise,
+)
+from hyperspy_dosekin.classification.nuisances import Nuisances, background_basis
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
 from hyperspy_dosekin.classification.prediction import denoise, predict, unmix
 from hyperspy_dosekin.classification.references import ReferenceSet
@@ -134,6 +140,71 @@ def test_scale_integrals_agree_with_quadrature():
         # Laplace's method is right to a hundredth where the scale is known to a third
         assert found.log_marginal == pytest.approx(exact, abs=0.03), shape
         assert (found.penalty >= 0).all()
+
+
+def exact_log_odds(spectra, shapes, counts, background, widths):
+    """Of the first class, thickness on a grid, each explanation with the noise it foretells."""
+    score = np.linspace(-4, 4, 81)
+    log = []
+    for shape in shapes:
+        of_scale = []
+        for thick in np.exp(0.25 * score - 0.03):
+            signal = thick * counts * shape
+            variance = thick * (counts * shape + background)
+            curves = widths[:, None] * background_basis(ENERGY)
+            covariance = np.diag(variance) + curves.T @ curves
+            left = np.linalg.solve(np.linalg.cholesky(covariance), (spectra - signal).T)
+            of_scale.append(-0.5 * (left**2).sum(0) - 0.5 * np.linalg.slogdet(covariance)[1])
+        log.append(np.logaddexp.reduce(np.array(of_scale) - 0.5 * score[:, None] ** 2, axis=0))
+    return log[0] - log[1]
+
+
+def test_noise_tells_the_thickness_of_classes_that_differ_in_height():
+    rng = np.random.default_rng(4)
+    shapes, counts, background = np.stack([SHAPES[0], 0.7 * SHAPES[0]]), 150.0, 300.0
+    label = rng.integers(0, 2, 400)
+    thickness = rng.lognormal(-0.03, 0.25, (400, 1))
+    mean = counts * shapes[label] + background
+    spectra = rng.poisson(thickness * mean) - thickness * background
+    widths = np.array([3.0, 1.0])
+    # Of the mean of both classes, which says what the thickness is
+    mean_shape = counts * shapes.mean(axis=0)
+    noise = NoiseModel(
+        np.zeros(ENERGY.size),
+        1.0,
+        np.full(ENERGY.size, background),
+        mean_shape / (mean_shape**2).sum(),
+    )
+    known = Nuisances(
+        noise=noise,
+        scale_mean=1.0,
+        scale_sd=float(np.sqrt(np.expm1(0.25**2))),
+        scale_shape="lognormal",
+        shift_mean_ev=0.0,
+        shift_sd_ev=1e-3,
+        background_basis=background_basis(ENERGY),
+        background_mean=np.zeros(2),
+        background_covariance=np.diag(widths**2),
+        class_share=np.full(2, 0.5),
+    )
+    rule = Explainer(counts * shapes, np.array([0, 1]), ENERGY)
+    exact = exact_log_odds(spectra, shapes, counts, background, widths)
+    errors, apart = {}, {}
+    for name, foretold in (
+        ("unused", None),
+        ("used", Foretold(noise, 0.0, np.sqrt(2 / ENERGY.size))),
+    ):
+        found = rule.explain(spectra, thickness * mean, known, 3, foretold=foretold)
+        log = found.by_class(rule.class_of, 2)
+        odds = log[:, 0] - log[:, 1]
+        errors[name] = ((odds < 0) != label).mean()
+        apart[name] = np.median(np.abs(odds - exact))
+    assert errors["used"] == pytest.approx(((exact < 0) != label).mean(), abs=0.01)
+    assert errors["used"] < 0.8 * errors["unused"]
+    assert apart["used"] < 0.2 * apart["unused"]
+    # Neither distance nor scale is another
+    plain = rule.explain(spectra, thickness * mean, known, 3)
+    np.testing.assert_array_equal(found.distance, plain.distance)
 
 
 def test_blocks_and_units_do_not_matter(plain):

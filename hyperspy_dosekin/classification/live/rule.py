@@ -14,7 +14,8 @@ from typing import TypeAlias
 import numpy as np
 from scipy.fft import dct
 
-from hyperspy_dosekin.classification.explanations import NEWTON, REACH
+from hyperspy_dosekin.classification.explanations import NEWTON, REACH, typical_template
+from hyperspy_dosekin.classification.foretold import LEAST, LEAST_BEND
 from hyperspy_dosekin.classification.likelihood import Likelihood
 from hyperspy_dosekin.classification.live.tape import Tape, Value
 from hyperspy_dosekin.classification.model import Model
@@ -117,12 +118,29 @@ def _explained(tape: Tape, rule: Likelihood, now: Nuisances, energy_ev: np.ndarr
         inverse[i][j] * onto[i] * onto[j] for i in number for j in number
     )
     square = square.least(0.0)
-    log, best, penalty = _SCALES[now.scale_shape](linear, square, now.scale_mean, now.scale_sd)
+    integrated = _SCALES[now.scale_shape]
+    log, best, penalty = integrated(linear, square, now.scale_mean, now.scale_sd)
     distance = (square * best - linear * 2.0) * best
     distance = distance if penalty is None else distance + penalty
+    distance = distance + np.tile(score**2, len(rule.templates))
+    foretold = rule.foretold
+    if foretold is not None:
+        n_channels = energy_ev.size
+        typical = typical_template(rule.templates, rule.class_of, now.class_share)
+        fixed, rising = foretold.noise.by_scale(flat, now.background_mean @ basis, typical)
+        rise = weight @ (rising.T / n_channels)
+        level = (weight @ (fixed[:, None] / n_channels) + rise * best).least(LEAST)
+        nearest = common - (-distance).highest()
+        seen = (nearest * (1 / n_channels)).least(_TINY).log()
+        value, slope, bend = foretold.said_of_scale(seen, level, level.log(), rise)
+        bend = bend.least(square * LEAST_BEND)
+        log, _, _ = integrated(
+            linear + slope + bend * best, square + bend, now.scale_mean, now.scale_sd
+        )
+        log = log + value - (slope + bend * best * 0.5) * best
     return _Found(
         log + (prior[:, None] + log_shift).ravel(),
-        distance + np.tile(score**2, len(rule.templates)),
+        distance,
         common,
     )
 
