@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hyperspy_dosekin.classification.calibration import CalibrationCurve, calibration_curve, softmax
-from hyperspy_dosekin.classification.likelihood import Best, Likelihood
+from hyperspy_dosekin.classification.likelihood import MOST_STRANGE, Best, Likelihood
 from hyperspy_dosekin.classification.nuisances import Nuisances, shift_templates
 
 #: Spectra that are looked at.
@@ -154,7 +154,13 @@ def _of_the_whole(
             "reference_spectra, since a shift can also be one of chemistry."
         )
     share = max(float(strange.mean()), nuisances.strange_share)
-    if share > _STRANGE:
+    if nuisances.strange_share > MOST_STRANGE:
+        found.append(
+            "most spectra differ from every reference by more than the noise explains: what they "
+            "have in common was taken for noise; look at the references, their broadening, and the "
+            "gain of the channels."
+        )
+    elif share > _STRANGE:
         found.append(
             f"{100 * share:.0f} % of the spectra resemble no class: a reference is missing or "
             "wrong; look at the novelty."

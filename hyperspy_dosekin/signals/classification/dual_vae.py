@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.classification.config import LOSS_WEIGHTS, VAEConfig
-from hyperspy_dosekin.lazy.blocks import map_blocks, sample_rows
+from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
@@ -19,11 +19,10 @@ from hyperspy_dosekin.signals.classification.references import read_references
 from hyperspy_dosekin.signals.classification.spectra import (
     ascending,
     ascending_variance,
-    at_zero,
     check_axis,
-    check_scale,
     check_spectra,
     smoothed,
+    suited,
 )
 from hyperspy_dosekin.signals.classification.trained_model import TrainedModel
 from hyperspy_dosekin.signals.signatures import (
@@ -76,7 +75,7 @@ class DualVAE(TrainedModel):
         and its weaknesses are in the report.
     network
         Whether to train the network too. Without it, which goes with ``"likelihood"`` only, there
-        are no latents and no live use, and seconds are enough.
+        are no latents, and seconds are enough.
     prior
         Class prior: ``"estimated"`` from the data, ``"uniform"``, or a share for each class, in
         order or by name.
@@ -300,8 +299,7 @@ class DualVAE(TrainedModel):
         >>> vae.classify(s.inav[:4, :5])
         <VAEClassification, 3×5×4 pixels, 4 classes>
         """
-        from hyperspy_dosekin.classification.prediction import predict, usable
-        from hyperspy_dosekin.classification.shares import chosen_share
+        from hyperspy_dosekin.classification.prediction import predict
         from hyperspy_dosekin.signals.classification.result import VAEClassification
 
         model = self.trained
@@ -310,22 +308,16 @@ class DualVAE(TrainedModel):
         check_axis(model, energy)
         if spatial not in (None, "potts"):
             raise ValueError(f'spatial={spatial!r} must be "potts" or None.')
-        rng = np.random.default_rng(self._settings.network.seed)
         advise_on_chunks(signal, "classify_vae", whole="energy")
         variance = ascending_variance(signal)
-        arrays = [data] if variance is None else [data, variance]
-        rows, _ = sample_rows(arrays, min(self._max_spectra, 5000), rng)
-        good = usable(rows[0])
-        sample, given = rows[0][good].astype(np.float64), None
-        if variance is not None:
-            given = rows[1][good].astype(np.float64)
-            given = given if (np.isfinite(given) & (given >= 0)).all() else None
-        check_scale(model, sample)
-        model = model.with_noise_of(sample, given)
-        model = at_zero(model, sample, given)
-        if prior is None:
-            prior = self._settings.prior
-        model = model.with_share(chosen_share(prior, model, sample, given))
+        model = suited(
+            model,
+            data,
+            variance,
+            prior=self._settings.prior if prior is None else prior,
+            most=self._max_spectra,
+            rng=np.random.default_rng(self._settings.network.seed),
+        )
         packed = map_blocks(
             predict,
             "(e)->(o)" if variance is None else "(e),(e)->(o)",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import as_lazy_as, map_blocks
+from hyperspy_dosekin.lazy.blocks import as_lazy_as, map_blocks, sample_rows
 from hyperspy_dosekin.signals.classification.references import energy_of
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _SCALE_TOLERANCE = 5.0
 _logger = logging.getLogger(__name__)
 
-#: Spectra whose zero of the energy is looked for.
-_FOR_ZERO = 300
+#: Spectra by which class shares and noise are found, and the zero of the energy.
+_FOR_PRIOR, _FOR_ZERO = 5000, 300
 #: Pixels from which the strength of neighbours is found.
 _FIELD_PIXELS = 60_000
 
@@ -74,6 +74,45 @@ def check_axis(model: Model, energy: np.ndarray) -> None:
     from hyperspy_dosekin.classification.energy_axis import check_energies
 
     check_energies(model.energy_ev, energy, what="signal")
+
+
+def suited(
+    model: Model, data: Any, variance: Any, *, prior: Any, most: int, rng: np.random.Generator
+) -> Model:
+    """The model with the noise, the zero of the energy and the class shares of spectra.
+
+    Parameters
+    ----------
+    model
+        Trained model.
+    data, variance
+        Spectra, and the noise variance of each channel or ``None``, in the order of `ascending`.
+    prior
+        Class prior, ``"estimated"``, ``"uniform"`` or shares.
+    most
+        Spectra that are looked at, at most, and never more than 5 000.
+    rng
+        Source of random numbers.
+
+    Raises
+    ------
+    ValueError
+        If intensities have another unit, or the zero is another one and the model reads latents.
+    """
+    from hyperspy_dosekin.classification.prediction import usable
+    from hyperspy_dosekin.classification.shares import chosen_share
+
+    rows, _ = sample_rows(
+        [data] if variance is None else [data, variance], min(most, _FOR_PRIOR), rng
+    )
+    good = usable(rows[0])
+    sample, given = rows[0][good].astype(np.float64), None
+    if variance is not None:
+        given = rows[1][good].astype(np.float64)
+        given = given if (np.isfinite(given) & (given >= 0)).all() else None
+    check_scale(model, sample)
+    model = at_zero(model.with_noise_of(sample, given), sample, given)
+    return model.with_share(chosen_share(prior, model, sample, given))
 
 
 def check_scale(model: Model, sample: np.ndarray) -> None:
