@@ -156,9 +156,9 @@ def _of_the_whole(
     share = max(float(strange.mean()), nuisances.strange_share)
     if nuisances.strange_share > MOST_STRANGE:
         found.append(
-            "most spectra differ from every reference by more than the noise explains: what they "
-            "have in common was taken for noise; look at the references, their broadening, and the "
-            "gain of the channels."
+            "most spectra resemble no class: they differ from every reference by more than the "
+            "noise explains, and what they have in common was taken for noise; look at the "
+            "references, their broadening, and the gain of the channels."
         )
     elif share > _STRANGE:
         found.append(
