@@ -31,7 +31,11 @@ from hyperspy_dosekin.classification.network_training import (
     train_as_published,
     train_network,
 )
-from hyperspy_dosekin.classification.noise import PrincipalComponents, estimate_noise
+from hyperspy_dosekin.classification.noise import (
+    PrincipalComponents,
+    estimate_blurred_noise,
+    estimate_noise,
+)
 from hyperspy_dosekin.classification.nuisances import Nuisances
 from hyperspy_dosekin.classification.paper import (
     paper_units,
@@ -131,9 +135,11 @@ def _fit(
     clean = components.clean(spectra) if given.clean is None else given.clean / unit
     variance = None if given.variance is None else given.variance / unit**2
     if given.nuisances is None:
-        rough = estimate_noise(spectra, components).variance(components.mean)
-        real = components.beyond_noise(spectra, rough)
-        noise = PixelNoise.of(spectra, estimate_noise(spectra, real), real, variance)
+        rough = estimate_blurred_noise(spectra, components)
+        real = components.beyond_noise(spectra, rough.variance(components.mean), rough.alike)
+        model = estimate_noise(spectra, real, rough.alike)
+        model = replace(model, blur=rough.blur, white=rough.white)
+        noise = PixelNoise.of(spectra, model, real, variance)
         found = estimate_nuisances(
             spectra,
             inside,
@@ -226,6 +232,11 @@ def _fit(
     report["problems"] = list(problems)
     report["confusable"] = confusable
     report["notes"] = [*report["notes"], *found.notes]
+    if found.noise.alike > 1:
+        report["notes"].append(
+            "the noise of neighbouring channels is alike, as behind a detector that blurs: "
+            f"{found.noise.alike:.1f} of them count as one."
+        )
     if problems:
         # One warning, however many pairs of classes are alike.
         _logger.warning("%s", "\n".join(problems))

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hyperspy_dosekin.classification.blurred_noise import find_blur, power
+
 #: Variance below this share of the variance of the data is taken for no noise at all.
 SMALLEST_NOISE = 1e-6
 #: Factor on the bound of what noise alone shows.
@@ -44,6 +46,9 @@ class NoiseModel:
         Standard deviation of the logarithm of the level.
     floor
         Smallest variance; by default a twentieth of the mean offset.
+    blur, white
+        Blur of the noise over neighbouring channels, standard deviation in channels, and the part
+        of its power at low frequencies that is not blurred, see `blurred_noise.power`.
     """
 
     offset: np.ndarray
@@ -52,6 +57,18 @@ class NoiseModel:
     direction: np.ndarray | None = None
     level_sd: float = 0.0
     floor: float | None = None
+    blur: float = 0.0
+    white: float = 1.0
+
+    @property
+    def power(self) -> np.ndarray:
+        """Power at the frequencies of a cosine transform, of mean 1, ``(n_channels,)``."""
+        return power(self.offset.size, self.blur, self.white)
+
+    @property
+    def alike(self) -> float:
+        """Channels that count as one, as their noise is alike: 1 for noise that is not blurred."""
+        return float(self.power[0])
 
     @property
     def smallest(self) -> float:
@@ -93,13 +110,12 @@ class NoiseModel:
 
     def scaled(self, factor: float) -> NoiseModel:
         """The noise of spectra that are multiplied by a factor."""
-        return NoiseModel(
-            self.offset * factor**2,
-            self.gain * factor,
-            None if self.slope is None else self.slope * factor,
-            self.direction,
-            self.level_sd,
-            None if self.floor is None else self.floor * factor**2,
+        return replace(
+            self,
+            offset=self.offset * factor**2,
+            gain=self.gain * factor,
+            slope=None if self.slope is None else self.slope * factor,
+            floor=None if self.floor is None else self.floor * factor**2,
         )
 
     def with_excess(self, excess: np.ndarray) -> NoiseModel:
@@ -139,7 +155,9 @@ class PrincipalComponents:
         """Coordinates ``(n, n_components)``."""
         return (spectra - self.mean) @ self.components.T
 
-    def beyond_noise(self, spectra: np.ndarray, variance: np.ndarray) -> PrincipalComponents:
+    def beyond_noise(
+        self, spectra: np.ndarray, variance: np.ndarray, alike: float = 1.0
+    ) -> PrincipalComponents:
         """Those that show more than noise, two at least.
 
         Of few spectra the largest components of noise are larger than noise, and take more of it
@@ -152,14 +170,18 @@ class PrincipalComponents:
             Those that the components are of, ``(n, n_channels)``.
         variance
             Mean noise variance by channel, ``(n_channels,)``.
+        alike
+            Power of the noise where it is largest, relative to its mean.
         """
         n, n_channels = spectra.shape
         own = self.scores(spectra).var(axis=0) / (self.components**2 @ variance)
-        number = int((own > _CLEARLY * (1 + np.sqrt(n_channels / n)) ** 2).sum())
+        number = int((own / alike > _CLEARLY * (1 + np.sqrt(n_channels / n)) ** 2).sum())
         return PrincipalComponents(self.mean, self.components[: max(number, 2)])
 
 
-def estimate_noise(spectra: np.ndarray, components: PrincipalComponents) -> NoiseModel:
+def estimate_noise(
+    spectra: np.ndarray, components: PrincipalComponents, alike: float = 1.0
+) -> NoiseModel:
     """Noise model from what the principal components leave over.
 
     Parameters
@@ -168,13 +190,19 @@ def estimate_noise(spectra: np.ndarray, components: PrincipalComponents) -> Nois
         Shape ``(n, n_channels)``, finite.
     components
         Their principal components; few against the number of spectra and channels.
+    alike
+        Power of the noise at low frequencies, where components are, relative to its mean.
+
+    Returns
+    -------
+    The model, without a blur.
     """
     spectra = np.asarray(spectra, dtype=np.float64)
     n, n_channels = spectra.shape
     clean = components.clean(spectra)
     # The components took a share of the noise of each channel with them: its leverage.
     leverage = (components.components**2).sum(axis=0)
-    kept = np.maximum(1 - leverage, 0.1) * (1 - 1 / n)
+    kept = np.maximum(1 - alike * leverage, 0.1) * (1 - 1 / n)
     squares = (spectra - clean) ** 2 / kept
     floor = SMALLEST_NOISE * spectra.var() + np.finfo(float).tiny
     # Of the mean spectrum, the intensity that the thickness scales.
@@ -212,6 +240,20 @@ def estimate_noise(spectra: np.ndarray, components: PrincipalComponents) -> Nois
     if not slope.any():
         return NoiseModel(np.maximum(offset, least), gain)
     return NoiseModel(offset, gain, slope, direction, floor=max(floor, 0.05 * typical))
+
+
+def estimate_blurred_noise(spectra: np.ndarray, components: PrincipalComponents) -> NoiseModel:
+    """Noise model with its blur over neighbouring channels; see `estimate_noise`."""
+    found = estimate_noise(spectra, components)
+    leverage = (components.components**2).sum(axis=0)
+    clean = components.clean(spectra)
+    variance = found.variance(clean) * np.maximum(1 - leverage, 0.1)
+    blur, white = find_blur((spectra - clean) / np.sqrt(variance))
+    blurred = replace(found, blur=blur, white=white)
+    if not blurred.alike > 1:
+        return found
+    again = estimate_noise(spectra, components, blurred.alike)
+    return replace(again, blur=blur, white=white)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.fft import dct
 
-from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents, estimate_noise
+from hyperspy_dosekin.classification.noise import (
+    NoiseModel,
+    PrincipalComponents,
+    estimate_blurred_noise,
+)
 
 #: Levels are read from the upper two thirds of the frequencies, where spectra have no features.
 _FREQUENCIES = 0.65
@@ -79,7 +83,7 @@ class PixelNoise:
             Noise variance that is known for each, of the same shape, or ``None``.
         """
         curves = components.components
-        noise = curves**2 @ model.variance(components.mean)
+        noise = model.alike * (curves**2 @ model.variance(components.mean))
         seen = np.maximum(components.scores(spectra).var(axis=0), np.finfo(float).tiny)
         draft = cls(model, components, kept=np.clip(1 - noise / seen, 0, 1))
         ratio = draft._high(spectra, model.variance(draft.expected(spectra)))
@@ -107,19 +111,22 @@ class PixelNoise:
     @property
     def _error(self) -> float:
         """Standard error of the logarithm of a level."""
-        return float(np.sqrt(2 / self.n_high))
+        high = self.model.power[-self.n_high :]
+        return float(np.sqrt(2 * (high**2).sum()) / high.sum())
 
     def of_others(self, spectra: np.ndarray, given: np.ndarray | None = None) -> PixelNoise:
         """The noise of others, ``(n, n_channels)``: the same, unless their scatter differs."""
         if len(spectra) < _FEWEST:
             return self
         usual = self.usual if self.usual_given is None or given is None else 1.0
-        seen = float(np.median(self._high(spectra, self.variance(spectra, given)))) / usual
+        variance = self.variance(spectra, given) / self.model.alike
+        seen = float(np.median(self._high(spectra, variance))) / usual
         if abs(np.log(max(seen, 1e-9))) < _DIFFERENT:
             return self
         number = min(len(self.components.components), len(spectra) - 1)
         components = PrincipalComponents.of(spectra, number)
-        found = PixelNoise.of(spectra, estimate_noise(spectra, components), components, given)
+        noise = estimate_blurred_noise(spectra, components)
+        found = PixelNoise.of(spectra, noise, components, given)
         return replace(found, excess=self.excess)
 
     def levels(self, spectra: np.ndarray) -> np.ndarray:
@@ -144,6 +151,8 @@ class PixelNoise:
     def variance(self, spectra: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
         """Noise variance of spectra ``(n, n_channels)``, of the same shape.
 
+        As that of independent channels which tell as much: larger where neighbours are alike.
+
         Parameters
         ----------
         spectra
@@ -153,9 +162,9 @@ class PixelNoise:
             that of the model and the level of each spectrum.
         """
         if self.usual_given is not None and given is not None:
-            return self.usual_given * self.smooth(spectra, given) + self.excess
+            return self.model.alike * self.usual_given * self.smooth(spectra, given) + self.excess
         found = self.model.variance(self.expected(spectra))
-        return found * self.levels(spectra)[:, None] + self.excess
+        return self.model.alike * found * self.levels(spectra)[:, None] + self.excess
 
     @property
     def by_intensity(self) -> NoiseModel:
@@ -198,7 +207,8 @@ class PixelNoise:
         rest = spectra - self.components.clean(spectra)
         white = rest / np.sqrt(variance * np.maximum(1 - leverage, 0.1))
         waves = np.asarray(dct(white, norm="ortho", axis=1))
-        return np.mean(waves[:, -self.n_high :] ** 2, axis=1)
+        expected = self.model.power[-self.n_high :].mean()
+        return np.mean(waves[:, -self.n_high :] ** 2, axis=1) / expected
 
     def scaled(self, factor: float) -> PixelNoise:
         """The noise of spectra that are multiplied by a factor."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hyperspy_dosekin.classification.blurred_noise import blurring
 from hyperspy_dosekin.classification.nuisances import HALF_WIDTH, Nuisances
 from hyperspy_dosekin.classification.references import ReferenceSet
 
@@ -85,6 +86,9 @@ class Simulator:
         self._floor = noise.smallest
         self._slope = None if noise.slope is None else tensor(noise.slope)
         self._direction = None if noise.direction is None else tensor(noise.direction)
+        self._blur = None
+        if noise.alike > 1:
+            self._blur = tensor(blurring(noise.offset.size, noise.blur, noise.white))
         self._poisson = self._few_counts(references)
 
     def _few_counts(self, references: ReferenceSet) -> bool:
@@ -145,12 +149,17 @@ class Simulator:
             level = torch.exp(self._level_sd * self._normal(len(clean), 1))
             variance = variance * level
         if not self._poisson:
-            return clean + variance.sqrt() * self._normal(*clean.shape), variance
+            noise = self._normal(*clean.shape)
+            return clean + variance.sqrt() * self._blurred(noise), variance
         # The offset is taken for counts that were subtracted, which have the skewness of counts.
         gain = self._gain * level
         expected = variance / gain**2
         counts = torch.poisson(expected, generator=self.generator)
-        return clean + gain * (counts - expected), variance
+        return clean + gain * self._blurred(counts - expected), variance
+
+    def _blurred(self, noise: Tensor) -> Tensor:
+        """Noise of independent channels, spread over neighbours as in the data."""
+        return noise if self._blur is None else noise @ self._blur
 
 
 def _moved(spectra: Tensor, shift: Tensor) -> Tensor:

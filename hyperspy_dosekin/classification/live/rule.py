@@ -82,10 +82,11 @@ def _variance(tape: Tape, noise: PixelNoise) -> Value:
         white = left / (found * np.maximum(1 - leverage, 0.1)).sqrt()
         waves = np.asarray(dct(np.eye(components.mean.size), norm="ortho", axis=1))
         waves = white @ waves[:, -noise.n_high :]
-        ratio = (waves * waves).sum() / (noise.n_high * noise.usual)
+        expected = model.power[-noise.n_high :].sum()
+        ratio = (waves * waves).sum() / float(expected * noise.usual)
         logarithm = ratio.least(1 / FARTHEST).most(FARTHEST).log()
         found = found * (logarithm * noise.level_weight).exp()
-    return found + noise.excess
+    return found * model.alike + noise.excess
 
 
 def _explained(tape: Tape, rule: Likelihood, now: Nuisances, energy_ev: np.ndarray) -> _Found:
