@@ -59,7 +59,7 @@ def make_rule_problem():
                 model,
                 share=np.array([0.5, 0.3, 0.2]),
                 nuisances=replace(model.nuisances, scale_shape=shape),
-                likelihood=replace(model.likelihood, noise=noise),
+                likelihood=replace(model.likelihood, noise=noise, correction=noise.model.alike),
             ),
             spectra,
             label,
