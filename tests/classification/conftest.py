@@ -52,7 +52,7 @@ def make_rule_problem():
             made[0] = fit_model(spectra, references, settings, nuisances=known), spectra, label
         model, spectra, label = made[0]
         noise = model.likelihood.noise
-        blur = 0.5 if level_sd else 0.0
+        blur = 0.35 if level_sd else 0.0
         noise = replace(noise, model=replace(noise.model, level_sd=level_sd, blur=blur, white=0.2))
         return (
             replace(
