@@ -19,6 +19,7 @@ from hyperspy_dosekin import LiveKinetics
 from hyperspy_dosekin.kinetics.block import block_fields, fit_block
 from hyperspy_dosekin.kinetics.live.bins import DoseBins
 from hyperspy_dosekin.kinetics.live.posterior import LivePosterior
+from hyperspy_dosekin.kinetics.live.rules import caution
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 STEP, FRAMES, SCALE = 50.0, 40, 1000.0
@@ -46,8 +47,11 @@ CURVES = {"k 1, p 1": (1, 1), "k 3, p 1": (3, 1), "k 2, p 2": (2, 2), "k 2, p .5
 def drawn(kind, random):
     """Rate per dose scale, shape, offset and noise in units of the amplitude."""
     if kind == "prior":
-        rate = np.exp(random.normal(1, 1.75))
-        shape = np.clip(random.normal(1, 0.7), 0.1, 5)
+        # Those of the fit end at its bounds, as the draws of others do not.
+        while not 0.01 < (rate := np.exp(random.normal(1, 1.75))) < 200:
+            pass
+        while not 0.1 < (shape := random.normal(1, 0.7)) < 5:
+            pass
         return rate, shape, random.uniform(0, 1), np.exp(random.normal(np.log(1 / 50), 0.5))
     rate, shape = CURVES[kind]
     return float(rate), float(shape), 0.3, 0.02
@@ -76,7 +80,10 @@ def stopping(repeats, row, known, noise_model, kinds):
             for place in range(FRAMES):
                 bins.add(dose[place], values[:, place], 1 / variance[:, place])
                 found = live.estimate(bins.curves(), dose[place])
-                good = np.where(found.sd_log_half_dose <= WANTED, good + 1, 0)
+                factor = 1.0
+                if noise_model == "relative":
+                    factor = caution(place + 1, 3 + (not known))
+                good = np.where(factor * found.sd_log_half_dose <= WANTED, good + 1, 0)
                 end = np.where((end == 0) & (good >= row), place + 1, end)
             for last in np.unique(np.concatenate([end[end > 0], [FRAMES]])):
                 chosen = np.flatnonzero(end == last) if last < FRAMES else np.arange(number)
@@ -158,16 +165,19 @@ def main():
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--row", type=int, default=2)
+    parser.add_argument("--kinds", nargs="+", default=["prior", *CURVES])
+    parser.add_argument("--known", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--noise", nargs="+", default=["relative", "floor"])
     options = parser.parse_args()
     if options.part in ("speed", "all"):
         speed(options.frames)
     if options.part in ("maps", "all"):
         maps()
     if options.part in ("stopping", "all"):
-        for known in (False, True):
-            for noise in ("relative", "floor"):
+        for known in map(bool, options.known):
+            for noise in options.noise:
                 print(f"stopped at sd {WANTED}, noise={noise!r}, offset known: {known}")
-                stopping(options.repeats, options.row, known, noise, ("prior", *CURVES))
+                stopping(options.repeats, options.row, known, noise, options.kinds)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from hyperspy_dosekin.numerics.arguments import real_number, short
 
@@ -17,6 +18,31 @@ _REMEDY = (
     'such as {"half_integrity_dose": 0.1}, {"integrity": 0.5, "probability": 0.95} or '
     '{"dose": 1500}'
 )
+
+
+#: Chance with which the noise may be larger than it is taken to be when a series is to stop.
+_UNLUCKY = 0.1
+
+
+def caution(n_frame: int, n_parameter: int) -> float:
+    """Factor on standard deviations where the noise follows from the residuals of the series.
+
+    A series that is looked at after every frame stops where its residuals happen to be small, so
+    that an estimate of the noise which is right on the average is too small when it counts. The
+    noise is therefore taken at the upper end of what the residuals allow (90 %, χ²).
+
+    Parameters
+    ----------
+    n_frame, n_parameter
+        Frames, and what is estimated from them.
+
+    Examples
+    --------
+    >>> [round(caution(n, 4), 2) for n in (6, 14, 40)]
+    [3.08, 1.43, 1.18]
+    """
+    freedom = max(n_frame - n_parameter, 1)
+    return float(np.sqrt(freedom / stats.chi2.ppf(_UNLUCKY, freedom)))
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ class GrowingKinetics:
             engine.rebuild(self._frames())
         largest = float(series.dose[-1]) if not last else dose
         self.posterior = self._posterior_of(engine.update(largest), largest)
-        reason = self._judge.reason(self.posterior, self.exposure.step)
+        reason = self._judge.reason(self.posterior, self.exposure.step, engine.caution)
         if reason:
             self._stop(reason)
         self.history.add(self.posterior)

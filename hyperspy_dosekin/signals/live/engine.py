@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.live.rules import caution
+
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
@@ -60,6 +62,14 @@ class LiveEngine:
         self._smallest = np.full(n_curve, np.inf)
         self._seen = np.zeros(n_curve, dtype=np.int64)
         self.estimate: LiveEstimate = LiveEstimate.unknown(n_curve)
+
+    @property
+    def caution(self) -> float:
+        """Factor on standard deviations where a series may stop: of noise that is not known."""
+        if self.weighted and self._posterior.config.noise != "relative":
+            return 1.0
+        n_parameter = len(self._posterior.config.parameters.free) + 1
+        return caution(self._bins.n_frame, n_parameter + (self._posterior.offset is None))
 
     def add(self, dose: float, values: np.ndarray, variance: np.ndarray | None) -> None:
         """Take a frame that has the largest dose so far.

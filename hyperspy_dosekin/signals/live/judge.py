@@ -40,7 +40,7 @@ class Judge:
         self.level = levels.pop() if levels else 0.5
         self._in_a_row = [0] * len(self.rules)
 
-    def reason(self, posterior: DosePosterior, step: float) -> str:
+    def reason(self, posterior: DosePosterior, step: float, caution: float = 1.0) -> str:
         """Why to stop, or nothing.
 
         Parameters
@@ -49,6 +49,8 @@ class Judge:
             What is known.
         step
             Dose of the next frame.
+        caution
+            Factor on standard deviations, see `caution`.
         """
         flat = (len(self._names), -1)
         sd, below = (a.reshape(flat) for a in (posterior.sd_log_half_dose, posterior.below))
@@ -58,7 +60,7 @@ class Judge:
                 if rule(posterior) is True:
                     reasons.append("the function of stop_when said so")
                 continue
-            why = rule.about_kinetics(self._names, sd, below)
+            why = rule.about_kinetics(self._names, caution * sd, below)
             self._in_a_row[place] = self._in_a_row[place] + 1 if why else 0
             if self._in_a_row[place] >= rule.in_a_row:
                 reasons.append(why)

@@ -1,5 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
+import importlib.util
 import os
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from tests.patience import EVENT, PROCESS
 from tests.signals.live.frames import RATE, TIME, WINDOWS, counts, frame, same, watched
 
 pytest.importorskip("zarr")
+#: With watchdog, too, where it is installed.
+NOTICE = [False, *([True] if importlib.util.find_spec("watchdog") else [])]
 OPTIONS = {"dose_rate": RATE, "frame_time": TIME, "estimator": "exact"}
 
 
@@ -222,14 +225,15 @@ def test_a_killed_process_loses_no_frame(tmp_path):
     again.update(s.data[again.n_frames])
 
 
+@pytest.mark.parametrize("notice", NOTICE)
 @pytest.mark.parametrize("extension", ["hspy", "zspy"])
-def test_a_folder_is_watched(tmp_path, extension):
+def test_a_folder_is_watched(tmp_path, extension, notice):
     s = counts(12)
     for place in range(3):
         frame(s, place).save(tmp_path / f"run {place}.{extension}")
     (tmp_path / "notes.txt").write_text("no frame")
     live = LiveKinetics(WINDOWS, **OPTIONS)
-    seen = live.watch(tmp_path, settle=0.05, poll=0.02, timeout=EVENT, notice=False)
+    seen = live.watch(tmp_path, settle=0.05, poll=0.02, timeout=EVENT, notice=notice)
     assert [next(seen).n_frames for _ in range(3)] == [1, 2, 3]
     # Later ones, of which the tenth comes after the ninth.
     for place in (9, 10):
@@ -239,7 +243,8 @@ def test_a_folder_is_watched(tmp_path, extension):
     np.testing.assert_array_equal(live.series.data[:, 3:], watched(s, (9, 10)).series.data)
 
 
-def test_files_that_are_written_are_waited_for(tmp_path):
+@pytest.mark.parametrize("notice", NOTICE)
+def test_files_that_are_written_are_waited_for(tmp_path, notice):
     """A file grows in pieces; it is read when it is whole, and once."""
     s = counts(3)
     frame(s, 0).save(tmp_path / "whole.hspy")
@@ -259,10 +264,40 @@ def test_files_that_are_written_are_waited_for(tmp_path):
 
     writer = threading.Thread(target=write)
     writer.start()
-    found = list(live.watch(growing, settle=0.4, poll=0.02, timeout=EVENT, notice=False))
+    found = list(live.watch(growing, settle=0.4, poll=0.02, timeout=EVENT, notice=notice))
     writer.join()
     assert len(found) == 1
     assert not live.report.broken
+
+
+@pytest.mark.skipif(len(NOTICE) == 1, reason="watchdog is not installed")
+def test_files_are_noticed_at_once(tmp_path):
+    """By watchdog: the folder is looked at only once in a very long time."""
+    s = counts(3)
+    frame(s, 0).save(tmp_path / "0.hspy")
+    live = LiveKinetics(WINDOWS, **OPTIONS)
+    seen = live.watch(tmp_path, settle=0.05, poll=1e6, notice=True)
+    assert next(seen).n_frames == 1
+    frame(s, 1).save(tmp_path / "1.hspy")
+    assert next(seen).n_frames == 2
+    # Renamed to a name that counts, as programs do that write beside.
+    frame(s, 2).save(tmp_path / ".hidden.hspy")
+    os.replace(tmp_path / ".hidden.hspy", tmp_path / "2.hspy")
+    assert next(seen).n_frames == 3
+    seen.close()
+
+
+def test_watching_ends_when_somebody_says_so(tmp_path):
+    s = counts(3)
+    frame(s, 0).save(tmp_path / "0.hspy")
+    live, over = LiveKinetics(WINDOWS, **OPTIONS), threading.Event()
+    seen = live.watch(tmp_path, settle=0.0, poll=0.01, until=over.is_set, notice=False)
+    assert next(seen).n_frames == 1
+    over.set()
+    assert list(seen) == []
+    assert not live.stop
+    with pytest.raises(TypeError, match="until"):
+        live.watch(tmp_path, until=3)
 
 
 def test_files_that_cannot_be_read_are_broken_frames(tmp_path):
