@@ -9,20 +9,22 @@ from .laws.closed_forms import (
     MultiHit,
     PlateauPowerLaw,
     PowerLaw,
-    Reversible,
     TwoPopulations,
 )
 from .laws.contract import KineticLaw
 from .laws.parameter import LawParameter
 from .laws.prior import Prior
+from .laws.rate_laws import DarkRecovery, DoseRateThreshold, Reversible
 from .laws.registry import KINETIC_LAWS, kinetic_law, register_law
 from .laws.user_law import UserLaw
 
 __all__ = [
     "KINETIC_LAWS",
     "ClosedForm",
+    "DarkRecovery",
     "Delayed",
     "DelayedPowerLaw",
+    "DoseRateThreshold",
     "FirstOrder",
     "KineticLaw",
     "LawParameter",

@@ -165,7 +165,7 @@ def _live(series: Any, law: str | KineticLaw | None) -> _Stored:
     def make() -> LiveKinetics:
         given = {} if law is None else {"law": law}
         live = LiveKinetics(record["windows"], **arguments_of(record, given))
-        live.restore(series, record)
+        saved.restore(live, series, record)
         return live
 
     return make, checksum, expected

@@ -72,7 +72,8 @@ class FitControls(t.HasTraits):
         law = self.given.kinetic_law
         # One that is not registered under its name, or another than the one that is.
         self._law = None if law is KINETIC_LAWS.get(law.name) else law
-        traits: dict[str, Any] = {"laws": list(dict.fromkeys([*KINETIC_LAWS, law.name]))}
+        names = [name for name, each in KINETIC_LAWS.items() if not each.needs_series]
+        traits: dict[str, Any] = {"laws": list(dict.fromkeys([*names, law.name]))}
         traits["protocol"] = self.given.protocol
         if self.given.estimator is not None:
             traits["estimator"] = self.given.estimator

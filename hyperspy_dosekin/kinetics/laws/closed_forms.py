@@ -8,8 +8,7 @@ Torch is imported when a law is evaluated, not with this module.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .closed_form import ClosedForm
 from .parameter import LawParameter
@@ -17,7 +16,8 @@ from .parameter import LawParameter
 if TYPE_CHECKING:
     from torch import Tensor
 
-_RATE = LawParameter("rate", 1e-2, 200.0, 1.0, logarithmic=True)
+#: The rate constant, per dose scale.
+RATE = LawParameter("rate", 1e-2, 200.0, 1.0, logarithmic=True)
 _EXPONENT = LawParameter("exponent", 0.1, 5.0, 1.0)
 
 
@@ -29,7 +29,8 @@ def _power(base: Tensor, exponent: Tensor) -> Tensor:
     return torch.where(base > 0, safe**exponent, torch.zeros_like(base))
 
 
-def _wanted(slopes: Sequence[bool], *columns: Tensor | None) -> list[Tensor | None]:
+def wanted_of(slopes: Sequence[bool], *columns: Tensor | None) -> list[Tensor | None]:
+    """The columns that are wanted, ``None`` in the place of the others."""
     return [column if wanted else None for column, wanted in zip(columns, slopes, strict=False)]
 
 
@@ -45,7 +46,7 @@ class PowerLaw(ClosedForm):
     """
 
     name = "power law"
-    parameters = (_RATE, _EXPONENT)
+    parameters = (RATE, _EXPONENT)
     scales = True
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ class PowerLaw(ClosedForm):
         integrity, *columns = power_law_curve(
             dose, *search, by_rate=by_rate, by_exponent=by_exponent
         )
-        return integrity, _wanted(slopes, *columns)
+        return integrity, wanted_of(slopes, *columns)
 
     def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
         """``(level^(1−p) − 1)/((p − 1) k)``."""
@@ -82,7 +83,7 @@ class FirstOrder(ClosedForm):
     """
 
     name = "first order"
-    parameters = (_RATE,)
+    parameters = (RATE,)
     scales = True
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
@@ -95,7 +96,7 @@ class FirstOrder(ClosedForm):
         """``exp(−kφ)``."""
         time = dose * search[0].exp()
         integrity = (-time).exp()
-        return integrity, _wanted(slopes, time.mul_(integrity) if any(slopes) else None)
+        return integrity, wanted_of(slopes, time.mul_(integrity) if any(slopes) else None)
 
     def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
         """``−ln(level)/k``."""
@@ -121,7 +122,7 @@ class PlateauPowerLaw(ClosedForm):
     """
 
     name = "power law with plateau"
-    parameters = (_RATE, _EXPONENT, LawParameter("plateau", 0.0, 0.95, 0.1))
+    parameters = (RATE, _EXPONENT, LawParameter("plateau", 0.0, 0.95, 0.1))
     scales = True
     has_plateau = True
 
@@ -144,7 +145,7 @@ class PlateauPowerLaw(ClosedForm):
         span = 1 - search[2]
         columns = [None if column is None else span * column for column in (first, second)]
         third = share - 1 if by_plateau else None
-        return search[2] + span * share, _wanted(slopes, *columns, third)
+        return search[2] + span * share, wanted_of(slopes, *columns, third)
 
     def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
         """That of the power law at ``(level − C∞)/(1 − C∞)``; infinite below the plateau."""
@@ -156,72 +157,6 @@ class PlateauPowerLaw(ClosedForm):
         share = (level - plateau) / (1 - plateau)
         time = power_law_time(share.clamp(min=0.0), parameters["exponent"])
         return torch.where(share > 0, time, torch.inf) / parameters["rate"]
-
-
-class Reversible(ClosedForm):
-    """First-order decay that the specimen repairs, ``dC/dΦ = −k C + (r/J)(1 − C)``.
-
-    J is the dose rate and r the rate of recovery in time; the parameter ``recovery`` is q = r/(kJ).
-    C ends at q/(1 + q), more of it at lower dose rates. At one dose rate and with a free offset it
-    cannot be told from first order, only where the offset is known; two dose rates tell it. Then
-    the parameter is that at a reference J₀, which `ratio` J₀/J takes to the dose rate of a series.
-
-    Parameters
-    ----------
-    ratio
-        Reference dose rate over that of the series.
-
-    Examples
-    --------
-    >>> import torch
-    >>> at = {"rate": torch.tensor(20.0), "recovery": torch.tensor(0.25)}
-    >>> round(Reversible().solution(torch.tensor([1.0]), at).item(), 4)
-    0.2
-    """
-
-    name = "reversible"
-    parameters = (_RATE, LawParameter("recovery", 0.01, 10.0, 0.2, logarithmic=True))
-    scales = True
-    has_plateau = True
-    needs_dose_rate = True
-    inputs = ("dose_rate",)
-    per = MappingProxyType({"recovery": "dose_rate"})
-
-    def __init__(self, ratio: float = 1.0) -> None:
-        self.ratio = ratio
-
-    def at(
-        self, conditions: Mapping[str, Any], reference: Mapping[str, Any], dose_scale: float
-    ) -> Reversible:
-        """The law at another dose rate."""
-        return Reversible(float(reference["dose_rate"]) / float(conditions["dose_rate"]))
-
-    def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
-        """``k (C − q (1 − C))``."""
-        recovery = self.ratio * parameters["recovery"]
-        return parameters["rate"] * (integrity - recovery * (1 - integrity)).clamp(min=0.0)
-
-    def curve(
-        self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
-    ) -> tuple[Tensor, list[Tensor | None]]:
-        """``(q + e^−k(1 + q)φ)/(1 + q)``."""
-        recovery = self.ratio * search[1].exp()
-        time = dose * search[0].exp()
-        left = (-(1 + recovery) * time).exp()
-        integrity = (recovery + left) / (1 + recovery)
-        if not any(slopes):
-            return integrity, []
-        by_recovery = recovery * (time * left - (1 - left) / (1 + recovery)) / (1 + recovery)
-        return integrity, _wanted(slopes, time * left, by_recovery)
-
-    def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
-        """``−ln(level (1 + q) − q)/(k (1 + q))``; infinite below the end."""
-        import torch
-
-        recovery = self.ratio * parameters["recovery"]
-        left = level * (1 + recovery) - recovery
-        time = -left.clamp(min=1e-300).log() / (1 + recovery)
-        return torch.where(left > 0, time, torch.inf) / parameters["rate"]
 
 
 class DelayedPowerLaw(ClosedForm):
@@ -237,7 +172,7 @@ class DelayedPowerLaw(ClosedForm):
     """
 
     name = "delayed power law"
-    parameters = (_RATE, _EXPONENT, LawParameter("delay", 0.0, 1.0, 0.1))
+    parameters = (RATE, _EXPONENT, LawParameter("delay", 0.0, 1.0, 0.1))
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k C^p`` beyond the delay, 0 before."""
@@ -258,7 +193,7 @@ class DelayedPowerLaw(ClosedForm):
         third = None
         if by_delay and first is not None:
             third = -first / late.clamp(min=1e-30) * (late > 0)
-        return integrity, _wanted(slopes, first, second, third)
+        return integrity, wanted_of(slopes, first, second, third)
 
     def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
         """That of the power law, later by the delay."""
@@ -277,7 +212,7 @@ class Delayed(ClosedForm):
     """
 
     name = "delayed"
-    parameters = (_RATE, DelayedPowerLaw.parameters[2])
+    parameters = (RATE, DelayedPowerLaw.parameters[2])
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k C`` beyond the delay, 0 before."""
@@ -294,7 +229,7 @@ class Delayed(ClosedForm):
         integrity = (-time).exp()
         if not any(slopes):
             return integrity, []
-        return integrity, _wanted(slopes, time.mul_(integrity), -rate * integrity * (late > 0))
+        return integrity, wanted_of(slopes, time.mul_(integrity), -rate * integrity * (late > 0))
 
     def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
         """That of first order, later by the delay."""
@@ -315,7 +250,7 @@ class TwoPopulations(ClosedForm):
 
     name = "two populations"
     parameters = (
-        _RATE,
+        RATE,
         LawParameter("share", 0.05, 0.95, 0.5),
         LawParameter("ratio", 0.01, 0.9, 0.2, logarithmic=True),
     )
@@ -349,7 +284,7 @@ class TwoPopulations(ClosedForm):
             return integrity, []
         by_slow = (1 - share) * ratio * time * slow
         by_fast = share * time * fast
-        return integrity, _wanted(slopes, by_fast + by_slow, share * (slow - fast), by_slow)
+        return integrity, wanted_of(slopes, by_fast + by_slow, share * (slow - fast), by_slow)
 
 
 class MultiHit(ClosedForm):
@@ -366,7 +301,7 @@ class MultiHit(ClosedForm):
     """
 
     name = "multi-hit"
-    parameters = (_RATE, LawParameter("hits", 1.0, 10.0, 2.0, logarithmic=True))
+    parameters = (RATE, LawParameter("hits", 1.0, 10.0, 2.0, logarithmic=True))
     scales = True
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
@@ -388,4 +323,4 @@ class MultiHit(ClosedForm):
         if not any(slopes):
             return 1 - lost, []
         by_rate = hits * time * alive * ((hits - 1) * log_hit).exp()
-        return 1 - lost, _wanted(slopes, by_rate, hits * lost * log_hit)
+        return 1 - lost, wanted_of(slopes, by_rate, hits * lost * log_hit)

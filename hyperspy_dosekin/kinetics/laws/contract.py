@@ -49,6 +49,8 @@ class KineticLaw(ABC):
     inputs
         Conditions that the law itself knows, such as ``"dose_rate"``; series of other conditions
         then differ by the law, see `at`.
+    needs_series
+        Whether one series can never tell its parameters, but several under other conditions can.
     per
         Parameters that times the reference of a condition are a number of their own, by name.
 
@@ -73,6 +75,7 @@ class KineticLaw(ABC):
     has_plateau: bool = False
     needs_dose_rate: bool = False
     inputs: tuple[str, ...] = ()
+    needs_series: bool = False
     per: Mapping[str, str] = MappingProxyType({})
 
     def at(

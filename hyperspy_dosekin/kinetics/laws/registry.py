@@ -11,10 +11,10 @@ from .closed_forms import (
     MultiHit,
     PlateauPowerLaw,
     PowerLaw,
-    Reversible,
     TwoPopulations,
 )
 from .contract import KineticLaw
+from .rate_laws import DarkRecovery, DoseRateThreshold, Reversible
 
 #: Laws by name. Add your own with `register_law`.
 KINETIC_LAWS: dict[str, KineticLaw] = {
@@ -28,6 +28,8 @@ KINETIC_LAWS: dict[str, KineticLaw] = {
         TwoPopulations(),
         MultiHit(),
         Reversible(),
+        DoseRateThreshold(),
+        DarkRecovery(),
     )
 }
 

@@ -164,6 +164,7 @@ def _chosen_laws(
             for law in KINETIC_LAWS.values()
             if not (offset_free and law.has_plateau)
             and not (law.needs_dose_rate and data.dose_rate is None)
+            and not law.needs_series
             and len(law.parameters) + 1 + offset_free <= n_dose
             and len(law.parameters) <= 3
         ]

@@ -138,7 +138,8 @@ class ConditionNumbers:
                 middle, low, high = summary(value)
                 known = is_determined(parameter, prior, np.array(low), np.array(high))
                 name, unit = parameter.name, 1.0
-                if law.per.get(name) in same and not self.offset_known:
+                alike = name in law.per and same >= set(law.inputs)
+                if alike and (law.needs_series or not self.offset_known):
                     known = np.bool_(False)
                 if name in law.per:
                     unit = float(reference[law.per[name]])

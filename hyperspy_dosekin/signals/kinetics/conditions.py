@@ -205,7 +205,11 @@ def fit_dose_conditions(
     configs = [
         replace(
             config,
-            law=chosen.at({each.name: each.values[i] for each in inputs}, at_reference, scale),
+            law=chosen.at(
+                {**{each.name: each.values[i] for each in inputs}, "dose": data[i].dose},
+                at_reference,
+                scale,
+            ),
             offset=known_offset(each, (), n_window),
         )
         for i, each in enumerate(offsets)

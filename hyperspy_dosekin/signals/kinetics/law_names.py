@@ -27,6 +27,8 @@ _EQUATIONS = {
     "power law": "dC/dφ = −k C^p",
     "first order": "dC/dφ = −k C",
     "reversible": "dC/dΦ = −k C + (r/J)(1 − C), J the dose rate",
+    "dose-rate threshold": "dC/dΦ = −k (1 − J*/J) C above the dose rate J*, 0 below",
+    "dark recovery": "dC/dΦ = −k C + (r/J)(1 − C), and dC/dt = r (1 − C) while the beam is off",
     "power law with plateau": "dC/dφ = −k (1 − C∞) u^p, u = (C − C∞)/(1 − C∞)",
 }
 

@@ -275,7 +275,12 @@ class SeriesData:
 
 
 def check_dose_rate(law: KineticLaw, data: SeriesData) -> None:
-    """Raise if a law needs the dose rate, and the series does not say one."""
+    """Raise if a law needs other series, or the dose rate, and the series does not say one."""
+    if law.needs_series:
+        raise ValueError(
+            f"one series cannot tell the parameters of the kinetic law {law.name!r}; fit several, "
+            f"with other {' or '.join(law.inputs)}, by fit_dose_conditions."
+        )
     if law.needs_dose_rate and data.dose_rate is None:
         raise ValueError(
             f"the kinetic law {law.name!r} needs one dose rate for all frames, and "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.live.rules import STOPPED_WIDER
 from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.numerics.stream.latency import LatencyHistogram
 from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series
@@ -25,7 +26,7 @@ from .growing import Exposure, GrowingSeries, Incidents
 from .judge import Judge
 from .like_frames import like_frame
 from .numbering import FrameNumbers
-from .posterior import DosePosterior, posterior_of
+from .posterior import DosePosterior, posterior_of, widened
 from .report import LiveReport
 from .settings import settings_of
 from .shown import History
@@ -230,6 +231,8 @@ class GrowingKinetics:
         reason = self._judge.reason(self.posterior, self.exposure.step, engine.caution)
         if reason:
             self._stop(reason)
+        if self.stop and engine.caution > 1:
+            self.posterior = widened(self.posterior, STOPPED_WIDER)
         self.history.add(self.posterior)
         self._computing.add(clock.perf_counter() - started)
         self._shown()

@@ -304,7 +304,21 @@ class LiveKinetics(SavedKinetics):
             self._figure.show(self.picture())
 
     def picture(self) -> GrowingPicture:
-        """What `plot` draws now, plain numbers."""
+        """Take what `plot` draws now.
+
+        Returns
+        -------
+        GrowingPicture
+            Plain numbers, for a figure of your own that is drawn elsewhere, or later.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> live = hyperspy_dosekin.LiveKinetics([(1, 3)], dose_rate=10.0, frame_time=5.0)
+        >>> _ = live.update([3.0])
+        >>> live.picture().headline
+        '1 frames, 50 e⁻/Å²'
+        """
         from hyperspy_dosekin.plotting.kinetics.growing import GrowingPicture
 
         names, posterior = self.window_names, self.posterior

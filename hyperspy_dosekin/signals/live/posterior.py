@@ -179,3 +179,18 @@ def posterior_of(
     return DosePosterior(
         names, n_frames, dose, dose_unit, half, lower, upper, spread, integrity, below, level
     )
+
+
+def widened(posterior: DosePosterior, factor: float) -> DosePosterior:
+    """The same with intervals that are wider in ln D½ about the median.
+
+    Parameters
+    ----------
+    posterior, factor
+        What is known, and how much wider.
+    """
+    middle = posterior.half_integrity_dose
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = (posterior.lower, posterior.upper)
+        lower, upper = (middle * (end / middle) ** factor for end in ends)
+    return replace(posterior, lower=lower, upper=upper)

@@ -129,40 +129,8 @@ class SavedKinetics(GrowingKinetics):
         check_seal(path, checksum, expected)
         live = cls(record["windows"], **arguments_of(record, arguments))
         with told_as_damage(path):
-            live.restore(series, record)
+            restore(live, series, record)
         return live
-
-    def restore(self, series: Any, record: Mapping[str, Any]) -> None:
-        """Take all frames that a file holds; nothing may have come yet.
-
-        Parameters
-        ----------
-        series, record
-            The series of the areas, and what `stored_record` gave.
-        """
-        self._reader.restore(record["reader"])
-        variance = series.get_noise_variance()
-        values = np.moveaxis(np.asarray(series.data), -1, 0)
-        spread = None if variance is None else np.moveaxis(np.asarray(variance.data), -1, 0)
-        errors = series.metadata.get_item(THICKNESS)
-        thickness = None if errors is None else np.moveaxis(np.asarray(errors), -1, 0)
-        doses = np.asarray(series.dose)
-        for place, number in enumerate(record["index"]):
-            one = FrameAreas(
-                values[place],
-                None if spread is None else spread[place],
-                None if thickness is None else thickness[place],
-            )
-            self._take(number, float(doses[place]), one, clock.perf_counter())
-        self._numbers.next = record["next"]
-        self._incidents = Incidents(
-            {int(k): v for k, v in record["broken"].items()},
-            {int(k): v for k, v in record["doubled"].items()},
-            list(record["late"]),
-        )
-        self.stopped_by = ""
-        if record["stopped_by"]:
-            self._stop(record["stopped_by"])
 
     @classmethod
     def resume(cls: type[Live], store: Any, **arguments: Any) -> Live:
@@ -232,3 +200,38 @@ def stored_record(series: Any) -> tuple[dict[str, Any], str | None, str]:
     """
     node = series.metadata.get_item(NODE)
     return json.loads(node.record), node.get_item("checksum"), seal(series, {}, node.record)
+
+
+def restore(live: GrowingKinetics, series: Any, record: Mapping[str, Any]) -> None:
+    """Take all frames that a file holds; nothing may have come yet.
+
+    Parameters
+    ----------
+    live
+        A series without frames.
+    series, record
+        The series of the areas, and what `stored_record` gave.
+    """
+    live._reader.restore(record["reader"])
+    variance = series.get_noise_variance()
+    values = np.moveaxis(np.asarray(series.data), -1, 0)
+    spread = None if variance is None else np.moveaxis(np.asarray(variance.data), -1, 0)
+    errors = series.metadata.get_item(THICKNESS)
+    thickness = None if errors is None else np.moveaxis(np.asarray(errors), -1, 0)
+    doses = np.asarray(series.dose)
+    for place, number in enumerate(record["index"]):
+        one = FrameAreas(
+            values[place],
+            None if spread is None else spread[place],
+            None if thickness is None else thickness[place],
+        )
+        live._take(number, float(doses[place]), one, clock.perf_counter())
+    live._numbers.next = record["next"]
+    live._incidents = Incidents(
+        {int(k): v for k, v in record["broken"].items()},
+        {int(k): v for k, v in record["doubled"].items()},
+        list(record["late"]),
+    )
+    live.stopped_by = ""
+    if record["stopped_by"]:
+        live._stop(record["stopped_by"])

@@ -9,7 +9,7 @@ import torch
 
 import hyperspy_dosekin
 from hyperspy_dosekin import fit_dose_conditions
-from hyperspy_dosekin.kinetics import LawParameter, Reversible, UserLaw
+from hyperspy_dosekin.kinetics import DarkRecovery, LawParameter, Reversible, UserLaw
 
 DOSE = np.arange(1, 10) / 9
 RATE = LawParameter("rate", 0.01, 200.0, 1.0, logarithmic=True)
@@ -129,3 +129,91 @@ def test_law_of_conditions_alone_says_where_it_belongs():
     law = UserLaw(lambda c, p, d, gas: p["rate"] * c, [RATE], name="of gas", inputs=("gas",))
     with pytest.raises(ValueError, match="fit_dose_conditions"):
         recovering(5.0, 0).fit_dose_pinn(law=law, estimator="exact")
+
+
+def under_threshold(dose_rate, seed, rate=4.0, threshold=2.0):
+    return series(np.exp(-rate * max(1 - threshold / dose_rate, 0) * DOSE), seed)
+
+
+def test_dose_rates_tell_a_threshold():
+    rates = [1.5, 4.0, 16.0]
+    given = [under_threshold(rate, seed) for seed, rate in enumerate(rates)]
+    # Below the threshold nothing happens, and there is nothing to fit.
+    found = fit_dose_conditions(
+        given[1:], conditions={"dose_rate": rates[1:]}, law="dose-rate threshold"
+    )
+    row = found.law_parameters.iloc[0]
+    assert row.parameter == "threshold × dose_rate"
+    assert row.lower < 2 < row.upper
+    assert row.determined
+    assert row.upper - row.lower < 1
+    truth = 1000 * np.log(2) / (4 * (1 - 2 / np.array(rates[1:])))
+    doses = found.half_integrity_dose
+    assert np.all((doses.lower < truth) & (truth < doses.upper))
+
+
+def test_one_dose_rate_tells_no_threshold():
+    given = [under_threshold(4.0, seed) for seed in (0, 1)]
+    found = fit_dose_conditions(
+        given, conditions={"dose_rate": [4.0, 4.0]}, law="dose-rate threshold", offset=5.0
+    )
+    assert not found.law_parameters.determined[0]
+
+
+def stepped(dark_time, seed, dose_rate=5.0, rate=2.0, recovery=1.0):
+    """By small steps: under the beam, and a pause after each frame (recovery in r/k · rate)."""
+    integrity, frames, n = 1.0, [], 4000
+    r = recovery * rate / 1000
+    for _ in DOSE:
+        step = 1000 * DOSE[0] / n
+        for _ in range(n):
+            half = integrity + 0.5 * step * (
+                -rate / 1000 * integrity + r / dose_rate * (1 - integrity)
+            )
+            integrity += step * (-rate / 1000 * half + r / dose_rate * (1 - half))
+        frames.append(integrity)
+        integrity = 1 - (1 - integrity) * np.exp(-r * dark_time)
+    return np.array(frames), seed
+
+
+def test_pauses_tell_the_recovery_at_one_dose_rate(tmp_path):
+    times = [0.0, 100.0]
+    truths = [stepped(time, seed) for seed, time in enumerate(times)]
+    law = DarkRecovery()
+    at = {name: torch.tensor(value).double() for name, value in (("rate", 2.0), ("recovery", 0.2))}
+    for time, (integrity, _) in zip(times, truths, strict=True):
+        given = {"dose_rate": 5.0, "dark_time": time, "dose": 1000 * DOSE}
+        of_series = law.at(given, {"dose_rate": 5.0, "dark_time": 0.0}, 1000.0)
+        found = of_series.solution(torch.as_tensor(DOSE), at)
+        np.testing.assert_allclose(found.numpy(), integrity, rtol=1e-6)
+        # Its derivatives, by differences.
+        columns = of_series.derivatives(torch.as_tensor(DOSE), at)[1]
+        for name in at:
+            ends = [
+                of_series.solution(
+                    torch.as_tensor(DOSE), {**at, name: at[name] * (1 + sign * 1e-5)}
+                )
+                for sign in (1, -1)
+            ]
+            slope = (ends[0] - ends[1]) / (2e-5 * at[name])
+            np.testing.assert_allclose(columns[name].numpy(), slope.numpy(), atol=1e-6)
+    given = [series(integrity, seed) for integrity, seed in truths]
+    conditions = {"dose_rate": [5.0, 5.0], "dark_time": times}
+    found = fit_dose_conditions(given, conditions=conditions, law="dark recovery")
+    row = found.law_parameters.iloc[0]
+    assert row.lower < 1 < row.upper
+    assert row.determined
+    assert row.upper / row.lower < 3
+    found.save(tmp_path / "dark.hspy")
+    assert str(hyperspy_dosekin.load(tmp_path / "dark.hspy")) == str(found)
+    assert found.predict(dose_rate=5.0, dark_time=0.0).integrity.data.shape[-1] > 1
+
+
+@pytest.mark.parametrize("law", ["dose-rate threshold", "dark recovery"])
+def test_one_series_is_refused(law):
+    s = under_threshold(4.0, 0)
+    s.metadata.set_item("Dose.dose_rate", 4.0)
+    with pytest.raises(ValueError, match="fit_dose_conditions"):
+        s.fit_dose_pinn(law=law, estimator="exact")
+    compared = hyperspy_dosekin.compare_laws(s, offset=5.0)
+    assert law not in compared.laws
