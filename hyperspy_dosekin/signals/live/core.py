@@ -80,8 +80,7 @@ class GrowingKinetics:
         self.posterior = self._posterior_of(None)
         #: D½ after each frame, for the figure.
         self.history = History()
-        config = exact_config(self.options)
-        check_live_law(self.options.kinetic_law, config.parameters)
+        check_live_law(self.options.kinetic_law, exact_config(self.options).parameters)
         self._store = None if store is None else FrameStore(store, self.settings)
 
     # What there is
@@ -114,8 +113,7 @@ class GrowingKinetics:
     @property
     def report(self) -> LiveReport:
         """What came, and how smoothly."""
-        present = set() if self._series is None else set(self._series.places)
-        present |= set(self._incidents.broken)
+        present = {*(() if self._series is None else self._series.places), *self._incidents.broken}
         missing = tuple(number for number in range(self._numbers.next) if number not in present)
         return LiveReport(
             self.n_frames,

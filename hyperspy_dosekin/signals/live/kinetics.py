@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hyperspy_dosekin.numerics.arguments import check_callable, real_number
 from hyperspy_dosekin.numerics.html import Html, report
 from hyperspy_dosekin.numerics.stream.frames import QUEUE_SIZES, FrameQueue
@@ -19,7 +17,7 @@ from hyperspy_dosekin.signals.signatures import refuse_unknown
 from .folder import FILES, frames_of_folder
 from .posterior import DosePosterior
 from .saved import SavedKinetics
-from .shown import FollowedFigure
+from .shown import FollowedFigure, picture_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
@@ -319,28 +317,13 @@ class LiveKinetics(SavedKinetics):
         >>> live.picture().headline
         '1 frames, 50 e⁻/Å²'
         """
-        from hyperspy_dosekin.plotting.kinetics.growing import GrowingPicture
-
-        names, posterior = self.window_names, self.posterior
-        series = self._series
-        n_frame = self.n_frames
-        areas = np.zeros((len(names), 0))
-        if series is not None:
-            flat = series.values.reshape(n_frame, -1, len(names))
-            areas = np.nanmean(flat, axis=1).T
-        maps = None
-        if len(self._space) in (1, 2):
-            maps = posterior.half_integrity_dose
-            maps = maps.reshape(len(names), -1, maps.shape[-1])
-        return GrowingPicture(
-            names,
-            self.dose,
-            areas,
-            *self.history.arrays(len(names)),
-            maps,
-            self._reader.quantity,
-            self.dose_unit,
-            posterior.headline,
+        return picture_of(
+            self.window_names,
+            self._series,
+            self.posterior,
+            self.history,
+            n_space=len(self._space),
+            quantity=self._reader.quantity,
         )
 
     def __repr__(self) -> str:

@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .growing import GrowingSeries
 from .posterior import DosePosterior
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.plotting.kinetics.growing import GrowingPicture
 
 #: Frames of which the history is kept; then every second one goes.
 _LONGEST = 1024
@@ -54,6 +58,44 @@ def _middle(array: np.ndarray) -> np.ndarray:
         if known.size:
             found[place] = np.median(known)
     return found
+
+
+def picture_of(
+    names: tuple[str, ...],
+    series: GrowingSeries | None,
+    posterior: DosePosterior,
+    history: History,
+    *,
+    n_space: int,
+    quantity: str,
+) -> GrowingPicture:
+    """What is drawn of a growing series.
+
+    Parameters
+    ----------
+    names, series
+        The windows, and their areas so far.
+    posterior, history
+        What is known now, and was known before.
+    n_space
+        Number of space axes.
+    quantity
+        What the areas are.
+    """
+    from hyperspy_dosekin.plotting.kinetics.growing import GrowingPicture
+
+    dose, areas = np.zeros(0), np.zeros((len(names), 0))
+    if series is not None:
+        dose = series.dose
+        areas = np.nanmean(series.values.reshape(series.n_frame, -1, len(names)), axis=1).T
+    maps = None
+    if n_space in (1, 2):
+        maps = posterior.half_integrity_dose
+        maps = maps.reshape(len(names), -1, maps.shape[-1])
+    known = history.arrays(len(names))
+    return GrowingPicture(
+        names, dose, areas, *known, maps, quantity, posterior.dose_unit, posterior.headline
+    )
 
 
 class FollowedFigure:
