@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from hyperspy_dosekin.kinetics.laws.closed_forms import RATE, wanted_of
-from hyperspy_dosekin.kinetics.laws.contract import ClosedForm, LawParameter
+from .closed_form import ClosedForm
+from .closed_forms import RATE, wanted_of
+from .parameter import LawParameter
 
 if TYPE_CHECKING:
     from torch import Tensor
