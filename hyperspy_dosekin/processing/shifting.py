@@ -267,8 +267,15 @@ def shift_whole(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     if not shift.any():
         return spectra
     n_channels = spectra.shape[-1]
-    if np.all(shift == shift[0]):
-        index = np.clip(np.arange(n_channels) - shift[0], 0, n_channels - 1)
-        return spectra[:, index]
-    index = np.clip(np.arange(n_channels) - shift[:, np.newaxis], 0, n_channels - 1)
-    return np.take_along_axis(spectra, index, axis=-1)
+    moved = np.empty_like(spectra)
+    # Row by row where they differ: slices are copied many times faster than indices are looked up.
+    alike = bool((shift == shift[0]).all())
+    rows: list[int | slice] = [slice(None)] if alike else list(range(len(spectra)))
+    for row, by in zip(rows, np.clip(shift, -n_channels, n_channels).tolist(), strict=False):
+        if by >= 0:
+            moved[row, by:] = spectra[row, : n_channels - by]
+            moved[row, :by] = spectra[row, :1]
+        else:
+            moved[row, :by] = spectra[row, -by:]
+            moved[row, by:] = spectra[row, -1:]
+    return moved

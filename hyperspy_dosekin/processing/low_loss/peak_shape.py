@@ -55,7 +55,11 @@ def reflect(
     middle = np.broadcast_to(np.asarray(centre, dtype=float), lead).reshape(-1, 1)
     first = np.maximum(middle - (n_channels if reach is None else reach), 0)
     channel = np.arange(n_channels)
-    zero_loss = np.where((channel >= first) & (channel <= middle), flat, 0.0)
+    zero_loss = np.zeros(flat.shape, np.result_type(flat, 0.0))
+    own = slice(int(first.min()), max(int(np.floor(middle.max())) + 1, 0))
+    zero_loss[:, own] = np.where(
+        (channel[own] >= first) & (channel[own] <= middle), flat[:, own], 0.0
+    )
     # Of the mirror image only the channels that any spectrum needs.
     begin = max(int(np.floor(middle.min())), 0)
     end = min(int(np.ceil((2 * middle - first).max())) + 1, n_channels)

@@ -130,11 +130,10 @@ def find_zero_loss(
     start, stop, _ = search.indices(n_channels)
     pedestal = _pedestal(spectra)
     # The smaller of a channel and its larger neighbour: a spike of one channel is no peak.
-    beside = np.maximum(
-        np.concatenate([spectra[:, 1:2], spectra[:, :-1]], axis=-1),
-        np.concatenate([spectra[:, 1:], spectra[:, -2:-1]], axis=-1),
-    )
-    paired = np.minimum(spectra, beside)
+    beside = np.empty_like(spectra)
+    np.maximum(spectra[:, :-2], spectra[:, 2:], out=beside[:, 1:-1])
+    beside[:, 0], beside[:, -1] = spectra[:, 1], spectra[:, -2]
+    paired = np.minimum(spectra, beside, out=beside)
     paired -= pedestal[:, np.newaxis]
     top = start + paired[:, start:stop].argmax(axis=-1)
     reach = int(min(np.ceil(widest) + 2, n_channels))
@@ -151,12 +150,13 @@ def find_zero_loss(
     centre = _centre(around, offset, sigma)
     found &= np.abs(centre) < np.maximum(fwhm, 2.0)
     # Most peaks need no test.
-    change = np.abs(np.diff(spectra, axis=-1))
-    median = np.median(change, axis=-1)
-    # With few counts most channels are equal.
-    change = np.where(median > 0, median, change.mean(axis=-1))
-    for row in np.flatnonzero(found & (height < _CLEAR * change)):
-        found[row] = significance(spectra[row], int(top[row]), fwhm[row], gain) > _SIGNIFICANT
+    mean = np.abs(np.diff(spectra, axis=-1)).mean(axis=-1)
+    # No median is more than twice the mean.
+    for row in np.flatnonzero(found & (height < _CLEAR * 2 * mean)):
+        median = np.median(np.abs(np.diff(spectra[row])))
+        # With few counts most channels are equal.
+        if height[row] < _CLEAR * (median if median > 0 else mean[row]):
+            found[row] = significance(spectra[row], int(top[row]), fwhm[row], gain) > _SIGNIFICANT
     saturated = found & _flat_top(around, pedestal, largest_value)
     position = top + np.where(found, centre, 0.0)
 
@@ -198,8 +198,8 @@ def _with_something_before(
     before = top - np.ceil(_FLANK_WIDTHS * width).astype(np.intp)
     highest = paired[np.arange(len(top)), top]
     # In a channel less than this there is nothing: the maximum of all up to there.
-    upto = np.maximum.accumulate(paired, axis=-1)
-    level = upto[np.arange(len(top)), np.clip(before, 0, paired.shape[-1] - 1)]
+    upto = np.maximum.accumulate(paired[:, : max(int(before.max(initial=0)), 0) + 1], axis=-1)
+    level = upto[np.arange(len(top)), np.clip(before, 0, upto.shape[-1] - 1)]
     return np.flatnonzero((before > start) & (level > _FIRST_SHARE * highest) & (highest > 0))
 
 
