@@ -13,6 +13,8 @@ from scipy.ndimage import binary_opening, uniform_filter1d
 _CORE_WIDTHS = 1.5
 #: A feature is so much higher than what is nearer to the peak, and so many standard deviations.
 _HIGHER, _ERRORS = 1.2, 5.0
+#: Median of the square of a normal variable.
+_MEDIAN_SQUARE = 0.455
 #: Fewer channels show no tail.
 _FEWEST = 8
 #: Exponents of tails; flatter ones have no finite area.
@@ -86,8 +88,13 @@ def share_without_features(gain_side: np.ndarray, fwhm: float) -> np.ndarray | N
     falling = np.minimum.accumulate(gain_side)
     # Noise is larger where there is more intensity.
     change = np.pad(np.diff(gain_side, 2), 1, mode="edge") ** 2 / 6
-    near = np.asarray(uniform_filter1d(change, _FEWEST))
-    noise = np.sqrt(np.maximum(near, change[begin:].mean()))
+    near = np.maximum(np.asarray(uniform_filter1d(change, _FEWEST)), change[begin:].mean())
+    # A narrow feature bends as much as noise does: most channels have none, and noise of counts.
+    bright = np.maximum(gain_side, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_counts = np.nanmedian((change / np.where(bright > 0, bright, np.nan))[begin:])
+    usual = np.nan_to_num(by_counts) * bright + np.median(change[begin:])
+    noise = np.sqrt(np.minimum(near, usual / _MEDIAN_SQUARE))
     feature = (gain_side > _HIGHER * np.maximum(falling, 0)) & (
         gain_side - falling > _ERRORS * noise
     )

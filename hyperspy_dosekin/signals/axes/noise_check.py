@@ -27,6 +27,12 @@ _BOXES, _BOX = 4, 32
 FACTOR, _SHARE = 2.0, 1 / 3
 #: Noise of joined channels that is larger by so much is correlated, and not as small as it looks.
 _CORRELATED = 3.0
+#: What is said where the metadata deny all noise.
+NO_NOISE = (
+    "the metadata say that the data have no noise: their variance is zero, or no number, "
+    "everywhere. The scatter of neighbouring spectra and channels is taken instead. Set "
+    "metadata.Signal.Noise_properties right to be rid of this."
+)
 #: A gain whose product with that claimed is 1 up to this factor is its inverse.
 _INVERSE = 1.4
 
@@ -72,6 +78,8 @@ def check_noise(signal: BaseSignal) -> CheckedNoise:
     if claimed.variance is not None:
         # HyperSpy makes a variance of noisy data: zero where there happens to be no count.
         claimed = _model_behind(boxes, variances) or claimed
+        if _say_nothing(variances):
+            claimed = Noise()
     verdict = _judge(boxes, variances, claimed)
     found = verdict.found
     if found is None:
@@ -134,10 +142,18 @@ class _Verdict:
 
 
 def _judge(boxes: list[np.ndarray], variances: list[np.ndarray], claimed: Noise) -> _Verdict:
+    if _say_nothing(variances):
+        found = photon_transfer(boxes, [_variance(Noise(gain=1.0), box) for box in boxes])
+        return _Verdict(found, "" if found is None else NO_NOISE)
     found = photon_transfer(boxes, variances)
     if found is None or not _data_win(found, boxes, variances):
         return _Verdict(found)
     return _Verdict(found, _note(found, claimed))
+
+
+def _say_nothing(variances: list[np.ndarray]) -> bool:
+    """Whether variances are zero, or no numbers, everywhere."""
+    return bool(variances) and not any((part > 0).any() for part in variances)
 
 
 def _numbers(claimed: Noise, *sample: np.ndarray) -> np.ndarray:

@@ -41,3 +41,16 @@ def test_a_tail_is_continued(exponent):
 def test_a_peak_that_has_ended_has_no_tail():
     assert tail_of(side()[:80], 10.0) is None
     assert tail_of(side()[:12], 10.0) is None
+
+
+def test_a_narrow_ghost_of_the_peak_is_no_part_of_it():
+    """A second peak before the first, as narrow: it bends as much as it is high."""
+    distance = np.arange(60.0)
+    peak = 1e6 * np.exp(-0.5 * (distance / 1.6) ** 2) + 5e3 / (1 + distance**2 / 4)
+    ghost = 1e4 * np.exp(-0.5 * ((distance - 25) / 1.6) ** 2)
+    noisy = np.random.default_rng(0).poisson(peak + ghost).astype(float)
+    share = share_without_features(noisy, 3.8)
+    assert share is not None
+    assert share[25] < 0.05
+    plain = np.random.default_rng(0).poisson(peak).astype(float)
+    assert share_without_features(plain, 3.8) is None

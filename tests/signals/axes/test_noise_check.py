@@ -177,3 +177,24 @@ def test_absolute_noise_needs_a_variance():
         pytest.raises(ValueError, match='noise="absolute" takes the noise variance'),
     ):
         ratio.fit_dose_pinn(estimator="exact", noise="absolute")
+
+
+@pytest.mark.parametrize("claim", ["gain", "zeros", "nan"])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_claim_of_no_noise_says_nothing(claim, lazy):
+    """No recorded spectrum is free of noise: the scatter is taken, and a sentence says so."""
+    s = dose_series(3)
+    truth = s.process_low_loss().integrate_windows().get_noise_variance().data
+    if claim == "gain":
+        s.metadata.set_item("Signal.Noise_properties.Variance_linear_model.gain_factor", 0.0)
+    else:
+        value = 0.0 if claim == "zeros" else np.nan
+        s.set_noise_variance(s._deepcopy_with_new_data(np.full(s.data.shape, value)))
+    s = s.as_lazy() if lazy else s
+    with pytest.warns(UserWarning, match="say that the data have no noise"):
+        areas = s.process_low_loss().integrate_windows()
+    if lazy:
+        areas.compute()
+    ratio = areas.get_noise_variance().data / truth
+    assert ratio.min() > 0.5
+    assert ratio.max() < 2
