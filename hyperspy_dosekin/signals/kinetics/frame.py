@@ -46,6 +46,8 @@ _LATEX = {
     ">": "$>$",
     "\u202f": r"\,",
 }
+#: A hyphen that is the sign of a number, as at the start of a cell or of an interval.
+_MINUS = re.compile(r"(?<![^\s\[(])-(?=\d)")
 _TO_ESCAPE = re.compile("|".join(re.escape(sign) for sign in sorted(_LATEX, key=len, reverse=True)))
 
 
@@ -124,7 +126,10 @@ def latex(text: str) -> str:
     --------
     >>> print(latex("D½ (e⁻/Å²)"))
     $D_{1/2}$ (e$^-$/\AA$^2$)
+    >>> print(latex("-0.5 [-1, 3-4]"))
+    $-$0.5 [$-$1, 3-4]
     """
+    text = _MINUS.sub("−", text)
     return _TO_ESCAPE.sub(lambda sign: _LATEX[sign.group()], text)
 
 
