@@ -152,16 +152,20 @@ class _Mixture:
 
     def log_density(self, nodes: Tensor) -> Tensor:
         """Log of the mean density of the draws, ``(n, n_node)``."""
-        count = nodes.shape[0]
-        points = nodes.permute(1, 0, 2)
-        start = torch.einsum("nkji,jnk->nki", self.factor, self.centre)
-        turned = torch.einsum("nkji,njm->nkim", self.factor, points) - start[..., None]
-        distance = (turned * turned).sum(2)
+        count, n, number = self.centre.shape
+        # Distances in standard deviations need few digits, if they are counted from nearby.
+        middle = self.centre.mean(2, keepdim=True)
+        points = (nodes - middle).permute(1, 0, 2).float()
+        rows = self.factor.mT.reshape(n, number * count, count)
+        start = torch.einsum("nkji,jnk->nki", self.factor, self.centre - middle)
+        turned = torch.baddbmm(start.reshape(n, -1, 1).float(), rows.float(), points, beta=-1.0)
+        distance = turned.square_().reshape(n, number, count, -1).sum(2)
         volume = self.factor.diagonal(dim1=2, dim2=3).log().sum(2)
-        log_density = volume[..., None] - 0.5 * (_TAIL + count) * torch.log1p(distance / _TAIL)
+        log_density = distance.div_(_TAIL).log1p_().mul_(-0.5 * (_TAIL + count))
+        log_density = log_density.add_(volume.float()[..., None])
         constant = special.gammaln((_TAIL + count) / 2) - special.gammaln(_TAIL / 2)
-        constant -= 0.5 * count * math.log(_TAIL * math.pi) + math.log(self.centre.shape[2])
-        return torch.logsumexp(log_density, dim=1) + float(constant)
+        constant -= 0.5 * count * math.log(_TAIL * math.pi) + math.log(number)
+        return torch.logsumexp(log_density, dim=1).to(nodes) + float(constant)
 
 
 @dataclass(frozen=True, eq=False)
