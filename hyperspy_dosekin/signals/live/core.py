@@ -229,7 +229,7 @@ class GrowingKinetics:
         reason = self._judge.reason(self.posterior, self.exposure.step, engine.caution)
         if reason:
             self._stop(reason)
-        if self.stop and engine.caution > 1:
+        if self._judge.certain and engine.caution > 1:
             self.posterior = widened(self.posterior, STOPPED_WIDER)
         self.history.add(self.posterior)
         self._computing.add(clock.perf_counter() - started)

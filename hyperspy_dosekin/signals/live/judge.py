@@ -39,6 +39,8 @@ class Judge:
         #: Integrity that is asked for.
         self.level = levels.pop() if levels else 0.5
         self._in_a_row = [0] * len(self.rules)
+        #: Whether the series has stopped because its kinetics looked certain.
+        self.certain = False
 
     def reason(self, posterior: DosePosterior, step: float, caution: float = 1.0) -> str:
         """Why to stop, or nothing.
@@ -64,5 +66,6 @@ class Judge:
             self._in_a_row[place] = self._in_a_row[place] + 1 if why else 0
             if self._in_a_row[place] >= rule.in_a_row:
                 reasons.append(why)
+                self.certain = True
             reasons.append(rule.about_dose(posterior.dose, step))
         return next(filter(None, reasons), "")
