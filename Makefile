@@ -24,7 +24,7 @@ PYTEST_WORKERS ?= 2
 NO_BROWSER := No browser for the end-to-end tests; 'pytest -m e2e -rs' says how to get one.
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser lint format typecheck pytest test coverage test-lower fuzz test-peers demo docs first-hour bench wheel clean
+.PHONY: help install browser lint format typecheck pytest test coverage test-lower fuzz test-peers demo docs first-hour bench bench-gpu wheel clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -110,6 +110,9 @@ first-hour: $(INSTALLED)  ## the code of README and Getting started, after "pip 
 
 bench: $(INSTALLED)  ## every benchmark but the coverage studies, and their table (an hour)
 	@$(PYTHON) benchmarks/run.py
+
+bench-gpu: $(INSTALLED)  ## tests and benchmarks of a graphics card, and their table (8 minutes; needs one)
+	@$(PYTHON) benchmarks/gpu.py
 
 wheel: $(INSTALLED)  ## the wheel, in dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .

@@ -49,6 +49,7 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("import", "import_time.py"),
+    Benchmark("waiting", "waiting.py"),
     Benchmark("windows", "windows.py"),
     Benchmark("kinetics", "kinetics/run.py", ("--table",)),
     Benchmark("tool", "tool.py"),
