@@ -55,9 +55,6 @@ REASONS = {
     "exspy/lowloss_spectrum.msa: t/λ, peak cut at the same energy": "the peak is 3.1 eV wide and "
     "is cut in its flank, and the two place it 0.15 eV apart",
     "pyTEMlib/AL-DFoffset0.00.dm3: t/λ, default": "eXSpy counts all losses up to 4.4 eV as elastic",
-    "exspy/Cr_L_ll.hspy: t/λ, default": "a pedestal of 31 counts, 7 % of all, which eXSpy is given "
-    "without and which we take off only where it is more than 15 widths of the peak away",
-    "exspy/Cr_L_ll.hspy: t/λ, peak cut at the same energy": "as above",
     "pyEELSMODEL/ll.msa: t/λ, default": "eXSpy counts all losses up to 5.1 eV as elastic",
     "exspy/Cr_L_cl.hspy: power law": "the file begins 14 eV before the edge, and its counts rise "
     "there: there is no power law to fit, and weighted and plain least squares differ",

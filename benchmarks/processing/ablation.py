@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import numpy as np
 from accuracy import DRIFT, STRONG, compare, interface, spiked
+from simple_finder import find_simply
 
 from hyperspy_dosekin.data import dose_series, dose_series_image
 from hyperspy_dosekin.processing.low_loss.survey import survey_low_loss
@@ -88,6 +89,31 @@ def rates(s, change) -> tuple[float, float]:
     return np.mean(hits), touched[~where].mean()
 
 
+def simple_rates(s, change, threshold: float) -> tuple[float, float]:
+    """The same of medians of neighbouring spectra and channels."""
+    axis, shape = s.axes_manager[-1], s.data.shape
+    spectra = s.data.reshape(-1, shape[-1]).astype(float)
+    reach = int(6 / axis.scale)
+    numbers, _ = survey_low_loss(
+        spectra, widest=reach, search=slice(None), largest_value=np.inf, reach=reach
+    )
+    position, fwhm = numbers[:, 0], numbers[:, 1]
+    gain = 1.0
+    if change is not None:
+        spectra = change(spectra)
+        # The scatter says the rest.
+        gain = float(np.median(spectra)) / 1000
+    touched = find_simply(
+        spectra.reshape(shape),
+        position.reshape(shape[:-1]),
+        fwhm.reshape(shape[:-1]),
+        gain=gain,
+        threshold=threshold,
+    ).reshape(spectra.shape)
+    hits, where = compare(s, touched, position * axis.scale + axis.offset, fwhm * axis.scale)
+    return np.mean(hits), touched[~where].mean()
+
+
 def damaged() -> float:
     """Share of lines as narrow as the resolution, in single spectra, of 8 to 200 σ, that suffer."""
     rng = np.random.default_rng(5)
@@ -134,6 +160,14 @@ def main() -> None:
                 row.append(f"{removed:6.1%} |{1e5 * touched:5.1f}")
             print(f"{name:27s}" + "".join(f"{cell:>14s}" for cell in row), end="", flush=True)
             print(f"{damaged():14.1%}", flush=True)
+    for threshold in (4.5, 5.0, 5.5):
+        print(f"{f'medians, {threshold} σ':27s}", end="")
+        for _, signals, change in cases:
+            removed, touched = np.mean(
+                [simple_rates(s, change, threshold) for s in signals], axis=0
+            )
+            print(f"{f'{removed:6.1%} |{1e5 * touched:5.1f}':>14s}", end="", flush=True)
+        print()
 
 
 if __name__ == "__main__":

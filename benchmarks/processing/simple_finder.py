@@ -15,8 +15,6 @@ from scipy.ndimage import median_filter
 SIGMA_PER_MAD = 1.4826
 #: Channels on either side, without the one in the middle and the next to it.
 _REACH = 6
-#: Share of an outlier that the channels beside it have if it is a line.
-_LINE = 0.35
 
 
 def find_simply(
@@ -26,7 +24,6 @@ def find_simply(
     *,
     gain: float = 1.0,
     threshold: float = 5.0,
-    lines: bool = False,
 ) -> np.ndarray:
     """Channels that exceed the medians of their neighbours.
 
@@ -40,8 +37,6 @@ def find_simply(
         Of counts; where they have none, their scatter says how large the noise is.
     threshold
         In standard deviations.
-    lines
-        Whether outliers whose neighbours have a good part of them are let go as lines.
 
     Returns
     -------
@@ -76,14 +71,6 @@ def find_simply(
     usual = SIGMA_PER_MAD * np.median(np.abs(score).reshape(-1, n_channels), axis=0)
     score /= np.maximum(median_filter(usual, 15), 1.0)
     found = (score > threshold) & usable
-    if lines:
-        pad = [(0, 0)] * lead + [(2, 2)]
-        wide = np.pad(score, pad)
-        left, right = wide[..., 1:-3], wide[..., 3:-1]
-        outer = np.minimum(np.maximum(left, wide[..., :-4]), np.maximum(right, wide[..., 4:]))
-        # Of a pair one neighbour is a spike too.
-        beside_pair = np.minimum(np.maximum(left, right), outer)
-        found &= beside_pair < _LINE * score
     touched = np.zeros(spectra.shape, dtype=bool)
     np.put_along_axis(touched, index, found & inside, axis=-1)
     return touched

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,24 +11,25 @@ import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import column
 from hyperspy_dosekin.numerics.arguments import check_arguments
-from hyperspy_dosekin.processing.background import FEWEST_CHANNELS as FEWEST_IN_BACKGROUND
-from hyperspy_dosekin.processing.background import fit_power_law
 from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, process_block
-from hyperspy_dosekin.processing.low_loss.gain_side import channels_on_pedestal, common_level
 from hyperspy_dosekin.processing.low_loss.options import (
     ALIGNMENTS,
-    FEWEST_DARK,
     LowLossChain,
     check_options,
 )
 from hyperspy_dosekin.processing.spikes.found import THRESHOLD
 from hyperspy_dosekin.signals.processing.also_align import align_others, check_others
+from hyperspy_dosekin.signals.processing.low_loss_background import (
+    check_background,
+    warn_if_no_tail,
+)
+from hyperspy_dosekin.signals.processing.low_loss_chain import make_chain
+from hyperspy_dosekin.signals.processing.low_loss_steps import low_loss_steps
 from hyperspy_dosekin.signals.processing.one_pass import Seen, room_for, run_in_one_pass, sample_of
 from hyperspy_dosekin.signals.processing.record import make_record
 from hyperspy_dosekin.signals.processing.recorded import Recorded, read, run_chain
 from hyperspy_dosekin.signals.processing.result import processed_signal, result_type
 from hyperspy_dosekin.signals.processing.survey import (
-    Survey,
     check_found,
     look_at,
     warn_of_pedestal,
@@ -38,9 +38,6 @@ from hyperspy_dosekin.signals.processing.survey import (
 from hyperspy_dosekin.signals.processing.trial import try_out
 from hyperspy_dosekin.signals.processing.zero_loss_model import (
     check_zero_loss,
-    choose_model,
-    look_at_gain_side,
-    model_shape,
     read_measured,
     residue_in,
     splice,
@@ -49,17 +46,6 @@ from hyperspy_dosekin.signals.processing.zero_loss_model import (
 if TYPE_CHECKING:
     from exspy.signals import EELSSpectrum
 
-_logger = logging.getLogger(__name__)
-
-#: How far the tails of the zero-loss peak reach: so many widths, or eV if that is more.
-_TAIL_WIDTHS, _TAIL_EV = 15.0, 10.0
-#: Exponent of the flattest tail of a zero-loss peak; that of a Lorentzian is 2.
-_FLATTEST_TAIL = 1.0
-#: What spectra are divided by, in words, for the record.
-NORMALISED_TO = {
-    "zero_loss": "area of the zero-loss peak, per eV",
-    "total": "area of the spectrum, per eV",
-}
 #: Quantity of the result, which says that its areas are integrals over energy.
 QUANTITY = "Single scattering (1/eV)"
 
@@ -266,15 +252,15 @@ def process_low_loss(
         check_found(survey_found, looked_at, zero_loss_range)
         warn_of_trouble(survey_found, looked_at)
         room = 0.0 if sample is None else room_for(survey_found)
-        chain = _chain(recorded, survey_found, how, zero_loss, measured, options, room)
+        chain = make_chain(recorded, survey_found, how, zero_loss, measured, options, room)
         warn_of_pedestal(survey_found, looked_at, chain.n_dark > 0)
         seen = Seen.of(survey_found)
         position, fwhm = seen.position, seen.fwhm
         offset_ev = (
             float(chain.energy_ev[0]) if how != "none" else float(recorded.energy_ev[chain.start])
         )
-    _check_background(chain)
-    _warn_if_no_tail(chain, survey_found)
+    check_background(chain)
+    warn_if_no_tail(chain, survey_found)
     residue = None if spliced else residue_in(survey_found, chain)
     if not spliced:
         try_out(chain, survey_found, zero_loss, residue)
@@ -300,7 +286,7 @@ def process_low_loss(
     if spliced:
         moved = np.zeros(shape)
     found = {name: column(numbers, place) for place, name in enumerate(DIAGNOSTICS)}
-    steps, diagnostics = _steps(
+    steps, diagnostics = low_loss_steps(
         chain, seen, found, moved, offset_ev, zero_loss, zero_loss_range, vacuum_threshold
     )
     record = make_record(self, "process_low_loss", steps, diagnostics)
@@ -358,147 +344,3 @@ def _search(recorded: Recorded, limits: tuple[float, float] | None) -> slice:
             "widen it."
         )
     return slice(int(inside[0]), int(inside[-1]) + 1)
-
-
-def _chain(
-    recorded: Recorded,
-    survey: Survey,
-    align: str,
-    zero_loss: Any,
-    measured: Any,
-    options: dict[str, Any],
-    room: float,
-) -> LowLossChain:
-    n_channels = recorded.energy_ev.size
-    origin = round(float(np.nanmedian(survey.position)))
-    start, stop = 0, n_channels
-    if align != "none":
-        shift = origin - survey.position[survey.found]
-        start = int(np.ceil(max(shift.max() + room, 0.0) - 1e-6))
-        stop = n_channels - int(np.ceil(max(room - shift.min(), 0.0) - 1e-6))
-    width = max(_TAIL_WIDTHS * float(np.nanmedian(survey.fwhm)), _TAIL_EV / recorded.scale_ev)
-    fwhm = float(np.nanmedian(survey.fwhm))
-    common = {
-        "subspace": survey.subspace,
-        "reach": int(np.ceil(width)),
-        "scale_ev": recorded.scale_ev,
-        "origin": origin,
-        "start": start,
-        "stop": stop,
-        "gain": survey.gain,
-        "offset": survey.offset,
-        "align": align,
-        "fwhm": fwhm,
-        **options,
-    }
-    if stop - start < n_channels // 2:
-        raise ValueError(
-            f"the zero-loss peak moves by {np.ptp(survey.position[survey.found]):.0f} of the "
-            f"{n_channels} channels, so that the spectra have only {stop - start} channels in "
-            "common; leave out spectra that do not belong, or pass zero_loss_range=(left, right)."
-        )
-    if options["dark"]:
-        first = int(np.floor(np.nanmin(survey.position[survey.found])))
-        number = channels_on_pedestal(survey.total[start:], first - start, fwhm)
-        common["pedestal"] = number
-        if number and origin - start - common["reach"] < FEWEST_DARK:
-            common["level"] = common_level(survey.sample[:, start : start + number])
-    zero_loss = choose_model(zero_loss, survey)
-    model = model_shape(zero_loss, measured, survey, stop - start)
-    if isinstance(model, str):
-        common |= look_at_gain_side(survey, start, common["reach"], recorded.scale_ev)
-    return LowLossChain(zero_loss=model, **common)
-
-
-def _check_background(chain: LowLossChain) -> None:
-    if chain.background is None:
-        return
-    left, right = chain.background
-    energy = chain.energy_ev
-    if not (0 < left < right and right <= energy[-1]):
-        raise ValueError(
-            f"background=({left:g}, {right:g}) eV must be a window of the axis beyond the "
-            f"zero-loss peak, between 0 and {energy[-1]:g} eV; move it."
-        )
-    number = int(((energy >= left) & (energy <= right)).sum())
-    if number < FEWEST_IN_BACKGROUND:
-        raise ValueError(
-            f"background=({left:g}, {right:g}) eV holds {number} channel(s), and a power law needs "
-            f"{FEWEST_IN_BACKGROUND}; widen it."
-        )
-
-
-def _warn_if_no_tail(chain: LowLossChain, survey: Survey) -> None:
-    """Log if the mean spectrum does not fall in the window of the background as a tail does."""
-    if chain.background is None or survey.total.size < chain.stop:
-        return
-    energy = chain.energy_ev
-    window = (energy >= chain.background[0]) & (energy <= chain.background[1])
-    fit = fit_power_law(survey.total[chain.start : chain.stop][window], energy[window])
-    if not fit.exponent > _FLATTEST_TAIL:
-        _logger.warning(
-            "The mean spectrum falls as E^-%.2f only in the background window (%g, %g) eV: losses, "
-            "not the tail of the zero-loss peak, are fitted there, and subtracted everywhere. Move "
-            "the window, or leave background out: deconvolution removes the zero-loss peak anyway.",
-            fit.exponent,
-            *chain.background,
-        )
-
-
-def _steps(
-    chain: LowLossChain,
-    seen: Seen,
-    found: dict[str, Any],
-    moved: np.ndarray,
-    offset_ev: float,
-    zero_loss: Any,
-    zero_loss_range: Any,
-    vacuum_threshold: float,
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, tuple[Any, str]]]]:
-    """Parameters and diagnostics of each step that was done, in order."""
-    steps: dict[str, dict[str, Any]] = {}
-    diagnostics: dict[str, dict[str, tuple[Any, str]]] = {}
-    steps["zero_loss_peak"] = {"range": zero_loss_range or "whole axis"}
-    diagnostics["zero_loss_peak"] = {
-        "zero_loss_fwhm": (seen.fwhm * chain.scale_ev, "FWHM (eV)"),
-        "zero_loss_found": (seen.found, ""),
-        "zero_loss_saturated": (seen.saturated, ""),
-    }
-    if chain.spikes:
-        steps["spikes"] = {
-            "threshold": chain.threshold,
-            "gain": float(chain.gain),
-            "offset": float(chain.offset),
-        }
-        diagnostics["spikes"] = {"spikes": (found["spikes"], "Replaced channels")}
-    if chain.align != "none":
-        steps["align"] = {"energy_offset": offset_ev, "method": chain.align}
-        diagnostics["align"] = {
-            "shift": (moved, "Shift (eV)"),
-            "ringing": (found["ringing"], "Alternation / intensity"),
-        }
-    if chain.n_dark:
-        steps["dark"] = {"channels": chain.n_dark}
-        diagnostics["dark"] = {"dark_level": (found["dark_level"], "Intensity (counts)")}
-    if chain.background is not None:
-        steps["background"] = {"model": "power law", "window": chain.background}
-        diagnostics["background"] = {
-            "exponent": (found["exponent"], "Exponent"),
-            "background_level": (found["background_level"], "Background (counts)"),
-        }
-    if chain.deconvolve or chain.normalise:
-        described = zero_loss if isinstance(zero_loss, str | int | float) else "measured"
-        if isinstance(zero_loss, str):
-            described = chain.zero_loss if isinstance(chain.zero_loss, str) else "fitted"
-        steps["zero_loss"] = {"model": described, "vacuum_threshold": vacuum_threshold}
-        thickness = found["t_over_lambda"]
-        diagnostics["zero_loss"] = {
-            "zero_loss_intensity": (found["zero_loss_intensity"], "Intensity (counts)"),
-            "t_over_lambda": (thickness, "t/λ"),
-            "vacuum_mask": (thickness < vacuum_threshold, ""),
-        }
-    if chain.deconvolve:
-        steps["deconvolve"] = {"method": "Fourier-log", "resolution": chain.resolution}
-    if chain.normalise:
-        steps["normalise"] = {"to": NORMALISED_TO[str(chain.normalise)]}
-    return steps, diagnostics

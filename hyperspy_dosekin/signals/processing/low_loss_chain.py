@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of `process_low_loss` for the spectra that a survey has seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hyperspy_dosekin.processing.low_loss.gain_side import channels_on_pedestal, common_level
+from hyperspy_dosekin.processing.low_loss.options import FEWEST_DARK, LowLossChain
+from hyperspy_dosekin.signals.processing.recorded import Recorded
+from hyperspy_dosekin.signals.processing.survey import Survey
+from hyperspy_dosekin.signals.processing.zero_loss_model import (
+    choose_model,
+    look_at_gain_side,
+    model_shape,
+)
+
+#: How far the tails of the zero-loss peak reach: so many widths, or eV if that is more.
+_TAIL_WIDTHS, _TAIL_EV = 15.0, 10.0
+
+
+def make_chain(
+    recorded: Recorded,
+    survey: Survey,
+    align: str,
+    zero_loss: Any,
+    measured: Any,
+    options: dict[str, Any],
+    room: float,
+) -> LowLossChain:
+    """Put the steps together: the common axis, the pedestal and the model of the peak.
+
+    Parameters
+    ----------
+    recorded, survey
+        The spectra, and what a look at them has found.
+    align
+        One of the alignments.
+    zero_loss, measured
+        As the user gave it, and the peak if it was measured.
+    options
+        What else the chain takes.
+    room
+        Channels left on either side for drift that was not seen.
+
+    Raises
+    ------
+    ValueError
+        If the spectra have less than half of their channels in common.
+    """
+    n_channels = recorded.energy_ev.size
+    origin = round(float(np.nanmedian(survey.position)))
+    start, stop = 0, n_channels
+    if align != "none":
+        shift = origin - survey.position[survey.found]
+        start = int(np.ceil(max(shift.max() + room, 0.0) - 1e-6))
+        stop = n_channels - int(np.ceil(max(room - shift.min(), 0.0) - 1e-6))
+    width = max(_TAIL_WIDTHS * float(np.nanmedian(survey.fwhm)), _TAIL_EV / recorded.scale_ev)
+    fwhm = float(np.nanmedian(survey.fwhm))
+    common = {
+        "subspace": survey.subspace,
+        "reach": int(np.ceil(width)),
+        "scale_ev": recorded.scale_ev,
+        "origin": origin,
+        "start": start,
+        "stop": stop,
+        "gain": survey.gain,
+        "offset": survey.offset,
+        "align": align,
+        "fwhm": fwhm,
+        **options,
+    }
+    if stop - start < n_channels // 2:
+        raise ValueError(
+            f"the zero-loss peak moves by {np.ptp(survey.position[survey.found]):.0f} of the "
+            f"{n_channels} channels, so that the spectra have only {stop - start} channels in "
+            "common; leave out spectra that do not belong, or pass zero_loss_range=(left, right)."
+        )
+    if options["dark"]:
+        first = int(np.floor(np.nanmin(survey.position[survey.found])))
+        number = channels_on_pedestal(survey.total[start:], first - start, fwhm)
+        common["pedestal"] = number
+        if number and origin - start - common["reach"] < FEWEST_DARK:
+            common["level"] = common_level(survey.sample[:, start : start + number])
+    zero_loss = choose_model(zero_loss, survey)
+    model = model_shape(zero_loss, measured, survey, stop - start)
+    if isinstance(model, str):
+        common |= look_at_gain_side(survey, start, common["reach"], recorded.scale_ev)
+    return LowLossChain(zero_loss=model, **common)
