@@ -76,8 +76,10 @@ def kind_of(signal):
 
 def seal(signal):
     """Put the seal on whatever is there, where that can be read at all."""
+    # Reading takes the record of a comparison away.
+    given = signal.deepcopy() if node_of(signal).has_item("laws") else signal
     try:
-        _, _, expected = STORED[kind_of(signal)].read(signal.deepcopy(), None)
+        _, _, expected = STORED[kind_of(signal)].read(given, None)
     except Exception:
         return
     node_of(signal).checksum = expected
@@ -109,13 +111,13 @@ def read(signal, path, written=True):
     """Load a file, and show what it holds; whether it was refused, by its name.
 
     Where it is not written, what HyperSpy would read of the file is given to what makes the result
-    of it.
+    of it, and is not to be used any more.
     """
     seal(signal)
     if written:
         signal.save(path, overwrite=True)
     try:
-        found = hyperspy_dosekin.load(path) if written else result_of(signal.deepcopy(), path)
+        found = hyperspy_dosekin.load(path) if written else result_of(signal, path)
     except ValueError as error:
         assert path.name in str(error)  # noqa: PT017
         return True
@@ -136,7 +138,7 @@ def test_records_of_any_content(stored, kind, tmp_path):
     for place in places(record):
         for value in rng.sample((KeyError, *WRONG), 2 if kind == "plan" else 1):
             node.set_item(text, json.dumps(changed(record, place, value)))
-            refused += read(signal, tmp_path / "forged.hspy", written=False)
+            refused += read(signal.deepcopy(), tmp_path / "forged.hspy", written=False)
     assert refused
     assert read(signal, tmp_path / "forged.hspy") == read(signal, tmp_path / "forged.hspy", False)
 
