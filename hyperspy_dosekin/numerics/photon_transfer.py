@@ -20,6 +20,8 @@ _THIRD = np.array([1.0, -3.0, 3.0, -1.0])
 _CHANGE = 4.0
 #: One spectrum of so many tells how much channels differ.
 _SOME = 4
+#: Sums of squares of larger values overflow.
+_MOST_VALUE = 1e140
 #: Ways in which spectra may change that are not noise.
 _COMPONENTS = 4
 _BINS, _FEWEST, _FEWEST_IN_BIN = 16, 200, 40
@@ -169,6 +171,8 @@ def _scatter(box: np.ndarray, claimed: np.ndarray | None) -> tuple[np.ndarray, .
         claimed = np.full(box.shape, np.nan)
     if box.shape[-1] < _WIDTH:
         return (np.empty(0),) * 3
+    # What cannot be squared is as good as missing.
+    box = np.where(np.abs(box) < _MOST_VALUE, box, np.nan)
     rows = box.reshape(-1, box.shape[-1])
     if len(rows) > 1:
         by_spectra = _among_spectra(rows, claimed.reshape(rows.shape))

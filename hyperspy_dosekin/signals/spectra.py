@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _LOWEST_EV = min(left for left, _ in LOW_LOSS_WINDOWS.values())
 _SPATIAL = ("auto", "mean")
 _RESIDUE = "give None to fit it, 0, or one spectrum of the channels of the fit"
+#: Sums of squares of larger values overflow.
+_MOST_VALUE = 1e140
 
 
 def fit_dose_spectra(
@@ -276,7 +278,8 @@ def _variance(noise: Noise, values: np.ndarray) -> np.ndarray:
 
 def _usable(values: np.ndarray, variance: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Frames and channels without gaps."""
-    good = np.isfinite(values)
+    # What cannot be squared is as good as missing.
+    good = np.abs(np.nan_to_num(values, nan=np.inf)) < _MOST_VALUE
     if variance is not None:
         good &= np.isfinite(variance) & (variance >= 0)
     # A frame that is missing altogether is left out; otherwise the channels that have gaps are.
@@ -284,8 +287,8 @@ def _usable(values: np.ndarray, variance: np.ndarray | None) -> tuple[np.ndarray
     channels = np.atleast_1d(good[frames].all(axis=0))
     if not frames.any() or not channels.any():
         raise ValueError(
-            "no channel has a value in every frame; interpolate what is missing, or leave out the "
-            "frames that have gaps with s.inav[…]."
+            f"no channel has a value below {_MOST_VALUE:g} in every frame; interpolate what is "
+            "missing, leave out the frames that have gaps with s.inav[…], or take another unit."
         )
     return frames, channels
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hyperspy.signals import Signal1D
 
-from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity, check_level
 from hyperspy_dosekin.kinetics.spectra.fit import SpectraFit
 from hyperspy_dosekin.kinetics.spectra.number import LEVEL
 from hyperspy_dosekin.kinetics.spectra.summary import (
@@ -24,6 +24,7 @@ from hyperspy_dosekin.kinetics.spectra.summary import (
     spectra_of,
     summary,
 )
+from hyperspy_dosekin.numerics.arguments import real_number
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
 from hyperspy_dosekin.signals.drawing import drawn
@@ -257,7 +258,8 @@ class DoseSpectra:
         >>> bool((lower.data <= upper.data).all())
         True
         """
-        if name in ("spectra", "residue"):
+        if isinstance(name, str) and name in ("spectra", "residue"):
+            check_level(level)
             ends = self._spectra_ends(level)
             if name == "residue":
                 return tuple(self._spectrum(e[-1] + self.known_residue, "Residue") for e in ends)
@@ -295,13 +297,18 @@ class DoseSpectra:
         >>> found.interval_values("rate")[0].shape
         (1,)
         """
-        key = (name, level, dose_level)
+        check_level(level)
+        if dose_level is not None:
+            remedy = "give an integrity between 0 and 1"
+            dose_level = real_number("dose_level", dose_level, remedy, above=0.0, below=1.0)
+        key = (str(name), float(level), dose_level)
         if key not in self._kept:
             names = [*component_values(self.fit), "half_integrity_dose", "dose_at", "integrity"]
             known = [*names, "rate_per_dose", "critical_dose", "spectra", "residue"]
-            if name not in known:
+            if not isinstance(name, str) or name not in known:
+                meant = did_you_mean(str(name), known)
                 raise ValueError(
-                    f"interval({name!r}): there is no such quantity{did_you_mean(name, known)} "
+                    f"interval({name!r}): there is no such quantity{meant} "
                     f"There are {', '.join(known)}."
                 )
             asked, factor = (

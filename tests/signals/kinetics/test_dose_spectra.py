@@ -317,3 +317,21 @@ def test_semi_real_series(shared_data):
     lower, upper = (end.data[0] for end in found.interval("half_integrity_dose"))
     assert lower < 352.35 < upper
     assert upper / lower < 1.5
+
+
+def test_values_that_cannot_be_squared_are_left_out_and_odd_questions_are_told():
+    s = hyperspy_dosekin.data.dose_series(processed=True)
+    s.data[2, 250] = -1.7e308
+    found = s.fit_dose_spectra(1, energy_range=(8.0, 20.0), show_progressbar=False)
+    assert np.isfinite(found.half_integrity_dose.data).all()
+    for name in (np.array(3), ["rate"], None):
+        with pytest.raises(ValueError, match="there is no such quantity"):
+            found.interval(name)
+    with pytest.raises(TypeError, match="level"):
+        found.interval("rate", np.array([0.1, 0.2]))
+    with pytest.raises(TypeError, match="dose_level"):
+        found.interval("dose_at", dose_level="x")
+    s.data[2, 250] = 1.0
+    s.data *= 1e200
+    with pytest.raises(ValueError, match="take another unit"):
+        s.fit_dose_spectra(1, energy_range=(8.0, 20.0), show_progressbar=False)
