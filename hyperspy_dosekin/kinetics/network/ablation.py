@@ -57,7 +57,7 @@ def unconstrained_network(
         The fit whose data, seeds and architecture are used.
     dose
         Doses at which to evaluate it, ``(n_dose,)``; beyond the measured ones the network itself
-        is asked, since there is no law to continue with.
+        is used, since there is no law to continue with.
     iterations
         Length of the training, by L-BFGS.
 
