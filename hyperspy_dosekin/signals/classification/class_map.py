@@ -51,10 +51,10 @@ class ClassMap(Signal2D):
         found = self.metadata.get_item("Classes.names", [])
         # A file may hold anything there.
         recorded = tuple(map(str, found)) if isinstance(found, list | tuple | np.ndarray) else ()
-        if self._lazy:
+        if recorded or self._lazy:
             return recorded
         largest = int(self.data.max(initial=-1))
-        return recorded + tuple(str(label) for label in range(len(recorded), largest + 1))
+        return tuple(str(label) for label in range(largest + 1))
 
     def fractions(self) -> BaseSignal:
         """Share of each class among the pixels that have one, along the frames.
