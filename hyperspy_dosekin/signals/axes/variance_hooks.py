@@ -10,6 +10,7 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any, TypeVar
 
+import numpy as np
 from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.signals.axes.quantity import is_per_ev
@@ -100,6 +101,22 @@ def _transpose(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> An
     finally:
         properties.variance = variance
     attach_variance(result, turned.data)
+    return result
+
+
+def _current(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+    # HyperSpy gives each spectrum, as in a loop over a signal, the variance of all.
+    variance = ours(self)
+    if variance is None or variance_of(self) is None:
+        return call(*args, **kwargs)
+    own = variance.inav[self.axes_manager.indices] if self.axes_manager.indices else variance
+    properties = self.metadata.Signal.Noise_properties
+    properties.variance = None
+    try:
+        result = call(*args, **kwargs)
+    finally:
+        properties.variance = variance
+    attach_variance(result, np.asarray(own.data).reshape(result.data.shape))
     return result
 
 
@@ -217,6 +234,7 @@ _HOOKS: dict[str, Callable[..., Any]] = {
     "get_noise_variance": _get,
     "crop": _crop,
     "split": _split,
+    "get_current_signal": _current,
     "rebin": _rebin,
     "transpose": _transpose,
     **dict.fromkeys(("decomposition", "blind_source_separation"), _undone),

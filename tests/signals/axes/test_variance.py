@@ -176,6 +176,17 @@ def test_files_keep_the_step(tmp_path, kind):
     assert loaded.get_noise_variance() is not None
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_spectra_of_a_loop_have_their_own_variance(processed, lazy):
+    image = processed.as_lazy() if lazy else processed
+    variance = processed.get_noise_variance().data.reshape(-1, processed.data.shape[-1])
+    for spectrum, expected in zip(image, variance, strict=True):
+        np.testing.assert_array_equal(spectrum.get_noise_variance().data, expected)
+    np.testing.assert_array_equal(
+        np.asarray(image.get_noise_variance().data), processed.get_noise_variance().data
+    )
+
+
 @pytest.mark.parametrize("axis", [None, "x", "time"])
 def test_stacks_are_joined(axis):
     s = patterned()
