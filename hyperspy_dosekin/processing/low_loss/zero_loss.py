@@ -28,6 +28,9 @@ _FEWEST_COUNTS = 30.0
 #: A peak before the highest one that is so high in comparison is the zero-loss peak; less is on the
 #: gain side. It is no part of the flank so many widths away.
 _FIRST_SHARE, _FLANK_WIDTHS = 0.05, 3.0
+#: A lower one before a peak that is hardly wider is its ghost or a gain: plasmons that are so much
+#: higher than the zero-loss peak are those of a specimen of several mean free paths, and wide.
+_GHOST_SHARE, _AS_NARROW = 0.15, 1.25
 #: Standard deviations of noise above which a peak is one: noise reaches 5 in a thousand channels.
 _SIGNIFICANT = 8.0
 #: Share of a peak to which the intensity before it has fallen, if that is the first.
@@ -222,6 +225,8 @@ def _first_peak(
     able = (prominence >= 0.5 * part[peaks]) & (widths <= widest)
     # Before the zero-loss peak there is nothing; before a loss is the tail of the zero-loss peak.
     able &= np.minimum.accumulate(part)[peaks] < _NOTHING_BEFORE * part[peaks]
+    highest = peaks == peaks[part[peaks].argmax()]
+    able &= (part[peaks] > _GHOST_SHARE * part.max()) | (widths[highest] > _AS_NARROW * widths)
     for peak, width in zip(peaks[able][:_TESTED], widths[able], strict=False):
         channel = search.start + int(peak)
         if 0 < _CLEAR * change < part[peak]:

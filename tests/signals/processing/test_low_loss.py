@@ -139,6 +139,20 @@ def test_thick_specimens(width):
     np.testing.assert_allclose(found["shift"].data, 0, atol=0.02)
 
 
+@pytest.mark.parametrize("share", [0.03, 0.06, 0.12])
+def test_a_ghost_before_the_peak_is_not_taken_for_it(share):
+    """It is as narrow as the peak; a plasmon that much higher than the peak is wide."""
+    thicknesses = [0.5, 1]
+    s = thick(thicknesses)
+    clean = s.process_low_loss().integrate_windows({"plasmon": (10, 20)})
+    place = np.arange(s.data.shape[-1]) - 180
+    s.data = s.data + share * s.data.max(-1, keepdims=True) * np.exp(-0.5 * (place / 2.1) ** 2)
+    processed = s.process_low_loss()
+    np.testing.assert_allclose(processed.processing_diagnostics()["shift"].data, 0, atol=0.02)
+    areas = processed.integrate_windows({"plasmon": (10, 20)})
+    np.testing.assert_allclose(areas.data, clean.data, rtol=1.3 * share)
+
+
 @pytest.mark.parametrize("make", [lambda s: s, lazy])
 def test_spectra_agree_on_the_place_of_the_peak(make):
     """A stray peak before the others is looked past where the other spectra have theirs."""
