@@ -29,6 +29,11 @@ for temperature in temperatures:
     s.set_signal_type("DoseSeries")
     series.append(s)
 
+# %%
+# All series are fitted together. Each has its own amplitude and offset; the rates share
+# an activation energy, and what specimens of one temperature differ by is estimated
+# from the three specimens of each, because an effect must be larger than that:
+
 found = hyperspy_dosekin.fit_dose_conditions(
     series, conditions={"temperature": temperatures}
 )
@@ -41,6 +46,8 @@ print(found)
 found.ratio({"temperature": 100}, {"temperature": 300})
 
 # %%
-# D½ of each specimen, and the line through them:
+# D½ of each specimen, and the line through them. Two temperatures say that the rates
+# differ. They do not say that an activation energy is the reason: a third temperature
+# would show whether the points lie on one line.
 
 found.plot_condition("temperature")

@@ -29,6 +29,11 @@ def measured(decay):
 
 
 series = [measured(np.exp(-dose / 300 * rate**0.2)) for rate in rates]
+
+# %%
+# Two specimens at each dose rate tell how much specimens differ by themselves. Without
+# them every difference between the series would count as an effect of the dose rate:
+
 found = hyperspy_dosekin.fit_dose_conditions(series, conditions={"dose_rate": rates})
 print(found)
 

@@ -11,6 +11,7 @@ import random
 import warnings
 
 import hyperspy.api as hs
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from safetensors import safe_open
@@ -131,6 +132,8 @@ def test_maps_of_classes_with_names_of_any_kind(names, tmp_path):
     s.metadata.set_item("Classes.names", names)
     s.save(tmp_path / "map.hspy")
     found = hs.load(tmp_path / "map.hspy")
+    # Tests of widgets, in the same process, leave another one.
+    plt.switch_backend("agg")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert all(isinstance(name, str) for name in found.names)

@@ -172,7 +172,7 @@ class DarkRecovery(ClosedForm):
     >>> at = {"rate": torch.tensor(2.0), "recovery": torch.tensor(0.5)}
     >>> short, long = DarkRecovery(1.0, (0.5,), (0.1,)), DarkRecovery(1.0, (0.5,), (10.0,))
     >>> [round(law.solution(torch.tensor([0.6]), at).item(), 3) for law in (short, long)]
-    [0.477, 0.827]
+    [0.48, 0.827]
     """
 
     name = "dark recovery"

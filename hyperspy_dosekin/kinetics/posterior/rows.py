@@ -115,13 +115,18 @@ def best_on_rows(
         if undone.numel() == 0 or round_ == iterations:
             break
         if undone.numel() < 0.7 * index.numel():
-            index, step, at, short = (each[..., undone] for each in (index, step, at, short))
+            index, step, at, short, going = (
+                each[..., undone] for each in (index, step, at, short, going)
+            )
             some, rows = data.select(index), shape[:, index]
         trial = along(some, (at[0] - step.clamp(-_STEP, _STEP)).clamp(*box), rows)
-        better = trial[1] < at[1]
+        # A curve that is done rests, so that its rows do not depend on what is fitted beside it.
+        moving = going.any(0)
+        better = (trial[1] < at[1]) & moving
         # Products with 0 and 1 are many times faster than a choice by element.
         taken = better.to(at)
-        short = better & ((trial[0] - at[0]).abs() * trial[3].sqrt() <= near)
+        near_by = better & ((trial[0] - at[0]).abs() * trial[3].sqrt() <= near)
+        short = near_by | (short & ~moving)
         best[..., index] = at + taken * (trial - at)
         old = damping[:, index]
         damping[:, index] = 0.15 * old * taken + (_DAMPED + 6 * old) * (1 - taken)
