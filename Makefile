@@ -79,7 +79,7 @@ coverage: pytest  ## the tests, and which lines and branches they reach
 LOWER := .venv-lower
 $(LOWER)/.installed: pyproject.toml requirements/lower.txt
 	$(BASE_PYTHON) -m venv --clear $(LOWER)
-	@$(LOWER)/bin/python -m pip --quiet install --constraint requirements/lower.txt $(TORCH)
+	@$(LOWER)/bin/python -m pip --quiet install --constraint requirements/lower.txt torch
 	@$(LOWER)/bin/python -m pip --quiet install --constraint requirements/lower.txt "setuptools>=77" "setuptools-scm>=8"
 	@$(LOWER)/bin/python -m pip --quiet install --constraint requirements/lower.txt --no-build-isolation \
 	    --editable . hypothesis pytest pytest-timeout
