@@ -119,6 +119,7 @@ def plot_condition(
     The figure.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
     figure, axes = plt.subplots(
         1,
@@ -153,5 +154,11 @@ def plot_condition(
             title=window,
             xlabel=_AXES.get(condition.name, condition.name.replace("_", " ")),
         )
+        ends = axis.get_ylim()
+        if ends[1] < 10 * ends[0]:
+            # Within a decade even steps are the ones that are read.
+            axis.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: style.dose_text(value)))
+        axis.yaxis.set_minor_formatter(NullFormatter())
     axes[0, 0].set_ylabel(with_unit("D½", dose_unit))
     return figure
