@@ -7,14 +7,11 @@ from .kinetics.curves import plot_fit, plot_integrity
 from .kinetics.diagnostics import plot_diagnostics
 from .kinetics.maps import plot_maps
 from .kinetics.parameters import plot_parameters
-from .kinetics.pictures import (
-    AblationPicture,
-    CurvePicture,
-    DiagnosticsPicture,
-    Estimate,
-    MapPicture,
-    ParameterPicture,
-)
+from .kinetics.pictures.ablation import AblationPicture
+from .kinetics.pictures.curves import CurvePicture
+from .kinetics.pictures.diagnostics import DiagnosticsPicture
+from .kinetics.pictures.maps import MapPicture
+from .kinetics.pictures.parameters import Estimate, ParameterPicture
 from .spectra.windows import plot_spectra
 
 __all__ = [

@@ -7,13 +7,10 @@ import numpy as np
 import pytest
 
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
-from hyperspy_dosekin.plotting.kinetics.pictures import (
-    AblationPicture,
-    CurvePicture,
-    DiagnosticsPicture,
-    Estimate,
-    ParameterPicture,
-)
+from hyperspy_dosekin.plotting.kinetics.pictures.ablation import AblationPicture
+from hyperspy_dosekin.plotting.kinetics.pictures.curves import CurvePicture
+from hyperspy_dosekin.plotting.kinetics.pictures.diagnostics import DiagnosticsPicture
+from hyperspy_dosekin.plotting.kinetics.pictures.parameters import Estimate, ParameterPicture
 
 N_DOSE, N_GRID, N_RECORD, N_MEMBER = 9, 61, 120, 3
 _FOUR = {

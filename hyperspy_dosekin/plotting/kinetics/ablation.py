@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.plotting import layout, style
-from hyperspy_dosekin.plotting.kinetics.pictures import AblationPicture
+from hyperspy_dosekin.plotting.kinetics.pictures.ablation import AblationPicture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.plotting import layout, style
-from hyperspy_dosekin.plotting.kinetics.pictures import CurvePicture
+from hyperspy_dosekin.plotting.kinetics.pictures.curves import CurvePicture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.plotting import layout, style
-from hyperspy_dosekin.plotting.kinetics.pictures import DiagnosticsPicture
+from hyperspy_dosekin.plotting.kinetics.pictures.diagnostics import DiagnosticsPicture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import numpy as np
 
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.plotting import layout, style
-from hyperspy_dosekin.plotting.kinetics.pictures import MapPicture
+from hyperspy_dosekin.plotting.kinetics.pictures.maps import MapPicture
 from hyperspy_dosekin.plotting.scale_bar import draw_scale_bar
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.plotting import layout, style
-from hyperspy_dosekin.plotting.kinetics.pictures import Estimate, ParameterPicture
+from hyperspy_dosekin.plotting.kinetics.pictures.parameters import Estimate, ParameterPicture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import real_number
-from hyperspy_dosekin.plotting.kinetics.pictures import (
-    AblationPicture,
-    CurvePicture,
-    DiagnosticsPicture,
-    Estimate,
-    MapPicture,
-    ParameterPicture,
-)
+from hyperspy_dosekin.plotting.kinetics.pictures.ablation import AblationPicture
+from hyperspy_dosekin.plotting.kinetics.pictures.curves import CurvePicture
+from hyperspy_dosekin.plotting.kinetics.pictures.diagnostics import DiagnosticsPicture
+from hyperspy_dosekin.plotting.kinetics.pictures.maps import MapPicture
+from hyperspy_dosekin.plotting.kinetics.pictures.parameters import Estimate, ParameterPicture
 from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS
 
 if TYPE_CHECKING:

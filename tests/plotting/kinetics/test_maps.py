@@ -5,7 +5,7 @@ import pytest
 
 from hyperspy_dosekin.data import dose_series_image
 from hyperspy_dosekin.plotting.kinetics.maps import plot_maps
-from hyperspy_dosekin.plotting.kinetics.pictures import MapPicture
+from hyperspy_dosekin.plotting.kinetics.pictures.maps import MapPicture
 
 NAMES = ("π–π*", "C–C", "M–O")
 SHAPE = (3, 5, 7)
