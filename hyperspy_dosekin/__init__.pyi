@@ -6,13 +6,14 @@ from .signals.classification.dual_vae import DualVAE
 from .signals.classification.live import LiveClassifier, LiveStream
 from .signals.classification.references import reference_spectra
 from .signals.classification.result import VAEClassification
-from .signals.kinetics.comparison import LawComparison, compare_laws
+from .signals.kinetics.comparison import compare_laws
 from .signals.kinetics.condition_result import ConditionKinetics
 from .signals.kinetics.conditions import fit_dose_conditions
 from .signals.kinetics.dose_spectra import DoseSpectra
 from .signals.kinetics.from_maps import dose_series_of
 from .signals.kinetics.joint import fit_dose_jointly
 from .signals.kinetics.joint_result import JointKinetics
+from .signals.kinetics.law_comparison import LawComparison
 from .signals.kinetics.planned import DosePlan
 from .signals.kinetics.planning import plan_dose_series
 from .signals.kinetics.processing_spread import ProcessingSpread

@@ -13,11 +13,11 @@ import numpy as np
 
 from hyperspy_dosekin.signals.files import check_seal, read_signal, seal, told_as_damage
 from hyperspy_dosekin.signals.kinetics import (
-    comparison,
     condition_file,
     dose_spectra_file,
     file,
     joint_result,
+    law_comparison,
     planned,
 )
 from hyperspy_dosekin.signals.kinetics.condition_result import ConditionKinetics
@@ -138,8 +138,8 @@ def _kinetics(series: Any, law: str | KineticLaw | None) -> _Stored:
 
 
 def _comparison(series: Any, _law: str | KineticLaw | None) -> _Stored:
-    found, checksum, expected = comparison.stored_comparison(series)
-    return lambda: comparison.LawComparison(SeriesData.of(series), *found), checksum, expected
+    found, checksum, expected = law_comparison.stored_comparison(series)
+    return lambda: law_comparison.LawComparison(SeriesData.of(series), *found), checksum, expected
 
 
 def _conditions(signal: Any, law: str | KineticLaw | None) -> _Stored:
@@ -198,7 +198,7 @@ class _Kind:
 #: Kinds of results by their place in the metadata of the signals that they are saved with.
 KINDS = {
     file.NODE: _Kind(file.FORMAT, 2, _kinetics),
-    comparison.NODE: _Kind(comparison.FORMAT, 2, _comparison),
+    law_comparison.NODE: _Kind(law_comparison.FORMAT, 2, _comparison),
     planned.NODE: _Kind(planned.FORMAT, 1, _plan),
     condition_file.NODE: _Kind(condition_file.FORMAT, 1, _conditions),
     dose_spectra_file.NODE: _Kind(dose_spectra_file.FORMAT, 1, _spectra),
