@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
+from .bins import MOST_BINS
 from .scan import BinnedScan
 
 # Nodes of the first grid in ln k and p, and of the finer ones.
@@ -30,18 +32,17 @@ _LITTLE, _HEAVY, _CLOSE = 1e-2, 0.1, 2.2
 
 
 def weighed(
-    parameters: Parameters, rows: Tensor, rates: Tensor, density: Tensor
+    rows: Tensor, rates: Tensor, search: list[Tensor], density: Tensor
 ) -> tuple[list[Tensor], Tensor]:
     """Nodes on the scale of search, and the logarithms of their weights."""
     spacing = _steps(rates, 1) * (_steps(rows, 0)[:, None] if len(rows) > 1 else 1.0)
-    weight = density + spacing.clamp(min=1e-300).log()
-    search = searched(parameters, rates, rows[:, None])
-    return search, weight
+    return search, density + spacing.clamp(min=1e-300).log()
 
 
-def suit(nodes: Nodes, places: list[tuple[Tensor, Tensor]], parameters: Parameters) -> bool:
+def suit(nodes: Nodes, places: list[Place], parameters: Parameters, shift: float = 0.0) -> bool:
     """Whether nodes still cover the posterior, and closely enough."""
-    for weight, (rows, rates) in zip(nodes.weight, places, strict=True):
+    for weight, place_ in zip(nodes.weight, places, strict=True):
+        rows, rates = place_.rows, place_.rates + shift
         if float(weight.sum((0, 1)).amax()) < _LITTLE:
             continue
         along = [(weight, rates, 1, parameters.free[0].free_box)]
@@ -60,12 +61,63 @@ def suit(nodes: Nodes, places: list[tuple[Tensor, Tensor]], parameters: Paramete
     return True
 
 
-def with_decay(part: ScanData, search: list[Tensor]) -> BinnedScan:
-    """The curves with their decay at all bins and nodes, ``(n_dose, n_row, n_node, n)``."""
+def with_decay(part: ScanData, search: list[Tensor], begin: int = 0) -> BinnedScan:
+    """The curves with their decay at bins and nodes, ``(n_dose, n_row, n_node, n)``.
+
+    Parameters
+    ----------
+    part, search
+        The curves, and the nodes on their scale of search.
+    begin
+        First of the bins that are wanted.
+    """
     assert isinstance(part, BinnedScan)
     whole = part.parameters.complete(search)
-    decay = curve(part.parameters.law, part.dose.reshape(-1, 1, 1, 1), whole)[0]
+    decay = curve(part.parameters.law, part.dose[begin:].reshape(-1, 1, 1, 1), whole)[0]
     return replace(part, decay=decay)
+
+
+@dataclass(eq=False)
+class Place:
+    """Nodes of a part, and the decay at them: a new frame changes that of the last bin alone.
+
+    Parameters
+    ----------
+    rows, rates
+        Rows of the shape ``(n_row, n)`` and nodes of the rate ``(n_row, n_node, n)``.
+    """
+
+    rows: Tensor
+    rates: Tensor
+    _dose: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    _decay: Tensor | None = None
+
+    def search(self, parameters: Parameters, shift: float) -> list[Tensor]:
+        """The nodes on the scales of search, of rates in another unit of dose."""
+        return searched(parameters, self.rates + shift, self.rows[:, None])
+
+    def decayed(self, part: ScanData, search: list[Tensor], dose: np.ndarray) -> BinnedScan:
+        """The curves with their decay.
+
+        Parameters
+        ----------
+        part, search
+            The curves, and what `search` gives.
+        dose
+            Doses of the bins; the decay at those of the time before is there already.
+        """
+        number = min(dose.size, self._dose.size)
+        differ = np.flatnonzero(dose[:number] != self._dose[:number])
+        begin = int(differ[0]) if differ.size else number
+        if self._decay is None:
+            n_row, n_node, n = self.rates.shape
+            self._decay = self.rates.new_empty(n, MOST_BINS, n_row, n_node)
+        held = self._decay[:, : dose.size]
+        scan = with_decay(part, search, min(begin, dose.size - 1))
+        assert scan.decay is not None
+        held[:, min(begin, dose.size - 1) :] = scan.decay.movedim(-1, 0)
+        self._dose = dose
+        return replace(scan, decay=held.movedim(0, -1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,13 +27,15 @@ from hyperspy_dosekin.kinetics.posterior.parts import parts_of, zero_errors
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
 from .bins import BinnedCurves
-from .nodes import Grid, finer, searched, suit, weighed, with_decay
+from .nodes import Grid, Place, finer, searched, suit, weighed, with_decay
 from .scan import BinnedScan
 from .summary import Asked, LiveEstimate, of_few, of_many
 
 # Curves that get finer grids; of more, so many are worked on together: their arrays stay in the
 # cache.
 _FEW, _TOGETHER = 64, 128
+# The first grid is looked at again when there is this much more to see.
+_AGE = 1.5
 
 
 def check_live_law(law: KineticLaw, parameters: Parameters) -> None:
@@ -65,15 +67,24 @@ class _Held:
         The curves.
     grows, sigma
         As for `parts_of`.
+    freedom
+        Degrees of freedom of the curves when they were last looked at on the first grid.
     places
-        Rows and rates of each part.
+        The nodes of each part.
     """
 
     scale: float
     alive: np.ndarray
     grows: Tensor
     sigma: Tensor
-    places: list[tuple[Tensor, Tensor]]
+    freedom: Tensor
+    places: list[Place]
+
+    def is_of(self, alive: np.ndarray, freedom: Tensor) -> bool:
+        """Whether they are of these curves, and not of much shorter ones."""
+        if not np.array_equal(self.alive, alive):
+            return False
+        return bool((freedom <= _AGE * self.freedom + 1).all())
 
 
 class LivePosterior:
@@ -153,7 +164,7 @@ class LivePosterior:
             with torch.no_grad():
                 if not few and grid is None:
                     grid = Grid.of(data)
-                nodes = self._again(data, prepared, some, scale) if few else None
+                nodes = self._again(data, prepared, some, scale, curves.dose) if few else None
                 if nodes is None:
                     nodes = self._nodes(data, prepared, some, scale, grid)
                 found.put(some, (of_few if few else of_many)(nodes, asked))
@@ -178,24 +189,37 @@ class LivePosterior:
         return parts, 0 if some is None else len(parts) // 2
 
     def _again(
-        self, data: BinnedScan, prepared: PreparedCurves, alive: np.ndarray, scale: float
+        self,
+        data: BinnedScan,
+        prepared: PreparedCurves,
+        alive: np.ndarray,
+        scale: float,
+        dose: np.ndarray,
     ) -> Nodes | None:
-        """The nodes of the last frame with new weights, where they still suit."""
-        held = self._held
-        if held is None or not np.array_equal(held.alive, alive):
+        """The nodes of the last frame with new weights, or nodes a step nearer, where they suit."""
+        held, parameters = self._held, data.parameters
+        if held is None or not held.is_of(alive, data.freedom):
             return None
         parts, n_bound = self._parts(data, prepared, alive, held.grows, held.sigma)
         if len(parts) != len(held.places):
             return None
         shift = float(np.log(scale / held.scale))
-        places = [(rows, rates + shift) for rows, rates in held.places]
-        found = []
-        for part, (rows, rates) in zip(parts, places, strict=True):
-            search = searched(data.parameters, rates, rows[:, None])
-            density = with_decay(part, search).log_density(search)[0]
-            found.append(weighed(data.parameters, rows, rates, density))
-        nodes = Nodes.of_parts(alive, data.parameters, found, ordered=True, n_bound=n_bound)
-        return nodes if suit(nodes, places, data.parameters) else None
+        # Of laws that do not scale, the same nodes are others in another unit of dose.
+        dose = dose if parameters.law.scales else dose / scale
+        found, density = [], []
+        for part, place in zip(parts, held.places, strict=True):
+            search = place.search(parameters, shift)
+            density.append(place.decayed(part, search, dose).log_density(search)[0])
+            found.append(weighed(place.rows, place.rates, search, density[-1]))
+        nodes = Nodes.of_parts(alive, parameters, found, ordered=True, n_bound=n_bound)
+        if suit(nodes, held.places, parameters, shift):
+            return nodes
+        places = [Place(each.rows, each.rates + shift) for each in held.places]
+        nodes, places = _followed(parts, places, density, alive, n_bound, 1)
+        if not suit(nodes, places, parameters):
+            return None
+        self._held = replace(held, scale=scale, places=places)
+        return nodes
 
     def _nodes(
         self,
@@ -206,7 +230,7 @@ class LivePosterior:
         grid: Grid | None,
     ) -> Nodes:
         """Nodes placed anew: those of the first grid where it is given, otherwise finer ones."""
-        parameters, few = data.parameters, grid is None
+        few = grid is None
         grid = Grid.of(data) if grid is None else grid
         row, rate, search = grid.row, grid.rate, grid.search
         coarse = replace(data, decay=grid.decay)
@@ -217,22 +241,42 @@ class LivePosterior:
         if data.noise != "given":
             sigma = (least / data.freedom.clamp(min=1)).sqrt().clamp(min=1e-12)
         parts, n_bound = self._parts(data, prepared, alive, amplitude < 0, sigma)
-        found, places = [], []
+        density, places = [], []
         for part in parts:
             assert isinstance(part, BinnedScan)
             rows, rates = row[:, None], rate[None, :, None].expand(row.numel(), -1, 1)
-            part = replace(part, decay=coarse.decay)
             # A part whose offset is free has the sums that are there.
-            part = replace(part, found=sums if part.offset_free else None)
-            density = part.log_density(search)[0]
-            for _ in range(2 * few):
-                rows, rates = finer(parameters, rows, rates, density)
-                at = searched(parameters, rates, rows[:, None])
-                density = with_decay(replace(part, found=None), at).log_density(at)[0]
-            found.append(weighed(parameters, rows, rates, density))
-            places.append((rows, rates))
-        self._held = _Held(scale, alive, amplitude < 0, sigma, places) if few else None
-        return Nodes.of_parts(alive, parameters, found, ordered=True, n_bound=n_bound)
+            known = replace(part, decay=grid.decay, found=sums if part.offset_free else None)
+            density.append(known.log_density(search)[0])
+            places.append(Place(rows, rates))
+        nodes, places = _followed(parts, places, density, alive, n_bound, 2 * few)
+        if few:
+            held = _Held(scale, alive, amplitude < 0, sigma, data.freedom, places)
+            self._held = held
+        return nodes
+
+
+def _followed(
+    parts: list[ScanData],
+    places: list[Place],
+    density: list[Tensor],
+    alive: np.ndarray,
+    n_bound: int,
+    steps: int,
+) -> tuple[Nodes, list[Place]]:
+    """Nodes that follow a density better, step by step."""
+    parameters, found, nearer = parts[0].parameters, [], []
+    for part, place, known in zip(parts, places, density, strict=True):
+        rows, rates, value = place.rows, place.rates, known
+        search = searched(parameters, rates, rows[:, None])
+        for _ in range(steps):
+            rows, rates = finer(parameters, rows, rates, value)
+            search = searched(parameters, rates, rows[:, None])
+            value = with_decay(part, search).log_density(search)[0]
+        found.append(weighed(rows, rates, search, value))
+        nearer.append(Place(rows, rates))
+    nodes = Nodes.of_parts(alive, parameters, found, ordered=True, n_bound=n_bound)
+    return nodes, nearer
 
 
 def _prepared(

@@ -48,17 +48,19 @@ class BinnedScan(ScanData):
             return self.found
         decay = self.decay
         assert decay is not None
-        weight = self.ones * self.ones
-        seen = self.ones * self.values
-        common = "o" if decay.shape[-1] == 1 and self.count > 1 else "n"
-        if common == "n" and decay.shape[-1] != self.count:
-            decay = decay.expand(*decay.shape[:-1], self.count)
-        shared = "o" if weight.shape[-1] == 1 and self.count > 1 else "n"
-        to = "o" if common == shared == "o" else "n"
-        over = f"d...{common},d{shared}->...{to}"
-        mean = torch.einsum(over, decay, weight)
-        size = torch.einsum(over, decay * decay, weight)
-        product = torch.einsum(f"d...{common},dn->...n", decay, seen)
+        weight, seen = self.ones * self.ones, self.ones * self.values
+        nodes = decay.shape[1:-1]
+        # Curves first, as `with_decay` lays them out: one product of matrices for each.
+        rows = decay.movedim(-1, 0).flatten(2)
+        if len(rows) == 1:
+            along = rows[0].T
+            mean, size, product = along @ weight, (along * along) @ weight, along @ seen
+        else:
+            wide = weight.expand_as(seen).T[:, None]
+            mean, product = torch.cat([wide, seen.T[:, None]], 1).bmm(rows).unbind(1)
+            size = wide.bmm(rows * rows)[:, 0]
+            mean, size, product = mean.T, size.T, product.T
+        mean, size, product = (each.unflatten(0, nodes) for each in (mean, size, product))
         pin = self.pin
         norm = size - 2 * pin * mean + pin * pin * self.weight_sum
         product = product - pin * self._level

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
-from hyperspy_dosekin.kinetics.posterior.parts import AT_BOUND, LEAST_ODDS
-from hyperspy_dosekin.kinetics.posterior.posterior import holding_bound
+from hyperspy_dosekin.kinetics.posterior.nodes import Nodes, quantiles
+from hyperspy_dosekin.kinetics.posterior.parts import bound_matters
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 
 #: Probability of the intervals.
@@ -112,9 +111,17 @@ def of_few(nodes: Nodes, asked: Asked) -> LiveEstimate:
         each.expand(nodes.weight.shape) for each in asked.at(nodes, list(nodes.search))
     )
     probabilities = value.new_tensor(_PROBABILITIES)
-    ends = nodes.quantiles(value, probabilities)
-    if nodes.n_bound:
-        ends = holding_bound(ends, value, nodes, probabilities)
+    weight = nodes.weight
+    # Where they matter, the parts at the bound are further curves beside the whole.
+    mass = weight[len(weight) - nodes.n_bound :].sum((0, 1, 2))
+    bound = bound_matters(mass)
+    part = weight[..., bound] / mass[bound]
+    part[: len(weight) - nodes.n_bound] = 0.0
+    both, values = (torch.cat(pair, -1) for pair in ((weight, part), (value, value[..., bound])))
+    ends, own = quantiles(values, both, probabilities, ordered=True).split(
+        [weight.shape[-1], bound.numel()], -1
+    )
+    ends = with_bound(ends, own, bound)
     finite = torch.isfinite(value)
     known = torch.where(finite, value, 0.0)
     weight = torch.where(finite, nodes.weight, 0.0)
@@ -147,12 +154,10 @@ def of_many(nodes: Nodes, asked: Asked) -> LiveEstimate:
     if nodes.n_bound:
         part = weight[n_part - nodes.n_bound :].sum(0)
         mass = part.sum(0)
-        odds = mass / (1 - mass).clamp(min=1e-300) * ((1 - AT_BOUND) / AT_BOUND)
-        held = torch.nonzero((odds > LEAST_ODDS) & (mass < 0.99))[:, 0]
+        held = bound_matters(mass)
         if held.numel():
-            own, some = _quantiles(value, part[:, held] / mass[held]), ends[:, held]
-            ends[0, held] = torch.minimum(some[0], own[0])
-            ends[2, held] = torch.maximum(some[2], own[2])
+            own = _quantiles(value, part[:, held] / mass[held])
+            ends = with_bound(ends, own, held)
     known = torch.where(torch.isfinite(value), value, 0.0)
     columns = torch.stack([torch.isfinite(value).to(known), known, known**2, integrity])
     mass, first, second, now = columns @ whole
@@ -162,6 +167,15 @@ def of_many(nodes: Nodes, asked: Asked) -> LiveEstimate:
     variance = (second / mass - (first / mass) ** 2).clamp(min=0.0) + step**2 / 12
     below = (integrity < asked.level).to(whole) @ whole
     return asked.estimate(ends, variance, now, below)
+
+
+def with_bound(ends: Tensor, own: Tensor, index: Tensor) -> Tensor:
+    """Lower end, median and upper end ``(3, n)``, which hold those of the bound of some curves."""
+    some = ends[:, index]
+    ends = ends.clone()
+    ends[0, index] = torch.minimum(some[0], own[0])
+    ends[2, index] = torch.maximum(some[2], own[2])
+    return ends
 
 
 def _quantiles(value: Tensor, weight: Tensor) -> Tensor:

@@ -65,12 +65,12 @@ def _student_table(freedom: int) -> Tensor:
 
 
 def _looked_up(
-    tables: Tensor, grid: tuple[float, float, int], row: Tensor, place: Tensor
+    tables: Tensor, grid: tuple[float, float, int], row: Tensor | None, place: Tensor
 ) -> Tensor:
     low, high, count = grid
     x = ((place - low) * ((count - 1) / (high - low))).clamp(0, count - 1.0001)
     left = x.floor()
-    index = row * count + left.long()
+    index = left.long() if row is None else row * count + left.long()
     flat = tables.reshape(-1)
     return torch.lerp(flat[index], flat[index + 1], x - left)
 
@@ -84,13 +84,15 @@ class ByFreedom:
             "student": (_student_table, _ASINH),
         }[kind]
         numbers = freedom.clamp(min=1).round().long()
-        known, row = torch.unique(numbers, return_inverse=True)
-        self.row = row
+        # Nearly always all curves have as many frames.
+        known, self.row = numbers[:1], None
+        if bool((numbers != known).any()):
+            known, self.row = torch.unique(numbers, return_inverse=True)
         self.tables = torch.stack([make(int(number)) for number in known]).to(freedom)
 
     def __call__(self, place: Tensor) -> Tensor:
         """Value at ``(…, n)``."""
-        return _looked_up(self.tables, self.grid, self.row.expand(place.shape), place)
+        return _looked_up(self.tables, self.grid, self.row, place)
 
 
 def marginal_deviance(

@@ -125,6 +125,13 @@ def _with_constant(
     return replace(data, log_constant=constant)
 
 
+def bound_matters(mass: Tensor) -> Tensor:
+    """Curves of whose intervals that of the bound is a part, by the mass of the bound ``(n,)``."""
+    odds = mass / (1 - mass).clamp(min=1e-300) * ((1 - AT_BOUND) / AT_BOUND)
+    # Where the bound has nearly all of the mass, the interval is its own.
+    return torch.nonzero((odds > LEAST_ODDS) & (mass < 0.99))[:, 0]
+
+
 def zero_errors(config: ExactConfig, shape: tuple[int, ...], unit: np.ndarray) -> np.ndarray | None:
     """Errors of the zero in units of the values, ``(n_curve, n_window)``.
 

@@ -35,7 +35,7 @@ from hyperspy_dosekin.numerics.device import resolve_device
 
 from .coupling import coupled
 from .nodes import Distribution, Nodes, quantiles
-from .parts import AT_BOUND, LEAST_ODDS, parts_of, zero_errors
+from .parts import bound_matters, parts_of, zero_errors
 from .quantities import Quantity, check_level
 from .ridge import ridge_nodes, ridge_rows
 from .rows import Rows
@@ -531,9 +531,7 @@ def holding_bound(ends: Tensor, value: Tensor, nodes: Nodes, tails: Tensor) -> T
     """Widen intervals to those of the parts at the bound, where the data do not speak against."""
     weight = nodes.weight[-nodes.n_bound :]
     mass = weight.sum((0, 1, 2))
-    odds = mass / (1 - mass).clamp(min=1e-300) * ((1 - AT_BOUND) / AT_BOUND)
-    # Where the bound has nearly all of the mass, the interval is its own.
-    index = torch.nonzero((odds > LEAST_ODDS) & (mass < 0.99))[:, 0]
+    index = bound_matters(mass)
     if index.numel() == 0:
         return ends
     value = value.expand(nodes.weight.shape)[-nodes.n_bound :][..., index]

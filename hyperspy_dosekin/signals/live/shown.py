@@ -52,6 +52,8 @@ class History:
 def _middle(array: np.ndarray) -> np.ndarray:
     """Median over the pixels of which something is known, ``(n_window,)``."""
     flat = array.reshape(len(array), -1)
+    if flat.shape[1] == 1:
+        return flat[:, 0].copy()
     found = np.full(len(flat), np.nan)
     for place, row in enumerate(flat):
         known = row[np.isfinite(row)]
