@@ -160,7 +160,7 @@ class LivePosterior:
             data = BinnedScan.of(prepared, some, torch.device("cpu"), parameters, noise)
             assert isinstance(data, BinnedScan)
             freedom = data.freedom + torch.as_tensor(curves.freedom[some], dtype=torch.float64)
-            data = replace(data, inner=torch.as_tensor(inner[some]), freedom=freedom)
+            data = replace(data, inner=torch.as_tensor(inner[some]), freedom=freedom, few=few)
             with torch.no_grad():
                 if not few and grid is None:
                     grid = Grid.of(data)

@@ -4,15 +4,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from hyperspy_dosekin.kinetics.posterior.marginal import ByFreedom, of_floor
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData, Sums
 
 # Rounding of a difference of sums.
 _ROUNDING = 1e-13
+# Degrees of freedom of Student's t have so many binary digits after the first.
+_DIGITS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +28,8 @@ class BinnedScan(ScanData):
     ----------
     inner
         Sum of squares within the bins, ``(n,)``.
+    few
+        Whether there are fewer nodes than tables have, which every frame needs anew.
     decay
         C at the bins and the nodes that are looked at, ``(n_dose, …, n)`` or ``(n_dose, …, 1)``.
     found
@@ -30,8 +37,24 @@ class BinnedScan(ScanData):
     """
 
     inner: Tensor | None = None
+    few: bool = False
     decay: Tensor | None = None
     found: Sums | None = None
+
+    @cached_property
+    def _floor(self) -> Callable[[Tensor], Tensor] | None:
+        if not self.few or self.noise != "floor":
+            return super()._floor
+        freedom = self.freedom.clamp(min=1).numpy()
+        return lambda place: torch.from_numpy(of_floor(freedom, place.numpy()))
+
+    @cached_property
+    def _student(self) -> ByFreedom:
+        if not self.few:
+            return super()._student
+        # Of many degrees of freedom a table a little beside does as well: it is there already.
+        step = 2 ** (torch.log2(self.freedom.clamp(min=1)) - _DIGITS).floor().clamp(min=0)
+        return ByFreedom("student", (self.freedom / step).round() * step)
 
     @property
     def total(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -19,11 +19,12 @@ decay explains, ν the frames less the coefficients of the readout.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 import torch
-from scipy import special, stats
+from scipy import special
 from torch import Tensor
 
 #: Mean and standard deviation of ln(|a|/σ) where priors are used: about fifty, with a factor
@@ -40,14 +41,17 @@ _LOG_SMALLEST = -690.0
 
 @lru_cache(maxsize=64)
 def _floor_table(freedom: int) -> Tensor:
-    """``ν ln S − 2 ln P(ν/2, S/2)`` on even ln S."""
-    log_squares = np.linspace(*_LOG_SQUARES)
+    """`of_floor` on even ln S."""
+    return torch.as_tensor(of_floor(freedom, np.linspace(*_LOG_SQUARES)))
+
+
+def of_floor(freedom: float | np.ndarray, log_squares: np.ndarray) -> np.ndarray:
+    """``ν ln S − 2 ln P(ν/2, S/2)``."""
     half = 0.5 * np.exp(log_squares)
     share = special.gammainc(freedom / 2, half)
     small = (freedom / 2) * np.log(half) - special.gammaln(freedom / 2 + 1)
-    with np.errstate(divide="ignore"):
-        log_share = np.where(share > 1e-200, np.log(np.maximum(share, 1e-300)), small)
-    return torch.as_tensor(freedom * log_squares - 2 * log_share)
+    log_share = np.where(share > 1e-200, np.log(np.maximum(share, 1e-300)), small)
+    return freedom * log_squares - 2 * log_share
 
 
 @lru_cache(maxsize=64)
@@ -55,7 +59,7 @@ def _student_table(freedom: int) -> Tensor:
     """Ln of the distribution function of Student's t on even asinh."""
     place = np.sinh(np.linspace(*_ASINH))
     with np.errstate(divide="ignore"):
-        found = stats.t.logcdf(place, freedom)
+        found = np.log(special.stdtr(freedom, place))
     # Of many frames the tail is below the smallest number: the first term of the series of the
     # incomplete beta function, with the next ones as a geometric series.
     half, share = freedom / 2, freedom / (freedom + place**2)
@@ -102,7 +106,7 @@ def marginal_deviance(
     freedom: Tensor,
     *,
     noise: str,
-    floor: ByFreedom | None,
+    floor: Callable[[Tensor], Tensor] | None,
     weigh_signal: bool,
 ) -> tuple[Tensor, Tensor]:
     """−2 ln likelihood up to a constant, and the variance of the noise that goes with it.
@@ -116,7 +120,7 @@ def marginal_deviance(
     noise
         ``"free"``, ``"given"`` or ``"floor"``.
     floor
-        Table of the noise floor.
+        What gives `of_floor` of ln S.
     weigh_signal
         Whether ln(|a|/σ) is also expected to be near `SIGNAL_TO_NOISE`.
     """

@@ -11,7 +11,7 @@ and W the sum of the weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -233,7 +233,7 @@ class ScanData:
         return total
 
     @cached_property
-    def _floor(self) -> ByFreedom | None:
+    def _floor(self) -> Callable[[Tensor], Tensor] | None:
         return ByFreedom("floor", self.freedom) if self.noise == "floor" else None
 
     @cached_property

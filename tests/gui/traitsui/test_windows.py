@@ -97,7 +97,7 @@ def test_fields_take_a_decimal_comma(window):
 
 def test_image_has_a_navigator(window):
     panel, _ = window(dose_series_image(seed=1, shape=(3, 5), processed=True))
-    assert set(panel.figures) == {"spectra", "curves", "navigator"}
+    assert set(panel.figures) == {"spectra", "curves", "growing", "navigator"}
     panel.tool.region.go_to((2, 1))
     assert "pixel (2, 1)" in panel.text
 
