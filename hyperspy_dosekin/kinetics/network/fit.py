@@ -24,7 +24,7 @@ from hyperspy_dosekin.kinetics.network.architecture import (
 )
 from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 from hyperspy_dosekin.kinetics.network.gauss_newton import train_gauss_newton
-from hyperspy_dosekin.kinetics.network.history import Recorder
+from hyperspy_dosekin.kinetics.network.history import History, Recorder
 from hyperspy_dosekin.kinetics.network.losses import PriorTarget, Target
 from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
 from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer
@@ -100,13 +100,51 @@ def fit_network(
     started = {} if start is None else parameters_of(start, score, problem.reach)
     if start is not None and prior is not None:
         target = replace(target, prior=prior_target(start, prior, problem, score, config))
+    arrays, history, complete = trained(
+        config, target, started, device=device, progress=progress, stop=stop
+    )
+    return NetworkFit(problem, config, score, arrays, history, complete)
+
+
+def trained(
+    config: NetworkConfig,
+    target: Target,
+    started: Mapping[str, np.ndarray],
+    *,
+    common_exponent: bool = False,
+    device: str = "auto",
+    progress: Progress = no_progress,
+    stop: Stop = never_stop,
+) -> tuple[dict[str, np.ndarray], History, bool]:
+    """Train the networks of all windows of a target.
+
+    Parameters
+    ----------
+    config
+        Settings.
+    target
+        What they are fitted to.
+    started
+        Where parameters start that do not start at random, ``(1, n_window)`` each.
+    common_exponent
+        Whether the windows have one exponent in common.
+    device, progress, stop
+        As for `fit_network`.
+
+    Returns
+    -------
+    parameters, history, complete : dict, History, bool
+        As in `NetworkFit`; of a common exponent there is one, ``(n_member, 1, 1)``.
+    """
     place = resolve_device(device)
     recorder = Recorder(len(config.seeds))
     observer = Observer(recorder, progress, stop)
     with torch_threads(TRAINING_THREADS):
-        parameters = initial_parameters(config, len(problem.window_names))
+        parameters = initial_parameters(config, target.scores.shape[1])
         for name, value in {**started, **target.held}.items():
             parameters[name] = torch.as_tensor(value).expand_as(parameters[name]).clone()
+        if common_exponent:
+            parameters["raw_exponent"] = parameters["raw_exponent"][..., :1]
         parameters = {name: value.float().to(place) for name, value in parameters.items()}
         complete = True
         for phase in config.phases:
@@ -117,7 +155,7 @@ def fit_network(
                 _logger.warning("The training was interrupted; the result is incomplete.")
                 break
     arrays = {name: value.double().cpu().numpy() for name, value in parameters.items()}
-    return NetworkFit(problem, config, score, arrays, recorder.history(), complete)
+    return arrays, recorder.history(), complete
 
 
 def check_network_problem(problem: DoseProblem, config: NetworkConfig) -> StandardScore:

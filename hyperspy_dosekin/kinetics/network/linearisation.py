@@ -10,7 +10,7 @@ for each dose, and J Jᵀ is the elementwise product of the small Gram matrices 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +32,7 @@ from hyperspy_dosekin.kinetics.network.losses import (
     prior_residuals,
 )
 
-#: Parameters of the law and the readout, one for each window.
+#: Parameters of the law and the readout, one for each window, or a single one where it is common.
 SCALARS = ("raw_rate", "raw_exponent", "amplitude", "offset")
 
 
@@ -79,7 +79,8 @@ def linearise(
 
     columns = _scalar_columns(parameters, value.detach(), data_scale, ode_scale, trained)
     layers = Layers.of(by_dose, tape, n_dose)
-    gram = layers.gram() + _gram_of_scalars(columns)
+    tied = [name for name in SCALARS if parameters[name].shape[-1] < value.shape[-1]]
+    gram = layers.gram() + _gram_of_scalars(columns, tied)
     extra = _extra_residuals(parameters, task, weights)
     rows, mixing = by_dose.transpose(1, 2), None
     if compression is not None:
@@ -88,9 +89,12 @@ def linearise(
     residuals = rows.flatten(1)
     gradients = None
     if extra is not None:
-        gradients = _extra_gradients(extra, parameters, trained)
+        gradients = _extra_gradients(extra, parameters, trained, value.shape[-1])
         cross = torch.einsum("mswn,mesw->mewn", columns, gradients).flatten(2)
-        corner = torch.einsum("mesw,mfsw->mef", gradients, gradients)
+        # What is common to the windows stands at each of them.
+        counted = gradients.new_ones(len(SCALARS))
+        counted[[SCALARS.index(name) for name in tied]] /= value.shape[-1]
+        corner = torch.einsum("mesw,mfsw,s->mef", gradients, gradients, counted)
         top = torch.cat([gram, cross.transpose(1, 2)], dim=2)
         bottom = torch.cat([cross, corner], dim=2)
         residuals = torch.cat([residuals, extra], dim=1)
@@ -99,6 +103,8 @@ def linearise(
     def transposed(dual: Tensor, members: Tensor) -> Parameters:
         by_row = dual[:, : rows[0].numel()].reshape(len(dual), *rows.shape[1:])
         scalars = torch.einsum("mswn,mwn->msw", columns[members], by_row)
+        for place in map(SCALARS.index, tied):
+            scalars[:, place] = scalars[:, place].sum(-1, keepdim=True)
         if gradients is not None:
             beyond = dual[:, rows[0].numel() :]
             scalars = scalars + torch.einsum("mesw,me->msw", gradients[members], beyond)
@@ -107,7 +113,7 @@ def linearise(
         found = layers.transposed(by_row, members)
         for place, name in enumerate(SCALARS):
             if name in trained:
-                found[name] = scalars[:, None, place]
+                found[name] = scalars[:, None, place, : parameters[name].shape[-1]]
         return found
 
     return Linearisation(residuals, gram, transposed)
@@ -271,13 +277,18 @@ def _scalar_columns(
     return columns
 
 
-def _gram_of_scalars(columns: Tensor) -> Tensor:
-    """Block-diagonal: a scalar acts on its own window only."""
+def _gram_of_scalars(columns: Tensor, tied: Sequence[str]) -> Tensor:
+    """Block-diagonal: a scalar acts on its own window only, but for those common to all."""
     n_member, _, n_window, n_row = columns.shape
     blocks = torch.einsum("mswn,mswk->mwnk", columns, columns)
     gram = columns.new_zeros(n_member, n_window, n_row, n_window, n_row)
     for window in range(n_window):
         gram[:, window, :, window] = blocks[:, window]
+    for place in map(SCALARS.index, tied):
+        across = torch.einsum("mwn,mvk->mwnvk", columns[:, place], columns[:, place])
+        for window in range(n_window):
+            across[:, window, :, window] = 0.0
+        gram += across
     return gram.flatten(3, 4).flatten(1, 2)
 
 
@@ -294,11 +305,12 @@ def _extra_residuals(parameters: Parameters, task: Task, weights: LossWeights) -
     return torch.cat(extra, dim=1) if extra else None
 
 
-def _extra_gradients(extra: Tensor, parameters: Parameters, trained: list[str]) -> Tensor:
+def _extra_gradients(
+    extra: Tensor, parameters: Parameters, trained: list[str], n_window: int
+) -> Tensor:
     """Derivatives by the scalars, ``(n_member, n_extra, scalar, window)``."""
     leaves = [name for name in SCALARS if name in trained]
-    like = parameters["amplitude"]
-    gradients = extra.new_zeros(*extra.shape, len(SCALARS), like.shape[-1])
+    gradients = extra.new_zeros(*extra.shape, len(SCALARS), n_window)
     for index in range(extra.shape[1]):
         found = torch.autograd.grad(
             extra[:, index].sum(),

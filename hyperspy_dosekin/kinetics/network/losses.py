@@ -37,14 +37,14 @@ class PriorTarget:
     Parameters
     ----------
     log_rate, exponent
-        (mean, standard deviation).
+        (mean, standard deviation); the mean of ln k may be one for each window, ``(n_window,)``.
     scale
         Noise variance of the scores, times the weight of the window in the data term and over
         its number of summands, ``(n_window,)``: with it the sum of data and prior term is the
         negative logarithm of a posterior, up to a factor.
     """
 
-    log_rate: tuple[float, float]
+    log_rate: tuple[float | np.ndarray, float]
     exponent: tuple[float, float]
     scale: np.ndarray
 
@@ -197,12 +197,12 @@ def prior_residuals(parameters: Parameters, prior: PriorTarget) -> Tensor:
     Half the sum of their squares is the prior term of the loss.
     """
     rate, exponent = kinetic_parameters(parameters)
+    mean = torch.as_tensor(prior.log_rate[0]).to(rate)
+    # The prior of an exponent that the windows have in common counts once.
+    share = exponent.shape[-1] / rate.shape[-1]
+    of_exponent = math.sqrt(share) * (exponent - prior.exponent[0]) / prior.exponent[1]
     distance = torch.cat(
-        [
-            (rate.log() - prior.log_rate[0]) / prior.log_rate[1],
-            (exponent - prior.exponent[0]) / prior.exponent[1],
-        ],
-        dim=1,
+        [(rate.log() - mean) / prior.log_rate[1], of_exponent.expand_as(rate)], dim=1
     )
     return torch.as_tensor(prior.scale).to(distance).sqrt() * distance
 

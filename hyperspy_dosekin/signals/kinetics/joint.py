@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import check_arguments, short
+from hyperspy_dosekin.numerics.progress import Progress, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.fit import check_fit
 from hyperspy_dosekin.signals.kinetics.joint_maps import JointMaps
@@ -22,10 +23,10 @@ from hyperspy_dosekin.signals.kinetics.joint_result import (
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.options import (
     METHOD_OPTIONS,
-    NETWORK_OPTIONS,
     FitOptions,
     exact_config,
     known_offset,
+    network_config,
     takes_fit_options,
 )
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
@@ -37,14 +38,16 @@ from hyperspy_dosekin.signals.signatures import did_you_mean, refuse_unknown
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
+    from hyperspy_dosekin.kinetics.joint.fit import JointFit
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
     from hyperspy_dosekin.kinetics.model.parameters import Parameters
+    from hyperspy_dosekin.kinetics.network.config import NetworkConfig
+    from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
 
 #: Options of a fit that a joint fit has no use for, or takes in its own way.
 UNUSED = (
     *("estimator", "spatial", "groups", "hierarchy", "loss", "intervals", "dtype", "offset"),
-    *("protocol", "seeds"),
-    *NETWORK_OPTIONS,
+    "window_weights",
 )
 #: All parameters of a law but the rate.
 SHAPE = "shape"
@@ -55,6 +58,7 @@ def fit_dose_jointly(
     series: Mapping[str, BaseSignal],
     *,
     share: Sequence[str] | str = ("exponent",),
+    estimator: str = "exact",
     windows: Any = None,
     common_mode: bool = True,
     offset: Any = None,
@@ -78,6 +82,10 @@ def fit_dose_jointly(
         Names of parameters of the law that all windows of all series have in common, such as
         ``"exponent"``, or ``"shape"`` for all but the rate. An empty list shares nothing but the
         common mode.
+    estimator
+        ``"exact"``, or ``"pinn"`` for one ensemble of physics-informed networks with all windows of
+        all series as its outputs, on the power law. The intervals are those of the exact joint fit,
+        and `DoseKinetics.certificate` compares the networks with it.
     windows
         Windows of spectra, as for `EELSSpectrum.integrate_windows`: for all series, or a mapping
         with the windows of each.
@@ -123,14 +131,15 @@ def fit_dose_jointly(
     check_arguments(fit_dose_jointly, locals())
     given = _named_series(series)
     refuse_unknown("fit_dose_jointly", options, set(METHOD_OPTIONS) - set(UNUSED))
-    plain = FitOptions.of("fit_dose_jointly", estimator="exact", hierarchy=(), **options)
+    plain = FitOptions.of("fit_dose_jointly", estimator=estimator, hierarchy=(), **options)
+    by_network = plain.resolved(())[1] == "pinn"
     data = {name: _read(signal, _of_series(windows, name), plain) for name, signal in given.items()}
     offsets = {name: _of_series(offset, name) for name in given}
     chosen = {name: plain.replaced(offset=each) for name, each in offsets.items()}
     configs, known = {}, {}
     for name, each in data.items():
         known[name] = known_offset(offsets[name], (), len(each.window_names))
-        configs[name] = exact_config(chosen[name], each.dose_metadata)
+        configs[name] = exact_config(chosen[name], each.dose_metadata, by_network=by_network)
         check_fit(configs[name], each, known[name] is None)
         if plain.noise == "absolute" and each.variance is None:
             raise ValueError(
@@ -140,6 +149,7 @@ def fit_dose_jointly(
             )
     shared = _shared(share, next(iter(configs.values())).parameters)
     _check_partners(shared, data, common_mode)
+    networks = _network_configs(chosen, known) if by_network else None
     with torch_threads(1), progress_bars(show_progressbar) as progress:
         if progress is not None:
             progress("joint fit", 0, 1)
@@ -149,10 +159,9 @@ def fit_dose_jointly(
             shared,
             common_mode=common_mode,
         )
-        results = {}
         names = {name: each.window_names for name, each in data.items()}
-        for found, (name, each) in zip(fit.series, data.items(), strict=True):
-            maps = JointMaps.of_series(
+        maps = {
+            name: JointMaps.of_series(
                 each,
                 configs[name],
                 known[name],
@@ -160,10 +169,60 @@ def fit_dose_jointly(
                 held=tuple(zip((p.name for p in fit.shape.free), fit.shape.estimate, strict=True)),
                 notes=tuple(joint_notes(fit, name, names)),
             )
-            results[name] = DoseKinetics(KineticsNumbers(maps, chosen[name]))
+            for found, (name, each) in zip(fit.series, data.items(), strict=True)
+        }
         if progress is not None:
             progress("joint fit", 1, 1)
+        trained: dict[str, NetworkFit] = {}
+        if networks is not None:
+            maps, trained = _with_networks(maps, networks, fit, plain, progress)
+    results = {
+        name: DoseKinetics(KineticsNumbers(each, chosen[name], trained.get(name)))
+        for name, each in maps.items()
+    }
     return joint_kinetics(results, fit)
+
+
+def _network_configs(
+    chosen: Mapping[str, FitOptions], known: Mapping[str, np.ndarray | None]
+) -> list[NetworkConfig]:
+    """Settings of the networks of all series."""
+    without = [name for name, offset in known.items() if offset is None]
+    if without and len(without) < len(known):
+        raise ValueError(
+            f"offset= is known of some series and not of {without}, and one network takes those of "
+            'all or of none; give the others, or fit with estimator="exact".'
+        )
+    return [network_config(chosen[name], offset) for name, offset in known.items()]
+
+
+def _with_networks(
+    maps: Mapping[str, JointMaps],
+    configs: Sequence[NetworkConfig],
+    fit: JointFit,
+    options: FitOptions,
+    progress: Progress | None,
+) -> tuple[dict[str, JointMaps], dict[str, NetworkFit]]:
+    """The networks of all series, beside what they are compared with."""
+    from hyperspy_dosekin.kinetics.joint.network import common_mode_of, fit_joint_network
+
+    problems = [each.of_networks() for each in maps.values()]
+    exact = [
+        replace(each.config, offset=None if each.offset is None else np.asarray(each.offset)[None])
+        for each in maps.values()
+    ]
+    mode = common_mode_of(problems, exact, fit.shape)
+    maps = {name: replace(each, mode=mode) for name, each in maps.items()}
+    trained = fit_joint_network(
+        problems,
+        [each.of_noise_alone() for each in maps.values()],
+        configs,
+        options.as_prior(),
+        common_exponent=bool(mode),
+        device=options.device,
+        progress=progress or no_progress,
+    )
+    return maps, dict(zip(maps, trained, strict=True))
 
 
 def _named_series(series: Mapping[str, BaseSignal]) -> dict[str, BaseSignal]:

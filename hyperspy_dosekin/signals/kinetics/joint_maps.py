@@ -13,6 +13,7 @@ import torch
 
 from hyperspy_dosekin.kinetics.block import LEVEL, block_fields, examined, fitted, stacked
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
 from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
 from hyperspy_dosekin.kinetics.joint.fit import JointSeries, joint_nodes
 from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
@@ -38,10 +39,13 @@ class JointMaps(ExactMaps):
         Posterior of the windows.
     held
         Shared parameters with their common estimates.
+    mode
+        The same with the values that networks are compared with, where there are networks.
     """
 
     nodes: Nodes | None = None
     held: tuple[tuple[str, float], ...] = ()
+    mode: tuple[tuple[str, float], ...] = ()
 
     @classmethod
     def of_series(
@@ -74,6 +78,12 @@ class JointMaps(ExactMaps):
     def examined_config(self) -> ExactConfig:
         """Options for the tests of residuals: what others say is not taken from them."""
         return replace(self.config, held=(*self.config.held, *self.held))
+
+    def of_noise_alone(self) -> ExactFit:
+        """The fit that networks are compared with: without the errors that frames share."""
+        config = replace(self.config, held=(*self.config.held, *self.mode))
+        known = None if self.offset is None else np.asarray(self.offset)[None]
+        return fit_exact(self.of_networks(), replace(config, offset=known))
 
     @property
     def posterior(self) -> KineticPosterior:
@@ -124,6 +134,7 @@ class JointMaps(ExactMaps):
         assert self.nodes is not None
         return {
             "held": self.held,
+            "mode": self.mode,
             "notes": self.notes,
             "ordered": self.nodes.ordered,
             "n_bound": self.nodes.n_bound,
@@ -155,8 +166,11 @@ class JointMaps(ExactMaps):
             ordered=record["ordered"],
             n_bound=record["n_bound"],
         )
-        held = tuple((name, float(value)) for name, value in record["held"])
-        return replace(self, nodes=nodes, held=held, notes=tuple(record["notes"]))
+        held, mode = (
+            tuple((name, float(value)) for name, value in record.get(each, ()))
+            for each in ("held", "mode")
+        )
+        return replace(self, nodes=nodes, held=held, mode=mode, notes=tuple(record["notes"]))
 
 
 def freed_data(data: SeriesData, problem: DoseProblem) -> SeriesData:

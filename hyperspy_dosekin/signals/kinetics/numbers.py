@@ -367,7 +367,7 @@ class KineticsNumbers:
     @property
     def field_network(self) -> FieldNetworkFit | None:
         """The networks of a map; ``None`` where there are none."""
-        if self.network is None or not self.maps.sharing:
+        if self.network is None or self.maps.sharing in ("", "joint"):
             return None
         from hyperspy_dosekin.kinetics.field.network_fit import FieldNetworkFit
 
@@ -382,7 +382,7 @@ class KineticsNumbers:
         AttributeError
             If the result does not come from such a network.
         """
-        if self.network is None or self.maps.sharing:
+        if self.network is None or self.field_network is not None:
             whose = "which has no network" if self.network is None else "which is one of a map"
             raise AttributeError(
                 f"this result comes from the {self.estimate.description}, {whose}; "

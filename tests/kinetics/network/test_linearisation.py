@@ -37,9 +37,11 @@ MANY = replace(
 )
 
 
-def linearised(target):
+def linearised(target, common=False):
     parameters = initial_parameters(CONFIG, 3, torch.float64)
     parameters["raw_rate"][..., 0] -= 1.0
+    if common:
+        parameters["raw_exponent"] = parameters["raw_exponent"][..., :1]
     names = trainable(parameters, target.held)
     leaves = {n: v.clone().requires_grad_(n in names) for n, v in parameters.items()}
     few = compress(target.dose, target.scores, target.weights)
@@ -47,6 +49,7 @@ def linearised(target):
     return leaves, names, task, linearise(leaves, task, CONFIG.loss_weights, names)
 
 
+@pytest.mark.parametrize("common", [False, True])
 @pytest.mark.parametrize(
     "changes",
     [
@@ -59,8 +62,8 @@ def linearised(target):
         {"dose": MANY.dose, "scores": MANY.scores, "weights": MANY.weights, "prior": PRIOR},
     ],
 )
-def test_gram_matrix_is_that_of_the_jacobian(changes):
-    leaves, names, _, linear = linearised(replace(TARGET, **changes))
+def test_gram_matrix_is_that_of_the_jacobian(changes, common):
+    leaves, names, _, linear = linearised(replace(TARGET, **changes), common)
     rows = [
         torch.cat(
             [
@@ -89,8 +92,10 @@ def test_gram_matrix_is_that_of_the_jacobian(changes):
     torch.testing.assert_close(flat, dual @ jacobian[-1], rtol=1e-10, atol=1e-12)
 
 
-def test_half_the_squares_are_the_loss():
-    leaves, _, task, linear = linearised(replace(TARGET, prior=PRIOR, hierarchy=((0, 1),)))
+@pytest.mark.parametrize("common", [False, True])
+def test_half_the_squares_are_the_loss(common):
+    target = replace(TARGET, prior=PRIOR, hierarchy=((0, 1),))
+    leaves, _, task, linear = linearised(target, common)
     terms = loss_terms(leaves, task)
     # These two are zero on a solution and left out of the least-squares problem.
     kept = {n: t for n, t in terms.items() if n not in ("monotonicity", "boundedness")}

@@ -219,3 +219,39 @@ def test_spectra_are_integrated():
     assert found["low"].window_names == ("one", "two")
     assert found["again"].window_names == ("K",)
     assert len(found.plot().axes) >= 1
+
+
+def test_network_beside_the_exact_joint_fit(pair, found, tmp_path):
+    options = {"common_mode": False, "estimator": "pinn", "seeds": (1, 2)}
+    networks = fit_dose_jointly(pair, **options)
+    exponents = []
+    for name, result in networks.items():
+        assert "network, 2 members" in repr(result)
+        assert result.certificate.good.all(), result.certificate
+        exponents.append(result.exponent.data)
+        ratio = result.half_integrity_dose.data / found[name].half_integrity_dose.data
+        np.testing.assert_allclose(ratio, 1, rtol=0.05)
+        # Intervals are those of the exact joint fit, which here has no bound on the offset.
+        lower, upper = result.interval("half_integrity_dose")
+        assert np.all((lower.data < result.half_integrity_dose.data) & np.isfinite(upper.data))
+        assert result.history.iteration.size > 2
+    assert np.ptp(np.concatenate(exponents)) == 0
+    networks.save(tmp_path / "joint.hspy")
+    same = hyperspy_dosekin.load(tmp_path / "joint.hspy")
+    assert str(same) == str(networks)
+    assert str(same["core loss"].certificate) == str(networks["core loss"].certificate)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"law": "first order", "share": ()}, "power law only"),
+        ({"nonnegative": True}, "nonnegative"),
+        ({"offset": {"low loss": 1.0}}, "all or of none"),
+        ({"estimator": "exact", "adam_epochs": 3}, "adam_epochs"),
+        ({"estimator": "closed form"}, "is not one of"),
+    ],
+)
+def test_what_a_network_cannot_do_is_refused(pair, options, words):
+    with pytest.raises(ValueError, match=words):
+        fit_dose_jointly(pair, **{"estimator": "pinn", **options})
