@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.plotting import layout, style
+from hyperspy_dosekin.plotting.kinetics.pictures.base import Picture, arrays
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 _STRETCH = 5.0
 
 
-@dataclass(frozen=True, eq=False)
-class ForestPicture:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ForestPicture(Picture):
     """What is drawn of several results.
 
     Parameters
     ----------
-    window_names
-        The windows, from top to bottom.
+    window_names, dose_unit, title, energy_windows
+        As for `Picture`; windows from top to bottom.
     names
         The results.
     value, lower, upper
@@ -34,20 +35,24 @@ class ForestPicture:
         window, infinite where an interval is open.
     identifiable
         Whether the data determine it, of the same shape.
-    dose_unit
-        Unit of the doses.
-    title
-        Title of the figure.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit.
     """
 
-    window_names: tuple[str, ...]
     names: tuple[str, ...]
     value: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
     identifiable: np.ndarray
-    dose_unit: str
-    title: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shape = (len(self.names), len(self.window_names))
+        arrays(self, float, shape, "value lower upper")
+        arrays(self, bool, shape, "identifiable")
 
 
 def plot_forest(

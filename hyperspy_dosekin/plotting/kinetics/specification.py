@@ -11,39 +11,43 @@ import numpy as np
 
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.plotting import layout, style
+from hyperspy_dosekin.plotting.kinetics.pictures.base import Picture, arrays
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
 
-@dataclass(frozen=True, eq=False)
-class SpecificationPicture:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SpecificationPicture(Picture):
     """What the figure shows.
 
     Parameters
     ----------
-    window_names
-        Labels of the windows.
-    dose_unit
-        Unit of the doses.
-    energy_windows
-        Whether the windows are ranges of a spectrum.
+    window_names, dose_unit, title, energy_windows
+        As for `Picture`.
     steps
         Names of the steps for which there is a choice.
     taken
         What each choice takes in each step, in words; empty where it is as it was fitted.
     half_dose, lower, upper
         D½ and its interval, ``(n_choice, n_window)``; the first choice is what was fitted.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit.
     """
 
-    window_names: tuple[str, ...]
-    dose_unit: str
-    energy_windows: bool
     steps: tuple[str, ...]
     taken: tuple[tuple[str, ...], ...]
     half_dose: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shape = (len(self.taken), len(self.window_names))
+        arrays(self, float, shape, "half_dose lower upper")
 
 
 def plot_specification(
@@ -81,7 +85,13 @@ def plot_specification(
     ... )
     >>> half = np.array([[300.0], [360.0]])
     >>> picture = SpecificationPicture(
-    ...     ("C–O",), "e⁻/Å²", True, ("normalise",), (("",), ("total",)), half, half / 2, half * 2
+    ...     window_names=("C–O",),
+    ...     dose_unit="e⁻/Å²",
+    ...     steps=("normalise",),
+    ...     taken=(("",), ("total",)),
+    ...     half_dose=half,
+    ...     lower=half / 2,
+    ...     upper=half * 2,
     ... )
     >>> figure = plot_specification(picture)
     """
@@ -133,6 +143,7 @@ def plot_specification(
     below.set_ylim(len(rows) - 0.4, -0.6)
     below.set_xticks([])
     below.set_xlabel("processing, from the smallest to the largest D½; grey: as fitted")
+    layout.put_title(figure, picture.title)
     return figure
 
 

@@ -132,13 +132,13 @@ class ResultComparison:
         from hyperspy_dosekin.plotting.kinetics.forest import ForestPicture, plot_forest
 
         picture = ForestPicture(
-            self.window_names,
-            self.names,
-            self.value,
-            self.lower,
-            self.upper,
-            self.identifiable,
-            self.dose_unit,
+            window_names=self.window_names,
+            names=self.names,
+            value=self.value,
+            lower=self.lower,
+            upper=self.upper,
+            identifiable=self.identifiable,
+            dose_unit=self.dose_unit,
         )
         return drawn(plot_forest, picture, options)
 
