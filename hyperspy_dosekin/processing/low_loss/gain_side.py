@@ -22,9 +22,9 @@ _EXPONENTS = (1.2, 6.0)
 #: A tail of a smaller share of the zero-loss peak is none.
 _NO_TAIL = 1e-6
 #: Nearer to the peak than so many widths no channel shows a pedestal, and fewer channels do not.
-_PEDESTAL_WIDTHS, _FEWEST_FLAT = 3.0, 4
-#: Relative difference between the two halves of a pedestal; a tail that falls as 1 / E from three
-#: widths on has twice as much.
+_PEDESTAL_WIDTHS, _FEWEST_FLAT = 2.5, 4
+#: Relative difference between the two halves of a pedestal; a tail that falls as 1 / E over four
+#: channels and more has as much, one that falls as 1 / E² twice as much.
 _FLAT = 0.15
 #: Share of all electrons that a pedestal adds, below which it does not matter, and standard errors
 #: of its level.

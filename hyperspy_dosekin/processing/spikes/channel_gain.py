@@ -18,6 +18,9 @@ _REACH = 3
 #: Relative deviation, and standard deviations, that no band of a specimen has in one channel: gain
 #: references of cameras leave less than 1 %.
 _DEVIATION, _SIGNIFICANT = 0.02, 8
+#: So many times what its neighbours deviate by once it is mended: bands of few channels, as on a
+#: coarse axis, leave all of them as odd as they were.
+_ALONE = 3
 
 
 def odd_channels(total: np.ndarray, variance: np.ndarray, protected: np.ndarray) -> np.ndarray:
@@ -62,4 +65,9 @@ def odd_channels(total: np.ndarray, variance: np.ndarray, protected: np.ndarray)
     size = np.where(odd, np.abs(deviation), 0.0)
     index = np.arange(total.size)[:, np.newaxis] + np.arange(-_REACH, _REACH + 1)
     largest = size[np.clip(index, 0, total.size - 1)].max(axis=-1)
-    return np.flatnonzero(odd & (size >= largest))
+    odd &= size >= largest
+    mended = np.where(odd, through(np.nan_to_num(level), weights), np.nan_to_num(level))
+    others = np.where(protected, 0.0, np.abs(np.expm1(mended - through(mended, weights))))
+    others[:_REACH] = others[-_REACH:] = 0.0
+    beside = others[np.clip(index, 0, total.size - 1)].max(axis=-1)
+    return np.flatnonzero(odd & (size > _ALONE * beside))

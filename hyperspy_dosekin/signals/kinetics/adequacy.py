@@ -32,10 +32,16 @@ DOUBTFUL = (
     "{names}: the law does NOT describe the data ({reasons}), so that D½ is doubtful however "
     "narrow its interval is. See check(), and compare_laws for other laws."
 )
+BY_CHANCE = (
+    "The smallest p of these tests is {p:.2g}: of {number} tests one in {often:.0f} right fits has "
+    "such a one by chance. A reason to look, not yet one to leave the law."
+)
 DOUBTFUL_MAP = (
     "In {share:.0f} % of the fitted pixels and windows the law does not describe the data; see "
     "adequate and check()."
 )
+#: Chance of a p value in a right fit, above which it is said.
+_OFTEN = 0.05
 AT_BOUND = (
     "{names}: {parameter} is at the {end} end of its box, {value:g}; its interval ends there."
 )
@@ -104,6 +110,7 @@ def notes_on_adequacy(numbers: KineticsNumbers) -> list[str]:
         elif fitted[row] and not adequate[row]:
             reason = "too few frames are left over to test it"
             notes.append(DOUBTFUL.format(names=window, reasons=reason))
+    notes += _by_chance(numbers, fields)
     correlation = field(numbers, fields, "correlation")
     follows = correlation > 0
     if follows.any():
@@ -125,6 +132,16 @@ def notes_on_adequacy(numbers: KineticsNumbers) -> list[str]:
         ]
         notes += [ASSUMES.format(windows=", ".join(ends))] if ends else []
     return notes
+
+
+def _by_chance(numbers: KineticsNumbers, fields: np.ndarray) -> list[str]:
+    """How often so many tests of a right fit have as small a p as the smallest one."""
+    p = np.stack([field(numbers, fields, f"{name} p") for name in TESTS])
+    lowest, number = float(np.nanmin(p, initial=1.0)), int(np.isfinite(p).sum())
+    chance = 1 - (1 - lowest) ** number
+    if not (lowest < SMALLEST_P and chance > _OFTEN):
+        return []
+    return [BY_CHANCE.format(p=lowest, number=number, often=1 / chance)]
 
 
 def _bounds(numbers: KineticsNumbers, fields: np.ndarray) -> list[str]:

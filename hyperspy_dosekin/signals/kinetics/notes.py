@@ -46,6 +46,10 @@ BOUNDED = (
     "{names}b ≥ 0 was assumed, and a + b ≥ 0 where a window grows, because intensities are not "
     "negative. For differences of intensities pass nonnegative=False."
 )
+FASTER = (
+    "k of {faster} was assumed to be larger than that of {slower}, which no spectrum need obey. "
+    "Where it is not, D½ of both is wrong: pass hierarchy=()."
+)
 NOT_EXAMINED = "Whether the data determine D½ was not examined (intervals=False)."
 MIXED = (
     "{names}: mixed response (a < 0). The window grows while C falls, so C is a monotonic "
@@ -107,6 +111,7 @@ def notes_of(numbers: KineticsNumbers) -> list[str]:
     notes += _notes_on_maps(numbers) if numbers.space_shape else _notes_on_windows(numbers)
     notes += numbers.maps.notes
     notes += _notes_on_bound(numbers)
+    notes += _notes_on_hierarchy(numbers)
     notes += notes_on_adequacy(numbers)
     if not numbers.has_intervals:
         notes.append(NOT_EXAMINED)
@@ -178,6 +183,13 @@ def _notes_on_parameters(numbers: KineticsNumbers) -> list[str]:
                 )
             )
     return notes
+
+
+def _notes_on_hierarchy(numbers: KineticsNumbers) -> list[str]:
+    """That some windows were taken to degrade faster than others."""
+    names = numbers.window_names
+    pairs = numbers.maps.config.pairs(names)
+    return [FASTER.format(faster=names[first], slower=names[second]) for first, second in pairs]
 
 
 def _notes_on_bound(numbers: KineticsNumbers) -> list[str]:

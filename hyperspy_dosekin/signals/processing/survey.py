@@ -314,10 +314,9 @@ def warn_of_pedestal(survey: Survey, recorded: Recorded, subtracted: bool) -> No
         "all areas are too large: subtract a dark reference, or record more of the gain side."
     )
     _logger.warning(
-        "The spectra stand on a pedestal of %.4g, %.2g %% of the height of their zero-loss peak. "
-        "%s",
+        "The spectra stand on a pedestal of %.4g, %s the height of their zero-loss peak. %s",
         level,
-        100 * share,
+        f"{100 * share:.2g} % of" if share < 0.995 else f"{share:.2g} times",
         what,
     )
 

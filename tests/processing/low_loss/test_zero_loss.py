@@ -49,6 +49,22 @@ def test_residual_shift_at_1e5_counts():
     assert abs(residual.mean()) < 4 * 1.6 / np.sqrt(1e5) / np.sqrt(400)
 
 
+@pytest.mark.parametrize(("fwhm", "asymmetry"), [(1.6, 0.0), (2.0, 0.6), (2.4, 0.6), (3.0, 1.0)])
+def test_few_channels_place_an_asymmetric_peak_the_same_wherever_it_is_in_its_channel(
+    fwhm, asymmetry
+):
+    # Counts that fall on a channel: 64 places in each of them.
+    fine = np.arange(-40 * 64, 40 * 64) / 64
+    shape = np.exp(-4 * np.log(2) * (fine / fwhm) ** 2)
+    if asymmetry:
+        tail = np.where(fine >= 0, np.exp(-np.maximum(fine, 0) / asymmetry), 0.0)
+        shape = np.fft.irfft(np.fft.rfft(shape) * np.fft.rfft(np.fft.ifftshift(tail)))
+    places = np.arange(0, 64, 4)
+    counts = np.stack([np.roll(shape, place).reshape(-1, 64).sum(-1) for place in places])
+    bias = find_zero_loss(counts, widest=10).position - places / 64
+    assert np.ptp(bias) < 0.012
+
+
 def test_losses_and_spikes_do_not_move_the_peak():
     spectrum = peak(40.3) + 300 * (CHANNEL > 44)
     spectrum[100] = 5e5

@@ -14,7 +14,7 @@ def thickness(processed):
 
 @pytest.mark.parametrize(
     ("electrons", "pedestal", "begin"),
-    [(1e5, 500, -8.0), (1e5, 500, -4.0), (1e6, 100, -4.0), (1e4, 50, -5.0)],
+    [(1e5, 500, -8.0), (1e5, 500, -4.0), (1e6, 100, -4.0), (1e4, 50, -5.0), (1e6, 600, -3.0)],
 )
 @pytest.mark.filterwarnings("ignore:the noise of the data")
 def test_a_pedestal_is_subtracted_where_the_gain_side_is_short(electrons, pedestal, begin, caplog):
@@ -42,6 +42,27 @@ def test_a_pedestal_that_cannot_be_told_is_said(caplog):
 def test_a_tail_is_no_pedestal(electrons, begin):
     s = dose_series(1, electrons=electrons, spike_rate=0.0, zero_loss_asymmetry=0.2).isig[begin:]
     assert "dark" not in s.process_low_loss().metadata.Dosekin.processing.steps
+
+
+@pytest.mark.filterwarnings("ignore:the noise of the data")
+def test_a_pedestal_above_the_peak_is_said_in_plain_numbers(caplog):
+    s = dose_series(0, electrons=1e4, spike_rate=0.0)
+    s.data = s.data + 4000
+    s.process_low_loss()
+    assert "times the height" in caplog.text
+    assert "e+" not in caplog.text
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_bands_of_few_channels_are_no_shifted_gain(scale, caplog):
+    s = dose_series(3, electrons=1e8).rebin(scale=(1, scale))
+    s.process_low_loss()
+    assert "gain seems shifted" not in caplog.text
+    # One that is, is still named.
+    s.change_dtype("float64")
+    s.data[:, 300 // scale] *= 1.05
+    s.process_low_loss()
+    assert f"Channels {300 // scale} differ" in caplog.text
 
 
 @pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
