@@ -4,21 +4,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
-#: Values of one work array: a MiB as float64, small enough for the caches.
-_VALUES_AT_A_TIME = 2**17
+#: Values of one work array: half a MiB as float64, so that several fit in the cache of a core.
+VALUES_AT_A_TIME = 2**16
 _BATCHES_PER_WORKER = 4
 #: Just below the largest block that the C library's allocator learns from.
 _LESSON = 31 * 2**20
 
 
 def run_in_batches(
-    kernel: Callable[..., tuple[np.ndarray, ...]],
+    kernel: Callable[..., tuple[np.ndarray, ...] | Iterator[tuple[np.ndarray, ...]]],
     arrays: Sequence[np.ndarray],
     core: Sequence[int],
     outputs: Sequence[tuple[tuple[int, ...], npt.DTypeLike]],
@@ -42,7 +42,8 @@ def run_in_batches(
     workers
         Threads; NumPy and SciPy release Python's lock.
     larger
-        Factor by which batches are larger than usual, for a kernel that divides them again.
+        Factor by which batches are larger than usual, for a kernel that divides them again: above
+        1 it yields its outputs piece by piece.
 
     Returns
     -------
@@ -56,13 +57,16 @@ def run_in_batches(
     ]
     n_spectra = len(flat[0])
     results = tuple(np.empty((n_spectra, *shape), dtype=dtype) for shape, dtype in outputs)
-    size = larger * max(1, _VALUES_AT_A_TIME // max(flat[0][:1].size, 1))
+    size = larger * max(1, VALUES_AT_A_TIME // max(flat[0][:1].size, 1))
     starts = range(0, n_spectra, size)
 
     def work(start: int) -> None:
-        part = slice(start, start + size)
-        for result, values in zip(results, kernel(*(a[part] for a in flat)), strict=True):
-            result[part] = values
+        made = kernel(*(a[start : start + size] for a in flat))
+        for piece in [made] if isinstance(made, tuple) else made:
+            stop = start + len(piece[0])
+            for result, values in zip(results, piece, strict=True):
+                result[start:stop] = values
+            start = stop
 
     # The GNU allocator gives work arrays back to the system after each step, and fetching fresh
     # pages takes as long as computing; it stops doing so for blocks smaller than the largest one

@@ -18,9 +18,6 @@ fft: Any = scipy.fft
 _JOINT = 64
 #: Channels above this share of the highest are the top of a peak.
 _TOP_SHARE = 0.02
-#: Root of intensities that makes peaks wide enough for a cubic. Logarithms, for which all Gaussians
-#: are alike, swing where a tail begins.
-_ROOT = 4
 #: Channels that differ by less are as well joined by a straight line.
 _STEEP = 1.2
 
@@ -101,11 +98,13 @@ def shift_linear(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     array([[0., 3., 1., 0.]])
     """
     below = np.floor(shift).astype(np.intp)
-    fraction = (shift - below)[:, np.newaxis]
+    fraction = (shift - below)[:, np.newaxis].astype(np.result_type(spectra, np.float32))
     moved = shift_whole(spectra, below)
-    result = (1 - fraction) * moved
-    result[:, 1:] += fraction * moved[:, :-1]
-    result[:, :1] += fraction * moved[:, :1]
+    # What comes from the channel before.
+    passed = fraction * moved
+    result = moved - passed
+    result[:, 1:] += passed[:, :-1]
+    result[:, :1] += passed[:, :1]
     return result
 
 
@@ -126,12 +125,12 @@ def shift_cubic(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     array([ 6.25, 12.25])
     """
     below = np.floor(shift).astype(np.intp)
-    f = (shift - below)[:, np.newaxis]
+    f = (shift - below)[:, np.newaxis].astype(spectra.dtype)
     moved = shift_whole(spectra, below)
-    wide = np.pad(moved, [(0, 0), (2, 1)], mode="edge")
-    result = np.zeros_like(moved)
+    wide = np.concatenate([moved[:, :1], moved[:, :1], moved, moved[:, -1:]], axis=-1)
+    result, spare = np.zeros_like(moved), np.empty_like(moved)
     for place, weight in enumerate(_cubic(f)):
-        result += weight * wide[:, 3 - place : 3 - place + moved.shape[-1]]
+        result += np.multiply(weight, wide[:, 3 - place : 3 - place + moved.shape[-1]], out=spare)
     return result
 
 
@@ -171,7 +170,8 @@ def shift_peak(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
 def between(neighbours: np.ndarray, fraction: Any) -> np.ndarray:
     """Value of a peak between the middle two of four neighbouring channels.
 
-    A cubic through the fourth roots, in which a Gaussian has twice as many channels. Where the four
+    A cubic through the fourth roots, in which a Gaussian has twice as many channels (logarithms,
+    for which all Gaussians are alike, swing where a tail begins). Where the four
     do not fall or rise as a flank does, noise has the upper hand, and a straight line, which leaves
     its mean alone, takes over.
 
@@ -194,9 +194,9 @@ def between(neighbours: np.ndarray, fraction: Any) -> np.ndarray:
     top = low > _TOP_SHARE * neighbours.max(axis=(0, -1))[:, np.newaxis]
     used = (low > 0) & (flank | top)
     weights = _cubic(np.broadcast_to(fraction, result.shape)[used])
-    roots = neighbours[:, used] ** (1 / _ROOT)
+    roots = np.sqrt(np.sqrt(neighbours[:, used]))
     root = sum(weight * each for weight, each in zip(weights, roots, strict=True))
-    result[used] = np.maximum(root, 0.0) ** _ROOT
+    result[used] = np.square(np.square(np.maximum(root, 0.0)))
     return result
 
 
@@ -262,20 +262,25 @@ def _end_levels(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def shift_whole(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Move spectra by whole channels; what comes in at an end repeats the channel there."""
+def shift_whole(spectra: np.ndarray, shift: np.ndarray, kept: slice = slice(None)) -> np.ndarray:
+    """Move spectra by whole channels; what comes in at an end repeats the channel there.
+
+    Only the channels `kept` are returned; of spectra that do not move, a view.
+    """
     if not shift.any():
-        return spectra
+        return spectra[:, kept]
     n_channels = spectra.shape[-1]
-    moved = np.empty_like(spectra)
+    start, stop, _ = kept.indices(n_channels)
+    moved = np.empty((len(spectra), stop - start), spectra.dtype)
     # Row by row where they differ: slices are copied many times faster than indices are looked up.
     alike = bool((shift == shift[0]).all())
     rows: list[int | slice] = [slice(None)] if alike else list(range(len(spectra)))
-    for row, by in zip(rows, np.clip(shift, -n_channels, n_channels).tolist(), strict=False):
-        if by >= 0:
-            moved[row, by:] = spectra[row, : n_channels - by]
-            moved[row, :by] = spectra[row, :1]
-        else:
-            moved[row, :by] = spectra[row, -by:]
-            moved[row, by:] = spectra[row, -1:]
+    for row, by in zip(rows, shift.tolist(), strict=False):
+        # Where the first and the last channel of the spectrum come to lie.
+        begin, end = (min(max(side + by - start, 0), stop - start) for side in (0, n_channels))
+        moved[row, begin:end] = spectra[row, begin + start - by : end + start - by]
+        if begin:
+            moved[row, :begin] = spectra[row, :1]
+        if end < stop - start:
+            moved[row, end:] = spectra[row, -1:]
     return moved

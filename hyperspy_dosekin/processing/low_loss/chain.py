@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.processing.batches import run_in_batches
+from hyperspy_dosekin.processing.batches import VALUES_AT_A_TIME, run_in_batches
 from hyperspy_dosekin.processing.low_loss.deconvolution import fourier_log
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.steps import (
@@ -35,7 +35,7 @@ DIAGNOSTICS = (
     "ringing",
 )
 #: Batches of spectra in which spikes are looked for at a time.
-_SPIKES_AT_A_TIME = 6
+_SPIKES_AT_A_TIME = 16
 #: Channels beside those kept that a cubic needs.
 _MARGIN = 2
 
@@ -90,19 +90,22 @@ def process_block(
     if with_variance:
         outputs.append(((n_kept,), dtype))
 
-    def kernel(*parts: np.ndarray) -> tuple[np.ndarray, ...]:
+    def kernel(*parts: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
         # Few spectra have spikes: it pays to look for them in many at a time.
         cleaned = cleaned_of(*parts, chain=chain)
-        number = -(-len(parts[0]) // _SPIKES_AT_A_TIME)
-        made = []
+        number = max(VALUES_AT_A_TIME // parts[0].shape[-1], 1)
         for first in range(0, len(parts[0]), number):
             part = slice(first, first + number)
             few = [each[part] for each in parts]
-            options = {"chain": chain, "with_variance": with_variance}
-            made.append(process_spectra(*few, **options, cleaned=cleaned.part(part)))
-        return tuple(np.concatenate(each) for each in zip(*made, strict=True))
+            yield process_spectra(
+                *few,
+                chain=chain,
+                with_variance=with_variance,
+                cleaned=cleaned.part(part),
+                single=np.dtype(dtype) == np.float32,
+            )
 
-    larger = _SPIKES_AT_A_TIME if chain.spikes else 1
+    larger = _SPIKES_AT_A_TIME
     return run_in_batches(kernel, arrays, core, outputs, workers=workers, larger=larger)
 
 
@@ -116,10 +119,12 @@ def process_spectra(
     with_variance: bool = False,
     watch: Callable[[str, Mapping[str, Any]], None] | None = None,
     cleaned: Cleaned | None = None,
+    single: bool = False,
 ) -> tuple[np.ndarray, ...]:
     """Run the chain on a few spectra; parameters and results as for `process_block`.
 
-    `cleaned` is what `cleaned_of` returns for them, if that is known already.
+    `cleaned` is what `cleaned_of` returns for them, if that is known already. With `single` what
+    follows is computed in single precision, but for sums.
 
     `watch` is called after each step with its name and what it has made, for those who want to
     look.
@@ -140,7 +145,9 @@ def process_spectra(
     noise_variance = None
     if with_variance:
         if variance is None:
-            noise_variance = chain.gain * np.maximum(values, 0.0) + chain.offset
+            noise_variance = np.maximum(values, 0.0)
+            noise_variance *= chain.gain
+            noise_variance += chain.offset
         else:
             noise_variance = np.array(variance, dtype=np.float64)
             noise_variance[missing] = 1.0
@@ -153,16 +160,18 @@ def process_spectra(
     begin = max(chain.start - margin, 0)
     wide = replace(chain, start=begin, stop=min(chain.stop + margin, values.shape[-1]))
     kept = slice(chain.start - begin, chain.stop - begin)
-    values, noise_variance, centre, rest = aligned(values, noise_variance, position, wide)
+    values, noise_variance, centre, rest = aligned(
+        values, noise_variance, position, wide, dtype=np.float32 if single else np.float64
+    )
     watch("align", {"spectra": values[:, kept], "alternation": before})
     n_dark = chain.n_dark
     if n_dark:
         dark = slice(kept.start, kept.start + n_dark)
-        level = values[:, dark].mean(axis=-1)
+        level = values[:, dark].mean(axis=-1, dtype=np.float64)
         if chain.level is not None:
             level[:] = chain.level
         diagnostics["dark_level"] = level
-        values = values - level[:, np.newaxis]
+        values = values - level[:, np.newaxis].astype(values.dtype)
         if noise_variance is not None and chain.level is None:
             # The level is noisy too.
             extra = noise_variance[:, dark].mean(axis=-1, keepdims=True) / n_dark
@@ -170,7 +179,7 @@ def process_spectra(
         watch("dark", {"spectra": values[:, kept]})
 
     end = values.shape[-1]
-    whole = values[:, kept].sum(axis=-1)
+    whole = values[:, kept].sum(axis=-1, dtype=np.float64)
     if chain.background is not None:
         values, noise_variance, fit, end = subtract_background(values, noise_variance, rest, wide)
         diagnostics["exponent"], diagnostics["background_level"] = fit.exponent, fit.level
@@ -180,8 +189,8 @@ def process_spectra(
         elastic = zero_loss_of(values, fwhm, centre, chain)
         # What is beyond the fit window of the background has been subtracted with it.
         elastic[:, end:] = 0.0
-        intensity = elastic.sum(axis=-1)
-        total = values.sum(axis=-1)
+        intensity = elastic.sum(axis=-1, dtype=np.float64)
+        total = values.sum(axis=-1, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             diagnostics["t_over_lambda"] = np.log(total / intensity)
         diagnostics["zero_loss_intensity"] = intensity
@@ -208,9 +217,12 @@ def process_spectra(
     if chain.normalise:
         intensity = diagnostics["zero_loss_intensity"] if chain.normalise == "zero_loss" else whole
         unit = np.where(intensity > 0, intensity, np.nan)[:, np.newaxis] * chain.scale_ev
+        unit = unit.astype(values.dtype)
         values = values / unit
         if noise_variance is not None:
-            noise_variance = noise_variance / unit**2
+            # Not by the square, which single precision may have no room for.
+            noise_variance = noise_variance / unit
+            noise_variance /= unit
         watch("normalise", {"spectra": values})
     values[missing] = np.nan
     numbers = np.stack([diagnostics[name] for name in DIAGNOSTICS], axis=-1)

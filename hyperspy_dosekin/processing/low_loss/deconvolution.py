@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from hyperspy_dosekin.numerics.fourier import irfft, rfft
 from hyperspy_dosekin.processing.shifting import turns
 
 # SciPy's transforms have no types that a checker could follow.
@@ -22,6 +23,8 @@ Complex = npt.NDArray[np.complexfloating]
 RESOLUTIONS = ("zero_loss", "sharpened")
 #: Share of the zero-loss peak, at a frequency, below which it is no longer looked at.
 _NOTHING = 0.02
+#: Frequencies that stay in the cache, with what is made of them.
+_AT_A_TIME = 2**14
 
 
 def fourier_log(
@@ -46,7 +49,7 @@ def fourier_log(
     Parameters
     ----------
     spectra
-        Intensities, shape ``(n_spectra, n_channels)``, aligned.
+        Intensities, shape ``(n_spectra, n_channels)``, aligned, float32 or float64.
     zero_loss
         Zero-loss peak of each spectrum, same shape.
     origin
@@ -58,7 +61,8 @@ def fourier_log(
     Returns
     -------
     numpy.ndarray
-        Single scattering in the units of the spectra, same shape.
+        Single scattering in the units of the spectra, same shape and type; float32 is computed as
+        such, to about 1e-6 of the largest loss.
 
     References
     ----------
@@ -78,77 +82,91 @@ def fourier_log(
     [ 0. 50. 0. 0.]
     """
     n_channels = spectra.shape[-1]
-    length = fft.next_fast_len(2 * n_channels, real=True)
-    extended = np.empty((len(spectra), length))
-    extended[:, :n_channels] = spectra
-    _continue(extended, n_channels)
-    # Computed in place where possible: fetching fresh memory takes longer than arithmetic.
-    whole = fft.rfft(extended, axis=-1)
-    extended[:, :n_channels] = zero_loss
+    length = _fast_length(2 * n_channels)
+    area = zero_loss.sum(axis=-1, keepdims=True, dtype=np.float64)
+    # Single precision has room for shares of the peak, whatever the unit; an empty one is none.
+    unit = np.where(area > 0, area, 1.0).astype(spectra.dtype)
+    losses = spectra - zero_loss
+    extended = np.empty((len(spectra), length), spectra.dtype)
+    np.divide(zero_loss, unit, out=extended[:, :n_channels])
     extended[:, n_channels:] = 0.0
-    elastic = fft.rfft(extended, axis=-1, overwrite_x=True)
-    plural = elastic * _logarithm(whole, elastic)
-    whole -= elastic
-    plural -= whole
-    # Where the peak has nothing, the logarithm is one of errors, and plural scattering is nowhere.
-    share = _square(elastic)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        share /= (_NOTHING * zero_loss.sum(axis=-1, keepdims=True)) ** 2
-        share *= share
-        plural *= share / (1 + share)
-    if not np.isfinite(plural.real.sum()):
-        plural[~np.isfinite(plural)] = 0.0
+    elastic = rfft(extended)
+    np.divide(losses, unit, out=extended[:, :n_channels])
+    _continue(extended, spectra, unit)
+    lost = rfft(extended)
+    plural = _plural(lost, elastic)
     if resolution == "zero_loss":
-        scattered = fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
-        scattered += spectra
-        scattered -= zero_loss
-        return scattered
-    plural += whole
-    elastic /= zero_loss.sum(axis=-1, keepdims=True)
-    centre = np.broadcast_to(np.asarray(origin, dtype=float), len(spectra))
-    elastic *= turns(2 * np.pi / length * centre, elastic.shape[-1])
-    np.subtract(2.0, elastic, out=elastic)
-    plural *= elastic
-    return fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
+        scattered = irfft(plural, length)[:, :n_channels]
+        scattered *= unit
+        scattered += losses
+    else:
+        plural += lost
+        centre = np.broadcast_to(np.asarray(origin, dtype=float), len(spectra))
+        elastic *= turns(2 * np.pi / length * centre, elastic.shape[-1])
+        np.subtract(2.0, elastic, out=elastic)
+        plural *= elastic
+        scattered = irfft(plural, length)[:, :n_channels]
+        scattered *= unit
+    return scattered
 
 
-def _square(values: Complex) -> np.ndarray:
-    """Squared modulus."""
-    square = values.real**2
-    square += values.imag**2
-    return square
+@lru_cache(maxsize=64)
+def _fast_length(least: int) -> int:
+    return fft.next_fast_len(least, real=True)
 
 
-def _logarithm(whole: Complex, elastic: Complex) -> Complex:
-    """Complex logarithm of a ratio whose angle stays within ±π, because it cannot exceed t/λ.
+def _plural(lost: Complex, elastic: Complex) -> Complex:
+    """Plural scattering with the sign turned, Z ln(1 + D/Z) - D, where the peak has something.
 
-    Five times faster than NumPy's division and logarithm: real and imaginary parts lie apart, which
-    the processor's vectors need.
+    With D = J - Z it is as exact as D itself. The angle of the logarithm stays within ±π, because
+    it cannot exceed t/λ. What takes long is memory: as few passes as can be, over rows so few that
+    all of it stays in the cache, and NumPy's fast functions want real and imaginary parts apart.
+
+    Parameters
+    ----------
+    lost, elastic
+        Transforms of D and Z, shape ``(n_spectra, n)``, in units of the area of Z.
     """
-    real, imaginary = np.ascontiguousarray(whole.real), np.ascontiguousarray(whole.imag)
-    real_z, imaginary_z = np.ascontiguousarray(elastic.real), np.ascontiguousarray(elastic.imag)
-    result = np.empty_like(whole)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        modulus = _square(whole)
-        modulus /= _square(elastic)
-        np.log(modulus, out=modulus)
-    modulus *= 0.5
-    result.real = modulus
-    along = real * real_z
-    along += imaginary * imaginary_z
-    imaginary *= real_z
-    real *= imaginary_z
-    imaginary -= real
-    result.imag = np.arctan2(imaginary, along, out=along)
-    return result
+    plural = np.empty_like(lost)
+    step = max(_AT_A_TIME // lost.shape[-1], 1)
+    for first in range(0, len(lost), step):
+        part = slice(first, first + step)
+        d, z = lost[part], elastic[part]
+        result: Complex = plural[part]
+        np.conjugate(z, out=result)
+        square = (result * z).real.copy()
+        result *= d
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            along, across = result.real / square, result.imag / square
+            # The logarithm of the modulus of 1 + D/Z.
+            modulus = along + 2.0
+            modulus *= along
+            modulus += across * across
+            np.log1p(modulus, out=modulus)
+            modulus *= 0.5
+            along += 1.0
+            np.arctan2(across, along, out=across)
+            result.real, result.imag = modulus, across
+            result *= z
+            result -= d
+            # Where the peak has nothing, the logarithm is one of errors, and plural scattering
+            # nowhere.
+            square /= _NOTHING**2
+            square *= square
+            np.add(square, 1.0, out=along)
+            square /= along
+            result *= square
+        if not np.isfinite(result.sum()):
+            result[~np.isfinite(result)] = 0.0
+    return plural
 
 
-def _continue(extended: np.ndarray, n_channels: int) -> None:
+def _continue(extended: np.ndarray, spectra: np.ndarray, unit: np.ndarray) -> None:
     """Continue spectra from the mean of their last channels to zero, in half of what follows."""
-    n_end = min(16, n_channels)
-    level = extended[:, n_channels - n_end : n_channels].mean(axis=-1, keepdims=True)
+    n_channels = spectra.shape[-1]
+    level = spectra[:, -min(16, n_channels) :].mean(axis=-1, keepdims=True) / unit
     fade = _fade(extended.shape[-1] - n_channels)
-    np.multiply(np.maximum(level, 0.0), fade, out=extended[:, n_channels:])
+    np.multiply(np.maximum(level, 0.0), fade, out=extended[:, n_channels:], casting="same_kind")
 
 
 @lru_cache(maxsize=8)

@@ -53,39 +53,66 @@ def reflect(
     *lead, n_channels = spectra.shape
     flat = spectra.reshape(-1, n_channels)
     middle = np.broadcast_to(np.asarray(centre, dtype=float), lead).reshape(-1, 1)
-    first = np.maximum(middle - (n_channels if reach is None else reach), 0)
-    channel = np.arange(n_channels)
+    first = _first(middle, n_channels, reach)
     zero_loss = np.zeros(flat.shape, np.result_type(flat, 0.0))
     own = slice(int(first.min()), max(int(np.floor(middle.max())) + 1, 0))
-    zero_loss[:, own] = np.where(
-        (channel[own] >= first) & (channel[own] <= middle), flat[:, own], 0.0
-    )
-    # Of the mirror image only the channels that any spectrum needs.
+    channel = np.arange(float(n_channels))[own]
+    inside = (channel >= first) & (channel <= middle)
+    np.copyto(zero_loss[:, own], flat[:, own], where=inside, casting="same_kind")
+    part, image = mirror_image(flat, middle[:, 0], reach, share=share, variance=variance)
+    # Where the mirror image begins, the peak itself ends.
+    zero_loss[:, part] += image
+    return zero_loss.reshape(spectra.shape)
+
+
+def mirror_image(
+    spectra: np.ndarray,
+    centre: np.ndarray,
+    reach: int | None = None,
+    *,
+    share: np.ndarray | None = None,
+    variance: bool = False,
+) -> tuple[slice, np.ndarray]:
+    """Mirror image of what is below the peak, in the channels that any spectrum needs.
+
+    Parameters are those of `reflect`, with spectra ``(n_spectra, n_channels)`` and centres
+    ``(n_spectra,)``. Zero where a spectrum needs none.
+    """
+    n_channels = spectra.shape[-1]
+    middle = centre[:, np.newaxis]
+    first = _first(middle, n_channels, reach)
     begin = max(int(np.floor(middle.min())), 0)
     end = min(int(np.ceil((2 * middle - first).max())) + 1, n_channels)
     if begin >= end:
-        return zero_loss.reshape(spectra.shape)
-    channel = channel[begin:end]
-    source = 2 * middle - channel
-    needed = (channel > middle) & (source >= first)
-    # The same fraction in all channels of a spectrum.
-    fraction = np.ceil(2 * middle) - 2 * middle
-    place = np.ceil(source - 1e-9).astype(np.intp)
+        return slice(0, 0), spectra[:, :0]
+    channel = np.arange(float(begin), end)
+    needed = (channel > middle) & (2 * middle - channel >= first)
+    # The same fraction in all channels of a spectrum, and few places where they begin.
+    last = np.ceil(2 * middle - begin - 1e-9)
+    fraction = (np.ceil(2 * middle) - 2 * middle).astype(spectra.dtype)
     steps = (0, -1) if variance else (1, 0, -1, -2)
-    parts = np.stack(
-        [
-            np.take_along_axis(flat, np.clip(place + step, 0, n_channels - 1), axis=-1)
-            for step in steps
-        ]
-    )
+    parts = np.empty((len(steps), len(spectra), channel.size), spectra.dtype)
+    for place in np.unique(last):
+        rows = np.flatnonzero(last[:, 0] == place)
+        source = int(place) - np.arange(channel.size)
+        for into, step in zip(parts, steps, strict=True):
+            index = np.clip(source + step, 0, n_channels - 1)
+            into[rows] = spectra[np.ix_(rows, index)]
     if variance:
-        mirror = (1 - fraction) * parts[0] + fraction * parts[1]
+        image = (1 - fraction) * parts[0]
+        image += fraction * parts[1]
     else:
-        mirror = between(parts, fraction)
+        image = between(parts, fraction)
     if share is not None:
-        mirror = mirror * np.interp(channel - middle, np.arange(share.size), share)
-    zero_loss[:, begin:end] = np.where(needed, mirror, zero_loss[:, begin:end])
-    return zero_loss.reshape(spectra.shape)
+        away = np.interp(channel - middle, np.arange(share.size), share)
+        image = image * away.astype(image.dtype)
+    image[~needed] = 0.0
+    return slice(begin, end), image
+
+
+def _first(middle: np.ndarray, n_channels: int, reach: int | None) -> np.ndarray:
+    """First channel that is mirrored."""
+    return np.maximum(middle - (n_channels if reach is None else reach), 0)
 
 
 def truncate(spectra: np.ndarray, end: npt.ArrayLike) -> np.ndarray:

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hyperspy_dosekin.processing.background import fit_power_law
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
-from hyperspy_dosekin.processing.low_loss.peak_shape import PeakShape, reflect, truncate
+from hyperspy_dosekin.processing.low_loss.peak_shape import (
+    PeakShape,
+    mirror_image,
+    reflect,
+    truncate,
+)
 from hyperspy_dosekin.processing.low_loss.zero_loss import protected_channels
 from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance, shift_whole
 from hyperspy_dosekin.processing.spikes.polynomials import FEWEST_CHANNELS as FEWEST_SEARCHED
@@ -103,7 +109,11 @@ def subtract_background(
         gain = variance[:, window].sum(axis=-1, keepdims=True) / np.maximum(total, 1e-300)
         offset = 0.0
     fit = fit_power_law(
-        values[:, window], energy[..., window], gain=gain, offset=offset, reference_ev=reference
+        values[:, window].astype(np.float64),
+        energy[..., window],
+        gain=gain,
+        offset=offset,
+        reference_ev=reference,
     )
     beyond = slice(int(window[0]), None)
     values = values.copy()
@@ -116,14 +126,19 @@ def subtract_background(
 
 
 def aligned(
-    values: np.ndarray, variance: np.ndarray | None, position: np.ndarray, chain: LowLossChain
+    values: np.ndarray,
+    variance: np.ndarray | None,
+    position: np.ndarray,
+    chain: LowLossChain,
+    *,
+    dtype: npt.DTypeLike = np.float64,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
     """Move spectra and crop them.
 
     Returns
     -------
     values, variance
-        On the channels kept.
+        On the channels kept, copies of type `dtype`.
     centre
         Channel of the peak there, shape ``(n,)``.
     rest
@@ -141,10 +156,14 @@ def aligned(
             noise = None if variance is None else shift_variance(variance, shift)
         else:
             rest = shift - whole
-            moved = shift_whole(values, whole)
-            noise = None if variance is None else shift_whole(variance, whole)
+            moved = shift_whole(values, whole, kept)
+            noise = None if variance is None else shift_whole(variance, whole, kept)
+            kept = slice(None)
         centre = (chain.origin - chain.start) - rest
-    return moved[:, kept], None if noise is None else noise[:, kept], centre, rest
+    moved = moved[:, kept].astype(dtype, copy=moved is values)
+    if noise is not None:
+        noise = noise[:, kept].astype(dtype, copy=noise is variance)
+    return moved, noise, centre, rest
 
 
 def alternation(
@@ -152,11 +171,18 @@ def alternation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How much intensity alternates from channel to channel beyond the peak, and its mean."""
     begin = int(np.flatnonzero(taper)[0])
-    index = centre.astype(np.intp)[:, np.newaxis] + np.arange(begin, taper.size)
-    part = np.take_along_axis(values, np.clip(index, 0, values.shape[-1] - 1), axis=-1)
     taper = taper[begin:]
     sign = 1.0 - 2.0 * (np.arange(taper.size) % 2)
-    return np.abs(part @ (sign * taper)), part @ taper
+    weights = np.stack([sign * taper, taper], axis=-1).astype(values.dtype)
+    found = np.empty((len(values), 2))
+    places = centre.astype(np.intp)
+    # Most spectra have their peak in one of a few channels: slices need no index of each channel.
+    for place in np.unique(places):
+        rows = places == place
+        index = np.clip(place + begin + np.arange(taper.size), 0, values.shape[-1] - 1)
+        part = slice(index[0], index[-1] + 1) if index[-1] - index[0] == taper.size - 1 else index
+        found[rows] = values[rows][:, part] @ weights
+    return np.abs(found[:, 0]), found[:, 1]
 
 
 def zero_loss_of(
@@ -169,18 +195,19 @@ def zero_loss_of(
             area = mirrored.sum(axis=-1, keepdims=True)
             distance = np.arange(values.shape[-1]) - centre[:, np.newaxis]
             mirrored = np.where(mirrored == 0, area * chain.tail.at(distance), mirrored)
-        return mirrored
+        return mirrored.astype(values.dtype, copy=False)
     if isinstance(chain.zero_loss, np.ndarray):
-        return np.tile(chain.zero_loss, (len(values), 1))
+        return np.tile(chain.zero_loss.astype(values.dtype), (len(values), 1))
     if not isinstance(chain.zero_loss, PeakShape):
-        return truncate(values, centre + chain.zero_loss / chain.scale_ev)
+        peak = truncate(values, centre + chain.zero_loss / chain.scale_ev)
+        return peak.astype(values.dtype, copy=False)
     shape = chain.zero_loss.at(centre, values.shape[-1])
     # As high as the spectrum around its peak, up to where losses begin.
     offset = np.arange(values.shape[-1]) - centre[:, np.newaxis]
     width = np.nan_to_num(fwhm, nan=2.0)[:, np.newaxis]
     core = (offset >= -1.5 * width) & (offset <= np.maximum(0.5 * width, 1))
     height = (core * values).sum(axis=-1) / (core * shape).sum(axis=-1)
-    return height[:, np.newaxis] * shape
+    return (height[:, np.newaxis] * shape).astype(values.dtype, copy=False)
 
 
 def deconvolved_variance(
@@ -190,14 +217,16 @@ def deconvolved_variance(
     result = variance.copy()
     if isinstance(chain.zero_loss, str):
         # The mirror image of the gain side has been subtracted.
-        mirrored = reflect(variance, centre, chain.reach, share=chain.share, variance=True)
-        beyond = np.arange(variance.shape[-1]) > centre[:, np.newaxis]
-        result[:, :end] += np.where(beyond, mirrored, 0.0)[:, :end]
+        part, mirrored = mirror_image(
+            variance, centre, chain.reach, share=chain.share, variance=True
+        )
+        part = slice(part.start, max(min(part.stop, end), part.start))
+        result[:, part] += mirrored[:, : part.stop - part.start]
     if chain.resolution == "sharpened":
         area = elastic.sum(axis=-1, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore"):
             peak = elastic / np.where(area > 0, area, np.nan)
         # Sum of the squares of the filter 2 - z, channel by channel.
         factor = 4 - 4 * peak.max(axis=-1) + (peak**2).sum(axis=-1)
-        result *= factor[:, np.newaxis]
+        result *= factor[:, np.newaxis].astype(result.dtype)
     return result

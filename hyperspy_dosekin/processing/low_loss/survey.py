@@ -61,14 +61,17 @@ def survey_low_loss(
 
     def look(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values = spectra.astype(np.float64)
-        if np.issubdtype(spectra.dtype, np.floating):
+        # Sums are finite if all is, and then nothing is missing.
+        lost = ~np.isfinite(values.sum(axis=-1))
+        if lost.any():
+            lost[lost] = ~np.isfinite(values[lost]).all(axis=-1)
             values = np.nan_to_num(values)
         options: dict[str, Any] = {"widest": widest, "largest_value": largest_value, "gain": gain}
         seen = find_zero_loss(values, search=search, **options)
         if near is not None:
             seen = _search_again(values, seen, near, options)
         # What a missing value makes of a peak must not say where the others have theirs.
-        seen = replace(seen, found=seen.found & np.isfinite(spectra).all(axis=-1))
+        seen = replace(seen, found=seen.found & ~lost)
         numbers = np.stack(
             [
                 seen.position,
@@ -76,7 +79,7 @@ def survey_low_loss(
                 seen.height,
                 seen.found,
                 seen.saturated,
-                (values < 0).mean(axis=-1),
+                np.count_nonzero(values < 0, axis=-1) / values.shape[-1],
                 seen.pedestal,
             ],
             axis=-1,

@@ -133,7 +133,9 @@ def find_zero_loss(
     """
     block = np.asarray(block)
     *lead, n_channels = block.shape
-    spectra = np.nan_to_num(block.reshape(-1, n_channels).astype(np.float64, copy=False))
+    spectra = block.reshape(-1, n_channels).astype(np.float64, copy=False)
+    if not np.isfinite(spectra.sum()):
+        spectra = np.nan_to_num(spectra)
     start, stop, _ = search.indices(n_channels)
     pedestal = _pedestal(spectra)
     # The smaller of a channel and its larger neighbour: a spike of one channel is no peak.
@@ -144,12 +146,13 @@ def find_zero_loss(
     paired -= pedestal[:, np.newaxis]
     top = start + paired[:, start:stop].argmax(axis=-1)
     reach = int(min(np.ceil(widest) + 2, n_channels))
-    shape = _around(spectra, pedestal, top, reach)
-    for row in _with_something_before(paired, start, top, shape[1]):
-        first = _first_peak(paired[row], spectra[row], slice(start, stop), widest, gain)
-        if first is not None:
-            top[row] = first
     around, fwhm = _around(spectra, pedestal, top, reach)
+    for row in _with_something_before(paired, start, top, fwhm):
+        first = _first_peak(paired[row], spectra[row], slice(start, stop), widest, gain)
+        if first is not None and first != top[row]:
+            top[row] = first
+            part = slice(row, row + 1)
+            around[part], fwhm[part] = _around(spectra[part], pedestal[part], top[part], reach)
     height = around[:, reach]
     offset = np.arange(-reach, reach + 1)
     found = np.isfinite(fwhm) & (fwhm <= widest) & (height > 0)
@@ -158,10 +161,11 @@ def find_zero_loss(
     centre = _centre(around, offset, sigma, 1 + (own / sigma) ** 2)
     found &= np.abs(centre) < np.maximum(fwhm, 2.0)
     # Most peaks need no test.
-    mean = np.abs(np.diff(spectra, axis=-1)).mean(axis=-1)
+    change = np.subtract(spectra[:, 1:], spectra[:, :-1], out=paired[:, 1:])
+    mean = np.abs(change, out=change).mean(axis=-1)
     # No median is more than twice the mean.
     for row in np.flatnonzero(found & (height < _CLEAR * 2 * mean)):
-        median = np.median(np.abs(np.diff(spectra[row])))
+        median = np.median(change[row])
         # With few counts most channels are equal.
         if height[row] < _CLEAR * (median if median > 0 else mean[row]):
             found[row] = significance(spectra[row], int(top[row]), fwhm[row], gain) > _SIGNIFICANT

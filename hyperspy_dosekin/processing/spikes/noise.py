@@ -72,7 +72,8 @@ class Noise:
 
     def variance(self, expected: np.ndarray) -> np.ndarray:
         """Variance where an intensity is expected."""
-        return np.maximum(self._counting(expected) + _SPARE * self.electron**2, _TINY)
+        variance = self._counting(expected) + _SPARE * self.electron**2
+        return np.maximum(variance, _TINY, out=variance)
 
     def skewness(self, expected: np.ndarray, variance: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Skewness of counting in some channels; zero where other noise prevails.
@@ -145,7 +146,8 @@ class Noise:
         return np.where(believed, 1.0, middle) ** 2
 
     def _counting(self, expected: np.ndarray) -> np.ndarray:
-        return np.maximum(self.gain * np.maximum(expected, 0.0) + self.offset, 0.0)
+        variance = self.gain * np.maximum(expected, 0.0) + self.offset
+        return np.maximum(variance, 0.0, out=variance)
 
 
 @dataclass(frozen=True)

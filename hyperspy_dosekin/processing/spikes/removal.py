@@ -229,8 +229,10 @@ def _closed(spectra: np.ndarray, protected: tuple[np.ndarray, np.ndarray] | None
     if protected is None:
         return np.zeros(spectra.shape, dtype=bool)
     first, last = (np.asarray(limit)[:, np.newaxis] for limit in protected)
-    channel = np.arange(spectra.shape[-1])
-    return (channel >= first) & (channel <= last)
+    channel = np.arange(float(spectra.shape[-1]))
+    closed = channel >= first
+    closed &= channel <= last
+    return closed
 
 
 def _common(outlier: np.ndarray, start: np.ndarray) -> np.ndarray:

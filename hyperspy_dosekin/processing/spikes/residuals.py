@@ -37,7 +37,7 @@ _DOUBTFUL, _AVERAGED = 0.35, 15
 #: Standard deviations by which what neighbouring channels take for one exceeds the subspace too.
 _SUPPORT = 2.0
 #: Intensities that fit in the cache with what is made of them.
-_AT_A_TIME = 2**17
+_AT_A_TIME = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,14 +83,21 @@ def remove_by_subspace(
     touched, doubtful = (np.zeros(spectra.shape, dtype=bool) for _ in range(2))
     replaced = np.zeros(spectra.shape)
     noise = subspace.calibration(noise)
-    for rows, placed in _groups(start, spectra.shape[-1], subspace):
+    n_channels = spectra.shape[-1]
+    suspect = np.zeros(len(spectra), dtype=bool)
+    for rows, placed in _groups(start, n_channels, subspace):
         search = _Search(placed, noise.part(rows), subspace, threshold)
-        into = tuple(each[rows] for each in (cleaned, touched, replaced, doubtful))
-        search.run(spectra[rows], closed[rows], into)
-        if not isinstance(rows, slice):
-            # What was changed is a copy.
-            for whole, part in zip((cleaned, touched, replaced, doubtful), into, strict=True):
-                whole[rows] = part
+        suspect[rows], doubtful[rows] = search.look(spectra[rows], closed[rows])
+    # Few spectra are left, and they are judged many at a time.
+    left = np.flatnonzero(suspect)
+    for part, placed in _groups(start[left], n_channels, subspace):
+        rows = left[part]
+        search = _Search(placed, noise.part(rows), subspace, threshold)
+        into = tuple(each[rows] for each in (cleaned, touched, replaced))
+        doubtful[rows] = search.run(closed[rows], into)
+        # What was changed is a copy.
+        for whole, changed in zip((cleaned, touched, replaced), into, strict=True):
+            whole[rows] = changed
     return cleaned, touched, replaced, doubtful
 
 
@@ -117,18 +124,23 @@ class _Search:
     subspace: Subspace
     threshold: float
 
-    def run(self, spectra: np.ndarray, closed: np.ndarray, into: Sequence[np.ndarray]) -> None:
-        """Search spectra ``(n, n_channels)``.
-
-        Cleaned spectra, replaced channels, their variance and what is doubtful are changed in
-        `into`, which holds the spectra as they are, and zeros.
-        """
-        placed = self.placed
-        cleaned, touched, replaced, doubtful = into
+    def look(self, spectra: np.ndarray, closed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tell which spectra ``(n, n_channels)`` may have a spike, and doubtful channels."""
         fit = self._fit(spectra, self.noise)
         residual = spectra - fit.expected
-        rows = self._unlikely(residual, fit, closed)
-        coefficients, variance = fit.coefficients, fit.variance
+        suspect = np.zeros(len(spectra), dtype=bool)
+        suspect[self._unlikely(residual, fit, closed)] = True
+        return suspect, self._doubtful(residual, fit.coefficients, fit.variance)
+
+    def run(self, closed: np.ndarray, into: Sequence[np.ndarray]) -> np.ndarray:
+        """Search spectra that may have spikes, and return which channels are doubtful.
+
+        Cleaned spectra, replaced channels and their variance are changed in `into`, which holds the
+        spectra as they are, and zeros.
+        """
+        cleaned, touched, replaced = into
+        doubtful = np.zeros(touched.shape, dtype=bool)
+        rows = np.arange(len(cleaned))
         for turn in range(ROUNDS):
             if not rows.size:
                 break
@@ -136,24 +148,25 @@ class _Search:
             fit = self._robust(cleaned[rows], noise)
             if turn == 0:
                 # A line or a spike of its own does not make a spectrum doubtful.
-                coefficients[rows], variance[rows] = fit.coefficients, fit.variance
-                residual[rows] = cleaned[rows] - fit.expected
+                residual = cleaned - fit.expected
+                doubtful = self._doubtful(residual, fit.coefficients, fit.variance)
             if not self.subspace.sufficient:
                 break
-            shut = closed[rows] | ~placed.covered
+            shut = closed[rows] | ~self.placed.covered
             judged = self._judge(cleaned[rows], noise, fit, shut, shut | touched[rows])
             found = Found.strongest(judged[0])
             found.replace(rows, *judged[1:], (cleaned, touched, replaced))
             rows = rows[np.unique(found.row)]
-        doubtful |= self._doubtful(residual, coefficients, variance)
+        return doubtful
 
     def _unlikely(self, residual: np.ndarray, fit: _Fit, closed: np.ndarray) -> np.ndarray:
         """Spectra with a channel, or a pair, that noise hardly exceeds."""
         placed = self.placed
         # Squares spare a root of each channel; few of them are left.
         least = (self.threshold - _LENIENCE) * np.sqrt(1 - placed.leverage)
-        unlikely = residual > 0
-        unlikely &= residual**2 > least**2 * fit.variance
+        square = np.abs(residual)
+        square *= residual
+        unlikely = square > np.multiply(fit.variance, least**2)
         unlikely &= placed.covered
         unlikely &= ~closed
         row, channel = np.nonzero(unlikely)
@@ -200,7 +213,9 @@ class _Search:
     def _fit(self, spectra: np.ndarray, noise: Noise) -> _Fit:
         coefficients = self.placed.coefficients(spectra)
         expected = self.placed.expected(coefficients)
-        return _Fit(coefficients, expected, noise.variance(expected) * self.placed.scale**2)
+        variance = noise.variance(expected)
+        variance *= self.placed.scale**2
+        return _Fit(coefficients, expected, variance)
 
     def _robust(self, spectra: np.ndarray, noise: Noise) -> _Fit:
         """Fit on which large residuals have little influence."""
