@@ -18,6 +18,7 @@ from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis, no_dose
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 from hyperspy_dosekin.signals.axes.noise import Noise
 from hyperspy_dosekin.signals.axes.noise_check import check_noise
+from hyperspy_dosekin.signals.axes.processed import processing_of
 from hyperspy_dosekin.signals.kinetics.dose_spectra_origin import SpectraOrigin
 from hyperspy_dosekin.signals.kinetics.options import checked_prior
 from hyperspy_dosekin.signals.processing.normalisation import NAME, normalisation_error
@@ -196,6 +197,7 @@ def fit_dose_spectra(
         float(frame_error),
         drift is not None,
         self.metadata.get_item("Dose.pre_exposure") is not None,
+        processing_of(self),
     )
     chosen = np.ix_(frames, channels)
     known = _known_residue(residue, part, channels)

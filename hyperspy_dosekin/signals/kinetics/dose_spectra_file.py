@@ -170,6 +170,7 @@ def _made(
         axis,
         arrays["used"].astype(bool),
         dose_error=DoseError(**record["dose_error"]),
-        **{name: record["origin"][name] for name in _ORIGIN},
+        # Older files do not say what was done to the spectra before.
+        **{name: record["origin"][name] for name in _ORIGIN if name in record["origin"]},
     )
     return fit, origin, arrays["known_residue"]

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ class SpectraOrigin:
         Whether a drift of the normalisation is in the intervals.
     exposure_known
         Whether the exposure before the first frame is recorded.
+    processing
+        What was done to the spectra before, as `processing_of` reads it.
     """
 
     energy_axis: dict[str, Any]
@@ -52,6 +55,7 @@ class SpectraOrigin:
     frame_error: float = 0.0
     drifts: bool = False
     exposure_known: bool = True
+    processing: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def energy(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from hyperspy_dosekin.kinetics.spectra.number import LEVEL
 from hyperspy_dosekin.kinetics.spectra.summary import nodes_are_enough
 from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
+from hyperspy_dosekin.signals.axes.processed import processing_words
 from hyperspy_dosekin.signals.kinetics.frame import as_frame
 from hyperspy_dosekin.signals.kinetics.law_names import equation, header
 from hyperspy_dosekin.signals.kinetics.notes import INTERVAL, ORIGIN_OF_LAWS
@@ -253,6 +254,8 @@ def spectra_methods(result: _Result) -> str:
         f"{f' ({said})' if said else ''}"
         f"{', and a residue that does not change' if fit.config.residue else ''}."
     ]
+    if words := processing_words(origin.processing):
+        parts.append(words)
     if fit.config.n_component is None:
         parts.append(
             "The number of components is that of the singular values above noise (p < 0.01)."

@@ -13,6 +13,7 @@ from hyperspy_dosekin.signals.kinetics.frame import latex_table, result_frame
 from hyperspy_dosekin.signals.kinetics.methods import methods_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pandas import DataFrame
@@ -115,12 +116,21 @@ class KineticsExport(Face):
                 beside.write_text(text + "\n", encoding="utf-8")
         return text
 
-    def to_nexus(self, path: str | Path, *, level: float = 0.95) -> None:
+    def to_nexus(
+        self,
+        path: str | Path,
+        *,
+        level: float = 0.95,
+        sample: Mapping[str, Any] | None = None,
+        start_time: str | None = None,
+    ) -> None:
         """Write all numbers as a NeXus file, for archives and for programs that read NeXus.
 
         Groups have the classes of the NeXus definitions for electron microscopy (NXem): an
-        NXprocess with program, version and parameters, and an NXdata for each quantity, with the
-        ends of its interval. `hyperspy_dosekin.load` does not read it: use `save` for that.
+        NXprocess with program, version and parameters for the processing of the spectra and one
+        for the fit, and an NXdata for each quantity, with the ends of its interval. With `sample`
+        and `start_time` the file is a valid one of the definition NXem, which ``pynx validate`` of
+        pynxtools accepts. `hyperspy_dosekin.load` does not read it: use `save` for that.
 
         Parameters
         ----------
@@ -128,11 +138,20 @@ class KineticsExport(Face):
             File name; ``.nxs`` is added where there is no extension. An existing file is replaced.
         level
             Probability of the intervals.
+        sample
+            What NXem wants to know of the sample, by its names: ``"atom_types"`` (such as
+            ``"C, H, O, Zn"``) and ``"preparation_date"`` (ISO 8601 with the zone), and what else
+            NXsample has, such as ``"name"``. ``"is_simulation"`` is ``False`` if it is not given.
+        start_time
+            When the experiment began, ISO 8601 with the zone.
 
         Raises
         ------
         ValueError
-            If the file name has another extension than ``.nxs``, ``.h5`` or ``.hdf5``.
+            If the file name has another extension than ``.nxs``, ``.h5`` or ``.hdf5``, the sample
+            does not say what NXem asks for, or a time is none.
+        TypeError
+            If only one of `sample` and `start_time` is given, or one is of another kind.
 
         Examples
         --------
@@ -146,12 +165,13 @@ class KineticsExport(Face):
         target = with_extension(path, (".nxs", ".h5", ".hdf5"), "a NeXus file")
         numbers = self.numbers.computed()
         with replaced_when_written(target) as beside:
-            write_nexus(numbers, beside, self.methods_text(), level)
+            write_nexus(numbers, beside, self.methods_text(), level, sample, start_time)
 
     def methods_text(self) -> str:
         """Return a paragraph for the methods section of a paper, true for this fit.
 
-        It says what was fitted, the law, the estimator, the noise, the priors, every option that
+        It says what was fitted, how the spectra were processed before and the doses computed, the
+        law, the estimator, the noise, the priors, every option that
         was not left at its default, where D½ is determined, and the versions of the software.
 
         Returns

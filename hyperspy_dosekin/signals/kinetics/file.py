@@ -20,6 +20,7 @@ from hyperspy_dosekin.kinetics.laws.power_law import dose_at
 from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
 from hyperspy_dosekin.numerics.device import usable_device
+from hyperspy_dosekin.signals.axes.processed import RECORD
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
 from hyperspy_dosekin.signals.files import save_signal, seal
@@ -211,6 +212,8 @@ def series_of(data: SeriesData) -> Signal1D:
     if data.variance is not None:
         series.set_noise_variance(make(data.variance, "Noise variance", ""))
     attach_shared_errors(series, relative_errors(data))
+    if data.processing:
+        series.metadata.set_item(RECORD, dict(data.processing))
     return series
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import Prior
+from hyperspy_dosekin.signals.axes.processed import processing_words
 from hyperspy_dosekin.signals.kinetics.law_names import KNOWN_EXPONENTS, equation
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def methods_text(numbers: KineticsNumbers) -> str:
     """The paragraph; see `DoseKinetics.methods_text`."""
     options = numbers.options
     told = set(options.network)
-    sentences = [_data(numbers), _exposure(numbers), _law(numbers)]
+    sentences = [_data(numbers), _processing(numbers), _exposure(numbers), _law(numbers)]
     for names, sentence in _SENTENCES:
         told |= names
         sentences.append(sentence(numbers, options))
@@ -54,13 +55,24 @@ def _data(numbers: KineticsNumbers) -> str:
     return f"{what} {where} were fitted at {span} {numbers.dose_unit}".rstrip() + "."
 
 
+def _processing(numbers: KineticsNumbers) -> str:
+    if words := processing_words(numbers.data.processing):
+        return words
+    if numbers.windows is None:
+        return ""
+    return "How the spectra were processed before is not recorded."
+
+
 def _exposure(numbers: KineticsNumbers) -> str:
+    """Where the doses come from, what was exposed before, and how well both are known."""
     record = numbers.data.dose_metadata
     parts = []
-    if record.get("source") in ("dose_rate", "beam_current"):
-        source = {"dose_rate": "the dose rate", "beam_current": "the beam current and area"}
-        parts.append(f"The dose was computed from {source[record['source']]}")
-        parts[-1] += f" and counted at the {record.get('at', 'end')} of each frame."
+    if record.get("source") in _SOURCES:
+        parts.append(f"The dose was computed from {_SOURCES[record['source']]}")
+        parts[-1] += f" and counted at the {record.get('at', 'end')} of each frame{_rates(record)}."
+    if taken := record.get("taken"):
+        listed = "; ".join(f"{name} = {words}" for name, words in taken.items())
+        parts.append(f"From the file were taken {listed}.")
     if "pre_exposure" not in record:
         parts.append("An exposure before the first frame is not recorded.")
     elif record["pre_exposure"]:
@@ -71,6 +83,23 @@ def _exposure(numbers: KineticsNumbers) -> str:
     if "map" in record and numbers.space_shape:
         parts.append("Doses of pixels follow the relative dose of each pixel.")
     return " ".join(parts)
+
+
+def _rates(record: Mapping[str, Any]) -> str:
+    """Dose rate, time of a frame and exposed area, in parentheses."""
+    parts = [
+        f"{_span(record[name])} {unit}"
+        for name, unit in (("dose_rate", "e⁻/Å²/s"), ("frame_time", "s a frame"))
+        if name in record
+    ]
+    if "area" in record:
+        parts.append(f"{float(record['area']):.4g} nm² exposed")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _span(values: Any) -> str:
+    low, high = (f"{float(each):.4g}" for each in (np.min(values), np.max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 def _law(numbers: KineticsNumbers) -> str:
@@ -251,6 +280,12 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+#: What doses are computed from, by the name in their record.
+_SOURCES = {
+    "dose_rate": "the dose rate",
+    "beam_current": "the beam current and area",
+    "LiveKinetics": "the dose rate",
+}
 #: Series of so many frames have correlated noise by default, as `FitOptions` says.
 LONG_SERIES = 30
 #: Each sentence with the options that it tells.

@@ -13,14 +13,12 @@ import numpy as np
 from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.origin import Origin
-from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.kinetics.estimates import Estimate
 from hyperspy_dosekin.signals.kinetics.export import KineticsExport
 from hyperspy_dosekin.signals.kinetics.face_maps import KineticsMaps
 from hyperspy_dosekin.signals.kinetics.intervals import KineticsIntervals
 from hyperspy_dosekin.signals.kinetics.plots import KineticsPlots
 from hyperspy_dosekin.signals.kinetics.processing_spread import ProcessingSpread, make_spread
-from hyperspy_dosekin.signals.kinetics.series_data import relative_errors
 from hyperspy_dosekin.signals.kinetics.table import kinetics_html, kinetics_line, kinetics_text
 
 if TYPE_CHECKING:
@@ -89,13 +87,9 @@ class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExpor
     @property
     def data(self) -> Signal1D:
         """The fitted `DoseSeries`: sorted by dose and, for a fit of the mean, averaged."""
-        data = self.numbers.data
-        series = self._series(data.values, data.dose, data.title)
-        series.metadata.Signal.quantity = data.quantity
-        if data.variance is not None:
-            series.set_noise_variance(self._series(data.variance, data.dose, "Noise variance"))
-        attach_shared_errors(series, relative_errors(data))
-        return series
+        from hyperspy_dosekin.signals.kinetics.file import series_of
+
+        return series_of(self.numbers.data)
 
     @property
     def window_names(self) -> tuple[str, ...]:

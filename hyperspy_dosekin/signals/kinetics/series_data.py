@@ -16,6 +16,7 @@ from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute
 from hyperspy_dosekin.signals.axes.dose import doses_of
 from hyperspy_dosekin.signals.axes.origin import Origin, origin_of
+from hyperspy_dosekin.signals.axes.processed import processing_of
 from hyperspy_dosekin.signals.axes.series_noise import checked_variance
 from hyperspy_dosekin.signals.axes.shared_error import shared_errors_of
 
@@ -87,6 +88,8 @@ class SeriesData:
         values.
     origin
         The spectra that the series was made of, where they are known.
+    processing
+        What was done to the spectra before, as `processing_of` reads it.
     """
 
     dose: np.ndarray
@@ -102,6 +105,7 @@ class SeriesData:
     dose_scale: float | None = None
     shared_errors: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin | None = None
+    processing: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def scale(self) -> float:
@@ -183,6 +187,7 @@ class SeriesData:
             series.windows,
             shared_errors=errors,
             origin=origin_of(series),
+            processing=processing_of(series),
         )
 
     def select(self, places: Sequence[int]) -> SeriesData:

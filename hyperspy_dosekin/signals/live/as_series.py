@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.signals.axes.processed import RECORD
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.axes.variance import attach_variance
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
@@ -68,6 +70,9 @@ def as_dose_series(
     )
     if series.variance is not None:
         attach_variance(made, in_order(series.variance))
+    if reader.steps and not reader.areas_given:
+        told = {"chain": "LiveKinetics", "version": version("hyperspy_dosekin")}
+        made.metadata.set_item(RECORD, {**told, "steps": [f"live_{each}" for each in reader.steps]})
     errors: dict[str, Any] = {}
     thickness = series.thickness
     if thickness is not None:

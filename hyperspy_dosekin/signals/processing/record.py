@@ -14,8 +14,7 @@ from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.lazy.blocks import is_lazy
 from hyperspy_dosekin.signals.axes.dose import find_dose_axis
-
-RECORD = "Dosekin.processing"
+from hyperspy_dosekin.signals.axes.processed import RECORD
 
 
 class Diagnostics(DictionaryTreeBrowser):

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 import hyperspy_dosekin
 from hyperspy_dosekin.data import dose_series, dose_series_image
+from hyperspy_dosekin.signals.axes.processed import processing_words
 from hyperspy_dosekin.signals.kinetics.frame import latex
 from hyperspy_dosekin.signals.kinetics.options import FitOptions
 
@@ -235,6 +236,58 @@ def test_text_of_maps_and_of_the_exposure(maps):
     text = s.fit_dose_pinn(estimator="exact", intervals=False).methods_text()
     assert "computed from the dose rate and counted at the middle of each frame" in text
     assert "20 e⁻/Å² before the first frame" in text
+
+
+def test_text_names_every_step_of_the_processing(tmp_path):
+    s = dose_series()
+    options = {"spike_threshold": 6.0, "zero_loss": "fitted", "resolution": "sharpened"}
+    processed = s.process_low_loss(align="linear", **options)
+    result = processed.fit_dose_pinn(estimator="exact", intervals=False)
+    text = result.methods_text()
+    for told in (
+        "processed by process_low_loss",
+        "X-ray spikes were replaced above 6 standard deviations (noise variance 1 × intensity)",
+        "aligned with the zero-loss peak at 0 eV by linear interpolation",
+        "the zero-loss peak was taken as a model fitted to the mean of all spectra",
+        "removed by Fourier-log deconvolution, sharpened",
+        "divided by the area of the zero-loss peak, per eV",
+    ):
+        assert told in text
+    # The series, the file and what is fitted again know it too.
+    assert (
+        text
+        == processed.integrate_windows()
+        .fit_dose_pinn(estimator="exact", intervals=False)
+        .methods_text()
+    )
+    result.save(tmp_path / "result.hspy")
+    read = hyperspy_dosekin.load(tmp_path / "result.hspy")
+    assert read.methods_text() == text
+    assert told in read.data.fit_dose_pinn(estimator="exact").methods_text()
+
+
+def test_text_of_core_losses_and_of_a_power_law():
+    record = {
+        **{"chain": "process_core_loss", "version": "1.0", "steps": ["align", "background"]},
+        "align": {"reference": [280.0, 300.0], "local_average": 1.5, "expected_error": 0.1},
+        "background": {"model": "power law", "window": [450.0, 520.0], "edge": 525.0},
+    }
+    text = processing_words(record)
+    assert "aligned to the edge in 280–300 eV (local average of 1.5 pixels)" in text
+    assert "a power law fitted in 450–520 eV was subtracted (edge at 525 eV)" in text
+    # A step of another version of the package is told by its names.
+    later = {"chain": "x", "version": "", "steps": ["brand_new"], "brand_new": {"width": 2.5}}
+    assert "brand new (width 2.5)" in processing_words(later)
+    assert processing_words({}) == ""
+
+
+def test_text_says_where_the_doses_come_from(series):
+    s = dose_series(processed=True)
+    s.set_dose_axis(beam_current=1e-10, area=900.0, frame_time=2.0)
+    text = s.fit_dose_pinn(estimator="exact", intervals=False).methods_text()
+    assert "the beam current and area and counted at the end of each frame (6935 e⁻/Å²/s" in text
+    assert "2 s a frame" in text
+    assert "How the spectra were processed before is not recorded." in text
 
 
 # Figures

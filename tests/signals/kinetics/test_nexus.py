@@ -32,7 +32,9 @@ def test_viewer_finds_the_half_integrity_dose_with_its_interval(series_file):
         shown = plotted(file)
         signal = shown[shown.attrs["signal"]]
         np.testing.assert_array_equal(signal[()], result.half_integrity_dose.data)
-        assert signal.attrs["units"] == "e⁻/Å²"
+        # As pint and UDUNITS read it; people read the other.
+        assert signal.attrs["units"] == "1/angstrom^2"
+        assert signal.attrs["long_name"] == "half integrity dose (e⁻/Å²)"
         lower, upper = result.interval("half_integrity_dose")
         found = [shown[name][()] for name in shown.attrs["auxiliary_signals"]]
         np.testing.assert_array_equal(found, [lower.data, upper.data])
@@ -76,3 +78,54 @@ def test_map_has_the_positions_of_its_pixels(tmp_path, lazy):
 def test_other_formats_are_refused(series_file, tmp_path):
     with pytest.raises(ValueError, match=r"\.nxs"):
         series_file[0].to_nexus(tmp_path / "kinetics.hspy")
+
+
+def test_processing_comes_before_the_fit(tmp_path):
+    result = dose_series().process_low_loss().fit_dose_pinn(estimator="exact")
+    result.to_nexus(tmp_path / "chain")
+    with h5py.File(tmp_path / "chain.nxs") as file:
+        before, fit = file["entry/processing"], file["entry/process"]
+        assert before.attrs["NX_class"] == "NXprocess"
+        assert (before["sequence_index"][()], fit["sequence_index"][()]) == (1, 2)
+        assert before["parameters/method_of_deconvolve"][()].decode() == "Fourier-log"
+        assert before["parameters/threshold_of_spikes"][()] == 4.2
+        text = before["note/description"][()].decode()
+        assert text in fit["note/description"][()].decode()
+        units = {file[f"entry/{name}/data"].attrs["units"] for name in ("rate",)}
+        assert units == {"1/(1368/angstrom^2)"}
+
+
+SAMPLE = {"atom_types": "C, H, O, Zn", "preparation_date": "2026-01-31T12:00:00+01:00"}
+
+
+def test_definition_is_claimed_with_what_it_asks_for(series_file, tmp_path):
+    start = "2026-02-01T09:00:00Z"
+    series_file[0].to_nexus(tmp_path / "em", sample={**SAMPLE, "name": "MOF"}, start_time=start)
+    with h5py.File(tmp_path / "em.nxs") as file:
+        assert file["entry/definition"][()].decode() == "NXem"
+        sample = file["entry/sample"]
+        assert sample.attrs["NX_class"] == "NXsample"
+        assert not sample["is_simulation"][()]
+        assert sample["name"][()].decode() == "MOF"
+    with h5py.File(series_file[1]) as file:
+        assert "definition" not in file["entry"]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "error", "told"),
+    [
+        ({"sample": SAMPLE}, TypeError, "asks for both"),
+        ({"start_time": "2026-02-01T09:00:00Z"}, TypeError, "asks for both"),
+        (
+            {"sample": {"name": "MOF"}, "start_time": "2026-02-01T09:00:00Z"},
+            ValueError,
+            "atom_types and preparation_date",
+        ),
+        ({"sample": SAMPLE, "start_time": "yesterday"}, ValueError, "ISO 8601"),
+        ({"sample": SAMPLE, "start_time": "2026-02-01"}, ValueError, "ISO 8601"),
+    ],
+)
+def test_half_a_claim_is_refused_and_writes_nothing(series_file, tmp_path, experiment, error, told):
+    with pytest.raises(error, match=told):
+        series_file[0].to_nexus(tmp_path / "em", **experiment)
+    assert not list(tmp_path.iterdir())
