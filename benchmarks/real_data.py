@@ -50,8 +50,9 @@ CORE_LOSS = {
 }
 #: Why estimates differ by more, where that has been looked into.
 REASONS = {
-    "LSMO_linescan_low_loss.hspy: t/λ, default": "the mirrored peak is symmetric; what the real "
-    "one has more on its loss side within 3.5 eV, 0.05 where the film is thin, counts as loss",
+    "amorphous_ice/low_loss.msa: t/λ, default": "between 0.5 and 4.8 eV the loss side has 3.4 % of "
+    "the peak more than the gain side, which its mirror image counts as loss; ice has none below "
+    "its gap, so that it is a tail of the peak, and eXSpy's is nearer",
     "exspy/lowloss_spectrum.msa: t/λ, peak cut at the same energy": "the peak is 3.1 eV wide and "
     "is cut in its flank, and the two place it 0.15 eV apart",
     "pyTEMlib/AL-DFoffset0.00.dm3: t/λ, default": "eXSpy counts all losses up to 4.4 eV as elastic",

@@ -96,6 +96,9 @@ class LowLossChain:
         `PeakShape` of area 1; or the peak of every spectrum, shape ``(stop - start,)``.
     share, tail
         Of a reflected peak: `share_without_features` and `tail_of` of the mean gain side.
+    excess
+        Of a reflected peak: what its loss side has more, as a share of its area by the distance
+        from the peak in channels, shape ``(n,)``; see `excess_of`.
     fwhm
         Full width at half maximum of a typical peak in channels.
     resolution
@@ -123,6 +126,7 @@ class LowLossChain:
     zero_loss: Any = "reflected"
     share: np.ndarray | None = None
     tail: Tail | None = None
+    excess: np.ndarray | None = None
     fwhm: float = 4.0
     resolution: str = "zero_loss"
     normalise: str | bool = "zero_loss"

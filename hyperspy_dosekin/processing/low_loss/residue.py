@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the mirror image of the gain side may leave of the zero-loss peak among the losses."""
+"""What the loss side of the zero-loss peak has more than the gain side, and what stays unknown."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import nnls
 
 #: Widths from the peak between which its asymmetry is seen: nearer it has none, further are losses.
 _ASYMMETRY = (0.5, 1.5)
@@ -13,6 +14,11 @@ _MOST = 1.0
 #: Widths from the peak at which the excess of the loss side is compared, the factor by which it
 #: falls between them at least, and the share of the height of the peak that it is at least.
 _EXCESS, _FALLS, _ASYMMETRIC = (1.0, 1.5), 2.0, 0.01
+#: What may be wrong with its continuation, as a share of it, and how many decays it is continued.
+_UNSURE, _DECAYS = 0.5, 12.0
+#: It is fitted up to so many widths, to so many channels at least, with decays in widths of these.
+_FITTED, _FEWEST_FITTED = 2.5, 4
+_DECAY_RANGE = np.geomspace(0.08, 1.5, 120)
 #: Channels at the end of the gain side, and share of it, of which the level there is the mean.
 _FEWEST, _SHARE = 8, 0.25
 
@@ -29,8 +35,8 @@ def residue_of(
     """One standard deviation of what is left of a mirrored zero-loss peak, channel by channel.
 
     Where there is a gain side, the mirror image is wrong by as much as the peak is asymmetric near
-    its top; where the loss side exceeds the gain side and falls there, as that of a field emitter
-    does [1]_, it is taken to fall on in the same way. Beyond the end of the gain side it is a tail
+    its top; where the loss side exceeds the gain side, by a share of what `excess_of` continues.
+    Beyond the end of the gain side it is a tail
     that falls as one over the energy from the level at the end on: so do vacuum spectra of two
     monochromated instruments that come with EELSfitter.
 
@@ -51,10 +57,6 @@ def residue_of(
     -------
     numpy.ndarray
         Shares of the area of the peak, not negative, shape ``(number,)``.
-
-    References
-    ----------
-    .. [1] R. D. Young, Phys. Rev. 113, 110 (1959), doi:10.1103/PhysRev.113.110.
     """
     area = float(2 * near_gain.sum() - near_gain[0])
     if not area > 0:
@@ -68,7 +70,16 @@ def residue_of(
     # Noise about zero is no tail.
     side = np.maximum(gain_side, 0.0) / area
     residue = ratio * np.interp(distance, np.arange(end + 1), side, right=0.0)
-    residue = np.maximum(residue, _falling_excess(near_gain, near_loss, fwhm, distance) / area)
+    falls = _falling(near_gain, near_loss, fwhm)
+    if falls is not None:
+        near, decay, begin = falls
+        excess = excess_of(near_gain, near_loss, fwhm)
+        if excess is None:
+            # Too few channels: nothing has been taken off.
+            continued = near * np.exp(-(distance - begin) / decay)
+        else:
+            continued = _UNSURE * np.interp(distance, np.arange(excess.size), excess, right=0.0)
+        residue = np.maximum(residue, np.where(distance < begin, 0.0, continued) / area)
     if ended:
         return residue
     several = max(_FEWEST, int(_SHARE * gain_side.size))
@@ -76,26 +87,74 @@ def residue_of(
     return np.where(distance > end, level * end / np.maximum(distance, 1.0), residue)
 
 
-def _falling_excess(
-    near_gain: np.ndarray, near_loss: np.ndarray, fwhm: float, distance: np.ndarray
-) -> np.ndarray:
-    """What the loss side has more than the gain side, continued as an exponential.
-
-    Zero unless it falls from one width of the peak to one and a half, and the gain side faster:
-    losses rise there.
-    """
+def _falling(near_gain: np.ndarray, near_loss: np.ndarray, fwhm: float) -> tuple[float, ...] | None:
+    """Excess of the loss side one width from the peak, how fast it falls, and where that is."""
     places = [np.clip(each * fwhm, 1.0, None) for each in _EXCESS]
     channel = np.arange(min(near_gain.size, near_loss.size))
     if channel[-1] < places[1]:
-        return np.zeros(distance.size)
+        return None
     gain, loss = (
         np.interp(places, channel, side[: channel.size]) for side in (near_gain, near_loss)
     )
     near, far = loss - gain
     if not (far > 0 and near > _FALLS * far and near > _ASYMMETRIC * near_gain[0]):
-        return np.zeros(distance.size)
+        return None
     # The gain side falls faster, and is not the same on another scale.
     if loss[1] * gain[0] < _FALLS * loss[0] * gain[1]:
-        return np.zeros(distance.size)
-    decay = (places[1] - places[0]) / np.log(near / far)
-    return np.where(distance >= places[0], near * np.exp(-(distance - places[0]) / decay), 0.0)
+        return None
+    return float(near), float((places[1] - places[0]) / np.log(near / far)), float(places[0])
+
+
+def excess_of(near_gain: np.ndarray, near_loss: np.ndarray, fwhm: float) -> np.ndarray | None:
+    """What the loss side of an asymmetric zero-loss peak has more than the gain side.
+
+    As measured up to one width of the peak, where losses have no part yet, and from there on as an
+    exponential, as in the peak of a field emitter [1]_: it is fitted with losses that rise as the
+    energy beside it. There is none unless the excess falls, slower than the gain side, and some
+    channels show how fast.
+
+    Parameters
+    ----------
+    near_gain, near_loss, fwhm
+        As for `residue_of`.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        By the distance from the peak in channels, in the unit of the intensities.
+
+    References
+    ----------
+    .. [1] R. D. Young, Phys. Rev. 113, 110 (1959), doi:10.1103/PhysRev.113.110.
+
+    Examples
+    --------
+    >>> channel = np.arange(40.0)
+    >>> gain = 1e4 * np.exp(-0.5 * (channel / 2) ** 2)
+    >>> tail = 1e3 * (1 - np.exp(-channel)) * np.exp(-channel / 3)
+    >>> print(excess_of(gain, gain + tail, 4.7)[[8, 12]].round(), tail[[8, 12]].round())
+    [69. 18.] [69. 18.]
+    >>> print(excess_of(gain, gain, 4.7))
+    None
+    """
+    if _falling(near_gain, near_loss, fwhm) is None:
+        return None
+    begin, size = max(_EXCESS[0] * fwhm, 1.0), min(near_gain.size, near_loss.size)
+    used = np.arange(int(np.ceil(begin)), min(int(_FITTED * fwhm), size - 1) + 1)
+    if used.size < _FEWEST_FITTED:
+        return None
+    excess = near_loss[:size] - near_gain[:size]
+    weight = 1 / np.sqrt(np.maximum(near_loss[used], 1e-3 * near_loss[used].max()))
+    best, fitted = np.inf, (0.0, fwhm)
+    for decay in fwhm * _DECAY_RANGE:
+        columns = np.stack([np.exp(-(used - begin) / decay), used.astype(float)], axis=1)
+        coefficients, misfit = nnls(columns * weight[:, np.newaxis], excess[used] * weight)
+        if misfit < best:
+            best, fitted = misfit, (coefficients[0], decay)
+    height, decay = fitted
+    distance = np.arange(int(np.ceil(begin + _DECAYS * decay)))
+    measured = np.zeros(distance.size)
+    number = min(size, distance.size)
+    measured[:number] = excess[:number]
+    falling = height * np.exp(-(distance - begin) / decay)
+    return np.where(distance < begin, measured, falling)

@@ -191,10 +191,17 @@ def zero_loss_of(
     """Zero-loss peak of each spectrum by the model of the chain, shape of `values`."""
     if isinstance(chain.zero_loss, str):
         mirrored = reflect(values, centre, chain.reach, share=chain.share)
+        if chain.tail is None and chain.excess is None:
+            return mirrored
+        area = mirrored.sum(axis=-1, keepdims=True)
+        distance = np.arange(values.shape[-1]) - centre[:, np.newaxis]
         if chain.tail is not None:
-            area = mirrored.sum(axis=-1, keepdims=True)
-            distance = np.arange(values.shape[-1]) - centre[:, np.newaxis]
             mirrored = np.where(mirrored == 0, area * chain.tail.at(distance), mirrored)
+        if chain.excess is not None:
+            known = np.arange(chain.excess.size)
+            mirrored = mirrored + area * np.interp(
+                distance, known, chain.excess, left=0.0, right=0.0
+            )
         return mirrored.astype(values.dtype, copy=False)
     if isinstance(chain.zero_loss, np.ndarray):
         return np.tile(chain.zero_loss.astype(values.dtype), (len(values), 1))

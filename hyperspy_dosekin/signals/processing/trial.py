@@ -23,7 +23,7 @@ _RINGING, _TIMES, _ERRORS_OF_RINGING = 0.05, 3.0, 5.0
 _BELOW_ZERO, _ERRORS = 0.01, 4.0
 #: Widths from the peak from where losses are looked at; share of them that is much to be wrong; and
 #: share of the zero-loss peak below which nothing matters.
-_BEYOND_WIDTHS, _MUCH_RESIDUE, _MATTERS = 1.5, 0.33, 1e-4
+_BEYOND_WIDTHS, _MUCH_RESIDUE, _MATTERS = 1.25, 0.33, 1e-4
 
 
 def try_out(

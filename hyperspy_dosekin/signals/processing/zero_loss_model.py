@@ -16,7 +16,7 @@ from hyperspy_dosekin.numerics.arguments import real_number
 from hyperspy_dosekin.processing.low_loss.gain_side import share_without_features, tail_of
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.peak_shape import PER_CHANNEL, PeakShape, fit_zero_loss
-from hyperspy_dosekin.processing.low_loss.residue import residue_of
+from hyperspy_dosekin.processing.low_loss.residue import excess_of, residue_of
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss
 from hyperspy_dosekin.processing.shifting import shift_peak
 from hyperspy_dosekin.signals.processing.recorded import Recorded, read
@@ -160,7 +160,7 @@ def look_at_gain_side(survey: Survey, start: int, reach: int, scale_ev: float) -
     Returns
     -------
     dict
-        `share` and `tail` of a `LowLossChain`.
+        `share`, `tail` and `excess` of a `LowLossChain`.
     """
     middle = survey.peak.size // 2
     length = int(np.floor(np.nanmin(survey.position))) - start
@@ -188,7 +188,9 @@ def look_at_gain_side(survey: Survey, start: int, reach: int, scale_ev: float) -
             length * scale_ev,
             tail.area,
         )
-    return {"share": share, "tail": tail}
+    area = float(2 * side.sum() - side[0])
+    excess = excess_of(side, survey.peak[middle:][: side.size], fwhm) if area > 0 else None
+    return {"share": share, "tail": tail, "excess": None if excess is None else excess / area}
 
 
 def residue_in(survey: Survey, chain: LowLossChain) -> np.ndarray | None:
