@@ -59,7 +59,7 @@ COMPUTING = (
     ("processing.low_loss", "look_at"),
     ("processing.low_loss", "try_out"),
     ("processing.recorded", "check_noise"),
-    ("classification.dual_vae", "sample_rows"),
+    ("classification.training_data", "sample_rows"),
 )
 
 

@@ -8,6 +8,7 @@ import copy
 from typing import Any
 
 import numpy as np
+from hyperspy.misc.utils import DictionaryTreeBrowser
 from hyperspy.signals import BaseSignal, LazySignal
 
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, map_blocks, wrap
@@ -129,6 +130,9 @@ def integrate_windows(
             None if array is None else np.moveaxis(array, place, -1) for array in (areas, variance)
         )
     result = wrap(*classes, areas, axes=axes, metadata=metadata)
+    history = self.metadata.get_item("Dosekin")
+    if history is not None:
+        result.metadata.add_dictionary({"Dosekin": _branch(history)})
     attach_variance(result, variance, classes)
     left = _left_of_zero_loss(self, weights)
     if left is not None:
@@ -250,13 +254,24 @@ def _in_dose_units(axis: dict[str, Any]) -> dict[str, Any]:
     return axis
 
 
+def _branch(node: DictionaryTreeBrowser) -> DictionaryTreeBrowser:
+    """Copy a branch of metadata, but not its signals: HyperSpy takes milliseconds for each."""
+
+    def copied(value: Any) -> Any:
+        if isinstance(value, DictionaryTreeBrowser):
+            return _branch(value)
+        return value if isinstance(value, BaseSignal) else copy.deepcopy(value)
+
+    return DictionaryTreeBrowser({name: copied(value) for name, value in node}, lazy=False)
+
+
 def _metadata(signal: Any, windows: Any) -> dict[str, Any]:
     """Metadata of the result: what describes the experiment, and the windows."""
     # Noise, markers and navigator are those of the spectra, and may be as large as the data.
     metadata = {
         name: copy.deepcopy(node.as_dictionary() if hasattr(node, "as_dictionary") else node)
         for name, node in signal.metadata
-        if name not in ("Signal", "Markers", "_HyperSpy")
+        if name not in ("Signal", "Markers", "_HyperSpy", "Dosekin")
     }
     title = signal.metadata.get_item("General.title", "")
     general = metadata.setdefault("General", {})
