@@ -162,42 +162,48 @@ def shift_peak(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """
     below = np.floor(shift).astype(np.intp)
     moved = shift_whole(spectra, below)
-    wide = np.pad(moved, [(0, 0), (2, 1)], mode="edge")
-    neighbours = np.stack([wide[:, 3 - place : 3 - place + moved.shape[-1]] for place in range(4)])
-    return between(neighbours, (shift - below)[:, np.newaxis])
+    wide = np.concatenate([moved[:, :1], moved[:, :1], moved, moved[:, -1:]], axis=-1)
+    # From the last channel to the first, each of the four comes after the one above it.
+    return between(wide[:, ::-1], (shift - below)[:, np.newaxis])[:, ::-1]
 
 
-def between(neighbours: np.ndarray, fraction: Any) -> np.ndarray:
-    """Value of a peak between the middle two of four neighbouring channels.
+def between(wide: np.ndarray, fraction: np.ndarray) -> np.ndarray:
+    """Values of a peak between the middle two of each four neighbouring channels.
 
     A cubic through the fourth roots, in which a Gaussian has twice as many channels (logarithms,
-    for which all Gaussians are alike, swing where a tail begins). Where the four
-    do not fall or rise as a flank does, noise has the upper hand, and a straight line, which leaves
-    its mean alone, takes over.
+    for which all Gaussians are alike, swing where a tail begins). Where the four do not fall or
+    rise as a flank does, noise has the upper hand, and a straight line, which leaves its mean
+    alone, takes over.
 
     Parameters
     ----------
-    neighbours
-        Intensities, four of each place, shape ``(4, n_spectra, n_places)``.
+    wide
+        Intensities, shape ``(n_spectra, n_places + 3)``.
     fraction
-        Of the way from the second to the third, 0 to 1, shape ``(n_spectra, 1)``.
+        Of the way from the second to the third of four, 0 to 1, shape ``(n_spectra, 1)``.
 
     Returns
     -------
     numpy.ndarray
         Shape ``(n_spectra, n_places)``.
     """
-    result = (1 - fraction) * neighbours[1] + fraction * neighbours[2]
-    low, high = neighbours.min(axis=0), neighbours.max(axis=0)
-    step = np.diff(neighbours, axis=0) > 0
-    flank = (high > _STEEP * low) & (step == step[0]).all(axis=0)
-    top = low > _TOP_SHARE * neighbours.max(axis=(0, -1))[:, np.newaxis]
-    used = (low > 0) & (flank | top)
-    weights = _cubic(np.broadcast_to(fraction, result.shape)[used])
-    roots = np.sqrt(np.sqrt(neighbours[:, used]))
-    root = sum(weight * each for weight, each in zip(weights, roots, strict=True))
-    result[used] = np.square(np.square(np.maximum(root, 0.0)))
-    return result
+    number = wide.shape[-1] - 3
+
+    def four(values: np.ndarray) -> list[np.ndarray]:
+        return [values[:, place : place + number] for place in range(4)]
+
+    first, second, third, last = four(wide)
+    low = np.minimum(np.minimum(first, second), np.minimum(third, last))
+    high = np.maximum(np.maximum(first, second), np.maximum(third, last))
+    rising = np.diff(wide, axis=-1) > 0
+    one, two, three = (rising[:, place : place + number] for place in range(3))
+    used = (high > _STEEP * low) & (one == two) & (two == three)
+    used |= low > _TOP_SHARE * wide.max(axis=-1, keepdims=True)
+    used &= low > 0
+    roots = np.sqrt(np.sqrt(np.maximum(wide, 0.0)))
+    root = sum(weight * each for weight, each in zip(_cubic(fraction), four(roots), strict=True))
+    cubic = np.square(np.square(np.maximum(root, 0.0)))
+    return np.where(used, cubic, (1 - fraction) * second + fraction * third)
 
 
 def shift_variance(variance: np.ndarray, shift: np.ndarray) -> np.ndarray:

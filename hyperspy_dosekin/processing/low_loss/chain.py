@@ -179,7 +179,9 @@ def process_spectra(
         watch("dark", {"spectra": values[:, kept]})
 
     end = values.shape[-1]
-    whole = values[:, kept].sum(axis=-1, dtype=np.float64)
+    whole = None
+    if chain.normalise == "total":
+        whole = values[:, kept].sum(axis=-1, dtype=np.float64)
     if chain.background is not None:
         values, noise_variance, fit, end = subtract_background(values, noise_variance, rest, wide)
         diagnostics["exponent"], diagnostics["background_level"] = fit.exponent, fit.level
@@ -215,7 +217,7 @@ def process_spectra(
     with np.errstate(divide="ignore", invalid="ignore"):
         diagnostics["ringing"] = (after[0] - before[0]) / np.abs(before[1])
     if chain.normalise:
-        intensity = diagnostics["zero_loss_intensity"] if chain.normalise == "zero_loss" else whole
+        intensity = diagnostics["zero_loss_intensity"] if whole is None else whole
         unit = np.where(intensity > 0, intensity, np.nan)[:, np.newaxis] * chain.scale_ev
         unit = unit.astype(values.dtype)
         values = values / unit

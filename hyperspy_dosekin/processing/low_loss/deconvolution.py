@@ -83,9 +83,9 @@ def fourier_log(
     """
     n_channels = spectra.shape[-1]
     length = _fast_length(2 * n_channels)
-    area = zero_loss.sum(axis=-1, keepdims=True, dtype=np.float64)
+    area = zero_loss.sum(axis=-1, keepdims=True)
     # Single precision has room for shares of the peak, whatever the unit; an empty one is none.
-    unit = np.where(area > 0, area, 1.0).astype(spectra.dtype)
+    unit = np.where(area > 0, area, 1.0).astype(spectra.dtype, copy=False)
     losses = spectra - zero_loss
     extended = np.empty((len(spectra), length), spectra.dtype)
     np.divide(zero_loss, unit, out=extended[:, :n_channels])

@@ -90,19 +90,17 @@ def mirror_image(
     # The same fraction in all channels of a spectrum, and few places where they begin.
     last = np.ceil(2 * middle - begin - 1e-9)
     fraction = (np.ceil(2 * middle) - 2 * middle).astype(spectra.dtype)
-    steps = (0, -1) if variance else (1, 0, -1, -2)
-    parts = np.empty((len(steps), len(spectra), channel.size), spectra.dtype)
+    # Four neighbours of each place, from one above to two below.
+    wide = np.empty((len(spectra), channel.size + 3), spectra.dtype)
     for place in np.unique(last):
         rows = np.flatnonzero(last[:, 0] == place)
-        source = int(place) - np.arange(channel.size)
-        for into, step in zip(parts, steps, strict=True):
-            index = np.clip(source + step, 0, n_channels - 1)
-            into[rows] = spectra[np.ix_(rows, index)]
+        index = np.clip(int(place) + 1 - np.arange(channel.size + 3), 0, n_channels - 1)
+        wide[rows] = spectra[np.ix_(rows, index)]
     if variance:
-        image = (1 - fraction) * parts[0]
-        image += fraction * parts[1]
+        image = (1 - fraction) * wide[:, 1:-2]
+        image += fraction * wide[:, 2:-1]
     else:
-        image = between(parts, fraction)
+        image = between(wide, fraction)
     if share is not None:
         away = np.interp(channel - middle, np.arange(share.size), share)
         image = image * away.astype(image.dtype)

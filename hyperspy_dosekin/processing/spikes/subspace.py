@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
@@ -202,18 +201,16 @@ def fit_subspace(
     """
     number, n_channels = spectra.shape
     n_frame = 2 * n_channels
-    index = start[:, np.newaxis] + np.arange(n_channels)
-    inside = (index >= 0) & (index < n_frame)
-    index = np.clip(index, 0, n_frame - 1)
 
-    def framed(values: Any, where: np.ndarray) -> np.ndarray:
-        # What lies outside the frame must not overwrite what is at its end.
-        frame = np.zeros((number, n_frame), dtype=np.asarray(values).dtype)
-        row, channel = np.nonzero(where)
-        frame[row, index[row, channel]] = np.broadcast_to(values, spectra.shape)[row, channel]
+    def framed(values: np.ndarray) -> np.ndarray:
+        frame = np.zeros((number, n_frame), dtype=values.dtype)
+        for row, first in enumerate(start.tolist()):
+            # What lies outside the frame is left out.
+            begin, end = (min(max(place, 0), n_frame) for place in (first, first + n_channels))
+            frame[row, begin:end] = values[row, begin - first : end - first]
         return frame
 
-    recorded = framed(np.True_, inside)
+    recorded = framed(np.ones(spectra.shape, dtype=bool))
     often = np.flatnonzero(recorded.sum(axis=0) >= max(number / 2, 2))
     if number < FEWEST or often.size < _FEWEST_CHANNELS:
         return None
@@ -221,11 +218,11 @@ def fit_subspace(
     fitted = np.abs(np.arange(covered.start, covered.stop) - n_channels) > reach
     if fitted.sum() < _FEWEST_CHANNELS:
         return None
-    known = framed(np.True_, inside & ~outlier)[:, covered]
-    values = framed(spectra, inside)[:, covered]
+    known = framed(~outlier)[:, covered]
+    values = framed(spectra)[:, covered]
     offset = noise.offset
     if np.ndim(offset) > 1:
-        offset = framed(offset, inside)[:, covered]
+        offset = framed(offset)[:, covered]
     noise = calibration(Noise(noise.gain, offset, noise.electron))
 
     count = np.maximum(known.sum(axis=0), 1)
