@@ -10,19 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.laws.solution import curve
-from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
 from .bins import MOST_BINS
 from .scan import BinnedScan
 
-# Nodes of the first grid in ln k and p, and of the finer ones.
-_COARSE, _FINE = (64, 12), (16, 18)
-# A prior is looked at this far from its mean, in standard deviations.
-_REACH = 3.5
+# Nodes of the finer grids in ln k and p.
+_FINE = (16, 18)
 # Rows whose mass is further down, in ln, do not matter; nodes reach so many standard deviations.
 _DEPTH, _WIDTH = 7.5, 4.5
 # Nodes of the last frame still suit where this much of the mass lies at their ends, and rows of
@@ -35,7 +32,7 @@ def weighed(
     rows: Tensor, rates: Tensor, search: list[Tensor], density: Tensor
 ) -> tuple[list[Tensor], Tensor]:
     """Nodes on the scale of search, and the logarithms of their weights."""
-    spacing = _steps(rates, 1) * (_steps(rows, 0)[:, None] if len(rows) > 1 else 1.0)
+    spacing = steps(rates, 1) * (steps(rows, 0)[:, None] if len(rows) > 1 else 1.0)
     return search, density + spacing.clamp(min=1e-300).log()
 
 
@@ -120,51 +117,6 @@ class Place:
         return replace(scan, decay=held.movedim(0, -1))
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """The first grid, the same for all curves.
-
-    Parameters
-    ----------
-    row, rate
-        Rows of the shape and nodes of the rate, on their scales of estimation.
-    search
-        Both on their scales of search.
-    decay
-        C at the bins and the nodes.
-    """
-
-    row: Tensor
-    rate: Tensor
-    search: list[Tensor]
-    decay: Tensor
-
-    @classmethod
-    def of(cls, data: BinnedScan) -> Grid:
-        """That of the law of some curves, at their bins."""
-        row, rate = first_grid(data.parameters)
-        search = searched(data.parameters, rate[None, :, None], row[:, None, None])
-        decay = with_decay(data, search).decay
-        assert decay is not None
-        return cls(row, rate, search, decay)
-
-
-def first_grid(parameters: Parameters) -> tuple[Tensor, Tensor]:
-    """Rows of the shape and nodes of the rate, on their scales of estimation."""
-
-    def spread(parameter: LawParameter, number: int) -> Tensor:
-        low, high = parameter.free_box
-        known = known_before(parameter, parameters.prior_of_law)
-        if known is not None:
-            mean, width = known
-            low, high = max(low, mean - _REACH * width), min(high, mean + _REACH * width)
-        return torch.linspace(low, high, number, dtype=torch.float64)
-
-    rate, *other = parameters.free
-    row = spread(other[0], _COARSE[1]) if other else torch.zeros(1, dtype=torch.float64)
-    return row, spread(rate, _COARSE[0])
-
-
 def searched(parameters: Parameters, rate: Tensor, row: Tensor) -> list[Tensor]:
     """Nodes on the scales of search."""
     free = parameters.free
@@ -173,7 +125,7 @@ def searched(parameters: Parameters, rate: Tensor, row: Tensor) -> list[Tensor]:
     return [rate, free[1].to_search(free[1].from_free(row))]
 
 
-def _steps(values: Tensor, dim: int) -> Tensor:
+def steps(values: Tensor, dim: int) -> Tensor:
     """Width that each node stands for: half way to its neighbours."""
     half = 0.5 * values.diff(dim=dim)
     nothing = torch.zeros_like(half.narrow(dim, 0, 1))

@@ -27,7 +27,8 @@ from hyperspy_dosekin.kinetics.posterior.parts import parts_of, zero_errors
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
 from .bins import BinnedCurves
-from .nodes import Grid, Place, finer, searched, suit, weighed, with_decay
+from .grid import Grid
+from .nodes import Place, finer, searched, suit, weighed, with_decay
 from .scan import BinnedScan
 from .summary import Asked, LiveEstimate, of_few, of_many
 
@@ -85,6 +86,44 @@ class _Held:
         if not np.array_equal(self.alive, alive):
             return False
         return bool((freedom <= _AGE * self.freedom + 1).all())
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What is known of the offsets of all curves.
+
+    Parameters
+    ----------
+    zero, bounded
+        Errors of the zero in units of the values, and which offsets cannot be negative,
+        ``(n_curve,)``; ``None``: none.
+    """
+
+    zero: np.ndarray | None
+    bounded: np.ndarray | None
+
+    @classmethod
+    def of(cls, config: ExactConfig, prepared: PreparedCurves) -> _Known:
+        """What the options and the curves say."""
+        zero = zero_errors(config, prepared.unit.shape, prepared.unit)
+        bounded = config.bounded(prepared)
+        return cls(*(None if each is None else each.reshape(-1) for each in (zero, bounded)))
+
+    def parts(
+        self,
+        data: BinnedScan,
+        config: ExactConfig,
+        alive: np.ndarray,
+        grows: Tensor,
+        sigma: Tensor,
+    ) -> tuple[list[ScanData], int]:
+        """Parts of the posterior, and how many of them have the offset at its bound."""
+        zero = None if self.zero is None else torch.as_tensor(self.zero[alive])
+        some = None
+        if self.bounded is not None and self.bounded[alive].any():
+            some = torch.as_tensor(self.bounded[alive])
+        parts = parts_of(data, config, grows, sigma, zero, some)
+        return parts, 0 if some is None else len(parts) // 2
 
 
 class LivePosterior:
@@ -152,6 +191,7 @@ class LivePosterior:
         if not alive.size:
             return found
         noise = prepared.noise_model(config.noise)
+        known = _Known.of(config, prepared)
         asked = Asked(config, scale, last_dose, self.level)
         few = alive.size <= _FEW
         grid: Grid | None = None
@@ -164,34 +204,19 @@ class LivePosterior:
             with torch.no_grad():
                 if not few and grid is None:
                     grid = Grid.of(data)
-                nodes = self._again(data, prepared, some, scale, curves.dose) if few else None
+                nodes = self._again(data, known, some, scale, curves.dose) if few else None
                 if nodes is None:
-                    nodes = self._nodes(data, prepared, some, scale, grid)
-                found.put(some, (of_few if few else of_many)(nodes, asked))
+                    nodes = self._nodes(data, known, some, scale, grid)
+                if grid is None:
+                    found.put(some, of_few(nodes, asked))
+                else:
+                    found.put(some, of_many(nodes, asked, grid.step))
         return found
-
-    def _parts(
-        self,
-        data: BinnedScan,
-        prepared: PreparedCurves,
-        alive: np.ndarray,
-        grows: Tensor,
-        sigma: Tensor,
-    ) -> tuple[list[ScanData], int]:
-        """Parts of the posterior, and how many of them have the offset at its bound."""
-        zero = zero_errors(self.config, prepared.unit.shape, prepared.unit)
-        zero = None if zero is None else torch.as_tensor(zero.reshape(-1)[alive])
-        bounded = self.config.bounded(prepared)
-        some = None
-        if bounded is not None and bounded.reshape(-1)[alive].any():
-            some = torch.as_tensor(bounded.reshape(-1)[alive])
-        parts = parts_of(data, self.config, grows, sigma, zero, some)
-        return parts, 0 if some is None else len(parts) // 2
 
     def _again(
         self,
         data: BinnedScan,
-        prepared: PreparedCurves,
+        known: _Known,
         alive: np.ndarray,
         scale: float,
         dose: np.ndarray,
@@ -200,7 +225,7 @@ class LivePosterior:
         held, parameters = self._held, data.parameters
         if held is None or not held.is_of(alive, data.freedom):
             return None
-        parts, n_bound = self._parts(data, prepared, alive, held.grows, held.sigma)
+        parts, n_bound = known.parts(data, self.config, alive, held.grows, held.sigma)
         if len(parts) != len(held.places):
             return None
         shift = float(np.log(scale / held.scale))
@@ -224,7 +249,7 @@ class LivePosterior:
     def _nodes(
         self,
         data: BinnedScan,
-        prepared: PreparedCurves,
+        known: _Known,
         alive: np.ndarray,
         scale: float,
         grid: Grid | None,
@@ -240,19 +265,19 @@ class LivePosterior:
         sigma = torch.ones_like(least)
         if data.noise != "given":
             sigma = (least / data.freedom.clamp(min=1)).sqrt().clamp(min=1e-12)
-        parts, n_bound = self._parts(data, prepared, alive, amplitude < 0, sigma)
+        parts, n_bound = known.parts(data, self.config, alive, amplitude < 0, sigma)
+        if not few:
+            return grid.weighed(data, parts, sums, alive, n_bound)
         density, places = [], []
         for part in parts:
             assert isinstance(part, BinnedScan)
             rows, rates = row[:, None], rate[None, :, None].expand(row.numel(), -1, 1)
             # A part whose offset is free has the sums that are there.
-            known = replace(part, decay=grid.decay, found=sums if part.offset_free else None)
-            density.append(known.log_density(search)[0])
+            scan = replace(part, decay=grid.decay, found=sums if part.offset_free else None)
+            density.append(scan.log_density(search)[0])
             places.append(Place(rows, rates))
-        nodes, places = _followed(parts, places, density, alive, n_bound, 2 * few)
-        if few:
-            held = _Held(scale, alive, amplitude < 0, sigma, data.freedom, places)
-            self._held = held
+        nodes, places = _followed(parts, places, density, alive, n_bound, 2)
+        self._held = _Held(scale, alive, amplitude < 0, sigma, data.freedom, places)
         return nodes
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import torch
@@ -40,6 +40,10 @@ class BinnedScan(ScanData):
     few: bool = False
     decay: Tensor | None = None
     found: Sums | None = None
+
+    def single(self) -> BinnedScan:
+        """The same in single precision."""
+        return replace(self, **_single(self))
 
     @cached_property
     def _floor(self) -> Callable[[Tensor], Tensor] | None:
@@ -98,3 +102,15 @@ class BinnedScan(ScanData):
         amplitude = visible * product / norm.clamp(min=1e-30)
         squares = torch.maximum(self.total - amplitude * product, _ROUNDING * self.total)
         return Sums(squares, norm, amplitude, mean / self.weight_sum)
+
+
+def _single(thing: BinnedScan | Sums) -> dict[str, Tensor | Sums]:
+    """What is in single precision then."""
+    found: dict[str, Tensor | Sums] = {}
+    for each in fields(thing):
+        value = getattr(thing, each.name)
+        if isinstance(value, Tensor):
+            found[each.name] = value.float() if value.is_floating_point() else value
+        elif isinstance(value, Sums):
+            found[each.name] = replace(value, **_single(value))
+    return found

@@ -132,14 +132,16 @@ def of_few(nodes: Nodes, asked: Asked) -> LiveEstimate:
     return asked.estimate(ends, variance, (nodes.weight * integrity).sum((0, 1, 2)), below)
 
 
-def of_many(nodes: Nodes, asked: Asked) -> LiveEstimate:
+def of_many(nodes: Nodes, asked: Asked, step: float) -> LiveEstimate:
     """Of curves that all have the same nodes, whose values are looked at once.
 
     Parameters
     ----------
     nodes, asked
-        The nodes, and what is asked. What they are coarser by than nodes of their own is added to
-        the standard deviation.
+        The nodes, and what is asked.
+    step
+        Distance of nodes in ln k: what they are coarser by than nodes of their own is added to the
+        standard deviation.
     """
     n_part, *_, n = nodes.weight.shape
     weight = nodes.weight.reshape(n_part, -1, n)
@@ -160,10 +162,8 @@ def of_many(nodes: Nodes, asked: Asked) -> LiveEstimate:
             ends = with_bound(ends, own, held)
     known = torch.where(torch.isfinite(value), value, 0.0)
     columns = torch.stack([torch.isfinite(value).to(known), known, known**2, integrity])
-    mass, first, second, now = columns @ whole
+    mass, first, second, now = columns @ whole.to(value)
     mass = mass.clamp(min=1e-300)
-    rate = nodes.search[0]
-    step = float((rate[0, 0, 1] - rate[0, 0, 0]).amax())
     variance = (second / mass - (first / mass) ** 2).clamp(min=0.0) + step**2 / 12
     below = (integrity < asked.level).to(whole) @ whole
     return asked.estimate(ends, variance, now, below)
@@ -186,7 +186,7 @@ def _quantiles(value: Tensor, weight: Tensor) -> Tensor:
     wanted = reached.new_tensor(_PROBABILITIES).expand(len(reached), -1).contiguous()
     right = torch.searchsorted(reached, wanted).clamp(1, value.numel() - 1)
     low, high = reached.gather(1, right - 1), reached.gather(1, right)
-    share = ((wanted - low) / (high - low).clamp(min=1e-300)).clamp(0.0, 1.0)
+    share = ((wanted - low) / (high - low).clamp(min=1e-30)).clamp(0.0, 1.0).to(value)
     left, right = value[right - 1], value[right]
     found = torch.where(torch.isfinite(right), torch.lerp(left, right, share), torch.inf)
     return found.T.contiguous()

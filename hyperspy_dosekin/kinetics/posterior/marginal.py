@@ -72,7 +72,7 @@ def _looked_up(
     tables: Tensor, grid: tuple[float, float, int], row: Tensor | None, place: Tensor
 ) -> Tensor:
     low, high, count = grid
-    x = ((place - low) * ((count - 1) / (high - low))).clamp(0, count - 1.0001)
+    x = ((place - low) * ((count - 1) / (high - low))).clamp(0, count - 1.001)
     left = x.floor()
     index = left.long() if row is None else row * count + left.long()
     flat = tables.reshape(-1)

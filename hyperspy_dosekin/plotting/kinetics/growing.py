@@ -89,7 +89,7 @@ def plot_growing(
             picture.dose, values / top, look.marker, color=look.colour, ms=4, label=name
         )
         handles.append(line[0])
-    areas.set(xlabel=style.dose_label(picture.dose_unit), ylabel=f"{picture.quantity}, largest = 1")
+    areas.set(xlabel=style.dose_label(picture.dose_unit), ylabel=f"{picture.quantity}\nlargest = 1")
     layout.put_legend(figure, handles, picture.names, columns=4)
     return figure
 
@@ -117,7 +117,7 @@ def _draw_half_doses(axes: Any, picture: GrowingPicture) -> None:
         style.say_no_data(axes)
     axes.set(
         xlabel=style.dose_label(picture.dose_unit),
-        ylabel=with_unit("D½ with its 95 % interval", picture.dose_unit),
+        ylabel=with_unit("D½", picture.dose_unit) + "\n95 % interval",
     )
 
 

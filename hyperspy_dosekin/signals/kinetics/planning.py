@@ -12,7 +12,7 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
-from hyperspy_dosekin.numerics.arguments import check_arguments, real_numbers, short
+from hyperspy_dosekin.numerics.arguments import check_arguments, real_number, real_numbers
 from hyperspy_dosekin.signals.kinetics.options import checked_prior
 from hyperspy_dosekin.signals.kinetics.planned import KNOWN, DosePlan, PlannedFrames
 from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
@@ -169,13 +169,7 @@ def plan_dose_series(
 
 
 def _positive(name: str, value: float) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise TypeError(f"{name}={short(value)} must be a number.") from error
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{name}={value!r} must be positive and finite.")
-    return number
+    return real_number(name, value, "give a positive number", above=0.0)
 
 
 def _noise_of(noise: float | Mapping[str, float] | DoseSeries) -> FrameNoise:

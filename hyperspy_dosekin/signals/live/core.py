@@ -128,9 +128,8 @@ class GrowingKinetics:
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments, as far as a file can hold them."""
-        reader, rules = self._reader, self._judge.rules
-        given = self.exposure, self.options, rules, reader.steps, self.dose_unit
-        return settings_of(reader.windows, *given)
+        given = self._judge.rules, self._reader.steps, self.dose_unit
+        return settings_of(self._reader.windows, self.exposure, self.options, *given)
 
     # Frames
 
@@ -240,12 +239,10 @@ class GrowingKinetics:
 
     def _begin(self, areas: FrameAreas) -> None:
         """Learn from the first frame."""
-        space = areas.values.shape[:-1]
-        n_window = areas.values.shape[-1]
+        space, n_window = areas.values.shape[:-1], areas.values.shape[-1]
         spatial, estimator = self.options.resolved(space)
         self._averaged = bool(space) and spatial == "mean"
-        space = () if self._averaged else space
-        self._space = space
+        self._space = space = () if self._averaged else space
         config = exact_config(self.options, by_network=estimator == "pinn")
         if areas.variance is not None and config.noise == "relative":
             # Residuals that are small by luck would stop a series too soon.

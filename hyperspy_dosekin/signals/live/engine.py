@@ -119,7 +119,9 @@ class LiveEngine:
         """
         index = np.arange(self.n_curve)
         if self.n_curve > CURVES_A_FRAME:
-            index = np.sort(np.argsort(self._seen, kind="stable")[:CURVES_A_FRAME])
+            index = np.argsort(self._seen, kind="stable")[:CURVES_A_FRAME]
+            # Curves that are alike together: less of what is common to them does not matter.
+            index = index[np.argsort(self.estimate.half_dose[index], kind="stable")]
         found = self._posterior.estimate(self._bins.curves(index), last_dose, index)
         self.estimate.put(index, found)
         self._seen[index] = self._bins.n_frame

@@ -139,3 +139,38 @@ def test_folder_is_followed(window, tmp_path):
     assert not np.array_equal(pixels(ui), before), "the figure is there"
     panel.code = True
     assert "live.watch(" in panel.shown_code
+
+
+def test_a_folder_is_followed(window, tmp_path):
+    s = dose_series(seed=4)
+    panel, ui = window(s.deepcopy())
+    tool = panel.tool
+    tool.dose.trait_set(source="rate", dose_rate=3.45, frame_time=44.0)
+    tool.following.trait_set(folder=str(tmp_path), settle=0.05)
+
+    def arrive(places):
+        for place in places:
+            s.inav[place].save(tmp_path / f"frame {place}.hspy")
+
+    def until(condition):
+        for _ in range(int(EVENT * 100)):
+            processed_events()
+            if condition():
+                return
+            tool.worker.wait(0.01)
+        raise AssertionError(panel.text)
+
+    arrive(range(4))
+    before = pixels(ui)
+    panel.follow = True
+    until(lambda: tool.following.live is not None and tool.following.live.n_frames == 4)
+    until(lambda: tool.following.picture is not None)
+    arrive(range(4, 9))
+    until(lambda: tool.following.live.n_frames == 9)
+    until(lambda: tool.following.picture.areas.shape[1] == 9)
+    after = pixels(ui)
+    assert after.shape != before.shape or (after != before).any()
+    panel.stop = True
+    until(lambda: not tool.worker.running)
+    until(lambda: tool.following.result is not None)
+    assert tool.result is tool.following.result
