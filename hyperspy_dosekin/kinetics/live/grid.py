@@ -22,9 +22,8 @@ from .scan import BinnedScan
 _COARSE = (64, 12)
 # A prior is looked at this far from its mean, in standard deviations.
 _REACH = 3.5
-# Nodes whose likelihood is further down for every curve, in ln, are left out. The priors differ by
-# 12 over the grid.
-_FAR = 20.0
+# Nodes whose posterior is further down for every curve, in ln, are left out.
+_FAR = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +75,9 @@ class Grid:
         alive, n_bound
             As for `Nodes`.
         """
-        deviance = data.deviance_of(sums.squares).reshape(-1, data.count)
+        prior = data.parameters.log_prior(list(self.search))
+        deviance = data.deviance_of(sums.squares) - 2 * prior
+        deviance = deviance.reshape(-1, data.count)
         near = ((deviance - deviance.amin(0)).amin(1) < 2 * _FAR).nonzero()[:, 0]
 
         def chosen(array: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ from .summary import Asked, LiveEstimate, of_few, of_many
 
 # Curves that get finer grids; of more, so many are worked on together: their arrays stay in the
 # cache.
-_FEW, _TOGETHER = 64, 128
+_FEW, _TOGETHER = 64, 256
 # The first grid is looked at again when there is this much more to see.
 _AGE = 1.5
 
