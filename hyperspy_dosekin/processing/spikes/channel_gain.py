@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import minimum_filter1d
 
 from hyperspy_dosekin.processing.spikes.noise import SIGMA_PER_MAD
 from hyperspy_dosekin.processing.spikes.polynomials import (
@@ -61,6 +62,8 @@ def odd_channels(total: np.ndarray, variance: np.ndarray, protected: np.ndarray)
     odd = (np.abs(deviation) > _DEVIATION) & (np.abs(score) > _SIGNIFICANT * scatter) & ~protected
     # What stands for the channels beyond the ends is no neighbour.
     odd[:_REACH] = odd[-_REACH:] = False
+    # Nor are channels of nothing.
+    odd &= np.asarray(minimum_filter1d(total, 2 * _REACH + 1)) > 0
     # The neighbours of an odd channel deviate too, by less: only the first among them is meant.
     size = np.where(odd, np.abs(deviation), 0.0)
     index = np.arange(total.size)[:, np.newaxis] + np.arange(-_REACH, _REACH + 1)

@@ -121,13 +121,13 @@ def read(signal: BaseSignal, method: str) -> Recorded:
     noise = checked.noise
     variance = None if noise is None else noise.variance
     data = navigation_chunks(signal.data, LARGEST_BLOCK)
-    data, dead = _bridged(data, checked.boxes, signal, method)
+    data, dead, known = _bridged(data, checked.boxes, signal, method)
     if variance is not None:
         variance = navigation_chunks(as_lazy_as(variance, data), LARGEST_BLOCK)
-        variance = _all_bridged(variance, dead)
+        variance = _all_bridged(variance, dead)[..., known]
     return Recorded(
-        data,
-        np.asarray(axis.axis, dtype=np.float64) * ev_per_unit(axis),
+        data[..., known],
+        np.asarray(axis.axis, dtype=np.float64)[known] * ev_per_unit(axis),
         scale,
         np.nan if noise is None else noise.gain,
         np.nan if noise is None else noise.offset,
@@ -155,10 +155,15 @@ def _refuse_processed(signal: BaseSignal, method: str) -> None:
 
 def _bridged(
     data: Any, boxes: list[np.ndarray], signal: BaseSignal, method: str
-) -> tuple[Any, tuple[int, ...]]:
-    """Data whose few missing channels are bridged, and channels of zeros; all are named."""
+) -> tuple[Any, tuple[int, ...], slice]:
+    """Data whose few missing channels are bridged, channels of zeros, and all but missing ends.
+
+    All of them are named. Ends are left out for low losses only: windows of core losses may lie
+    elsewhere, and the axis stays.
+    """
+    known = slice(None)
     if not data.size:
-        return data, ()
+        return data, (), known
     some = np.concatenate([box.reshape(-1, data.shape[-1]) for box in boxes])
     zero = dead_channels(some)
     missing = np.zeros_like(zero)
@@ -171,6 +176,14 @@ def _bridged(
             "recorded intensities. Load the file again."
         )
     axis = signal.axes_manager.signal_axes[0]
+    if method == "process_low_loss" and (missing[0] or missing[-1]):
+        first, last = np.flatnonzero(~missing)[[0, -1]]
+        known = slice(int(first), int(last) + 1)
+        missing[:first] = missing[last + 1 :] = False
+        warn_user(
+            f"{first} channels at the beginning of the axis and {missing.size - 1 - last} at its "
+            "end hold no number, NaN or infinite, in any spectrum: they are left out."
+        )
     for channels, what in ((missing, "no number, NaN or infinite"), (zero, "nothing but zeros")):
         if channels.any():
             named = [
@@ -185,8 +198,8 @@ def _bridged(
             )
     dead = tuple(int(channel) for channel in np.flatnonzero(zero))
     if not dead and (data.dtype.kind != "f" or (not is_lazy(data) and np.isfinite(data).all())):
-        return data, ()
-    return _all_bridged(data, dead), dead
+        return data, (), known
+    return _all_bridged(data, dead), dead, known
 
 
 def _all_bridged(array: Any, dead: tuple[int, ...] = ()) -> Any:

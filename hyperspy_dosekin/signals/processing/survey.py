@@ -32,6 +32,8 @@ _SOME = 100
 _FEW = 32
 #: Share of negative values that counting and a fair dark reference do not make.
 _MANY_NEGATIVE = 0.3
+#: Negative intensities of so much of the largest one are no noise: integers have run over.
+_WRAPPED = 0.5
 #: Pedestal that is said, as a share of the height of the zero-loss peak, or of all intensity.
 _PEDESTAL = 0.02
 
@@ -277,6 +279,7 @@ def warn_of_trouble(survey: Survey, recorded: Recorded) -> None:
             saturated,
             number,
         )
+    _warn_if_wrapped(survey, recorded)
     negative = float(survey.negative.mean())
     if negative > _MANY_NEGATIVE:
         _logger.warning(
@@ -295,6 +298,24 @@ def warn_of_trouble(survey: Survey, recorded: Recorded) -> None:
             "spectra: their gain seems shifted. Apply a gain reference, or interpolate over them, "
             "before processing.",
             ", ".join(str(channel) for channel in odd[:10]) + (" …" if odd.size > 10 else ""),
+        )
+
+
+def _warn_if_wrapped(survey: Survey, recorded: Recorded) -> None:
+    """Log intensities that are negative since they were too large for their type."""
+    if np.dtype(recorded.data.dtype).kind not in "if" or not survey.sample.size:
+        return
+    lowest, highest = survey.sample.min(axis=-1), survey.sample.max(axis=-1)
+    wrapped = int((-lowest > _WRAPPED * highest).sum())
+    if wrapped:
+        _logger.warning(
+            "%d of %d spectra that were looked at fall to %.4g, as far below zero as they rise "
+            "above it: their largest intensities were too large for the type in which they were "
+            "written, and have become negative. Read the file as unsigned integers, such as "
+            "s.data.view('uint16') of int16, or convert it again from the recording.",
+            wrapped,
+            len(survey.sample),
+            float(lowest.min()),
         )
 
 

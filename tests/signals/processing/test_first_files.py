@@ -113,3 +113,15 @@ def test_low_losses_are_named_as_the_wrong_chain_for_core_losses(lazy):
     with pytest.raises(ValueError, match=r"low-loss spectra, with a zero-loss peak at 0\.0.* eV"):
         s.process_core_loss(background=(20.0, 30.0), crop=(31.0, 60.0))
     s.isig[20.0:].process_core_loss(background=(21.0, 30.0), crop=(31.0, 60.0))
+
+
+def test_integers_that_ran_over_are_said(caplog):
+    s = dose_series(electrons=3e5, spike_rate=0.0)
+    assert s.data.max() > 32767
+    s.data = s.data.astype("uint16").view("int16")
+    s.process_low_loss()
+    assert "have become negative" in caplog.text
+    caplog.clear()
+    s.data = s.data.view("uint16")
+    s.process_low_loss()
+    assert "have become negative" not in caplog.text

@@ -146,3 +146,24 @@ def test_a_missing_value_in_one_peak_changes_no_other_spectrum(lazy, beside):
     np.testing.assert_allclose(data[others], whole.data[others], atol=1e-4 * whole.data.max())
     # On a smooth flank it is bridged, at the top nothing tells what was there.
     assert np.isnan(data[5]).all() == (beside == 0)
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+def test_missing_ends_of_the_axis_are_left_out_and_said(lazy):
+    s = low_loss()
+    s.change_dtype("float32")
+    whole = s.isig[7:-9].process_low_loss()
+    s.data[..., :7] = np.nan
+    s.data[..., -9:] = np.nan
+    s = s.as_lazy() if lazy else s
+    with pytest.warns(
+        UserWarning, match="7 channels at the beginning of the axis and 9 at its end"
+    ):
+        processed = s.process_low_loss()
+    if lazy:
+        processed.compute()
+    np.testing.assert_allclose(processed.data, whole.data, rtol=1e-5, atol=1e-6)
+    found, expected = processed.axes_manager[-1], whole.axes_manager[-1]
+    assert (found.size, found.offset) == (expected.size, pytest.approx(expected.offset))
+    diagnostics = processed.processing_diagnostics(), whole.processing_diagnostics()
+    np.testing.assert_allclose(*(each["shift"].data for each in diagnostics), atol=1e-5)
