@@ -25,7 +25,8 @@ for temperature in temperatures:
     rate = slower / 250 * np.exp(0.1 * random.normal())
     values = 3 * np.exp(-rate * dose) + 2 + random.normal(scale=0.03, size=dose.size)
     axes = [{"size": 1}, {"axis": dose, "units": "e⁻/Å²"}]
-    s = hs.signals.Signal1D(values[None], axes=axes)
+    name = {"Dose": {"window_names": ["C–O"]}}
+    s = hs.signals.Signal1D(values[None], axes=axes, metadata=name)
     s.set_signal_type("DoseSeries")
     series.append(s)
 

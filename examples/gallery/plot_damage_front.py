@@ -34,7 +34,9 @@ axes = [
     {"size": 1, "name": "window"},
 ]
 series = hs.signals.Signal1D(
-    values[:, :, None], axes=[*axes, {"axis": dose, "name": "dose"}]
+    values[:, :, None],
+    axes=[*axes, {"axis": dose, "name": "dose", "units": "e⁻/Å²"}],
+    metadata={"Dose": {"window_names": ["C–O"]}},
 )
 series.set_signal_type("DoseSeries")
 

@@ -23,7 +23,8 @@ def measured(decay):
     """A series of one window, with noise of 1 % of its amplitude."""
     values = 3 * decay + 2 + random.normal(scale=0.03, size=dose.size)
     axes = [{"size": 1}, {"axis": dose, "units": "e⁻/Å²"}]
-    s = hs.signals.Signal1D(values[None], axes=axes)
+    name = {"Dose": {"window_names": ["C–O"]}}
+    s = hs.signals.Signal1D(values[None], axes=axes, metadata=name)
     s.set_signal_type("DoseSeries")
     return s
 

@@ -104,10 +104,10 @@ window = result.window_names.index("C–O")
 noise = np.sqrt(result.data.get_noise_variance().data[window])
 for fit, line, name in ((best, "o-", "p fitted"), (first_order, "s--", "p = 1")):
     colour = "#0072B2" if fit is best else "#E69F00"
-    residual = (fit.data[window] - result.data.data[window]) / noise
+    residual = (result.data.data[window] - fit.data[window]) / noise
     right.plot(result.dose, residual, line, color=colour, ms=4, label=name)
 right.axhspan(-1, 1, color="0.9", zorder=0)
-right.set(xlabel="Cumulative dose (e⁻/Å²)", ylabel="C–O: (fit − data) / noise")
+right.set(xlabel="Cumulative dose (e⁻/Å²)", ylabel="C–O: (data − fit) / noise")
 legend = right.legend(fontsize=9)
 
 # %%

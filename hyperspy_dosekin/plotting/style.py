@@ -17,6 +17,7 @@ from hyperspy_dosekin.numerics.units import with_unit
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.text import Text
 
 WINDOW_NOTE = "Window names are labels of fixed energy windows, not bond assignments."
@@ -93,6 +94,42 @@ def dose_text(dose: float) -> str:
         return f"{dose:.3g}"
     decimals = 2 - math.floor(math.log10(abs(dose)))
     return f"{round(dose, decimals):.{max(decimals, 0)}f}"
+
+
+#: Numbers in a decade that axes are labelled at, from many to few.
+_IN_A_DECADE = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+
+
+def numbers_in_a_decade(ratio: float, labels: float = math.inf) -> tuple[float, ...]:
+    """The multiples of powers of ten to label between two ends of this ratio, so many at most."""
+    decades = math.log10(ratio)
+    fitting = (each for each in _IN_A_DECADE if decades * len(each) < labels)
+    return next(fitting, _IN_A_DECADE[-1])
+
+
+def plain_numbers(axis: Axis) -> None:
+    """Label an axis with numbers as they are written in a text, without powers of ten."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def logarithmic(axis: Axis, labels: float = math.inf) -> None:
+    """Label a logarithmic axis, whose limits are set, with plain numbers.
+
+    Parameters
+    ----------
+    axis
+        The axis.
+    labels
+        How many find room beside each other.
+    """
+    from matplotlib.ticker import LogLocator
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=numbers_in_a_decade(high / low, labels)))
+    plain_numbers(axis)
 
 
 def dose_label(unit: str) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 from hyperspy_dosekin.plotting import layout, style
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
 
@@ -85,15 +84,6 @@ def plot_latency(
     panel.set_xscale("log")
     panel.set_xlim(1e3 * edges_s[first], 1e3 * edges_s[last])
     panel.set_ylim(0, None)
-    _readable(panel, float(edges_s[last] / edges_s[first]))
+    style.logarithmic(panel.xaxis, labels=7.5)
     layout.put_legend(figure, handles, [str(h.get_label()) for h in handles], columns=4)
     return figure
-
-
-def _readable(panel: Axes, ratio: float) -> None:
-    """Plain numbers along the axis, also between the powers of ten where there is room."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if ratio < 300 else (1.0,)))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.xaxis.set_minor_formatter(NullFormatter())

@@ -10,18 +10,26 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hyperspy_dosekin.numerics.units import with_unit
-from hyperspy_dosekin.plotting import style
+from hyperspy_dosekin.plotting import layout, style
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
+    from matplotlib.figure import FigureBase
 
 #: Labels of the effects that have a unit or a symbol.
 _LABELS = {
     "dose_rate": "exponent of the dose rate, β",
     "temperature": "activation energy (eV)",
 }
-_AXES = {"dose_rate": "Dose rate", "temperature": "Temperature (K)"}
+
+
+def _across(name: str, dose_unit: str) -> str:
+    """Label of the axis of a condition."""
+    if name == "temperature":
+        return "Temperature (K)"
+    if name == "dose_rate":
+        return with_unit("Dose rate", f"{dose_unit}/s" if dose_unit else "")
+    return name.replace("_", " ")
 
 
 class Shown(Protocol):
@@ -43,7 +51,14 @@ class Shown(Protocol):
         ...
 
 
-def plot_effects(table: pd.DataFrame, windows: Sequence[str], effects: Sequence[str]) -> Figure:
+def plot_effects(
+    table: pd.DataFrame,
+    windows: Sequence[str],
+    effects: Sequence[str],
+    *,
+    fig: FigureBase | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> FigureBase:
     """Draw effects with their 95 % intervals, a panel for each, a row for each window.
 
     Parameters
@@ -52,22 +67,18 @@ def plot_effects(table: pd.DataFrame, windows: Sequence[str], effects: Sequence[
         With the columns effect, window, estimate, lower, upper and p.
     windows, effects
         Names, in the order of the rows and panels.
+    fig
+        Figure or subfigure to draw in; default a new one.
+    figsize
+        Width and height in inches; default by the number of windows and effects.
 
     Returns
     -------
     The figure.
     """
-    import matplotlib.pyplot as plt
-
     width = max(3.6 * len(effects), 4.5)
-    figure, axes = plt.subplots(
-        1,
-        len(effects),
-        figsize=(width, 1.3 + 0.4 * len(windows)),
-        squeeze=False,
-        sharey=True,
-        layout="constrained",
-    )
+    figure = layout.new_figure(fig, figsize, (width, 1.3 + 0.4 * len(windows)))
+    axes = figure.subplots(1, len(effects), squeeze=False, sharey=True)
     colours = [each.colour for each in style.window_styles(len(windows))]
     for axis, effect in zip(axes[0], effects, strict=True):
         rows = table[table.effect == effect].set_index("window").loc[list(windows)]
@@ -95,7 +106,10 @@ def plot_condition(
     table: pd.DataFrame,
     windows: Sequence[str],
     dose_unit: str,
-) -> Figure:
+    *,
+    fig: FigureBase | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> FigureBase:
     """Draw D½ of all series against one condition, with what was fitted.
 
     Parameters
@@ -113,21 +127,19 @@ def plot_condition(
         Their names.
     dose_unit
         Unit of D½.
+    fig
+        Figure or subfigure to draw in; default a new one.
+    figsize
+        Width and height in inches; default by the number of windows.
 
     Returns
     -------
     The figure.
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+    from matplotlib.ticker import MaxNLocator
 
-    figure, axes = plt.subplots(
-        1,
-        len(windows),
-        figsize=(max(3.2 * len(windows), 4.5), 3.4),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure = layout.new_figure(fig, figsize, (max(3.2 * len(windows), 4.5), 3.4))
+    axes = figure.subplots(1, len(windows), squeeze=False)
     factor = condition.kind == "factor"
     place = {value: index for index, value in enumerate(grid)} if factor else {}
     at = [place[value] if factor else value for value in condition.values]
@@ -149,16 +161,16 @@ def plot_condition(
         axis.errorbar(at, estimate, spans, fmt=look.marker, color="black", ms=5, capsize=2)
         if condition.kind == "dose_rate":
             axis.set_xscale("log")
+            style.logarithmic(axis.xaxis, labels=6)
         axis.set(
             yscale="log",
             title=window,
-            xlabel=_AXES.get(condition.name, condition.name.replace("_", " ")),
+            xlabel=_across(condition.name, dose_unit),
         )
         ends = axis.get_ylim()
         if ends[1] < 10 * ends[0]:
             # Within a decade even steps are the ones that are read.
             axis.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: style.dose_text(value)))
-        axis.yaxis.set_minor_formatter(NullFormatter())
+        style.plain_numbers(axis.yaxis)
     axes[0, 0].set_ylabel(with_unit("D½", dose_unit))
     return figure

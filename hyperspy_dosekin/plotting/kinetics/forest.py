@@ -91,7 +91,6 @@ def plot_forest(
     >>> figure = plot_forest(picture)
     """
     from matplotlib.lines import Line2D
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     n_result, n_window = picture.value.shape
     height = 1.4 + n_window * (0.25 + 0.22 * n_result)
@@ -109,9 +108,7 @@ def plot_forest(
     low, high = low / _STRETCH, high * _STRETCH
     axes.set_xscale("log")
     axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.dose_text(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    style.logarithmic(axes.xaxis)
     looks = style.window_styles(n_result)
     for window in range(n_window):
         for result, look in enumerate(looks):

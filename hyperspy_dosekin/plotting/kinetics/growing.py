@@ -113,6 +113,7 @@ def _draw_half_doses(axes: Any, picture: GrowingPicture) -> None:
         axes.axline((0, 0.1), (last, last), color=style.GREY, lw=0.8, ls=":")
         known = picture.half_dose[np.isfinite(picture.half_dose)]
         axes.set_ylim(0.2 * known.min(), 6 * known.max())
+        style.logarithmic(axes.yaxis, labels=8)
     else:
         style.say_no_data(axes)
     axes.set(

@@ -14,7 +14,6 @@ from hyperspy_dosekin.plotting import layout, style
 from hyperspy_dosekin.plotting.kinetics.pictures.base import Picture, arrays
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
 #: Ends of intervals farther away than this factor from all medians are arrows.
@@ -109,7 +108,9 @@ def plot_laws(
         panel.axhline(0.5, color="0.85", lw=0.8)
         layout.panel_title(panel, window, "", layout.panel_width(figure, n_window))
         panel.set_xlabel(with_unit("D½", picture.dose_unit), fontsize=9)
-        _label(panel)
+        style.logarithmic(panel.xaxis, labels=3.5)
+        panel.minorticks_off()
+        panel.tick_params(labelsize=style.TINY)
     panels[0].set_yticks(rows, picture.names, fontsize=style.SMALL)
     panels[0].set_ylim(-0.6, n_law - 0.4)
     handle = Line2D([], [], color=style.GREY, ls=":", lw=1.0)
@@ -127,15 +128,3 @@ def _limits(picture: LawPicture, column: int) -> tuple[float, float]:
     ends = ends[(ends > nearest) & (ends < farthest)]
     inside = np.concatenate([known, ends])
     return float(inside.min() / 1.3), float(inside.max() * 1.3)
-
-
-def _label(panel: Axes) -> None:
-    """Doses in plain numbers, no more than fit a narrow panel."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    low, high = panel.get_xlim()
-    subs = (1.0, 2.0, 5.0) if high < 12 * low else (1.0, 3.0) if high < 60 * low else (1.0,)
-    panel.xaxis.set_major_locator(LogLocator(subs=subs))
-    panel.xaxis.set_minor_locator(NullLocator())
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.dose_text(value)))
-    panel.tick_params(labelsize=style.TINY)

@@ -108,16 +108,13 @@ def _colours(name: str) -> Any:
 
 
 def _bar(image: Any, axes: Axes, label: str, ends: str) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
     bar = axes.figure.colorbar(image, ax=axes, extend=ends, shrink=0.95)
     bar.set_label(label, fontsize=style.SMALL)
     bar.ax.tick_params(labelsize=style.TINY, which="both")
     low, high = image.norm.vmin, image.norm.vmax
     ticks = _round_ticks(low, high)
     bar.set_ticks(ticks)
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: style.dose_text(value)))
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    style.plain_numbers(bar.ax.yaxis)
 
 
 def _round_ticks(low: float, high: float) -> list[float]:
@@ -127,7 +124,7 @@ def _round_ticks(low: float, high: float) -> list[float]:
     if high / low < 4:
         found = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     else:
-        subs = (1.0, 2.0, 5.0) if high / low < 30 else (1.0, 3.0)
+        subs = style.numbers_in_a_decade(high / low, labels=5)
         found = LogLocator(subs=subs).tick_values(low, high)
     return [float(tick) for tick in found if low <= tick <= high]
 

@@ -183,17 +183,13 @@ def _limits(estimate: Estimate, ratios: bool) -> tuple[float, float, bool]:
 
 def _forest(axes: Axes, picture: ParameterPicture, estimate: Estimate, *, ratios: bool) -> None:
     """Draw one parameter: a row for each window, the first on top."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import MaxNLocator
 
     left, right, log = _limits(estimate, ratios)
     if log:
         axes.set_xscale("log")
-        # As many labels as find room beside each other.
-        ratio = right / left
-        subs = (1.0, 2.0, 5.0) if ratio < 15 else (1.0, 3.0) if ratio < 200 else (1.0,)
-        axes.xaxis.set_major_locator(LogLocator(subs=subs))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlim(left, right)
+        style.logarithmic(axes.xaxis, labels=4)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     n_window = estimate.value.size

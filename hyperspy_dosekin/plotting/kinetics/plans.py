@@ -56,13 +56,15 @@ def plot_plan(
     fig
         Empty figure or subfigure to draw in, instead of a new one.
     figsize
-        Width and height in inches; default 9.5 × 3.6.
+        Width and height in inches; default 9.5 × 3.6, higher for many names.
 
     Returns
     -------
     The figure.
     """
-    figure = layout.new_figure(fig, figsize, (9.5, 3.6))
+    # Names take two lines each.
+    height = max(3.6, 1.0 + 0.33 * len(picture.names))
+    figure = layout.new_figure(fig, figsize, (9.5, height))
     curves, bars = figure.subplots(1, 2, width_ratios=(1.1, 1.0))
     colour = style.MODEL_COLOURS[0]
     curves.fill_between(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hyperspy_dosekin.numerics.arguments import real_numbers
 from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
+from hyperspy_dosekin.signals.drawing import framed
 from hyperspy_dosekin.signals.kinetics.condition_file import save_conditions
 from hyperspy_dosekin.signals.kinetics.condition_numbers import (
     ENDS,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from hyperspy.signals import Signal1D
-    from matplotlib.figure import Figure
+    from matplotlib.figure import FigureBase
     from prettytable import PrettyTable
 
 
@@ -234,8 +236,13 @@ class ConditionKinetics(ConditionNumbers):
             tuple(notes),
         )
 
-    def plot(self) -> Figure:
+    def plot(self, **options: Any) -> FigureBase:
         """Plot the effects of all windows with their 95 % intervals (forest plot).
+
+        Parameters
+        ----------
+        **options
+            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
 
         Returns
         -------
@@ -255,9 +262,10 @@ class ConditionKinetics(ConditionNumbers):
         """
         from hyperspy_dosekin.plotting.kinetics.conditions import plot_effects
 
-        return plot_effects(self.effects, self.window_names, self.design.effects)
+        names = self.window_names, self.design.effects
+        return framed(partial(plot_effects, self.effects, *names), options)
 
-    def plot_condition(self, name: str) -> Figure:
+    def plot_condition(self, name: str, **options: Any) -> FigureBase:
         """Plot D½ of all series against one condition, with the fitted dependence.
 
         Parameters
@@ -265,6 +273,8 @@ class ConditionKinetics(ConditionNumbers):
         name
             Of the condition. The others are at their reference: what they do to D½ of the series is
             taken off.
+        **options
+            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
 
         Returns
         -------
@@ -306,14 +316,9 @@ class ConditionKinetics(ConditionNumbers):
             doses = [np.exp(self._log_dose_of(column, {name: value})) for value in grid]
             summaries = np.array([summary(dose) for dose in doses])
             bands.append(summaries[:, [1, 0, 2]].T)
-        return plot_condition(
-            condition,
-            grid,
-            np.array(bands),
-            self._moved_doses(name),
-            self.window_names,
-            self.dose_unit,
-        )
+        table = self._moved_doses(name)
+        shown = condition, grid, np.array(bands), table, self.window_names, self.dose_unit
+        return framed(partial(plot_condition, *shown), options)
 
     def save(self, path: str | Path, *, overwrite: bool | None = None) -> None:
         """Save to a ``.hspy`` or ``.zspy`` file, which HyperSpy opens as D½ of the series.
