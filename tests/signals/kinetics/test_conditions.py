@@ -216,9 +216,10 @@ def test_figures(result):
     figure = result.plot()
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["C–O", "C–C"]
     assert len(result.plot_condition("dose_rate").axes) == 2
-    figure, panels = plt.subplots(1, 2)
+    figure, panels = plt.subplots(1, 2, layout="constrained")
     shown = result.plot_condition("dose_rate", ax=panels[0], title="Two windows", dpi=80)
-    assert shown is figure and figure.dpi == 80
+    assert shown is figure
+    assert figure.dpi == 80
     assert result.plot(ax=panels[1]) is figure
     with pytest.raises(ValueError, match="none of the conditions"):
         result.plot_condition("temperature")
