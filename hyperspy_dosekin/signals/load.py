@@ -148,7 +148,10 @@ def _conditions(signal: Any, law: str | KineticLaw | None) -> _Stored:
 
 
 def _spectra(signal: Any, law: str | KineticLaw | None) -> _Stored:
-    parts, checksum, expected = dose_spectra_file.stored_spectra(signal, law)
+    def read(series: Any) -> DoseKinetics:
+        return result_of(series, "its maps", law)
+
+    parts, checksum, expected = dose_spectra_file.stored_spectra(signal, law, read)
     return lambda: DoseSpectra(*parts()), checksum, expected
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,19 +21,21 @@ from hyperspy_dosekin.signals.axes.noise import Noise
 from hyperspy_dosekin.signals.axes.noise_check import check_noise
 from hyperspy_dosekin.signals.axes.processed import processing_of
 from hyperspy_dosekin.signals.kinetics.dose_spectra_origin import SpectraOrigin
+from hyperspy_dosekin.signals.kinetics.groups import Groups
 from hyperspy_dosekin.signals.kinetics.options import checked_prior
 from hyperspy_dosekin.signals.processing.normalisation import NAME, normalisation_error
 from hyperspy_dosekin.signals.processing.unprocessed import warn_if_unprocessed
-from hyperspy_dosekin.signals.progress import dask_progress
+from hyperspy_dosekin.signals.progress import dask_progress, progress_bars
 from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, Window
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig
     from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
 
 #: Where the zero-loss peak is taken to have ended, in eV: the lowest window.
 _LOWEST_EV = min(left for left, _ in LOW_LOSS_WINDOWS.values())
-_SPATIAL = ("auto", "mean")
+_SPATIAL = ("auto", "mean", "pixel", "population", "field")
 _RESIDUE = "give None to fit it, 0, or one spectrum of the channels of the fit"
 #: Sums of squares of larger values overflow.
 _MOST_VALUE = 1e140
@@ -52,11 +55,12 @@ def fit_dose_spectra(
     frame_error: float = 0.0,
     processing_error: bool = True,
     spatial: str = "auto",
+    groups: Any = None,
     dose_axis: Any = None,
     dose_scale: float | None = None,
     dose_uncertainty: float | Mapping[str, float] | None = None,
     show_progressbar: bool | None = None,
-) -> DoseSpectra:
+) -> DoseSpectra | dict[str, DoseSpectra]:
     r"""Fit kinetics to whole spectra: all channels speak for the same rates.
 
     The spectra are taken as :math:`I(E, \Phi) = \sum_c A_c(E)\, C_c(\Phi) + R(E)` with an
@@ -103,6 +107,13 @@ def fit_dose_spectra(
         intervals.
     spatial
         ``"mean"`` (or ``"auto"``) takes the mean over all space axes: one kinetics for the region.
+        ``"population"``, ``"field"`` and ``"pixel"`` fit the kinetics of every pixel beside it,
+        as `fit_dose_pinn` does for windows, with the components in the place of windows: see
+        `DoseSpectra.project` and `DoseSpectra.maps`. Lazy signals stay lazy there.
+    groups
+        Regions with kinetics of their own: a `ClassMap` or an image of integers, as for
+        `fit_dose_pinn`. With ``"mean"`` each has its own components and spectra, and the result is
+        a dictionary of them by the names of the regions; each is read by itself.
     dose_axis
         As for `integrate_windows`.
     dose_scale
@@ -117,7 +128,7 @@ def fit_dose_spectra(
     -------
     DoseSpectra
         Spectra, rates and doses. Lazy signals are read once, block by block; the result is not
-        lazy.
+        lazy. A dictionary of them where there are `groups` of the mean.
 
     Raises
     ------
@@ -140,18 +151,13 @@ def fit_dose_spectra(
     <EELSSpectrum, title: Dose-associated spectra, dimensions: (...|156)>
     """
     # Torch comes with them.
-    from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig, SpectraProblem, fit_spectra
-    from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
+    from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig
 
     check_arguments(fit_dose_spectra, locals())
     given = checked_prior(prior)
     config = SpectraConfig(law, n_components, given, exponent, residue is None, nonnegative, noise)
     if spatial not in _SPATIAL:
-        raise ValueError(
-            f"spatial={spatial!r} is not one of {_SPATIAL}: whole spectra of single pixels are too "
-            "noisy for rates of their own, and a population of them is not there. Fit the mean, "
-            "regions of it with s.inav[…], or windows with s.fit_dose_pinn(spatial=…)."
-        )
+        raise ValueError(f"spatial={spatial!r} is not one of {_SPATIAL}.")
     real_number(
         "frame_error",
         frame_error,
@@ -170,8 +176,84 @@ def fit_dose_spectra(
         )
     warn_if_unprocessed(self)
     part = _range(self, energy_range)
+    place = axis.index_in_array
+    space = tuple(n for p, n in enumerate(self.data.shape[:-1]) if p != place)
+    by_pixel = spatial not in ("auto", "mean")
+    if (by_pixel or groups is not None) and not space:
+        raise ValueError(
+            f"spatial={spatial!r} and groups= need space axes, and these spectra have none; leave "
+            "them out."
+        )
+    if by_pixel and nonnegative:
+        raise ValueError(
+            "nonnegative=True bounds the spectra of the mean; components of single pixels know no "
+            f"such bound. Leave it out, or spatial={spatial!r}."
+        )
+    options = _Options(
+        config, axis, part, residue, frame_error, processing_error, dose_scale, dose_uncertainty
+    )
+    if groups is not None and not by_pixel:
+        regions = Groups.of(groups, space)
+        found = {}
+        with progress_bars(show_progressbar) as progress:
+            for step, (label, name) in enumerate(regions.names.items()):
+                if progress is not None:
+                    progress("regions", step, len(regions.names))
+                try:
+                    found[name] = _fitted(self, options, regions.labels == label, False)
+                except ValueError as error:
+                    raise ValueError(f"region {name!r}: {error}") from error
+            if progress is not None:
+                progress("regions", len(found), len(found))
+        return found
+    whole = _fitted(self, options, None, show_progressbar)
+    if not by_pixel:
+        return whole
+    maps = whole.project(self, dose_axis=dose_axis).fit_dose_pinn(
+        estimator="exact",
+        spatial=spatial,
+        groups=groups,
+        law=law,
+        exponent=exponent,
+        prior=given,
+        offset=None if residue is None else 0.0,
+        hierarchy=(),
+        nonnegative=False,
+        noise=noise,
+        dose_scale=whole.dose_scale,
+        dose_uncertainty=dose_uncertainty,
+        processing_error=processing_error,
+        show_progressbar=show_progressbar,
+    )
+    return replace(whole, maps=maps)
+
+
+@dataclass(frozen=True, eq=False)
+class _Options:
+    """What a fit of one region needs to know."""
+
+    config: SpectraConfig
+    axis: Any
+    part: slice
+    residue: Any
+    frame_error: float
+    processing_error: bool
+    dose_scale: float | None
+    dose_uncertainty: Any
+
+
+def _fitted(
+    signal: Any, options: _Options, chosen: np.ndarray | None, show_progressbar: bool | None
+) -> DoseSpectra:
+    """Fit the mean of some pixels, of all where `chosen` is ``None``."""
+    from hyperspy_dosekin.kinetics.spectra.fit import SpectraProblem, fit_spectra
+    from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
+
+    axis, part, frame_error = options.axis, options.part, options.frame_error
     with dask_progress(show_progressbar):
-        values, variance, drift, pixels = _read(self, axis, part, processing_error)
+        values, variance, drift, pixels = _read(
+            signal, axis, part, options.processing_error, chosen
+        )
     dose, unit = doses_of(axis.axis, axis.units)
     order = np.argsort(dose, kind="stable")
     if not np.array_equal(order, np.arange(dose.size)):
@@ -185,32 +267,34 @@ def fit_dose_spectra(
     drift = None if drift is None else drift[order]
     frames, channels = _usable(values, variance)
     origin = SpectraOrigin(
-        _axis_of(self, part),
+        _axis_of(signal, part),
         channels,
         unit,
-        self.metadata.get_item("General.title", "") or "",
-        str(self.metadata.get_item("Signal.quantity", "") or "Intensity"),
+        signal.metadata.get_item("General.title", "") or "",
+        str(signal.metadata.get_item("Signal.quantity", "") or "Intensity"),
         pixels,
         int((~frames).sum()),
-        bool(self.metadata.get_item("Dose.map") is not None and pixels > 1),
-        _dose_error(self, dose_uncertainty),
+        bool(signal.metadata.get_item("Dose.map") is not None and pixels > 1),
+        _dose_error(signal, options.dose_uncertainty),
         float(frame_error),
         drift is not None,
-        self.metadata.get_item("Dose.pre_exposure") is not None,
-        processing_of(self),
+        signal.metadata.get_item("Dose.pre_exposure") is not None,
+        processing_of(signal),
     )
-    chosen = np.ix_(frames, channels)
-    known = _known_residue(residue, part, channels)
+    kept = np.ix_(frames, channels)
+    known = _known_residue(options.residue, part, channels)
     errors = [] if drift is None else [drift[frames]]
     errors += list(frame_error * np.eye(int(frames.sum()))) if frame_error else []
     problem = SpectraProblem(
         dose[frames],
-        values[chosen] - known,
-        None if variance is None else variance[chosen],
-        dose_scale,
+        values[kept] - known,
+        None if variance is None else variance[kept],
+        options.dose_scale,
         np.array(errors) if errors else None,
     )
-    return DoseSpectra(fit_spectra(problem, config), origin, known + np.zeros(channels.sum()))
+    return DoseSpectra(
+        fit_spectra(problem, options.config), origin, known + np.zeros(channels.sum())
+    )
 
 
 def _range(signal: Any, energy_range: Any) -> slice:
@@ -246,22 +330,30 @@ def _range(signal: Any, energy_range: Any) -> slice:
 
 
 def _read(
-    signal: Any, axis: Any, part: slice, processing_error: bool
+    signal: Any, axis: Any, part: slice, processing_error: bool, chosen: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, int]:
     """Mean spectra ``(frame, channel)``, their variance, a drift, and the number of pixels."""
+
+    def mean(array: Any) -> Any:
+        if chosen is None:
+            return array.mean(axis=space, dtype=np.float64)
+        moved = np.moveaxis(array, place, -2)
+        inside = np.where(chosen[..., np.newaxis, np.newaxis], moved, 0.0)
+        return inside.sum(axis=tuple(range(chosen.ndim)), dtype=np.float64) / chosen.sum()
+
     noise = check_noise(signal).noise
     place = axis.index_in_array
     space = tuple(p for p in range(signal.data.ndim - 1) if p != place)
     pixels = int(np.prod([signal.data.shape[p] for p in space], dtype=int))
-    data = crop_last(signal.data, part)
-    wanted = [data.mean(axis=space, dtype=np.float64)]
+    pixels = pixels if chosen is None else int(chosen.sum())
+    wanted = [mean(crop_last(signal.data, part))]
     if noise is not None and noise.variance is not None:
-        each = crop_last(as_lazy_as(noise.variance, signal.data), part)
-        wanted.append(each.mean(axis=space, dtype=np.float64))
+        wanted.append(mean(crop_last(as_lazy_as(noise.variance, signal.data), part)))
     drifts = normalisation_error(signal, axis) if processing_error else {}
     if drifts:
         drift = drifts[NAME]
-        wanted.append(drift.mean(axis=tuple(range(drift.ndim - 1))))
+        inside = drift if chosen is None or drift.ndim < chosen.ndim + 2 else drift[chosen]
+        wanted.append(inside.mean(axis=tuple(range(inside.ndim - 1))))
     found = [np.asarray(array, dtype=np.float64) for array in compute(*wanted)]
     values, variance = found[0], None
     if noise is not None and noise.variance is not None:

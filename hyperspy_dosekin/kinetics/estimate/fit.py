@@ -270,7 +270,7 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
     if len(groups) > 1:
         # A window must not depend on others that it has nothing to do with, also not by where
         # the steps of a common search end.
-        return _side_by_side(
+        return side_by_side(
             [
                 fit_exact(
                     problem.windows(places),
@@ -309,7 +309,7 @@ def _groups(coupled: list[list[int]]) -> list[list[int]]:
     return [*([alone] if alone else []), *(places for places in coupled if len(places) > 1)]
 
 
-def _side_by_side(fits: list[ExactFit], groups: list[list[int]]) -> ExactFit:
+def side_by_side(fits: list[ExactFit], groups: list[list[int]]) -> ExactFit:
     """Fits of some windows each as one of all, in the order of their places."""
     order = np.argsort(np.concatenate(groups))
     notes = tuple(dict.fromkeys(note for fit in fits for note in fit.notes))

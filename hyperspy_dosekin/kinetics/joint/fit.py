@@ -11,55 +11,23 @@ import numpy as np
 import torch
 from scipy import special
 
-from hyperspy_dosekin.kinetics.adequacy.common_mode import CommonGain
 from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateScan
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
-from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior, kinetic_posterior
+from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 
 from .agreement import Agreement, agreement
+from .assembly import in_own_law, plain_config, with_rates
 from .common_mode import without_common_mode
+from .rates import RateModel
+from .series import JointSeries, RateResult, joint_nodes
 from .shape import CurveNodes, SharedShape, shared_shape
 
 # Rounds of taking off the gain: its estimate needs the curves, and these the gain.
 _ROUNDS = 2
-
-
-@dataclass(frozen=True, eq=False)
-class JointSeries:
-    """One of the series of a joint fit.
-
-    Parameters
-    ----------
-    freed
-        The data without what the windows of a frame have in common.
-    problem
-        The same with the errors of single doses in their noise.
-    config
-        Options; with the shared parameters free.
-    fit
-        Estimates, with the shared parameters at their common estimate.
-    nodes
-        Posterior of the windows.
-    gain
-        What the windows of each frame had in common, ``None`` where nothing.
-    """
-
-    freed: DoseProblem
-    problem: DoseProblem
-    config: ExactConfig
-    fit: ExactFit
-    nodes: Nodes
-    gain: CommonGain | None
-
-    @property
-    def posterior(self) -> KineticPosterior:
-        """Posterior of the windows, with what the other series say of them."""
-        return kinetic_posterior(self.problem, self.config, fit=self.fit).on([self.nodes])
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +42,14 @@ class JointFit:
         What all say of the shared parameters.
     agreement
         Tests of a common shape; ``None`` where there is nothing to compare.
+    rates
+        What was found of rates in common; ``None`` where rates have nothing to do with each other.
     """
 
     series: tuple[JointSeries, ...]
     shape: SharedShape
     agreement: Agreement | None
+    rates: RateResult | None = None
 
 
 def fit_jointly(
@@ -87,6 +58,7 @@ def fit_jointly(
     shared: Sequence[str],
     *,
     common_mode: bool = True,
+    model: RateModel | None = None,
 ) -> JointFit:
     """Fit series that share parameters of their shape.
 
@@ -100,6 +72,8 @@ def fit_jointly(
         Names of the shared parameters.
     common_mode
         Whether the gain that the windows of a frame share is estimated and taken off.
+    model
+        Which rates have to do with each other; all shapes are to be shared then.
 
     Raises
     ------
@@ -109,9 +83,10 @@ def fit_jointly(
     freed, moved, gains = [], [], []
     for problem, config in zip(problems, configs, strict=True):
         config = replace(config, hierarchy=())
+        plain = plain_config(config)
         changed, gain = problem, None
         for _ in range(_ROUNDS if common_mode else 0):
-            changed, gain = without_common_mode(problem, config, fit_exact(changed, config))
+            changed, gain = without_common_mode(problem, plain, fit_exact(changed, plain))
             if gain is None:
                 break
         freed.append(changed)
@@ -119,21 +94,21 @@ def fit_jointly(
         gains.append(gain)
     scans = [RateScan.of(problem, config) for problem, config in moved]
     shape, curves = shared_shape(scans, shared)
-    alone = not shape.free
-    held = tuple(zip((p.name for p in shape.free), shape.estimate, strict=True))
-    series, first = [], 0
-    for place, ((problem, config), scan, nodes) in enumerate(
-        zip(moved, scans, curves, strict=True)
-    ):
-        fit = fit_exact(problem, replace(config, held=(*config.held, *held)))
-        places = slice(first, first + scan.n_window)
-        first = places.stop
-        if alone:
-            weighed = next(kinetic_posterior(problem, config, fit=fit).nodes())
-        else:
-            weighed = _weighed(nodes, shape, places, scan)
-        series.append(JointSeries(freed[place], problem, config, fit, weighed, gains[place]))
-    return JointFit(tuple(series), shape, agreement(scans, shared))
+    tests, rates = agreement(scans, shared), None
+    if model is not None:
+        shape, every, rates = with_rates(scans, shape, curves, model)
+    elif shape.free:
+        every, first = [], 0
+        for scan, nodes in zip(scans, curves, strict=True):
+            every.append(_weighed(nodes, shape, slice(first, first + scan.n_window), scan))
+            first += scan.n_window
+    else:
+        every = [next(kinetic_posterior(*pair, fit=fit_exact(*pair)).nodes()) for pair in moved]
+    series = tuple(
+        in_own_law(alone, pair[0], pair[1], nodes, shape, gain, rates is not None)
+        for alone, pair, nodes, gain in zip(freed, moved, every, gains, strict=True)
+    )
+    return JointFit(series, shape, tests, rates)
 
 
 def _weighed(nodes: CurveNodes, shape: SharedShape, places: slice, scan: RateScan) -> Nodes:
@@ -152,47 +127,4 @@ def _weighed(nodes: CurveNodes, shape: SharedShape, places: slice, scan: RateSca
         evidence,
         ordered=nodes.n_own == 1 and len(shape.free) < 2,
         n_bound=scan.n_bound,
-    )
-
-
-def joint_nodes(
-    parameters: Parameters,
-    log_rate: torch.Tensor,
-    shapes: Sequence[np.ndarray],
-    weight: torch.Tensor,
-    evidence: np.ndarray,
-    *,
-    ordered: bool,
-    n_bound: int,
-) -> Nodes:
-    """Nodes of the windows of a series.
-
-    Parameters
-    ----------
-    parameters
-        The law with its priors.
-    log_rate
-        ``(1, n_shape, n_node, n_window)``.
-    shapes
-        Other free parameters, each ``(n_shape,)``.
-    weight
-        Probabilities, ``(n_part, n_shape, n_node, n_window)``.
-    evidence
-        Log of the probability of each window given the others, ``(n_window,)``.
-    ordered, n_bound
-        As in `Nodes`.
-    """
-    others = [
-        parameter.to_search(torch.as_tensor(row))[None, :, None, None]
-        for parameter, row in zip(parameters.free[1:], shapes, strict=True)
-    ]
-    return Nodes(
-        np.arange(weight.shape[-1]),
-        parameters,
-        (log_rate, *others),
-        weight,
-        torch.as_tensor(evidence),
-        ordered,
-        n_bound,
-        tuple(range(len(weight))),
     )

@@ -26,6 +26,9 @@ class LawParameter:
         Value to begin an estimation with, inside the box.
     logarithmic
         Whether it is estimated on the scale of its logarithm; needs ``lower > 0``.
+    known
+        Mean and standard deviation before the data, on the scale of estimation, of a parameter that
+        has a prior of its own; ``None`` for those of the fit.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class LawParameter:
     upper: float
     start: float
     logarithmic: bool = False
+    known: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.lower < self.upper or not self.lower <= self.start <= self.upper:

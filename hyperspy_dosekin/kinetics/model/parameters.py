@@ -31,6 +31,8 @@ def known_before(parameter: LawParameter, prior: Prior | None) -> tuple[float, f
 
     ``None`` where nothing but its box is assumed.
     """
+    if parameter.known is not None:
+        return parameter.known
     if prior is None:
         return None
     if parameter.name == "rate" and parameter.logarithmic:

@@ -38,6 +38,7 @@ from hyperspy_dosekin.signals.kinetics.dose_spectra_text import (
     spectra_table,
 )
 from hyperspy_dosekin.signals.signatures import did_you_mean
+from hyperspy_dosekin.windows.weights import WindowWeights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
     from pandas import DataFrame
     from prettytable import PrettyTable
+
+    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 
 #: Doses at which curves are drawn.
 _GRID = 201
@@ -69,6 +72,8 @@ class DoseSpectra:
     known_residue
         What was known of the residue and was subtracted, ``(n_channel,)``; zeros where it was
         fitted.
+    maps
+        Kinetics of every pixel, where a fit by space was asked for; see `project`.
 
     Examples
     --------
@@ -84,6 +89,7 @@ class DoseSpectra:
     fit: SpectraFit
     origin: SpectraOrigin
     known_residue: np.ndarray
+    maps: DoseKinetics | None = None
     _kept: dict[Any, Any] = field(default_factory=dict, init=False)
 
     # Numbers
@@ -223,6 +229,58 @@ class DoseSpectra:
     def integrity(self) -> Signal1D:
         """Integrity of each component from no dose to the largest (component | dose)."""
         return self._series(integrities(self.fit, self._grid / self.dose_scale), "Integrity")
+
+    def project(self, signal: Any, *, dose_axis: Any = None) -> Any:
+        """How much of each component is in every spectrum of a signal.
+
+        The spectra are taken for sums of the dose-associated spectra, by least squares with the
+        noise of the fit. What else is in them, the residue first of all, adds a constant, which a
+        fit of the series takes for its offset. Of pixels that have the components in the same form,
+        the series holds all that their spectra say of the kinetics.
+
+        Parameters
+        ----------
+        signal
+            Spectra with a dose axis and the energies of the fit, such as those that were fitted.
+        dose_axis
+            As for `integrate_windows`.
+
+        Returns
+        -------
+        DoseSeries
+            A window for each component, lazy if the signal is.
+
+        Raises
+        ------
+        ValueError
+            If the energies are others.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> s.fit_dose_spectra(1, energy_range=(8.0, 20.0)).project(s)
+        <DoseSeries, title: ..., dimensions: (1|9)>
+        """
+        energy = np.asarray(signal.axes_manager.signal_axes[0].axis, dtype=np.float64)
+        wanted = self.origin.energy
+        first = int(np.argmin(np.abs(energy - wanted[0])))
+        part = slice(first, first + wanted.size)
+        step = abs(wanted[-1] - wanted[0]) / max(wanted.size - 1, 1)
+        near = energy[part]
+        if near.shape != wanted.shape or np.abs(near - wanted).max() > 0.01 * step:
+            raise ValueError(
+                f"the spectra have energies from {energy[0]:g} to {energy[-1]:g} in "
+                f"{energy.size} channels, and not those of the fit, {wanted[0]:g} to "
+                f"{wanted[-1]:g} in {wanted.size}; project spectra with the same energy axis."
+            )
+        channels = self.fit.spectra.channel_sd
+        whitened = self._spectra[:-1] / channels
+        weights = np.zeros((self.n_components, wanted.size))
+        weights[:, self.origin.used] = np.linalg.pinv(whitened).T / channels
+        return signal.integrate_windows(
+            WindowWeights(self.component_names, part, weights), dose_axis=dose_axis
+        )
 
     def interval(
         self, name: str, level: float = 0.95, *, dose_level: float | None = None
@@ -474,7 +532,7 @@ class DoseSpectra:
         >>> bool((same.rate.data == found.rate.data).all())
         True
         """
-        parts = self.fit, self.origin, self.known_residue
+        parts = self.fit, self.origin, self.known_residue, self.maps
         save_spectra(parts, self.fitted, path, overwrite=overwrite)
 
     # Helpers

@@ -26,10 +26,13 @@ from hyperspy_dosekin.kinetics.spectra.number import ComponentTest
 from hyperspy_dosekin.kinetics.spectra.whitening import WhitenedSpectra
 from hyperspy_dosekin.signals.files import save_signal, seal
 from hyperspy_dosekin.signals.kinetics.dose_spectra_origin import SpectraOrigin
+from hyperspy_dosekin.signals.kinetics.file import signal_of
 from hyperspy_dosekin.signals.kinetics.law_names import law_of_record, law_record
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 
 #: Version of the layout of files.
 FORMAT = 1
@@ -43,15 +46,15 @@ _ORIGIN = tuple(
     for entry in fields(SpectraOrigin)
     if entry.name not in ("energy_axis", "used", "dose_error")
 )
-#: What a result is made of: its fit, its origin and what was known of the residue.
-Parts = tuple[SpectraFit, SpectraOrigin, np.ndarray]
+#: What a result is made of: its fit, its origin, what was known of the residue, and its maps.
+Parts = tuple[SpectraFit, SpectraOrigin, np.ndarray, "DoseKinetics | None"]
 
 
 def save_spectra(
     parts: Parts, signal: Any, path: str | Path, *, overwrite: bool | None = None
 ) -> None:
     """Write a result; see `DoseSpectra.save`."""
-    fit, origin, known_residue = parts
+    fit, origin, known_residue, maps = parts
     problem, spectra, nodes = fit.problem, fit.spectra, fit.nodes
     axis = dict(origin.energy_axis)
     arrays = {
@@ -99,26 +102,43 @@ def save_spectra(
             "arrays": sorted(arrays),
         }
     )
-    node = {"format": FORMAT, "record": record, "arrays": arrays}
+    node: dict[str, Any] = {"format": FORMAT, "record": record, "arrays": arrays}
+    if maps is not None:
+        node["maps"] = signal_of(maps.numbers)
     node["checksum"] = seal(signal, arrays, record)
     signal.metadata.set_item(NODE, node)
     save_signal(signal, path, "a result", overwrite=overwrite)
 
 
 def stored_spectra(
-    signal: Any, law: str | KineticLaw | None
+    signal: Any, law: str | KineticLaw | None, read: Callable[[Any], DoseKinetics]
 ) -> tuple[Callable[[], Parts], str | None, str]:
-    """What makes the parts of a result in a file, its seal and what that should be."""
+    """What makes the parts of a result in a file, its seal and what that should be.
+
+    Parameters
+    ----------
+    signal
+        What was saved.
+    law
+        The law, where the file does not hold it.
+    read
+        What makes maps of the signal that holds them.
+    """
     node = signal.metadata.get_item(NODE)
     record = json.loads(node.record)
     arrays = {name: np.asarray(node.arrays.get_item(name)) for name in record["arrays"]}
     expected = seal(signal, arrays, node.record)
-    return lambda: _made(record, arrays, law), node.get_item("checksum"), expected
+    maps = node.get_item("maps")
+
+    def make() -> Parts:
+        return (*_made(record, arrays, law), None if maps is None else read(maps))
+
+    return make, node.get_item("checksum"), expected
 
 
 def _made(
     record: dict[str, Any], arrays: dict[str, np.ndarray], law: str | KineticLaw | None
-) -> Parts:
+) -> tuple[SpectraFit, SpectraOrigin, np.ndarray]:
     prior = record["prior"] and Prior(**{name: tuple(v) for name, v in record["prior"].items()})
     number, exponent, residue, nonnegative, noise = record["config"]
     config = SpectraConfig(

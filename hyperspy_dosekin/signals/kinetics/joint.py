@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.laws.variants import PreExposed
 from hyperspy_dosekin.numerics.arguments import check_arguments, short
 from hyperspy_dosekin.numerics.progress import Progress, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.fit import check_fit
-from hyperspy_dosekin.signals.kinetics.joint_maps import JointMaps
+from hyperspy_dosekin.signals.kinetics.joint_maps import JointMaps, held_of
 from hyperspy_dosekin.signals.kinetics.joint_result import (
     JointKinetics,
     joint_kinetics,
     joint_notes,
 )
+from hyperspy_dosekin.signals.kinetics.joint_sharing import Sharing
 from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.options import (
     METHOD_OPTIONS,
@@ -33,14 +35,13 @@ from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.several import read_series, scaled_problem
 from hyperspy_dosekin.signals.progress import progress_bars
-from hyperspy_dosekin.signals.signatures import did_you_mean, refuse_unknown
+from hyperspy_dosekin.signals.signatures import refuse_unknown
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.kinetics.joint.fit import JointFit
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
-    from hyperspy_dosekin.kinetics.model.parameters import Parameters
     from hyperspy_dosekin.kinetics.network.config import NetworkConfig
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
 
@@ -49,8 +50,6 @@ UNUSED = (
     *("estimator", "spatial", "groups", "hierarchy", "loss", "intervals", "dtype", "offset"),
     "window_weights",
 )
-#: All parameters of a law but the rate.
-SHAPE = "shape"
 
 
 @takes_fit_options(*UNUSED)
@@ -79,9 +78,15 @@ def fit_dose_jointly(
         intensity against dose can be one: areas of edges, intensities of a model, compositions,
         lines of EDS, diffraction spots. The mean over space is taken.
     share
-        Names of parameters of the law that all windows of all series have in common, such as
-        ``"exponent"``, or ``"shape"`` for all but the rate. An empty list shares nothing but the
-        common mode.
+        What series have in common, one or several of the names that follow; an empty list shares
+        nothing but the common mode. Parameters of the law, such as ``"exponent"``, or ``"shape"``
+        for all but the rate, are common to all windows of all series. Of rates one of these:
+        ``"rate"``, windows of the same name decay at the same rate in each series;
+        ``"rate ratio"``, only the ratios of their rates are the same; ``"dose error"``, their rates
+        are the same but for an error of the scale of the dose axis of each series, which is found
+        within its `dose_uncertainty`. ``"pre-exposure"``, one unknown dose before the first frame
+        of all series, within ``dose_uncertainty={"pre_exposure": …}``. ``"recovery rate"``, one
+        rate of recovery in time, of the law ``"reversible"``.
     estimator
         ``"exact"``, or ``"pinn"`` for one ensemble of physics-informed networks with all windows of
         all series as its outputs, on the power law. The intervals are those of the exact joint fit,
@@ -147,27 +152,42 @@ def fit_dose_jointly(
                 f"series {name!r} has none: set it with set_noise_variance, or pass "
                 'noise="relative".'
             )
-    shared = _shared(share, next(iter(configs.values())).parameters)
+    shared = Sharing.of(share, next(iter(configs.values())).parameters)
     _check_partners(shared, data, common_mode)
+    shared.check(data, configs)
+    if by_network and shared not in (Sharing(()), Sharing(("exponent",))):
+        raise ValueError(
+            f'share={share!r}: networks share the exponent or nothing; fit with estimator="exact".'
+        )
+    scale = shared.scale(data, plain.dose_scale)
+    data = {name: replace(each, dose_scale=scale) for name, each in data.items()}
+    wrapped = {name: shared.config(configs[name], each, data) for name, each in data.items()}
     networks = _network_configs(chosen, known) if by_network else None
     with torch_threads(1), progress_bars(show_progressbar) as progress:
         if progress is not None:
             progress("joint fit", 0, 1)
         fit = fit_jointly(
             [scaled_problem(each, each.dose_scale) for each in data.values()],
-            [_with_offset(configs[name], known[name]) for name in data],
-            shared,
+            [_with_offset(wrapped[name], known[name]) for name in data],
+            shared.shape,
             common_mode=common_mode,
+            model=shared.model(data, configs) if shared.rates else None,
         )
+        for place, (name, each) in enumerate(data.items()):
+            data[name], chosen[name] = _corrected(
+                each, chosen[name].replaced(dose_scale=scale), wrapped[name], fit, place
+            )
+            configs[name] = exact_config(chosen[name], each.dose_metadata, by_network=by_network)
         names = {name: each.window_names for name, each in data.items()}
+        units = shared.units(data)
         maps = {
             name: JointMaps.of_series(
                 each,
                 configs[name],
                 known[name],
                 found,
-                held=tuple(zip((p.name for p in fit.shape.free), fit.shape.estimate, strict=True)),
-                notes=tuple(joint_notes(fit, name, names)),
+                held=held_of(fit, configs[name]),
+                notes=tuple(joint_notes(fit, name, names, units)),
             )
             for found, (name, each) in zip(fit.series, data.items(), strict=True)
         }
@@ -180,7 +200,27 @@ def fit_dose_jointly(
         name: DoseKinetics(KineticsNumbers(each, chosen[name], trained.get(name)))
         for name, each in maps.items()
     }
-    return joint_kinetics(results, fit)
+    return joint_kinetics(results, fit, units)
+
+
+def _corrected(
+    data: SeriesData, options: FitOptions, config: ExactConfig, fit: JointFit, place: int
+) -> tuple[SeriesData, FitOptions]:
+    """A series on the doses that the joint fit has found, with options that say so."""
+    before, found = data.scale, fit.series[place].problem
+    error, factor = config.dose_error, 1.0
+    if fit.rates is not None and fit.rates.kind == "dose error":
+        mean, spread = fit.rates.log_factor[place]
+        factor, error = float(np.exp(mean)), replace(error, scale=float(min(spread, 0.99)))
+    if factor == 1.0 and np.array_equal(found.dose, data.dose):
+        return data, options
+    scale, metadata = before * factor, dict(data.dose_metadata)
+    if isinstance(config.law, PreExposed):
+        recorded = float(metadata.get("pre_exposure", 0.0) or 0.0)
+        metadata["pre_exposure"] = recorded + float(found.dose[0] - data.dose[0])
+    options = options.replaced(dose_scale=scale, dose_uncertainty=error.record)
+    changed = replace(data, dose=found.dose * factor, dose_scale=scale, dose_metadata=metadata)
+    return changed, options
 
 
 def _network_configs(
@@ -256,42 +296,7 @@ def _with_offset(config: ExactConfig, offset: np.ndarray | None) -> ExactConfig:
     return replace(config, offset=None if offset is None else offset[np.newaxis])
 
 
-def _shared(share: Sequence[str] | str, parameters: Parameters) -> tuple[str, ...]:
-    """Names of the shared parameters.
-
-    Raises
-    ------
-    ValueError
-        If one is no free parameter of the shape.
-    """
-    names = [share] if isinstance(share, str) else list(share)
-    known = [parameter.name for parameter in parameters.free[1:]]
-    if parameters.free[0].name != "rate":
-        raise ValueError(
-            f"the kinetic law {parameters.law.name!r} has no rate as its first parameter; series "
-            "can share the shape of a law with a rate only."
-        )
-    found: list[str] = []
-    for name in names:
-        if name == SHAPE:
-            found += known
-        elif name in known:
-            found.append(name)
-        else:
-            held = [each for each, _ in parameters.held]
-            why = "it is given" if name in held else f"what can be shared is {[*known, SHAPE]}"
-            raise ValueError(
-                f"share={name!r} is not possible with the kinetic law {parameters.law.name!r}: "
-                f"{why}{did_you_mean(name, [*known, SHAPE])}"
-            )
-    if len(set(found)) > 2:
-        raise ValueError(f"share={list(dict.fromkeys(found))} are too many; share one or two.")
-    return tuple(dict.fromkeys(found))
-
-
-def _check_partners(
-    shared: Sequence[str], data: Mapping[str, SeriesData], common_mode: bool
-) -> None:
+def _check_partners(shared: Sharing, data: Mapping[str, SeriesData], common_mode: bool) -> None:
     number = sum(len(each.window_names) for each in data.values())
     if number < 2:
         raise ValueError(

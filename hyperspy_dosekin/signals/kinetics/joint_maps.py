@@ -15,7 +15,7 @@ from hyperspy_dosekin.kinetics.block import LEVEL, block_fields, examined, fitte
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
 from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
-from hyperspy_dosekin.kinetics.joint.fit import JointSeries, joint_nodes
+from hyperspy_dosekin.kinetics.joint.series import JointSeries, joint_nodes
 from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior, kinetic_posterior
@@ -26,6 +26,7 @@ from hyperspy_dosekin.signals.kinetics.notes import COMMON_MODE
 from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 
 if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.joint.fit import JointFit
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 
@@ -145,7 +146,9 @@ class JointMaps(ExactMaps):
         assert self.nodes is not None
         free, others = self.config.parameters.free[1:], self.nodes.search[1:]
         found = {
-            f"joint {parameter.name}": parameter.from_search(row).reshape(-1).numpy()
+            f"joint {parameter.name}": parameter.from_search(
+                row.reshape(-1) if row.shape[-1] == row.shape[-2] == 1 else row
+            ).numpy()
             for parameter, row in zip(free, others, strict=True)
         }
         return found | {
@@ -171,6 +174,13 @@ class JointMaps(ExactMaps):
             for each in ("held", "mode")
         )
         return replace(self, nodes=nodes, held=held, mode=mode, notes=tuple(record["notes"]))
+
+
+def held_of(fit: JointFit, config: ExactConfig) -> tuple[tuple[str, float], ...]:
+    """Shared parameters that are parameters of the law, with their common estimates."""
+    own = [parameter.name for parameter in config.parameters.free]
+    pairs = zip(fit.shape.free, fit.shape.estimate, strict=True)
+    return tuple((p.name, value) for p, value in pairs if p.name in own)
 
 
 def freed_data(data: SeriesData, problem: DoseProblem) -> SeriesData:

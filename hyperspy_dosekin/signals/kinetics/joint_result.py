@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,8 @@ FALSE = (
     "The windows do NOT have the same {symbol} (p = {p:.2g}; most unlike the others: {worst}). "
     "Their common fit is wrong; share nothing, or less: share=()."
 )
+SHARED_RATE = "{symbol}, with what all series say: {value}."
+FALSE_RATE = "What was shared does NOT hold: {says} (p = {p:.2g}). Share less."
 GAIN = (
     "The windows of a frame had {percent:.2g} % of their intensity in common beside the law "
     "(thickness, beam current), which was taken off: the data shown are without it."
@@ -90,6 +92,9 @@ class JointKinetics(Mapping):
         Standard deviation of the gain that the windows of a frame have in common, by series.
     gain_by_frame
         The gain of each frame and its standard deviation, ``(2, n_dose)``, by series.
+    tests
+        Probability of what was found if what is shared beside the shape is so, by its name; NaN
+        where nothing could speak against it.
 
     Examples
     --------
@@ -107,6 +112,7 @@ class JointKinetics(Mapping):
     alone: Mapping[tuple[str, str], float]
     gain: Mapping[str, float]
     gain_by_frame: Mapping[str, np.ndarray]
+    tests: Mapping[str, float] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> DoseKinetics:
         """The result of a series."""
@@ -127,7 +133,7 @@ class JointKinetics(Mapping):
         """Whether nothing speaks against what was shared (p of 0.01 or more)."""
         from hyperspy_dosekin.kinetics.joint.agreement import SMALLEST_P
 
-        return not self.p_value < SMALLEST_P
+        return not any(p < SMALLEST_P for p in (self.p_value, *self.tests.values()))
 
     def check(self) -> PrettyTable:
         """Tests of what was shared, and of the residuals of each series.
@@ -157,6 +163,8 @@ class JointKinetics(Mapping):
             says = "this one is unlike the others"
             value = number(self.alone[name, window])
             table.add_row([name, window, f"common {what}", value, f"{p:.2g}", says])
+        for what, p in self.tests.items():
+            table.add_row(["all", "all", f"common {what}", "", f"{p:.2g}", SAYS[what]])
         for name, result in self.items():
             for row in result.check().rows:
                 table.add_row([name, *row])
@@ -269,7 +277,8 @@ class JointKinetics(Mapping):
     def notes(self) -> list[str]:
         """What has to be said of the joint fit."""
         first = next(iter(self.values()))
-        notes = list(first.maps.notes[: len(self.shared) + (not self.agrees)])
+        own = [f"{GAIN[:28]}"]
+        notes = [note for note in first.maps.notes if not note.startswith(own[0])]
         for name, spread in self.gain.items():
             notes += [f"{name}: {GAIN.format(percent=100 * spread)}"] if spread > 0 else []
         return notes
@@ -309,6 +318,7 @@ class JointKinetics(Mapping):
                 "p_value": self.p_value,
                 "p_by_window": [[*key, value] for key, value in self.p_by_window.items()],
                 "alone": [[*key, value] for key, value in self.alone.items()],
+                "tests": dict(self.tests),
                 "gain": dict(self.gain),
                 "gained": list(self.gain_by_frame),
             }
@@ -345,16 +355,58 @@ class JointKinetics(Mapping):
         return element("div", Html(head), *parts)
 
 
-def joint_kinetics(results: Mapping[str, DoseKinetics], fit: JointFit) -> JointKinetics:
+#: What a small p of a test of what is shared beside the shape says.
+SAYS = {
+    "rate": "windows of the same name do not decay at the same rate",
+    "rate ratio": "the ratios of rates are not the same",
+    "dose error": "the rates differ by more than the doses are uncertain",
+}
+
+
+def shared_numbers(fit: JointFit, names: Sequence[str], units: Mapping[str, float]) -> list[Any]:
+    """What was found of everything that is shared, as `SharedParameter`.
+
+    Parameters
+    ----------
+    fit
+        The joint fit.
+    names
+        Names of the series.
+    units
+        What a shared parameter is in units of, where that is not its own, by name.
+    """
+    ends = fit.shape.quantiles(_ENDS)
+    found = []
+    for parameter, estimate, (low, _, high) in zip(
+        fit.shape.free, fit.shape.estimate, ends, strict=True
+    ):
+        unit = units.get(parameter.name, 1.0)
+        # A mode may lie at the end of a box, beyond which an equal-tailed interval begins.
+        low, high = min(low, estimate), max(high, estimate)
+        numbers = (unit * float(each) for each in (estimate, low, high))
+        found.append(SharedParameter(parameter.name, *numbers))
+    if fit.rates is None:
+        return found
+    first = next(iter(fit.rates.common))
+    groups = {
+        "rate ": fit.rates.common if fit.rates.kind != "rate ratio" else {},
+        "rate ratio ": {f"{name} / {first}": each for name, each in fit.rates.ratios.items()},
+        "dose scale ": dict(zip(names, fit.rates.factors, strict=True))
+        if fit.rates.kind == "dose error"
+        else {},
+    }
+    for head, group in groups.items():
+        for name, (low, middle, high) in group.items():
+            found.append(SharedParameter(head + name, middle, low, high))
+    return found
+
+
+def joint_kinetics(
+    results: Mapping[str, DoseKinetics], fit: JointFit, units: Mapping[str, float]
+) -> JointKinetics:
     """Put the results of the series together with what the joint fit found."""
     windows = [(name, window) for name, each in results.items() for window in each.window_names]
-    ends = fit.shape.quantiles(_ENDS)
-    shared = tuple(
-        SharedParameter(parameter.name, estimate, float(low), float(high))
-        for parameter, estimate, (low, _, high) in zip(
-            fit.shape.free, fit.shape.estimate, ends, strict=True
-        )
-    )
+    shared = tuple(shared_numbers(fit, list(results), units))
     found = fit.agreement
     gains = dict(zip(results, (each.gain for each in fit.series), strict=True))
     return JointKinetics(
@@ -365,10 +417,16 @@ def joint_kinetics(results: Mapping[str, DoseKinetics], fit: JointFit) -> JointK
         {} if found is None else dict(zip(windows, found.alone.tolist(), strict=True)),
         {name: 0.0 if g is None else float(g.spread[0]) for name, g in gains.items()},
         {name: np.stack([g.gain[0], g.sd[0]]) for name, g in gains.items() if g is not None},
+        {} if fit.rates is None else {fit.rates.kind: fit.rates.p_value},
     )
 
 
-def joint_notes(fit: JointFit, name: str, windows: Mapping[str, Sequence[str]]) -> list[str]:
+def joint_notes(
+    fit: JointFit,
+    name: str,
+    windows: Mapping[str, Sequence[str]],
+    units: Mapping[str, float],
+) -> list[str]:
     """What has to be said of one series of a joint fit.
 
     Parameters
@@ -379,17 +437,21 @@ def joint_notes(fit: JointFit, name: str, windows: Mapping[str, Sequence[str]]) 
         Name of the series.
     windows
         Names of the windows of all series.
+    units
+        As for `shared_numbers`.
     """
-    notes = []
-    ends = fit.shape.quantiles((_ENDS[0], _ENDS[-1]))
-    symbols = []
-    for parameter, estimate, (low, high) in zip(
-        fit.shape.free, fit.shape.estimate, ends, strict=True
-    ):
-        symbol = SYMBOLS.get(parameter.name, parameter.name).split(" ")[0]
-        symbols.append(symbol)
-        value = f"{number(estimate)} [{number(low)}, {number(high)}]"
-        notes.append(SHARES.format(symbol=symbol, names=", ".join(windows), value=value))
+    notes, symbols = [], []
+    for place, each in enumerate(shared_numbers(fit, list(windows), units)):
+        symbol = each.name
+        if place < len(fit.shape.free):
+            symbol = SYMBOLS.get(symbol, symbol)
+            symbol = symbol.split(" ")[0].replace("_", " ")
+            symbols.append(symbol)
+        value = f"{number(each.estimate)} [{number(each.lower)}, {number(each.upper)}]"
+        shares = SHARES if place < len(fit.shape.free) else SHARED_RATE
+        notes.append(shares.format(symbol=symbol, names=", ".join(windows), value=value))
+    if fit.rates is not None and fit.rates.p_value < 0.01:
+        notes.append(FALSE_RATE.format(says=SAYS[fit.rates.kind], p=fit.rates.p_value))
     if fit.agreement is not None and not fit.agreement.agrees:
         every = [f"{series}, {window}" for series, names in windows.items() for window in names]
         notes.append(
@@ -465,6 +527,7 @@ def stored_joint(
             by_window(record["alone"]),
             {name: float(record["gain"][name]) for name in results},
             dict(zip(record["gained"], gains, strict=True)),
+            {str(name): float(p) for name, p in record.get("tests", {}).items()},
         )
 
     return make, node.get_item("checksum"), seal(signal, arrays, node.record)

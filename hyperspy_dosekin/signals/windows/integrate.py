@@ -180,12 +180,21 @@ def _check_numbers(signal: Any) -> None:
 def window_weights_of(signal: Any, windows: Any) -> tuple[Any, Any]:
     """Windows in eV and the weights of the channels in them."""
     from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
-    from hyperspy_dosekin.windows.definitions import parse_windows
-    from hyperspy_dosekin.windows.weights import window_weights
+    from hyperspy_dosekin.windows.definitions import Window, parse_windows
+    from hyperspy_dosekin.windows.weights import WindowWeights, window_weights
 
     axis = signal.axes_manager.signal_axes[0]
-    chosen = parse_windows(windows)
     energy_ev = energy_in_ev(axis)
+    if isinstance(windows, WindowWeights):
+        used = energy_ev[windows.channels]
+        if windows.weights.shape != (len(windows.names), used.size):
+            raise ValueError(
+                f"weights of shape {windows.weights.shape} do not fit {len(windows.names)} windows "
+                f"and {used.size} channels; give one for each, or ranges of energies."
+            )
+        ends = float(used.min()), float(used.max())
+        return tuple(Window(name, *ends) for name in windows.names), windows
+    chosen = parse_windows(windows)
     if windows is not None:
         # A user reads limits off the axis, whatever its unit; the default ones are in eV.
         factor = ev_per_unit(axis)

@@ -272,8 +272,9 @@ def test_processed_series_carry_their_drift():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"spatial": "population"}, ValueError, "population of them is not there"),
-        ({"spatial": "pixel"}, ValueError, "single pixels"),
+        ({"spatial": "population"}, ValueError, "need space axes"),
+        ({"groups": np.zeros((2, 2), int)}, ValueError, "need space axes"),
+        ({"spatial": "pixels"}, ValueError, "is not one of"),
         ({"n_components": 7}, ValueError, "from 1 to 4"),
         ({"n_components": 8}, ValueError, "from 1 to 4"),
         ({"law": "frist order"}, ValueError, "frist order"),
