@@ -80,7 +80,13 @@ def processing(rows: Rows, repeats: int, side: int) -> None:
     plain.inav[:3, :3].process_low_loss()
     slow = seconds(lambda: exspy_chain(few), repeats) * share
     note = f"{number} spectra of {CHANNELS} channels, processor time of one core"
-    for what, signal, asked in (("with noise variance", s, 90), ("without", plain, 60)):
+    single = plain.deepcopy()
+    single.change_dtype("float32")
+    for what, signal, asked in (
+        ("with noise variance", s, 90),
+        ("without", plain, 60),
+        ("without, float32", single, 60),
+    ):
         fast = seconds(signal.process_low_loss, repeats)
         rows.add(
             f"process_low_loss {what}", asked=f"≤ {asked}", measured=1e6 * fast / number,
@@ -95,6 +101,11 @@ def processing(rows: Rows, repeats: int, side: int) -> None:
     rows.add(
         "process_low_loss of a small image, with its diagnostics not looked at", asked=None,
         measured=1e3 * seconds(small.process_low_loss, 5), unit="ms", note="225 spectra",
+    )  # fmt: skip
+    processed = small.process_low_loss()
+    rows.add(
+        "integrate_windows of a small processed image", asked=None,
+        measured=1e3 * seconds(processed.integrate_windows, 5), unit="ms", note="225 spectra",
     )  # fmt: skip
 
 

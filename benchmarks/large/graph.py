@@ -60,6 +60,7 @@ COMPUTING = (
     ("processing.low_loss", "try_out"),
     ("processing.recorded", "check_noise"),
     ("classification.training_data", "sample_rows"),
+    ("classification.spectra", "sample_rows"),
 )
 
 
