@@ -195,12 +195,16 @@ class DarkRecovery(ClosedForm):
     ) -> DarkRecovery:
         """The law of a series whose frames end at ``conditions["dose"]``, with a pause after each.
 
-        Its ``"dark_time"`` is one time for all pauses, in s. Without doses there are no pauses.
+        Its ``"dark_time"`` is one time for all pauses, in s, or one for each. Without doses there
+        are no pauses.
         """
+        import numpy as np
+
         rate = float(reference["dose_rate"])
         ends = [float(dose) / dose_scale for dose in conditions.get("dose", ())]
-        pause = float(conditions["dark_time"]) * rate / dose_scale
-        return DarkRecovery(rate / float(conditions["dose_rate"]), ends, [pause] * len(ends))
+        times = np.asarray(conditions["dark_time"], dtype=np.float64) if ends else np.zeros(0)
+        pauses = np.broadcast_to(times, len(ends)) * (rate / dose_scale)
+        return DarkRecovery(rate / float(conditions["dose_rate"]), ends, pauses.tolist())
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """That of `Reversible`, under the beam."""

@@ -34,7 +34,8 @@ class UserLaw(KineticLaw):
         Conditions that the function takes as keywords beside the others, such as ``"dose_rate"``,
         ``"temperature"`` or any other of `fit_dose_conditions`; ``"time"`` is the time in seconds
         since the beginning, by the dose rate, which must then be an input, too. Such a law is for
-        fits of several series.
+        fits of several series; for a single one, say under which conditions it is, with its dose
+        scale: ``law.at({"dose_rate": 5.0}, {}, dose_scale=900.0)``.
 
     Examples
     --------
@@ -109,7 +110,7 @@ class UserLaw(KineticLaw):
         if self._given is None:
             raise ValueError(
                 f"the kinetic law {self.name!r} needs {', '.join(self.inputs)}; fit series with "
-                "fit_dose_conditions, which gives these conditions."
+                "fit_dose_conditions, which gives these conditions, or one series with law.at(…)."
             )
         known = dict(self._given)
         if self._knows_time:

@@ -14,7 +14,7 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.numerics.arguments import short
+from hyperspy_dosekin.numerics.arguments import real_numbers, short
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.condition_result import ConditionKinetics
 from hyperspy_dosekin.signals.kinetics.options import known_offset
@@ -166,6 +166,9 @@ def fit_dose_conditions(
             values, place = _from_metadata(given, name)
             read[name] = values
             taken.append(f"{name} was read from metadata.{place}: {values}.")
+    pauses = list(read.get("dark_time", ())) if "dark_time" in chosen.inputs else []
+    if pauses:
+        read["dark_time"] = [_mean_pause(each) for each in pauses]
     if reference is not None and not isinstance(reference, Mapping):
         raise TypeError(f"reference={short(reference)} must be values by name of the condition.")
     references = dict(reference or {})
@@ -206,7 +209,11 @@ def fit_dose_conditions(
         replace(
             config,
             law=chosen.at(
-                {**{each.name: each.values[i] for each in inputs}, "dose": data[i].dose},
+                {
+                    **{each.name: each.values[i] for each in inputs},
+                    **({"dark_time": _pauses(pauses[i], data[i], titles[i])} if pauses else {}),
+                    "dose": data[i].dose,
+                },
                 at_reference,
                 scale,
             ),
@@ -244,6 +251,25 @@ def fit_dose_conditions(
         inputs=inputs,
         offset_known=all(each is not None for each in offsets),
     )
+
+
+def _mean_pause(given: Any) -> float:
+    """What stands for all pauses of a series where they are one condition."""
+    times = real_numbers("dark_time", given, "give a time in s, or one for each frame")
+    return float(times.mean()) if times.size else 0.0
+
+
+def _pauses(given: Any, data: SeriesData, name: str) -> np.ndarray:
+    """How long the beam was off after each frame, in s."""
+    times = np.asarray(given, dtype=np.float64)
+    if times.ndim and times.shape != data.dose.shape:
+        raise ValueError(
+            f"dark_time of {name!r} has the shape {times.shape} for {data.dose.size} frames; give "
+            "one time for all pauses, or one after each frame, in the order of the doses."
+        )
+    if not np.all(np.isfinite(times)) or np.any(times < 0):
+        raise ValueError(f"dark_time of {name!r} must be finite times in s that are not negative.")
+    return times
 
 
 def _only_offset(config: ExactConfig, place: int) -> np.ndarray:

@@ -164,7 +164,7 @@ def stepped(dark_time, seed, dose_rate=5.0, rate=2.0, recovery=1.0):
     """By small steps: under the beam, and a pause after each frame (recovery in r/k · rate)."""
     integrity, frames, n = 1.0, [], 4000
     r = recovery * rate / 1000
-    for _ in DOSE:
+    for pause in np.broadcast_to(dark_time, DOSE.size):
         step = 1000 * DOSE[0] / n
         for _ in range(n):
             half = integrity + 0.5 * step * (
@@ -172,7 +172,7 @@ def stepped(dark_time, seed, dose_rate=5.0, rate=2.0, recovery=1.0):
             )
             integrity += step * (-rate / 1000 * half + r / dose_rate * (1 - half))
         frames.append(integrity)
-        integrity = 1 - (1 - integrity) * np.exp(-r * dark_time)
+        integrity = 1 - (1 - integrity) * np.exp(-r * pause)
     return np.array(frames), seed
 
 
@@ -207,6 +207,39 @@ def test_pauses_tell_the_recovery_at_one_dose_rate(tmp_path):
     found.save(tmp_path / "dark.hspy")
     assert str(hyperspy_dosekin.load(tmp_path / "dark.hspy")) == str(found)
     assert found.predict(dose_rate=5.0, dark_time=0.0).integrity.data.shape[-1] > 1
+
+
+def test_pauses_of_other_lengths_within_a_series(tmp_path):
+    """A long pause in the middle tells the recovery as a long one after each frame does."""
+    long = np.where(np.arange(DOSE.size) == 4, 400.0, 0.0)
+    truths = [stepped(times, seed) for seed, times in enumerate((0.0, long))]
+    given = [series(integrity, seed) for integrity, seed in truths]
+    conditions = {"dose_rate": [5.0, 5.0], "dark_time": [0.0, long.tolist()]}
+    found = fit_dose_conditions(given, conditions=conditions, law="dark recovery")
+    row = found.law_parameters.iloc[0]
+    assert row.lower < 1 < row.upper
+    assert row.determined
+    for times, words in ([1.0, 2.0], "one after each frame"), (-long, "not negative"):
+        wrong = {**conditions, "dark_time": [0.0, times]}
+        with pytest.raises(ValueError, match=words):
+            fit_dose_conditions(given, conditions=wrong, law="dark recovery")
+
+
+def test_law_of_conditions_for_a_single_series():
+    law = UserLaw(
+        lambda integrity, parameters, dose, dose_rate, time: (
+            parameters["rate"] * integrity * (1 + 0.1 * dose_rate + 0 * time)
+        ),
+        {"rate": (0.01, 20.0, 1.0)},
+        inputs=("dose_rate", "time"),
+    )
+    s = series(np.exp(-2 * 1.5 * DOSE), 0)
+    under = law.at({"dose_rate": 5.0}, {}, dose_scale=float(s.axes_manager[-1].axis[-1]))
+    found = s.fit_dose_pinn(law=under, estimator="exact")
+    lower, upper = (end.data[0] for end in found.interval("rate"))
+    assert lower < 2 < upper
+    with pytest.raises(ValueError, match=r"law\.at"):
+        s.fit_dose_pinn(law=law, estimator="exact")
 
 
 @pytest.mark.parametrize("law", ["dose-rate threshold", "dark recovery"])
