@@ -15,6 +15,13 @@ import wrapt
 # HyperSpy says once per process that numba is missing, which a doctest would take for its output.
 logging.getLogger("hyperspy.decorators").setLevel(logging.ERROR)
 
+# Nor does an example have to end in 200 ms, as Hypothesis has it: no test asserts a time.
+if importlib.util.find_spec("hypothesis"):
+    from hypothesis import settings
+
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
+
 # Before anything imports matplotlib, and inherited by the subprocesses of the tests.
 os.environ["MPLBACKEND"] = "Agg"
 

@@ -309,6 +309,9 @@ def dose_series_image(
     ):
         if not 0 <= value <= 100:
             raise ValueError(f"{name}={value!r} must be a standard deviation, 0 to 100.")
+    known = set(Recipe.__dataclass_fields__)
+    if unknown := sorted(set(options) - known):
+        raise TypeError(f"unknown options {unknown}; the known ones are {sorted(known)}.")
     if options.get("dose", DEFAULT_DOSE) is None:
         options.pop("dose")
     recipe = Recipe(seed=seed, electrons=electrons, **options)

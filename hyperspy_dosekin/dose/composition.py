@@ -71,7 +71,9 @@ def atoms_of(composition: str | Mapping[str, float]) -> dict[str, float]:
 
 def mass_fractions(atoms: Mapping[str, float]) -> dict[str, float]:
     """Return the share of each element in the mass; they add up to 1."""
-    masses = {name: count * ELEMENTS[name].mass for name, count in atoms.items()}
+    # Numbers of atoms may be as large as a mapping has them.
+    most = max(atoms.values())
+    masses = {name: count / most * ELEMENTS[name].mass for name, count in atoms.items()}
     total = sum(masses.values())
     return {name: mass / total for name, mass in masses.items()}
 

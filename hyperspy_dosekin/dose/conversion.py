@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperspy_dosekin.dose.stopping_power import collision_stopping_power
+from hyperspy_dosekin.numerics.arguments import short
 
 if TYPE_CHECKING:
     from pint.facets.plain import PlainQuantity
@@ -91,7 +92,7 @@ def convert(
     source, target = _unit("from_unit", from_unit), _unit("to_unit", to_unit)
     values = np.asarray(value)
     if values.dtype.kind not in "iuf":
-        raise TypeError(f"value={value!r} is not numeric; give it in {from_unit}.")
+        raise TypeError(f"value={short(value)} is not numeric; give it in {from_unit}.")
     per_fluence = _gray_per_fluence(source)
     if not (_is_dose(source, per_fluence) and _is_dose(target, per_fluence)):
         ratio = None
@@ -110,7 +111,13 @@ def convert(
             f"from_unit={from_unit!r} cannot be converted to to_unit={to_unit!r}: both must be "
             f"fluences or absorbed doses ({_KNOWN}), or both rates of them."
         )
-    found = values * float(ratio.to("").magnitude)
+    with np.errstate(over="ignore"):
+        found = values * float(ratio.to("").magnitude)
+    if (np.isfinite(values) & ~np.isfinite(found)).any():
+        raise ValueError(
+            f"value={short(value)} is beyond the largest number in {to_unit}; give it in a larger "
+            "unit."
+        )
     return float(found) if found.ndim == 0 else found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from hyperspy_dosekin.dose.composition import atoms_of, mass_fractions
 from hyperspy_dosekin.dose.elements import ELEMENTS
+from hyperspy_dosekin.numerics.arguments import real_number
 
 #: Rest energy of the electron in keV, CODATA 2018.
 REST_ENERGY_KEV = 510.99895
@@ -78,7 +79,7 @@ def collision_stopping_power(
     >>> round(collision_stopping_power("H2O", 200), 2)
     2.79
     """
-    energy = _positive("beam_energy", beam_energy, "keV")
+    energy = real_number("beam_energy", beam_energy, "give it in keV", above=0)
     low, high = ENERGIES_KEV
     if not low <= energy <= high:
         raise ValueError(
@@ -102,9 +103,8 @@ def collision_stopping_power(
     exchange = (1 - beta_squared) * (1 + tau**2 / 8 - (2 * tau + 1) * np.log(2))
     bracket = 2 * (np.log(energy * 1e3) - log_i) + np.log1p(tau / 2) + exchange
     if density is not None:
-        bracket -= _density_effect(
-            log_i, z_over_a, _positive("density", density, "g/cm³"), tau * (tau + 2)
-        )
+        density = real_number("density", density, "give it in g/cm³", above=0)
+        bracket -= _density_effect(log_i, z_over_a, density, tau * (tau + 2))
     return float(_PREFACTOR / beta_squared * z_over_a * bracket)
 
 
@@ -125,13 +125,3 @@ def _density_effect(
         return float(linear)
     height = (c - 2 * np.log(10) * start) / (end - start) ** 3
     return float(linear + height * (end - x) ** 3)
-
-
-def _positive(name: str, value: float, unit: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}={value!r} is no number; give it in {unit}.") from None
-    if not np.isfinite(number) or number <= 0:
-        raise ValueError(f"{name}={value!r} must be finite and positive, in {unit}.")
-    return number

@@ -158,7 +158,7 @@ def fit_block(
     if posterior is not None and len(band_dose):
         ends = intensity_interval(posterior, band_dose, LEVEL)
         block = np.concatenate([block, *(np.moveaxis(end, -1, 1) for end in ends)], axis=1)
-    return block.reshape(*lead, -1, n_window)
+    return block.reshape(*lead, block.shape[1], n_window)
 
 
 def stacked(found: Mapping[str, np.ndarray], fields: Sequence[str]) -> np.ndarray:

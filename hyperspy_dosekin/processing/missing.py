@@ -46,7 +46,9 @@ def dead_channels(spectra: np.ndarray) -> np.ndarray:
             continue
         # Few counts may all be zero by chance; those that are seldom low are many.
         sides = spectra[:, [*range(first - _BESIDE, first), *range(last, last + _BESIDE)]]
-        low = (sides <= _LOW * max(float(np.mean(sides)), 0.0)).mean()
+        sides = sides[np.isfinite(sides)]
+        level = float(np.sum(sides / max(sides.size, 1)))
+        low = np.mean(sides <= _LOW * max(level, 0.0)) if sides.size else 1.0
         dead[first:last] = low <= (_SELDOM if many else 0.0)
     return dead
 

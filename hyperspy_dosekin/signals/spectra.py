@@ -166,7 +166,8 @@ def fit_dose_spectra(
         below=1.0,
     )
     if dose_scale is not None:
-        real_number("dose_scale", dose_scale, "give a dose in the unit of the axis", above=0.0)
+        # A smaller one than any normal number has no inverse.
+        real_number("dose_scale", dose_scale, "give a dose in the unit of the axis", least=1e-300)
     axis = find_dose_axis(self, dose_axis)
     if axis is None:
         raise ValueError(no_dose_axis(self))
@@ -301,6 +302,8 @@ def _range(signal: Any, energy_range: Any) -> slice:
     """The channels of the fit."""
     axis = signal.axes_manager.signal_axes[0]
     energy = np.asarray(axis.axis, dtype=np.float64)
+    if not energy.size:
+        raise ValueError("the energy axis is empty: slice less away.")
     if energy_range is None:
         in_ev = energy_in_ev(axis)
         inside = np.ones(energy.size, dtype=bool)

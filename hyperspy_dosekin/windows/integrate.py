@@ -190,15 +190,25 @@ def _integrate_float32(
 ) -> None:
     """Fill `output`, ``(n_window, n_spectra)``, without a copy of the intensities."""
     windows = [
-        (number, run.channels.start + span.start, weight.astype(np.float32))
+        (number, run.channels.start + span.start, weight, float(np.abs(weight).max()))
         for run in runs
         for number, span, weight, _ in run.windows
     ]
-    for portion in portions:
-        part = block[(*portion.index, ...)]
-        part = part.reshape(-1, part.shape[-1])
-        for number, start, weight in windows:
-            output[number, portion.flat] = part[:, start : start + weight.size] @ weight
+    with np.errstate(over="ignore", invalid="ignore"):
+        for portion in portions:
+            part = block[(*portion.index, ...)]
+            part = part.reshape(-1, part.shape[-1])
+            for number, start, weight, unit in windows:
+                values = part[:, start : start + weight.size]
+                # Weights about 1: products of small intensities would round where float32 ends.
+                areas = values @ (weight / unit).astype(np.float32)
+                found = output[number, portion.flat]
+                found[...] = areas
+                found *= unit
+                # NaN among the intensities, or a sum that only float64 can hold.
+                bad = ~np.isfinite(areas)
+                if bad.any():
+                    found[bad] = values[bad].astype(np.float64) @ weight
 
 
 def _integrate_portions(

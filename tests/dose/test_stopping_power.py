@@ -70,7 +70,7 @@ def test_elements_are_whole():
     ("arguments", "error", "message"),
     [
         (("H2O", 5), ValueError, "between 10 and 10000 keV"),
-        (("H2O", -5), ValueError, "positive, in keV"),
+        (("H2O", -5), ValueError, "positive; give it in keV"),
         (("H2O", "fast"), TypeError, "give it in keV"),
         (("Xx2", 200), ValueError, "names Xx"),
         (("", 200), ValueError, "chemical formula"),

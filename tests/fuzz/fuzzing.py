@@ -50,12 +50,16 @@ class Material:
     def draw(self, strategy):
         """Draw from a strategy."""
         found = self.data.draw(strategy)
-        self.drawn.append(shown(found))
+        self.drawn.append(found)
         return found
 
 
-def fuzz(examples):
-    """Run a test on drawn material, some examples in the short profile."""
+def fuzz(examples, often=1):
+    """Run a test on drawn material, some examples in the short profile.
+
+    In the long one, `often` times as many where an example takes milliseconds.
+    """
+    number = examples * FACTOR * (often if RECORD else 1)
 
     def decorate(test):
         state = {"examples": 0, "finds": {}}
@@ -77,7 +81,7 @@ def fuzz(examples):
                     record(
                         test=test.__name__,
                         kind=kind,
-                        drawn=material.drawn,
+                        drawn=[shown(each) for each in material.drawn],
                         trace=traceback.format_exc()[-3000:],
                     )
             state["examples"] += 1
@@ -89,7 +93,7 @@ def fuzz(examples):
         )
         run_one.__signature__ = signature
         run = settings(
-            max_examples=max(1, round(examples * FACTOR)),
+            max_examples=max(1, round(number)),
             deadline=None,
             derandomize=SEED is None,
             database=None,

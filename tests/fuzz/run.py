@@ -18,8 +18,8 @@ from itertools import count
 from pathlib import Path
 
 HERE = Path(__file__).parent
-#: Of a round, how many times the examples of the short profile.
-FACTOR = 4
+#: Of a round, how many times the examples of the short profile, and of those that are drawn often.
+FACTOR = 1
 
 
 def read(record):

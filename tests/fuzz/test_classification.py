@@ -55,7 +55,7 @@ def test_anything_classified(material):
     attempt(call, signal, named, **chosen)
 
 
-@fuzz(10)
+@fuzz(10, often=60)
 def test_references(material):
     sources = material.draw(references())
     options = {}

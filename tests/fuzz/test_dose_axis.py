@@ -21,7 +21,7 @@ sensible = {
 }
 
 
-@fuzz(60)
+@fuzz(60, often=8)
 def test_set_dose_axis(material):
     signal = material.draw(spectra(channels=(0, 1, 3)))
     assume(signal is not None)

@@ -155,7 +155,9 @@ def test_live(material):
     frames = material.draw(values((n_frame, *space, width)))
     told = [{} for _ in range(n_frame)]
     if material.draw(st.booleans()):
-        for each, dose in zip(told, np.atleast_1d(material.draw(doses(n_frame))), strict=False):
+        drawn = material.draw(doses(n_frame))
+        several = hasattr(drawn, "__iter__") and getattr(drawn, "ndim", 1)
+        for each, dose in zip(told, drawn if several else [drawn], strict=False):
             each["dose"] = dose
     for each in told:
         if material.draw(st.integers(0, 9)) == 0:

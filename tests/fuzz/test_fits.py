@@ -48,7 +48,7 @@ def options(draw):
     return chosen
 
 
-@fuzz(12)
+@fuzz(12, often=20)
 def test_options(material):
     signal = material.draw(series(most=1))
     assume(signal is not None)
@@ -61,7 +61,7 @@ def test_options(material):
     attempt(call, signal, **chosen)
 
 
-@fuzz(12)
+@fuzz(12, often=40)
 def test_anything_fitted(material):
     signal = material.draw(series(ordinary=False))
     assume(signal is not None)
@@ -74,7 +74,7 @@ def test_anything_fitted(material):
     attempt(call, signal)
 
 
-@fuzz(4)
+@fuzz(4, often=100)
 def test_questions(material):
     """What is asked of a result, with arguments of every kind."""
     result = a_result()

@@ -25,7 +25,7 @@ def chain_and_options(draw, signal):
     return name, chosen
 
 
-@fuzz(15)
+@fuzz(15, often=30)
 def test_anything_processed(material):
     signal = material.draw(spectra(channels=(0, 1, 2, 7, 30, 64), most=3))
     assume(signal is not None)
@@ -50,7 +50,7 @@ def a_series():
     return _series[0]
 
 
-@fuzz(5)
+@fuzz(5, often=60)
 def test_low_loss_options(material):
     signal = eels(a_series(), scale=0.05, offset=-3.0)
     names = [each for each in parameters_of(type(signal).process_low_loss) if each != "also_align"]

@@ -128,7 +128,7 @@ def fading(material):
     return s
 
 
-@fuzz(4)
+@fuzz(4, often=15)
 def test_spectra(material):
     chosen = drawn_options(material, SPECTRA, ("n_components",), 2)
     signal = fading(material)
@@ -152,7 +152,7 @@ def test_spectra(material):
     there_and_back(found)
 
 
-@fuzz(2)
+@fuzz(2, often=60)
 def test_any_spectra(material):
     signal = material.draw(spectra(most=2))
     assume(isinstance(signal, exspy.signals.EELSSpectrum))

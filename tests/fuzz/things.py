@@ -6,11 +6,11 @@ import warnings
 
 import dask.array as da
 import exspy
-import hyperspy.api as hs
 import numpy as np
 from hyperspy.roi import RectangularROI, SpanROI
 from hypothesis import strategies as st
 
+from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries, LazyDoseSeries
 from hyperspy_dosekin.windows.definitions import Window
 
 REAL_TYPES = (
@@ -101,25 +101,27 @@ def navigation_axes(draw, shape):
     ]
 
 
+KINDS = {
+    "EELS": (exspy.signals.EELSSpectrum, exspy.signals.LazyEELSSpectrum),
+    "DoseSeries": (DoseSeries, LazyDoseSeries),
+}
+
+
 def made(data, axes, draw, kind="EELS"):
     """A signal, lazy or not, or nothing where HyperSpy has no such signal."""
     lazy = draw(st.booleans())
+    # Complex data have no class of this kind.
+    if np.iscomplexobj(data):
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if lazy:
                 sizes = [draw(st.integers(1, max(n, 1))) for n in data.shape]
-                array = da.from_array(data, chunks=tuple(sizes))
-                signal = hs.signals.Signal1D(array, axes=axes).as_lazy()
-            else:
-                signal = hs.signals.Signal1D(data, axes=axes)
-            signal.set_signal_type(kind)
+                data = da.from_array(data, chunks=tuple(sizes))
+            return KINDS[kind][lazy](data, axes=axes)
     except Exception:
         return None
-    # Complex data and single channels have no class of this kind.
-    return (
-        signal if hasattr(signal, "set_dose_axis" if kind == "EELS" else "fit_dose_pinn") else None
-    )
 
 
 @st.composite

@@ -87,14 +87,23 @@ def test_the_whole_chain_reads_each_chunk_once_but_for_a_sample(image):
     assert np.isfinite(found[0]).mean() > 0.99
 
 
+@pytest.fixture(scope="module")
+def surveyed(image):
+    """The image, processed in memory after each kind of survey."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(one_pass, "ALL_UP_TO", 0)
+        kinds = ("sample", "auto", "all")
+        return {kind: image.process_low_loss(survey=kind, **QUIET) for kind in kinds}
+
+
 @pytest.mark.parametrize("survey", ["sample", "auto"])
 @pytest.mark.parametrize("chunks", [(9, 2, 4, 512), (2, 11, 7, 100)])
-def test_a_sample_is_the_same_of_eager_and_lazy_data(image, monkeypatch, survey, chunks):
+def test_a_sample_is_the_same_of_eager_and_lazy_data(image, surveyed, monkeypatch, survey, chunks):
     monkeypatch.setattr(one_pass, "ALL_UP_TO", 0)
     lazy = image.as_lazy()
     lazy.data = lazy.data.rechunk(chunks)
-    eager = image.process_low_loss(survey=survey, **QUIET)
-    assert eager.data.shape != image.process_low_loss(survey="all", **QUIET).data.shape
+    eager = surveyed[survey]
+    assert eager.data.shape != surveyed["all"].data.shape
     other = lazy.process_low_loss(survey=survey, **QUIET)
     assert other.axes_manager[-1].offset == eager.axes_manager[-1].offset
     np.testing.assert_allclose(other.data.compute(), eager.data, atol=1e-6 * eager.data.max())

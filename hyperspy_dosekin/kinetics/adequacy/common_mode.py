@@ -134,6 +134,12 @@ def common_gain(
     for _ in range(_ROUNDS):
         whole = sum(a / s[:, None, None] for a, s in zip(normal, noise, strict=True))
         side = sum(b / s[:, None] for b, s in zip(right, noise, strict=True))
+        # Of intensities at the limit of float64 nothing is known.
+        known = np.isfinite(whole).all(axis=(1, 2)) & np.isfinite(side).all(axis=1)
+        whole, side = (
+            np.where(known[:, None, None], whole, 0.0),
+            np.where(known[:, None], side, 0.0),
+        )
         value, vector = np.linalg.eigh(whole)
         value = np.maximum(value, 0.0)
         along = np.einsum("nji,nj->ni", vector, side)

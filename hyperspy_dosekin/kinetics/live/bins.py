@@ -110,13 +110,15 @@ class DoseBins:
         x, y = dose - self._first_dose, values - self._origin
         self._frames[place] += 1
         self._dose[place] += dose
-        for row, factor in enumerate((1.0 * (weight > 0), weight, weight * x, weight * x * x)):
-            self._weights[row, place] += factor
-        wy = weight * y
-        self._values[0, place] += wy
-        self._values[1, place] += wy * x
-        wy *= y
-        self._values[2, place] += wy
+        # Of intensities or doses at the limit of float64 nothing comes but NaN.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for row, factor in enumerate((1.0 * (weight > 0), weight, weight * x, weight * x * x)):
+                self._weights[row, place] += factor
+            wy = weight * y
+            self._values[0, place] += wy
+            self._values[1, place] += wy * x
+            wy *= y
+            self._values[2, place] += wy
         self.n_frame += 1
 
     def _join(self) -> None:

@@ -199,6 +199,8 @@ class KineticPosterior:
         starts = self._starts(parts, index)
         highest = [some.log_density(list(at))[0] for some, at in zip(parts, starts, strict=True)]
         likely = torch.stack(highest) > torch.stack(highest).amax(0) - _NEGLIGIBLE
+        # Where nothing can be computed, the first part shows it.
+        likely[0] |= ~likely.any(0)
         rows: list[Rows | None] = []
         if ordered:
             for some, at, who in zip(parts, starts, likely, strict=True):

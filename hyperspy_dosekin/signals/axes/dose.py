@@ -204,7 +204,9 @@ def set_dose_axis(
 
     # Everything has been checked: from here on the signal changes.
     earlier = self.metadata.get_item("Dose.frame_order")
-    if earlier is None or len(earlier) != n_frame:
+    if not isinstance(earlier, list | tuple | np.ndarray) or sorted(map(str, earlier)) != sorted(
+        map(str, range(n_frame))
+    ):
         earlier = range(n_frame)
     if not np.array_equal(order, np.arange(n_frame)):
         warnings.warn(

@@ -201,7 +201,8 @@ def _split(claimed: Noise | None, *sample: Any) -> tuple[list[np.ndarray], list[
 
 
 def _variance(noise: Noise, box: np.ndarray) -> np.ndarray:
-    return noise.gain * np.maximum(box.astype(np.float64), 0.0) + noise.offset
+    with np.errstate(over="ignore", invalid="ignore"):
+        return noise.gain * np.maximum(box.astype(np.float64), 0.0) + noise.offset
 
 
 def _model_behind(boxes: list[np.ndarray], variances: list[np.ndarray]) -> Noise | None:

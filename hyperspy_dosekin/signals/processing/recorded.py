@@ -103,6 +103,11 @@ def read(signal: BaseSignal, method: str) -> Recorded:
             f"the data have the shape {signal.data.shape}, and nothing in it for {method}; an axis "
             "is empty: slice less away."
         )
+    if signal.data.shape[-1] < 3:
+        raise ValueError(
+            f"{method} needs at least 3 channels, and there are {signal.data.shape[-1]}; slice "
+            "less away, or make energy the signal axis."
+        )
     axis = signal.axes_manager.signal_axes[0]
     if not axis.is_uniform:
         raise ValueError(

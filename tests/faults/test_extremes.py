@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Numbers where their type ends, and axes without anything: what drawn examples have found."""
+
+import numpy as np
+import pytest
+
+from hyperspy_dosekin import data, dose
+from hyperspy_dosekin.processing.missing import dead_channels
+from hyperspy_dosekin.windows.definitions import Window
+from hyperspy_dosekin.windows.integrate import integrate
+from hyperspy_dosekin.windows.weights import window_weights
+from tests.fuzz.things import eels
+
+QUIET = {"show_progressbar": False}
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+
+
+@pytest.mark.parametrize(("height", "step"), [(5e31, 1e12), (3e-29, 1e-12), (3.0, 1.0)])
+def test_areas_of_float32_beyond_float32(height, step):
+    weights = window_weights(step * np.arange(9), [Window("w", 0, 8 * step)])
+    rows = np.float32([[height] * 9, [2 * height] * 9, [np.nan] * 9])
+    expected = [[8 * height * step], [16 * height * step], [np.nan]]
+    np.testing.assert_allclose(integrate(rows, weights), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("chain", ["process_low_loss", "process_core_loss"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_spectra_of_one_or_two_channels(chain, channels):
+    with pytest.raises(ValueError, match=f"{chain} needs at least 3 channels"):
+        getattr(eels(np.ones((4, channels))), chain)(**QUIET)
+
+
+def test_spectra_whose_squares_overflow():
+    raw = data.dose_series(seed=1)
+    raw.data = raw.data * 1e200
+    with pytest.raises(ValueError, match="divide the data by a constant"):
+        raw.process_low_loss(**QUIET)
+
+
+def test_no_channel_is_dead_beside_infinities():
+    spectra = np.full((30, 64), np.inf)
+    spectra[1::2] = -np.inf
+    spectra[:, 30] = 0
+    assert not dead_channels(spectra).any()
+
+
+def test_numbers_of_atoms_of_any_size():
+    many = dose.collision_stopping_power({"C": 1.7e308, "H": 1.7e308}, 300)
+    assert many == pytest.approx(dose.collision_stopping_power("CH", 300))
+
+
+def test_doses_that_no_number_holds():
+    with pytest.raises(ValueError, match="beyond the largest number in e/nm"):
+        dose.convert(1.7e308, "e/Å^2", "e/nm^2")
+    with pytest.raises(TypeError, match="beam_energy"):
+        dose.collision_stopping_power("H2O", 10**400)
+
+
+@pytest.mark.parametrize("order", [5, True, "abcdefghi", [None] * 9, {"a": 1}])
+def test_an_order_of_frames_that_is_none(order):
+    series = data.dose_series()
+    series.metadata.set_item("Dose.frame_order", order)
+    series.set_dose_axis(np.arange(1.0, 10))
+    assert series.axes_manager[0].axis.tolist() == list(range(1, 10))
+
+
+def test_an_error_of_dose_zero_beyond_everything():
+    series = data.dose_series(processed=True).integrate_windows()
+    found = series.fit_dose_pinn(estimator="exact", zero_error=1e300, loss="huber", **QUIET)
+    assert not found.identifiable.data.any()
+
+
+def test_options_of_simulations_that_are_none():
+    with pytest.raises(TypeError, match="unknown options"):
+        data.dose_series_image(options=1)
