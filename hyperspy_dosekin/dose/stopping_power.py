@@ -103,7 +103,7 @@ def collision_stopping_power(
     exchange = (1 - beta_squared) * (1 + tau**2 / 8 - (2 * tau + 1) * np.log(2))
     bracket = 2 * (np.log(energy * 1e3) - log_i) + np.log1p(tau / 2) + exchange
     if density is not None:
-        density = real_number("density", density, "give it in g/cm³", above=0)
+        density = real_number("density", density, "give it in g/cm³", least=1e-12)
         bracket -= _density_effect(log_i, z_over_a, density, tau * (tau + 2))
     return float(_PREFACTOR / beta_squared * z_over_a * bracket)
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Areas, laws, units and texts as functions of plain arrays: quick enough for very many examples."""
+"""Areas, laws, units and texts as functions of plain arrays: quick, so very many examples."""
 
 import html
 from html.parser import HTMLParser
