@@ -20,9 +20,6 @@ SURVEY = ("position", "fwhm", "height", "found", "saturated", "negative", "pedes
 #: Median of the square of a standard normal number.
 _MEDIAN_SQUARE = 0.4549364
 
-#: Largest of the typical intensities: of larger ones the squares overflow, of which noise is made.
-_LARGEST = 1e100
-
 
 def survey_low_loss(
     block: np.ndarray,
@@ -69,11 +66,6 @@ def survey_low_loss(
         if lost.any():
             lost[lost] = ~np.isfinite(values[lost]).all(axis=-1)
             values = np.nan_to_num(values)
-            if values.size and np.median(np.abs(values)) > _LARGEST:
-                raise ValueError(
-                    f"the spectra hold numbers beyond {_LARGEST:g}, whose squares no computer can "
-                    "hold; divide the data by a constant first."
-                )
         options: dict[str, Any] = {"widest": widest, "largest_value": largest_value, "gain": gain}
         seen = find_zero_loss(values, search=search, **options)
         if near is not None:
