@@ -111,7 +111,8 @@ def process_low_loss(
         dose takes from a window comes back into the zero-loss peak. ``False`` divides by nothing.
     zero_loss
         Where the zero-loss peak comes from. ``"reflected"``: of each spectrum its gain side and
-        the mirror image of that; where the gain side has peaks of its own, these are not mirrored,
+        the mirror image of that, with what the loss side of an asymmetric peak has more, where that
+        falls as an exponential; where the gain side has peaks of its own, these are not mirrored,
         and where it ends before its tail does, the tail is continued as a power of the energy, both
         with a warning. ``"fitted"``: a model fitted to the mean of all, as high as each
         spectrum's and nowhere above the mean. ``"auto"``: reflected if the gain side is three
