@@ -296,11 +296,10 @@ class Explainer:
         marginal = scaled.log_marginal
         if foretold is not None:
             typical = typical_template(self.templates, self.class_of, now.class_share)
-            fixed, rising = foretold.noise.by_scale(flat, now.background_mean @ basis, typical)
+            fixed, rise = foretold.levels(spectra, weight, now.background_mean @ basis, typical)
+            rise = rise[:, None, None]
+            level = np.maximum(fixed[:, None, None] + rise * scaled.best, LEAST)
             n_channels = spectra.shape[1]
-            rise = (weight @ rising.T / n_channels).reshape(-1, *size)
-            level = (weight @ fixed / n_channels)[:, None, None] + rise * scaled.best
-            level = np.maximum(level, LEAST)
             seen = np.log(np.maximum(near.min(axis=(1, 2)), _TINY) / n_channels)[:, None, None]
             value, slope, bend = foretold.said_of_scale(seen, level, np.log(level), rise)
             bend = np.maximum(bend, LEAST_BEND * square)

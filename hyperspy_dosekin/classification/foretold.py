@@ -5,12 +5,20 @@
 Thick pixels have more counts, those of the background that was subtracted among them, and so more
 noise. How much a spectrum scatters tells its thickness, to √(2 / channels), beside the height of
 its lines: a strong class in a thin pixel is told from a weak one in a thick pixel.
+
+Counts are not normal, though. Those that happen to be high make the lines higher and the scatter
+larger, so that of what is still in the spectrum the scatter says nothing that the lines do not: a
+Poisson variable has no second knowledge of its mean. In squares less the gain times the residuals,
+which do not vary with the residuals, the noise of the intensities cancels, and what is left is that
+of the background that was subtracted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from hyperspy_dosekin.classification.noise import NoiseModel
 
@@ -41,6 +49,23 @@ class Foretold:
     noise: NoiseModel
     centre: float
     sd: float
+
+    def levels(
+        self, spectra: np.ndarray, weight: np.ndarray, background: np.ndarray, typical: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Foretold variance relative to that of the pixel at scale 0, and its slope, ``(n,)``.
+
+        Parameters
+        ----------
+        spectra, weight
+            Measured, and the inverse of the variance of the pixel, ``(n, n_channels)``.
+        background, typical
+            As for `NoiseModel.by_scale`.
+        """
+        fixed, rising = self.noise.by_scale(background, typical)
+        n_channels = spectra.shape[1]
+        own = self.noise.gain * (weight * spectra).sum(axis=1)
+        return (weight @ fixed + own) / n_channels, weight @ rising / n_channels
 
     def said_of_scale(
         self, seen: Reckoned, level: Reckoned, logarithm: Reckoned, rising: Reckoned

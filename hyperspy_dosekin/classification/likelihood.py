@@ -261,6 +261,10 @@ class Likelihood:
         farthest
             Squared distance beyond which they are of no class.
         """
+        foretold = Foretold(self.noise.by_intensity, 0.0, 1.0)
+        if foretold.noise.slope is None:
+            # Nothing was subtracted that rises with the scale.
+            return self
         explainer, n_channels = self.explainer(energy_ev), spectra.shape[1]
         typical = typical_template(self.templates, self.class_of, nuisances.class_share)
         background = nuisances.background_mean @ nuisances.background_basis
@@ -273,13 +277,8 @@ class Likelihood:
             best = found.log.reshape(len(part), -1).argmax(axis=1)
             m, i = np.unravel_index(best, found.log.shape[1:])
             near = found.distance.min(axis=(1, 2))
-            fixed, rising = self.noise.by_intensity.by_scale(
-                found.templates[m, i], background, typical
-            )
-            rise = (rising / variance).mean(axis=1)
-            level = np.maximum(
-                (fixed / variance).mean(axis=1) + found.scale[row, m, i] * rise, LEAST
-            )
+            fixed, rise = foretold.levels(part, 1 / variance, background, typical)
+            level = np.maximum(fixed + found.scale[row, m, i] * rise, LEAST)
             known = near < farthest
             errors.append((np.log(near / n_channels) - np.log(level))[known])
             by_scale.append((found.scale_error[row, m, i] * rise / level)[known])

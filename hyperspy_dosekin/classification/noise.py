@@ -84,14 +84,12 @@ class NoiseModel:
         return np.maximum(found, self.smallest)
 
     def by_scale(
-        self, templates: np.ndarray, background: np.ndarray, typical: np.ndarray
+        self, background: np.ndarray, typical: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Variance of a background, and what a unit of each template adds to it.
+        """Variance that goes with no intensity of a spectrum, and what a unit of its scale adds.
 
         Parameters
         ----------
-        templates
-            Shape ``(n_template, n_channels)``.
         background
             Shape ``(n_channels,)``.
         typical
@@ -100,13 +98,12 @@ class NoiseModel:
 
         Returns
         -------
-        Shapes ``(n_channels,)`` and ``(n_template, n_channels)``, without the floor.
+        Each of shape ``(n_channels,)``, without the gain and the floor.
         """
-        fixed, rising = self.offset + self.gain * background, self.gain * templates
-        if self.slope is not None and self.direction is not None:
-            fixed = fixed + (background @ self.direction) * self.slope
-            rising = rising + (typical @ self.direction) * self.slope
-        return fixed, rising
+        if self.slope is None or self.direction is None:
+            return self.offset, np.zeros_like(self.offset)
+        fixed = self.offset + (background @ self.direction) * self.slope
+        return fixed, (typical @ self.direction) * self.slope
 
     def scaled(self, factor: float) -> NoiseModel:
         """The noise of spectra that are multiplied by a factor."""

@@ -128,9 +128,10 @@ def _explained(tape: Tape, rule: Likelihood, now: Nuisances, energy_ev: np.ndarr
     if foretold is not None:
         n_channels = energy_ev.size
         typical = typical_template(rule.templates, rule.class_of, now.class_share)
-        fixed, rising = foretold.noise.by_scale(flat, now.background_mean @ basis, typical)
-        rise = weight @ (rising.T / n_channels)
-        level = (weight @ (fixed[:, None] / n_channels) + rise * best).least(LEAST)
+        fixed, rising = foretold.noise.by_scale(now.background_mean @ basis, typical)
+        rise = weight @ (rising[:, None] / n_channels)
+        own = (weight * tape.spectra).sum() * (foretold.noise.gain / n_channels)
+        level = (weight @ (fixed[:, None] / n_channels) + own + rise * best).least(LEAST)
         nearest = common - (-distance).highest()
         seen = (nearest * (1 / n_channels)).least(_TINY).log()
         value, slope, bend = foretold.said_of_scale(seen, level, level.log(), rise)
