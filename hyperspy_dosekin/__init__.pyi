@@ -6,19 +6,19 @@ from .signals.classification.dual_vae import DualVAE
 from .signals.classification.live import LiveClassifier, LiveStream
 from .signals.classification.references import reference_spectra
 from .signals.classification.result import VAEClassification
-from .signals.kinetics.comparison import compare_laws
-from .signals.kinetics.condition_result import ConditionKinetics
-from .signals.kinetics.conditions import fit_dose_conditions
-from .signals.kinetics.dose_spectra import DoseSpectra
-from .signals.kinetics.from_maps import dose_series_of
-from .signals.kinetics.joint import fit_dose_jointly
-from .signals.kinetics.joint_result import JointKinetics
-from .signals.kinetics.law_comparison import LawComparison
-from .signals.kinetics.planned import DosePlan
-from .signals.kinetics.planning import plan_dose_series
-from .signals.kinetics.processing_spread import ProcessingSpread
-from .signals.kinetics.result import DoseKinetics
-from .signals.kinetics.results import ResultComparison, compare_results
+from .signals.kinetics.comparison.fit import compare_laws
+from .signals.kinetics.comparison.result import LawComparison
+from .signals.kinetics.conditions.fit import fit_dose_conditions
+from .signals.kinetics.conditions.result import ConditionKinetics
+from .signals.kinetics.data.from_maps import dose_series_of
+from .signals.kinetics.joint.fit import fit_dose_jointly
+from .signals.kinetics.joint.result import JointKinetics
+from .signals.kinetics.planning.fit import plan_dose_series
+from .signals.kinetics.planning.result import DosePlan
+from .signals.kinetics.result.processing_spread import ProcessingSpread
+from .signals.kinetics.result.result import DoseKinetics
+from .signals.kinetics.result.side_by_side import ResultComparison, compare_results
+from .signals.kinetics.spectra.result import DoseSpectra
 from .signals.live.kinetics import LiveKinetics
 from .signals.live.posterior import DosePosterior
 from .signals.load import load

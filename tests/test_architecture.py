@@ -74,6 +74,14 @@ FLOORS = {
         {"eels", "live"},
         {"load"},
     ],
+    "signals.kinetics": [
+        {"options", "data"},
+        {"numbers"},
+        {"result"},
+        {"fit", "conditions", "spectra"},
+        {"dose_series", "joint"},
+        {"planning", "comparison"},
+    ],
     "gui": [
         {"worker", "opening"},
         {"kinetics", "classification"},

@@ -191,7 +191,7 @@ def averaged(drawn: Drawn, **options) -> Judged:
 def p_values(drawn: Drawn, **options) -> dict[str, np.ndarray]:
     """P value of each test that could be made."""
     from hyperspy_dosekin.kinetics.adequacy.examination import TESTS
-    from hyperspy_dosekin.signals.kinetics.examination import examined_field
+    from hyperspy_dosekin.signals.kinetics.numbers.examination import examined_field
 
     numbers = (
         drawn.series()

@@ -45,8 +45,8 @@ RUN = """
 import json, logging, resource, sys, time, warnings
 warnings.simplefilter("ignore")
 import dask, dask.array as da, exspy, numpy as np, torch, zarr
-import hyperspy_dosekin.kinetics, hyperspy_dosekin.signals.kinetics.result
-import hyperspy_dosekin.signals.kinetics.maps
+import hyperspy_dosekin.kinetics, hyperspy_dosekin.signals.kinetics.result.result
+import hyperspy_dosekin.signals.kinetics.numbers.maps
 logging.disable(logging.WARNING)
 path, what = sys.argv[1:]
 store, axes = zarr.open(path, mode="r"), np.load(path + ".npz")

@@ -4,9 +4,9 @@
 from .classification.class_map import ClassMap, LazyClassMap
 from .classification.dual_vae import DualVAE
 from .classification.result import VAEClassification
+from .kinetics.data.window_map import LazyWindowMap, LazyWindowMap1D, WindowMap, WindowMap1D
 from .kinetics.dose_series import DoseSeries, LazyDoseSeries
-from .kinetics.result import DoseKinetics
-from .kinetics.window_map import LazyWindowMap, LazyWindowMap1D, WindowMap, WindowMap1D
+from .kinetics.result.result import DoseKinetics
 
 __all__ = [
     "ClassMap",

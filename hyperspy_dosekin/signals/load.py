@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.signals.files import check_seal, read_signal, seal, told_as_damage
-from hyperspy_dosekin.signals.kinetics import (
-    condition_file,
-    dose_spectra_file,
-    file,
-    joint_result,
-    law_comparison,
-    planned,
-)
-from hyperspy_dosekin.signals.kinetics.condition_result import ConditionKinetics
-from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
-from hyperspy_dosekin.signals.kinetics.law_names import OtherLawError, law_of_record
-from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
-from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.comparison import result as law_comparison
+from hyperspy_dosekin.signals.kinetics.conditions import file as condition_file
+from hyperspy_dosekin.signals.kinetics.conditions.result import ConditionKinetics
+from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.joint import result as joint_result
+from hyperspy_dosekin.signals.kinetics.options.law_names import OtherLawError, law_of_record
+from hyperspy_dosekin.signals.kinetics.planning import result as planned
+from hyperspy_dosekin.signals.kinetics.result import file
+from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
+from hyperspy_dosekin.signals.kinetics.spectra import file as dose_spectra_file
+from hyperspy_dosekin.signals.kinetics.spectra.result import DoseSpectra
 from hyperspy_dosekin.signals.live import saved
 from hyperspy_dosekin.signals.live.kinetics import LiveKinetics
 from hyperspy_dosekin.signals.live.settings import MissingArgumentError, arguments_of

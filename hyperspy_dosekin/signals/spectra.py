@@ -20,9 +20,9 @@ from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 from hyperspy_dosekin.signals.axes.noise import Noise
 from hyperspy_dosekin.signals.axes.noise_check import check_noise
 from hyperspy_dosekin.signals.axes.processed import processing_of
-from hyperspy_dosekin.signals.kinetics.dose_spectra_origin import SpectraOrigin
-from hyperspy_dosekin.signals.kinetics.groups import Groups
-from hyperspy_dosekin.signals.kinetics.options import checked_prior
+from hyperspy_dosekin.signals.kinetics.data.groups import Groups
+from hyperspy_dosekin.signals.kinetics.options.fit_options import checked_prior
+from hyperspy_dosekin.signals.kinetics.spectra.origin import SpectraOrigin
 from hyperspy_dosekin.signals.processing.normalisation import NAME, normalisation_error
 from hyperspy_dosekin.signals.processing.unprocessed import warn_if_unprocessed
 from hyperspy_dosekin.signals.progress import dask_progress, progress_bars
@@ -31,7 +31,7 @@ from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, Window
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig
-    from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
+    from hyperspy_dosekin.signals.kinetics.spectra.result import DoseSpectra
 
 #: Where the zero-loss peak is taken to have ended, in eV: the lowest window.
 _LOWEST_EV = min(left for left, _ in LOW_LOSS_WINDOWS.values())
@@ -248,7 +248,7 @@ def _fitted(
 ) -> DoseSpectra:
     """Fit the mean of some pixels, of all where `chosen` is ``None``."""
     from hyperspy_dosekin.kinetics.spectra.fit import SpectraProblem, fit_spectra
-    from hyperspy_dosekin.signals.kinetics.dose_spectra import DoseSpectra
+    from hyperspy_dosekin.signals.kinetics.spectra.result import DoseSpectra
 
     axis, part, frame_error = options.axis, options.part, options.frame_error
     with dask_progress(show_progressbar):

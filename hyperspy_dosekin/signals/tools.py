@@ -16,7 +16,7 @@ from hyperspy.defaults_parser import preferences
 from hyperspy.ui_registry import get_gui
 from traits.api import HasTraits
 
-from hyperspy_dosekin.signals.kinetics.options import METHOD_OPTIONS, takes_fit_options
+from hyperspy_dosekin.signals.kinetics.options.fit_options import METHOD_OPTIONS, takes_fit_options
 from hyperspy_dosekin.signals.signatures import refuse_unknown
 
 

@@ -103,7 +103,7 @@ def a_result():
 
 
 def write_result(path, number):
-    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+    from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 
     numbers = a_result().numbers
     data = numbers.maps.data

@@ -11,7 +11,7 @@ from exspy.signals import EELSSpectrum
 import hyperspy_dosekin
 from hyperspy_dosekin import data
 from hyperspy_dosekin.numerics.arguments import short
-from hyperspy_dosekin.signals.kinetics.options import METHOD_OPTIONS, FitOptions
+from hyperspy_dosekin.signals.kinetics.options.fit_options import METHOD_OPTIONS, FitOptions
 from tests.fuzz.fuzzing import require_clear
 from tests.fuzz.test_fits import a_result
 

@@ -186,7 +186,7 @@ def test_classification_reads_a_sample_and_then_each_chunk_once():
 MEMORY = """
 import resource, sys
 import dask.array as da, dask, exspy, numpy as np, torch
-import hyperspy_dosekin.kinetics.block, hyperspy_dosekin.signals.kinetics.maps
+import hyperspy_dosekin.kinetics.block, hyperspy_dosekin.signals.kinetics.numbers.maps
 from hyperspy_dosekin.data import dose_series_image
 
 def peak():

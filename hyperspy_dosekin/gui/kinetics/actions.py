@@ -22,10 +22,10 @@ from hyperspy_dosekin.gui.kinetics.region import Region, index_with
 from hyperspy_dosekin.gui.kinetics.windows import KineticsWindows
 from hyperspy_dosekin.gui.worker import Worker
 from hyperspy_dosekin.numerics.progress import no_progress
+from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series, fit_series_data
-from hyperspy_dosekin.signals.kinetics.options import FitOptions
-from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
-from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions
+from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 
 if TYPE_CHECKING:
     from exspy.signals import EELSSpectrum

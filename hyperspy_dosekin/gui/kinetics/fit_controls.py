@@ -12,13 +12,13 @@ import traits.api as t
 from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
 from hyperspy_dosekin.kinetics.network.config import PROTOCOLS
 from hyperspy_dosekin.numerics.typed import numbers_of
-from hyperspy_dosekin.signals.kinetics.law_names import POWER_LAW
-from hyperspy_dosekin.signals.kinetics.options import (
+from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     ESTIMATORS,
     FitOptions,
     offset_array,
     unused_by,
 )
+from hyperspy_dosekin.signals.kinetics.options.law_names import POWER_LAW
 
 
 class FitControls(t.HasTraits):

@@ -13,7 +13,7 @@ from hyperspy_dosekin.gui.kinetics.actions import KineticsActions
 from hyperspy_dosekin.gui.kinetics.code import write_following_code
 from hyperspy_dosekin.gui.kinetics.controls import DoseControls, ProcessingControls
 from hyperspy_dosekin.plotting.kinetics.growing import GrowingPicture
-from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 from hyperspy_dosekin.signals.live.folder import FILES
 from hyperspy_dosekin.signals.live.kinetics import LiveKinetics
 from hyperspy_dosekin.signals.live.posterior import DosePosterior

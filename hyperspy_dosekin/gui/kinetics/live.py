@@ -17,12 +17,16 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.numerics.progress import no_progress
+from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.fit import fit_series_data
-from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
-from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
-from hyperspy_dosekin.signals.kinetics.options import FitOptions, exact_config, known_offset
-from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
-from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
+from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
+from hyperspy_dosekin.signals.kinetics.options.fit_options import (
+    FitOptions,
+    exact_config,
+    known_offset,
+)
+from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 
 #: Doses of the drawn curves.
 CURVE_POINTS = 61

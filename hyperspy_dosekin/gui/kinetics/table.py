@@ -11,10 +11,10 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.numerics.units import with_unit
-from hyperspy_dosekin.signals.kinetics.law_names import SYMBOLS
-from hyperspy_dosekin.signals.kinetics.notes import notes_of
-from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
-from hyperspy_dosekin.signals.kinetics.table import (
+from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
+from hyperspy_dosekin.signals.kinetics.options.law_names import SYMBOLS
+from hyperspy_dosekin.signals.kinetics.result.notes import notes_of
+from hyperspy_dosekin.signals.kinetics.result.table import (
     INTERVAL_MAY_BE_OPEN,
     bracket,
     interval_text,

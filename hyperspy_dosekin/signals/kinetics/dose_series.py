@@ -15,11 +15,11 @@ from hyperspy_dosekin.numerics.progress import never_stop
 from hyperspy_dosekin.signals.axes.shared_error import slice_shared_errors
 from hyperspy_dosekin.signals.axes.variance_hooks import keep_in_step
 from hyperspy_dosekin.signals.drawing import name_windows
-from hyperspy_dosekin.signals.kinetics.options import FitOptions, takes_fit_options
+from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions, takes_fit_options
 from hyperspy_dosekin.windows.definitions import Window
 
 if TYPE_CHECKING:
-    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+    from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 
 _POSITION_NAMES = {"x", "y", "z"}
 _POSITION_UNITS = {"m", "mm", "µm", "μm", "um", "nm", "Å", "pm", "px", "pixel", "pixels"}

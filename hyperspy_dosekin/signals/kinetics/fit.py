@@ -13,21 +13,21 @@ import numpy.typing as npt
 
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
-from hyperspy_dosekin.signals.kinetics.maps import ExactMaps
-from hyperspy_dosekin.signals.kinetics.numbers import KineticsNumbers
-from hyperspy_dosekin.signals.kinetics.options import (
+from hyperspy_dosekin.signals.kinetics.data.series_data import (
+    Series,
+    SeriesData,
+    check_dose_rate,
+)
+from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
+from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
+from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     SHARED,
     FitOptions,
     exact_config,
     known_offset,
     network_config,
 )
-from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
-from hyperspy_dosekin.signals.kinetics.series_data import (
-    Series,
-    SeriesData,
-    check_dose_rate,
-)
+from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 from hyperspy_dosekin.signals.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def fit_series_data(
     with progress_bars(show_progressbar) if report is None else nullcontext(report) as progress:
         if spatial in SHARED:
             # What pixels share takes as long to import as a fit of one curve takes.
-            from hyperspy_dosekin.signals.kinetics.learning import fit_shared
+            from hyperspy_dosekin.signals.kinetics.numbers.learning import fit_shared
 
             shared = fit_shared(
                 data,
@@ -117,7 +117,9 @@ def fit_series_data(
             )
             nets = None
             if network is not None:
-                from hyperspy_dosekin.signals.kinetics.field_networks import fit_field_networks
+                from hyperspy_dosekin.signals.kinetics.numbers.field_networks import (
+                    fit_field_networks,
+                )
 
                 nets = fit_field_networks(shared, network, options.device, progress, stop)
             return DoseKinetics(KineticsNumbers(shared, options, nets))

@@ -16,7 +16,11 @@ from hyperspy_dosekin.kinetics.live.rules import STOPPED_WIDER
 from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.numerics.stream.latency import LatencyHistogram
 from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series
-from hyperspy_dosekin.signals.kinetics.options import FitOptions, exact_config, known_offset
+from hyperspy_dosekin.signals.kinetics.options.fit_options import (
+    FitOptions,
+    exact_config,
+    known_offset,
+)
 
 from .areas import FrameAreas
 from .as_series import as_dose_series
@@ -35,7 +39,7 @@ from .store import FrameStore
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
     from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
-    from hyperspy_dosekin.signals.kinetics.result import DoseKinetics
+    from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
     from hyperspy_dosekin.windows.definitions import Window
 
 

@@ -174,7 +174,7 @@ def _bridged(
     missing = np.zeros_like(zero)
     if data.dtype.kind == "f":
         whole = some if is_lazy(data) else data.reshape(-1, data.shape[-1])
-        missing = ~np.isfinite(whole).any(axis=0)
+        missing = np.asarray(~np.isfinite(whole).any(axis=0))
     if missing.all():
         raise ValueError(
             f"the spectra hold no numbers, NaN or infinite in every channel; {method} needs "

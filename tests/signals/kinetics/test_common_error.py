@@ -8,7 +8,7 @@ import pytest
 
 import hyperspy_dosekin
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
-from hyperspy_dosekin.signals.kinetics.common_error import widened
+from hyperspy_dosekin.signals.kinetics.data.common_error import widened
 
 DOSE = 100.0 * np.arange(1, 10)
 #: A drift of one percent of all values from the first frame to the last.

@@ -252,7 +252,7 @@ def test_maps_are_saved_and_loaded(maps, tmp_path):
 
 
 def test_stop_leaves_the_rest_nan(monkeypatch):
-    from hyperspy_dosekin.signals.kinetics import maps
+    from hyperspy_dosekin.signals.kinetics.numbers import maps
 
     monkeypatch.setattr(maps, "PIXELS_WITH_INTERVALS", 4)
     asked = []

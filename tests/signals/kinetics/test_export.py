@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 import hyperspy_dosekin
 from hyperspy_dosekin.data import dose_series, dose_series_image
 from hyperspy_dosekin.signals.axes.processed import processing_words
-from hyperspy_dosekin.signals.kinetics.frame import latex
-from hyperspy_dosekin.signals.kinetics.options import FitOptions
+from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions
+from hyperspy_dosekin.signals.kinetics.result.frame import latex
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,7 @@ def test_stop_keeps_what_is_there():
 def test_ctrl_c_keeps_what_is_there(phase, monkeypatch):
     from hyperspy_dosekin.kinetics.network import fit as module
     from hyperspy_dosekin.kinetics.network.config import NetworkConfig
-    from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+    from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 
     def press_ctrl_c(what, done, total):
         if what == phase and done > 0:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
+from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.fit import fit_series_data
-from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
 
 DOSE = 150.0 * np.arange(1, 11)
 GRID = np.linspace(0.0, DOSE[-1], 7)

@@ -174,7 +174,7 @@ def test_load_refuses_other_files(tmp_path):
 
 
 def test_load_refuses_a_later_format(result, tmp_path, monkeypatch):
-    from hyperspy_dosekin.signals.kinetics import file as persistence
+    from hyperspy_dosekin.signals.kinetics.result import file as persistence
 
     monkeypatch.setattr(persistence, "FORMAT", 99)
     result.save(tmp_path / "later.hspy")

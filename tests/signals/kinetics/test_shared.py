@@ -290,7 +290,7 @@ def test_a_field_comes_back_from_a_file(field, tmp_path):
 
 
 def test_seams_of_tiles_cannot_be_seen(series, field, monkeypatch):
-    from hyperspy_dosekin.signals.kinetics import learning
+    from hyperspy_dosekin.signals.kinetics.numbers import learning
 
     monkeypatch.setattr(learning, "TILE", {2: 7})
     monkeypatch.setattr(learning, "HALO", {2: 6})

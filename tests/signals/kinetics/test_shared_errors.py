@@ -10,7 +10,7 @@ import pytest
 import hyperspy_dosekin
 from hyperspy_dosekin.data import dose_series_image
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors, shared_errors_of
-from hyperspy_dosekin.signals.kinetics.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 
 
 @pytest.fixture(scope="module")

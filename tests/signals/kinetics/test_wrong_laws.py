@@ -193,11 +193,11 @@ def test_comparisons_of_the_first_layout_are_read(tmp_path):
     expected = found.average().half_integrity_dose.data
     fields = found.fields.copy()
     fields[:, 3:] -= np.log(found.data.dose[-1])
-    old = hyperspy_dosekin.signals.kinetics.law_comparison.LawComparison(
+    old = hyperspy_dosekin.signals.kinetics.comparison.result.LawComparison(
         found.data, found.laws, fields
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hyperspy_dosekin.signals.kinetics.law_comparison.FORMAT", 1)
+        patch.setattr("hyperspy_dosekin.signals.kinetics.comparison.result.FORMAT", 1)
         old.save(tmp_path / "old.hspy")
     same = hyperspy_dosekin.load(tmp_path / "old.hspy")
     np.testing.assert_allclose(same.average().half_integrity_dose.data, expected)

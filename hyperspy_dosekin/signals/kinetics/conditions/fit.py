@@ -1,0 +1,379 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several dose series under different conditions, fitted together."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.numerics.arguments import real_numbers, short
+from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.signals.kinetics.conditions.result import ConditionKinetics
+from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.data.several import read_series, scaled_problem
+from hyperspy_dosekin.signals.kinetics.options.fit_options import known_offset
+from hyperspy_dosekin.signals.progress import progress_bars
+from hyperspy_dosekin.signals.signatures import did_you_mean
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+
+#: Where conditions lie in metadata, the first that is there.
+IN_METADATA: Mapping[str, tuple[str, ...]] = {
+    "dose_rate": ("Dose.dose_rate",),
+    "temperature": (
+        "Acquisition_instrument.TEM.Stage.temperature",
+        "Acquisition_instrument.TEM.temperature",
+        "Sample.temperature",
+    ),
+    "beam_energy": ("Acquisition_instrument.TEM.beam_energy",),
+}
+
+
+def fit_dose_conditions(
+    series: Sequence[BaseSignal],
+    *,
+    conditions: Mapping[str, Sequence[Any] | None],
+    reference: Mapping[str, Any] | None = None,
+    law: str | KineticLaw = "first order",
+    windows: Any = None,
+    shape: str = "shared",
+    exponent: float | None = None,
+    offset: Any = None,
+    nonnegative: bool | None = None,
+    zero_error: float | None = None,
+    noise: str = "relative",
+    correlated: bool | None = None,
+    prior: Prior | None = DEFAULT_PRIOR,
+    dose_scale: float | None = None,
+    names: Sequence[str] | None = None,
+    n_draws: int = 4000,
+    seed: int = 0,
+    show_progressbar: bool | None = None,
+) -> ConditionKinetics:
+    r"""Fit dose series of different conditions together: what changes the rate, and by how much.
+
+    In each window ``ln k`` of a series is the sum of the effects of its conditions and of what
+    specimens of one condition differ by,
+
+    .. math:: \ln k = \ln k_0 + \beta \ln\frac{J}{J_0}
+              + \frac{E_a}{k_B}\left(\frac{1}{T_0} - \frac{1}{T}\right) + \dots + N(0, ω²).
+
+    β = 0 says that the dose alone counts and not the dose rate. Amplitude, offset and noise are
+    those of each series and window, and are integrated out.
+
+    Parameters
+    ----------
+    series
+        Two or more `DoseSeries`, or EELS spectra with a dose axis; the mean over space is taken.
+    conditions
+        A value for each series by name of the condition, such as ``{"dose_rate": [1, 5, 25],
+        "temperature": [100, 300, 300], "atmosphere": ["vacuum", "water", "vacuum"]}``. The dose
+        rate enters with a power, the temperature (in K) by an activation energy in eV, texts as
+        factors, all other numbers as straight lines in ln k. ``None`` in the place of the values
+        reads them from the metadata (``"dose_rate"``, ``"temperature"``, ``"beam_energy"``).
+    reference
+        Values at which the conditions have no effect; by default their mean (geometric of a dose
+        rate, harmonic of a temperature), or the first level.
+    law
+        Kinetic law of all series; one that scales with k, such as ``"first order"`` or
+        ``"power law"``, or one that knows conditions itself, such as ``"reversible"`` (the dose
+        rate) or a `UserLaw` with ``inputs=``. Those conditions have no effect beside what the law
+        says.
+    windows
+        Windows of spectra, as for `EELSSpectrum.integrate_windows`; names of some of the windows of
+        dose series.
+    shape
+        Whether the other parameters of the law, such as the exponent, are ``"shared"`` by all
+        series of a window or belong to ``"each"``; D½ is then what is compared.
+    exponent
+        Known exponent of the power law.
+    offset
+        Known offset, one for all series or a sequence with one for each (a number, or one for each
+        window).
+    nonnegative, zero_error, noise, correlated
+        As for `DoseSeries.fit_dose_pinn`.
+    prior
+        Prior of the exponent; its rate is not used. The level of all series, their effects and
+        their spread have wide priors of their own, see the guide.
+    dose_scale
+        Dose that counts as 1; the geometric mean of the largest doses if not given.
+    names
+        Names of the series, for tables and plots; by default their titles, or "series 1" ….
+    n_draws
+        Draws from the posterior.
+    seed
+        Of the draws.
+    show_progressbar
+        ``None`` takes HyperSpy's preference.
+
+    Returns
+    -------
+    ConditionKinetics
+        Effects with intervals and tests, D½ of each series, predictions.
+
+    Raises
+    ------
+    TypeError
+        If a series is no signal.
+    ValueError
+        If conditions do not vary, do not fit the series or cannot be told apart, the series have no
+        windows in common or doses in different units, or a window cannot be fitted.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs
+    >>> import hyperspy_dosekin
+    >>> import numpy as np
+    >>> dose, random = 100.0 * np.arange(1, 10), np.random.default_rng(0)
+    >>> series = []
+    >>> for rate in (1, 1, 5, 5, 25, 25):
+    ...     values = np.exp(-dose / 400 * rate**0.2) + random.normal(scale=0.01, size=9)
+    ...     s = hs.signals.Signal1D(values[None], axes=[{"size": 1}, {"axis": dose}])
+    ...     s.set_signal_type("DoseSeries")
+    ...     series.append(s)
+    >>> found = hyperspy_dosekin.fit_dose_conditions(
+    ...     series, conditions={"dose_rate": [1, 1, 5, 5, 25, 25]}
+    ... )
+    >>> bool(found.effects.p[0] < 0.05)
+    True
+    """
+    from hyperspy_dosekin.kinetics.conditions.effects import Condition, Design
+    from hyperspy_dosekin.kinetics.conditions.fit import check_law_of_conditions, fit_window
+    from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
+
+    given = list(series)
+    if len(given) < 2:
+        raise ValueError(f"{len(given)} series cannot be compared; give two or more.")
+    if shape not in ("shared", "each"):
+        raise ValueError(f"shape={shape!r} is not one of 'shared', 'each'.")
+    chosen = kinetic_law(law)
+    check_law_of_conditions(chosen)
+    titles = _names_of(given, names)
+    read, taken = _values_of(given, conditions)
+    for name in chosen.inputs:
+        if name not in read:
+            values, place = _from_metadata(given, name)
+            read[name] = values
+            taken.append(f"{name} was read from metadata.{place}: {values}.")
+    pauses = list(read.get("dark_time", ())) if "dark_time" in chosen.inputs else []
+    if pauses:
+        read["dark_time"] = [_mean_pause(each) for each in pauses]
+    if reference is not None and not isinstance(reference, Mapping):
+        raise TypeError(f"reference={short(reference)} must be values by name of the condition.")
+    references = dict(reference or {})
+    unknown = sorted(set(references) - set(read))
+    if unknown:
+        raise ValueError(f"reference= has {unknown}, which are no conditions.")
+    known = {
+        name: Condition.of(name, each, references.get(name), must_vary=name not in chosen.inputs)
+        for name, each in read.items()
+    }
+    inputs = tuple(known.pop(name) for name in chosen.inputs)
+    design = Design(tuple(known.values()), len(given), len(inputs))
+    config = ExactConfig(
+        law=chosen,
+        prior=prior,
+        exponent=exponent,
+        noise=noise,  # type: ignore[arg-type]
+        correlated=correlated,
+        nonnegative=nonnegative,
+        zero_error=zero_error,
+    )
+    data = _common_windows([read_series(each, windows) for each in given], windows)
+    unit = _common_unit(data)
+    largest = np.array([each.dose[-1] for each in data])
+    scale = math.exp(np.log(largest).mean()) if dose_scale is None else float(dose_scale)
+    if not (math.isfinite(scale) and scale > 0):
+        raise ValueError(f"dose_scale={dose_scale!r} must be positive and finite.")
+    offsets = list(offset) if isinstance(offset, list | tuple) else [offset] * len(given)
+    if len(offsets) != len(given):
+        raise ValueError(
+            f"offset has {len(offsets)} entries for {len(given)} series; give one for each, or one "
+            "number for all."
+        )
+    n_window = len(data[0].window_names)
+    problems = [scaled_problem(each, scale) for each in data]
+    at_reference = {each.name: each.reference for each in inputs}
+    configs = [
+        replace(
+            config,
+            law=chosen.at(
+                {
+                    **{each.name: each.values[i] for each in inputs},
+                    **({"dark_time": _pauses(pauses[i], data[i], titles[i])} if pauses else {}),
+                    "dose": data[i].dose,
+                },
+                at_reference,
+                scale,
+            ),
+            offset=known_offset(each, (), n_window),
+        )
+        for i, each in enumerate(offsets)
+    ]
+    draws = []
+    with torch_threads(1), progress_bars(show_progressbar) as progress:
+        for place in range(n_window):
+            if progress is not None and n_window > 1:
+                progress("windows", place, n_window)
+            one = [problem.windows([place]) for problem in problems]
+            own = [
+                each if each.offset is None else replace(each, offset=_only_offset(each, place))
+                for each in configs
+            ]
+            draws.append(
+                fit_window(one, own, design, shared=shape == "shared", number=n_draws, seed=seed)
+            )
+        if progress is not None and n_window > 1:
+            progress("windows", n_window, n_window)
+    return ConditionKinetics(
+        design=design,
+        parameters=config.parameters,
+        shared=shape == "shared",
+        window_names=data[0].window_names,
+        names=titles,
+        dose_scale=scale,
+        dose_unit=unit,
+        largest_dose=tuple(largest.tolist()),
+        draws=tuple(draw for draw, _ in draws),
+        shapes=tuple(shapes for _, shapes in draws),
+        taken=tuple(taken),
+        inputs=inputs,
+        offset_known=all(each is not None for each in offsets),
+    )
+
+
+def _mean_pause(given: Any) -> float:
+    """What stands for all pauses of a series where they are one condition."""
+    times = real_numbers("dark_time", given, "give a time in s, or one for each frame")
+    return float(times.mean()) if times.size else 0.0
+
+
+def _pauses(given: Any, data: SeriesData, name: str) -> np.ndarray:
+    """How long the beam was off after each frame, in s."""
+    times = np.asarray(given, dtype=np.float64)
+    if times.ndim and times.shape != data.dose.shape:
+        raise ValueError(
+            f"dark_time of {name!r} has the shape {times.shape} for {data.dose.size} frames; give "
+            "one time for all pauses, or one after each frame, in the order of the doses."
+        )
+    if not np.all(np.isfinite(times)) or np.any(times < 0):
+        raise ValueError(f"dark_time of {name!r} must be finite times in s that are not negative.")
+    return times
+
+
+def _only_offset(config: ExactConfig, place: int) -> np.ndarray:
+    return np.asarray(config.offset).reshape(1, -1)[:, place : place + 1]
+
+
+def _names_of(series: Sequence[Any], names: Sequence[str] | None) -> tuple[str, ...]:
+    for place, each in enumerate(series):
+        if not hasattr(each, "metadata"):
+            raise TypeError(
+                f"series {place + 1} is a {type(each).__name__}; give signals, such as those of "
+                "integrate_windows()."
+            )
+    if names is not None:
+        found = tuple(str(name) for name in names)
+        if len(found) != len(series) or len(set(found)) != len(found):
+            raise ValueError(
+                f"names={list(found)} must be {len(series)} different names, one for each series."
+            )
+        return found
+    titles = tuple(str(each.metadata.get_item("General.title", "")) for each in series)
+    if all(titles) and len(set(titles)) == len(titles):
+        return titles
+    return tuple(f"series {place + 1}" for place in range(len(series)))
+
+
+def _values_of(
+    series: Sequence[Any], conditions: Mapping[str, Sequence[Any] | None]
+) -> tuple[dict[str, list[Any]], list[str]]:
+    """Values of all conditions, and what was taken from metadata."""
+    if not isinstance(conditions, Mapping) or not conditions:
+        raise ValueError(
+            'conditions= must name at least one condition, such as {"dose_rate": [1, 5, 25]}.'
+        )
+    found, taken = {}, []
+    for name, values in conditions.items():
+        if values is None:
+            values, place = _from_metadata(series, name)
+            taken.append(f"{name} was read from metadata.{place}: {values}.")
+        elif isinstance(values, str) or not hasattr(values, "__len__"):
+            raise ValueError(
+                f"condition {name!r} is {values!r}; give a list with one value for each series."
+            )
+        values = list(values)
+        if len(values) != len(series):
+            raise ValueError(
+                f"condition {name!r} has {len(values)} values for {len(series)} series; give one "
+                "for each."
+            )
+        found[str(name)] = values
+    return found, taken
+
+
+def _from_metadata(series: Sequence[Any], name: str) -> tuple[list[Any], str]:
+    if name not in IN_METADATA:
+        raise ValueError(
+            f"condition {name!r} cannot be read from metadata, only {sorted(IN_METADATA)}"
+            f"{did_you_mean(name, IN_METADATA)} Give its values."
+        )
+    for place in IN_METADATA[name]:
+        values = [each.metadata.get_item(place) for each in series]
+        if all(value is not None for value in values):
+            return [float(np.mean(value)) for value in values], place
+    missing = [
+        str(number + 1)
+        for number, each in enumerate(series)
+        if all(each.metadata.get_item(place) is None for place in IN_METADATA[name])
+    ]
+    raise ValueError(
+        f"the metadata of series {', '.join(missing) or 'some'} have no {name} in "
+        f"{' or '.join(IN_METADATA[name])}; give its values in conditions=."
+    )
+
+
+def _common_windows(data: Sequence[SeriesData], windows: Any) -> list[SeriesData]:
+    """The series with the windows that all of them have, in the order of the first."""
+    common = [
+        name for name in data[0].window_names if all(name in each.window_names for each in data[1:])
+    ]
+    if isinstance(windows, str):
+        windows = [windows]
+    if isinstance(windows, list | tuple) and all(isinstance(name, str) for name in windows):
+        unknown = [name for name in windows if name not in common]
+        if unknown:
+            raise ValueError(f"windows {unknown} are not in all series, which share {common}.")
+        common = list(windows)
+    if not common:
+        raise ValueError(
+            "the series have no window in common: "
+            f"{'; '.join(', '.join(each.window_names) for each in data)}. Integrate the same "
+            "windows in all of them."
+        )
+    left_out = sorted({name for each in data for name in each.window_names} - set(common))
+    if left_out and windows is None:
+        warnings.warn(
+            f"windows {left_out} are not in all series and are left out.", UserWarning, stacklevel=3
+        )
+    return [each.select([each.window_names.index(name) for name in common]) for each in data]
+
+
+def _common_unit(data: Sequence[SeriesData]) -> str:
+    units = {each.dose_unit for each in data}
+    if len(units) > 1:
+        raise ValueError(
+            f"the doses of the series are in different units, {sorted(units)}; convert them first."
+        )
+    return units.pop()

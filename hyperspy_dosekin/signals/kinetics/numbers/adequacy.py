@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the law describes the data: maps, table and notes of the tests of the residuals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from prettytable import PrettyTable
+
+from hyperspy_dosekin.kinetics.adequacy.examination import (
+    SMALLEST_P,
+    TESTS,
+)
+from hyperspy_dosekin.signals.kinetics.numbers.examination import examined_field
+from hyperspy_dosekin.signals.kinetics.options.law_names import SYMBOLS
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
+
+#: What each test looks at, and what a small p value says.
+MEANINGS = {
+    "chi2": ("χ²/ν", "residuals larger than the counting noise"),
+    "serial": ("Durbin–Watson", "residuals that follow each other"),
+    "largest": ("largest residual", "a frame that does not belong"),
+    "start": ("first residual", "a decay that begins late, or exposure before the first frame"),
+    "curvature": ("curvature left", "a curve that bends otherwise than the law"),
+    "common": ("common to windows", "a gain of whole frames: thickness or beam current"),
+}
+DOUBTFUL = (
+    "{names}: the law does NOT describe the data ({reasons}), so that D½ is doubtful however "
+    "narrow its interval is. See check(), and compare_laws for other laws."
+)
+BY_CHANCE = (
+    "The smallest p of these tests is {p:.2g}: of {number} tests one in {often:.0f} right fits has "
+    "such a one by chance. A reason to look, not yet one to leave the law."
+)
+DOUBTFUL_MAP = (
+    "In {share:.0f} % of the fitted pixels and windows the law does not describe the data; see "
+    "adequate and check()."
+)
+#: Chance of a p value in a right fit, above which it is said.
+_OFTEN = 0.05
+AT_BOUND = (
+    "{names}: {parameter} is at the {end} end of its box, {value:g}; its interval ends there."
+)
+GAIN = (
+    "The windows of a frame share a gain of {percent:.2g} % (standard deviation over the frames): "
+    "normalise the frames by something that does not decay, such as the zero-loss peak."
+)
+CORRELATED = (
+    "{names}: the residuals of neighbouring frames are correlated ({values}). The intervals allow "
+    "for it as noise, but a wrong law looks the same: see compare_laws."
+)
+ASSUMES = (
+    "D½ assumes that {windows}: no residual can show where a window ends. Give offset= if known."
+)
+
+
+def field(numbers: KineticsNumbers, fields: Any, name: str) -> Any:
+    """One of the fields, ``(…space…, window)``."""
+    return examined_field(numbers.law, fields, name)
+
+
+def failing(numbers: KineticsNumbers, fields: np.ndarray, row: int) -> list[str]:
+    """What the tests say that a window of a fit without space axes fails."""
+    return [
+        meaning
+        for name, (_, meaning) in MEANINGS.items()
+        if field(numbers, fields, f"{name} p")[row] < SMALLEST_P
+    ]
+
+
+def check_table(numbers: KineticsNumbers) -> PrettyTable:
+    """Table of the tests, one row for each window and test."""
+    fields = np.asarray(numbers.examination)
+    space = bool(numbers.space_shape)
+    headers = ["window", "test", "pixels with p < 0.01" if space else "value"]
+    table = PrettyTable([*headers, *([] if space else ["p"]), "a small p says"])
+    table.align = "l"
+    for row, window in enumerate(numbers.window_names):
+        for name in TESTS:
+            label, meaning = MEANINGS[name]
+            p = field(numbers, fields, f"{name} p")[..., row]
+            tested = np.isfinite(p)
+            if not tested.any():
+                cells = ["–"] if space else ["–", "–"]
+            elif space:
+                cells = [f"{100 * np.mean(p[tested] < SMALLEST_P):.0f} %"]
+            else:
+                cells = [f"{field(numbers, fields, f'{name} statistic')[row]:.3g}", f"{p:.2g}"]
+            table.add_row([window, label, *cells, meaning])
+    return table
+
+
+def notes_on_adequacy(numbers: KineticsNumbers) -> list[str]:
+    """What has to be said of the fit of the law."""
+    fields = np.asarray(numbers.examination)
+    adequate = field(numbers, fields, "adequate") == 1
+    fitted = np.isfinite(field(numbers, fields, "freedom"))
+    if numbers.space_shape:
+        share = 100 * np.mean(~adequate[fitted]) if fitted.any() else 0.0
+        return [DOUBTFUL_MAP.format(share=share)] if share >= 2 else []
+    notes = []
+    for row, window in enumerate(numbers.window_names):
+        reasons = failing(numbers, fields, row)
+        if fitted[row] and reasons:
+            notes.append(DOUBTFUL.format(names=window, reasons="; ".join(reasons)))
+        elif fitted[row] and not adequate[row]:
+            reason = "too few frames are left over to test it"
+            notes.append(DOUBTFUL.format(names=window, reasons=reason))
+    notes += _by_chance(numbers, fields)
+    correlation = field(numbers, fields, "correlation")
+    follows = correlation > 0
+    if follows.any():
+        names = ", ".join(n for n, f in zip(numbers.window_names, follows, strict=True) if f)
+        values = ", ".join(f"about {value:g}" for value in np.unique(correlation[follows]))
+        notes.append(CORRELATED.format(names=names, values=values))
+    notes += _bounds(numbers, fields)
+    gain = field(numbers, fields, "gain_spread")
+    if np.nanmax(gain, initial=0.0) >= 0.01:
+        notes.append(GAIN.format(percent=100 * float(np.nanmax(gain))))
+    if numbers.has_intervals and numbers.maps.offset is None:
+        kept = numbers.map("identifiable") & adequate
+        ends = [
+            f"{name} ends at b = {value:.3g}"
+            for name, value, good in zip(
+                numbers.window_names, numbers.map("offset"), kept, strict=True
+            )
+            if good
+        ]
+        notes += [ASSUMES.format(windows=", ".join(ends))] if ends else []
+    return notes
+
+
+def _by_chance(numbers: KineticsNumbers, fields: np.ndarray) -> list[str]:
+    """How often so many tests of a right fit have as small a p as the smallest one."""
+    p = np.stack([field(numbers, fields, f"{name} p") for name in TESTS])
+    lowest, number = float(np.nanmin(p, initial=1.0)), int(np.isfinite(p).sum())
+    chance = 1 - (1 - lowest) ** number
+    if not (lowest < SMALLEST_P and chance > _OFTEN):
+        return []
+    return [BY_CHANCE.format(p=lowest, number=number, often=1 / chance)]
+
+
+def _bounds(numbers: KineticsNumbers, fields: np.ndarray) -> list[str]:
+    notes = []
+    for parameter in numbers.law.parameters:
+        place = field(numbers, fields, f"{parameter.name} at bound")
+        for sign, end, value in ((-1, "lower", parameter.lower), (1, "upper", parameter.upper)):
+            at = [n for n, p in zip(numbers.window_names, place, strict=True) if p == sign]
+            if at:
+                symbol = SYMBOLS.get(parameter.name, parameter.name).split(" ")[0]
+                notes.append(
+                    AT_BOUND.format(names=", ".join(at), parameter=symbol, end=end, value=value)
+                )
+    return notes

@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The numbers of one series of a joint fit, with what the other series say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hyperspy_dosekin.kinetics.block import LEVEL, block_fields, examined, fitted, stacked
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
+from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
+from hyperspy_dosekin.kinetics.joint.series import JointSeries, joint_nodes
+from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
+from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
+from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior, kinetic_posterior
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.joint.fit import JointFit
+    from hyperspy_dosekin.kinetics.model.config import ExactConfig
+
+#: What the error is called that all windows of a frame share.
+COMMON_MODE = "common mode"
+
+
+@dataclass(frozen=True, eq=False)
+class JointMaps(ExactMaps):
+    """Fits of the windows of a series that shares something with others.
+
+    Parameters
+    ----------
+    nodes
+        Posterior of the windows.
+    held
+        Shared parameters with their common estimates.
+    mode
+        The same with the values that networks are compared with, where there are networks.
+    """
+
+    nodes: Nodes | None = None
+    held: tuple[tuple[str, float], ...] = ()
+    mode: tuple[tuple[str, float], ...] = ()
+
+    @classmethod
+    def of_series(
+        cls, data: SeriesData, config: ExactConfig, offset: Any, fit: JointSeries, **rest: Any
+    ) -> JointMaps:
+        """The numbers of a series.
+
+        Parameters
+        ----------
+        data
+            The series, whose values are replaced by those without their common mode.
+        config, offset
+            Options, and the known offset.
+        fit
+            What the joint fit found.
+        **rest
+            The other fields.
+        """
+        data = freed_data(data, fit.freed)
+        found = fitted(fit.fit) | examined(fit.posterior)
+        fields = stacked(found, block_fields(config.parameters.law))[0]
+        return cls(data, config, offset, fields, nodes=fit.nodes, **rest)
+
+    @property
+    def sharing(self) -> str:
+        """What it shares."""
+        return "joint"
+
+    @property
+    def examined_config(self) -> ExactConfig:
+        """Options for the tests of residuals: what others say is not taken from them."""
+        return replace(self.config, held=(*self.config.held, *self.held))
+
+    def of_noise_alone(self) -> ExactFit:
+        """The fit that networks are compared with: without the errors that frames share."""
+        config = replace(self.config, held=(*self.config.held, *self.mode))
+        known = None if self.offset is None else np.asarray(self.offset)[None]
+        return fit_exact(self.of_networks(), replace(config, offset=known))
+
+    @property
+    def posterior(self) -> KineticPosterior:
+        """Posterior of the windows."""
+        assert self.nodes is not None
+        errors = [np.asarray(error)[None] for error in self.data.shared_errors.values()]
+        problem = replace(
+            self.data.problem(quiet=True), shared_error=np.stack(errors) if errors else None
+        )
+        known = None if self.offset is None else np.asarray(self.offset)[None]
+        problem, config = with_moved_frames(problem, replace(self.config, offset=known))
+        return kinetic_posterior(problem, config, fit=self.as_fit()).on([self.nodes])
+
+    def interval(
+        self,
+        name: str,
+        level: float,
+        method: str,
+        *,
+        dose_level: float = 0.5,
+        normalised_dose: tuple[float, ...] = (),
+    ) -> tuple[Any, Any]:
+        """Lower and upper ends; the profile is that of the series by itself."""
+        stored = f"{name} lower" in self.field_names and level == LEVEL
+        if method == "profile" or stored:
+            return super().interval(
+                name, level, method, dose_level=dose_level, normalised_dose=normalised_dose
+            )
+        quantity = Quantity(name, dose_level if name == "dose_at" else None, normalised_dose)
+        with torch_threads(1):
+            posterior = self.posterior
+            ends = posterior.summarise([quantity], [level]).intervals[quantity, level]
+            if quantity.dose_level is not None:
+                estimate = posterior.fit.dose_at(quantity.dose_level)
+                ends = self.config.dose_error.widened(*ends, estimate, level)
+        shape = (len(self.data.window_names), quantity.n_value)
+        lower, upper = (np.reshape(end, shape) for end in ends)
+        return lower, upper
+
+    def band(self, normalised_dose: Sequence[float]) -> tuple[Any, Any]:
+        """Ends of the 95 % interval of a·C + b, ``(window, n_dose)`` each."""
+        with torch_threads(1):
+            lower, upper = intensity_interval(self.posterior, tuple(normalised_dose), LEVEL)
+        return lower[0], upper[0]
+
+    def record(self) -> dict[str, Any]:
+        """What a file has to hold beside the arrays."""
+        assert self.nodes is not None
+        return {
+            "held": self.held,
+            "mode": self.mode,
+            "notes": self.notes,
+            "ordered": self.nodes.ordered,
+            "n_bound": self.nodes.n_bound,
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays that a file has to hold beside the fields."""
+        assert self.nodes is not None
+        free, others = self.config.parameters.free[1:], self.nodes.search[1:]
+        found = {
+            f"joint {parameter.name}": parameter.from_search(
+                row.reshape(-1) if row.shape[-1] == row.shape[-2] == 1 else row
+            ).numpy()
+            for parameter, row in zip(free, others, strict=True)
+        }
+        return found | {
+            "joint log rate": self.nodes.search[0].numpy(),
+            "joint weight": self.nodes.weight.numpy(),
+            "joint evidence": self.nodes.log_evidence.numpy(),
+        }
+
+    def restored(self, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> JointMaps:
+        """The same with what `record` and `arrays` have written."""
+        parameters = self.config.parameters
+        nodes = joint_nodes(
+            parameters,
+            torch.as_tensor(np.asarray(arrays["joint log rate"])),
+            [arrays[f"joint {parameter.name}"] for parameter in parameters.free[1:]],
+            torch.as_tensor(np.asarray(arrays["joint weight"])),
+            np.asarray(arrays["joint evidence"]),
+            ordered=record["ordered"],
+            n_bound=record["n_bound"],
+        )
+        held, mode = (
+            tuple((name, float(value)) for name, value in record.get(each, ()))
+            for each in ("held", "mode")
+        )
+        return replace(self, nodes=nodes, held=held, mode=mode, notes=tuple(record["notes"]))
+
+
+def held_of(fit: JointFit, config: ExactConfig) -> tuple[tuple[str, float], ...]:
+    """Shared parameters that are parameters of the law, with their common estimates."""
+    own = [parameter.name for parameter in config.parameters.free]
+    pairs = zip(fit.shape.free, fit.shape.estimate, strict=True)
+    return tuple((p.name, value) for p, value in pairs if p.name in own)
+
+
+def freed_data(data: SeriesData, problem: DoseProblem) -> SeriesData:
+    """A series with the values, variance and shared errors of a problem of one curve."""
+    errors = {} if problem.shared_error is None else dict(enumerate(problem.shared_error[:, 0]))
+    names = list(data.shared_errors)
+    names += [f"{COMMON_MODE} {place}" for place in range(1, len(errors) - len(names) + 1)]
+    return replace(
+        data,
+        values=problem.values[0],
+        variance=None if problem.variance is None else problem.variance[0],
+        shared_errors=dict(zip(names, errors.values(), strict=True)),
+    )

@@ -1,0 +1,241 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Learn what the pixels of a series share: populations, and how far neighbours are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.lazy.blocks import compute, is_lazy
+from hyperspy_dosekin.lazy.overlapping import blocks_with_halo
+from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
+from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.signals.kinetics.data.common_error import CommonErrors
+from hyperspy_dosekin.signals.kinetics.data.groups import Groups
+from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.numbers.shared import SharedMaps
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.field.curves import CommonScale, SharedCurves
+    from hyperspy_dosekin.kinetics.field.population import Population
+    from hyperspy_dosekin.kinetics.model.config import ExactConfig
+
+#: Pixels of a lazy series that are read to learn its population, at most about.
+PIXELS_TO_LEARN_FROM = 4096
+#: Pixels along each axis of the tiles of a field, and of their margins at most, by its axes.
+TILE = {1: 2048, 2: 64, 3: 16}
+HALO = {1: 64, 2: 16, 3: 6}
+#: Pixels along each axis of the part of a map from which lengths are learned.
+LEARNED_FROM = {1: 1024, 2: 48, 3: 14}
+#: Largest length of a field as a share of the extent of the pixels.
+LARGEST_LENGTH = 0.6
+
+
+def fit_shared(
+    data: SeriesData,
+    config: ExactConfig,
+    offset: Any,
+    *,
+    spatial: str,
+    groups: Any = None,
+    band_dose: Sequence[float] = (),
+    progress: Progress = no_progress,
+    stop: Stop = never_stop,
+) -> SharedMaps:
+    """Learn what the pixels share, and fit them all.
+
+    The population is learned at once, also from lazy data, of which some pixels are read for
+    that; what follows is lazy where the data are.
+
+    Raises
+    ------
+    ValueError
+        If there are too few pixels in a group.
+    """
+    found = Groups.of(groups, data.space_shape)
+    labels = np.repeat(found.labels[..., np.newaxis, np.newaxis], len(data.window_names), axis=-1)
+    maps = SharedMaps(
+        data, config, offset, None, band_dose=tuple(band_dose), known=labels.astype(np.float64),
+        group_names=found.names, spatial=spatial,
+    )  # fmt: skip
+    populations = learned(maps, found, progress, stop)
+    errors = None if stop() else CommonErrors.of(data, config, offset, found)
+    maps = replace(maps, populations=populations, errors=errors, complete=not stop())
+    if spatial == "field" and maps.complete:
+        maps = with_neighbours(maps, found, progress, stop)
+    return maps.with_fields(progress, stop)
+
+
+def learned(
+    maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop
+) -> dict[tuple[int, int], Population]:
+    """The populations of all windows and groups."""
+    from hyperspy_dosekin.kinetics.field.population import fit_population
+
+    data, labels, places = _sample(maps, groups.labels)
+    found: dict[tuple[int, int], Population] = {}
+    wanted = [(w, label) for w in range(len(data.window_names)) for label in groups.names]
+    with torch_threads(1):
+        for step, (window, label) in enumerate(wanted):
+            progress("population", step, len(wanted))
+            if stop():
+                break
+            chosen = labels == label
+            try:
+                curves = window_curves(maps, data, window, chosen)
+                noise = maps.config.noise if data.variance is not None else "relative"
+                found[window, label] = fit_population(
+                    curves, places[chosen.ravel()][curves.alive], _NOISE[noise]
+                )
+            except ValueError as error:
+                name = groups.names[label]
+                where = f" of group {name!r}" if name else ""
+                raise ValueError(f"window {data.window_names[window]!r}{where}: {error}") from error
+        else:
+            progress("population", len(wanted), len(wanted))
+    return found
+
+
+def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop) -> SharedMaps:
+    """The same with what neighbours say of every pixel; lazy where the data are."""
+    lengths: dict[tuple[int, int], Any] = {}
+    for step, key in enumerate(maps.populations):
+        progress("lengths", step, len(maps.populations))
+        if stop():
+            return replace(maps, complete=False)
+        with torch_threads(1):
+            lengths[key] = learned_lengths(maps, groups.labels, *key)
+    progress("lengths", len(lengths), max(len(lengths), 1))
+    data, n_space = maps.data, groups.labels.ndim
+    arrays: dict[str, Any] = {"values": data.values, "labels": groups.labels[..., None, None]}
+    if data.variance is not None:
+        arrays["variance"] = data.variance
+    if maps.offset is not None:
+        shape = (*data.space_shape, len(data.window_names))
+        arrays["offset"] = np.broadcast_to(maps.offset, shape)[..., None]
+    kernel = partial(
+        _neighbours, names=tuple(arrays), block=maps.block(), lengths=lengths, n_space=n_space
+    )
+    best = {key: each.best for key, each in lengths.items()}
+    longest = max((max(each.best) for each in lengths.values()), default=0.0)
+    lazy = is_lazy(data.values)
+    tile = TILE[min(n_space, 3)]
+    if not lazy and max(data.space_shape) <= tile + 2 * HALO[min(n_space, 3)]:
+        progress("fields", 0, 1)
+        known = kernel(*arrays.values())
+        progress("fields", 1, 1)
+        return replace(maps, known=known, lengths=best)
+    halo = min(max(int(np.ceil(longest)), 4), HALO[min(n_space, 3)])
+    d = len(maps.config.parameters.free)
+    designs = len(next(iter(maps.populations.values())).design)
+    core = (1 + designs * (d + d * (d + 1) // 2), len(data.window_names))
+    known = blocks_with_halo(
+        kernel, *arrays.values(), n_space=n_space, halo=halo, core=core, tile=tile
+    )
+    return replace(maps, known=known if lazy else known.compute(), lengths=best)
+
+
+def _neighbours(
+    *arrays: np.ndarray, names: Sequence[str], block: Any, lengths: Any, n_space: int
+) -> np.ndarray:
+    found = dict(zip(names, arrays, strict=True))
+    offset = found.get("offset")
+    with torch_threads(1):
+        return block.neighbours(
+            found["values"],
+            found.get("variance"),
+            None if offset is None else offset[..., 0],
+            found["labels"][..., 0, 0],
+            lengths=lengths,
+        )
+
+
+def learned_lengths(maps: SharedMaps, labels: np.ndarray, window: int, label: int) -> Any:
+    """Over how many pixels neighbours of a group are alike, from a part of the map."""
+    from hyperspy_dosekin.kinetics.field.fields import find_lengths
+    from hyperspy_dosekin.kinetics.field.smooth import Bonds
+
+    tile = LEARNED_FROM[min(labels.ndim, 3)]
+    chosen = labels == label
+    # The part with the most pixels of the group.
+    parts = [range(0, size, tile) for size in labels.shape]
+    corners = np.stack(np.meshgrid(*parts, indexing="ij"), -1).reshape(-1, labels.ndim)
+    part = max(
+        (tuple(slice(c, c + tile) for c in corner) for corner in corners),
+        key=lambda each: int(chosen[each].sum()),
+    )
+    data = maps.data
+    values, variance = data.values[part], data.variance
+    variance = None if variance is None else variance[part]
+    if is_lazy(values) or is_lazy(variance):
+        values, variance = compute(values, variance)
+    small = replace(maps, data=replace(data, values=values, variance=variance))
+    if maps.offset is not None:
+        every = np.broadcast_to(maps.offset, (*data.space_shape, len(data.window_names)))
+        small = replace(small, offset=every[part])
+    population = maps.populations[window, label]
+    curves = window_curves(small, small.data, window, chosen[part], population.scale)
+    places = np.argwhere(chosen[part])[curves.alive]
+    extent = float(np.ptp(places, axis=0).max()) + 1
+    return find_lengths(curves, population.shared, Bonds.of(places), LARGEST_LENGTH * extent)[0]
+
+
+_NOISE = {"relative": "free", "absolute": "given", "floor": "floor"}
+
+
+def window_curves(
+    maps: SharedMaps,
+    data: SeriesData,
+    window: int,
+    chosen: np.ndarray,
+    scale: CommonScale | None = None,
+) -> SharedCurves:
+    """Curves of one window of some pixels."""
+    from hyperspy_dosekin.kinetics.field.curves import SharedCurves
+
+    flat = (-1, 1, data.dose.size)
+    variance = None
+    if data.variance is not None:
+        variance = np.asarray(data.variance[..., window, :][chosen]).reshape(flat)
+    problem = DoseProblem(
+        data.dose,
+        np.asarray(data.values[..., window, :][chosen]).reshape(flat),
+        (data.window_names[window],),
+        variance,
+        data.dose_scale,
+    )
+    offset = None
+    if maps.offset is not None:
+        every = np.broadcast_to(maps.offset, (*maps.data.space_shape, len(data.window_names)))
+        if every.shape[:-1] != data.space_shape:
+            every = every[_strides(maps)]
+        offset = every[..., window][chosen].reshape(-1, 1)
+    return SharedCurves.of(problem, replace(maps.config, offset=offset, hierarchy=()), scale)
+
+
+def _strides(maps: SharedMaps) -> tuple[slice, ...]:
+    """Every so manieth pixel along each axis, for lazy data."""
+    shape = maps.data.space_shape
+    ratio = np.prod(shape) / PIXELS_TO_LEARN_FROM
+    step = max(int(np.ceil(max(ratio, 1.0) ** (1 / len(shape)))), 1)
+    return (slice(None, None, step),) * len(shape)
+
+
+def _sample(maps: SharedMaps, labels: np.ndarray) -> tuple[SeriesData, np.ndarray, np.ndarray]:
+    """Data to learn from, in memory, their labels, and where they are in pixels."""
+    data = maps.data
+    places = np.stack(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"), -1)
+    if is_lazy(data.values) or is_lazy(data.variance):
+        some = _strides(maps)
+        values, variance = compute(
+            data.values[some], None if data.variance is None else data.variance[some]
+        )
+        data = replace(data, values=values, variance=variance)
+        labels, places = labels[some], places[some]
+    return data, labels, places.reshape(-1, places.shape[-1])

@@ -1,0 +1,321 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fits in which pixels share something: a population, or with their neighbours a field."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperspy_dosekin.kinetics.block import LEVEL
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
+from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
+from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.signals.kinetics.data.common_error import (
+    CommonErrors,
+    is_logarithmic,
+    widened,
+    widened_fields,
+    within,
+)
+from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.field.block import SharedBlock
+    from hyperspy_dosekin.kinetics.field.population import Population
+    from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+
+_logger = logging.getLogger(__name__)
+
+#: Pixels that are worked on at a time.
+PIXELS_AT_A_TIME = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class SharedMaps(ExactMaps):
+    """Fits of every pixel and window with what the pixels share.
+
+    Parameters
+    ----------
+    known
+        What is known of each pixel before its data, ``(…space…, n_known, window)``: the label of
+        its group and, for a field, what its neighbours say.
+    populations
+        What the pixels share, by place of the window and label of the group.
+    group_names
+        Name of each group.
+    spatial
+        ``"population"`` or ``"field"``.
+    lengths
+        Distance in pixels over which neighbours are alike, of each kinetic field, by window and
+        group.
+    errors
+        Errors that all pixels have in common; ``None`` for none.
+    """
+
+    known: Any = None
+    populations: Mapping[tuple[int, int], Population] = field(default_factory=dict)
+    group_names: Mapping[int, str] = field(default_factory=dict)
+    spatial: str = "population"
+    lengths: Mapping[tuple[int, int], tuple[float, ...]] = field(default_factory=dict)
+    errors: CommonErrors | None = None
+
+    @property
+    def sharing(self) -> str:
+        """What pixels share."""
+        return self.spatial
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Label of the group of every pixel, ``(…space…)``."""
+        return np.asarray(self.known[..., 0, 0]).astype(np.int64)
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """What the fields hold, in their order."""
+        from hyperspy_dosekin.kinetics.field.block import shared_fields
+
+        return shared_fields(self.law)
+
+    def block(self) -> SharedBlock:
+        """The kernel of these pixels."""
+        from hyperspy_dosekin.kinetics.field.block import SharedBlock
+
+        return SharedBlock(
+            self.populations,
+            self.data.dose,
+            tuple(self.data.window_names),
+            self.config,
+            self.data.dose_scale,
+        )
+
+    def _called(self, kernel: Callable[..., np.ndarray], output: str, sizes: dict[str, int]) -> Any:
+        """Call a kernel of values, variance, offset and what is known, block by block."""
+        data = self.data
+        arrays = {"values": (data.values, "(w,d)"), "known": (self.known, "(q,w)")}
+        if data.variance is not None:
+            arrays["variance"] = data.variance, "(w,d)"
+        if self.offset is not None:
+            arrays["offset"] = self.offset, "(w)"
+        return map_blocks(
+            _named,
+            f"{','.join(core for _, core in arrays.values())}->({output})",
+            *(array for array, _ in arrays.values()),
+            output_sizes=sizes,
+            method="fit_dose_pinn",
+            kernel_of_all=kernel,
+            names=tuple(arrays),
+        )
+
+    def with_fields(self, progress: Progress = no_progress, stop: Stop = never_stop) -> SharedMaps:
+        """The same with its fields; lazy where the data are."""
+        kernel = partial(self.block().fit, band_dose=self.band_dose)
+        sizes = {"f": len(self.field_names) + 2 * len(self.band_dose)}
+        if is_lazy(self.data.values):
+            return replace(self, fields=self._widened(self._called(kernel, "f,w", sizes)))
+        watched = partial(kernel_with_progress, kernel=kernel, progress=progress, stop=stop)
+        fields = self._widened(self._called(watched, "f,w", sizes))
+        complete = self.complete and not stop()
+        return replace(self, fields=fields, complete=complete)
+
+    def _widened(self, fields: Any) -> Any:
+        """The fields with the errors that all pixels have in common."""
+        if self.errors is None:
+            return fields
+        return map_blocks(
+            widened_fields,
+            "(f,w),(q,w)->(f,w)",
+            fields,
+            self.known,
+            method="fit_dose_pinn",
+            names=self.field_names,
+            law=self.law,
+            errors=self.errors,
+            level=LEVEL,
+            band_dose=self.band_dose,
+        )
+
+    def interval(
+        self,
+        name: str,
+        level: float,
+        method: str,
+        *,
+        dose_level: float = 0.5,
+        normalised_dose: tuple[float, ...] = (),
+    ) -> tuple[Any, Any]:
+        """Lower and upper ends; the profile is that of a pixel by itself."""
+        stored = f"{name} lower" in self.field_names and level == LEVEL
+        if method == "profile" or stored:
+            return super().interval(
+                name, level, method, dose_level=dose_level, normalised_dose=normalised_dose
+            )
+        quantity = Quantity(name, dose_level if name == "dose_at" else None, normalised_dose)
+        kernel = partial(self.block().interval, quantity=quantity, level=level)
+        ends = self._called(kernel, "e,w,v", {"e": 2, "v": quantity.n_value})
+        lower, upper = ends[..., 0, :, :], ends[..., 1, :, :]
+        if self.errors is None:
+            return lower, upper
+        logarithmic = is_logarithmic(self.law, name)
+        middle = (lower * upper) ** 0.5 if logarithmic else 0.5 * (lower + upper)
+        estimate = self.field(name)[..., np.newaxis] if name in self.field_names else middle
+        ends = map_blocks(
+            _pair_widened,
+            "(w,v),(w,v),(w,v),(q,w)->(e,w,v)",
+            lower,
+            upper,
+            estimate,
+            self.known,
+            output_sizes={"e": 2},
+            method="fit_dose_pinn",
+            law=self.law,
+            name=name,
+            errors=self.errors,
+            shift=self.errors.shift(
+                self.law, name, dose_level=dose_level, normalised_dose=normalised_dose
+            ),
+            level=level,
+        )
+        return ends[..., 0, :, :], ends[..., 1, :, :]
+
+    def band(self, normalised_dose: Sequence[float]) -> tuple[Any, Any]:
+        """Ends of the 95 % interval of a·C + b, ``(…space…, window, n_dose)`` each."""
+        wanted = tuple(normalised_dose)
+        maps = self
+        if wanted != self.band_dose:
+            maps = replace(self, band_dose=wanted).with_fields()
+        ends = np.moveaxis(maps.fields[..., len(self.field_names) :, :], -2, -1)
+        return ends[..., : len(wanted)], ends[..., len(wanted) :]
+
+    def record(self) -> dict[str, Any]:
+        """What a file has to hold beside the arrays, of plain numbers and texts."""
+        return {
+            "spatial": self.spatial,
+            "groups": {str(label): name for label, name in self.group_names.items()},
+            "populations": [
+                {
+                    "window": window,
+                    "group": label,
+                    "length": self.lengths.get((window, label)),
+                    **_written(population),
+                }
+                for (window, label), population in self.populations.items()
+            ],
+            "errors": None if self.errors is None else self.errors.record(),
+        }
+
+    def restored(self, record: Mapping[str, Any]) -> SharedMaps:
+        """The same with what `record` has written."""
+        populations = {
+            (entry["window"], entry["group"]): _read(entry) for entry in record["populations"]
+        }
+        names = {int(label): name for label, name in record["groups"].items()}
+        lengths = {
+            (entry["window"], entry["group"]): tuple(np.atleast_1d(entry["length"]).tolist())
+            for entry in record["populations"]
+            if entry["length"] is not None
+        }
+        return replace(
+            self,
+            populations=populations,
+            group_names=names,
+            spatial=record["spatial"],
+            lengths=lengths,
+            errors=CommonErrors.read(record.get("errors")),
+        )
+
+
+def _pair_widened(
+    lower: np.ndarray,
+    upper: np.ndarray,
+    estimate: np.ndarray,
+    known: np.ndarray,
+    *,
+    law: KineticLaw,
+    name: str,
+    errors: CommonErrors,
+    shift: np.ndarray,
+    level: float,
+) -> np.ndarray:
+    own = errors.of_pixels(shift, known[..., 0, :])
+    ends = widened(lower, upper, estimate, own, level, logarithmic=is_logarithmic(law, name))
+    return np.stack(within(ends, (lower, upper), law, name), axis=-3)
+
+
+def _written(population: Population) -> dict[str, Any]:
+    return {
+        **{name: asdict(getattr(population, name)) for name in ("layout", "scale")},
+        **{name: getattr(population, name).tolist() for name in ("vector", "covariance", "design")},
+        **{name: getattr(population, name) for name in ("n_pixel", "n_effective")},
+    }
+
+
+def _read(entry: Mapping[str, Any]) -> Population:
+    from hyperspy_dosekin.kinetics.field.curves import CommonScale
+    from hyperspy_dosekin.kinetics.field.hyper import Layout
+    from hyperspy_dosekin.kinetics.field.population import Population
+
+    layout: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in entry["layout"].items()
+    }
+    vector, covariance, design = (
+        np.asarray(entry[name], dtype=np.float64) for name in ("vector", "covariance", "design")
+    )
+    return Population(
+        Layout(**layout),
+        CommonScale(**entry["scale"]),
+        vector,
+        covariance,
+        design,
+        entry["n_pixel"],
+        entry["n_effective"],
+    )
+
+
+def _named(
+    *arrays: np.ndarray, kernel_of_all: Callable[..., np.ndarray], names: Sequence[str]
+) -> np.ndarray:
+    """Call the kernel on a part of the pixels at a time, with what is there in its places."""
+    found = dict(zip(names, arrays, strict=True))
+    lead = found["values"].shape[:-2]
+    flat = {
+        name: np.broadcast_to(a, (*lead, *a.shape[len(a.shape) - core :])).reshape(
+            -1, *a.shape[len(a.shape) - core :]
+        )
+        for name, a in found.items()
+        for core in [1 if name == "offset" else 2]
+    }
+    number = len(flat["values"])
+    parts = []
+    with torch_threads(1):
+        for start in range(0, max(number, 1), PIXELS_AT_A_TIME):
+            some = {name: a[start : start + PIXELS_AT_A_TIME] for name, a in flat.items()}
+            parts.append(
+                kernel_of_all(
+                    some["values"], some.get("variance"), some.get("offset"), some["known"]
+                )
+            )
+    whole = np.concatenate(parts)
+    return whole.reshape(*lead, *whole.shape[1:])
+
+
+def kernel_with_progress(
+    *arrays: Any, kernel: Callable[..., np.ndarray], progress: Progress, stop: Stop
+) -> np.ndarray:
+    """Call a kernel, unless the fit has been stopped; then nothing is fitted."""
+    if stop():
+        _logger.warning("The fit was interrupted; pixels that were not fitted are NaN.")
+        empty = [None if a is None else np.asarray(a) for a in arrays]
+        empty[0] = np.full_like(np.asarray(arrays[0], dtype=float), np.nan)
+        return kernel(*empty)
+    progress("pixels", 0, 1)
+    found = kernel(*arrays)
+    progress("pixels", 1, 1)
+    return found

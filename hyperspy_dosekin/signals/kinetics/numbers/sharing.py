@@ -1,0 +1,144 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the pixels of a result share: numbers and notes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hyperspy_dosekin.signals.kinetics.numbers.shared import SharedMaps
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
+
+#: Spread of the median of ln D½ above which a population itself is not determined.
+DETERMINED = 0.25
+SHARES = (
+    "The pixels of a window share a population of {what}: what a pixel does not tell by itself "
+    "comes from the others (result.population, result.shrinkage). It was learned from {pixels} "
+    "pixels, which count as {independent} independent ones because neighbours are alike."
+)
+FIELD = (
+    "Neighbours are alike over about {lengths} pixels in ln k and shape, but for interfaces; "
+    "amplitudes and offsets are free."
+)
+ON_THE_RIDGE = (
+    "{names}: the population itself is NOT determined. The pixels together leave its median D½ "
+    "open, so that intervals are wide everywhere."
+)
+
+
+#: (value, lower, upper) by (window, group, quantity, quantity).
+Correlations = dict[tuple[str, str, str, str], tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class PopulationRow:
+    """One quantity of the population of a window.
+
+    Parameters
+    ----------
+    window, group
+        Names; the group is empty where there are none.
+    quantity
+        A parameter of the law, ``"half_integrity_dose"``, ``"amplitude"`` or ``"offset"``.
+    mean, mean_lower, mean_upper
+        Mean over the pixels with its 95 % interval, in the unit of the maps; of k and D½ the
+        median.
+    spread, spread_lower, spread_upper
+        Standard deviation over the pixels; of k and D½ that of their logarithm.
+    """
+
+    window: str
+    group: str
+    quantity: str
+    mean: float
+    mean_lower: float
+    mean_upper: float
+    spread: float
+    spread_lower: float
+    spread_upper: float
+
+
+def shared_maps(numbers: KineticsNumbers) -> SharedMaps:
+    """The maps of a result whose pixels share something.
+
+    Raises
+    ------
+    AttributeError
+        If they do not.
+    """
+    maps = numbers.maps
+    if not isinstance(maps, SharedMaps):
+        raise AttributeError(
+            "the pixels of this result share nothing, so that there is no population and no "
+            'shrinkage; fit with spatial="population" or spatial="field".'
+        )
+    return maps
+
+
+def population_rows(numbers: KineticsNumbers) -> tuple[list[PopulationRow], Correlations]:
+    """What the pixels of a result share, and correlations by (window, group, quantity, quantity).
+
+    Raises
+    ------
+    AttributeError
+        If they share nothing.
+    """
+    from hyperspy_dosekin.kinetics.field.summary import summary_of
+
+    maps = shared_maps(numbers)
+    names = maps.data.window_names
+    rows: list[PopulationRow] = []
+    correlations: Correlations = {}
+    for (window, label), population in maps.populations.items():
+        if names[window] not in numbers.window_names:
+            continue
+        group = maps.group_names[label]
+        found = summary_of(population, maps.config.parameters)
+        for quantity, each in found.numbers.items():
+            unit = numbers.data.scale if quantity == "half_integrity_dose" else 1.0
+            ends = (each.mean, each.mean_lower, each.mean_upper)
+            spreads = (each.spread, each.spread_lower, each.spread_upper)
+            mean, lower, upper = (unit * value for value in ends)
+            rows.append(PopulationRow(names[window], group, quantity, mean, lower, upper, *spreads))
+        for pair, value in found.correlations.items():
+            correlations[(names[window], group, *pair)] = value
+    return rows, correlations
+
+
+def notes_on_sharing(numbers: KineticsNumbers) -> list[str]:
+    """What has to be said of what pixels share; nothing where they share nothing."""
+    if not numbers.maps.sharing:
+        return []
+    maps = shared_maps(numbers)
+    populations = list(maps.populations.values())
+    if not populations:
+        return []
+    some = populations[0]
+    what = ", ".join(parameter.name for parameter in maps.config.parameters.free)
+    what += " and amplitude" if some.layout.offset_known else ", amplitude and offset"
+    pixels = _range([each.n_pixel for each in populations])
+    independent = _range([round(each.n_effective) for each in populations])
+    notes = [SHARES.format(what=what, pixels=pixels, independent=independent)]
+    if maps.lengths:
+        mean = [round(sum(each) / len(each)) for each in maps.lengths.values()]
+        notes.append(FIELD.format(lengths=_range(mean)))
+    open_ones = [
+        f"{row.window} {row.group}".strip()
+        for row in population_rows(numbers)[0]
+        if row.quantity == "half_integrity_dose" and not _known(row)
+    ]
+    return [*notes, *([ON_THE_RIDGE.format(names=", ".join(open_ones))] if open_ones else [])]
+
+
+def _known(row: PopulationRow) -> bool:
+    """Whether half of the interval of ln D½ is below two of the spreads that count."""
+    return math.log(row.mean_upper / row.mean_lower) / 4 <= DETERMINED
+
+
+def _range(values: list) -> str:
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{low} to {high}"

@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the pixels of a result share, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from prettytable import PrettyTable
+
+from hyperspy_dosekin.numerics.html import report
+from hyperspy_dosekin.numerics.text import printable
+from hyperspy_dosekin.signals.kinetics.numbers.sharing import (
+    Correlations,
+    PopulationRow,
+    population_rows,
+)
+from hyperspy_dosekin.signals.kinetics.result.table import bracket, number
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationTable:
+    """What the pixels share: a row for every window, group and quantity.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    correlations
+        (value, lower, upper) over the pixels by (window, group, quantity, quantity).
+    """
+
+    rows: tuple[PopulationRow, ...]
+    correlations: Correlations
+
+    @classmethod
+    def of(cls, numbers: KineticsNumbers) -> PopulationTable:
+        """The table of a result.
+
+        Raises
+        ------
+        AttributeError
+            If its pixels share nothing.
+        """
+        rows, correlations = population_rows(numbers)
+        return cls(tuple(rows), correlations)
+
+    def __iter__(self) -> Iterator[PopulationRow]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: tuple[str, ...]) -> PopulationRow:
+        """The row of (window, quantity) or, with groups, (window, group, quantity)."""
+        window, quantity, group = key[0], key[-1], key[1] if len(key) == 3 else None
+        for row in self.rows:
+            if (row.window, row.quantity) == (window, quantity) and group in (None, row.group):
+                return row
+        raise KeyError(
+            f"there is no {key!r}; windows are {sorted({row.window for row in self.rows})}, "
+            f"groups {sorted({row.group for row in self.rows})} and quantities "
+            f"{sorted({row.quantity for row in self.rows})}."
+        )
+
+    def columns(self) -> dict[str, list]:
+        """Columns by name, to make a data frame of any library of."""
+        return {
+            each.name: [getattr(row, each.name) for row in self.rows]
+            for each in fields(PopulationRow)
+        }
+
+    def _table(self) -> PrettyTable:
+        grouped = any(row.group for row in self.rows)
+        table = PrettyTable(
+            ["window", *(["group"] if grouped else []), "quantity", "mean", "spread over pixels"]
+        )
+        table.align = "l"
+        for row in self.rows:
+            mean = f"{number(row.mean)} {bracket(row.mean_lower, row.mean_upper)}"
+            spread = f"{number(row.spread)} {bracket(row.spread_lower, row.spread_upper)}"
+            log = " (of ln)" if row.quantity in ("rate", "half_integrity_dose") else ""
+            where = [row.window, *([row.group] if grouped else [])]
+            table.add_row([*where, row.quantity, mean, spread + log])
+        return table
+
+    def __str__(self) -> str:
+        return printable(self._table().get_string())
+
+    def __repr__(self) -> str:
+        return f"<PopulationTable, {len(self.rows)} rows>"
+
+    def _repr_html_(self) -> str:
+        return report(tables=[self._table()])

@@ -1,0 +1,196 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinetics of whole spectra to files and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.kinetics.laws.prior import Prior
+from hyperspy_dosekin.kinetics.model.dose_error import DoseError
+from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
+from hyperspy_dosekin.kinetics.spectra.fit import (
+    SpectraConfig,
+    SpectraFit,
+    SpectraProblem,
+    spectra_scan,
+)
+from hyperspy_dosekin.kinetics.spectra.number import ComponentTest
+from hyperspy_dosekin.kinetics.spectra.whitening import WhitenedSpectra
+from hyperspy_dosekin.signals.files import save_signal, seal
+from hyperspy_dosekin.signals.kinetics.options.law_names import law_of_record, law_record
+from hyperspy_dosekin.signals.kinetics.result.file import signal_of
+from hyperspy_dosekin.signals.kinetics.spectra.origin import SpectraOrigin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
+
+#: Version of the layout of files.
+FORMAT = 1
+#: Where the result lies in the metadata of the signal that it is saved with.
+NODE = "Dosekin.spectra"
+
+
+# What is kept of an origin by its name.
+_ORIGIN = tuple(
+    entry.name
+    for entry in fields(SpectraOrigin)
+    if entry.name not in ("energy_axis", "used", "dose_error")
+)
+#: What a result is made of: its fit, its origin, what was known of the residue, and its maps.
+Parts = tuple[SpectraFit, SpectraOrigin, np.ndarray, "DoseKinetics | None"]
+
+
+def save_spectra(
+    parts: Parts, signal: Any, path: str | Path, *, overwrite: bool | None = None
+) -> None:
+    """Write a result; see `DoseSpectra.save`."""
+    fit, origin, known_residue, maps = parts
+    problem, spectra, nodes = fit.problem, fit.spectra, fit.nodes
+    axis = dict(origin.energy_axis)
+    arrays = {
+        "dose": problem.dose,
+        "values": problem.values,
+        "variance": spectra.variance,
+        "whitened": spectra.values,
+        "frame_sd": spectra.frame_sd,
+        "channel_sd": spectra.channel_sd,
+        "search": fit.search.numpy(),
+        "centre": np.zeros(0) if fit.scan.centre is None else fit.scan.centre.numpy(),
+        "frame_errors": np.zeros((0, problem.dose.size))
+        if problem.frame_errors is None
+        else problem.frame_errors,
+        "node_weight": nodes.weight.numpy(),
+        "node_search": np.stack([row.expand(nodes.weight.shape) for row in nodes.search]),
+        "log_evidence": nodes.log_evidence.numpy(),
+        "used": origin.used.astype(np.uint8),
+        "known_residue": known_residue,
+        "energy": np.asarray(axis.pop("axis", np.zeros(0))),
+    }
+    config = fit.config
+    assert isinstance(config.law, KineticLaw)
+    record = json.dumps(
+        {
+            "law": law_record(config.law),
+            "prior": None if config.prior is None else asdict(config.prior),
+            "config": [
+                config.n_component,
+                config.exponent,
+                config.residue,
+                config.nonnegative,
+                config.noise,
+            ],
+            "given_variance": problem.variance is not None,
+            "dose_scale": problem.dose_scale,
+            "spectra": [spectra.known, spectra.scale, list(spectra.inflation)],
+            "tests": [asdict(test) for test in fit.tests],
+            "n_component": fit.n_component,
+            "ordered": nodes.ordered,
+            "n_bound": nodes.n_bound,
+            "energy_axis": axis,
+            "dose_error": asdict(origin.dose_error),
+            "origin": {name: getattr(origin, name) for name in _ORIGIN},
+            "arrays": sorted(arrays),
+        }
+    )
+    node: dict[str, Any] = {"format": FORMAT, "record": record, "arrays": arrays}
+    if maps is not None:
+        node["maps"] = signal_of(maps.numbers)
+    node["checksum"] = seal(signal, arrays, record)
+    signal.metadata.set_item(NODE, node)
+    save_signal(signal, path, "a result", overwrite=overwrite)
+
+
+def stored_spectra(
+    signal: Any, law: str | KineticLaw | None, read: Callable[[Any], DoseKinetics]
+) -> tuple[Callable[[], Parts], str | None, str]:
+    """What makes the parts of a result in a file, its seal and what that should be.
+
+    Parameters
+    ----------
+    signal
+        What was saved.
+    law
+        The law, where the file does not hold it.
+    read
+        What makes maps of the signal that holds them.
+    """
+    node = signal.metadata.get_item(NODE)
+    record = json.loads(node.record)
+    arrays = {name: np.asarray(node.arrays.get_item(name)) for name in record["arrays"]}
+    expected = seal(signal, arrays, node.record)
+    maps = node.get_item("maps")
+
+    def make() -> Parts:
+        return (*_made(record, arrays, law), None if maps is None else read(maps))
+
+    return make, node.get_item("checksum"), expected
+
+
+def _made(
+    record: dict[str, Any], arrays: dict[str, np.ndarray], law: str | KineticLaw | None
+) -> tuple[SpectraFit, SpectraOrigin, np.ndarray]:
+    prior = record["prior"] and Prior(**{name: tuple(v) for name, v in record["prior"].items()})
+    number, exponent, residue, nonnegative, noise = record["config"]
+    config = SpectraConfig(
+        law_of_record(record["law"], law), number, prior, exponent, residue, nonnegative, noise
+    )
+    errors = arrays["frame_errors"]
+    problem = SpectraProblem(
+        arrays["dose"],
+        arrays["values"],
+        arrays["variance"] if record["given_variance"] else None,
+        record["dose_scale"],
+        errors if errors.size else None,
+    )
+    known, scale, inflation = record["spectra"]
+    spectra = WhitenedSpectra(
+        arrays["whitened"],
+        arrays["frame_sd"],
+        arrays["channel_sd"],
+        arrays["variance"],
+        known,
+        scale,
+        (inflation[0], inflation[1]),
+    )
+    centre = torch.as_tensor(arrays["centre"]) if errors.size else None
+    scan = spectra_scan(problem, config, spectra, record["n_component"], centre)
+    fit = SpectraFit(
+        problem,
+        config,
+        spectra,
+        tuple(ComponentTest(**test) for test in record["tests"]),
+        record["n_component"],
+        scan,
+        torch.as_tensor(arrays["search"]),
+    )
+    # The nodes of the fit, so that intervals are the same to the last digit.
+    fit.__dict__["nodes"] = Nodes(
+        np.zeros(1, dtype=int),
+        scan.parameters,  # type: ignore[arg-type]
+        tuple(torch.as_tensor(arrays["node_search"]).unbind(0)),
+        torch.as_tensor(arrays["node_weight"]),
+        torch.as_tensor(arrays["log_evidence"]),
+        record["ordered"],
+        record["n_bound"],
+    )
+    axis = record["energy_axis"]
+    if arrays["energy"].size:
+        axis["axis"] = arrays["energy"]
+    origin = SpectraOrigin(
+        axis,
+        arrays["used"].astype(bool),
+        dose_error=DoseError(**record["dose_error"]),
+        # Older files do not say what was done to the spectra before.
+        **{name: record["origin"][name] for name in _ORIGIN if name in record["origin"]},
+    )
+    return fit, origin, arrays["known_residue"]
