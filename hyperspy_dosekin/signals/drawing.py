@@ -83,6 +83,9 @@ def _in_place_of(axes: Any) -> Any:
             "figure has several panels, which take their place."
         )
     parent = axes.figure
+    if parent.figure.get_layout_engine() is None:
+        # Without a layout labels of several panels would lie upon each other.
+        parent.figure.set_layout_engine("constrained")
     axes.remove()
     return parent.add_subfigure(spec)
 
