@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Numbers where their type ends, and axes without anything: what drawn examples have found."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,15 @@ def test_an_error_of_dose_zero_beyond_everything():
 def test_options_of_simulations_that_are_none():
     with pytest.raises(TypeError, match="unknown options"):
         data.dose_series_image(options=1)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("factor", [1e76, 1e200, 1e290])
+def test_intensities_whose_powers_overflow_are_refused(factor, lazy):
+    series = data.dose_series()
+    series.data = series.data * factor
+    series = series.as_lazy() if lazy else series
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.raises(ValueError, match="divide the data by a constant"):
+            series.process_low_loss()

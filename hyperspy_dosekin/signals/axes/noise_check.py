@@ -37,6 +37,10 @@ NO_NOISE = (
 _INVERSE = 1.4
 
 
+#: Fourth powers of larger intensities are beyond the largest number.
+LARGEST = 1e75
+
+
 @dataclass(frozen=True, eq=False)
 class CheckedNoise:
     """Noise of a signal after a look at its data.
@@ -141,7 +145,17 @@ class _Verdict:
         return np.array([self.found.gain, self.found.offset, self.found.ratio])
 
 
+def largest_in(boxes: list[np.ndarray]) -> float:
+    """Largest finite intensity, without its sign."""
+    return max(
+        (float(np.max(np.abs(box), initial=0.0, where=np.isfinite(box))) for box in boxes),
+        default=0.0,
+    )
+
+
 def _judge(boxes: list[np.ndarray], variances: list[np.ndarray], claimed: Noise) -> _Verdict:
+    if largest_in(boxes) > LARGEST:
+        return _Verdict(None)
     if _say_nothing(variances):
         found = photon_transfer(boxes, [_variance(Noise(gain=1.0), box) for box in boxes])
         return _Verdict(found, "" if found is None else NO_NOISE)

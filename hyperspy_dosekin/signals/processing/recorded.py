@@ -21,7 +21,7 @@ from hyperspy_dosekin.lazy.blocks import (
 )
 from hyperspy_dosekin.processing.missing import LONGEST, bridge, dead_channels
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
-from hyperspy_dosekin.signals.axes.noise_check import check_noise
+from hyperspy_dosekin.signals.axes.noise_check import LARGEST, check_noise, largest_in
 from hyperspy_dosekin.signals.axes.variance import warn_user
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.processing.record import record_of
@@ -179,6 +179,12 @@ def _bridged(
         raise ValueError(
             f"the spectra hold no numbers, NaN or infinite in every channel; {method} needs "
             "recorded intensities. Load the file again."
+        )
+    largest = largest_in(boxes)
+    if largest > LARGEST:
+        raise ValueError(
+            f"the largest intensity is {largest:.3g}, above {LARGEST:g}, and its powers would "
+            "overflow; divide the data by a constant first."
         )
     axis = signal.axes_manager.signal_axes[0]
     if method == "process_low_loss" and (missing[0] or missing[-1]):
