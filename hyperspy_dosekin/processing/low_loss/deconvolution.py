@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from hyperspy_dosekin.numerics.fourier import irfft, rfft
 from hyperspy_dosekin.processing.shifting import turns
 
 # SciPy's transforms have no types that a checker could follow.
@@ -90,13 +89,13 @@ def fourier_log(
     extended = np.empty((len(spectra), length), spectra.dtype)
     np.divide(zero_loss, unit, out=extended[:, :n_channels])
     extended[:, n_channels:] = 0.0
-    elastic = rfft(extended)
+    elastic = fft.rfft(extended, axis=-1)
     np.divide(losses, unit, out=extended[:, :n_channels])
     _continue(extended, spectra, unit)
-    lost = rfft(extended)
+    lost = fft.rfft(extended, axis=-1)
     plural = _plural(lost, elastic)
     if resolution == "zero_loss":
-        scattered = irfft(plural, length)[:, :n_channels]
+        scattered = fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
         scattered *= unit
         scattered += losses
     else:
@@ -105,7 +104,7 @@ def fourier_log(
         elastic *= turns(2 * np.pi / length * centre, elastic.shape[-1])
         np.subtract(2.0, elastic, out=elastic)
         plural *= elastic
-        scattered = irfft(plural, length)[:, :n_channels]
+        scattered = fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
         scattered *= unit
     return scattered
 

@@ -132,7 +132,7 @@ def channels_on_pedestal(mean: np.ndarray, peak: int, fwhm: float) -> int:
     --------
     >>> peak = 1e5 * np.exp(-0.5 * ((np.arange(256) - 40) / 2) ** 2)
     >>> channels_on_pedestal(peak, 40, 4.7), channels_on_pedestal(peak + 50, 40, 4.7)
-    (0, 20)
+    (0, 22)
     """
     number = int(peak - np.ceil(_PEDESTAL_WIDTHS * fwhm))
     if number < _FEWEST_FLAT:
