@@ -101,6 +101,11 @@ IMPORT_BY_NAME = {
     "gui/traitsui/__init__.py",
     "signals/tools.py",
 }
+TESTS = Path(__file__).parent
+#: Folders of tests that belong to no single part: machines, browsers, what is killed or forged.
+ACROSS = {"distributed", "e2e", "faults", "fuzz", "gpu"}
+#: Houses of which each room has a folder of tests.
+MIRRORED = ("signals/kinetics",)
 
 
 def files_of(part):
@@ -186,6 +191,15 @@ def test_no_arrow_runs_back_up(part, arrows):
 @pytest.mark.parametrize("part", sorted(set(PARTS) - set(FLOORS)))
 def test_rooms_of_other_parts_are_in_some_order(part, arrows):
     assert not circles_of(rooms_of(arrows, f"hyperspy_dosekin.{part}"))
+
+
+def test_tests_mirror_the_package():
+    rooms = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
+    strange = {str(room) for room in rooms if not (PACKAGE / room).is_dir()}
+    assert strange == ACROSS, "a folder of tests has the name of the folder that it tests"
+    for house in MIRRORED:
+        parts = {path.parent.relative_to(PACKAGE) for path in (PACKAGE / house).rglob("*.py")}
+        assert parts <= rooms, "a new room has a folder of tests"
 
 
 def test_no_module_is_named_in_a_string():

@@ -14,7 +14,7 @@ import pytest
 import hyperspy_dosekin
 from hyperspy_dosekin.data import dose_series, dose_series_image
 
-SEMI_REAL = Path(__file__).parents[4] / "shared" / "data" / "semi_real"
+SEMI_REAL = Path(__file__).parents[5] / "shared" / "data" / "semi_real"
 
 
 @pytest.fixture(scope="module")
