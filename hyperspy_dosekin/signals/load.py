@@ -16,7 +16,8 @@ from hyperspy_dosekin.signals.kinetics.comparison import result as law_compariso
 from hyperspy_dosekin.signals.kinetics.conditions import file as condition_file
 from hyperspy_dosekin.signals.kinetics.conditions.result import ConditionKinetics
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
-from hyperspy_dosekin.signals.kinetics.joint import result as joint_result
+from hyperspy_dosekin.signals.kinetics.joint import file as joint_file
+from hyperspy_dosekin.signals.kinetics.joint.result import JointKinetics
 from hyperspy_dosekin.signals.kinetics.options.law_names import OtherLawError, law_of_record
 from hyperspy_dosekin.signals.kinetics.planning import result as planned
 from hyperspy_dosekin.signals.kinetics.result import file
@@ -157,7 +158,8 @@ def _joint(signal: Any, law: str | KineticLaw | None) -> _Stored:
     def read(series: Any) -> DoseKinetics:
         return result_of(series, "one of its series", law)
 
-    return joint_result.stored_joint(signal, read)
+    make, checksum, expected = joint_file.stored_joint(signal, read)
+    return lambda: JointKinetics(**vars(make())), checksum, expected
 
 
 def _live(series: Any, law: str | KineticLaw | None) -> _Stored:
@@ -203,6 +205,6 @@ KINDS = {
     planned.NODE: _Kind(planned.FORMAT, 1, _plan),
     condition_file.NODE: _Kind(condition_file.FORMAT, 1, _conditions),
     dose_spectra_file.NODE: _Kind(dose_spectra_file.FORMAT, 1, _spectra),
-    joint_result.NODE: _Kind(joint_result.FORMAT, 1, _joint),
+    joint_file.NODE: _Kind(joint_file.FORMAT, 1, _joint),
     saved.NODE: _Kind(saved.FORMAT, 1, _live),
 }

@@ -17,12 +17,10 @@ from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.data.several import read_series, scaled_problem
 from hyperspy_dosekin.signals.kinetics.fit import check_fit
-from hyperspy_dosekin.signals.kinetics.joint.result import (
-    JointKinetics,
-    joint_kinetics,
-    joint_notes,
-)
+from hyperspy_dosekin.signals.kinetics.joint.numbers import joint_numbers
+from hyperspy_dosekin.signals.kinetics.joint.result import JointKinetics
 from hyperspy_dosekin.signals.kinetics.joint.sharing import Sharing
+from hyperspy_dosekin.signals.kinetics.joint.text import joint_notes
 from hyperspy_dosekin.signals.kinetics.numbers.joint_maps import JointMaps, held_of
 from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.options.fit_options import (
@@ -200,7 +198,7 @@ def fit_dose_jointly(
         name: DoseKinetics(KineticsNumbers(each, chosen[name], trained.get(name)))
         for name, each in maps.items()
     }
-    return joint_kinetics(results, fit, units)
+    return JointKinetics(**vars(joint_numbers(results, fit, units)))
 
 
 def _corrected(
