@@ -11,7 +11,8 @@ by itself, and after the exponent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,8 +29,9 @@ from .rows import interpolate_rows, row_steps, spread_rows
 _GRID = 256
 # Fall of the ln density for each row beyond the outermost.
 _FALL = 1.2
-# Equally likely rates that stand for those of the other window.
-_RATES = 41
+# Rates, even on their scale of search, on which windows are compared: their distance in widths of
+# the hierarchy, and how many at most.
+_RATE_STEP, _MOST_RATES = 0.2, 1024
 
 
 def coupled(
@@ -70,15 +72,9 @@ def coupled(
             _weighed(each, _by_exponent(each, [others(each, w) for w in range(n_window)], said))
             for each in nodes
         ]
-    if pairs:
-        probability = (torch.arange(_RATES).to(nodes[0].weight) + 0.5) / _RATES
-        rates = torch.cat(
-            [each.distribution(each.search[0]).quantiles(probability) for each in nodes], 1
-        )
-        for pair in pairs:
-            nodes = [
-                _weighed(each, _by_pair(each, pair, n_window, others, rates)) for each in nodes
-            ]
+    for pair in pairs:
+        said = _of_rates(nodes, pair, n_window)
+        nodes = [_weighed(each, _by_pair(each, pair, n_window, others, said)) for each in nodes]
     return nodes
 
 
@@ -138,21 +134,65 @@ def _by_exponent(nodes: Nodes, others: Sequence[Tensor], said: Tensor) -> Tensor
     return torch.stack(rows)[:, :, None]
 
 
-def _by_pair(nodes, pair, n_window, others, rates: Tensor) -> Tensor:
+def _rates(parameters: Parameters) -> Tensor:
+    """The rates on which windows are compared, on their scale of search, ``(n_grid,)``."""
+    low, high = parameters.free[0].search_box
+    number = min(math.ceil((high - low) / (_RATE_STEP * HIERARCHY_WIDTH)), _MOST_RATES)
+    return torch.linspace(low, high, number + 1, dtype=torch.float64)
+
+
+def _cells(nodes: Nodes, column: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """Cells of the rates of some curves' nodes, and places in them from 0 to 1."""
+    low, high = nodes.parameters.free[0].search_box
+    rate = nodes.search[0].expand(nodes.weight.shape)[..., column].flatten(0, 2)
+    place = ((rate - low) * ((number - 1) / (high - low))).clamp_(0.0, number - 1 - 1e-9)
+    cell = place.floor()
+    return cell.long(), place.sub_(cell)
+
+
+def _of_rates(nodes: Sequence[Nodes], pair: tuple[int, int], n_window: int) -> Tensor:
+    """Ln of the probability that each window of a pair gives to rates of the other one.
+
+    ``(n_grid, n)``; zeros for other windows.
+    """
+    grid = _rates(nodes[0].parameters).to(nodes[0].weight)
+    # How far the slower window is the faster one, if its rate is that of the row and the rate of
+    # the other window that of the column.
+    excess = (grid[:, None] - grid).clamp_(min=0.0) / HIERARCHY_WIDTH
+    allowed = (-0.5 * excess * excess).exp_()
+    found = []
+    for each in nodes:
+        said = grid.new_zeros(grid.numel(), each.weight.shape[-1])
+        for window, probability in ((pair[0], allowed), (pair[1], allowed.T)):
+            chosen = np.flatnonzero(each.index % n_window == window)
+            column = torch.as_tensor(chosen, device=grid.device)
+            cell, share = _cells(each, column, grid.numel())
+            weight = each.weight[..., column].flatten(0, 2)
+            mass = grid.new_zeros(grid.numel(), chosen.size)
+            mass.scatter_add_(0, cell, weight * (1 - share))
+            mass.scatter_add_(0, cell + 1, weight * share)
+            said[:, column] = (probability @ mass).clamp_(min=1e-300).log_()
+        found.append(said)
+    return torch.cat(found, 1)
+
+
+def _by_pair(
+    nodes: Nodes,
+    pair: tuple[int, int],
+    n_window: int,
+    others: Callable[[Nodes, int], Tensor],
+    said: Tensor,
+) -> Tensor:
     """Ln of the probability of a pair at the nodes of its windows; 0 at those of others."""
     log_factor = torch.zeros_like(nodes.weight)
-    for window, other, sign in ((*pair, 1.0), (*pair[::-1], -1.0)):
+    for window, other in (pair, pair[::-1]):
         place = others(nodes, other)
         chosen = np.flatnonzero((nodes.index % n_window == window) & (place.numpy() >= 0))
         if chosen.size == 0:
             continue
         column = torch.as_tensor(chosen)
-        at = nodes.search[0].expand(nodes.weight.shape)[..., column]
-        against = rates[:, place[column]]
-        total = torch.full_like(at, -torch.inf)
-        for rate in against:
-            # How far the slower window is the faster one.
-            excess = (sign * (rate - at) / HIERARCHY_WIDTH).clamp(min=0.0)
-            total = torch.logaddexp(total, -0.5 * excess * excess)
-        log_factor[..., column] = total
+        against = said[:, place[column]]
+        cell, share = _cells(nodes, column, len(said))
+        found = torch.lerp(against.gather(0, cell), against.gather(0, cell + 1), share)
+        log_factor[..., column] = found.reshape(*nodes.weight.shape[:-1], -1)
     return log_factor

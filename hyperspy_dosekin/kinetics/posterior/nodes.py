@@ -144,6 +144,7 @@ class Distribution:
 
     def __init__(self, values: Tensor, weight: Tensor, *, ordered: bool = False) -> None:
         self.finite_mass: Tensor | None = None
+        self._rows: list[Tensor] | None = None
         if ordered and values.shape[2] == 1:
             weight = weight.sum(2, keepdim=True)
         values = values.expand(weight.shape)
@@ -169,7 +170,8 @@ class Distribution:
         if ordered:
             # Rows without mass have no centre to speak of; they also do not matter.
             centre = torch.where(mass > 1e-30, by_row / mass.clamp(min=1e-30) - mean, 0.0)
-            rows, shift = _spacing(centre / spread, 1)
+            centre = centre / spread
+            rows, shift = _spacing(centre, 1)
             half, shifted = _spacing(place, 2)
             half = half.square_().add_(rows.square_()[:, :, None]).sqrt_().mul_(0.5)
             # Rows of one value each end where they end; centres of others may be anywhere.
@@ -179,6 +181,12 @@ class Distribution:
             half = torch.full_like(place, _SMOOTHED)
         # An integrity stays at 0 beyond extinction: no spread may vanish.
         half.clamp_(min=_SMALLEST_SPREAD)
+        if ordered and place.shape[2] > 1:
+            # A normal distribution for each row says about where quantiles are.
+            square = (weight * (place - centre[:, :, None]).square()).sum(2)
+            deviation = (square / mass.clamp(min=1e-30) + rows.square() / 12).sqrt()
+            deviation = deviation.clamp(min=_SMALLEST_SPREAD)
+            self._rows = [each.reshape(-1, n) for each in (centre, deviation, mass)]
         self._slope = (0.5 / half).reshape(-1, n)
         self._start = 0.5 - place.reshape(-1, n) * self._slope
         self._weight = (weight / weight.sum((0, 1, 2))).reshape(-1, n)
@@ -188,6 +196,13 @@ class Distribution:
         """Mass below places in units of the spread, ``(…, n)``."""
         share = torch.addcmul(self._start, place[..., None, :], self._slope).clamp_(0.0, 1.0)
         return share.mul_(self._weight).sum(-2)
+
+    def _about_below(self, place: Tensor) -> Tensor:
+        """About the same from the rows as a whole."""
+        if self._rows is None:
+            return self._below(place)
+        centre, deviation, mass = self._rows
+        return (torch.special.ndtr((place[:, None] - centre) / deviation) * mass).sum(1)
 
     def below(self, value: Tensor) -> Tensor:
         """Probability of values up to some finite ones, ``(…, n)``."""
@@ -211,17 +226,18 @@ class Distribution:
         score = torch.special.ndtri(wanted.clamp(_EPS, 1 - _EPS))
         # A few places at once say about where; between them it is a straight line in scores.
         places = torch.lerp(low.amin(0), high.amax(0), self._shares(wanted)[:, None])
-        shares = self._below(places).clamp(_EPS, 1 - _EPS)
+        shares = self._about_below(places).clamp(_EPS, 1 - _EPS)
         right = (shares[:, None] < wanted).sum(0).clamp(1, len(places) - 1)
         (at_low, at_high), (missed_low, missed_high) = (
             (each.gather(0, right - 1), each.gather(0, right))
             for each in (places, torch.special.ndtri(shares))
         )
         missed_low, missed_high = missed_low - score, missed_high - score
-        low = torch.where(missed_low < 0, torch.maximum(low, at_low), low)
-        high = torch.where(missed_high > 0, torch.minimum(high, at_high), high)
+        if self._rows is None:
+            low = torch.where(missed_low < 0, torch.maximum(low, at_low), low)
+            high = torch.where(missed_high > 0, torch.minimum(high, at_high), high)
         slope = (missed_high - missed_low).clamp(min=1e-3) / (at_high - at_low).clamp(min=1e-6)
-        last = at_high, missed_high
+        last = (at_high, missed_high) if self._rows is None else None
         at = (at_low - missed_low / slope).clamp(low, high)
         for _ in range(_STEPS):
             share = self._below(at)
@@ -231,8 +247,9 @@ class Distribution:
                 break
             low, high = torch.where(miss > 0, low, at), torch.where(miss > 0, at, high)
             missed = torch.special.ndtri(share.clamp(_EPS, 1 - _EPS)) - score
-            found = (missed - last[1]) / (at - last[0])
-            slope = torch.where(found > 1e-3, found, slope)
+            if last is not None:
+                found = (missed - last[1]) / (at - last[0])
+                slope = torch.where(found > 1e-3, found, slope)
             last = at, missed
             next_ = at - missed / slope
             inside = (next_ > low) & (next_ < high)
