@@ -156,6 +156,22 @@ def _is_dose(one: PlainQuantity, per_fluence: PlainQuantity) -> bool:
     return any(set(kind) <= {"[time]"} for kind in kinds)
 
 
+def is_dose_unit(text: str) -> bool:
+    """Whether a text is a unit of a fluence or of an absorbed dose.
+
+    Examples
+    --------
+    >>> is_dose_unit("MGy"), is_dose_unit("e-/nm^2"), is_dose_unit("nm"), is_dose_unit("frames")
+    (True, True, False, False)
+    """
+    try:
+        one = _unit("text", text)
+    except ValueError:
+        return False
+    gray = one._REGISTRY.Quantity(1.0, "gray")
+    return any((each / gray).dimensionless for each in (one, one * _gray_per_fluence(one)))
+
+
 def _unit(name: str, text: str) -> PlainQuantity:
     """One of a unit, as pint has it."""
     if not isinstance(text, str):

@@ -21,6 +21,7 @@ from hyperspy_dosekin.signals.axes.noise import Noise
 from hyperspy_dosekin.signals.axes.noise_check import check_noise
 from hyperspy_dosekin.signals.axes.processed import processing_of
 from hyperspy_dosekin.signals.kinetics.data.groups import Groups
+from hyperspy_dosekin.signals.kinetics.data.recorded import conditions_of, law_under
 from hyperspy_dosekin.signals.kinetics.options.fit_options import checked_prior
 from hyperspy_dosekin.signals.kinetics.spectra.origin import SpectraOrigin
 from hyperspy_dosekin.signals.processing.normalisation import NAME, normalisation_error
@@ -151,6 +152,7 @@ def fit_dose_spectra(
     <EELSSpectrum, title: Dose-associated spectra, dimensions: (...|156)>
     """
     # Torch comes with them.
+    from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
     from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig
 
     check_arguments(fit_dose_spectra, locals())
@@ -176,6 +178,9 @@ def fit_dose_spectra(
             f"spectra of {self.data.dtype} cannot be fitted; they must hold real numbers."
         )
     warn_if_unprocessed(self)
+    largest = float(np.max(doses_of(axis.axis, axis.units)[0]))
+    law = law_under(kinetic_law(law), conditions_of(self), dose_scale or largest)
+    config = replace(config, law=law)
     part = _range(self, energy_range)
     place = axis.index_in_array
     space = tuple(n for p, n in enumerate(self.data.shape[:-1]) if p != place)

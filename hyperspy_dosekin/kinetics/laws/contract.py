@@ -53,6 +53,10 @@ class KineticLaw(ABC):
         Whether one series can never tell its parameters, but several under other conditions can.
     per
         Parameters that times the reference of a condition are a number of their own, by name.
+    lacking
+        Those of `inputs` without which it cannot be evaluated; empty where `at` has given them.
+    given, given_scale
+        What `at` has given, and the dose scale that it was for.
 
     Examples
     --------
@@ -77,6 +81,9 @@ class KineticLaw(ABC):
     inputs: tuple[str, ...] = ()
     needs_series: bool = False
     per: Mapping[str, str] = MappingProxyType({})
+    lacking: tuple[str, ...] = ()
+    given: Mapping[str, Any] = MappingProxyType({})
+    given_scale: float = 1.0
 
     def at(
         self, conditions: Mapping[str, Any], reference: Mapping[str, Any], dose_scale: float

@@ -33,9 +33,9 @@ class UserLaw(KineticLaw):
     inputs
         Conditions that the function takes as keywords beside the others, such as ``"dose_rate"``,
         ``"temperature"`` or any other of `fit_dose_conditions`; ``"time"`` is the time in seconds
-        since the beginning, by the dose rate, which must then be an input, too. Such a law is for
-        fits of several series; for a single one, say under which conditions it is, with its dose
-        scale: ``law.at({"dose_rate": 5.0}, {}, dose_scale=900.0)``.
+        since the beginning, by the dose rate, which must then be an input, too. Fits of several
+        series give them; a fit of one takes them from its metadata, or
+        ``law.at({"dose_rate": 5.0}, {}, dose_scale=900.0)`` says them.
 
     Examples
     --------
@@ -71,8 +71,7 @@ class UserLaw(KineticLaw):
         self.scales = scales
         self.inputs = tuple(name for name in inputs if name != "time")
         self._knows_time = "time" in inputs
-        self._given: Mapping[str, Any] | None = None
-        self._clock = 0.0
+        self.lacking = self.inputs
         if self._knows_time and "dose_rate" not in self.inputs:
             raise ValueError(
                 f'inputs={tuple(inputs)} has "time", which follows from the dose and the dose '
@@ -98,21 +97,21 @@ class UserLaw(KineticLaw):
             tolerance=self.tolerance,
             inputs=names,
         )
-        found._given = {name: conditions[name] for name in self.inputs}
-        if self._knows_time:
-            found._clock = dose_scale / float(conditions["dose_rate"])
+        found.given = {name: conditions[name] for name in self.inputs}
+        found.given_scale, found.lacking = dose_scale, ()
         return found
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """Call the user's function."""
         if not self.inputs:
             return self.function(integrity, parameters, dose)
-        if self._given is None:
+        if self.lacking:
             raise ValueError(
-                f"the kinetic law {self.name!r} needs {', '.join(self.inputs)}; fit series with "
-                "fit_dose_conditions, which gives these conditions, or one series with law.at(…)."
+                f"the kinetic law {self.name!r} needs {', '.join(self.lacking)}; fit series with "
+                "fit_dose_conditions, which gives these conditions, or one series that has them in "
+                "its metadata, or with law.at(…)."
             )
-        known = dict(self._given)
+        known = dict(self.given)
         if self._knows_time:
-            known["time"] = dose * self._clock
+            known["time"] = dose * (self.given_scale / float(self.given["dose_rate"]))
         return self.function(integrity, parameters, dose, **known)

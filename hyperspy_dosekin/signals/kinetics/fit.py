@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
+from hyperspy_dosekin.signals.kinetics.data.recorded import TAKEN, law_under, words_of
 from hyperspy_dosekin.signals.kinetics.data.series_data import (
     Series,
     SeriesData,
@@ -72,7 +73,7 @@ def fit_series_data(
             "none: set it with series.set_noise_variance (arithmetic drops it), or pass "
             'noise="relative".'
         )
-    data = replace(data, dose_scale=options.dose_scale)
+    data, options = under_conditions(replace(data, dose_scale=options.dose_scale), options)
     spatial, estimator = options.resolved(data.space_shape)
     config = exact_config(options, data.dose_metadata, by_network=estimator == "pinn")
     if spatial in SHARED and options.nonnegative is None:
@@ -145,6 +146,16 @@ def fit_series_data(
             stop=stop,
         )
     return DoseKinetics(KineticsNumbers(maps, options, fitted))
+
+
+def under_conditions(data: SeriesData, options: FitOptions) -> tuple[SeriesData, FitOptions]:
+    """Give a law the conditions that it takes of the metadata, and note what was taken."""
+    law = options.kinetic_law
+    if not law.lacking:
+        return data, options
+    taken = words_of(law, data.conditions)
+    options = options.replaced(law=law_under(law, data.conditions, data.scale))
+    return replace(data, dose_metadata={**data.dose_metadata, TAKEN: taken}), options
 
 
 def check_fit(config: ExactConfig, data: SeriesData, offset_free: bool) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import check_arguments, short
 from hyperspy_dosekin.signals.kinetics.comparison.result import LawComparison
+from hyperspy_dosekin.signals.kinetics.data.recorded import law_under
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData, check_dose_rate
 from hyperspy_dosekin.signals.kinetics.numbers.maps import over_pixels
 from hyperspy_dosekin.signals.kinetics.options.fit_options import (
@@ -109,7 +110,8 @@ def compare_laws(
     if spatial == "mean":
         data = data.averaged()
     known = known_offset(chosen.offset, data.space_shape, len(data.window_names))
-    kernels = _chosen_laws(laws, data, offset_free=known is None)
+    scaled = replace(data, dose_scale=chosen.dose_scale)
+    kernels = _chosen_laws(laws, scaled, offset_free=known is None)
     config = exact_config(chosen, data.dose_metadata)
     kernel = partial(
         compare_block,
@@ -144,7 +146,7 @@ def _chosen_laws(
     else:
         if isinstance(laws, str) or not isinstance(laws, Sequence):
             raise TypeError(f"laws={short(laws)} must be a list of two or more laws, or None.")
-        chosen = [kinetic_law(law) for law in laws]
+        chosen = [law_under(kinetic_law(law), data.conditions, data.scale) for law in laws]
         for law in chosen:
             check_dose_rate(law, data)
     names = [law.name for law in chosen]

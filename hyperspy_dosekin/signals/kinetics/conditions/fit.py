@@ -18,7 +18,12 @@ from hyperspy_dosekin.numerics.arguments import real_numbers, short
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.conditions.result import ConditionKinetics
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
-from hyperspy_dosekin.signals.kinetics.data.several import read_series, scaled_problem
+from hyperspy_dosekin.signals.kinetics.data.recorded import PLACES, places_of, recorded
+from hyperspy_dosekin.signals.kinetics.data.several import (
+    common_unit,
+    read_series,
+    scaled_problem,
+)
 from hyperspy_dosekin.signals.kinetics.options.fit_options import known_offset
 from hyperspy_dosekin.signals.progress import progress_bars
 from hyperspy_dosekin.signals.signatures import did_you_mean
@@ -27,18 +32,6 @@ if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
-
-#: Where conditions lie in metadata, the first that is there.
-IN_METADATA: Mapping[str, tuple[str, ...]] = {
-    "dose_rate": ("Dose.dose_rate",),
-    "temperature": (
-        "Acquisition_instrument.TEM.Stage.temperature",
-        "Acquisition_instrument.TEM.temperature",
-        "Sample.temperature",
-    ),
-    "beam_energy": ("Acquisition_instrument.TEM.beam_energy",),
-}
-
 
 def fit_dose_conditions(
     series: Sequence[BaseSignal],
@@ -81,7 +74,11 @@ def fit_dose_conditions(
         "temperature": [100, 300, 300], "atmosphere": ["vacuum", "water", "vacuum"]}``. The dose
         rate enters with a power, the temperature (in K) by an activation energy in eV, texts as
         factors, all other numbers as straight lines in ln k. ``None`` in the place of the values
-        reads them from the metadata (``"dose_rate"``, ``"temperature"``, ``"beam_energy"``).
+        reads them from the metadata: the dose rate, the temperature of the stage, the beam energy,
+        and anything else that lies by its name in ``Dose.conditions``,
+        ``Acquisition_instrument.TEM.Stage``, ``Acquisition_instrument.TEM`` or ``Sample``. A text
+        in their place says where else, such as ``"General.operator"``. Conditions that the law
+        itself takes are read without being named.
     reference
         Values at which the conditions have no effect; by default their mean (geometric of a dose
         rate, harmonic of a temperature), or the first level.
@@ -163,9 +160,12 @@ def fit_dose_conditions(
     read, taken = _values_of(given, conditions)
     for name in chosen.inputs:
         if name not in read:
-            values, place = _from_metadata(given, name)
-            read[name] = values
-            taken.append(f"{name} was read from metadata.{place}: {values}.")
+            read[name], words = _from_metadata(given, name)
+            taken.append(words)
+    if not read:
+        raise ValueError(
+            'conditions= must name at least one condition, such as {"dose_rate": [1, 5, 25]}.'
+        )
     pauses = list(read.get("dark_time", ())) if "dark_time" in chosen.inputs else []
     if pauses:
         read["dark_time"] = [_mean_pause(each) for each in pauses]
@@ -191,7 +191,7 @@ def fit_dose_conditions(
         zero_error=zero_error,
     )
     data = _common_windows([read_series(each, windows) for each in given], windows)
-    unit = _common_unit(data)
+    unit = common_unit(dict(zip(titles, data, strict=True)))
     largest = np.array([each.dose[-1] for each in data])
     scale = math.exp(np.log(largest).mean()) if dose_scale is None else float(dose_scale)
     if not (math.isfinite(scale) and scale > 0):
@@ -300,16 +300,17 @@ def _values_of(
     series: Sequence[Any], conditions: Mapping[str, Sequence[Any] | None]
 ) -> tuple[dict[str, list[Any]], list[str]]:
     """Values of all conditions, and what was taken from metadata."""
-    if not isinstance(conditions, Mapping) or not conditions:
+    if not isinstance(conditions, Mapping):
         raise ValueError(
-            'conditions= must name at least one condition, such as {"dose_rate": [1, 5, 25]}.'
+            f"conditions={short(conditions)} must be values by name of the condition, such as "
+            '{"dose_rate": [1, 5, 25]}.'
         )
     found, taken = {}, []
     for name, values in conditions.items():
-        if values is None:
-            values, place = _from_metadata(series, name)
-            taken.append(f"{name} was read from metadata.{place}: {values}.")
-        elif isinstance(values, str) or not hasattr(values, "__len__"):
+        if values is None or isinstance(values, str):
+            values, words = _from_metadata(series, name, values)
+            taken.append(words)
+        elif not hasattr(values, "__len__"):
             raise ValueError(
                 f"condition {name!r} is {values!r}; give a list with one value for each series."
             )
@@ -323,25 +324,22 @@ def _values_of(
     return found, taken
 
 
-def _from_metadata(series: Sequence[Any], name: str) -> tuple[list[Any], str]:
-    if name not in IN_METADATA:
+def _from_metadata(
+    series: Sequence[Any], name: str, where: str | None = None
+) -> tuple[list[Any], str]:
+    """A condition of all series in their metadata, and in words what was taken."""
+    found = [recorded(each, where or name) for each in series]
+    missing = [str(place + 1) for place, each in enumerate(found) if each is None]
+    if missing:
+        places = ", ".join(places_of(where or name))
+        meant = "." if name in PLACES else did_you_mean(name, PLACES)
         raise ValueError(
-            f"condition {name!r} cannot be read from metadata, only {sorted(IN_METADATA)}"
-            f"{did_you_mean(name, IN_METADATA)} Give its values."
+            f"the metadata of series {', '.join(missing)} have no {name} in any of {places}; give "
+            f"its values in conditions={meant}"
         )
-    for place in IN_METADATA[name]:
-        values = [each.metadata.get_item(place) for each in series]
-        if all(value is not None for value in values):
-            return [float(np.mean(value)) for value in values], place
-    missing = [
-        str(number + 1)
-        for number, each in enumerate(series)
-        if all(each.metadata.get_item(place) is None for place in IN_METADATA[name])
-    ]
-    raise ValueError(
-        f"the metadata of series {', '.join(missing) or 'some'} have no {name} in "
-        f"{' or '.join(IN_METADATA[name])}; give its values in conditions=."
-    )
+    values = [each.value for each in found if each is not None]
+    at = dict.fromkeys(f"metadata.{each.place}" for each in found if each is not None)
+    return values, f"{name} was read from {', '.join(at)}: {values}."
 
 
 def _common_windows(data: Sequence[SeriesData], windows: Any) -> list[SeriesData]:
@@ -368,12 +366,3 @@ def _common_windows(data: Sequence[SeriesData], windows: Any) -> list[SeriesData
             f"windows {left_out} are not in all series and are left out.", UserWarning, stacklevel=3
         )
     return [each.select([each.window_names.index(name) for name in common]) for each in data]
-
-
-def _common_unit(data: Sequence[SeriesData]) -> str:
-    units = {each.dose_unit for each in data}
-    if len(units) > 1:
-        raise ValueError(
-            f"the doses of the series are in different units, {sorted(units)}; convert them first."
-        )
-    return units.pop()

@@ -19,6 +19,7 @@ from hyperspy_dosekin.signals.axes.origin import Origin, origin_of
 from hyperspy_dosekin.signals.axes.processed import processing_of
 from hyperspy_dosekin.signals.axes.series_noise import checked_variance
 from hyperspy_dosekin.signals.axes.shared_error import shared_errors_of
+from hyperspy_dosekin.signals.kinetics.data.recorded import Recorded, conditions_of
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
@@ -90,6 +91,8 @@ class SeriesData:
         The spectra that the series was made of, where they are known.
     processing
         What was done to the spectra before, as `processing_of` reads it.
+    conditions
+        What the metadata say of the experiment, by name.
     """
 
     dose: np.ndarray
@@ -106,6 +109,7 @@ class SeriesData:
     shared_errors: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin | None = None
     processing: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, Recorded] = field(default_factory=dict)
 
     @property
     def scale(self) -> float:
@@ -188,6 +192,7 @@ class SeriesData:
             shared_errors=errors,
             origin=origin_of(series),
             processing=processing_of(series),
+            conditions=conditions_of(series),
         )
 
     def select(self, places: Sequence[int]) -> SeriesData:

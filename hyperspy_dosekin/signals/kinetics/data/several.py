@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.dose.conversion import is_dose_unit
 from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 
@@ -39,3 +41,49 @@ def scaled_problem(data: SeriesData, scale: float | None) -> DoseProblem:
     errors = [np.asarray(error)[None] for error in data.shared_errors.values()]
     shared = np.stack(errors) if errors else None
     return replace(data.problem(), dose_scale=scale, shared_error=shared)
+
+
+def check_units(data: Mapping[str, SeriesData]) -> None:
+    """Refuse doses in units of something else; no unit is what nobody said.
+
+    Parameters
+    ----------
+    data
+        The series by name.
+
+    Raises
+    ------
+    ValueError
+        If the unit of a series is none of dose.
+    """
+    for name, each in data.items():
+        if each.dose_unit and not is_dose_unit(each.dose_unit):
+            raise ValueError(
+                f"the doses of series {name!r} are in {each.dose_unit!r}, which is no unit of dose "
+                "such as e⁻/Å², C/cm² or MGy; set them with set_dose_axis, correct "
+                "axes_manager[-1].units of the series, or leave it empty where the unit of the "
+                "dose is not known."
+            )
+
+
+def common_unit(data: Mapping[str, SeriesData]) -> str:
+    """The unit of the doses of all series.
+
+    Parameters
+    ----------
+    data
+        The series by name.
+
+    Raises
+    ------
+    ValueError
+        If it is none of dose, or they have different ones.
+    """
+    check_units(data)
+    units = {name: each.dose_unit for name, each in data.items()}
+    if len(set(units.values())) > 1:
+        raise ValueError(
+            f"the doses of the series are in different units, {units}; convert them first, see "
+            "hyperspy_dosekin.dose.convert."
+        )
+    return next(iter(units.values()))

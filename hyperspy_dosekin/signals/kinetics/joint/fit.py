@@ -15,8 +15,12 @@ from hyperspy_dosekin.numerics.arguments import check_arguments, short
 from hyperspy_dosekin.numerics.progress import Progress, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
-from hyperspy_dosekin.signals.kinetics.data.several import read_series, scaled_problem
-from hyperspy_dosekin.signals.kinetics.fit import check_fit
+from hyperspy_dosekin.signals.kinetics.data.several import (
+    check_units,
+    read_series,
+    scaled_problem,
+)
+from hyperspy_dosekin.signals.kinetics.fit import check_fit, under_conditions
 from hyperspy_dosekin.signals.kinetics.joint.numbers import joint_numbers
 from hyperspy_dosekin.signals.kinetics.joint.result import JointKinetics
 from hyperspy_dosekin.signals.kinetics.joint.sharing import Sharing
@@ -140,6 +144,9 @@ def fit_dose_jointly(
     offsets = {name: _of_series(offset, name) for name in given}
     chosen = {name: plain.replaced(offset=each) for name, each in offsets.items()}
     configs, known = {}, {}
+    check_units(data)
+    for name in data:
+        data[name], chosen[name] = under_conditions(data[name], chosen[name])
     for name, each in data.items():
         known[name] = known_offset(offsets[name], (), len(each.window_names))
         configs[name] = exact_config(chosen[name], each.dose_metadata, by_network=by_network)

@@ -96,6 +96,8 @@ def law_record(law: KineticLaw) -> dict[str, Any]:
         "parameters": [
             [p.name, p.lower, p.upper, p.start, bool(p.logarithmic)] for p in law.parameters
         ],
+        "given": dict(law.given),
+        "given_scale": law.given_scale,
     }
 
 
@@ -123,7 +125,8 @@ def law_of_record(record: Mapping[str, Any], given: str | KineticLaw | None) -> 
                 f"law={law.name!r} with the parameters {law.parameters} is not the one that the "
                 f"result was fitted with, {record['name']!r} with {parameters}."
             )
-        return law
+        given_to = record.get("given", {}) if law.lacking else {}
+        return law.at(given_to, given_to, record["given_scale"]) if given_to else law
     registered = KINETIC_LAWS.get(record["name"])
     if registered is not None and (fits(registered) or _grown(parameters, registered.parameters)):
         return registered

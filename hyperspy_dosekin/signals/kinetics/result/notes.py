@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hyperspy_dosekin.signals.kinetics.data.recorded import TAKEN
 from hyperspy_dosekin.signals.kinetics.numbers.absorbed import fluence_note
 from hyperspy_dosekin.signals.kinetics.numbers.adequacy import notes_on_adequacy
 from hyperspy_dosekin.signals.kinetics.numbers.joint_maps import COMMON_MODE
@@ -132,9 +133,11 @@ def notes_of(numbers: KineticsNumbers) -> list[str]:
 def law_note(numbers: KineticsNumbers) -> str:
     """What was fitted, and the unit of the normalised dose."""
     text = equation(numbers.law)
+    taken = ", ".join(numbers.data.dose_metadata.get(TAKEN, ()))
+    text = f"{f': {text}'.rstrip('.') if text else ''}{f'; with {taken}' if taken else ''}"
     return LAW.format(
         name=numbers.law.name,
-        equation=f": {text}".rstrip(".") if text else "",
+        equation=text,
         symbol=scale_symbol(numbers.options.dose_scale),
         scale=f"{numbers.dose_scale:.4g} {numbers.dose_unit}".rstrip(),
     )
