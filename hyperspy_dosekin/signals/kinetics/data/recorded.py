@@ -130,7 +130,8 @@ def law_under(law: KineticLaw, conditions: Mapping[str, Recorded], scale: float)
         places = "; ".join(" or ".join(places_of(name)) for name in missing)
         raise ValueError(
             f"the kinetic law {law.name!r} needs {', '.join(missing)}, and the metadata say none: "
-            f"set it there ({places}), or pass law.at({{{missing[0]!r}: …}}, {{}}, dose_scale=…)."
+            f"set it there ({places}), pass law.at({{{missing[0]!r}: …}}, {{}}, dose_scale=…), or "
+            "give it with several series to fit_dose_conditions."
         )
     given = {name: conditions[name].value for name in law.lacking}
     return law.at(given, given, scale) if law.lacking else law

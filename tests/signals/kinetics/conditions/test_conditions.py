@@ -139,6 +139,28 @@ def test_conditions_from_metadata(series):
     assert found.effects.equals(again.effects)
 
 
+def test_any_condition_from_metadata(series):
+    """A temperature for each frame, a text, and a place that the user names."""
+    given = [each.deepcopy() for each in series]
+    for place, each in enumerate(given):
+        each.metadata.set_item(
+            "Acquisition_instrument.TEM.Stage.temperature", [99.0 + 100 * (place % 2), 101.0]
+        )
+        each.metadata.set_item("Sample.atmosphere", "water" if place in (1, 2, 5) else "none")
+        each.metadata.set_item("General.coating", float(place == 3))
+    found = fit_dose_conditions(
+        given,
+        conditions={"temperature": None, "atmosphere": None, "coat": "General.coating"},
+        windows="C–O",
+    )
+    assert found.design.effects == ("temperature", "atmosphere[water]", "coat")
+    assert found.design.conditions[0].values == (100.0, 150.0) * 3
+    assert "coat was read from metadata.General.coating: [0.0, 0.0, 0.0, 1.0" in str(found)
+    given[2].metadata.set_item("Sample.atmosphere", [["a"]])
+    with pytest.raises(ValueError, match="neither a number nor a text"):
+        fit_dose_conditions(given, conditions={"atmosphere": None})
+
+
 def test_own_shape_of_each_series(series):
     found = fit_dose_conditions(
         series, conditions={"dose_rate": RATES}, law="power law", shape="each"
@@ -243,7 +265,10 @@ def test_figure_of_a_factor():
         ({"conditions": {"dose_rate": RATES[:-1]}}, ValueError, "5 values for 6 series"),
         ({"conditions": {"dose_rate": [2.0] * 6}}, ValueError, "every series"),
         ({"conditions": {"temperature": None}}, ValueError, "no temperature"),
-        ({"conditions": {"pressure": None}}, ValueError, "cannot be read"),
+        ({"conditions": {"pressure": None}}, ValueError, r"Sample\.pressure; give its values"),
+        ({"conditions": {"temperatur": None}}, ValueError, "did you mean 'temperature'"),
+        ({"conditions": {"gas": "Sample.gas"}}, ValueError, r"no gas in any of Sample\.gas"),
+        ({"conditions": [1, 2]}, ValueError, "by name of the condition"),
         ({"reference": {"temperature": 300}}, ValueError, "no conditions"),
         ({"law": "delayed"}, ValueError, "scale"),
         ({"law": "first"}, ValueError, "first order"),
@@ -265,6 +290,12 @@ def test_series_that_do_not_belong_together(series):
     other = dose_series(random, 1.0, unit="MGy")
     with pytest.raises(ValueError, match="different units"):
         fit_dose_conditions([series[0], other], conditions={"gas": ["a", "b"]})
+    for unit in ("nm", "bananas"):
+        wrong = [dose_series(random, 1.0, unit=unit) for _ in range(2)]
+        with pytest.raises(ValueError, match=f"'series 1' are in '{unit}', which is no unit of"):
+            fit_dose_conditions(wrong, conditions={"gas": ["a", "b"]})
+        with pytest.raises(ValueError, match=f"'one' are in '{unit}', which is no unit of dose"):
+            hyperspy_dosekin.fit_dose_jointly({"one": wrong[0], "two": wrong[1]})
     strange = dose_series(random, 1.0, windows=("O K", "N K"))
     with pytest.raises(ValueError, match="no window in common"):
         fit_dose_conditions([series[0], strange], conditions={"gas": ["a", "b"]})

@@ -109,7 +109,10 @@ def test_law_of_the_user_takes_dose_rate_and_time():
     law = UserLaw(loss, [RATE], name="in time", tolerance=1e-6, inputs=("dose_rate", "time"))
     rates = [1.0, 4.0]
     given = [series(np.exp(-3 / rate * DOSE), seed) for seed, rate in enumerate(rates)]
-    found = fit_dose_conditions(given, conditions={"dose_rate": rates}, law=law, n_draws=300)
+    for each, rate in zip(given, rates, strict=True):
+        each.metadata.set_item("Dose.dose_rate", rate)
+    found = fit_dose_conditions(given, conditions={}, law=law, n_draws=300)
+    assert "dose_rate was read from metadata.Dose.dose_rate: [1.0, 4.0]" in str(found)
     doses = found.half_integrity_dose
     truth = 1000 * np.log(2) / 3 * np.array(rates)
     assert np.all((doses.lower < truth) & (truth < doses.upper))
@@ -225,7 +228,7 @@ def test_pauses_of_other_lengths_within_a_series(tmp_path):
             fit_dose_conditions(given, conditions=wrong, law="dark recovery")
 
 
-def test_law_of_conditions_for_a_single_series():
+def test_law_of_conditions_for_a_single_series(tmp_path):
     law = UserLaw(
         lambda integrity, parameters, dose, dose_rate, time: (
             parameters["rate"] * integrity * (1 + 0.1 * dose_rate + 0 * time)
@@ -238,8 +241,16 @@ def test_law_of_conditions_for_a_single_series():
     found = s.fit_dose_pinn(law=under, estimator="exact")
     lower, upper = (end.data[0] for end in found.interval("rate"))
     assert lower < 2 < upper
-    with pytest.raises(ValueError, match=r"law\.at"):
+    with pytest.raises(ValueError, match=r"Dose\.dose_rate.*law\.at"):
         s.fit_dose_pinn(law=law, estimator="exact")
+    s.metadata.set_item("Dose.dose_rate", [4.0, 6.0])  # the mean of the frames counts
+    again = s.fit_dose_pinn(law=law, estimator="exact")
+    np.testing.assert_array_equal(again.rate.data, found.rate.data)
+    assert "dose_rate = 5.0 (metadata.Dose.dose_rate)" in str(again)
+    again.save(tmp_path / "of_rate.hspy")
+    same = hyperspy_dosekin.load(tmp_path / "of_rate.hspy", law=law)
+    assert str(same) == str(again)
+    np.testing.assert_array_equal(same.predict(DOSE).data, found.predict(DOSE).data)
 
 
 @pytest.mark.parametrize("law", ["dose-rate threshold", "dark recovery"])
