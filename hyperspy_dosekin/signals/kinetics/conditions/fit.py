@@ -17,8 +17,8 @@ from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.numerics.arguments import real_numbers, short
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.conditions.result import ConditionKinetics
-from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.data.recorded import PLACES, places_of, recorded
+from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.data.several import (
     common_unit,
     read_series,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+
 
 def fit_dose_conditions(
     series: Sequence[BaseSignal],
