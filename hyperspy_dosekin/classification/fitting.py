@@ -21,7 +21,6 @@ from hyperspy_dosekin.classification.classifiers import (
     LATENT_CLASSIFIERS,
     fit_classifier,
 )
-from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.estimation import EstimationOptions, estimate_nuisances
 from hyperspy_dosekin.classification.examination import examine
 from hyperspy_dosekin.classification.judging import make_likelihood, make_novelty
@@ -30,6 +29,8 @@ from hyperspy_dosekin.classification.network_training import (
     Task,
     train_as_published,
     train_network,
+    training_report,
+    with_network,
 )
 from hyperspy_dosekin.classification.noise import (
     PrincipalComponents,
@@ -41,6 +42,7 @@ from hyperspy_dosekin.classification.paper import (
     paper_units,
 )
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
+from hyperspy_dosekin.classification.recipe import Recipe
 from hyperspy_dosekin.classification.references import ReferenceSet, find_confusable, find_problems
 from hyperspy_dosekin.classification.rescaling import in_data_units, in_units
 from hyperspy_dosekin.classification.settings import FitSettings
@@ -53,8 +55,6 @@ _logger = logging.getLogger(__name__)
 
 #: Fewer spectra say too little about noise and nuisances.
 FEWEST_SPECTRA = 200
-#: Fewer active latents are a failed fit.
-FEWEST_ACTIVE = 2
 _CALIBRATION = 6000
 _FOR_SHARES = 12_000
 
@@ -71,7 +71,7 @@ def fit_model(
     progress: Progress = no_progress,
     stop: Stop = never_stop,
 ) -> Model:
-    """Estimate the nuisances, train the network, calibrate what it says.
+    """Estimate the nuisances, train the network where it is needed, calibrate what is said.
 
     Parameters
     ----------
@@ -186,22 +186,15 @@ def _fit(
         # What was trained on another device is asked there, too, but also works without one.
         device="cpu" if torch.device(device).type == "cpu" else "auto",
     )
-    report: dict[str, Any] = {"complete": True, "steps": 0, "notes": []}
-    if settings.with_network:
+    report: dict[str, Any] = {"complete": True, "steps": 0, "notes": [], "problems": []}
+    # What reads latents needs the network now.
+    if settings.classifier != "likelihood":
         task = Task(inside, simulator, spectra, clean, config, device, progress, stop)
-        draft, training = (train_as_published if published else train_network)(
-            draft, task, settings
-        )
-        curve = training.curve
-        report = {
-            "complete": training.complete,
-            "steps": int(curve.step[-1]) if curve.step.size else 0,
-            "notes": list(training.notes),
-            "curve_step": curve.step,
-            "curve_learning_rate": curve.learning_rate,
-            **{f"training.{name}": row for name, row in curve.training.items()},
-            **{f"validation.{name}": row for name, row in curve.validation.items()},
-        }
+        if published:
+            draft, training = train_as_published(draft, task, settings)
+        else:
+            draft, training = train_network(draft, task)
+        report = training_report(training, draft, config)
     trained = time.perf_counter()
     model = _calibrated(draft, settings, simulator, spectra, variance)
     report = {
@@ -226,9 +219,7 @@ def _fit(
         "data_accuracy": looked.calibration.accuracy,
         "data_weight": looked.calibration.weight,
     }
-    n_active = int(model.active.sum())
-    if settings.with_network and n_active < FEWEST_ACTIVE:
-        problems = [*problems, _collapse(n_active, config)]
+    problems = [*problems, *report["problems"]]
     report["problems"] = list(problems)
     report["confusable"] = confusable
     report["notes"] = [*report["notes"], *found.notes]
@@ -237,10 +228,16 @@ def _fit(
             "the noise of neighbouring channels is alike, as behind a detector that blurs: "
             f"{found.noise.alike:.1f} of them count as one."
         )
+    if settings.classifier == "likelihood" and settings.with_network is not False:
+        model = replace(model, recipe=Recipe.of(inside, spectra, clean, config, unit))
+    model = in_data_units(replace(model, report=report), unit)
+    if model.recipe is not None and settings.with_network:
+        model = with_network(model, device, progress, stop)
+        problems = model.report["problems"]
     if problems:
         # One warning, however many pairs of classes are alike.
         _logger.warning("%s", "\n".join(problems))
-    return in_data_units(replace(model, report=report), unit)
+    return model
 
 
 def check_sample(spectra: np.ndarray) -> None:
@@ -261,14 +258,6 @@ def check_sample(spectra: np.ndarray) -> None:
         raise ValueError(
             "the spectra are all the same: there is nothing to classify; check the data."
         )
-
-
-def _collapse(n_active: int, config: VAEConfig) -> str:
-    return (
-        f"only {n_active} of {config.n_latent} latents are active, fewer than {FEWEST_ACTIVE}: the "
-        "posterior has collapsed, and latents and denoised spectra mean nothing; lower "
-        'loss_weights["kl"], or raise steps.'
-    )
 
 
 def _calibrated(

@@ -20,6 +20,7 @@ from hyperspy_dosekin.classification.classifiers import LATENT_CLASSIFIERS, make
 from hyperspy_dosekin.classification.likelihood import Likelihood
 from hyperspy_dosekin.classification.novelty import NoveltyScale
 from hyperspy_dosekin.classification.nuisances import Nuisances, shift_templates
+from hyperspy_dosekin.classification.recipe import Recipe
 from hyperspy_dosekin.classification.units import NetworkUnits
 from hyperspy_dosekin.numerics.batching import map_batches
 from hyperspy_dosekin.numerics.device import resolve_device
@@ -49,7 +50,7 @@ class Model:
     nuisances
         What it was trained with.
     weights
-        Weights of the network by name.
+        Weights of the network by name; empty where there is none.
     n_latent
         Latent variables.
     latent_kl
@@ -75,6 +76,8 @@ class Model:
         Further findings of the training: numbers, texts and arrays by name.
     device
         Where spectra go through the network; ``"auto"`` is decided on the machine that does it.
+    recipe
+        What the network is trained on once it is asked for; ``None`` where it never will be.
     """
 
     names: tuple[str, ...]
@@ -94,6 +97,7 @@ class Model:
     protocol: str = "fast"
     report: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
+    recipe: Recipe | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Arrays only: the network is made again where they arrive."""
@@ -108,7 +112,7 @@ class Model:
     @property
     def n_output(self) -> int:
         """Columns of what `predict` returns."""
-        return len(self.names) + 2 + self.n_latent
+        return len(self.names) + 1
 
     def with_share(self, share: np.ndarray) -> Model:
         """The same model with another class prior."""
@@ -120,6 +124,19 @@ class Model:
             return self
         noise = self.likelihood.noise.of_others(spectra, given)
         return replace(self, likelihood=replace(self.likelihood, noise=noise))
+
+    def with_network_of(self, other: Model) -> Model:
+        """The same model with the network of another one, and what its report says of that."""
+        problems = [*self.report.get("problems", ())]
+        problems += [each for each in other.report.get("problems", ()) if each not in problems]
+        return replace(
+            self,
+            weights=other.weights,
+            n_latent=other.n_latent,
+            latent_kl=other.latent_kl,
+            power=other.power,
+            report={**other.report, "problems": problems},
+        )
 
     @cached_property
     def network(self) -> DualAutoencoder:
@@ -208,7 +225,7 @@ class Model:
 
     @property
     def has_network(self) -> bool:
-        """Whether a network was trained; without one there are no latents."""
+        """Whether there is a network; without one there are no latents."""
         return bool(self.weights)
 
     def expected_entropy(self, latents: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.classification.classifiers import classifier_names
+from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.likelihood import Likelihood
 from hyperspy_dosekin.classification.mixing import Mixing
 from hyperspy_dosekin.classification.model import Model
@@ -20,7 +21,9 @@ from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponent
 from hyperspy_dosekin.classification.novelty import NoveltyScale
 from hyperspy_dosekin.classification.nuisances import Nuisances
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
-from hyperspy_dosekin.classification.prediction import denoise, predict
+from hyperspy_dosekin.classification.prediction import denoise, encode, predict
+from hyperspy_dosekin.classification.recipe import Recipe
+from hyperspy_dosekin.classification.references import ReferenceSet
 from hyperspy_dosekin.classification.units import NetworkUnits
 from hyperspy_dosekin.numerics.device import usable_device
 from hyperspy_dosekin.numerics.files import digest, replaced_when_written
@@ -62,12 +65,19 @@ def save_model(model: Model, path: Path, settings: Mapping[str, Any] | None = No
         _put("pixel_noise", noise, arrays, description)
         _put("mixing", _parts(likelihood.pop("mixing")), arrays, description)
         _put("likelihood", likelihood, arrays, description)
+    if model.recipe is not None:
+        recipe = _parts(model.recipe)
+        known = recipe.pop("references")
+        recipe |= {"spectra": known.spectra, "class_of": known.class_of}
+        recipe["config"] = _parts(model.recipe.config)
+        _put("recipe", recipe, arrays, description)
     _put("weights", dict(model.weights), arrays, description)
     _put("classifier_arrays", dict(model.classifier_arrays), arrays, description)
     _put("report", dict(model.report), arrays, description)
     rest = _parts(model)
     for name in (
-        "units", "nuisances", "novelty", "likelihood", "weights", "classifier_arrays", "report"
+        "units", "nuisances", "novelty", "likelihood", "weights", "classifier_arrays", "report",
+        "recipe",
     ):  # fmt: skip
         del rest[name]
     _put("model", rest, arrays, description)
@@ -110,8 +120,11 @@ def _try_out(model: Model) -> None:
     with np.errstate(all="ignore"):
         found = predict(spectrum, model=model)
         denoised = denoise(spectrum, model=model)
+        latents = encode(spectrum, model=model) if model.has_network else None
     if found.shape != (1, model.n_output) or not np.isfinite(found[0, : len(model.names)]).all():
         raise ValueError("its parts do not go together: it gives no probabilities")
+    if latents is not None and (model.decode(latents[:1]).shape != spectrum.shape):
+        raise ValueError("its parts do not go together: its network gives no spectra")
     if denoised.shape != spectrum.shape:
         raise ValueError("its parts do not go together: it gives no spectra")
     model.nuisances.noise.variance(spectrum)
@@ -186,6 +199,7 @@ def _assemble(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) 
         weights=_get("weights", arrays, description),
         classifier_arrays=_get("classifier_arrays", arrays, description),
         report=_get("report", arrays, description),
+        recipe=_recipe(arrays, description, rest["energy_ev"], rest["names"]),
     )
     if model.classifier not in classifier_names():
         raise ValueError(f"its classifier {model.classifier!r} is not known")
@@ -210,6 +224,20 @@ def _likelihood(
     )
     mixing = Mixing(**_get("mixing", arrays, description))
     return Likelihood(noise=noise, mixing=mixing, **_get("likelihood", arrays, description))
+
+
+def _recipe(
+    arrays: Mapping[str, np.ndarray],
+    description: Mapping[str, Any],
+    energy_ev: np.ndarray,
+    names: tuple[str, ...],
+) -> Recipe | None:
+    if "recipe" not in description:
+        return None
+    parts = _get("recipe", arrays, description)
+    config = VAEConfig(**parts.pop("config"))
+    known = ReferenceSet(energy_ev, parts.pop("spectra"), parts.pop("class_of"), names)
+    return Recipe(references=known, config=config, **parts)
 
 
 def _check_shapes(model: Model) -> None:

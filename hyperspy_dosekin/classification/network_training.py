@@ -4,23 +4,32 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
-from hyperspy_dosekin.classification.calibration import softmax
+from hyperspy_dosekin.classification.calibration import fit_temperature, softmax
 from hyperspy_dosekin.classification.classifiers import fit_classifier
 from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.learning import Training
 from hyperspy_dosekin.classification.model import Model
 from hyperspy_dosekin.classification.paper import fingerprints, fit_head, train_paper
 from hyperspy_dosekin.classification.references import ReferenceSet
+from hyperspy_dosekin.classification.rescaling import in_data_units
 from hyperspy_dosekin.classification.settings import FitSettings
 from hyperspy_dosekin.classification.simulation import Simulator
 from hyperspy_dosekin.classification.training import Measured, train
 from hyperspy_dosekin.classification.units import NetworkUnits
-from hyperspy_dosekin.numerics.progress import Progress, Stop
+from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
+
+#: Fewer active latents are a failed fit.
+FEWEST_ACTIVE = 2
+#: Simulated spectra for the temperature of the head.
+_CALIBRATION = 6000
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +46,91 @@ class Task:
     stop: Stop
 
 
-def train_network(draft: Model, task: Task, settings: FitSettings) -> tuple[Model, Training]:
+def with_network(
+    model: Model,
+    device: torch.device | str = "cpu",
+    progress: Progress = no_progress,
+    stop: Stop = never_stop,
+) -> Model:
+    """A model that classifies by the likelihood with its network, trained now unless it has one.
+
+    The same whenever that happens, and also after the model was saved and loaded.
+
+    Parameters
+    ----------
+    model
+        A model with a recipe for a network.
+    device
+        Where to train.
+    progress, stop
+        Who is told, and who may end the training.
+
+    Raises
+    ------
+    RuntimeError
+        If the model has neither a network nor a recipe for one.
+    """
+    if model.has_network:
+        return model
+    recipe = model.recipe
+    if recipe is None:
+        raise RuntimeError(
+            "the model was trained with network=False: it keeps nothing that a network could be "
+            "trained on; train it again without that."
+        )
+    started = time.perf_counter()
+    inside = in_data_units(model, 1 / recipe.unit)
+    generator = torch.Generator(device=device).manual_seed(recipe.config.seed)
+    simulator = Simulator(recipe.references, inside.nuisances, generator)
+    raw, clean = recipe.raw.astype(np.float64), recipe.clean.astype(np.float64)
+    task = Task(recipe.references, simulator, raw, clean, recipe.config, device, progress, stop)
+    with threadpool_limits(1, user_api="blas"):
+        inside, training = train_network(inside, task)
+        held = simulator.draw(_CALIBRATION)
+        log = inside.log_probability(inside.encode(held.raw.cpu().numpy()))
+    found = training_report(training, inside, recipe.config)
+    report = {
+        **model.report,
+        **found,
+        "notes": [*model.report.get("notes", ()), *found["notes"]],
+        "problems": [*model.report.get("problems", ()), *found["problems"]],
+        "seconds": {
+            **model.report.get("seconds", {}),
+            "training": time.perf_counter() - started,
+        },
+    }
+    return replace(
+        model,
+        weights=inside.weights,
+        n_latent=inside.n_latent,
+        latent_kl=inside.latent_kl,
+        power=fit_temperature(log, held.label.cpu().numpy()),
+        report=report,
+    )
+
+
+def training_report(training: Training, model: Model, config: VAEConfig) -> dict[str, Any]:
+    """What there is to say of a training, for the report of the model that has its network."""
+    curve, n_active, problems = training.curve, int(model.active.sum()), []
+    if n_active < FEWEST_ACTIVE:
+        problems.append(
+            f"only {n_active} of {config.n_latent} latents are active, fewer than "
+            f"{FEWEST_ACTIVE}: the posterior has collapsed, and latents and denoised spectra mean "
+            'nothing; lower loss_weights["kl"], or raise steps.'
+        )
+    return {
+        "complete": training.complete,
+        "steps": int(curve.step[-1]) if curve.step.size else 0,
+        "notes": list(training.notes),
+        "problems": problems,
+        "curve_step": curve.step,
+        "curve_learning_rate": curve.learning_rate,
+        **{f"training.{name}": row for name, row in curve.training.items()},
+        **{f"validation.{name}": row for name, row in curve.validation.items()},
+    }
+
+
+def train_network(draft: Model, task: Task) -> tuple[Model, Training]:
     """The model with a network that learned from simulated spectra what the likelihood says."""
     training = train(
         task.simulator,
@@ -48,7 +141,7 @@ def train_network(draft: Model, task: Task, settings: FitSettings) -> tuple[Mode
         stop=task.stop,
         teacher=lambda rows: softmax(draft.judged(rows, None)[0]),
     )
-    return _with_network(draft, training, task), training
+    return _carrying(draft, training, task), training
 
 
 def train_as_published(draft: Model, task: Task, settings: FitSettings) -> tuple[Model, Training]:
@@ -66,10 +159,10 @@ def train_as_published(draft: Model, task: Task, settings: FitSettings) -> tuple
     else:
         arrays = fit_classifier(settings.classifier, latents, label)
     draft = replace(draft, classifier_arrays=arrays, protocol="paper")
-    return _with_network(draft, training, task), training
+    return _carrying(draft, training, task), training
 
 
-def _with_network(draft: Model, training: Training, task: Task) -> Model:
+def _carrying(draft: Model, training: Training, task: Task) -> Model:
     state = training.network.cpu().state_dict()
     return replace(
         draft,

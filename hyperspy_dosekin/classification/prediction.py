@@ -30,27 +30,28 @@ def predict(spectra: np.ndarray, given: np.ndarray | None = None, *, model: Mode
 
     Returns
     -------
-    Shape ``(…, n_class + 2 + n_latent)``, float32: probabilities of the classes, the part of
-    their entropy that the classes' overlap explains (nats), novelty (−log10 of the false-alarm
-    probability), raw latents. NaN for spectra without data.
+    Shape ``(…, n_class + 1)``, float32: probabilities of the classes, and novelty (−log10 of the
+    false-alarm probability). NaN for spectra without data.
     """
     rows = spectra.reshape(-1, spectra.shape[-1])
     good = usable(rows)
     found = np.full((len(rows), model.n_output), np.nan, dtype=np.float32)
     rows, given = _usable_rows(rows, given, good)
     if len(rows):
-        latents = model.encode(rows) if model.has_network else None
+        latents = None if model.classifier == "likelihood" else model.encode(rows)
         log_likelihood, novelty = model.judged(rows, given)
-        overlap = np.zeros(len(rows)) if latents is None else model.expected_entropy(latents)
-        found[good] = np.concatenate(
-            [
-                model.posterior(log_likelihood, latents),
-                overlap[:, None],
-                novelty[:, None],
-                np.empty((len(rows), 0)) if latents is None else latents,
-            ],
-            axis=1,
-        )
+        probability = model.posterior(log_likelihood, latents)
+        found[good] = np.column_stack([probability, novelty])
+    return found.reshape(*spectra.shape[:-1], -1)
+
+
+def encode(spectra: np.ndarray, *, model: Model) -> np.ndarray:
+    """Raw latents of spectra ``(…, n_channels)``, ``(…, n_latent)``; NaN for those without data."""
+    rows = spectra.reshape(-1, spectra.shape[-1])
+    good = usable(rows)
+    found = np.full((len(rows), model.n_latent), np.nan, dtype=np.float32)
+    if good.any():
+        found[good] = model.encode(rows[good].astype(np.float64))
     return found.reshape(*spectra.shape[:-1], -1)
 
 
@@ -130,12 +131,16 @@ def unmix(
 
 
 def denoise(spectra: np.ndarray, given: np.ndarray | None = None, *, model: Model) -> np.ndarray:
-    """Noise-free versions of spectra ``(…, n_channels)``, float32; NaN for those without data."""
+    """Noise-free versions of spectra ``(…, n_channels)``, float32; NaN for those without data.
+
+    By what classifies: the best explanation of the likelihood, or the decoder of the network.
+    """
     rows = spectra.reshape(-1, spectra.shape[-1])
     good = usable(rows)
     found = np.full(rows.shape, np.nan, dtype=np.float32)
     rows, given = _usable_rows(rows, given, good)
-    if len(rows) and model.has_network:
+    by_rule = model.classifier == "likelihood" and model.likelihood is not None
+    if len(rows) and not by_rule:
         found[good] = model.decode(model.encode(rows))
     elif len(rows) and model.likelihood is not None:
         best = model.likelihood.best(rows, given, model.placed, model.energy_ev)

@@ -37,7 +37,8 @@ class FitSettings:
     protocol
         ``"fast"``, or ``"paper"``: the published training on the measured spectra alone.
     with_network
-        Whether to train a network at all; only the likelihood does without.
+        ``True`` trains the network at once, ``False`` never, ``None`` once it is asked for. Only
+        the likelihood does without.
 
     Raises
     ------
@@ -50,7 +51,7 @@ class FitSettings:
     n_components: int = 10
     find_factor: bool = True
     network: VAEConfig = field(default_factory=VAEConfig)
-    with_network: bool = True
+    with_network: bool | None = None
     protocol: str = "fast"
 
     def __post_init__(self) -> None:
@@ -65,7 +66,7 @@ class FitSettings:
                 'classifier="likelihood" is no part of protocol="paper", which classifies latents; '
                 'take "gaussian_process", as published, "knn" or "head".'
             )
-        if not self.with_network and self.classifier != "likelihood":
+        if self.with_network is False and self.classifier != "likelihood":
             raise ValueError(
                 f'network=False goes with classifier="likelihood" only: {self.classifier!r} reads '
                 "what a network makes of a spectrum."

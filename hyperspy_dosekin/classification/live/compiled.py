@@ -42,6 +42,11 @@ def _by_head(model: Model, precision: str, classifier: str | None) -> bool | Non
     return True if classifier == "head" or precision != "float32" else None
 
 
+def reads_network(model: Model, precision: str, classifier: str | None) -> bool:
+    """Whether live use of a model asks its network."""
+    return bool(_by_head(model, precision, classifier))
+
+
 class CompiledClassifier:
     """A trained model as one graph from counts to probabilities, for batches of any size.
 

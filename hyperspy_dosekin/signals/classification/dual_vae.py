@@ -74,8 +74,9 @@ class DualVAE(TrainedModel):
         ``"fast"``, or ``"paper"``: the published training, on the measured spectra alone. Its note
         and its weaknesses are in the report.
     network
-        Whether to train the network too. Without it, which goes with ``"likelihood"`` only, there
-        are no latents, and seconds are enough.
+        ``True`` trains the network at once, ``False`` never; by default it is trained when it is
+        first asked for (`train_network`), which the likelihood never does. The other classifiers
+        train it at once.
     prior
         Class prior: ``"estimated"`` from the data, ``"uniform"``, or a share for each class, in
         order or by name.
@@ -114,7 +115,7 @@ class DualVAE(TrainedModel):
         *,
         classifier: str | None = None,
         protocol: str = "fast",
-        network: bool = True,
+        network: bool | None = None,
         prior: Any = "estimated",
         n_components: int = 10,
         fwhm: float | str = 0.0,
@@ -302,7 +303,8 @@ class DualVAE(TrainedModel):
         from hyperspy_dosekin.classification.prediction import predict
         from hyperspy_dosekin.signals.classification.result import VAEClassification
 
-        model = self.trained
+        # What is needed for another training does not travel to where blocks are classified.
+        model = replace(self.trained, recipe=None)
         check_spectra(signal)
         energy, data = ascending(signal)
         check_axis(model, energy)

@@ -240,7 +240,7 @@ class ExploredClassification(Explored):
         probability, packed = (np.asarray(part) for part in compute(*parts))
         return (
             probability.reshape(*self.shape, n_class),
-            packed[..., n_class + 1].reshape(self.shape),
+            packed[..., n_class].reshape(self.shape),
         )
 
 

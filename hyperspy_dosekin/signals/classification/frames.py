@@ -31,7 +31,7 @@ class ClassifiedFrames:
     _packed: Any
     _probability: Any
     _trained: Any
-    _check_network: Any
+    _with_network: Any
 
     def _frame_numbers(self) -> Any:
         """Number of the frame of every pixel, ``(…navigation…, 1)``, lazy as the data."""

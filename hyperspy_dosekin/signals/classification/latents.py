@@ -148,14 +148,12 @@ class LatentPlots(ClassifiedFrames):
         from hyperspy_dosekin.classification.model import classified_latents
         from hyperspy_dosekin.classification.noise import PrincipalComponents
 
-        self._check_network("latents")
-        arrays = [self._data, self._packed, self._probability, self._frame_numbers()]
-        (rows, packed, probability, frame), _ = sample_rows(
-            arrays, number, np.random.default_rng(seed)
-        )
+        model = self._with_network()
+        arrays = [self._data, self._probability, self._frame_numbers()]
+        (rows, probability, frame), _ = sample_rows(arrays, number, np.random.default_rng(seed))
         label = most_probable(probability)
         good = label != NO_CLASS
-        latents = packed[good, len(self.names) + 2 :][:, classified_latents(self._trained.active)]
         spectra = rows[good].astype(np.float64)
+        latents = model.encode(spectra)[:, classified_latents(model.active)]
         scores = PrincipalComponents.of(spectra, min(10, spectra.shape[1] - 1)).scores(spectra)
         return latents.astype(np.float64), scores, label[good], frame[good, 0].astype(int)

@@ -162,7 +162,13 @@ class VAEReport:
         """The findings as a table."""
         known, rows = self.nuisances, []
         rows.append(("classes", ", ".join(self._model.names)))
-        rows.append(("active latents", f"{self.active_latents} of {self._model.n_latent}"))
+        network = "not trained; latents ask for it"
+        if self._model.has_network:
+            steps = self._model.report.get("steps", 0)
+            network = (
+                f"{self.active_latents} of {self._model.n_latent} latents active, {steps} steps"
+            )
+        rows.append(("network", network))
         rows.append(
             (
                 "scale",
@@ -192,7 +198,6 @@ class VAEReport:
             rows.append(("with what the data leave", f"calibration error {looked.error:.3f}"))
         cosine = ", ".join(f"{name} {value:.4f}" for name, value in self.cosine.items())
         rows.append(("cosine with its mean", cosine))
-        rows.append(("training", f"{self._model.report.get('steps', 0)} steps"))
         width = max(len(name) for name, _ in rows)
         lines = [f"{name:<{width}}  {text}" for name, text in rows]
         if not self.complete:

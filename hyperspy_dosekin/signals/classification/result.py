@@ -231,7 +231,7 @@ class VAEClassification(Composition, ClassificationPlots):
 
     @property
     def _novelty(self) -> Any:
-        return self._packed[..., len(self.names) + 1]
+        return self._packed[..., len(self.names)]
 
     # Spectra and latents
 
@@ -269,28 +269,39 @@ class VAEClassification(Composition, ClassificationPlots):
     def latent(self) -> BaseSignal:
         """Latents of the raw spectra, array ``(…navigation…, latent)``.
 
+        The network is trained when they are first asked for, if it has not been; see
+        `DualVAE.train_network`.
+
         Raises
         ------
         RuntimeError
-            If no network was trained.
+            If there is no network and never will be: the model was trained with ``network=False``.
         """
-        self._check_network("latents")
-        latents = self._packed[..., len(self.names) + 2 :]
+        from hyperspy_dosekin.classification.prediction import encode
+
+        model = self._with_network()
+        latents = map_blocks(
+            encode,
+            "(e)->(l)",
+            self._data,
+            output_sizes={"l": model.n_latent},
+            output_dtypes=(np.float32,),
+            model=model,
+        )
         axes = [
             *self._navigation_axes(),
-            {"name": "latent", "size": self._trained.n_latent, "navigate": False},
+            {"name": "latent", "size": model.n_latent, "navigate": False},
         ]
         return wrap(
             Signal1D, LazySignal1D, latents, axes=axes, metadata=self._metadata("Raw latents")
         )
 
-    def _check_network(self, what: str) -> None:
-        """Raise unless there is a network."""
+    def _with_network(self) -> Model:
+        """The model with its network, which is trained now if it has not been."""
         if not self._trained.has_network:
-            raise RuntimeError(
-                f"there are no {what}: the model was trained with network=False; train it again "
-                "without that."
-            )
+            trained = self._vae.train_network().trained
+            self._trained = self._trained.with_network_of(trained)
+        return self._trained
 
     # To look at
 

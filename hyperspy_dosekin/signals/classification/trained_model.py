@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     Loaded = TypeVar("Loaded", bound="TrainedModel")
 
+_logger = logging.getLogger(__name__)
+_TRAINING = threading.Lock()
 #: Settings that matter for classifying, and are saved with a model.
 _SAVED = ("prior", "seed", "max_spectra")
 
@@ -29,6 +33,7 @@ class TrainedModel:
 
     _settings: FitSettings
     _max_spectra: int
+    _device: Any
     _model: Model | None = None
 
     @property
@@ -61,11 +66,71 @@ class TrainedModel:
         """``False`` where the training was interrupted."""
         return bool(self.trained.report.get("complete", True))
 
+    def train_network(
+        self,
+        *,
+        show_progressbar: bool | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> TrainedModel:
+        """Train the network now, unless it is there: half a minute of processor or more.
+
+        Bayes' rule, the default, needs none. Latents (``c.latent``, ``c.plot_latent()``,
+        ``c.silhouette()``), live use in less than float32 and ``compile(classifier="head")`` call
+        this themselves. The network is the same whenever it is trained, and also after `save` and
+        `load`. Ctrl-C ends the training and keeps the best weights so far.
+
+        Parameters
+        ----------
+        show_progressbar
+            ``None`` takes HyperSpy's preference.
+        stop
+            Asked now and then; ``True`` ends the training early.
+
+        Returns
+        -------
+        DualVAE
+            This object.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been fitted, or with ``network=False``.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
+        >>> references = hyperspy_dosekin.data.reference_spectra()
+        >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
+        >>> vae = vae.fit(s, references, show_progressbar=False)
+        >>> vae.report.active_latents
+        0
+        >>> vae.train_network(show_progressbar=False).report.history["step"]
+        array([2])
+        """
+        from hyperspy_dosekin.classification.network_training import with_network
+        from hyperspy_dosekin.numerics.device import resolve_device
+        from hyperspy_dosekin.numerics.progress import never_stop
+        from hyperspy_dosekin.signals.progress import progress_bars
+
+        # Two threads that ask at the same time get one training.
+        with _TRAINING:
+            model = self.trained
+            if not model.has_network:
+                device = resolve_device(self._device)
+                with progress_bars(show_progressbar) as progress:
+                    self._model = with_network(model, device, progress, stop or never_stop)
+                before = model.report.get("problems", ())
+                if new := [each for each in self.report.problems if each not in before]:
+                    _logger.warning("%s", "\n".join(new))
+        return self
+
     def save(self, path: Any, *, overwrite: bool = False) -> None:
         """Write the model to a ``.safetensors`` file, arrays and a JSON description.
 
         The settings ``prior``, ``seed`` and ``max_spectra`` go along, so that it classifies the
-        same when it is loaded; those of the training alone do not.
+        same when it is loaded. Where the network has not been trained yet, its settings, the
+        references and up to 2 000 of the measured spectra go along, so that it still can be.
 
         Parameters
         ----------
@@ -204,7 +269,8 @@ class TrainedModel:
         classifier
             ``"likelihood"``, Bayes' rule as in `classify`, or ``"head"``, that of the network,
             which learned from it. By default what the model classifies with; in less precise
-            arithmetic than float32 the head. A model without network has the likelihood only.
+            arithmetic than float32 the head, and the network is trained now if it has not been.
+            A model that was trained with ``network=False`` has the likelihood only.
         batch_sizes
             Numbers of spectra that get buffers of just that size; the first is what ``"auto"``
             measures (32 if there is none).
@@ -239,6 +305,8 @@ class TrainedModel:
         >>> probabilities.shape
         (8, 4)
         """
+        from hyperspy_dosekin.classification.live.compiled import reads_network
+        from hyperspy_dosekin.classification.live.runtimes import runtime_of
         from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings
         from hyperspy_dosekin.classification.shares import chosen_share
         from hyperspy_dosekin.signals.classification.live import LiveClassifier
@@ -249,9 +317,9 @@ class TrainedModel:
                 "shares of the training, or give shares."
             )
         model = self.trained
+        share = model.share
         if prior is not None:
-            nothing = np.empty((0, model.energy_ev.size))
-            model = model.with_share(chosen_share(prior, model, nothing))
+            share = chosen_share(prior, model, np.empty((0, model.energy_ev.size)))
         settings = LiveSettings(
             runtime=runtime,
             precision=precision,
@@ -260,4 +328,11 @@ class TrainedModel:
             batch_sizes=tuple(batch_sizes),
             max_accuracy_loss=max_accuracy_loss,
         )
-        return LiveClassifier(model, settings, novelty=novelty, classifier=classifier)
+        if reads_network(model, precision, classifier) and model.recipe is not None:
+            # What cannot be compiled is not trained for.
+            if runtime != "auto":
+                runtime_of(runtime).check(settings)
+            model = self.train_network().trained
+        return LiveClassifier(
+            model.with_share(share), settings, novelty=novelty, classifier=classifier
+        )
