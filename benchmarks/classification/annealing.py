@@ -252,7 +252,9 @@ def trained(rows, device):
         axis = references.axes_manager[-1].axis
         table, labels = np.stack([np.interp(energy, axis, r.data) for r in references]), None
     wall, cpu = time.perf_counter(), time.process_time()
-    found = signal.classify_vae(table, labels=labels, show_progressbar=False, seed=0, device=device)
+    found = signal.classify_vae(
+        table, labels=labels, show_progressbar=False, seed=0, device=device, network=True
+    )
     accuracy = np.mean(found.class_map.data.ravel() == label)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     note = (

@@ -77,7 +77,8 @@ def make_problem():
     )
     draw = Simulator(references, nuisances, torch.Generator().manual_seed(0)).draw
     measured = draw(4000).raw.double().numpy()
-    settings = FitSettings(prior="uniform", network=VAEConfig(steps=400))
+    network = VAEConfig(steps=400)
+    settings = FitSettings(prior="uniform", network=network, with_network=True)
     model = fit_model(measured, references, settings, nuisances=nuisances)
     batch = draw(8192)
     spectra = batch.raw.numpy().round().clip(0, 65535).astype(np.uint16)

@@ -52,10 +52,10 @@ legend = panels[-1].legend(["one pixel", "reference"], fontsize=8)
 # Training
 # --------
 # The nuisances, which are thickness, energy shift, residual background and noise, are
-# estimated from the data; the network is trained on references simulated with them
-# and on the data themselves. 300 steps are enough here; the default is 1 000.
+# estimated from the data, and Bayes' rule with them names the pixels. No network is
+# needed for that; it is trained when latents are asked for.
 
-c = s.classify_vae(references, steps=300, spatial="potts")
+c = s.classify_vae(references, spatial="potts")
 print(c.report)
 
 # %%
@@ -75,9 +75,9 @@ print(f"with neighbours {(c.class_map.data == truth).mean():.3f}")
 # %%
 # Denoised spectra
 # ----------------
-# The decoder's spectra of all pixels of a class, mean and standard deviation. The
-# band is mostly thickness. They look like the references because the model knows the
-# references: quantify on the data, not on these.
+# The best explanations of all pixels of a class, mean and standard deviation. The
+# band is mostly thickness. They look like the references because that is what
+# explains them: quantify on the data, not on these.
 
 figure = c.plot_denoised()
 

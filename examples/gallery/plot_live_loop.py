@@ -26,7 +26,7 @@ import hyperspy_dosekin
 
 s = hyperspy_dosekin.data.annealing_series(shape=(8, 12, 10))
 references = hyperspy_dosekin.data.reference_spectra()
-vae = hyperspy_dosekin.DualVAE(steps=200, prior="uniform")
+vae = hyperspy_dosekin.DualVAE(prior="uniform")
 vae.fit(s, references, show_progressbar=False)
 
 # %%

@@ -11,8 +11,8 @@ called unknown.
 
 # %%
 # 15 % of the pixels, in patches, hold a phase that is not among the references: an
-# edge that is shifted and doubled. It is in the data that the network is trained on,
-# as it would be in an experiment.
+# edge that is shifted and doubled. It is in the data that the nuisances are estimated
+# from, as it would be in an experiment.
 
 # sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
@@ -24,7 +24,7 @@ s = hyperspy_dosekin.data.annealing_series(
     seed=3, peak_snr=8, shape=(6, 24, 20), unknown_share=0.15
 )
 references = hyperspy_dosekin.data.reference_spectra()
-c = s.classify_vae(references, steps=300)
+c = s.classify_vae(references)
 unknown = s.metadata.Simulation.label == 4
 
 # %%

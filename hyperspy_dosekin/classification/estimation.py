@@ -75,7 +75,7 @@ def estimate_nuisances(
     noise: NoiseModel,
     rng: np.random.Generator,
     options: EstimationOptions | None = None,
-    after_round: Callable[[int, int], None] | None = None,
+    after_round: Callable[[int, int], bool] | None = None,
     variance: np.ndarray | None = None,
 ) -> Nuisances:
     """Distributions of scale, shift and background, and the shares of the classes.
@@ -93,7 +93,7 @@ def estimate_nuisances(
     options
         Settings.
     after_round
-        Called with rounds done and rounds in all.
+        Called with rounds done and rounds in all; ``True`` ends them.
     variance
         Noise variance of each spectrum, of the same shape; by default that of the model.
 
@@ -131,7 +131,7 @@ def _estimated(
     basis: np.ndarray,
     noise: NoiseModel,
     options: EstimationOptions,
-    after_round: Callable[[int, int], None] | None,
+    after_round: Callable[[int, int], bool] | None,
 ) -> Nuisances:
     """All rounds, and the refinement, with some curves of the background."""
     current = estimator.start(noise, options.find_factor, basis)
@@ -145,8 +145,8 @@ def _estimated(
         current = updated if final else hurried(current, updated)
         if final:
             last.append(current)
-        if after_round is not None:
-            after_round(done + 1, options.rounds)
+        if after_round is not None and after_round(done + 1, options.rounds):
+            break
     return estimator.polished(mean_of(last) if last else current)
 
 

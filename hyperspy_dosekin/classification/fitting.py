@@ -125,6 +125,14 @@ def _fit(
     check_sample(spectra)
     started = time.perf_counter()
     config = settings.network
+    complete = True
+
+    def told(done: int, rounds: int) -> bool:
+        nonlocal complete
+        progress("Nuisances", done, rounds)
+        complete = not stop()
+        return not complete
+
     rng = np.random.default_rng(config.seed)
     # In units of their own spread, spectra of any instrument are alike to single precision.
     unit = float(np.std(spectra, dtype=np.float64))
@@ -146,7 +154,7 @@ def _fit(
             noise.model,
             rng,
             EstimationOptions(find_factor=settings.find_factor),
-            lambda done, rounds: progress("Nuisances", done, rounds),
+            told,
             noise.variance(spectra, variance),
         )
         noise = replace(noise, excess=found.noise.offset - noise.model.offset)
@@ -186,7 +194,7 @@ def _fit(
         # What was trained on another device is asked there, too, but also works without one.
         device="cpu" if torch.device(device).type == "cpu" else "auto",
     )
-    report: dict[str, Any] = {"complete": True, "steps": 0, "notes": [], "problems": []}
+    report: dict[str, Any] = {"complete": complete, "steps": 0, "notes": [], "problems": []}
     # What reads latents needs the network now.
     if settings.classifier != "likelihood":
         task = Task(inside, simulator, spectra, clean, config, device, progress, stop)
@@ -195,6 +203,7 @@ def _fit(
         else:
             draft, training = train_network(draft, task)
         report = training_report(training, draft, config)
+        report["complete"] = complete and training.complete
     trained = time.perf_counter()
     model = _calibrated(draft, settings, simulator, spectra, variance)
     report = {

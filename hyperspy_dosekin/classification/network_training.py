@@ -92,6 +92,7 @@ def with_network(
     report = {
         **model.report,
         **found,
+        "complete": training.complete and model.report.get("complete", True),
         "notes": [*model.report.get("notes", ()), *found["notes"]],
         "problems": [*model.report.get("problems", ()), *found["problems"]],
         "seconds": {

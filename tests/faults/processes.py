@@ -68,7 +68,8 @@ def interrupted(seconds):
     spectra, references = data.annealing_series(shape=(3, 9, 8)), data.reference_spectra()
     timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    found = spectra.classify_vae(references, steps=20_000, patience=None, show_progressbar=False)
+    endless = {"steps": 20_000, "patience": None, "network": True}
+    found = spectra.classify_vae(references, show_progressbar=False, **endless)
     timer.cancel()
     return found.class_map.data.shape == (3, 9, 8)
 

@@ -36,10 +36,10 @@ def classify_vae(
 ) -> VAEClassification:
     """Name the structure in every pixel from reference spectra, and say how sure that is.
 
-    A dual variational autoencoder and a classifier are trained on spectra simulated from the
-    references, with noise, thickness scale, energy jitter and residual background as estimated
-    from the data, and on the data themselves. Ctrl-C ends the training and keeps the best
-    weights so far.
+    Noise, thickness scale, energy jitter and residual background are estimated from the data.
+    Bayes' rule with them names the pixels. A dual variational autoencoder learns from that and
+    from the data; it is trained when latents are first asked for, or at once with another
+    classifier. Ctrl-C ends its training and keeps the best weights so far.
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ class DualVAE(TrainedModel):
         show_progressbar: bool | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> DualVAE:
-        """Train on a signal and references; Ctrl-C ends it and keeps the best weights so far.
+        """Learn from a signal and references; the network only where the classifier reads it.
 
         Parameters
         ----------
@@ -182,7 +182,7 @@ class DualVAE(TrainedModel):
         show_progressbar
             ``None`` takes HyperSpy's preference.
         stop
-            Asked now and then; ``True`` ends the training as Ctrl-C does.
+            Asked now and then; ``True`` ends the estimation early, and the training as Ctrl-C does.
 
         Returns
         -------
