@@ -67,7 +67,8 @@ FLOORS = {
         {"kinetics", "classification", "spectra"},
     ],
     "signals": [
-        {"axes", "progress", "chunk_advice", "signatures", "files", "drawing"},
+        {"axes", "progress", "chunk_advice", "signatures", "files", "results"},
+        {"drawing"},
         {"kinetics", "processing"},
         {"tools"},
         {"classification", "windows", "spectra"},

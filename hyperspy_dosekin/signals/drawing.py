@@ -4,18 +4,57 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from hyperspy_dosekin.plotting.layout import put_title
 from hyperspy_dosekin.plotting.style import wrap
+from hyperspy_dosekin.signals.signatures import documentation_of, takes_options
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
 #: Names of more windows than these would lie upon each other.
 MOST_NAMES = 10
+
+
+class FigureOptions(TypedDict, total=False):
+    """Options that every figure of a result takes.
+
+    Parameters
+    ----------
+    ax
+        Axes of Matplotlib to draw in; a figure of several panels takes their place.
+    fig
+        An empty figure or subfigure to draw in.
+    title
+        A title in the place of its own.
+    dpi
+        Resolution, in dots per inch.
+    figsize
+        Width and height of a new figure, in inches.
+    """
+
+    ax: Axes | None
+    fig: FigureBase | None
+    title: str | None
+    dpi: float | None
+    figsize: tuple[float, float] | None
+
+
+_FIGURE_OPTIONS = {
+    name: inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation.__forward_arg__
+    )
+    for name, annotation in inspect.get_annotations(FigureOptions).items()
+}
+#: Show these options in the place of the ``**options`` of a method.
+takes_figure_options = takes_options(
+    _FIGURE_OPTIONS, documentation_of(FigureOptions, _FIGURE_OPTIONS)
+)
 
 
 def drawn(draw: Callable[..., Any], picture: Any, options: Mapping[str, Any]) -> FigureBase:

@@ -11,7 +11,7 @@ from hyperspy_dosekin.numerics.arguments import check_callable, real_number
 from hyperspy_dosekin.numerics.html import Html, report
 from hyperspy_dosekin.numerics.stream.frames import QUEUE_SIZES, FrameQueue
 from hyperspy_dosekin.numerics.text import printable
-from hyperspy_dosekin.signals.drawing import drawn
+from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
 from hyperspy_dosekin.signals.signatures import refuse_unknown
 
 from .folder import FILES, frames_of_folder
@@ -21,6 +21,7 @@ from .shown import FollowedFigure, picture_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
+    from typing_extensions import Unpack
 
     from hyperspy_dosekin.plotting.kinetics.growing import GrowingPicture
 
@@ -265,7 +266,8 @@ class LiveKinetics(SavedKinetics):
 
     # Pictures
 
-    def plot(self, *, follow: bool = False, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot(self, *, follow: bool = False, **options: Unpack[FigureOptions]) -> FigureBase:
         """Plot the areas, and D½ as it became known; of maps D½ of every pixel.
 
         Parameters
@@ -273,7 +275,7 @@ class LiveKinetics(SavedKinetics):
         follow
             Whether the figure is drawn again after every frame, also in a notebook.
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prettytable import PrettyTable
 
-from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
+from hyperspy_dosekin.signals.results import Result
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
@@ -26,7 +26,7 @@ _ARRAYS = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DosePosterior:
+class DosePosterior(Result):
     """Posterior of D½ by window after a frame; `LiveKinetics.update` returns it.
 
     Arrays are ``(window, …space…)``, NaN where nothing can be said yet.
@@ -138,12 +138,11 @@ class DosePosterior:
             f"window{'s' * (number != 1)}>"
         )
 
-    def __str__(self) -> str:
-        """Headline and table."""
-        return printable(f"{self.headline}\n{self.table.get_string()}")
+    def _heading(self) -> str:
+        return self.headline
 
-    def _repr_html_(self) -> str:
-        return report(self.headline, [self.table])
+    def _said(self) -> tuple[list[PrettyTable], list[str]]:
+        return [self.table], []
 
 
 def posterior_of(

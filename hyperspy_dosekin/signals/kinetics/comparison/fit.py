@@ -15,7 +15,7 @@ from hyperspy_dosekin.numerics.arguments import check_arguments, short
 from hyperspy_dosekin.signals.kinetics.comparison.result import LawComparison
 from hyperspy_dosekin.signals.kinetics.data.recorded import law_under
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData, check_dose_rate
-from hyperspy_dosekin.signals.kinetics.numbers.maps import over_pixels
+from hyperspy_dosekin.signals.kinetics.numbers.pixels import over_pixels
 from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     METHOD_OPTIONS,
     NETWORK_OPTIONS,

@@ -16,21 +16,24 @@ from prettytable import PrettyTable
 from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError
 from hyperspy_dosekin.lazy.blocks import is_lazy
 from hyperspy_dosekin.numerics.arguments import short
-from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
-from hyperspy_dosekin.signals.drawing import drawn
+from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
 from hyperspy_dosekin.signals.files import save_signal, seal
 from hyperspy_dosekin.signals.kinetics.comparison.averaged import AveragedKinetics, law_map
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.result.notes import DOSES
 from hyperspy_dosekin.signals.kinetics.result.table import interval_text, number
 from hyperspy_dosekin.signals.progress import dask_progress
+from hyperspy_dosekin.signals.results import SavedResult
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hyperspy.signals import BaseSignal
     from matplotlib.figure import FigureBase
+    from typing_extensions import Unpack
 
     from hyperspy_dosekin.kinetics.comparison.comparison import ComparedLaws
 
@@ -46,7 +49,7 @@ UNDETERMINED = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LawComparison:
+class LawComparison(SavedResult):
     """What several laws say of a dose series; made by `compare_laws`.
 
     Parameters
@@ -220,23 +223,23 @@ class LawComparison:
             f"<LawComparison, {len(self.laws)} laws, {len(self.window_names)} windows{lazy}>"
         )
 
+    def _said(self) -> tuple[list[PrettyTable], list[str]]:
+        return [self.table], self.notes
+
     def __str__(self) -> str:
         """Table with the notes that apply."""
         if self.is_lazy:
             return f"{self!r}\n* Nothing has been computed yet: see computed()."
-        notes = [f"* {note}" for note in self.notes]
-        return printable("\n".join([repr(self), self.table.get_string(), *notes]))
+        return super().__str__()
 
-    def _repr_html_(self) -> str:
-        return report(tables=[self.table], notes=self.notes)
-
-    def plot(self, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Plot what each law says of D½, and the average, for each window.
 
         Parameters
         ----------
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -271,34 +274,7 @@ class LawComparison:
         )
         return drawn(plot_laws, picture, options)
 
-    def save(self, path: Any, *, overwrite: bool | None = None) -> None:
-        """Save to a ``.hspy`` or ``.zspy`` file, which HyperSpy opens as the series.
-
-        Parameters
-        ----------
-        path
-            File name; ``.hspy`` is added where there is no extension.
-        overwrite
-            As for `hyperspy.signals.BaseSignal.save`. Whatever happens meanwhile, the old file or
-            the new one is there, whole.
-
-        Raises
-        ------
-        ValueError
-            If the file name has the extension of another format.
-
-        Examples
-        --------
-        >>> import hyperspy_dosekin
-        >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
-        >>> found = hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
-        >>> from tempfile import TemporaryDirectory
-        >>> with TemporaryDirectory() as folder:
-        ...     found.save(f"{folder}/laws.hspy")
-        ...     same = hyperspy_dosekin.load(f"{folder}/laws.hspy")
-        >>> same.laws
-        ('power law', 'first order')
-        """
+    def _write(self, path: str | Path, overwrite: bool | None) -> None:
         self = self.computed()
         data = self.data
         series = make_dose_series(

@@ -12,10 +12,9 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.conditions.fit import law_values
 from hyperspy_dosekin.numerics.arguments import real_numbers
-from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
-from hyperspy_dosekin.signals.drawing import framed
+from hyperspy_dosekin.signals.drawing import FigureOptions, framed, takes_figure_options
 from hyperspy_dosekin.signals.kinetics.conditions.file import save_conditions
 from hyperspy_dosekin.signals.kinetics.conditions.numbers import (
     ENDS,
@@ -30,6 +29,7 @@ from hyperspy_dosekin.signals.kinetics.conditions.text import (
     notes_of,
     shape_table,
 )
+from hyperspy_dosekin.signals.results import SavedResult
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hyperspy.signals import Signal1D
     from matplotlib.figure import FigureBase
     from prettytable import PrettyTable
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class ConditionPrediction:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ConditionKinetics(ConditionNumbers):
+class ConditionKinetics(ConditionNumbers, SavedResult):
     """Kinetics of several series under different conditions; made by `fit_dose_conditions`.
 
     Parameters
@@ -236,13 +237,14 @@ class ConditionKinetics(ConditionNumbers):
             tuple(notes),
         )
 
-    def plot(self, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Plot the effects of all windows with their 95 % intervals (forest plot).
 
         Parameters
         ----------
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -265,7 +267,8 @@ class ConditionKinetics(ConditionNumbers):
         names = self.window_names, self.design.effects
         return framed(partial(plot_effects, self.effects, *names), options)
 
-    def plot_condition(self, name: str, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot_condition(self, name: str, **options: Unpack[FigureOptions]) -> FigureBase:
         """Plot D½ of all series against one condition, with the fitted dependence.
 
         Parameters
@@ -274,7 +277,7 @@ class ConditionKinetics(ConditionNumbers):
             Of the condition. The others are at their reference: what they do to D½ of the series is
             taken off.
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -320,36 +323,7 @@ class ConditionKinetics(ConditionNumbers):
         shown = condition, grid, np.array(bands), table, self.window_names, self.dose_unit
         return framed(partial(plot_condition, *shown), options)
 
-    def save(self, path: str | Path, *, overwrite: bool | None = None) -> None:
-        """Save to a ``.hspy`` or ``.zspy`` file, which HyperSpy opens as D½ of the series.
-
-        Parameters
-        ----------
-        path
-            File name; ``.hspy`` is added where there is no extension.
-        overwrite
-            As for `hyperspy.signals.BaseSignal.save`.
-
-        Raises
-        ------
-        ValueError
-            If the file name has the extension of another format.
-
-        Examples
-        --------
-        >>> import hyperspy_dosekin
-        >>> simulate = hyperspy_dosekin.data.dose_series
-        >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
-        >>> found = hyperspy_dosekin.fit_dose_conditions(
-        ...     series, conditions={"gas": ["air", "air", "none", "none"]}, windows="C–O"
-        ... )
-        >>> from tempfile import TemporaryDirectory
-        >>> with TemporaryDirectory() as folder:
-        ...     found.save(f"{folder}/gas.hspy")
-        ...     same = hyperspy_dosekin.load(f"{folder}/gas.hspy")
-        >>> same.names == found.names
-        True
-        """
+    def _write(self, path: str | Path, overwrite: bool | None) -> None:
         save_conditions(self, path, overwrite=overwrite)
 
     def __repr__(self) -> str:
@@ -360,16 +334,6 @@ class ConditionKinetics(ConditionNumbers):
             f"{', '.join([*self.design.effects, *(each.name for each in self.inputs)])}>"
         )
 
-    @property
-    def _tables(self) -> list[PrettyTable]:
-        """Tables that have rows."""
-        return [each for each in (self.table, shape_table(self), self.dose_table) if each.rows]
-
-    def __str__(self) -> str:
-        """Tables with the notes that apply."""
-        notes = [f"* {note}" for note in self.notes]
-        tables = [each.get_string() for each in self._tables]
-        return printable("\n".join([repr(self), *tables, *notes]))
-
-    def _repr_html_(self) -> str:
-        return report(repr(self), self._tables, self.notes)
+    def _said(self) -> tuple[list[PrettyTable], list[str]]:
+        tables = (self.table, shape_table(self), self.dose_table)
+        return [each for each in tables if each.rows], self.notes

@@ -6,18 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hyperspy_dosekin.numerics.html import Html, element, report
+from hyperspy_dosekin.numerics.html import Html, element
 from hyperspy_dosekin.numerics.text import printable
+from hyperspy_dosekin.signals.drawing import FigureOptions, takes_figure_options
 from hyperspy_dosekin.signals.kinetics.joint.file import save_joint
 from hyperspy_dosekin.signals.kinetics.joint.numbers import ENDS, JointNumbers, log_doses
 from hyperspy_dosekin.signals.kinetics.joint.text import GAIN, check_table
 from hyperspy_dosekin.signals.kinetics.numbers.joint_maps import JointMaps
 from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 from hyperspy_dosekin.signals.kinetics.result.side_by_side import ResultComparison, compare_results
+from hyperspy_dosekin.signals.results import SavedResult
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,13 +27,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import FigureBase
     from prettytable import PrettyTable
+    from typing_extensions import Unpack
 
 #: Draws with which a ratio is found.
 _DRAWS = 8000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class JointKinetics(JointNumbers, Mapping):
+class JointKinetics(JointNumbers, SavedResult, Mapping):
     """Kinetics of several series that were fitted together; made by `fit_dose_jointly`.
 
     A mapping of the names of the series to `DoseKinetics`, each of which has what the others say
@@ -181,13 +184,14 @@ class JointKinetics(JointNumbers, Mapping):
         found = pd.concat(frames, ignore_index=True)
         return found.reindex(columns=["series", *found.columns.drop("series")])
 
-    def plot(self, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw D½ of all windows of all series with their 95 % intervals (forest plot).
 
         Parameters
         ----------
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -213,34 +217,7 @@ class JointKinetics(JointNumbers, Mapping):
             notes += [f"{name}: {GAIN.format(percent=100 * spread)}"] if spread > 0 else []
         return notes
 
-    def save(self, path: str | Path, *, overwrite: bool | None = None) -> None:
-        """Save to a ``.hspy`` or ``.zspy`` file, which HyperSpy opens as D½ of all windows.
-
-        Parameters
-        ----------
-        path
-            File name; ``.hspy`` is added where there is no extension.
-        overwrite
-            As for `hyperspy.signals.BaseSignal.save`.
-
-        Raises
-        ------
-        ValueError
-            If the file name has the extension of another format.
-
-        Examples
-        --------
-        >>> import hyperspy_dosekin
-        >>> simulate = hyperspy_dosekin.data.dose_series
-        >>> series = {str(n): simulate(processed=True, seed=n).integrate_windows() for n in (1, 2)}
-        >>> found = hyperspy_dosekin.fit_dose_jointly(series)
-        >>> from tempfile import TemporaryDirectory
-        >>> with TemporaryDirectory() as folder:
-        ...     found.save(f"{folder}/joint.hspy")
-        ...     same = hyperspy_dosekin.load(f"{folder}/joint.hspy")
-        >>> same.p_value == found.p_value
-        True
-        """
+    def _write(self, path: str | Path, overwrite: bool | None) -> None:
         save_joint(self, path, overwrite=overwrite)
 
     def __repr__(self) -> str:
@@ -249,14 +226,16 @@ class JointKinetics(JointNumbers, Mapping):
         what = f", common {', '.join(each.name for each in self.shared)}" if self.shared else ""
         return printable(f"<JointKinetics, {len(self)} series, {windows} windows{what}>")
 
+    def _said(self) -> tuple[list[PrettyTable], list[str]]:
+        return [], self.notes
+
     def __str__(self) -> str:
-        """Tables with the notes that apply."""
-        notes = [f"* {note}" for note in self.notes]
+        """The notes that apply, and what is to be said of each series."""
         each = [f"{name}: {result}" for name, result in self.items()]
-        return printable("\n".join([repr(self), *notes, "", *each]))
+        return printable("\n".join([super().__str__(), "", *each]))
 
     def _repr_html_(self) -> str:
-        head = report(repr(self), [], self.notes)
+        head = super()._repr_html_()
         parts = [
             element("div", element("b", name), Html(result._repr_html_()))
             for name, result in self.items()

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,18 +25,19 @@ from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
 from hyperspy_dosekin.kinetics.laws.solution import streams
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
-from hyperspy_dosekin.lazy.blocks import cpu_count, is_lazy, map_blocks
-from hyperspy_dosekin.lazy.merging import merge_chunks
+from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
 from hyperspy_dosekin.numerics.device import resolve_device
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
-from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.numbers.pixels import (
+    fit_eagerly,
+    joined_blocks,
+    over_pixels,
+)
 from hyperspy_dosekin.signals.progress import dask_progress
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
-
-_logger = logging.getLogger(__name__)
 
 #: Pixels that are fitted at a time: small blocks lose half of the time and more to the calls of
 #: Torch, larger ones gain nothing.
@@ -49,9 +48,6 @@ PIXELS_ON_A_DEVICE = 2**18
 PIXELS_WITH_INTERVALS = 1024
 #: The same for laws that are integrated, which take longer.
 PIXELS_OF_LAWS = 32
-#: Lazy blocks of fewer pixels are joined, as long as so many are left for each core, or they are
-#: smaller than this share.
-_BLOCKS_PER_CORE, _SMALLEST_SHARE = 4, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +100,12 @@ class ExactMaps:
         kernel, count = maps._kernel(), len(maps.field_names) + 2 * len(maps.band_dose)
         step = maps._pixels_at_a_time()
         if is_lazy(data.values):
-            data = _joined(data, step)
+            data = joined_blocks(data, step)
             maps = replace(maps, data=data)
             return replace(
                 maps, fields=over_pixels(kernel, data, offset, "f,w", {"f": count}, step)
             )
-        fields, complete = _fit_eagerly(kernel, count, step, data, offset, progress, stop)
+        fields, complete = fit_eagerly(kernel, count, step, data, offset, progress, stop)
         return replace(maps, fields=fields, complete=complete)
 
     def _kernel(self) -> Callable[..., np.ndarray]:
@@ -302,110 +298,6 @@ class ExactMaps:
         )
 
 
-def _joined(data: SeriesData, wanted: int) -> SeriesData:
-    """The same lazy series with small blocks of pixels joined, values and variance alike."""
-    number = math.prod(data.space_shape)
-    fair = -(-number // (_BLOCKS_PER_CORE * cpu_count()))
-    wanted = min(wanted, max(fair, wanted // _SMALLEST_SHARE))
-    values = merge_chunks(data.values, 2, wanted)
-    variance = data.variance
-    if is_lazy(variance):
-        variance = merge_chunks(variance, 2, wanted)
-    errors = {
-        name: merge_chunks(error, 2, wanted) if is_lazy(error) else error
-        for name, error in data.shared_errors.items()
-    }
-    return replace(data, values=values, variance=variance, shared_errors=errors)
-
-
-def over_pixels(
-    kernel: Callable[..., np.ndarray],
-    data: SeriesData,
-    offset: Any,
-    output: str,
-    sizes: dict[str, int],
-    step: int,
-    progress: Progress = no_progress,
-) -> Any:
-    """Call a kernel of values, variance and offset on whole blocks, without the absent ones.
-
-    Parameters
-    ----------
-    kernel
-        ``kernel(values, variance, offset, *shared errors)`` of some pixels, arrays or
-        ``None``.
-    data, offset
-        The series, and its known offset.
-    output, sizes
-        Core dimensions of what the kernel returns, and the sizes of the new ones.
-    step
-        Pixels at a time.
-    progress
-        Told of pixels, where the series is in memory.
-
-    Returns
-    -------
-    Lazy where the series is.
-    """
-    arrays, cores = [data.values], ["(w,d)"]
-    if data.variance is not None:
-        arrays, cores = [*arrays, data.variance], [*cores, "(w,d)"]
-    if offset is not None:
-        arrays, cores = [*arrays, offset], [*cores, "(w)"]
-    for error in data.shared_errors.values():
-        arrays, cores = [*arrays, error], [*cores, "(w,d)"]
-    return map_blocks(
-        _present,
-        f"{','.join(cores)}->({output})",
-        *arrays,
-        output_sizes=sizes,
-        method="fit_dose_pinn",
-        kernel_of_all=kernel,
-        has_variance=data.variance is not None,
-        has_offset=offset is not None,
-        step=step,
-        eager_options={"progress": progress},
-    )
-
-
-def _present(
-    *arrays: np.ndarray,
-    kernel_of_all: Callable[..., np.ndarray],
-    has_variance: bool,
-    has_offset: bool,
-    step: int,
-    progress: Progress = no_progress,
-) -> np.ndarray:
-    """Call the kernel on a part of the block at a time, with what is there in its places.
-
-    A block may hold so many pixels that the work arrays of the kernel would not fit in memory.
-    """
-    lead = arrays[0].shape[:-2]
-    cores = [2] * (1 + has_variance) + [1] * has_offset
-    cores += [2] * (len(arrays) - len(cores))
-    flat = [
-        np.broadcast_to(array, (*lead, *array.shape[-core:])).reshape(-1, *array.shape[-core:])
-        for array, core in zip(arrays, cores, strict=True)
-    ]
-    number = len(flat[0])
-    found: list[np.ndarray] = []
-    # Chunks are worked on by the threads of dask, so each keeps to one of Torch; and the arrays
-    # of a block are too small for more than one to pay.
-    with torch_threads(1):
-        for start in range(0, max(number, 1), step):
-            if number > 1:
-                progress("pixels", start, number)
-            rest = [array[start : start + step] for array in flat]
-            values = rest.pop(0)
-            variance = rest.pop(0) if has_variance else None
-            offset = rest.pop(0) if has_offset else None
-            found.append(kernel_of_all(values, variance, offset, *rest))
-    if number > 1:
-        progress("pixels", number, number)
-    whole = found[0] if len(found) == 1 else np.concatenate(found)
-    return whole.reshape(*lead, *whole.shape[1:])
-
-
 def _row(fields: np.ndarray, place: int) -> np.ndarray:
     return fields[..., place, :]
 
@@ -420,48 +312,3 @@ def _ordered(parts: Sequence[Sequence[Any] | None], places: Sequence[int]) -> An
 
 def _rows(fields: np.ndarray, places: slice) -> np.ndarray:
     return np.moveaxis(fields[..., places, :], -1, -2)
-
-
-def _fit_eagerly(
-    kernel: Callable[..., np.ndarray],
-    n_field: int,
-    step: int,
-    data: SeriesData,
-    offset: Any,
-    progress: Progress,
-    stop: Stop,
-) -> tuple[np.ndarray, bool]:
-    """Fit block after block, so that progress shows and Ctrl-C keeps what is there."""
-    space, n_window = data.space_shape, len(data.window_names)
-    core = data.values.shape[-2:]
-    values = data.values.reshape(-1, *core)
-    variance = None if data.variance is None else np.reshape(data.variance, (-1, *core))
-    errors = [np.reshape(error, (-1, *core)) for error in data.shared_errors.values()]
-    known = None
-    if offset is not None:
-        known = np.broadcast_to(offset, (*space, n_window)).reshape(-1, n_window)
-    fields = np.full((len(values), n_field, n_window), np.nan)
-    complete = True
-    try:
-        for start in range(0, len(values), step):
-            # The bar of a single curve would not move.
-            if len(values) > 1:
-                progress("pixels", start, len(values))
-            if stop():
-                complete = False
-                break
-            part = slice(start, start + step)
-            with torch_threads(1):
-                fields[part] = kernel(
-                    values[part],
-                    None if variance is None else variance[part],
-                    None if known is None else known[part],
-                    *(error[part] for error in errors),
-                )
-    except KeyboardInterrupt:
-        complete = False
-    if complete and len(values) > 1:
-        progress("pixels", len(values), len(values))
-    if not complete:
-        _logger.warning("The fit was interrupted; pixels that were not fitted are NaN.")
-    return fields.reshape(*space, n_field, n_window), complete

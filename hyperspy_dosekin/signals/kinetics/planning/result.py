@@ -14,16 +14,17 @@ import numpy as np
 from prettytable import PrettyTable
 
 from hyperspy_dosekin.numerics.arguments import check_fields, real_numbers, short
-from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
-from hyperspy_dosekin.signals.drawing import drawn
+from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
 from hyperspy_dosekin.signals.files import save_signal, seal
+from hyperspy_dosekin.signals.results import SavedResult
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.figure import FigureBase
+    from typing_extensions import Unpack
 
 #: Version of the layout of files.
 FORMAT = 1
@@ -65,7 +66,7 @@ class PlannedFrames:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DosePlan:
+class DosePlan(SavedResult):
     """A plan of a dose series; made by `plan_dose_series`.
 
     Parameters
@@ -299,13 +300,14 @@ class DosePlan:
                 return number
         return None
 
-    def plot(self, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Plot what is expected with the planned frames, and the alternatives.
 
         Parameters
         ----------
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -338,32 +340,7 @@ class DosePlan:
             options,
         )
 
-    def save(self, path: str | Path, *, overwrite: bool | None = None) -> None:
-        """Save to a ``.hspy`` or ``.zspy`` file, which HyperSpy opens as the expected integrity.
-
-        Parameters
-        ----------
-        path
-            File name; ``.hspy`` is added where there is no extension.
-        overwrite
-            As for `hyperspy.signals.BaseSignal.save`.
-
-        Raises
-        ------
-        ValueError
-            If the file name has the extension of another format.
-
-        Examples
-        --------
-        >>> import hyperspy_dosekin
-        >>> plan = hyperspy_dosekin.plan_dose_series(400.0, noise=0.01, dose_budget=1500.0)
-        >>> from tempfile import TemporaryDirectory
-        >>> with TemporaryDirectory() as folder:
-        ...     plan.save(f"{folder}/plan.hspy")
-        ...     same = hyperspy_dosekin.load(f"{folder}/plan.hspy")
-        >>> same.expected_sd == plan.expected_sd
-        True
-        """
+    def _write(self, path: str | Path, overwrite: bool | None) -> None:
         series = make_dose_series(
             np.stack([self.curves[name] for name in _CURVES]),
             self.curves["dose"],
@@ -396,13 +373,11 @@ class DosePlan:
             f"{self.expected_sd:.2g}>"
         )
 
-    def __str__(self) -> str:
-        """Recommendation, table and notes."""
-        notes = [f"* {note}" for note in self.notes]
-        return printable("\n".join([self.recommendation, self.table.get_string(), *notes]))
+    def _said(self) -> tuple[list[PrettyTable], tuple[str, ...]]:
+        return [self.table], self.notes
 
-    def _repr_html_(self) -> str:
-        return report(self.recommendation, [self.table], self.notes)
+    def _heading(self) -> str:
+        return self.recommendation
 
 
 def _symbol(goal: str) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
-from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers, quantity_of
+from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
+from hyperspy_dosekin.signals.kinetics.numbers.quantities import quantity_of
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal, Signal1D

@@ -14,7 +14,7 @@ import numpy as np
 
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.kinetics.numbers.absorbed import cross_section
-from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import checked_doses
+from hyperspy_dosekin.signals.kinetics.numbers.quantities import checked_doses
 from hyperspy_dosekin.signals.kinetics.numbers.sharing import shared_maps
 from hyperspy_dosekin.signals.kinetics.result.face import Face
 from hyperspy_dosekin.signals.kinetics.result.population import PopulationTable

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.signals.drawing import drawn
+from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
 from hyperspy_dosekin.signals.kinetics.result.face import Face
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,7 +107,10 @@ class KineticsPlots(Face):
 
         return drawn(plot_fit, curve_picture(self.numbers, extent), options)
 
-    def plot_maps(self, windows: Sequence[str] | None = None, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot_maps(
+        self, windows: Sequence[str] | None = None, **options: Unpack[FigureOptions]
+    ) -> FigureBase:
         """Draw maps of D½ where the data determine it, of the width of its interval, and flags.
 
         One figure without navigator, for a paper; ``half_integrity_dose.plot()`` is the map as a
@@ -117,7 +121,7 @@ class KineticsPlots(Face):
         windows
             Names of the windows to draw; all by default.
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -170,7 +174,8 @@ class KineticsPlots(Face):
 
         return drawn(plot_parameters, parameter_picture(self.numbers), options)
 
-    def plot_diagnostics(self, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot_diagnostics(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw how far networks are from the law, the loss terms and the learning rate.
 
         The physics residual dC/dφ + k Cᵖ of each window at the collocation doses (mean over the
@@ -179,7 +184,7 @@ class KineticsPlots(Face):
         Parameters
         ----------
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -200,8 +205,9 @@ class KineticsPlots(Face):
 
         return drawn(plot_diagnostics, diagnostics_picture(self.numbers), options)
 
+    @takes_figure_options
     def plot_ablation(
-        self, *, extent: float = 1.5, iterations: int = 200, **options: Any
+        self, *, extent: float = 1.5, iterations: int = 200, **options: Unpack[FigureOptions]
     ) -> FigureBase:
         """Draw the fit beside a cubic polynomial and the same network without physics.
 
@@ -215,7 +221,7 @@ class KineticsPlots(Face):
         iterations
             Length of the training of the network without physics, by L-BFGS.
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------

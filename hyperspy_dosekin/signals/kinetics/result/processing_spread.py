@@ -18,7 +18,7 @@ from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.origin import Origin
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
-from hyperspy_dosekin.signals.drawing import drawn
+from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData, relative_errors
 from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
@@ -28,10 +28,12 @@ from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     unused_by,
 )
 from hyperspy_dosekin.signals.kinetics.result.face import Face
+from hyperspy_dosekin.signals.results import Result
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal, Signal1D
     from matplotlib.figure import FigureBase
+    from typing_extensions import Unpack
 
 #: Share of its width by which the window of a background is moved.
 _MOVED = 0.2
@@ -85,7 +87,7 @@ def _same(first: Any, second: Any) -> bool:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ProcessingSpread:
+class ProcessingSpread(Result):
     """Areas and D½ under every admissible processing; made by `DoseKinetics.processing_spread`.
 
     Parameters
@@ -199,7 +201,8 @@ class ProcessingSpread:
                 rows.append({**row, **ends, "unit": numbers.dose_unit})
         return rows
 
-    def plot(self, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw D½ of every window under every choice: a specification curve.
 
         Choices are in the order of the mean of ln D½; below the curves is what each of them takes.
@@ -207,7 +210,7 @@ class ProcessingSpread:
         Parameters
         ----------
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -250,8 +253,7 @@ class ProcessingSpread:
             f"<ProcessingSpread, {len(self.numbers)} choices, {len(first.window_names)} windows>"
         )
 
-    def __str__(self) -> str:
-        """Table of D½ under every choice."""
+    def _said(self) -> tuple[list[PrettyTable], list[str]]:
         first = self.numbers[AS_FITTED]
         table = PrettyTable([with_unit("D½", first.dose_unit), *first.window_names])
         for name, numbers in self.numbers.items():
@@ -260,7 +262,7 @@ class ProcessingSpread:
         if first.space_shape:
             notes = ["Cells: median of D½ over the pixels."]
         notes += [f"{name}: left out, {why}" for name, why in self.failed.items()]
-        return printable("\n".join([repr(self), table.get_string(), *(f"* {n}" for n in notes)]))
+        return [table], notes
 
 
 def _cell(half: float, lower: float, upper: float) -> str:

@@ -17,16 +17,17 @@ from hyperspy_dosekin.signals.kinetics.numbers.estimates import Estimate
 from hyperspy_dosekin.signals.kinetics.result.export import KineticsExport
 from hyperspy_dosekin.signals.kinetics.result.face_maps import KineticsMaps
 from hyperspy_dosekin.signals.kinetics.result.intervals import KineticsIntervals
+from hyperspy_dosekin.signals.kinetics.result.notes import notes_of
 from hyperspy_dosekin.signals.kinetics.result.plots import KineticsPlots
 from hyperspy_dosekin.signals.kinetics.result.processing_spread import ProcessingSpread, make_spread
-from hyperspy_dosekin.signals.kinetics.result.table import (
-    kinetics_html,
-    kinetics_line,
-    kinetics_text,
-)
+from hyperspy_dosekin.signals.kinetics.result.table import kinetics_line, kinetics_tables
+from hyperspy_dosekin.signals.results import SavedResult
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hyperspy.signals import Signal1D
+    from prettytable import PrettyTable
 
     from hyperspy_dosekin.kinetics.field.network_fit import FieldNetworkFit
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExport):
+class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExport, SavedResult):
     """Degradation kinetics of the windows of a dose series.
 
     Made by `DoseSeries.fit_dose_pinn`, `EELSSpectrum.fit_dose_pinn` or
@@ -310,12 +311,8 @@ class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExpor
         """One line: what was fitted, and how."""
         return printable(kinetics_line(self.numbers))
 
-    def __str__(self) -> str:
-        """Table of parameters, with the warnings that apply."""
-        return printable(kinetics_text(self.numbers))
-
-    def _repr_html_(self) -> str:
-        return kinetics_html(self.numbers)
+    def _said(self) -> tuple[list[PrettyTable], list[str]]:
+        return kinetics_tables(self.numbers), notes_of(self.numbers)
 
     def as_model(self) -> Any:
         """Make a HyperSpy model of the data with the fitted law as its component.
@@ -351,38 +348,7 @@ class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExpor
 
         return kinetics_model(self.numbers, self.data)
 
-    def save(self, path: Any, *, overwrite: bool | None = None) -> None:
-        """Save the result to a ``.hspy`` or ``.zspy`` file, without pickle.
-
-        HyperSpy opens the file as the fitted `DoseSeries`; `hyperspy_dosekin.load` gives back
-        the whole result. Of a law that is not registered the name, the parameters and all
-        numbers are stored; its code is not.
-
-        Parameters
-        ----------
-        path
-            File name; ``.hspy`` is added where there is no extension.
-        overwrite
-            As for `hyperspy.signals.BaseSignal.save`. Whatever happens meanwhile, the old file or
-            the new one is there, whole.
-
-        Raises
-        ------
-        ValueError
-            If the file name has the extension of another format.
-
-        Examples
-        --------
-        >>> import hyperspy_dosekin
-        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
-        >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
-        >>> from tempfile import TemporaryDirectory
-        >>> with TemporaryDirectory() as folder:
-        ...     result.save(f"{folder}/kinetics.hspy")
-        ...     same = hyperspy_dosekin.load(f"{folder}/kinetics.hspy")
-        >>> bool((same.rate.data == result.rate.data).all())
-        True
-        """
+    def _write(self, path: str | Path, overwrite: bool | None) -> None:
         # Formats of all kinds of results would come with the first fit.
         from hyperspy_dosekin.signals.kinetics.result.file import save
 

@@ -11,24 +11,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from prettytable import PrettyTable
 
-from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
-from hyperspy_dosekin.signals.drawing import drawn
+from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
 from hyperspy_dosekin.signals.kinetics.result.table import interval_text, number
+from hyperspy_dosekin.signals.results import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
     from pandas import DataFrame
+    from typing_extensions import Unpack
 
 NOTE = (
-    "* Brackets: 95 % intervals of each fit by itself, without what differs between specimens. "
+    "Brackets: 95 % intervals of each fit by itself, without what differs between specimens. "
     "Intervals that overlap do not prove that doses are alike; for effects of conditions with "
     "their uncertainty use a fit of several series."
 )
 
 
-class Result(Protocol):
+class WithHalfDose(Protocol):
     """What is read of a result."""
 
     @property
@@ -52,7 +53,7 @@ class Result(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ResultComparison:
+class ResultComparison(Result):
     """Half-integrity doses of several results, made by `compare_results`.
 
     Parameters
@@ -109,13 +110,14 @@ class ResultComparison:
         }
         return as_frame(columns)
 
-    def plot(self, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw a forest plot: D½ with its interval by window and result.
 
         Parameters
         ----------
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -165,16 +167,12 @@ class ResultComparison:
             f"<ResultComparison, {len(self.names)} results, {len(self.window_names)} windows>"
         )
 
-    def __str__(self) -> str:
-        """Table of D½ with its intervals."""
-        return printable("\n".join([repr(self), self._pretty().get_string(), NOTE]))
-
-    def _repr_html_(self) -> str:
-        return report(repr(self), [self._pretty()], [NOTE[2:]])
+    def _said(self) -> tuple[list[PrettyTable], list[str]]:
+        return [self._pretty()], [NOTE]
 
 
 def compare_results(
-    results: Sequence[Result], *, names: Sequence[str] | None = None
+    results: Sequence[WithHalfDose], *, names: Sequence[str] | None = None
 ) -> ResultComparison:
     """Put half-integrity doses of several results side by side.
 

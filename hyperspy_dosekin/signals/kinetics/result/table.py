@@ -10,7 +10,6 @@ import numpy as np
 from prettytable import PrettyTable
 
 from hyperspy_dosekin.dose.cross_section import cross_section_barn
-from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.kinetics.numbers.absorbed import (
     absorbed_per_fluence,
@@ -18,7 +17,6 @@ from hyperspy_dosekin.signals.kinetics.numbers.absorbed import (
     has_cross_section,
 )
 from hyperspy_dosekin.signals.kinetics.options.law_names import header
-from hyperspy_dosekin.signals.kinetics.result.notes import notes_of
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
@@ -44,18 +42,6 @@ def kinetics_line(numbers: KineticsNumbers) -> str:
     return f"<DoseKinetics, {', '.join(parts)}>"
 
 
-def kinetics_text(numbers: KineticsNumbers) -> str:
-    """Table and notes as plain text."""
-    table = _table(numbers)
-    notes = "\n".join(f"* {note}" for note in notes_of(numbers))
-    return "\n".join([kinetics_line(numbers), *([table.get_string()] if table else []), notes])
-
-
-def kinetics_html(numbers: KineticsNumbers) -> str:
-    """Table and notes as HTML."""
-    return report(kinetics_line(numbers), [_table(numbers)], notes_of(numbers))
-
-
 def _columns(numbers: KineticsNumbers) -> dict[str, str]:
     """Header of each column and the name of its map."""
     scale = numbers.options.dose_scale
@@ -64,15 +50,16 @@ def _columns(numbers: KineticsNumbers) -> dict[str, str]:
     return {**laws, "a": "amplitude", "b": "offset", half: "half_integrity_dose"}
 
 
-def _table(numbers: KineticsNumbers) -> PrettyTable | None:
+def kinetics_tables(numbers: KineticsNumbers) -> list[PrettyTable]:
+    """The table of parameters; none where nothing has been computed yet."""
     if numbers.is_lazy:
-        return None
+        return []
     headers, rows = window_cells(numbers)
     table = PrettyTable(headers)
     table.align = "r"
     table.align["window"] = "l"
     table.add_rows(rows)
-    return table
+    return [table]
 
 
 def window_cells(numbers: KineticsNumbers) -> tuple[list[str], list[list[str]]]:

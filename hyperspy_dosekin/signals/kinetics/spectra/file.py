@@ -27,10 +27,13 @@ from hyperspy_dosekin.kinetics.spectra.whitening import WhitenedSpectra
 from hyperspy_dosekin.signals.files import save_signal, seal
 from hyperspy_dosekin.signals.kinetics.options.law_names import law_of_record, law_record
 from hyperspy_dosekin.signals.kinetics.result.file import signal_of
+from hyperspy_dosekin.signals.kinetics.spectra.numbers import SpectraNumbers
 from hyperspy_dosekin.signals.kinetics.spectra.origin import SpectraOrigin
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 
@@ -51,10 +54,10 @@ Parts = tuple[SpectraFit, SpectraOrigin, np.ndarray, "DoseKinetics | None"]
 
 
 def save_spectra(
-    parts: Parts, signal: Any, path: str | Path, *, overwrite: bool | None = None
+    numbers: SpectraNumbers, signal: BaseSignal, path: str | Path, *, overwrite: bool | None
 ) -> None:
-    """Write a result; see `DoseSpectra.save`."""
-    fit, origin, known_residue, maps = parts
+    """Write the numbers with the fitted spectra; see `DoseSpectra.save`."""
+    fit, origin, maps = numbers.fit, numbers.origin, numbers.maps
     problem, spectra, nodes = fit.problem, fit.spectra, fit.nodes
     axis = dict(origin.energy_axis)
     arrays = {
@@ -73,7 +76,7 @@ def save_spectra(
         "node_search": np.stack([row.expand(nodes.weight.shape) for row in nodes.search]),
         "log_evidence": nodes.log_evidence.numpy(),
         "used": origin.used.astype(np.uint8),
-        "known_residue": known_residue,
+        "known_residue": numbers.known_residue,
         "energy": np.asarray(axis.pop("axis", np.zeros(0))),
     }
     config = fit.config
@@ -111,7 +114,7 @@ def save_spectra(
 
 
 def stored_spectra(
-    signal: Any, law: str | KineticLaw | None, read: Callable[[Any], DoseKinetics]
+    signal: BaseSignal, law: str | KineticLaw | None, read: Callable[[BaseSignal], DoseKinetics]
 ) -> tuple[Callable[[], Parts], str | None, str]:
     """What makes the parts of a result in a file, its seal and what that should be.
 

@@ -4,28 +4,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from prettytable import PrettyTable
 
 from hyperspy_dosekin.kinetics.spectra.number import LEVEL
 from hyperspy_dosekin.kinetics.spectra.summary import nodes_are_enough
-from hyperspy_dosekin.numerics.html import report
 from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
 from hyperspy_dosekin.signals.axes.processed import processing_words
 from hyperspy_dosekin.signals.kinetics.options.law_names import equation, header
 from hyperspy_dosekin.signals.kinetics.result.frame import as_frame
 from hyperspy_dosekin.signals.kinetics.result.notes import INTERVAL, ORIGIN_OF_LAWS
 from hyperspy_dosekin.signals.kinetics.result.table import interval_text, number
+from hyperspy_dosekin.signals.kinetics.spectra.numbers import SpectraNumbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pandas import DataFrame
 
-    from hyperspy_dosekin.kinetics.spectra.fit import SpectraFit
 
 NOT_SPECIES = (
     "Components are what changes at one rate. They are neither species nor bonds: what changes at "
@@ -75,53 +73,18 @@ COARSE = (
 BOUNDED = "The residue was taken to be not negative, nor the first spectrum where it grows."
 
 
-class _Result(Protocol):
-    """What is read of a result."""
-
-    @property
-    def fit(self) -> SpectraFit: ...
-    @property
-    def origin(self) -> Any: ...
-    @property
-    def n_components(self) -> int: ...
-    @property
-    def component_names(self) -> tuple[str, ...]: ...
-    @property
-    def dose(self) -> np.ndarray: ...
-    @property
-    def dose_scale(self) -> float: ...
-    @property
-    def dose_unit(self) -> str: ...
-    @property
-    def values(self) -> Mapping[str, np.ndarray]: ...
-    @property
-    def identifiable(self) -> Any: ...
-    @property
-    def reached(self) -> Any: ...
-    @property
-    def adequate(self) -> bool: ...
-    @property
-    def fit_p(self) -> float: ...
-    @property
-    def notes(self) -> list[str]: ...
-    @property
-    def table(self) -> PrettyTable: ...
-
-    def interval_values(self, name: str, level: float = ...) -> tuple[np.ndarray, np.ndarray]: ...
-
-
-def _law_names(result: _Result) -> list[str]:
+def _law_names(result: SpectraNumbers) -> list[str]:
     return [parameter.name for parameter in result.fit.parameters.each.law.parameters]
 
 
-def spectra_table(result: _Result) -> PrettyTable:
+def spectra_table(result: SpectraNumbers) -> PrettyTable:
     """One row for each component."""
     scale = result.fit.problem.dose_scale
     names = _law_names(result)
     columns = ["component", *(header(name, scale) for name in names)]
     table = PrettyTable([*columns, with_unit("D½", result.dose_unit), "D½ determined"])
     table.align = "r"
-    known = np.asarray(result.identifiable.data)
+    known = result.flags["identifiable"]
     for place in range(result.n_components):
         cells = [str(place + 1)]
         for name in (*names, "half_integrity_dose"):
@@ -135,12 +98,7 @@ def spectra_table(result: _Result) -> PrettyTable:
     return table
 
 
-def spectra_html(result: _Result) -> str:
-    """The table and the notes as HTML."""
-    return report(repr(result), [result.table], result.notes)
-
-
-def notes_on_spectra(result: _Result) -> list[str]:
+def notes_on_spectra(result: SpectraNumbers) -> list[str]:
     """What has to be said beside the numbers, in plain words."""
     fit, origin = result.fit, result.origin
     law = fit.parameters.each.law
@@ -172,7 +130,7 @@ def notes_on_spectra(result: _Result) -> list[str]:
         notes.append(MORE_SEEN.format(seen=seen, number=result.n_components))
     elif seen < result.n_components:
         notes.append(FEWER_SEEN.format(seen=seen, number=result.n_components))
-    known, reached = (np.asarray(each.data) for each in (result.identifiable, result.reached))
+    known, reached = result.flags["identifiable"], result.flags["reached"]
     if not known.all():
         notes.append(UNDETERMINED.format(names=_named(result.component_names, ~known)))
         if fit.config.residue:
@@ -210,15 +168,15 @@ def notes_on_spectra(result: _Result) -> list[str]:
     return notes
 
 
-def spectra_frame(result: _Result, level: float) -> DataFrame:
+def spectra_frame(result: SpectraNumbers, level: float) -> DataFrame:
     """One row for each component; see `DoseSpectra.to_dataframe`."""
     columns: dict[str, Any] = {"component": np.arange(result.n_components) + 1}
     for name, values in result.values.items():
         columns[name] = values
         lower, upper = result.interval_values(name, level)
         columns[f"{name}_lower"], columns[f"{name}_upper"] = lower, upper
-    columns["identifiable"] = np.asarray(result.identifiable.data)
-    columns["reached"] = np.asarray(result.reached.data)
+    columns["identifiable"] = result.flags["identifiable"]
+    columns["reached"] = result.flags["reached"]
     columns["adequate"] = result.adequate
     columns |= {
         "level": level,
@@ -237,7 +195,7 @@ def spectra_frame(result: _Result, level: float) -> DataFrame:
     return frame
 
 
-def spectra_methods(result: _Result) -> str:
+def spectra_methods(result: SpectraNumbers) -> str:
     """The paragraph; see `DoseSpectra.methods_text`."""
     fit, origin = result.fit, result.origin
     law = fit.parameters.each.law
@@ -274,7 +232,7 @@ def _named(names: Sequence[str], where: np.ndarray) -> str:
     return ", ".join(name for name, chosen in zip(names, where, strict=True) if chosen)
 
 
-def _alike(result: _Result) -> bool:
+def _alike(result: SpectraNumbers) -> bool:
     """Whether the half-integrity dose of a component lies in the interval of its neighbour."""
     half = result.values["half_integrity_dose"]
     lower, upper = result.interval_values("half_integrity_dose")
