@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
 from .bins import MOST_BINS
+from .quantiles import SpreadNodes
 from .scan import BinnedScan
 
 # Nodes of the finer grids in ln k and p.
@@ -28,33 +30,25 @@ _DEPTH, _WIDTH = 7.5, 4.5
 _LITTLE, _HEAVY, _CLOSE = 1e-2, 0.1, 2.2
 
 
-def weighed(
-    rows: Tensor, rates: Tensor, search: list[Tensor], density: Tensor
-) -> tuple[list[Tensor], Tensor]:
-    """Nodes on the scale of search, and the logarithms of their weights."""
-    spacing = steps(rates, 1) * (steps(rows, 0)[:, None] if len(rows) > 1 else 1.0)
-    return search, density + spacing.clamp(min=1e-300).log()
+def with_parts(values: Tensor, n_part: int) -> Tensor:
+    """Values of parts side by side ``(…, n_part · n)`` as ``(n_part, …, n)``."""
+    return values.unflatten(-1, (n_part, -1)).movedim(-2, 0)
 
 
-def suit(nodes: Nodes, places: list[Place], parameters: Parameters, shift: float = 0.0) -> bool:
+def suit(nodes: Nodes, place: Place, parameters: Parameters, shift: float = 0.0) -> bool:
     """Whether nodes still cover the posterior, and closely enough."""
-    for weight, place_ in zip(nodes.weight, places, strict=True):
-        rows, rates = place_.rows, place_.rates + shift
-        if float(weight.sum((0, 1)).amax()) < _LITTLE:
-            continue
-        along = [(weight, rates, 1, parameters.free[0].free_box)]
-        if len(rows) > 1:
-            along.append((weight.sum(1), rows, 0, parameters.free[1].free_box))
-        for mass, place, dim, (low, high) in along:
-            inside = (place > low + 1e-6) & (place < high - 1e-6)
-            ends = torch.tensor([0, mass.shape[dim] - 1])
-            outer = (mass * inside).index_select(dim, ends)
-            if float(outer.reshape(-1, outer.shape[-1]).sum(0).amax()) > _LITTLE:
-                return False
-            whole = mass.sum(dim)
-            number = whole * whole / (mass * mass).sum(dim).clamp(min=1e-300)
-            if bool(((number < _CLOSE) & (whole > _HEAVY)).any()):
-                return False
+    weight = nodes.weight.movedim(0, -2).flatten(-2).numpy()
+    along = [(weight, (place.rates + shift).numpy(), 1, parameters.free[0].free_box)]
+    if len(place.rows) > 1:
+        along.append((weight.sum(1), place.rows.numpy(), 0, parameters.free[1].free_box))
+    for mass, at, axis, (low, high) in along:
+        outer, end = (each.take([0, -1], axis) for each in (mass, at))
+        outer = outer * ((end > low + 1e-6) & (end < high - 1e-6))
+        if outer.reshape(-1, outer.shape[-1]).sum(0).max() > _LITTLE:
+            return False
+        whole, square = mass.sum(axis), (mass * mass).sum(axis)
+        if ((whole * whole < _CLOSE * square) & (whole > _HEAVY)).any():
+            return False
     return True
 
 
@@ -70,28 +64,59 @@ def with_decay(part: ScanData, search: list[Tensor], begin: int = 0) -> BinnedSc
     """
     assert isinstance(part, BinnedScan)
     whole = part.parameters.complete(search)
-    decay = curve(part.parameters.law, part.dose[begin:].reshape(-1, 1, 1, 1), whole)[0]
+    dose, width = part.dose[begin:], None if part.width is None else part.width[begin:]
+    if width is None or not bool(width.any()):
+        decay = curve(part.parameters.law, dose.reshape(-1, 1, 1, 1), whole)[0]
+        return replace(part, decay=decay)
+    # The mean over the frames of a bin: two places have their mean and variance.
+    both = torch.stack([dose - width, dose + width], 1).reshape(-1, 1, 1, 1)
+    decay = curve(part.parameters.law, both, whole)[0].unflatten(0, (-1, 2)).mean(1)
     return replace(part, decay=decay)
 
 
 @dataclass(eq=False)
 class Place:
-    """Nodes of a part, and the decay at them: a new frame changes that of the last bin alone.
+    """Nodes of all parts, and the decay at them: a new frame changes that of the last bin alone.
 
     Parameters
     ----------
     rows, rates
-        Rows of the shape ``(n_row, n)`` and nodes of the rate ``(n_row, n_node, n)``.
+        Rows of the shape ``(n_row, n)`` and nodes of the rate ``(n_row, n_node, n)``; parts are
+        side by side, ``n = n_part · n_curve``.
     """
 
     rows: Tensor
     rates: Tensor
     _dose: np.ndarray = field(default_factory=lambda: np.zeros(0))
     _decay: Tensor | None = None
+    _spread: SpreadNodes | None = None
 
     def search(self, parameters: Parameters, shift: float) -> list[Tensor]:
         """The nodes on the scales of search, of rates in another unit of dose."""
         return searched(parameters, self.rates + shift, self.rows[:, None])
+
+    def spread_nodes(self, values: Tensor, shift: float | None) -> SpreadNodes:
+        """How the mass of the nodes is spread over values there.
+
+        Parameters
+        ----------
+        values
+            Logarithms of doses at the nodes, ``(n_part, n_row, n_node, n)``.
+        shift
+            What was added to the rates, where doses are others by that alone; ``None`` where they
+            are not, and nothing can be kept.
+        """
+        if shift is None:
+            return SpreadNodes.of(values.numpy())
+        if self._spread is None:
+            self._spread = SpreadNodes.of((values + shift).numpy())
+        return self._spread
+
+    @cached_property
+    def log_room(self) -> Tensor:
+        """Logarithm of what each node stands for."""
+        rows = steps(self.rows, 0)[:, None] if len(self.rows) > 1 else 1.0
+        return (steps(self.rates, 1) * rows).clamp(min=1e-300).log()
 
     def decayed(self, part: ScanData, search: list[Tensor], dose: np.ndarray) -> BinnedScan:
         """The curves with their decay.

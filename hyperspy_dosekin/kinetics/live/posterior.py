@@ -28,8 +28,8 @@ from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
 from .bins import BinnedCurves
 from .grid import Grid
-from .nodes import Place, finer, searched, suit, weighed, with_decay
-from .scan import BinnedScan
+from .nodes import Place, finer, searched, suit, with_decay, with_parts
+from .scan import BinnedScan, joined
 from .summary import Asked, LiveEstimate, of_few, of_many
 
 # Curves that get finer grids; of more, so many are worked on together: their arrays stay in the
@@ -70,8 +70,8 @@ class _Held:
         As for `parts_of`.
     freedom
         Degrees of freedom of the curves when they were last looked at on the first grid.
-    places
-        The nodes of each part.
+    place
+        The nodes.
     """
 
     scale: float
@@ -79,7 +79,7 @@ class _Held:
     grows: Tensor
     sigma: Tensor
     freedom: Tensor
-    places: list[Place]
+    place: Place
 
     def is_of(self, alive: np.ndarray, freedom: Tensor) -> bool:
         """Whether they are of these curves, and not of much shorter ones."""
@@ -200,7 +200,13 @@ class LivePosterior:
             data = BinnedScan.of(prepared, some, torch.device("cpu"), parameters, noise)
             assert isinstance(data, BinnedScan)
             freedom = data.freedom + torch.as_tensor(curves.freedom[some], dtype=torch.float64)
-            data = replace(data, inner=torch.as_tensor(inner[some]), freedom=freedom, few=few)
+            data = replace(
+                data,
+                inner=torch.as_tensor(inner[some]),
+                width=torch.as_tensor(curves.width / scale),
+                freedom=freedom,
+                few=few,
+            )
             with torch.no_grad():
                 if not few and grid is None:
                     grid = Grid.of(data)
@@ -208,7 +214,10 @@ class LivePosterior:
                 if nodes is None:
                     nodes = self._nodes(data, known, some, scale, grid)
                 if grid is None:
-                    found.put(some, of_few(nodes, asked))
+                    held = self._held
+                    assert held is not None
+                    shift = float(np.log(scale / held.scale))
+                    found.put(some, of_few(nodes, asked, held.place, shift))
                 else:
                     found.put(some, of_many(nodes, asked, grid.step))
         return found
@@ -226,24 +235,21 @@ class LivePosterior:
         if held is None or not held.is_of(alive, data.freedom):
             return None
         parts, n_bound = known.parts(data, self.config, alive, held.grows, held.sigma)
-        if len(parts) != len(held.places):
+        if len(parts) * data.count != held.place.rows.shape[-1]:
             return None
+        scan, place = joined(parts), held.place
         shift = float(np.log(scale / held.scale))
         # Of laws that do not scale, the same nodes are others in another unit of dose.
         dose = dose if parameters.law.scales else dose / scale
-        found, density = [], []
-        for part, place in zip(parts, held.places, strict=True):
-            search = place.search(parameters, shift)
-            density.append(place.decayed(part, search, dose).log_density(search)[0])
-            found.append(weighed(place.rows, place.rates, search, density[-1]))
-        nodes = Nodes.of_parts(alive, parameters, found, ordered=True, n_bound=n_bound)
-        if suit(nodes, held.places, parameters, shift):
+        search = place.search(parameters, shift)
+        density = place.decayed(scan, search, dose).log_density(search)[0]
+        nodes = _nodes_of(alive, parameters, place, search, density, n_bound)
+        if suit(nodes, place, parameters, shift):
             return nodes
-        places = [Place(each.rows, each.rates + shift) for each in held.places]
-        nodes, places = _followed(parts, places, density, alive, n_bound, 1)
-        if not suit(nodes, places, parameters):
+        nodes, place = _followed(scan, place.rows, place.rates + shift, density, alive, n_bound, 1)
+        if not suit(nodes, place, parameters):
             return None
-        self._held = replace(held, scale=scale, places=places)
+        self._held = replace(held, scale=scale, place=place)
         return nodes
 
     def _nodes(
@@ -268,40 +274,48 @@ class LivePosterior:
         parts, n_bound = known.parts(data, self.config, alive, amplitude < 0, sigma)
         if not few:
             return grid.weighed(data, parts, sums, alive, n_bound)
-        density, places = [], []
-        for part in parts:
-            assert isinstance(part, BinnedScan)
-            rows, rates = row[:, None], rate[None, :, None].expand(row.numel(), -1, 1)
-            # A part whose offset is free has the sums that are there.
-            scan = replace(part, decay=grid.decay, found=sums if part.offset_free else None)
-            density.append(scan.log_density(search)[0])
-            places.append(Place(rows, rates))
-        nodes, places = _followed(parts, places, density, alive, n_bound, 2)
-        self._held = _Held(scale, alive, amplitude < 0, sigma, data.freedom, places)
+        scan = replace(joined(parts), decay=grid.decay)
+        rows, rates = row[:, None], rate[None, :, None].expand(row.numel(), -1, 1)
+        density = scan.log_density(search)[0]
+        nodes, place = _followed(scan, rows, rates, density, alive, n_bound, 2)
+        self._held = _Held(scale, alive, amplitude < 0, sigma, data.freedom, place)
         return nodes
 
 
+def _nodes_of(
+    alive: np.ndarray,
+    parameters: Parameters,
+    place: Place,
+    search: list[Tensor],
+    density: Tensor,
+    n_bound: int,
+) -> Nodes:
+    """Weighed nodes, by part."""
+    n_part = density.shape[-1] // alive.size
+    wide = [each.expand(*each.shape[:-1], density.shape[-1]) for each in search]
+    by_part = zip(*(with_parts(each, n_part) for each in wide), strict=True)
+    weight = with_parts(density + place.log_room, n_part)
+    found = [(list(each), row) for each, row in zip(by_part, weight, strict=True)]
+    return Nodes.of_parts(alive, parameters, found, ordered=True, n_bound=n_bound)
+
+
 def _followed(
-    parts: list[ScanData],
-    places: list[Place],
-    density: list[Tensor],
+    scan: BinnedScan,
+    rows: Tensor,
+    rates: Tensor,
+    density: Tensor,
     alive: np.ndarray,
     n_bound: int,
     steps: int,
-) -> tuple[Nodes, list[Place]]:
+) -> tuple[Nodes, Place]:
     """Nodes that follow a density better, step by step."""
-    parameters, found, nearer = parts[0].parameters, [], []
-    for part, place, known in zip(parts, places, density, strict=True):
-        rows, rates, value = place.rows, place.rates, known
+    parameters, search = scan.parameters, []
+    for _ in range(steps):
+        rows, rates = finer(parameters, rows, rates, density)
         search = searched(parameters, rates, rows[:, None])
-        for _ in range(steps):
-            rows, rates = finer(parameters, rows, rates, value)
-            search = searched(parameters, rates, rows[:, None])
-            value = with_decay(part, search).log_density(search)[0]
-        found.append(weighed(rows, rates, search, value))
-        nearer.append(Place(rows, rates))
-    nodes = Nodes.of_parts(alive, parameters, found, ordered=True, n_bound=n_bound)
-    return nodes, nearer
+        density = with_decay(scan, search).log_density(search)[0]
+    place = Place(rows, rates)
+    return _nodes_of(alive, parameters, place, search, density, n_bound), place
 
 
 def _prepared(

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +20,11 @@ from hyperspy_dosekin.kinetics.posterior.scan import ScanData, Sums
 _ROUNDING = 1e-13
 # Degrees of freedom of Student's t have so many binary digits after the first.
 _DIGITS = 5
+# What parts have that is not the same in all.
+_JOINED = ("values", "freedom", "share", "pin", "unit", "base", "extent", "inner")
+# Sums of squares so many standard deviations beyond the degrees of freedom are certainly noise; on
+# as many places of √S, of which it is nearly a parabola, the function of the least noise is known.
+_CERTAIN, _PLACES = 14.0, 160
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +35,8 @@ class BinnedScan(ScanData):
     ----------
     inner
         Sum of squares within the bins, ``(n,)``.
+    width
+        Standard deviation of the normalised doses in each bin, ``(n_dose,)``; ``None``: 0.
     few
         Whether there are fewer nodes than tables have, which every frame needs anew.
     decay
@@ -37,6 +46,7 @@ class BinnedScan(ScanData):
     """
 
     inner: Tensor | None = None
+    width: Tensor | None = None
     few: bool = False
     decay: Tensor | None = None
     found: Sums | None = None
@@ -49,8 +59,20 @@ class BinnedScan(ScanData):
     def _floor(self) -> Callable[[Tensor], Tensor] | None:
         if not self.few or self.noise != "floor":
             return super()._floor
-        freedom = self.freedom.clamp(min=1).numpy()
-        return lambda place: torch.from_numpy(of_floor(freedom, place.numpy()))
+        return self._floor_of_few
+
+    def _floor_of_few(self, log_squares: Tensor) -> Tensor:
+        """`of_floor` of ln S, from a few places between the least and the largest that matter."""
+        freedom, place = self.freedom.clamp(min=1).numpy(), log_squares.numpy()
+        root, found = np.exp(0.5 * place), freedom * place
+        for number in np.unique(freedom):
+            curves = freedom == number
+            here = root[..., curves]
+            most = math.sqrt(number + _CERTAIN * math.sqrt(2 * number) + _CERTAIN**2)
+            known = np.linspace(here.min(), min(here.max(), most), _PLACES)
+            near = np.interp(here, known, of_floor(number, 2 * np.log(known)))
+            found[..., curves] = np.where(here <= known[-1], near, found[..., curves])
+        return torch.from_numpy(found)
 
     @cached_property
     def _student(self) -> ByFreedom:
@@ -60,8 +82,8 @@ class BinnedScan(ScanData):
         step = 2 ** (torch.log2(self.freedom.clamp(min=1)) - _DIGITS).floor().clamp(min=0)
         return ByFreedom("student", (self.freedom / step).round() * step)
 
-    @property
-    def total(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+    @cached_property
+    def total(self) -> Tensor:
         """Sum of squares about the mean (or the known offset), and within the bins, ``(n,)``."""
         assert self.inner is not None
         centred = (self.values * self.values).sum(0)
@@ -102,6 +124,38 @@ class BinnedScan(ScanData):
         amplitude = visible * product / norm.clamp(min=1e-30)
         squares = torch.maximum(self.total - amplitude * product, _ROUNDING * self.total)
         return Sums(squares, norm, amplitude, mean / self.weight_sum)
+
+
+def joined(parts: list[ScanData]) -> BinnedScan:
+    """The parts of a posterior side by side, as if each were further curves.
+
+    Parameters
+    ----------
+    parts
+        One, or that above the bound of the offset and that at it.
+    """
+    first = parts[0]
+    assert isinstance(first, BinnedScan)
+    if len(parts) == 1:
+        return first
+    number = first.count
+
+    def wide(value: Tensor | float) -> Tensor:
+        value = torch.as_tensor(value, dtype=first.values.dtype)
+        return value.expand(*value.shape[:-1], number)
+
+    def beside(name: str, nothing: float = 0.0) -> Tensor:
+        each = [getattr(part, name) for part in parts]
+        return torch.cat([wide(nothing if value is None else value) for value in each], -1)
+
+    own = {name: beside(name) for name in _JOINED}
+    if first.ones.shape[-1] > 1:
+        own["ones"] = beside("ones")
+    # No bound is an infinitely soft one, but for the half of it that is on the right side.
+    own["softness"] = beside("softness", torch.inf)
+    half = [wide(0.0 if part.bounded else math.log(2.0)) for part in parts]
+    own["log_constant"] = beside("log_constant") + torch.cat(half)
+    return replace(first, **own, bounded=True)
 
 
 def _single(thing: BinnedScan | Sums) -> dict[str, Tensor | Sums]:

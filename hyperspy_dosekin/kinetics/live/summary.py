@@ -11,14 +11,17 @@ import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.kinetics.posterior.nodes import Nodes, quantiles
+from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.parts import bound_matters
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+
+from .nodes import Place
 
 #: Probability of the intervals.
 LEVEL = 0.95
 _TAIL = (1 - LEVEL) / 2
 _PROBABILITIES = (_TAIL, 0.5, 1 - _TAIL)
+_WANTED = np.asarray(_PROBABILITIES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,37 +102,40 @@ class Asked:
         )
 
 
-def of_few(nodes: Nodes, asked: Asked) -> LiveEstimate:
+def of_few(nodes: Nodes, asked: Asked, place: Place, shift: float) -> LiveEstimate:
     """Of curves that have nodes of their own.
 
     Parameters
     ----------
     nodes, asked
         The nodes, and what is asked.
+    place, shift
+        Where the nodes are, and what makes their rates those of `nodes`.
     """
-    value, integrity = (
-        each.expand(nodes.weight.shape) for each in asked.at(nodes, list(nodes.search))
-    )
-    probabilities = value.new_tensor(_PROBABILITIES)
-    weight = nodes.weight
+    n_part, n = len(nodes.weight), nodes.weight.shape[-1]
+    half, integrity = asked.at(nodes, list(nodes.search))
+    spread = place.spread_nodes(half, shift if nodes.parameters.law.scales else None)
+    shift = shift if nodes.parameters.law.scales else 0.0
+    weight = nodes.weight.numpy()
     # Where they matter, the parts at the bound are further curves beside the whole.
-    mass = weight[len(weight) - nodes.n_bound :].sum((0, 1, 2))
-    bound = bound_matters(mass)
-    part = weight[..., bound] / mass[bound]
-    part[: len(weight) - nodes.n_bound] = 0.0
-    both, values = (torch.cat(pair, -1) for pair in ((weight, part), (value, value[..., bound])))
-    ends, own = quantiles(values, both, probabilities, ordered=True).split(
-        [weight.shape[-1], bound.numel()], -1
-    )
-    ends = with_bound(ends, own, bound)
-    finite = torch.isfinite(value)
-    known = torch.where(finite, value, 0.0)
-    weight = torch.where(finite, nodes.weight, 0.0)
-    mass = weight.sum((0, 1, 2)).clamp(min=1e-300)
-    mean = (weight * known).sum((0, 1, 2)) / mass
-    variance = (weight * (known - mean) ** 2).sum((0, 1, 2)) / mass
-    below = (nodes.weight * (integrity < asked.level)).sum((0, 1, 2))
-    return asked.estimate(ends, variance, (nodes.weight * integrity).sum((0, 1, 2)), below)
+    part = weight[n_part - nodes.n_bound :]
+    mass = part.sum((0, 1, 2))
+    bound = bound_matters(torch.from_numpy(mass)).numpy()
+    ends = spread.quantiles(weight, _WANTED, -shift, np.arange(n))
+    if bound.size:
+        alone = np.zeros_like(weight[..., bound])
+        alone[n_part - nodes.n_bound :] = part[..., bound] / mass[bound]
+        own = spread.quantiles(alone, _WANTED, -shift, bound)
+        ends = with_bound(*map(torch.from_numpy, (ends, own, bound))).numpy()
+    value, now = (each.expand(nodes.weight.shape).numpy() for each in (half, integrity))
+    finite = np.isfinite(value)
+    known, certain = np.where(finite, value, 0.0), np.where(finite, weight, 0.0)
+    mass = np.maximum(certain.sum((0, 1, 2)), 1e-300)
+    mean = (certain * known).sum((0, 1, 2)) / mass
+    variance = (certain * (known - mean) ** 2).sum((0, 1, 2)) / mass
+    below = (weight * (now < asked.level)).sum((0, 1, 2))
+    found = ends, variance, (weight * now).sum((0, 1, 2)), below
+    return asked.estimate(*map(torch.from_numpy, found))
 
 
 def of_many(nodes: Nodes, asked: Asked, step: float) -> LiveEstimate:
