@@ -16,7 +16,7 @@ import numpy as np
 
 #: Bins at most; what a decay bends within one of them is taken into account to third order.
 MOST_BINS = 48
-# Pairs of bins that are joined at once.
+# Pairs of bins that are joined at once: each time the decay is found anew at most bins.
 _JOINED = 16
 
 

@@ -131,10 +131,11 @@ class Place:
         number = min(dose.size, self._dose.size)
         differ = np.flatnonzero(dose[:number] != self._dose[:number])
         begin = int(differ[0]) if differ.size else number
-        if self._decay is None:
+        whole = self._decay
+        if whole is None:
             n_row, n_node, n = self.rates.shape
-            self._decay = self.rates.new_empty(n, MOST_BINS, n_row, n_node)
-        held = self._decay[:, : dose.size]
+            self._decay = whole = self.rates.new_empty(n, MOST_BINS, n_row, n_node)
+        held = whole.narrow(1, 0, dose.size)
         scan = with_decay(part, search, min(begin, dose.size - 1))
         assert scan.decay is not None
         held[:, min(begin, dose.size - 1) :] = scan.decay.movedim(-1, 0)

@@ -101,4 +101,5 @@ def _sharp(weight: np.ndarray) -> np.ndarray:
         if weight.shape[axis] > 2:
             rows, to = np.moveaxis(weight, axis, 0), np.moveaxis(sharp, axis, 0)
             to[1:-1] -= (rows[2:] + rows[:-2] - 2 * rows[1:-1]) / 24
-    return np.maximum(sharp, 0.0, out=sharp)
+    np.maximum(sharp, 0.0, out=sharp)
+    return sharp / sharp.sum(axis=(0, 1, 2))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -20,8 +20,8 @@ from hyperspy_dosekin.kinetics.posterior.scan import ScanData, Sums
 _ROUNDING = 1e-13
 # Degrees of freedom of Student's t have so many binary digits after the first.
 _DIGITS = 5
-# What parts have that is not the same in all.
-_JOINED = ("values", "freedom", "share", "pin", "unit", "base", "extent", "inner")
+# What parts have that is not the same in all, and decides their density.
+_JOINED = ("values", "freedom", "share", "pin", "base", "inner", "log_constant")
 # Sums of squares so many standard deviations beyond the degrees of freedom are certainly noise; on
 # as many places of √S, of which it is nearly a parabola, the function of the least noise is known.
 _CERTAIN, _PLACES = 14.0, 160
@@ -80,7 +80,7 @@ class BinnedScan(ScanData):
             return super()._student
         # Of many degrees of freedom a table a little beside does as well: it is there already.
         step = 2 ** (torch.log2(self.freedom.clamp(min=1)) - _DIGITS).floor().clamp(min=0)
-        return ByFreedom("student", (self.freedom / step).round() * step)
+        return _student_of(tuple(((self.freedom / step).round() * step).tolist()))
 
     @cached_property
     def total(self) -> Tensor:
@@ -126,6 +126,11 @@ class BinnedScan(ScanData):
         return Sums(squares, norm, amplitude, mean / self.weight_sum)
 
 
+@lru_cache(maxsize=16)
+def _student_of(freedom: tuple[float, ...]) -> ByFreedom:
+    return ByFreedom("student", torch.tensor(freedom, dtype=torch.float64))
+
+
 def joined(parts: list[ScanData]) -> BinnedScan:
     """The parts of a posterior side by side, as if each were further curves.
 
@@ -138,23 +143,25 @@ def joined(parts: list[ScanData]) -> BinnedScan:
     assert isinstance(first, BinnedScan)
     if len(parts) == 1:
         return first
-    number = first.count
-
-    def wide(value: Tensor | float) -> Tensor:
-        value = torch.as_tensor(value, dtype=first.values.dtype)
-        return value.expand(*value.shape[:-1], number)
 
     def beside(name: str, nothing: float = 0.0) -> Tensor:
-        each = [getattr(part, name) for part in parts]
-        return torch.cat([wide(nothing if value is None else value) for value in each], -1)
+        found = []
+        for part in parts:
+            value = getattr(part, name)
+            if not isinstance(value, Tensor) or value.shape[-1] == 1 < first.count:
+                value = first.freedom.new_tensor(nothing if value is None else value)
+                value = value.expand(first.count)
+            found.append(value)
+        return torch.cat(found, -1)
 
     own = {name: beside(name) for name in _JOINED}
     if first.ones.shape[-1] > 1:
         own["ones"] = beside("ones")
     # No bound is an infinitely soft one, but for the half of it that is on the right side.
     own["softness"] = beside("softness", torch.inf)
-    half = [wide(0.0 if part.bounded else math.log(2.0)) for part in parts]
-    own["log_constant"] = beside("log_constant") + torch.cat(half)
+    for place, part in enumerate(parts):
+        if not part.bounded:
+            own["log_constant"][place * first.count :][: first.count] += math.log(2.0)
     return replace(first, **own, bounded=True)
 
 

@@ -114,19 +114,20 @@ def of_few(nodes: Nodes, asked: Asked, place: Place, shift: float) -> LiveEstima
     """
     n_part, n = len(nodes.weight), nodes.weight.shape[-1]
     half, integrity = asked.at(nodes, list(nodes.search))
-    spread = place.spread_nodes(half, shift if nodes.parameters.law.scales else None)
-    shift = shift if nodes.parameters.law.scales else 0.0
+    known = nodes.parameters.law.scales
+    spread = place.spread_nodes(half, shift if known else None)
     weight = nodes.weight.numpy()
     # Where they matter, the parts at the bound are further curves beside the whole.
     part = weight[n_part - nodes.n_bound :]
     mass = part.sum((0, 1, 2))
     bound = bound_matters(torch.from_numpy(mass)).numpy()
-    ends = spread.quantiles(weight, _WANTED, -shift, np.arange(n))
+    both, index = weight, np.arange(n)
     if bound.size:
         alone = np.zeros_like(weight[..., bound])
         alone[n_part - nodes.n_bound :] = part[..., bound] / mass[bound]
-        own = spread.quantiles(alone, _WANTED, -shift, bound)
-        ends = with_bound(*map(torch.from_numpy, (ends, own, bound))).numpy()
+        both, index = np.concatenate([weight, alone], axis=-1), np.concatenate([index, bound])
+    ends = torch.from_numpy(spread.quantiles(both, _WANTED, -shift if known else 0.0, index))
+    ends = with_bound(ends[:, :n], ends[:, n:], torch.from_numpy(bound))
     value, now = (each.expand(nodes.weight.shape).numpy() for each in (half, integrity))
     finite = np.isfinite(value)
     known, certain = np.where(finite, value, 0.0), np.where(finite, weight, 0.0)
@@ -134,8 +135,8 @@ def of_few(nodes: Nodes, asked: Asked, place: Place, shift: float) -> LiveEstima
     mean = (certain * known).sum((0, 1, 2)) / mass
     variance = (certain * (known - mean) ** 2).sum((0, 1, 2)) / mass
     below = (weight * (now < asked.level)).sum((0, 1, 2))
-    found = ends, variance, (weight * now).sum((0, 1, 2)), below
-    return asked.estimate(*map(torch.from_numpy, found))
+    found = variance, (weight * now).sum((0, 1, 2)), below
+    return asked.estimate(ends, *map(torch.from_numpy, found))
 
 
 def of_many(nodes: Nodes, asked: Asked, step: float) -> LiveEstimate:
