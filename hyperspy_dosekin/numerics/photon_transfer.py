@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import convolve1d
 from scipy.signal import savgol_coeffs
+
+from .photon_line import is_structure, straight_line, weighted_median
 
 #: Channels and order of the polynomial that is taken for the signal, between spectra.
 _WIDTH, _ORDER = 9, 2
@@ -25,7 +27,6 @@ _MOST_VALUE = 1e140
 #: Ways in which spectra may change that are not noise.
 _COMPONENTS = 4
 _BINS, _FEWEST, _FEWEST_IN_BIN = 16, 200, 40
-_FEW_BINS = 4
 #: Intensities, about, that are sorted: the variance of each group is then known to 2 %.
 _ENOUGH = 2**16
 #: Squares beyond so many times their mean are spikes, edges or drift: 5.5 standard deviations.
@@ -33,12 +34,6 @@ _OUTLYING = 30.0
 _TRIMMED = 0.95
 #: Scatter below rounding, or below this share of the intensity, is that of noiseless data.
 _ROUNDING, _NOISELESS = 0.2, 3e-5
-#: Levels that span less determine no straight line.
-_FLAT = 1.5
-#: Relative deviation from the line beyond which a level counts less.
-_HUBER = 0.3
-#: Difference of the logarithms of variances that is none.
-_SAME = 0.05
 #: Channels that are joined to see whether their noise is independent.
 _JOINED = 4
 
@@ -69,7 +64,7 @@ class PhotonTransfer:
     @property
     def ratio(self) -> float:
         """Median over channels of the variance found, by that claimed."""
-        return _weighted_median(self.ratios, self.number)
+        return weighted_median(self.ratios, self.number)
 
     @property
     def read_noise(self) -> float:
@@ -84,6 +79,16 @@ class PhotonTransfer:
         """
         return max(-self.offset / self.gain, 0.0) if self.gain > 0 else 0.0
 
+    def times(self, factor: float) -> PhotonTransfer:
+        """The same with a variance so many times larger."""
+        return replace(
+            self,
+            variance=self.variance * factor,
+            ratios=self.ratios * factor,
+            gain=self.gain * factor,
+            offset=self.offset * factor,
+        )
+
     def share_beyond(self, factor: float) -> float:
         """Share of the channels whose variance is beyond a factor of that claimed."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -94,6 +99,8 @@ class PhotonTransfer:
 def photon_transfer(
     spectra: Sequence[np.ndarray],
     claimed: Sequence[np.ndarray] | None = None,
+    *,
+    fewest: int = _FEWEST,
 ) -> PhotonTransfer | None:
     """Estimate the noise of spectra from their scatter.
 
@@ -109,6 +116,8 @@ def photon_transfer(
         Boxes of neighbouring spectra, arrays ``(…, n_channels)``; NaN is passed over.
     claimed
         Noise variance that is claimed for them, arrays of the same shapes.
+    fewest
+        Elements that are needed.
 
     Returns
     -------
@@ -137,7 +146,7 @@ def photon_transfer(
     # Sorting is what takes long, and a part says as much; an odd step meets all channels.
     step = 1 if level.size < 2 * _ENOUGH else level.size // _ENOUGH | 1
     level, square, claim = (each[known][::step] for each in (level, square, claim))
-    if level.size < _FEWEST:
+    if level.size < fewest:
         return None
     order = np.argsort(level, kind="stable")
     number = min(_BINS, level.size // _FEWEST_IN_BIN)
@@ -149,8 +158,8 @@ def photon_transfer(
     if all(_are_whole(box) for box in spectra) and variance.max() <= _ROUNDING < means.max():
         return None
     size = np.array([group.size for group in groups], dtype=float)
-    line = _line(means, variance, size)
-    if _is_structure(means, variance, size, line):
+    line = straight_line(means, variance, size)
+    if is_structure(means, variance, size, line):
         return None
     return PhotonTransfer(means, variance, _ratios(square, claim, number), size, *line)
 
@@ -175,12 +184,34 @@ def _scatter(box: np.ndarray, claimed: np.ndarray | None) -> tuple[np.ndarray, .
     box = np.where(np.abs(box) < _MOST_VALUE, box, np.nan)
     rows = box.reshape(-1, box.shape[-1])
     if len(rows) > 1:
-        by_spectra = _among_spectra(rows, claimed.reshape(rows.shape))
+        claims = claimed.reshape(rows.shape)
+        by_spectra = _among_spectra(rows, claims)
+        if (moved := _on_their_maxima(rows, claims)) is not None:
+            # Drift by many channels is no noise.
+            still = _among_spectra(*moved)
+            by_spectra = min(by_spectra, still, key=lambda found: _typical(found[1]))
         some = rows[::_SOME]
         by_channels = _between_channels(some, np.full(some.shape, np.nan))
         if _typical(by_spectra[1]) < _CHANGE * _typical(by_channels[1]):
             return by_spectra
     return _between_channels(box, claimed)
+
+
+def _on_their_maxima(rows: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...] | None:
+    """Arrays ``(n, n_channels)`` moved by whole channels, so that the maxima of rows are one.
+
+    ``None`` where they are within two channels, or little is left.
+    """
+    whole = np.isfinite(rows).all(axis=-1)
+    if whole.sum() < 2:
+        return None
+    place = rows[whole].argmax(axis=-1)
+    first = place - place.min()
+    size = rows.shape[-1] - int(first.max())
+    if first.max() <= 2 or size < rows.shape[-1] // 2:
+        return None
+    index = first[:, np.newaxis] + np.arange(size)
+    return tuple(np.take_along_axis(each[whole], index, axis=-1) for each in (rows, *others))
 
 
 def _typical(square: np.ndarray) -> float:
@@ -255,85 +286,24 @@ def _are_whole(box: np.ndarray) -> bool:
     return np.issubdtype(box.dtype, np.integer)
 
 
-def _is_structure(
-    level: np.ndarray, variance: np.ndarray, number: np.ndarray, line: tuple[float, float]
-) -> bool:
-    """Whether scatter in proportion to the intensity describes the groups better than the line."""
-    use = (level > 0) & (variance > 0)
-    if use.sum() < 4 or level[use].max() < 2 * _FLAT * level[use].min():
-        return False
-    # The most intense channels are the zero-loss peak, which moves.
-    level, variance, number = (each[use][:-1] for each in (level, variance, number))
-    square = _weighted_median(variance / level**2, number) * level**2
-    straight = np.maximum(line[0] * level + line[1], 1e-3 * variance)
-    misfit = [
-        _weighted_median(np.abs(np.log(variance / model)), number) for model in (straight, square)
-    ]
-    return misfit[1] < misfit[0]
-
-
-def _line(level: np.ndarray, variance: np.ndarray, number: np.ndarray) -> tuple[float, float]:
-    """Straight line of variance against mean, by weights that follow it."""
-    positive = level > 0
-    ratio = np.where(positive, variance / np.where(positive, level, 1.0), np.nan)
-    through_zero = _weighted_median(ratio, number)
-    if positive.all() and level.max() < _FLAT * level.min():
-        return through_zero, 0.0
-    if level.size > _FEW_BINS:
-        # The most intense channels are the zero-loss peak, which moves.
-        level, variance, number = level[:-1], variance[:-1], number[:-1]
-    columns = np.stack([level, np.ones_like(level)])
-    lowest = 0.01 * variance[variance > 0].min()
-    model = np.maximum(variance, lowest)
-    gain, offset = 0.0, float(np.median(variance))
-    for _ in range(30):
-        deviation = np.abs(variance - model) / model
-        weight = number / model**2 * np.minimum(1.0, _HUBER / np.maximum(deviation, 1e-12))
-        matrix = (columns * weight) @ columns.T
-        gain, offset = np.linalg.lstsq(matrix, (columns * weight) @ variance, rcond=None)[0]
-        if gain < 0:
-            gain, offset = 0.0, float((weight * variance).sum() / weight.sum())
-        model = np.maximum(gain * level + offset, lowest)
-    # A small offset that the groups do not need is none.
-    if np.isfinite(through_zero) and level.min() >= 0:
-        simple = np.maximum(through_zero * level, lowest)
-        misfit = [_misfit(variance, each, number) for each in (simple, model)]
-        if misfit[0] < misfit[1] + _SAME:
-            return through_zero, 0.0
-    return float(gain), float(offset)
-
-
-def _misfit(variance: np.ndarray, model: np.ndarray, number: np.ndarray) -> float:
-    known = variance > 0
-    deviation = np.abs(np.log(variance[known] / model[known]))
-    return float(np.sqrt((number[known] * deviation**2).sum() / number[known].sum()))
-
-
-def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
-    known = np.isfinite(values)
-    if not known.any():
-        return np.nan
-    order = np.argsort(values[known])
-    total = np.cumsum(weight[known][order])
-    return float(values[known][order][np.searchsorted(total, 0.5 * total[-1])])
-
-
-def joined(spectra: Sequence[np.ndarray]) -> list[np.ndarray]:
+def joined(spectra: Sequence[np.ndarray], number: int = _JOINED) -> list[np.ndarray]:
     """Sum neighbouring channels, for a second look: the noise of some data is correlated.
 
     Parameters
     ----------
     spectra
         Arrays ``(…, n_channels)``, intensities or variances.
+    number
+        Channels that are joined.
 
     Returns
     -------
     list of numpy.ndarray
-        Arrays ``(…, n_channels // 4)``.
+        Arrays ``(…, n_channels // number)``.
     """
     return [
-        np.asarray(box)[..., : box.shape[-1] // _JOINED * _JOINED]
-        .reshape(*box.shape[:-1], -1, _JOINED)
+        np.asarray(box)[..., : box.shape[-1] // number * number]
+        .reshape(*box.shape[:-1], -1, number)
         .sum(axis=-1)
         for box in spectra
     ]

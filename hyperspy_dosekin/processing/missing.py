@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+from scipy.special import chdtri
 
 #: More channels side by side are not bridged: bands of the specimen are as wide.
 LONGEST = 4
@@ -15,15 +18,19 @@ _SMOOTH = 0.25
 #: Channels on either side of dead ones that are looked at, the share of their mean that is low, how
 #: seldom they are low where they have many counts, and spectra that show it.
 _BESIDE, _LOW, _SELDOM, _FEWEST = 5, 0.3, 0.1, 5
+#: So many counts in a channel, over all spectra, are never zero by chance; and how seldom their
+#: variance is smaller than it is taken for.
+_NEVER_ZERO, _BY_CHANCE = 12.0, 1e-3
 
 
 def dead_channels(spectra: np.ndarray) -> np.ndarray:
-    """Channels that are 0 in every spectrum where those beside them are far from it.
+    """Channels that hold one value in every spectrum where those beside them are far from it.
 
     Parameters
     ----------
     spectra
-        Some of the spectra of a detector, shape ``(n_spectra, n_channels)``.
+        Some of the spectra of a detector, shape ``(n_spectra, n_channels)``. One value other than
+        zero tells only if there are five of them.
 
     Returns
     -------
@@ -39,18 +46,44 @@ def dead_channels(spectra: np.ndarray) -> np.ndarray:
     """
     zero = (spectra == 0).all(axis=0)
     dead = np.zeros(zero.size, dtype=bool)
-    many = len(spectra) >= _FEWEST
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], zero.astype(int), [0]])))
-    for first, last in edges.reshape(-1, 2):
-        if last - first > LONGEST or first < _BESIDE or last + _BESIDE > zero.size:
-            continue
-        # Few counts may all be zero by chance; those that are seldom low are many.
-        sides = spectra[:, [*range(first - _BESIDE, first), *range(last, last + _BESIDE)]]
+    for first, last, beside in _runs(zero):
+        sides = spectra[:, beside]
         sides = sides[np.isfinite(sides)]
+        # Few counts may all be zero by chance; those that are seldom low are many.
         level = float(np.sum(sides / max(sides.size, 1)))
         low = np.mean(sides <= _LOW * max(level, 0.0)) if sides.size else 1.0
-        dead[first:last] = low <= (_SELDOM if many else 0.0)
+        many = len(spectra) >= _FEWEST
+        # Of counts the square of the mean over the variance is their number; of few channels the
+        # variance may be small by chance.
+        degrees = max(sides.size - 1, 1)
+        variance = float(np.sum((sides - level) ** 2)) / chdtri(degrees, 1 - _BY_CHANCE)
+        counts = len(spectra) * level**2 / max(variance, 1e-300)
+        dead[first:last] = low <= (_SELDOM if many else 0.0) and counts > _NEVER_ZERO
+    return dead | _stuck_channels(spectra)
+
+
+def _stuck_channels(spectra: np.ndarray) -> np.ndarray:
+    """Channels with one value in five spectra and more, beyond all that is beside them."""
+    still = (spectra == spectra[:1]).all(axis=0)
+    stuck = still & (spectra[0] != 0)
+    dead = np.zeros(stuck.size, dtype=bool)
+    # The maximum is 1 in every spectrum that was normalised to it.
+    if len(spectra) < _FEWEST or not stuck.any() or stuck.mean() > 0.1:
+        return dead
+    stuck &= spectra[0] < np.nanmax(np.where(np.isfinite(spectra), spectra, -np.inf), axis=-1).min()
+    for first, last, beside in _runs(stuck):
+        sides, value = spectra[:, beside], spectra[0, first:last]
+        if np.isfinite(sides).all() and not still[beside].any():
+            dead[first:last] = (value < sides.min()).all() or (value > sides.max()).all()
     return dead
+
+
+def _runs(marked: np.ndarray) -> Iterator[tuple[int, int, list[int]]]:
+    """Beginning and end of a few marked channels side by side, and the channels beside them."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(int), [0]])))
+    for first, last in edges.reshape(-1, 2).tolist():
+        if last - first <= LONGEST and first >= _BESIDE and last + _BESIDE <= marked.size:
+            yield first, last, [*range(first - _BESIDE, first), *range(last, last + _BESIDE)]
 
 
 def bridge(

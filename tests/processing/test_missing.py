@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hyperspy_dosekin.processing.missing import LONGEST, bridge
+from hyperspy_dosekin.processing.missing import LONGEST, bridge, dead_channels
 
 CHANNEL = np.arange(40.0)
 
@@ -46,3 +46,20 @@ def test_a_peak_is_not_bridged_over():
     holed = block.copy()
     holed[0, 33] = np.nan
     assert np.isfinite(bridge(holed)).all()
+
+
+def test_a_channel_that_is_stuck_is_dead():
+    spectra = np.random.default_rng(0).poisson(200.0 + 4e3 * (np.arange(64) == 8), (6, 64))
+    spectra[:, 20] = 900
+    spectra[:, 40:42] = 3
+    np.testing.assert_array_equal(np.flatnonzero(dead_channels(spectra)), [20, 40, 41])
+    # Normalised to their maximum, spectra have one there.
+    spectra[:, 30] = 5000
+    assert not dead_channels(spectra / spectra.max(axis=-1, keepdims=True))[30]
+    # The top of a band that does not change is not stuck.
+    assert not dead_channels(np.tile(np.hanning(64), (6, 1))).any()
+
+
+def test_few_counts_of_a_single_spectrum_may_be_zero():
+    counts = np.random.default_rng(0).poisson(3.0, (40, 1, 256))
+    assert not any(dead_channels(each).any() for each in counts)

@@ -64,7 +64,9 @@ class Tail:
         return np.where(far, self.level * ratio**-self.exponent, 0.0)
 
 
-def share_without_features(gain_side: np.ndarray, fwhm: float) -> np.ndarray | None:
+def share_without_features(
+    gain_side: np.ndarray, fwhm: float, variance: np.ndarray | None = None
+) -> np.ndarray | None:
     """Share of the gain side that is the zero-loss peak, where there are peaks on it.
 
     Energy gains, such as those of vibrations, are no part of the zero-loss peak and must not be
@@ -76,6 +78,9 @@ def share_without_features(gain_side: np.ndarray, fwhm: float) -> np.ndarray | N
         Mean intensities from the peak outward, shape ``(n,)``.
     fwhm
         Width of the peak in channels.
+    variance
+        Of the noise, same shape, where it is known. A detector that counts has nothing beside a
+        feature that would show the noise.
 
     Returns
     -------
@@ -91,10 +96,11 @@ def share_without_features(gain_side: np.ndarray, fwhm: float) -> np.ndarray | N
     near = np.maximum(np.asarray(uniform_filter1d(change, _FEWEST)), change[begin:].mean())
     # A narrow feature bends as much as noise does: most channels have none, and noise of counts.
     bright = np.maximum(gain_side, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        by_counts = np.nanmedian((change / np.where(bright > 0, bright, np.nan))[begin:])
-    usual = np.nan_to_num(by_counts) * bright + np.median(change[begin:])
-    noise = np.sqrt(np.minimum(near, usual / _MEDIAN_SQUARE))
+    counted = bright[begin:] > 0
+    by_counts = np.median(change[begin:][counted] / bright[begin:][counted]) if any(counted) else 0
+    usual = by_counts * bright + np.median(change[begin:])
+    square = np.minimum(near, usual / _MEDIAN_SQUARE)
+    noise = np.sqrt(square if variance is None else np.minimum(square, variance))
     feature = (gain_side > _HIGHER * np.maximum(falling, 0)) & (
         gain_side - falling > _ERRORS * noise
     )

@@ -81,6 +81,7 @@ def cleaned_of(
         **noise,
         protected=protected_channels(position, fwhm),
         position=position,
+        fwhm=chain.fwhm,
         subspace=chain.subspace,
         threshold=chain.threshold,
     )

@@ -17,6 +17,7 @@ from hyperspy_dosekin.processing.spikes.found import (
     next_of,
     pairs_of,
 )
+from hyperspy_dosekin.processing.spikes.lines import BESIDE, line_height
 from hyperspy_dosekin.processing.spikes.noise import Noise, local_scale
 
 #: Channels on either side, and order, of the polynomial: of those tried, 4 to 6 and 3 or 5, the
@@ -31,7 +32,11 @@ _FLOOR = 4.0
 
 
 def remove_by_channels(
-    spectra: np.ndarray, noise: Noise, closed: np.ndarray, threshold: float
+    spectra: np.ndarray,
+    noise: Noise,
+    closed: np.ndarray,
+    threshold: float,
+    fwhm: float = np.nan,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Replace what exceeds a polynomial through the neighbouring channels.
 
@@ -49,6 +54,9 @@ def remove_by_channels(
         Channels that must not be touched, boolean, same shape.
     threshold
         In standard deviations.
+    fwhm
+        Width of the zero-loss peak in channels. What is as wide is a line and no spike; NaN where
+        lines are to be found too.
 
     Returns
     -------
@@ -62,7 +70,7 @@ def remove_by_channels(
         if not rows.size:
             break
         excess, values, variance = _judge(
-            cleaned[rows], noise.part(rows), closed[rows] | touched[rows], threshold
+            cleaned[rows], noise.part(rows), closed[rows] | touched[rows], threshold, fwhm
         )
         found = Found.strongest(excess)
         found.replace(rows, values, variance, (cleaned, touched, replaced))
@@ -78,7 +86,7 @@ def scatter(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _judge(
-    spectra: np.ndarray, noise: Noise, closed: np.ndarray, threshold: float
+    spectra: np.ndarray, noise: Noise, closed: np.ndarray, threshold: float, fwhm: float
 ) -> tuple[dict[int, np.ndarray], dict[int, list[np.ndarray]], dict[int, list[np.ndarray]]]:
     """Excess over the limit, what is expected and its variance, for one channel and for two."""
     quietest = noise.variance(np.zeros(1))
@@ -105,9 +113,57 @@ def _judge(
         if width > 1:
             score[np.minimum(first, second) < EACH * scale] = 0.0
         score[closed if width == 1 else pairs_of(closed)] = 0.0
+        row, channel = np.nonzero(score > 0)
+        if row.size and np.isfinite(fwhm):
+            base = np.exp(through(logarithm, polynomial_weights(width + 2 * BESIDE, order=3)))
+            one_electron = noise.electron_in(row) / sigma[row, channel]
+            without = _without_line(
+                (spectra, base - floor, sigma), width, row, channel, one_electron, fwhm
+            )
+            score[row, channel] = np.minimum(
+                score[row, channel], without / scale[row, channel] - limit(width, threshold)
+            )
         excess[width], values[width] = score, [expected] * width
         uncertainty[width] = [of_prediction * variance * scale**2] * width
     return excess, values, uncertainty
+
+
+def _without_line(
+    spectra: tuple[np.ndarray, np.ndarray, np.ndarray],
+    width: int,
+    row: np.ndarray,
+    channel: np.ndarray,
+    one_electron: np.ndarray,
+    fwhm: float,
+) -> np.ndarray:
+    """What channels have beyond a line as wide as the zero-loss peak; infinite without a line.
+
+    Parameters
+    ----------
+    spectra
+        Intensities, what channels farther away say of those between, and the standard deviation.
+    width, row, channel, fwhm
+        As for `line_height`.
+    one_electron
+        What an electron adds, in standard deviations, shape ``(n,)``.
+
+    Returns
+    -------
+    In standard deviations, shape ``(n,)``.
+    """
+    intensity, base, sigma = spectra
+    last = intensity.shape[-1] - 1
+    place = np.clip(channel[:, np.newaxis] + np.arange(-BESIDE, width + BESIDE), 0, last)
+    # The prediction is for the channels from this one on.
+    below = base[row, place[:, 0]][:, np.newaxis]
+    residual = (intensity[row[:, np.newaxis], place] - below) / sigma[row[:, np.newaxis], place]
+    every = np.arange(row.size)
+    height, spread = line_height(residual, width, every, np.full(row.size, BESIDE), fwhm)
+    mean = residual[:, BESIDE : BESIDE + width].mean(axis=-1)
+    of_base = (polynomial_weights(width + 2 * BESIDE, order=3) ** 2).sum()
+    shot = 1.0 + one_electron * height
+    score = (mean - height) / np.sqrt(shot * (1 / width + spread**2) + of_base)
+    return np.where(height > 0, score, np.inf)
 
 
 def through(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -50,6 +50,7 @@ def remove_spikes(
     offset: float | np.ndarray,
     protected: tuple[np.ndarray, np.ndarray] | None = None,
     position: np.ndarray | None = None,
+    fwhm: float = np.nan,
     subspace: Subspace | None = None,
     threshold: float = THRESHOLD,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -60,7 +61,8 @@ def remove_spikes(
     gives the channels beside their share of it; that share is fitted and subtracted.
 
     Without, and where the subspace is noisier than the spectrum, a spike exceeds a polynomial
-    through the channels beside it, and a line as narrow as the resolution may be taken for one.
+    through the channels beside it. With `fwhm`, a line as wide as that is left there; where it is
+    less than two channels, a line may be taken for a spike.
 
     The scale of the noise is taken from the data: a factor common to the intensities of all spectra
     changes nothing, and neither does a wrong `gain`.
@@ -76,6 +78,8 @@ def remove_spikes(
         First and last of the channels that must not be touched, shape ``(n_spectra,)`` each.
     position
         Channel of the zero-loss peak, shape ``(n_spectra,)``; needed with `subspace`.
+    fwhm
+        Width of the zero-loss peak in channels, or NaN.
     subspace
         From `learn_subspace`.
     threshold
@@ -102,7 +106,7 @@ def remove_spikes(
     closed = _closed(spectra, protected)
     if subspace is None or position is None:
         noise = noise.of_each(*scatter(spectra))
-        return remove_by_channels(spectra, noise, closed, threshold)
+        return remove_by_channels(spectra, noise, closed, threshold, fwhm)
     n_channels = spectra.shape[-1]
     start = first_channels(position, n_channels)
     cleaned, touched, replaced, doubtful = remove_by_subspace(
@@ -117,7 +121,7 @@ def remove_spikes(
         inside = np.ix_(rows, np.arange(n_channels)[part])
         shut = closed[inside] | touched[inside] | ~wanted
         cleaned[inside], more, variance = remove_by_channels(
-            cleaned[inside], noise.part(rows, part), shut, threshold
+            cleaned[inside], noise.part(rows, part), shut, threshold, fwhm
         )
         touched[inside] |= more
         replaced[inside] += variance

@@ -18,6 +18,7 @@ from hyperspy_dosekin.processing.spikes.found import (
     next_of,
     pairs_of,
 )
+from hyperspy_dosekin.processing.spikes.lines import line_height
 from hyperspy_dosekin.processing.spikes.noise import SIGMA_PER_MAD, Noise
 from hyperspy_dosekin.processing.spikes.subspace import Placed, Subspace, place
 
@@ -28,10 +29,6 @@ _CLIPPED = 4.0
 _FITS, _SETTLED = 8, 0.05
 #: The quick look asks for less, by so many standard deviations.
 _LENIENCE = 0.2
-#: Channels on either side that tell a line of the specimen, and standard deviations it takes.
-_BESIDE, _LINE = 3, 2.5
-#: Lines are at least as wide as the zero-loss peak; its width is known to about a tenth.
-_NARROWEST = 0.9
 #: Share of the variance that the noise of the components may have, averaged over some channels.
 _DOUBTFUL, _AVERAGED = 0.35, 15
 #: Standard deviations by which what neighbouring channels take for one exceeds the subspace too.
@@ -259,7 +256,7 @@ class _Search:
                 able &= np.minimum(residual, next_of(residual)) >= EACH
             able &= ~(closed if width == 1 else pairs_of(closed))
             row, channel = np.nonzero(able)
-            line, spread = self._line(residual, width, row, channel)
+            line, spread = line_height(residual, width, row, channel, self.subspace.fwhm)
             leverage = placed.leverage[channel]
             # Spectra that the subspace does not describe scatter more, and so do pairs of channels
             # that share noise.
@@ -293,51 +290,3 @@ class _Search:
                 values[width].append(made)
                 uncertainty[width].append(known)
         return excess, values, uncertainty
-
-    def _line(
-        self, residual: np.ndarray, width: int, row: np.ndarray, channel: np.ndarray
-    ) -> tuple[np.ndarray, float]:
-        """Height that a line of the specimen, which the other spectra do not have, may have.
-
-        The zero-loss peak has broadened it, so that the channels beside have their share of it,
-        which of a spike they have not. It is fitted to them; where it does not lie in the middle,
-        the next two channels alone say more.
-
-        Parameters
-        ----------
-        residual
-            In standard deviations, shape ``(n_rows, n_channels)``.
-        width
-            Channels in question.
-        row, channel
-            The first of them, shape ``(n,)``.
-
-        Returns
-        -------
-        Height over the channels in question, shape ``(n,)``, zero where it is not significant; and
-        its standard deviation.
-        """
-        sigma = _NARROWEST * max(self.subspace.fwhm, 1.0) / np.sqrt(8 * np.log(2))
-        distance = np.arange(1, _BESIDE + 1) + 0.5 * (width - 1)
-        shape = np.exp(-0.5 * (distance / sigma) ** 2)
-        weights = 0.5 * shape / (shape**2).sum()
-        own = np.exp(-0.5 * ((np.arange(width) - 0.5 * (width - 1)) / sigma) ** 2).mean()
-        beside = np.arange(_BESIDE)
-        left, right = channel[:, np.newaxis] - 1 - beside, channel[:, np.newaxis] + width + beside
-        last = residual.shape[-1] - 1
-        left, right = (
-            # Beyond the ends there is nothing.
-            np.where(
-                (place >= 0) & (place <= last),
-                residual[row[:, np.newaxis], np.clip(place, 0, last)],
-                0.0,
-            )
-            for place in (left, right)
-        )
-        both = left + right
-        height, next_two = both @ weights, 0.5 * both[:, 0] / shape[0]
-        spread = np.sqrt(2 * (weights**2).sum())
-        significant = height > _LINE * spread
-        significant |= next_two > _LINE * np.sqrt(0.5) / shape[0]
-        line = np.where(significant, np.maximum(np.maximum(height, next_two), 0.0), 0.0)
-        return own * line, float(own * spread)

@@ -27,6 +27,9 @@ _BOXES, _BOX = 4, 32
 FACTOR, _SHARE = 2.0, 1 / 3
 #: Noise of joined channels that is larger by so much is correlated, and not as small as it looks.
 _CORRELATED = 3.0
+_INDEPENDENT = 1.5
+#: Joined elements that tell it; without them, correlation does not explain a smaller ratio.
+_FEWEST_JOINED, _ABSURD = 60, 0.01
 #: What is said where the metadata deny all noise.
 NO_NOISE = (
     "the metadata say that the data have no noise: their variance is zero, or no number, "
@@ -160,9 +163,10 @@ def _judge(boxes: list[np.ndarray], variances: list[np.ndarray], claimed: Noise)
         found = photon_transfer(boxes, [_variance(Noise(gain=1.0), box) for box in boxes])
         return _Verdict(found, "" if found is None else NO_NOISE)
     found = photon_transfer(boxes, variances)
-    if found is None or not _data_win(found, boxes, variances):
+    believed = None if found is None else _believed(found, boxes, variances)
+    if believed is None:
         return _Verdict(found)
-    return _Verdict(found, _note(found, claimed))
+    return _Verdict(believed, _note(believed, claimed))
 
 
 def _say_nothing(variances: list[np.ndarray]) -> bool:
@@ -235,16 +239,28 @@ def _model_behind(boxes: list[np.ndarray], variances: list[np.ndarray]) -> Noise
     return Noise(gain=float(gain), offset=float(offset))
 
 
-def _data_win(found: PhotonTransfer, boxes: list[np.ndarray], variances: list[np.ndarray]) -> bool:
+def _believed(
+    found: PhotonTransfer, boxes: list[np.ndarray], variances: list[np.ndarray]
+) -> PhotonTransfer | None:
+    """What the data say where they win over the claim, else ``None``."""
     if found.share_beyond(FACTOR) <= _SHARE:
-        return False
+        return None
     if found.ratio >= 1:
-        return True
-    # Interpolated channels scatter less than their noise, since they share it.
-    wide = photon_transfer(joined(boxes), joined(variances))
+        return found
+    # Interpolated channels scatter less than their noise, since they share it. Pairs tell; in more
+    # joined channels of a single spectrum there is structure.
+    pairs, wide = (
+        photon_transfer(joined(boxes, n), joined(variances, n), fewest=_FEWEST_JOINED)
+        for n in (2, 4)
+    )
+    if pairs is not None and pairs.ratio < min(1 / FACTOR, _INDEPENDENT * found.ratio):
+        return found
     if wide is None:
-        return boxes[0].shape[-1] < 64
-    return wide.ratio < 1 / FACTOR and wide.ratio < _CORRELATED * found.ratio
+        return found if boxes[0].shape[-1] < 64 or found.ratio < _ABSURD else None
+    if not wide.ratio < 1 / FACTOR:
+        return None
+    growth = wide.ratio / found.ratio
+    return found.times(growth) if growth >= _CORRELATED else found
 
 
 def _without_zeros(noise: Noise, found: PhotonTransfer) -> Noise:

@@ -88,14 +88,7 @@ def variance_of(signal: BaseSignal) -> Any:
     if not isinstance(recorded, BaseSignal):
         return recorded
     if share_axes_if_alike(signal):
-        if follow_a_factor(signal):
-            return recorded
-        drop(
-            signal,
-            "the data have been changed in place, and not by a factor, so that their noise "
-            "variance is another: it is left out. Set the right one with s.set_noise_variance.",
-        )
-        return None
+        return recorded if settle(signal) else None
     joined = _joined(recorded.data, signal.data.shape)
     if joined is not None:
         attach_variance(signal, joined)
@@ -119,6 +112,24 @@ def follow_a_factor(signal: BaseSignal) -> bool:
         variance.data = variance.data * factor
         remember(signal, variance)
     return factor is not None
+
+
+def settle(signal: BaseSignal) -> bool:
+    """Let a variance of the shape of its data follow what was done to them, or drop it and say so.
+
+    Returns
+    -------
+    bool
+        Whether it is there still. A variance of another origin is.
+    """
+    if follow_a_factor(signal):
+        return True
+    drop(
+        signal,
+        "the data have been changed in place, and not by a factor, so that their noise "
+        "variance is another: it is left out. Set the right one with s.set_noise_variance.",
+    )
+    return False
 
 
 def variance_was_lost(signal: BaseSignal) -> bool:
@@ -166,9 +177,15 @@ def _joined(variance: Any, shape: tuple[int, ...]) -> Any:
 
 def drop(signal: BaseSignal, message: str) -> None:
     """Take the variance from a signal, and say why."""
-    signal.set_noise_variance(None)
-    signal.metadata.set_item(_STATE, _LOST)
+    forget(signal)
     warn_user(message)
+
+
+def forget(signal: BaseSignal) -> None:
+    """Take the variance from a signal that has one, or ``None`` in its place."""
+    del signal.metadata.Signal.Noise_properties.variance
+    if signal.metadata.has_item(_STATE):
+        signal.metadata.set_item(_STATE, _LOST)
 
 
 def follows(signal: BaseSignal) -> bool:

@@ -18,7 +18,9 @@ from hyperspy_dosekin.signals.axes.variance import (
     attach_variance,
     drop,
     follow_a_factor,
+    forget,
     ours,
+    settle,
     share_axes_if_alike,
     variance_of,
 )
@@ -64,12 +66,19 @@ def _slice(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
     if ours(self) is None:
         return call(*args, **kwargs)
     if share_axes_if_alike(self):
-        follow_a_factor(self)
+        settle(self)
     result = call(*args, **kwargs)
     made = kwargs.get("out") if result is None else result
     if isinstance(made, BaseSignal):
         _remember_again(made)
     return result
+
+
+def _settled(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+    """For methods that carry the variance along, and the memory of the data with it."""
+    if ours(self) is not None and share_axes_if_alike(self):
+        settle(self)
+    return call(*args, **kwargs)
 
 
 def _remember_again(signal: BaseSignal) -> None:
@@ -86,6 +95,13 @@ def _get(self: Any, call: Any, name: str) -> Any:
         follow_a_factor(self)
         return call()
     return variance_of(self)
+
+
+def _set(self: Any, call: Any, name: str, variance: Any) -> None:
+    call(variance)
+    if variance is None:
+        # HyperSpy keeps the None, and cannot stack such signals.
+        forget(self)
 
 
 def _transpose(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -122,7 +138,7 @@ def _current(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
 
 def _crop(self: Any, call: Any, name: str, axis: Any, *args: Any, **kwargs: Any) -> None:
     variance = ours(self)
-    if variance is None or not share_axes_if_alike(self):
+    if variance is None or not share_axes_if_alike(self) or not settle(self):
         call(axis, *args, **kwargs)
         return
     place = self.axes_manager[axis].index_in_axes_manager
@@ -157,7 +173,7 @@ def _rebin(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
     if out is not None and ours(out) is not None:
         # HyperSpy would write the variance over the data.
         drop(out, "rebin(out=…) drops the noise variance; leave out= out to keep it.")
-    result = call(*args, **kwargs)
+    result = _settled(self, call, name, *args, **kwargs)
     made = result if out is None else out
     axis = self.axes_manager.signal_axes[0]
     if not is_per_ev(self) or not axis.is_uniform:
@@ -232,6 +248,8 @@ def _adds(self: Any, call: Any, name: str, other: Any) -> Any:
 _HOOKS: dict[str, Callable[..., Any]] = {
     "_slicer": _slice,
     "get_noise_variance": _get,
+    "set_noise_variance": _set,
+    "as_lazy": _settled,
     "crop": _crop,
     "split": _split,
     "get_current_signal": _current,

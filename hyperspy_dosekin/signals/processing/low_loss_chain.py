@@ -88,5 +88,11 @@ def make_chain(
     zero_loss = choose_model(zero_loss, survey)
     model = model_shape(zero_loss, measured, survey, stop - start)
     if isinstance(model, str):
-        common |= look_at_gain_side(survey, start, common["reach"], recorded.scale_ev)
+        common |= look_at_gain_side(
+            survey,
+            start,
+            common["reach"],
+            recorded.scale_ev,
+            noise_known=recorded.variance is None,
+        )
     return LowLossChain(zero_loss=model, **common)

@@ -98,6 +98,11 @@ def read(signal: BaseSignal, method: str) -> Recorded:
             f"{method} needs real numbers, and the data are of type {dtype}; "
             "take s.real or convert them with s.change_dtype first."
         )
+    if isinstance(signal.data, np.ma.MaskedArray):
+        raise TypeError(
+            f"{method} cannot take a masked array; put NaN where there is no number, "
+            "s.data = s.data.astype(float).filled(np.nan)."
+        )
     if 0 in signal.data.shape:
         raise ValueError(
             f"the data have the shape {signal.data.shape}, and nothing in it for {method}; an axis "
@@ -170,8 +175,9 @@ def _bridged(
     if not data.size:
         return data, (), known
     some = np.concatenate([box.reshape(-1, data.shape[-1]) for box in boxes])
-    zero = dead_channels(some)
-    missing = np.zeros_like(zero)
+    stuck = dead_channels(some)
+    one_value = "the same value" if some[:, stuck].any() else "nothing but zeros"
+    missing = np.zeros_like(stuck)
     if data.dtype.kind == "f":
         whole = some if is_lazy(data) else data.reshape(-1, data.shape[-1])
         missing = np.asarray(~np.isfinite(whole).any(axis=0))
@@ -195,7 +201,7 @@ def _bridged(
             f"{first} channels at the beginning of the axis and {missing.size - 1 - last} at its "
             "end hold no number, NaN or infinite, in any spectrum: they are left out."
         )
-    for channels, what in ((missing, "no number, NaN or infinite"), (zero, "nothing but zeros")):
+    for channels, what in ((missing, "no number, NaN or infinite"), (stuck, one_value)):
         if channels.any():
             named = [
                 f"{channel} ({axis.axis[channel]:g} {axis.units})"
@@ -207,7 +213,7 @@ def _bridged(
                 f"{LONGEST} such channels side by side are bridged by a straight line, away from "
                 "the zero-loss peak. Crop others away with s.isig[…]."
             )
-    dead = tuple(int(channel) for channel in np.flatnonzero(zero))
+    dead = tuple(int(channel) for channel in np.flatnonzero(stuck))
     if not dead and (data.dtype.kind != "f" or (not is_lazy(data) and np.isfinite(data).all())):
         return data, (), known
     return _all_bridged(data, dead), dead, known

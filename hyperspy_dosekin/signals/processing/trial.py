@@ -55,21 +55,25 @@ def try_out(
     spectra, numbers = process_spectra(survey.sample, *place, chain=chain, watch=watch)[:2]
     found = dict(zip(DIAGNOSTICS, numbers.T, strict=True))
     recorded, mean = (np.abs(each) for each in before[0])
-    made = found["ringing"] * mean + recorded
+    with np.errstate(invalid="ignore"):
+        made = found["ringing"] * mean + recorded
     taper = chain.ringing_taper
     noise = np.sqrt(max(chain.gain, 0.0) * mean * taper.max() + chain.offset * (taper**2).sum())
     limit = np.maximum(_TIMES * recorded, _ERRORS_OF_RINGING * noise)
     ringing = float(np.nanmedian(found["ringing"]))
     share = float(np.nanmedian(recorded / np.where(mean > 0, mean, np.nan)))
     if ringing > _RINGING and np.nanmedian(made - limit) > 0:
+        remedy = "deconvolution makes noise of it; pass deconvolve=False, and rely on thin places"
+        if chain.align == "fourier":
+            remedy = "align='fourier' needs more than 3; leave align as it is by default"
         _logger.warning(
             "Processing makes the spectra ring: from channel to channel they alternate by %.0f %% "
             "of their intensity beyond the zero-loss peak, as recorded by %.1f %%. The peak is "
-            "%.1f channels wide, and align='fourier' needs more than 3; leave align as it is by "
-            "default.",
+            "%.1f channels wide, and %s.",
             100 * (ringing + share),
             100 * share,
             chain.fwhm,
+            remedy,
         )
     if chain.deconvolve or chain.normalise:
         warn_if_negative(found["t_over_lambda"], found["zero_loss_intensity"], chain, zero_loss)

@@ -143,7 +143,9 @@ def choose_model(zero_loss: Any, survey: Survey) -> Any:
     return "reflected" if position >= _FEWEST_WIDTHS * fwhm else "fitted"
 
 
-def look_at_gain_side(survey: Survey, start: int, reach: int, scale_ev: float) -> dict[str, Any]:
+def look_at_gain_side(
+    survey: Survey, start: int, reach: int, scale_ev: float, *, noise_known: bool
+) -> dict[str, Any]:
     """What a reflected peak needs to know of the gain side, and log what is wrong there.
 
     Parameters
@@ -156,17 +158,24 @@ def look_at_gain_side(survey: Survey, start: int, reach: int, scale_ev: float) -
         Channels that the tails of the peak may reach.
     scale_ev
         Width of a channel.
+    noise_known
+        Whether gain and offset of the survey are those of the noise.
 
     Returns
     -------
     dict
-        `share`, `tail` and `excess` of a `LowLossChain`.
+        `share`, `tail` and `excess` of a `LowLossChain`; nothing where no gain side is left.
     """
     middle = survey.peak.size // 2
     length = int(np.floor(np.nanmin(survey.position))) - start
+    if length < 0:
+        return {}
     fwhm = float(np.nanmedian(survey.fwhm))
     side = survey.peak[middle::-1][: min(length, middle) + 1]
-    share = share_without_features(side, fwhm)
+    variance = None
+    if noise_known:
+        variance = (survey.gain * np.maximum(side, 0.0) + survey.offset) / survey.found.sum()
+    share = share_without_features(side, fwhm, variance)
     if share is not None:
         where = np.flatnonzero(share < 1) * scale_ev
         _logger.warning(

@@ -54,3 +54,14 @@ def test_a_narrow_ghost_of_the_peak_is_no_part_of_it():
     assert share[25] < 0.05
     plain = np.random.default_rng(0).poisson(peak).astype(float)
     assert share_without_features(plain, 3.8) is None
+
+
+def test_a_gain_is_seen_where_nothing_is_beside_it():
+    """A detector that counts, and no count between the peak and the gain."""
+    gain = 100 * np.exp(-4 * np.log(2) * ((DISTANCE - 10) / 3) ** 2)
+    counts = np.random.default_rng(0).poisson(side(fwhm=3.0) + gain).astype(float)
+    share = share_without_features(counts, 3.0, counts)
+    assert share is not None
+    assert (share * counts)[9:12].sum() < 0.1 * counts[9:12].sum()
+    plain = np.random.default_rng(0).poisson(side(fwhm=3.0)).astype(float)
+    assert share_without_features(plain, 3.0, plain) is None

@@ -180,3 +180,15 @@ def test_nine_spectra_of_many_electrons_lose_next_to_nothing(options):
         for seed in (0, 2, 3, 4, 5, 11)
     ]
     assert np.sum(found) <= 1
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.5])
+@pytest.mark.parametrize("fwhm", [2.5, 3.0, 4.0])
+def test_a_line_as_wide_as_the_resolution_is_no_spike_of_a_single_spectrum(fwhm, place):
+    line = 400 * np.exp(-4 * np.log(2) * ((CHANNEL - 220 - place) / fwhm) ** 2)
+    spectrum = np.random.default_rng(0).poisson(SHAPE + line, (1, 300)).astype(float)
+    spectrum[0, 100] += 400
+    known = {"gain": 1.0, "offset": 0.0, "protected": (np.array([30]), np.array([50]))}
+    touched = remove_spikes(spectrum, **known, fwhm=fwhm)[1]
+    assert touched[0, 100]
+    assert not touched[0, 214:227].any()

@@ -198,3 +198,26 @@ def test_a_claim_of_no_noise_says_nothing(claim, lazy):
     ratio = areas.get_noise_variance().data / truth
     assert ratio.min() > 0.5
     assert ratio.max() < 2
+
+
+@pytest.mark.filterwarnings("ignore:the noise of the data")
+def test_a_single_spectrum_tells_its_noise_whatever_its_factor():
+    s = dose_series(5, electrons=1e6, spike_rate=0.0, **STILL).inav[3]
+    s.change_dtype("float64")
+    as_counted = s.integrate_windows()
+    s.data = s.data / s.data.max()
+    normalised = s.integrate_windows()
+    share = normalised.data / as_counted.data
+    ratio = normalised.get_noise_variance().data / share**2 / as_counted.get_noise_variance().data
+    assert ((ratio > 0.3) & (ratio < 4)).all()
+
+
+def test_drift_is_no_noise():
+    still = [dose_series(0, **STILL).inav[frame] for frame in range(9)]
+    s = dose_series(0, **STILL)
+    drifting = [one.data[40 - 5 * frame : 460 - 5 * frame] for frame, one in enumerate(still)]
+    s = s.isig[:420]
+    s.data = np.array(drifting)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        s.process_low_loss()

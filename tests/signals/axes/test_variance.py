@@ -370,3 +370,41 @@ def test_a_variance_that_is_right_may_be_set_by_hand():
     noise = series.get_noise_variance()
     series.set_noise_variance(noise._deepcopy_with_new_data(1.2 * variance))
     np.testing.assert_allclose(checked_variance(series).data, 1.2 * variance)
+
+
+CHANGES = {
+    "factor": lambda data: data * 2,
+    "root": lambda data: np.sqrt(np.abs(data)),
+    "other frames": lambda data: data[::-1].copy(),
+    "a factor for each frame": lambda data: data * np.linspace(1, 3, len(data))[:, np.newaxis],
+}
+THEN = {
+    "inav": lambda q: q.inav[1:5],
+    "isig": lambda q: q.isig[:40.0],
+    "crop": lambda q: (q.crop_signal(-5.0, 60.0), q)[1],
+    "rebin": lambda q: q.rebin(scale=(1, 2)),
+    "stack": lambda q: hs.stack([q, q]),
+    "lazy": lambda q: q.as_lazy(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:the data have been changed in place")
+@pytest.mark.filterwarnings("ignore:the noise variance of these data is lost")
+@pytest.mark.parametrize("then", THEN)
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_done_in_place_before_is_known_after(processed, change, then):
+    window = {"w": (10, 15)}
+    q = processed.deepcopy()
+    expected = THEN[then](q.deepcopy()).integrate_windows(window).get_noise_variance()
+    q.data = CHANGES[change](q.data)
+    found = THEN[then](q).integrate_windows(window).get_noise_variance()
+    if change == "factor":
+        np.testing.assert_allclose(np.asarray(found.data), 4 * np.asarray(expected.data))
+    else:
+        assert found is None
+
+
+def test_signals_without_their_variance_can_be_stacked(processed):
+    q = processed.deepcopy()
+    q.set_noise_variance(None)
+    assert hs.stack([q, q]).data.shape == (2, *q.data.shape)

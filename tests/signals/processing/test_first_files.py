@@ -125,3 +125,18 @@ def test_integers_that_ran_over_are_said(caplog):
     s.data = s.data.view("uint16")
     s.process_low_loss()
     assert "have become negative" not in caplog.text
+
+
+def test_a_drift_that_leaves_no_gain_side():
+    s = dose_series(0, spike_rate=0.0)
+    s.data[4] = np.roll(s.data[4], -43)
+    s.data[4, -43:] = s.data[4, -44]
+    processed = s.process_low_loss()
+    assert np.isfinite(np.delete(thickness(processed), 4)).all()
+
+
+def test_masked_arrays_are_refused():
+    s = dose_series(0)
+    s.data = np.ma.masked_array(s.data, mask=s.data < 0)
+    with pytest.raises(TypeError, match="masked array"):
+        s.process_low_loss()
