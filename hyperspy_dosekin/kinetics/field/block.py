@@ -18,7 +18,7 @@ from hyperspy_dosekin.kinetics.block import (
     problem_of,
 )
 from hyperspy_dosekin.kinetics.estimate.fit import law_dose
-from hyperspy_dosekin.kinetics.identifiability import SHARED_LEAST_NEAR, SHARED_NEAR
+from hyperspy_dosekin.kinetics.identifiability import SHARED_NEAR
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
@@ -96,7 +96,8 @@ class SharedBlock:
         block[:, row_of["dead"]], block[:, row_of["converged"]] = 1.0, 0.0
         block[:, row_of["identifiable"]] = 0.0
         for window, place, posterior in self.posteriors(values, variance, offset, known):
-            rows = _rows(posterior, law)
+            label = int(np.reshape(known, (-1, *known.shape[-2:]))[place[0], 0, window])
+            rows = _rows(posterior, law, self.populations[window, label].least_near)
             for name, value in rows.items():
                 block[place, row_of[name], window] = value
             if len(band_dose):
@@ -231,7 +232,7 @@ def packed(priors: Sequence[PixelPrior]) -> np.ndarray:
     return torch.cat(parts, 1).numpy()
 
 
-def _rows(posterior: SharedPosterior, law: KineticLaw) -> dict[str, np.ndarray]:
+def _rows(posterior: SharedPosterior, law: KineticLaw, least_near: float) -> dict[str, np.ndarray]:
     """Rows of a group of pixels by name, ``(n,)`` each."""
     found = posterior.estimates(SHARED_NEAR)
     rows = {name: found[name] for name in ("amplitude", "offset", "shrinkage")}
@@ -250,7 +251,7 @@ def _rows(posterior: SharedPosterior, law: KineticLaw) -> dict[str, np.ndarray]:
     rows["sd_log_half_dose"] = summary.sd_log_half_dose[:, 0]
     rows["near_estimate"] = summary.near_estimate[:, 0]
     with np.errstate(invalid="ignore"):
-        rows["identifiable"] = 1.0 * (found["near_by"] >= SHARED_LEAST_NEAR)
+        rows["identifiable"] = 1.0 * (found["near_by"] >= least_near)
     for quantity in quantities:
         for end, value in zip(("lower", "upper"), summary.intervals[quantity, LEVEL], strict=True):
             rows[f"{quantity.name} {end}"] = value[:, 0]

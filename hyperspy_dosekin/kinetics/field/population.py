@@ -4,23 +4,25 @@
 
 The numbers maximise the marginal likelihood of all pixels, each integrated over its nodes, as if
 pixels were independent. They are not, so that the curvature alone would make them too certain:
-their covariance is Godambe's, with the scores of the pixels summed over pairs of neighbours.
+they have less weight against what is assumed, and the covariance is Godambe's (`dependence`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy import stats
 from scipy.optimize import minimize
-from scipy.spatial.distance import pdist, squareform
 from torch import Tensor
 
+from hyperspy_dosekin.kinetics.identifiability import SHARED_RIGHT
 from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
 
 from .curves import CommonScale, SharedCurves
+from .dependence import godambe, redundancy
 from .hyper import Layout
 from .pixels import PixelNodes, PixelPrior, find_modes
 from .readout import Shared, Sums
@@ -33,11 +35,10 @@ LEAST_PIXELS = 8
 N_DESIGN = 12
 # Rounds of placing nodes and climbing, and steps of each: first of some of the pixels.
 _FIRST_PIXELS, _FIRST_ROUNDS, _ROUNDS, _STEPS, _SETTLED = 160, 4, 4, 15, 0.03
-# Ranges of neighbourhood that are tried, in pixels, and the share of the extent that a range may
-# have at most: the scores add up to nothing, and so do those of a neighbourhood as large as all.
-_RANGES, _LARGEST_RANGE, _LEAST_FREEDOM = (0.7, 1.5, 3.0, 5.0, 8.0, 12.0), 0.25, 1.5
 # Degrees of freedom of what is known of a population, at least.
 _LEAST_PIXELS_FREE = 3.0
+# Step of numerical derivatives.
+_DIFFERENCE = 1e-3
 # Distance, in standard deviations, at which a direction is examined for being lopsided.
 _PROBE = 1.3
 # Sides of a direction may be that much wider or narrower than its curvature says.
@@ -62,6 +63,8 @@ class Population:
         Pixels that it was estimated from.
     n_effective
         Independent pixels that would say as much of its mean.
+    least_near
+        Least probability of a determined pixel that its ln D½ is near the estimate (`flag`).
     """
 
     layout: Layout
@@ -71,6 +74,7 @@ class Population:
     design: np.ndarray
     n_pixel: int
     n_effective: float
+    least_near: float = SHARED_RIGHT
 
     @property
     def shared(self) -> Shared:
@@ -117,19 +121,25 @@ def fit_population(
             f"{curves.number} pixels that can be fitted are too few for a population, which "
             f'needs at least {LEAST_PIXELS}; use spatial="pixel", or larger groups.'
         )
-    chosen = _subset(curves.number, MOST_PIXELS)
+    chosen = subset(curves.number, MOST_PIXELS)
     curves, places = curves.select(chosen), places[chosen]
     layout = Layout.of(curves, noise)
     vector = _start(curves, layout)
-    some = curves.select(_subset(curves.number, _FIRST_PIXELS))
-    vector = _settled(some, layout, vector, _FIRST_ROUNDS)
-    vector = _settled(curves, layout, vector, _ROUNDS)
+    some = curves.select(subset(curves.number, _FIRST_PIXELS))
+    vector = _settled(some, layout, vector, 1.0, _FIRST_ROUNDS)
+    # Neighbours repeat each other: their likelihood has less weight against what is assumed.
     nodes = _nodes(curves, layout.shared(vector), None)[0]
     score = _scores(nodes, layout, vector)
-    hessian = _information(score, layout, vector)
-    covariance, inflation = godambe(hessian, score, places)
+    asked = _by_numbers(nodes, layout, vector)
+    power = 1 / redundancy(_information(score, layout, vector, 1.0), score, asked, places)
+    vector = _settled(curves, layout, vector, power, _ROUNDS)
+    nodes = _nodes(curves, layout.shared(vector), None)[0]
+    score = _scores(nodes, layout, vector)
+    inflation = godambe(_information(score, layout, vector, 1.0), score, places)[1]
+    hessian = _information(power * score, layout, vector, power)
+    covariance = godambe(hessian, power * score, places)[0]
     design = _designed(
-        nodes, layout, vector, covariance, hessian, n_design, curves.number / inflation
+        nodes, layout, vector, covariance, hessian, power, n_design, curves.number / inflation
     )
     return Population(
         layout,
@@ -147,18 +157,29 @@ def freedom_of(n_effective: float) -> float:
     return max(n_effective - 1, _LEAST_PIXELS_FREE)
 
 
-def _subset(number: int, most: int) -> np.ndarray:
+def subset(number: int, most: int) -> np.ndarray:
+    """Places of some of so many pixels, in their order.
+
+    Parameters
+    ----------
+    number
+        Number of pixels.
+    most
+        How many are wanted at most.
+    """
     if number <= most:
         return np.arange(number)
     return np.sort(np.random.default_rng(0).choice(number, most, replace=False))
 
 
-def _settled(curves: SharedCurves, layout: Layout, vector: Tensor, rounds: int) -> Tensor:
+def _settled(
+    curves: SharedCurves, layout: Layout, vector: Tensor, power: float, rounds: int
+) -> Tensor:
     """Climb and place nodes anew, until nothing changes."""
     free = None
     for _ in range(rounds):
         nodes, free = _nodes(curves, layout.shared(vector), free)
-        found = _climbed(nodes, layout, vector)
+        found = _climbed(nodes, layout, vector, power)
         change = (found - vector).abs().max()
         vector = found
         if change < _SETTLED:
@@ -200,21 +221,22 @@ def pixel_evidence(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
     return torch.logsumexp(nodes.log_weight(shared, PixelPrior.common(shared)), 0)
 
 
-def _total(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
-    return pixel_evidence(nodes, layout, vector).sum() + layout.log_prior(vector)
+def _total(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) -> Tensor:
+    return power * pixel_evidence(nodes, layout, vector).sum() + layout.log_prior(vector)
 
 
-def _climbed(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
+def _climbed(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) -> Tensor:
     """A few steps up the marginal likelihood with the nodes as they are."""
     # In units of what the scores say, every direction is about as steep as the others.
-    information = _information(_scores(nodes, layout, vector), layout, vector)
+    score = power * _scores(nodes, layout, vector)
+    information = _information(score, layout, vector, power)
     values, axes = torch.linalg.eigh(information)
     units = axes / values.clamp(min=1e-2).sqrt()
 
     def loss(away: np.ndarray) -> tuple[float, np.ndarray]:
         at = (vector + units @ torch.as_tensor(away)).requires_grad_()
         with torch.enable_grad():
-            value = -_total(nodes, layout, at)
+            value = -_total(nodes, layout, at, power)
             slope = torch.autograd.grad(value, at)[0]
         if not bool(value.isfinite() & slope.isfinite().all()):
             return 1e12, np.zeros(len(away))
@@ -227,76 +249,45 @@ def _climbed(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
     return vector + (units @ torch.as_tensor(found.x)).clamp(-1.0, 1.0)
 
 
-def _information(score: Tensor, layout: Layout, vector: Tensor) -> Tensor:
-    """Curvature of −ln posterior as if pixels were independent, from their scores, ``(n, n)``."""
+def _information(score: Tensor, layout: Layout, vector: Tensor, power: float) -> Tensor:
+    """Curvature of −ln posterior, from the scores of the pixels times the power, ``(n, n)``."""
     with torch.enable_grad():
         before = torch.autograd.functional.hessian(layout.log_prior, vector)
     assert isinstance(before, Tensor)
     values, axes = torch.linalg.eigh(-0.5 * (before + before.T))
-    return score.T @ score + (axes * values.clamp(min=0)) @ axes.T
+    return score.T @ score / power + (axes * values.clamp(min=0)) @ axes.T
 
 
 def _scores(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
     """Gradient of the marginal likelihood of every pixel, ``(n_pixel, n)``."""
-    step, columns = 1e-3, []
+    return _gradient(lambda at: pixel_evidence(nodes, layout, at), vector)
+
+
+def _by_numbers(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
+    """Gradient of the mean of ln D½ of every pixel after its data, ``(n_pixel, n)``."""
+    curves = nodes.curves
+    search = curves.search(nodes.free)
+    value = dose_at_level(curves.parameters.law, curves.parameters.values(search), 0.5)
+    value = value.clamp(max=1e4).log()
+
+    def mean(at: Tensor) -> Tensor:
+        shared = layout.shared(at)
+        weight = nodes.log_weight(shared, PixelPrior.common(shared)).softmax(0)
+        return (weight.nan_to_num(0.0) * value).sum(0)
+
+    return _gradient(mean, vector)
+
+
+def _gradient(function: Callable[[Tensor], Tensor], vector: Tensor) -> Tensor:
+    """Gradient of a number of every pixel by central differences, ``(n_pixel, n)``."""
+    columns = []
     for place in range(len(vector)):
         shift = torch.zeros_like(vector)
-        shift[place] = step
+        shift[place] = _DIFFERENCE
         with torch.no_grad():
-            ends = [pixel_evidence(nodes, layout, vector + s * shift) for s in (1, -1)]
-        columns.append((ends[0] - ends[1]) / (2 * step))
+            above, below = (function(vector + sign * shift) for sign in (1, -1))
+        columns.append((above - below) / (2 * _DIFFERENCE))
     return torch.stack(columns, 1)
-
-
-def godambe(hessian: Tensor, score: Tensor, places: np.ndarray) -> tuple[Tensor, float]:
-    """Covariance of an estimate from pixels that are no independent draws.
-
-    Parameters
-    ----------
-    hessian
-        Curvature of −ln posterior, ``(n, n)``.
-    score
-        Gradient of the likelihood of every pixel, ``(n_pixel, n)``.
-    places
-        Where the pixels are, ``(n_pixel, n_axis)``.
-
-    Returns
-    -------
-    covariance : Tensor
-        H⁻¹ J H⁻¹ with J the sum of products of scores over pairs of neighbours, never less than
-        H⁻¹.
-    inflation : float
-        Its largest ratio to H⁻¹.
-    """
-    values, vectors = torch.linalg.eigh(hessian)
-    # A direction that the data do not curve is held by the prior only.
-    root = vectors / values.clamp(min=1e-3).sqrt()
-    white = score - score.mean(0)
-    white = (white @ root).numpy()
-    apart = squareform(pdist(places.astype(np.float64)))
-    extent = float(np.ptp(places, axis=0).max()) + 1.0
-    sums = independent = np.eye(len(hessian))
-    for reach in _RANGES:
-        if reach > max(_LARGEST_RANGE * extent, _RANGES[0]):
-            break
-        near = np.exp(-0.5 * (apart / reach) ** 2)
-        share = near.mean()
-        # Scores add up to zero, which takes a share away; and what is known of the sums of so few
-        # neighbourhoods is Student's t.
-        found = white.T @ (near @ white) / max(1 - share, 0.3)
-        freedom = max(1 / share - 1, _LEAST_FREEDOM)
-        wider = (stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975)) ** 2
-        excess, axes = np.linalg.eigh(0.5 * (found + found.T) - independent)
-        excess = wider * np.maximum(excess, 0)
-        sums = _larger(sums, independent + (axes * excess) @ axes.T)
-    covariance = root @ torch.as_tensor(sums) @ root.T
-    return 0.5 * (covariance + covariance.T), float(np.linalg.eigvalsh(sums).max())
-
-
-def _larger(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The least matrix above both in the directions in which they differ."""
-    values, vectors = np.linalg.eigh(second - first)
-    return first + (vectors * np.maximum(values, 0)) @ vectors.T
 
 
 def _designed(
@@ -305,6 +296,7 @@ def _designed(
     vector: Tensor,
     covariance: Tensor,
     hessian: Tensor,
+    power: float,
     number: int,
     n_effective: float,
 ) -> Tensor:
@@ -318,13 +310,14 @@ def _designed(
     effect = torch.stack([_log_dose(nodes, layout, vector + s) for s in steps.T])
     steps = steps[:, effect.sub(_log_dose(nodes, layout, vector)).abs().argsort(descending=True)]
     n = len(vector)
-    top = _total(nodes, layout, vector).detach()
+    top = _total(nodes, layout, vector, power).detach()
     sides = torch.ones(2, n, dtype=vector.dtype)
     with torch.no_grad():
         for axis in range(n):
             expected = 0.5 * _PROBE**2 * (steps[:, axis] @ hessian @ steps[:, axis])
             for side, sign in enumerate((-1.0, 1.0)):
-                fall = top - _total(nodes, layout, vector + sign * _PROBE * steps[:, axis])
+                moved = vector + sign * _PROBE * steps[:, axis]
+                fall = top - _total(nodes, layout, moved, power)
                 ratio = torch.sqrt(expected / fall.clamp(min=1e-3 * expected))
                 sides[side, axis] = ratio.clamp(1 / _LOPSIDED, _LOPSIDED)
     # Stratified scores, shuffled along every axis; normal ones would have unit variance.

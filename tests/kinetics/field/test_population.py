@@ -10,6 +10,8 @@ from scipy import stats
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.field.block import SharedBlock, shared_fields
 from hyperspy_dosekin.kinetics.field.curves import SharedCurves
+from hyperspy_dosekin.kinetics.field.dependence import godambe, redundancy
+from hyperspy_dosekin.kinetics.field.flag import least_near
 from hyperspy_dosekin.kinetics.field.hyper import Layout
 from hyperspy_dosekin.kinetics.field.pixels import (
     PixelNodes,
@@ -18,7 +20,7 @@ from hyperspy_dosekin.kinetics.field.pixels import (
     find_modes,
     likelihood_slopes,
 )
-from hyperspy_dosekin.kinetics.field.population import fit_population, godambe
+from hyperspy_dosekin.kinetics.field.population import fit_population
 from hyperspy_dosekin.kinetics.field.readout import Shared, Sums, readout_after
 from hyperspy_dosekin.kinetics.field.summary import summary_of
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
@@ -158,6 +160,19 @@ def test_neighbours_are_no_independent_draws():
     ratio = torch.linalg.eigvalsh(covariance @ hessian)
     assert float(ratio.min()) > 0.5
     assert float(ratio.max()) < 3
+    # What is asked of the numbers is said as often.
+    asked = torch.eye(3, dtype=torch.float64)
+    assert redundancy(hessian, torch.as_tensor(score), asked, single) < 2
+    assert redundancy(6 * hessian, torch.as_tensor(repeated), asked, places) > 4
+
+
+def test_the_share_of_right_pixels_is_the_one_expected():
+    near = np.random.default_rng(0).uniform(0.3, 1.0, 400)
+    least = least_near(near)
+    assert 0.92 <= near[near >= least].mean() < 0.93
+    # Certain pixels do not pay for others that are more likely wrong than right.
+    assert least_near(np.r_[np.ones(90), np.full(10, 0.4)]) == 1.0
+    assert least_near(np.full(9, 0.9)) > 1
 
 
 @pytest.mark.parametrize("options", [{}, {"law": "first order"}, {"offset": 1.0}])

@@ -20,7 +20,8 @@ from scipy import special
 
 from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact, law_dose, law_integrity
 from hyperspy_dosekin.kinetics.estimate.moved_frames import moved_problem
-from hyperspy_dosekin.kinetics.identifiability import SHARED_LEAST_NEAR, SHARED_NEAR
+from hyperspy_dosekin.kinetics.field.flag import near_of_normal
+from hyperspy_dosekin.kinetics.identifiability import SHARED_NEAR
 from hyperspy_dosekin.kinetics.model.dose_error import EXACT
 from hyperspy_dosekin.kinetics.posterior.posterior import NEAR
 from hyperspy_dosekin.lazy.blocks import compute
@@ -283,6 +284,7 @@ def widened_fields(
     law: KineticLaw,
     errors: CommonErrors,
     level: float,
+    least_near: np.ndarray,
     band_dose: tuple[float, ...] = (),
 ) -> np.ndarray:
     """The fields of maps ``(…, n_field, n_window)`` with wider intervals, and flags that know it.
@@ -301,6 +303,8 @@ def widened_fields(
         The errors.
     level
         Probability of the stored intervals.
+    least_near
+        Least probability of a determined pixel, ``(n_group, n_window)``.
     band_dose
         Normalised doses of the interval of a·C + b whose ends follow the other fields.
     """
@@ -330,11 +334,10 @@ def widened_fields(
         fields[..., len(names) :, :] = np.concatenate([np.moveaxis(e, -1, -2) for e in ends], -2)
     shift = errors.of_pixels(errors.shift(law, "half_integrity_dose"), label)[..., 0]
     spread = np.hypot(fields[..., row["sd_log_half_dose"], :], shift)
-    with np.errstate(divide="ignore"):
-        near, near_by = (
-            special.erf(reach / (spread * np.sqrt(2.0))) for reach in (NEAR, SHARED_NEAR)
-        )
+    near, near_by = (near_of_normal(spread, reach) for reach in (NEAR, SHARED_NEAR))
     fields[..., row["sd_log_half_dose"], :] = spread
     fields[..., row["near_estimate"], :] = np.minimum(near, fields[..., row["near_estimate"], :])
-    fields[..., row["identifiable"], :] *= near_by >= SHARED_LEAST_NEAR
+    fields[..., row["identifiable"], :] *= (
+        near_by >= errors.of_pixels(least_near[..., None], label)[..., 0]
+    )
     return fields

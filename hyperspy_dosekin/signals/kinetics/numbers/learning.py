@@ -64,9 +64,10 @@ def fit_shared(
         data, config, offset, None, band_dose=tuple(band_dose), known=labels.astype(np.float64),
         group_names=found.names, spatial=spatial,
     )  # fmt: skip
-    populations = learned(maps, found, progress, stop)
     errors = None if stop() else CommonErrors.of(data, config, offset, found)
-    maps = replace(maps, populations=populations, errors=errors, complete=not stop())
+    maps = replace(maps, errors=errors)
+    populations = learned(maps, found, progress, stop)
+    maps = replace(maps, populations=populations, complete=not stop())
     if spatial == "field" and maps.complete:
         maps = with_neighbours(maps, found, progress, stop)
     return maps.with_fields(progress, stop)
@@ -76,8 +77,12 @@ def learned(
     maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop
 ) -> dict[tuple[int, int], Population]:
     """The populations of all windows and groups."""
+    from hyperspy_dosekin.kinetics.field.flag import with_flag
     from hyperspy_dosekin.kinetics.field.population import fit_population
 
+    common = np.zeros((len(groups.names), len(maps.data.window_names)))
+    if maps.errors is not None:
+        common = maps.errors.shift(maps.law, "half_integrity_dose")[..., 0]
     data, labels, places = _sample(maps, groups.labels)
     found: dict[tuple[int, int], Population] = {}
     wanted = [(w, label) for w in range(len(data.window_names)) for label in groups.names]
@@ -90,9 +95,11 @@ def learned(
             try:
                 curves = window_curves(maps, data, window, chosen)
                 noise = maps.config.noise if data.variance is not None else "relative"
-                found[window, label] = fit_population(
+                population = fit_population(
                     curves, places[chosen.ravel()][curves.alive], _NOISE[noise]
                 )
+                own = common[sorted(groups.names).index(label), window]
+                found[window, label] = with_flag(population, curves, float(own))
             except ValueError as error:
                 name = groups.names[label]
                 where = f" of group {name!r}" if name else ""

@@ -124,6 +124,16 @@ class SharedMaps(ExactMaps):
         complete = self.complete and not stop()
         return replace(self, fields=fields, complete=complete)
 
+    @property
+    def _least_near(self) -> np.ndarray:
+        """Least probability of a determined pixel, ``(n_group, n_window)``."""
+        found = np.full((len(self.group_names), len(self.data.window_names)), np.inf)
+        order = sorted(self.group_names)
+        # A fit that was stopped has not learned them all.
+        for (window, label), population in self.populations.items():
+            found[order.index(label), window] = population.least_near
+        return found
+
     def _widened(self, fields: Any) -> Any:
         """The fields with the errors that all pixels have in common."""
         if self.errors is None:
@@ -138,6 +148,7 @@ class SharedMaps(ExactMaps):
             law=self.law,
             errors=self.errors,
             level=LEVEL,
+            least_near=self._least_near,
             band_dose=self.band_dose,
         )
 
@@ -252,7 +263,7 @@ def _written(population: Population) -> dict[str, Any]:
     return {
         **{name: asdict(getattr(population, name)) for name in ("layout", "scale")},
         **{name: getattr(population, name).tolist() for name in ("vector", "covariance", "design")},
-        **{name: getattr(population, name) for name in ("n_pixel", "n_effective")},
+        **{name: getattr(population, name) for name in ("n_pixel", "n_effective", "least_near")},
     }
 
 
@@ -276,6 +287,8 @@ def _read(entry: Mapping[str, Any]) -> Population:
         design,
         entry["n_pixel"],
         entry["n_effective"],
+        # Files of the version before were flagged with this one.
+        entry.get("least_near", 0.75),
     )
 
 

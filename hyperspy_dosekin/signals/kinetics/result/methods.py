@@ -234,22 +234,24 @@ def _intervals(numbers: KineticsNumbers, options: FitOptions) -> str:
     from hyperspy_dosekin.kinetics.identifiability import (
         LARGEST_SHARE_OF_PRIOR,
         LEAST_NEAR,
-        SHARED_LEAST_NEAR,
         SHARED_NEAR,
+        SHARED_RIGHT,
     )
     from hyperspy_dosekin.kinetics.posterior.posterior import NEAR
 
-    share, distance, more = LEAST_NEAR, NEAR, ""
     if numbers.maps.sharing:
-        share, distance = SHARED_LEAST_NEAR, SHARED_NEAR
+        counts = (
+            "D½ counts as determined in as many pixels as possible such that at least "
+            f"{100 * SHARED_RIGHT:g} % of them are expected within {SHARED_NEAR:g} of the estimate "
+            "in ln D½."
+        )
     else:
-        more = f" and its standard deviation is at most {LARGEST_SHARE_OF_PRIOR:g} of that before "
-        more += "the data"
-    text = (
-        "Intervals are 95 % intervals of the posterior. D½ counts as determined where at least "
-        f"{100 * share:g} % of the posterior of ln D½ lie within {distance:g} of the estimate"
-        f"{more}."
-    )
+        counts = (
+            f"D½ counts as determined where at least {100 * LEAST_NEAR:g} % of the posterior of "
+            f"ln D½ lie within {NEAR:g} of the estimate and its standard deviation is at most "
+            f"{LARGEST_SHARE_OF_PRIOR:g} of that before the data."
+        )
+    text = f"Intervals are 95 % intervals of the posterior. {counts}"
     if numbers.is_lazy:
         return text
     flags = np.asarray(numbers.map("identifiable"))

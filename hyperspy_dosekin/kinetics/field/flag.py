@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which pixels among others count as determined.
+
+A map is looked at as a whole, and what a reader asks of it is how many of the pixels that it calls
+determined are right. So many as possible are, such that the expected share of right ones, which is
+the mean of their probabilities, is `SHARED_RIGHT`: the Bayesian control of the rate of false finds
+(P. Müller, G. Parmigiani, C. Robert, J. Rousseau, doi:10.1198/016214504000001646). It comes to a
+least probability of a pixel, learned from some pixels and the same for all of a window and group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import special
+
+from hyperspy_dosekin.kinetics.identifiability import (
+    SHARED_LEAST_NEAR,
+    SHARED_NEAR,
+    SHARED_RIGHT,
+)
+
+from .block import assumed
+from .curves import SharedCurves
+from .population import Population, subset
+from .posterior import SharedPosterior
+
+#: Pixels that the least probability is learned from, at most.
+PIXELS = 512
+
+
+def least_near(near: np.ndarray) -> float:
+    """The least probability of a determined pixel; above 1 where there is none.
+
+    Parameters
+    ----------
+    near
+        Probability of some pixels that ln D½ is near the estimate, ``(n,)``.
+
+    Examples
+    --------
+    >>> least_near(np.array([0.99, 0.97, 0.6, 0.4]))
+    0.97
+    """
+    ordered = np.sort(near[np.isfinite(near)])[::-1]
+    mean = np.cumsum(ordered) / np.arange(1, ordered.size + 1)
+    kept = np.flatnonzero((mean >= SHARED_RIGHT) & (ordered >= SHARED_LEAST_NEAR))
+    return float(ordered[kept[-1]]) if kept.size else 1.1
+
+
+def near_of_normal(spread: np.ndarray, reach: float) -> np.ndarray:
+    """Probability that a normal number is within a distance of its mean.
+
+    Parameters
+    ----------
+    spread
+        Its standard deviation.
+    reach
+        The distance.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return special.erf(reach / (spread * np.sqrt(2.0)))
+
+
+def with_flag(population: Population, curves: SharedCurves, common: float = 0.0) -> Population:
+    """The population with the least probability of its determined pixels.
+
+    Parameters
+    ----------
+    population
+        The population.
+    curves
+        Its pixels.
+    common
+        Standard deviation of ln D½ by errors that all pixels have in common.
+    """
+    some = curves.select(subset(curves.number, PIXELS))
+    bare = np.empty((some.number, 0))
+    posterior = SharedPosterior(some, assumed(population, bare), int(some.alive.max()) + 1)
+    near = posterior.estimates(SHARED_NEAR)["near_by"][some.alive]
+    if common > 0:
+        spread = posterior.summarise().sd_log_half_dose[some.alive, 0]
+        near = np.minimum(near, near_of_normal(np.hypot(spread, common), SHARED_NEAR))
+    return replace(population, least_near=least_near(near))
