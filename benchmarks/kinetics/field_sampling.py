@@ -22,7 +22,8 @@ from fields import DOSE, simulated
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.field.curves import SharedCurves
-from hyperspy_dosekin.kinetics.field.fields import find_fields, find_lengths, likelihood_near
+from hyperspy_dosekin.kinetics.field.fields import find_fields, likelihood_near
+from hyperspy_dosekin.kinetics.field.lengths import find_lengths
 from hyperspy_dosekin.kinetics.field.population import fit_population
 from hyperspy_dosekin.kinetics.field.readout import Sums, readout_after
 from hyperspy_dosekin.kinetics.field.smooth import Bonds
@@ -44,7 +45,7 @@ class Target:
         population = fit_population(self.curves, places)
         self.layout, vector = population.layout, torch.as_tensor(population.vector)
         bonds = Bonds.of(places)
-        lengths = find_lengths(self.curves, population.shared, bonds, 0.6 * size)[0].best
+        lengths = find_lengths(self.curves, population.shared, bonds, places, 0.6 * size)[0].best
         mode = find_fields(self.curves, population.shared, bonds, lengths, steps=60)
         roots = bonds.roots(lengths, mode.weight)
         self.prior = [torch.as_tensor((root @ root).toarray()) for root in roots]

@@ -32,7 +32,7 @@ LEAST_NEAR = 0.9
 #: rule above 0.99, 0.98 and all (power law, 1500 curves of
 #: `benchmarks/kinetics/misspecification.py`). That of a pixel among others is nearly normal, and
 #: a share of right ones can be promised.
-SHARED_NEAR, SHARED_RIGHT, SHARED_LEAST_NEAR = 0.25, 0.92, 0.5
+SHARED_NEAR, SHARED_RIGHT, SHARED_LEAST_NEAR = 0.25, 0.9, 0.5
 #: Largest standard deviation of ln D½ after the data, as a share of that before: a half leaves a
 #: quarter of the information to the prior.
 LARGEST_SHARE_OF_PRIOR = 0.5

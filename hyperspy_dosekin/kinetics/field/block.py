@@ -24,7 +24,8 @@ from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 
 from .curves import SharedCurves
-from .fields import Lengths, field_priors, find_fields
+from .fields import find_fields
+from .lengths import Lengths, field_priors
 from .pixels import PixelPrior
 from .population import Population
 from .posterior import Assumed, SharedPosterior
@@ -165,9 +166,8 @@ class SharedBlock:
             if not where.size:
                 continue
             bonds = Bonds.of(every[where])
-            start = find_fields(curves, population.shared, bonds, length.best)
-            designs = length.drawn(len(population.design))
-            priors = field_priors(curves, population, bonds, designs, start)
+            start = find_fields(curves, population.shared, bonds, length.best, power=length.power)
+            priors = field_priors(curves, population, bonds, length, start)
             known[where, 1:, window] = packed(priors)
         return known.reshape(*labels.shape, -1, n_window)
 

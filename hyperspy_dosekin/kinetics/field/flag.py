@@ -6,7 +6,8 @@ A map is looked at as a whole, and what a reader asks of it is how many of the p
 determined are right. So many as possible are, such that the expected share of right ones, which is
 the mean of their probabilities, is `SHARED_RIGHT`: the Bayesian control of the rate of false finds
 (P. Müller, G. Parmigiani, C. Robert, J. Rousseau, doi:10.1198/016214504000001646). It comes to a
-least probability of a pixel, learned from some pixels and the same for all of a window and group.
+least probability of a pixel, learned from the population of some pixels and the same for all of a
+window and group. Pixels that also hear their neighbours keep it, and are right a little more often.
 """
 
 from __future__ import annotations

@@ -265,10 +265,7 @@ def _scores(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
 
 def _by_numbers(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
     """Gradient of the mean of ln D½ of every pixel after its data, ``(n_pixel, n)``."""
-    curves = nodes.curves
-    search = curves.search(nodes.free)
-    value = dose_at_level(curves.parameters.law, curves.parameters.values(search), 0.5)
-    value = value.clamp(max=1e4).log()
+    value = log_half_dose(nodes.curves, nodes.free)
 
     def mean(at: Tensor) -> Tensor:
         shared = layout.shared(at)
@@ -305,10 +302,14 @@ def _designed(
     Each side of an axis is as wide as the fall of the likelihood along it says. What so few
     independent pixels say of a mean and its spread is Student's t.
     """
+
+    def of_mean(at: Tensor) -> Tensor:
+        return log_half_dose(nodes.curves, layout.shared(at).mean[:, None])[0]
+
     values, axes = torch.linalg.eigh(covariance)
     steps = axes * values.clamp(min=0).sqrt()
-    effect = torch.stack([_log_dose(nodes, layout, vector + s) for s in steps.T])
-    steps = steps[:, effect.sub(_log_dose(nodes, layout, vector)).abs().argsort(descending=True)]
+    effect = torch.stack([of_mean(vector + s) for s in steps.T])
+    steps = steps[:, effect.sub(of_mean(vector)).abs().argsort(descending=True)]
     n = len(vector)
     top = _total(nodes, layout, vector, power).detach()
     sides = torch.ones(2, n, dtype=vector.dtype)
@@ -330,11 +331,9 @@ def _designed(
     return vector + score @ steps.T
 
 
-def _log_dose(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
-    """Ln D½ of the mean pixel."""
-    curves = nodes.curves
-    lower, upper = curves.box
-    middle = torch.maximum(torch.minimum(layout.shared(vector).mean, upper), lower)
-    search = [row.reshape(1) for row in curves.search(middle)]
+def log_half_dose(curves: SharedCurves, free: Tensor) -> Tensor:
+    """Ln D½ of parameters ``(d, …)`` on their scale of estimation, within the box of the law."""
+    lower, upper = (end.reshape(-1, *[1] * (free.ndim - 1)) for end in curves.box)
+    search = curves.search(torch.maximum(torch.minimum(free, upper), lower))
     dose = dose_at_level(curves.parameters.law, curves.parameters.values(search), 0.5)
-    return dose.clamp(max=1e4).log()[0]
+    return dose.clamp(max=1e4).log()

@@ -10,13 +10,12 @@ from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.field.block import SharedBlock, shared_fields
 from hyperspy_dosekin.kinetics.field.curves import SharedCurves
 from hyperspy_dosekin.kinetics.field.fields import (
-    Lengths,
-    _precision,
     find_fields,
-    find_lengths,
     likelihood_near,
     neighbours_say,
+    precision_of,
 )
+from hyperspy_dosekin.kinetics.field.lengths import Lengths, find_lengths
 from hyperspy_dosekin.kinetics.field.population import fit_population
 from hyperspy_dosekin.kinetics.field.smooth import Bonds, factorised, lattice, log_determinant
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
@@ -61,7 +60,7 @@ def fitted(truth):
     curves = curves_of(truth[0])
     population = fit_population(curves, places_of(SHAPE))
     bonds = Bonds.of(places_of(SHAPE))
-    lengths, mode = find_lengths(curves, population.shared, bonds, 8.0)
+    lengths, mode = find_lengths(curves, population.shared, bonds, places_of(SHAPE), 8.0)
     return curves, population, bonds, lengths, mode
 
 
@@ -106,7 +105,7 @@ def test_what_neighbours_say_is_the_marginal_without_a_pixel(fitted):
     mode = find_fields(curves, shared, bonds, lengths.best, mode)
     found = neighbours_say(curves, shared, bonds, mode)
     sites = likelihood_near(curves, shared, mode.field)
-    prior = _precision(bonds.roots(mode.lengths, mode.weight)).toarray()
+    prior = precision_of(bonds.roots(mode.lengths, mode.weight)).toarray()
     n, d = mode.field.shape
     whole = prior.copy()
     for i in range(n):
@@ -186,7 +185,9 @@ def test_lines_and_volumes_have_fields_too(shape):
     curves = curves_of(values)
     population = fit_population(curves, places_of(shape)[curves.alive], n_design=4)
     bonds = Bonds.of(places_of(shape)[curves.alive])
-    lengths, _ = find_lengths(curves, population.shared, bonds, 0.6 * max(shape))
+    lengths, _ = find_lengths(
+        curves, population.shared, bonds, places_of(shape)[curves.alive], 0.6 * max(shape)
+    )
     block = SharedBlock({(0, 0): population}, DOSE, ("w",), ExactConfig())
     rows = rows_of(block, values, np.zeros(shape, int), {(0, 0): lengths})
     assert rows["dead"].sum() == 1

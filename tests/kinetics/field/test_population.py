@@ -169,10 +169,10 @@ def test_neighbours_are_no_independent_draws():
 def test_the_share_of_right_pixels_is_the_one_expected():
     near = np.random.default_rng(0).uniform(0.3, 1.0, 400)
     least = least_near(near)
-    assert 0.92 <= near[near >= least].mean() < 0.93
+    assert 0.9 <= near[near >= least].mean() < 0.91
     # Certain pixels do not pay for others that are more likely wrong than right.
     assert least_near(np.r_[np.ones(90), np.full(10, 0.4)]) == 1.0
-    assert least_near(np.full(9, 0.9)) > 1
+    assert least_near(np.full(9, 0.89)) > 1
 
 
 @pytest.mark.parametrize("options", [{}, {"law": "first order"}, {"offset": 1.0}])

@@ -165,7 +165,7 @@ def _neighbours(
 
 def learned_lengths(maps: SharedMaps, labels: np.ndarray, window: int, label: int) -> Any:
     """Over how many pixels neighbours of a group are alike, from a part of the map."""
-    from hyperspy_dosekin.kinetics.field.fields import find_lengths
+    from hyperspy_dosekin.kinetics.field.lengths import find_lengths
     from hyperspy_dosekin.kinetics.field.smooth import Bonds
 
     tile = LEARNED_FROM[min(labels.ndim, 3)]
@@ -190,7 +190,9 @@ def learned_lengths(maps: SharedMaps, labels: np.ndarray, window: int, label: in
     curves = window_curves(small, small.data, window, chosen[part], population.scale)
     places = np.argwhere(chosen[part])[curves.alive]
     extent = float(np.ptp(places, axis=0).max()) + 1
-    return find_lengths(curves, population.shared, Bonds.of(places), LARGEST_LENGTH * extent)[0]
+    bonds = Bonds.of(places)
+    largest = LARGEST_LENGTH * extent
+    return find_lengths(curves, population.shared, bonds, places, largest)[0]
 
 
 _NOISE = {"relative": "free", "absolute": "given", "floor": "floor"}

@@ -1,0 +1,191 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Over how many pixels neighbours are alike, and how often they repeat each other.
+
+Amplitudes and offsets are independent draws of the population to the likelihood. In a specimen
+those of neighbours are alike, too, so that what neighbours say of k and p is wrong together. How
+often they repeat each other is seen in their scores, and their likelihood is raised to the inverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .curves import SharedCurves
+from .dependence import redundancy
+from .fields import (
+    Mode,
+    Sites,
+    blocks_of,
+    find_fields,
+    likelihood_near,
+    neighbours_say,
+    precision_of,
+)
+from .pixels import PixelPrior
+from .population import Population, log_half_dose
+from .readout import Shared
+from .smooth import Bonds, factorised, log_determinant
+
+#: Lengths that are tried, in pixels.
+LENGTHS = (1.5, 2.5, 4.0, 6.0, 8.5, 12.0, 17.0, 24.0)
+# Rounds of lengths and fields; step of numerical derivatives in units of the population.
+_LENGTH_ROUNDS = 2
+_DIFFERENCE = 1e-3
+
+
+def log_evidence(
+    curves: SharedCurves, sites: Sites, bonds: Bonds, at: Mode, lengths: Sequence[float]
+) -> float:
+    """Ln evidence of lengths, with the likelihood as it is near some fields.
+
+    Parameters
+    ----------
+    curves
+        The pixels.
+    sites
+        Their likelihood near the fields.
+    bonds
+        Their neighbours.
+    at
+        The fields, and weights of the bonds.
+    lengths
+        Length of each field.
+    """
+    roots = bonds.roots(lengths, at.weight)
+    pull = sites.gradient + np.einsum("nij,nj->ni", sites.curvature, at.field)
+    factor = factorised(precision_of(roots) + blocks_of(sites.curvature))
+    mean = factor.solve(pull.ravel())
+    prior = sum(2 * log_determinant(factorised(root)) for root in roots)
+    return 0.5 * (prior - log_determinant(factor) + float(pull.ravel() @ mean))
+
+
+@dataclass(frozen=True, eq=False)
+class Lengths:
+    """Over how many pixels neighbours are alike.
+
+    Parameters
+    ----------
+    tried
+        Lengths that were tried, ``(n_length,)``.
+    chance
+        Their probabilities for each field, ``(d, n_length)``.
+    power
+        Power of the likelihood of neighbours, which repeat each other.
+    """
+
+    tried: np.ndarray
+    chance: np.ndarray
+    power: float = 1.0
+
+    @property
+    def best(self) -> tuple[float, ...]:
+        """The most probable length of each field."""
+        return tuple(float(x) for x in self.tried[self.chance.argmax(axis=1)])
+
+    def drawn(self, number: int) -> list[tuple[float, ...]]:
+        """Lengths of the fields in proportion to their probabilities, ``number`` of them."""
+        random = np.random.default_rng(1)
+        columns = []
+        for row in self.chance:
+            places = (random.permutation(number) + 0.5) / number
+            found = np.searchsorted(np.cumsum(row), places).clip(max=self.tried.size - 1)
+            columns.append(self.tried[found])
+        return [tuple(float(x) for x in each) for each in zip(*columns, strict=True)]
+
+
+def find_lengths(
+    curves: SharedCurves, shared: Shared, bonds: Bonds, places: np.ndarray, largest: float
+) -> tuple[Lengths, Mode]:
+    """Find the lengths of the fields by their evidence, and the fields of the best.
+
+    Parameters
+    ----------
+    curves, shared, bonds
+        The pixels, what they share, and their neighbours.
+    places
+        Where they are, in pixels, ``(n, n_axis)``.
+    largest
+        Largest length that makes sense, the extent of the pixels.
+    """
+    tried = np.array([x for x in LENGTHS if x <= max(largest, LENGTHS[1])])
+    d = curves.n_parameter
+    lengths = (float(tried[tried.size // 2]),) * d
+    mode = find_fields(curves, shared, bonds, lengths)
+    power = 1 / _repeats(curves, shared, mode, places)
+    mode = find_fields(curves, shared, bonds, lengths, mode, power=power)
+    chance = np.zeros((d, tried.size))
+    for _ in range(_LENGTH_ROUNDS):
+        sites = likelihood_near(curves, shared, mode.field, power)
+        for field in range(d):
+            evidence = np.array(
+                [
+                    log_evidence(
+                        curves, sites, bonds, mode, (*lengths[:field], x, *lengths[field + 1 :])
+                    )
+                    for x in tried
+                ]
+            )
+            lengths = (*lengths[:field], float(tried[evidence.argmax()]), *lengths[field + 1 :])
+            likely = np.exp(evidence - evidence.max())
+            chance[field] = _blurred(likely / likely.sum())
+        if lengths == mode.lengths:
+            break
+        mode = find_fields(curves, shared, bonds, lengths, mode, power=power)
+    return Lengths(tried, chance, power), mode
+
+
+def _repeats(curves: SharedCurves, shared: Shared, mode: Mode, places: np.ndarray) -> float:
+    """How often neighbours say the same of ln D½ that is not in the fields."""
+    sites = likelihood_near(curves, shared, mode.field)
+    hessian = torch.as_tensor(sites.curvature.sum(0))
+    by_field = []
+    for shift in np.eye(mode.field.shape[1]):
+        ends = []
+        for sign in (1, -1):
+            field = torch.as_tensor((mode.field + sign * _DIFFERENCE * shift).T.copy())
+            ends.append(log_half_dose(curves, shared.mean[:, None] + shared.factor @ field))
+        by_field.append((ends[0] - ends[1]) / (2 * _DIFFERENCE))
+    score = torch.as_tensor(sites.gradient)
+    return redundancy(hessian, score, torch.stack(by_field, 1), places)
+
+
+def _blurred(chance: np.ndarray) -> np.ndarray:
+    """Probabilities with a share of those next to them: no real field is of this kind exactly."""
+    spread = np.array([0.25, 0.5, 0.25])
+    found = np.convolve(chance, spread)[1:-1]
+    return found / found.sum()
+
+
+def field_priors(
+    curves: SharedCurves,
+    population: Population,
+    bonds: Bonds,
+    lengths: Lengths,
+    start: Mode | None = None,
+) -> list[PixelPrior]:
+    """What neighbours say under each of the populations that stand for what is unknown.
+
+    Parameters
+    ----------
+    curves
+        The pixels.
+    population
+        Their population.
+    bonds
+        Their neighbours.
+    lengths
+        Over how many pixels neighbours are alike.
+    start
+        Fields to begin with.
+    """
+    found, power = [], lengths.power
+    drawn = lengths.drawn(len(population.design))
+    for seed, (shared, each) in enumerate(zip(population.designs, drawn, strict=True)):
+        mode = find_fields(curves, shared, bonds, each, start, power=power)
+        found.append(neighbours_say(curves, shared, bonds, mode, seed, power))
+    return found
