@@ -43,12 +43,16 @@ def least_near(near: np.ndarray) -> float:
     Examples
     --------
     >>> least_near(np.array([0.99, 0.97, 0.6, 0.4]))
-    0.97
+    0.785
     """
     ordered = np.sort(near[np.isfinite(near)])[::-1]
     mean = np.cumsum(ordered) / np.arange(1, ordered.size + 1)
     kept = np.flatnonzero((mean >= SHARED_RIGHT) & (ordered >= SHARED_LEAST_NEAR))
-    return float(ordered[kept[-1]]) if kept.size else 1.1
+    if not kept.size:
+        return 1.1
+    # Between two pixels, so that rounding flags neither of them otherwise.
+    following = ordered[kept[-1] + 1] if kept[-1] + 1 < ordered.size else SHARED_LEAST_NEAR
+    return max(float(0.5 * (ordered[kept[-1]] + following)), SHARED_LEAST_NEAR)
 
 
 def near_of_normal(spread: np.ndarray, reach: float) -> np.ndarray:
