@@ -27,12 +27,13 @@ from hyperspy_dosekin.kinetics.posterior.parts import is_correlated
 from .common_mode import CommonGain, common_gain, common_mode_test
 from .projection import ProjectedResiduals
 from .residual_tests import residual_tests
+from .together import SIZE, strained, together
 from .whitening import white_residuals
 
 #: The tests, in the order in which they are shown.
 TESTS = ("chi2", "serial", "largest", "start", "curvature", "common")
-#: A p value below this says that the law does not describe the data.
-SMALLEST_P = 0.01
+#: With a p value below this the windows of a frame are taken to share a gain.
+_SHARED = 0.01
 #: Residuals below this share of the largest value are rounding: the fit is perfect.
 _PERFECT = 1e-7
 #: A parameter nearer than this share of its box to an end of it is at that end.
@@ -69,9 +70,8 @@ class Examination:
     def adequate(self) -> np.ndarray:
         """Whether the law describes the data: something could be tested, and nothing fails."""
         p_value = np.stack([self.p_value[name] for name in TESTS])
-        tested = np.isfinite(p_value)
-        lowest = np.where(tested, p_value, 1.0).min(axis=0)
-        return np.asarray(tested.any(axis=0) & (lowest >= SMALLEST_P))
+        passed = together(p_value) >= SIZE
+        return np.asarray(passed & ~strained(self.correlation, list(self.at_bound.values())))
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,7 +280,7 @@ def examine(fit: FittedCurves) -> Examination:
     if shape[1] > 1:
         correlation, common = common_mode_test(signed)
         statistic["common"][:], p_value["common"][:] = correlation[:, None], common[:, None]
-        agreeing = np.flatnonzero(common < SMALLEST_P)
+        agreeing = np.flatnonzero(common < _SHARED)
         if agreeing.size:
             spread[agreeing] = _gain(found, agreeing).spread
     for name in TESTS:

@@ -4,6 +4,7 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
 from hyperspy_dosekin.kinetics.adequacy.common_mode import common_gain
 from hyperspy_dosekin.kinetics.adequacy.examination import (
@@ -14,6 +15,7 @@ from hyperspy_dosekin.kinetics.adequacy.examination import (
     frame_gain,
 )
 from hyperspy_dosekin.kinetics.adequacy.projection import ProjectedResiduals
+from hyperspy_dosekin.kinetics.adequacy.together import SIZE, failing, together
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
@@ -243,3 +245,27 @@ def test_shared_errors_are_taken_out_before_the_tests():
         sizes.append(rejected(examine(examined), "chi2"))
     assert sizes[0] > 0.5
     assert 0.03 < sizes[1] < 0.07
+
+
+@pytest.mark.parametrize("agreement", [0.0, 0.7])
+def test_right_fits_fail_as_rarely_with_many_tests(agreement):
+    """Independent tests and tests that agree, of which some were not possible."""
+    rng = np.random.default_rng(0)
+    shared = np.sqrt(agreement) * rng.normal(size=20_000)
+    score = shared + np.sqrt(1 - agreement) * rng.normal(size=(6, 20_000))
+    p = special.ndtr(score)
+    p[4:, ::2] = np.nan
+    size = np.mean(together(p) < SIZE)
+    assert size < SIZE + 0.003
+    assert size > (SIZE - 0.003 if agreement == 0 else 0.02)
+    np.testing.assert_array_equal(failing(p).any(axis=0), together(p) < SIZE)
+    # One small p among many is found.
+    p[3] = 1e-3
+    assert (together(p) < SIZE).all()
+    assert failing(p)[3].all()
+
+
+def test_no_test_says_nothing():
+    nothing = np.full((6, 2), np.nan)
+    assert np.isnan(together(nothing)).all()
+    assert not failing(nothing).any()

@@ -42,7 +42,7 @@ FORMAT = 2
 #: Where a comparison lies in the metadata of the series that it is saved with.
 NODE = "Dosekin.law_comparison"
 CANNOT_TELL = "{names}: the data cannot tell which law holds; D½ is the average over all of them."
-NONE_DESCRIBES = "{names}: none of the laws describes the data (p < 0.01), so that D½ is doubtful."
+NONE_DESCRIBES = "{names}: none of the laws describes the data, so that D½ is doubtful."
 UNDETERMINED = (
     "{names}: the data do NOT determine D½; the half-change dose depends less on the law."
 )

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from prettytable import PrettyTable
 
-from hyperspy_dosekin.kinetics.adequacy.examination import (
-    SMALLEST_P,
-    TESTS,
-)
+from hyperspy_dosekin.kinetics.adequacy.examination import TESTS
+from hyperspy_dosekin.kinetics.adequacy.together import SIZE, failing, strained, together
 from hyperspy_dosekin.signals.kinetics.numbers.examination import examined_field
 from hyperspy_dosekin.signals.kinetics.options.law_names import SYMBOLS
 
@@ -33,7 +31,7 @@ DOUBTFUL = (
     "narrow its interval is. See check(), and compare_laws for other laws."
 )
 BY_CHANCE = (
-    "The smallest p of these tests is {p:.2g}: of {number} tests one in {often:.0f} right fits has "
+    "The smallest p of the tests is {p:.2g}: of {number} tests one in {often:.0f} right fits has "
     "such a one by chance. A reason to look, not yet one to leave the law."
 )
 DOUBTFUL_MAP = (
@@ -42,6 +40,8 @@ DOUBTFUL_MAP = (
 )
 #: Chance of a p value in a right fit, above which it is said.
 _OFTEN = 0.05
+STRAINED = "a parameter at the end of its box, and residuals that follow each other"
+TOGETHER = ("all together", f"below {SIZE:g} the law does not describe the data")
 AT_BOUND = (
     "{names}: {parameter} is at the {end} end of its box, {value:g}; its interval ends there."
 )
@@ -63,22 +63,29 @@ def field(numbers: KineticsNumbers, fields: Any, name: str) -> Any:
     return examined_field(numbers.law, fields, name)
 
 
-def failing(numbers: KineticsNumbers, fields: np.ndarray, row: int) -> list[str]:
+def _p_values(numbers: KineticsNumbers, fields: np.ndarray) -> np.ndarray:
+    """P values ``(test, …space…, window)``."""
+    return np.stack([field(numbers, fields, f"{name} p") for name in TESTS])
+
+
+def reasons_of(numbers: KineticsNumbers, fields: np.ndarray, row: int) -> list[str]:
     """What the tests say that a window of a fit without space axes fails."""
-    return [
-        meaning
-        for name, (_, meaning) in MEANINGS.items()
-        if field(numbers, fields, f"{name} p")[row] < SMALLEST_P
-    ]
+    failed = failing(_p_values(numbers, fields))[:, row]
+    reasons = [MEANINGS[name][1] for name, each in zip(TESTS, failed, strict=True) if each]
+    bounds = [field(numbers, fields, f"{each.name} at bound") for each in numbers.law.parameters]
+    if strained(field(numbers, fields, "correlation"), bounds)[row]:
+        reasons.append(STRAINED)
+    return reasons
 
 
 def check_table(numbers: KineticsNumbers) -> PrettyTable:
     """Table of the tests, one row for each window and test."""
     fields = np.asarray(numbers.examination)
     space = bool(numbers.space_shape)
-    headers = ["window", "test", "pixels with p < 0.01" if space else "value"]
+    headers = ["window", "test", f"pixels with p < {SIZE:g}" if space else "value"]
     table = PrettyTable([*headers, *([] if space else ["p"]), "a small p says"])
     table.align = "l"
+    joint = together(_p_values(numbers, fields))
     for row, window in enumerate(numbers.window_names):
         for name in TESTS:
             label, meaning = MEANINGS[name]
@@ -87,10 +94,17 @@ def check_table(numbers: KineticsNumbers) -> PrettyTable:
             if not tested.any():
                 cells = ["–"] if space else ["–", "–"]
             elif space:
-                cells = [f"{100 * np.mean(p[tested] < SMALLEST_P):.0f} %"]
+                cells = [f"{100 * np.mean(p[tested] < SIZE):.0f} %"]
             else:
                 cells = [f"{field(numbers, fields, f'{name} statistic')[row]:.3g}", f"{p:.2g}"]
             table.add_row([window, label, *cells, meaning])
+        p = joint[..., row]
+        tested = np.isfinite(p)
+        if space:
+            cells = [f"{100 * np.mean(p[tested] < SIZE):.0f} %" if tested.any() else "–"]
+        else:
+            cells = ["", f"{p:.2g}" if tested else "–"]
+        table.add_row([window, TOGETHER[0], *cells, TOGETHER[1]])
     return table
 
 
@@ -104,7 +118,7 @@ def notes_on_adequacy(numbers: KineticsNumbers) -> list[str]:
         return [DOUBTFUL_MAP.format(share=share)] if share >= 2 else []
     notes = []
     for row, window in enumerate(numbers.window_names):
-        reasons = failing(numbers, fields, row)
+        reasons = reasons_of(numbers, fields, row)
         if fitted[row] and reasons:
             notes.append(DOUBTFUL.format(names=window, reasons="; ".join(reasons)))
         elif fitted[row] and not adequate[row]:
@@ -135,11 +149,14 @@ def notes_on_adequacy(numbers: KineticsNumbers) -> list[str]:
 
 
 def _by_chance(numbers: KineticsNumbers, fields: np.ndarray) -> list[str]:
-    """How often so many tests of a right fit have as small a p as the smallest one."""
-    p = np.stack([field(numbers, fields, f"{name} p") for name in TESTS])
+    """How often so many tests of a right fit have as small a p as the smallest one.
+
+    Where a window is doubtful: its tests were judged together, those of all windows are more.
+    """
+    p = _p_values(numbers, fields)
     lowest, number = float(np.nanmin(p, initial=1.0)), int(np.isfinite(p).sum())
     chance = 1 - (1 - lowest) ** number
-    if not (lowest < SMALLEST_P and chance > _OFTEN):
+    if not ((together(p) < SIZE).any() and chance > _OFTEN):
         return []
     return [BY_CHANCE.format(p=lowest, number=number, often=1 / chance)]
 

@@ -151,7 +151,11 @@ class KineticsIntervals(Face):
 
     @property
     def adequate(self) -> BaseSignal:
-        """Whether the law describes the data: no test of the residuals has p below 0.01.
+        """Whether the law describes the data: the tests of the residuals, together, do not fail.
+
+        Of right fits one window in twenty fails by chance, however many tests there are. A law with
+        a parameter at the end of its box, where correlated noise is taken for what it leaves, does
+        not describe the data either.
 
         Where it is ``False``, D½ is doubtful even if it is `identifiable`, because its interval
         stands on the law. What no residual can show is not in it: where a window ends, and a dose
@@ -173,8 +177,9 @@ class KineticsIntervals(Face):
         Returns
         -------
         prettytable.PrettyTable
-            One row for each window and test, with the p value that noise alone would give, or
-            with space axes the share of pixels of which it is below 0.01.
+            One row for each window and test, and one for all its tests together, with the p value
+            that noise alone would give, or with space axes the share of pixels of which it is below
+            0.05.
 
         Examples
         --------
