@@ -87,7 +87,7 @@ def run(benchmark: Benchmark, folder: Path) -> tuple[list[Row], str | None]:
 
 def as_rst(found: dict[str, list[Row]]) -> str:
     """The table as reStructuredText."""
-    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 40 12 14 34", ""]
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 30 10 14 46", ""]
     lines += ["   * - what", "     - asked", "     - measured", "     - how"]
     for rows in found.values():
         for row in rows:

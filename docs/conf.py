@@ -79,6 +79,8 @@ sphinx_gallery_conf = {
     "backreferences_dir": None,
     "doc_module": (),
     "capture_repr": ("_repr_html_", "__repr__"),
+    # Figures, and texts and bars in them, are seen; their names say nothing.
+    "ignore_repr_types": r"matplotlib\.",
 }
 
 html_theme = "pydata_sphinx_theme"

@@ -59,11 +59,12 @@ result = s.fit_dose_pinn()
 figure = result.plot_fit()
 
 # %%
-# All four fits are as good as the noise allows: residuals stay within ±2 σ. That says
-# nothing about the half-integrity dose. The same nine points are fitted as well by
-# laws that reach C = ½ at half or at twice that dose, and the intervals in brackets
-# say so. C–O alone passes as determined, with an interval that is still a factor of
-# 1.5 wide.
+# Each of the four fits looks good: residuals stay within ±2 σ. But those of the four
+# windows go up and down together, as if whole frames were brighter, and a test finds
+# it: the law is called doubtful for all of them. Nor does a good fit say anything
+# about the half-integrity dose. The same nine points are fitted as well by laws that
+# reach C = ½ at half or at twice that dose, and the intervals in brackets say so. C–O
+# alone would pass as determined, with an interval that is still a factor of 1.5 wide.
 #
 # Latent integrity
 # ----------------

@@ -103,7 +103,7 @@ left.axvspan(4.9, 5.1, color="0.85", zorder=0)
 left.set(xlabel="Width of the window (eV)")
 middle.set(xlabel="Pre-exposure, not recorded (e⁻/Å²)")
 right.plot(before, misfit, "s-", color="#0072B2")
-right.set(
+_ = right.set(
     xlabel="Pre-exposure, not recorded (e⁻/Å²)",
     ylabel="rms residual / noise",
     ylim=(0, 2),
