@@ -61,19 +61,19 @@ figure = result.plot_fit()
 # %%
 # Each of the four fits looks good: residuals stay within ±2 σ. But those of the four
 # windows go up and down together, as if whole frames were brighter, and a test finds
-# it: the law is called doubtful for all of them. Nor does a good fit say anything
-# about the half-integrity dose. The same nine points are fitted as well by laws that
-# reach C = ½ at half or at twice that dose, and the intervals in brackets say so. C–O
-# alone would pass as determined, with an interval that is still a factor of 1.5 wide.
+# it (p = 0.009): the law is called doubtful for all of them. In this simulation it is
+# chance; in a measurement one could not know. Nor does a good fit say anything about
+# the half-integrity dose. The same nine points are fitted as well by laws that reach
+# C = ½ at half or at twice that dose, and the intervals in brackets say so. C–O alone
+# would pass as determined, with an interval that is still a factor of 1.5 wide.
 #
 # Latent integrity
 # ----------------
-# The dotted black lines are the simulated truth. For three windows it lies inside the
-# bands, which are intervals for repeats of the experiment. For M–O it lies above:
-# where data say nothing, an interval is that of the prior, and to the prior of the
-# rate constant a window that hardly changes (k = 0.1) is a surprise. The spread of
-# the five networks, drawn as thin dotted lines of colour, is smaller than the bands
-# and no uncertainty.
+# The dotted black lines are the simulated truth. They lie inside the bands, which are
+# intervals for repeats of the experiment. The band of M–O holds nearly everything:
+# the window hardly changes, and where data say nothing, an interval is that of the
+# prior. The spread of the five networks, drawn as thin dotted lines of colour, is
+# smaller than the bands and no uncertainty.
 
 figure = result.plot()
 truth = s.metadata.Simulation

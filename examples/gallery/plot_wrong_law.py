@@ -84,18 +84,16 @@ for column, (name, result) in zip(axes.T, results.items(), strict=True):
     grid = np.linspace(0, LARGEST, 200)
     column[0].plot(doses, values, ".", color="0.4")
     column[0].plot(grid, result.predict(grid[1:]).data[0][[0, *range(199)]], "C0")
-    column[0].set_title(name, fontsize=10)
     score = (values - result.fitted.data[0]) / NOISE
     column[1].stem(doses, score, linefmt="0.6", markerfmt="C1.", basefmt="0.8")
-    column[1].set(xlabel="Dose (e⁻/Å²)", ylim=(-4, 4))
+    column[1].set(xlabel="Dose (e⁻/Å²)", ylim=(-6, 6))
     low, high = (end.data[0] for end in result.interval("half_integrity_dose"))
     sure = result.identifiable.data[0]
     word = "yes" if sure and result.adequate.data[0] else "doubtful" if sure else "no"
     truth = true_half(CASES[name][0]) * (1.15 if "dose" in name else 1)
     column[0].axvspan(low, min(high, LARGEST), color="C0", alpha=0.15)
     column[0].axvline(truth, color="C3", ls="--")
-    column[0].annotate(f"determined: {word}", (0.97, 0.93), xycoords="axes fraction",
-                       ha="right", fontsize=9)  # fmt: skip
+    column[0].set_title(f"{name}\nD½ determined: {word}", fontsize=10)
 axes[0, 0].set_ylabel("Intensity")
 axes[1, 0].set_ylabel("Residual / noise")
 
