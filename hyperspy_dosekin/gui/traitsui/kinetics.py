@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from itertools import zip_longest
 from typing import Any
 
@@ -24,6 +25,8 @@ from hyperspy_dosekin.numerics.typed import number_of
 _SPECTRA, _CURVES, _NAVIGATOR, _GROWING = (9.0, 3.1), (9.0, 2.6), (3.0, 3.0), (9.0, 3.4)
 #: Seconds between two looks at what a thread has to tell.
 _PAUSE = 0.1
+# Letters of a line of the notes, which fit beside each other in the first size of the window.
+_LETTERS = 118
 _BUTTONS = ("undo", "redo", "network", "stop", "apply", "save", "code")
 
 
@@ -151,7 +154,8 @@ class KineticsPanel(t.HasTraits):
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
             for row in rows
         )
-        return "\n".join([sign + tool.message, "", *lines, "", *tool.notes])
+        notes = (textwrap.fill(note, _LETTERS, subsequent_indent="  ") for note in tool.notes)
+        return "\n".join([sign + tool.message, "", *lines, "", *notes])
 
     @t.observe("add, remove, reset, paper, undo, redo, network, stop, apply, save, code, follow")
     def _pressed(self, event: Any) -> None:
