@@ -41,6 +41,8 @@ _TEMPLATES, _TEMPLATE_ROWS = 40, 12
 # of the distance over so many widths: tails are long. Where a row is narrower than its curvature
 # says by more than a factor its nodes are placed anew.
 _CORE, _NARROWER, _LONGEST = 1.5, 0.5, 20.0
+# So many nodes of a row must matter, or the others are drawn in.
+_FEWEST = 6
 # Towards slow rates tails are longer: a slow decay of a large amplitude looks like any other.
 _LONGER, _ALONE_LONGER = (1.6, 1.2), (5.0, 5.0)
 # Places on a row, in widths, that say how much mass it has where the offset is bounded.
@@ -217,6 +219,7 @@ def _adapted_nodes(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor]:
     number = _N_ALONE if alone else N_NODE
     found = torch.stack(_nodes(data, rows, reach, number))
     index, some, part = torch.arange(data.count, device=reach.device), data, rows
+    places = torch.arange(number, device=reach.device)[:, None]
     for _ in range(_ROUNDS):
         at, density, spacing = found[..., index]
         weight = density + spacing
@@ -232,14 +235,23 @@ def _adapted_nodes(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor]:
         short = torch.stack(
             [cut[:, 0] & (at[:, 0] > low + 1e-9), cut[:, 1] & (at[:, -1] < high - 1e-9)]
         )
-        wrong = short.any(0) | (spread < _NARROWER * part.width)
+        above = density > torch.maximum(peak - _ROW_DEPTH, highest - _DEPTH)[:, None]
+        sparse = above.sum(1) < (0 if alone else _FEWEST)
+        # The nodes just outside of them.
+        first = torch.where(above, places, number).amin(1, True) - 1
+        last = torch.where(above, places, 0).amax(1, True) + 1
+        ends = at.gather(1, torch.cat([first.clamp(min=0), last.clamp(max=number - 1)], 1))
+        wrong = short.any(0) | (spread < _NARROWER * part.width) | sparse
         again = torch.nonzero((wrong & matters).any(0))[:, 0]
         if again.numel() == 0:
             break
         index, some = index[again], some.select(again)
         width = spread[:, again].clamp(min=1e-9)
         part = Rows(part.shape[:, again], middle[:, again], width)
-        reach = reach[..., again] * torch.where(short[..., again], 1.6, 1.0)
+        tight = torch.stack([middle - ends[:, 0], ends[:, 1] - middle]) / spread.clamp(min=1e-9)
+        drawn = sparse.any(0) & ~short
+        reach = torch.where(drawn, torch.minimum(reach, tight), reach)[..., again]
+        reach = reach * torch.where(short[..., again], 1.6, 1.0)
         # Neighbours reach alike, since what lies between them is interpolated.
         padded = torch.cat([reach[:, :1], reach, reach[:, -1:]], 1)
         reach = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), reach)
@@ -297,15 +309,17 @@ def ridge_nodes(data: ScanData, rows: Rows, *, finer: bool = False) -> tuple[lis
 def _refined(values: Tensor, dims: tuple[int, ...] = (0, 1)) -> Tensor:
     """Values at nodes ``(n_row, n_node, n)`` and half way between the rows and nodes.
 
-    Parabolas, of the two that meet there the flatter one: densities fall off like a wall where a
-    decay would be extinct before a frame that still has some of it.
+    Parabolas with the harmonic mean of the bends of the two that meet there, near to the flatter
+    one: densities fall off like a wall where a decay would be extinct before a frame that still has
+    some of it.
     """
     for dim in dims:
         bend = values.diff(2, dim=dim)
         number = bend.shape[dim]
         bend = torch.cat([bend.narrow(dim, 0, 1), bend, bend.narrow(dim, number - 1, 1)], dim)
         pair = bend.narrow(dim, 0, number + 1), bend.narrow(dim, 1, number + 1)
-        flatter = torch.minimum(*pair).clamp_(min=0.0) + torch.maximum(*pair).clamp_(max=0.0)
+        product, total = (pair[0] * pair[1]).clamp_(min=0.0), pair[0] + pair[1]
+        flatter = 2 * product / torch.where(total == 0, 1.0, total)
         left, right = values.narrow(dim, 0, number + 1), values.narrow(dim, 1, number + 1)
         middle = (left + right).mul_(0.5).sub_(flatter, alpha=0.125)
         both = torch.stack([left, middle], dim + 1).flatten(dim, dim + 1)
