@@ -20,7 +20,8 @@ from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
 from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.model.parameters import Parameters, assumed_before
-from hyperspy_dosekin.kinetics.posterior.posterior import PosteriorSummary, kinetic_posterior
+from hyperspy_dosekin.kinetics.posterior.ends import PosteriorSummary
+from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 
 #: Least probability near the estimate (`NEAR`) of an identifiable window.
 LEAST_NEAR = 0.9

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.kinetics.posterior.ends import NEAR, NEVER, PosteriorSummary
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
-from hyperspy_dosekin.kinetics.posterior.posterior import NEAR, NEVER, PosteriorSummary
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity, check_level
 
 from .curves import SharedCurves

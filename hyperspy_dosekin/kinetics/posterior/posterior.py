@@ -3,10 +3,8 @@
 """Posterior of the kinetic parameters, curve by curve, on nodes that follow each curve's ridge.
 
 Readout and noise are integrated out, see `marginal`; priors of ln k and p are those of the
-configuration, other parameters are even in their box. Without priors the box is the prior, and an
-interval that runs into it is open: its end is then infinite (or zero). Correlated noise and a bound
-on the offset are parts of a mixture, see `parts`. An interval always holds the estimate of the
-fit, the mode of the posterior.
+configuration, other parameters are even in their box. Correlated noise and a bound on the offset
+are parts of a mixture, see `parts`.
 
 Windows are taken one by one, and then told of each other where the exponent is shared or a
 hierarchy joins them, see `coupling`. Robust weights are used as they came out.
@@ -14,7 +12,6 @@ hierarchy joins them, see `coupling`. Robust weights are used as they came out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,64 +25,24 @@ from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
 from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
-from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.numerics.batching import map_slices, send
 from hyperspy_dosekin.numerics.device import resolve_device
 
 from .coupling import coupled
-from .nodes import Distribution, Nodes, quantiles
-from .parts import bound_matters, parts_of, zero_errors
+from .ends import PosteriorSummary, half_dose_moments, quantity_ends
+from .mixture import mixed_nodes
+from .nodes import Nodes
+from .parts import parts_of, zero_errors
 from .quantities import Quantity, check_level
-from .ridge import ridge_nodes, ridge_rows
-from .rows import Rows
-from .sampling import sampled_nodes
 from .scan import ScanData
 
-# Curves whose rows are found at once, and those whose nodes are: 35 × 31 nodes of 64 curves make
-# half a MB an array.
-_BLOCK, _PIECE, _SAMPLED_PIECE = 1024, 128, 32
+# Curves whose rows are found at once.
+_BLOCK = 1024
 # Curves at once on another device, where an array of nodes then takes 0.1 GB.
 _DEVICE_BLOCK = 2**15
 # Nodes of curves are kept between calls up to this number of values.
 _KEEP_VALUES = 6_000_000
-# Without a prior an interval is open where more than this share of the mass lies within half a
-# unit of ln k of its box: even over the box it would be 0.066.
-_OPEN_SHARE, _EDGE = 0.025, 0.5
-# An interval begins at a bound of a box if this share of the mass lies within this share of its
-# width of it; an even density would have about twice that.
-_BOUND_MASS, _BOUND_REACH = 0.05, 0.1
-# A part whose mode is so far below that of another in ln density is left out.
-_NEGLIGIBLE = 11.0
-#: Probability of never reaching ½ above which nothing is said of the spread of D½.
-NEVER = 0.025
-#: Distance in ln D½ from the estimate that counts as near it.
-NEAR = 0.2
-
-
-@dataclass(frozen=True, eq=False)
-class PosteriorSummary:
-    """What one pass over the posterior gave, arrays ``(n_curve, n_window)``, NaN where dead.
-
-    Parameters
-    ----------
-    mean_log_half_dose, sd_log_half_dose
-        Mean and standard deviation of ln D½ (D½ in normalised dose); infinite where ½ may well
-        never be reached.
-    near_estimate
-        Probability that ln D½ lies within `NEAR` of the estimate.
-    log_evidence
-        See `Nodes`.
-    intervals
-        Lower and upper ends for each (quantity, level) that was asked for;
-        ``(n_curve, n_window, n_dose)`` for an integrity at several doses.
-    """
-
-    mean_log_half_dose: np.ndarray
-    sd_log_half_dose: np.ndarray
-    near_estimate: np.ndarray
-    log_evidence: np.ndarray
-    intervals: dict[tuple[Quantity, float], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,49 +148,11 @@ class KineticPosterior:
 
     def _alone(self, index: np.ndarray) -> Iterator[Nodes]:
         """Nodes of some windows, each by itself."""
-        ordered = len(self.parameters.free) < 3
-        piece = _PIECE if ordered else _SAMPLED_PIECE
-        if self._source.device.type != "cpu":
-            piece = index.size
+        source = self._source
         parts, n_bound = self.parts(index)
-        starts = self._starts(parts, index)
-        highest = [some.log_density(list(at))[0] for some, at in zip(parts, starts, strict=True)]
-        likely = torch.stack(highest) > torch.stack(highest).amax(0) - _NEGLIGIBLE
-        # Where nothing can be computed, the first part shows it.
-        likely[0] |= ~likely.any(0)
-        rows: list[Rows | None] = []
-        if ordered:
-            for some, at, who in zip(parts, starts, likely, strict=True):
-                where = torch.nonzero(who)[:, 0]
-                if where.numel() == 0:
-                    rows.append(None)
-                    continue
-                rows.append(ridge_rows(some.select(where), at[:, where]).placed(where, index.size))
+        start = send(source.start[:, index], source.device)
         shared = self.config.exponent == "shared"
-        piece = max(2 * piece // (1 + len(parts)), 1)
-        for begin in range(0, index.size, piece):
-            every = torch.arange(begin, min(begin + piece, index.size), device=likely.device)
-            found, which = [], []
-            for number, some in enumerate(parts):
-                few = every[likely[number, every]]
-                if few.numel() == 0:
-                    continue
-                data = some.select(few)
-                placed = rows[number] if ordered else None
-                if placed is not None:
-                    nodes = ridge_nodes(data, placed.select(few), finer=shared)
-                else:
-                    nodes = sampled_nodes(data, starts[number][:, few])
-                found.append(_at_places(*nodes, few - begin, every.numel()))
-                which.append(number)
-            yield Nodes.of_parts(
-                index[begin : begin + piece],
-                self.parameters,
-                found,
-                ordered=ordered,
-                n_bound=sum(number >= len(parts) - n_bound for number in which),
-                parts=which,
-            )
+        yield from mixed_nodes(index, parts, n_bound, start, finer=shared)
 
     def parts(self, index: np.ndarray) -> tuple[list[ScanData], int]:
         """Likelihoods whose mixture the posterior of some curves is, see `parts_of`.
@@ -263,12 +182,6 @@ class KineticPosterior:
         zero = each(source.zero_error)
         some = parts_of(data, self.config, grows, sigma.clamp(min=1e-12), zero, bounded)
         return some, 0 if bounded is None else len(some) // 2
-
-    def _starts(self, parts: list[ScanData], index: np.ndarray) -> list[Tensor]:
-        """Modes of some parts or near them, each ``(n_free, n)``."""
-        start = send(self._source.start[:, index], self._source.device)
-        free = parts[0].offset_free
-        return [start if some.offset_free == free else _restarted(some, start) for some in parts]
 
     def _for_each(self, work: Callable[[Nodes], None]) -> None:
         """Do something with the nodes of every block, which are kept where they are few."""
@@ -402,190 +315,6 @@ class KineticPosterior:
         """
         quantity = Quantity(name, dose_level, tuple(normalised_dose))
         return self.summarise([quantity], [level]).intervals[quantity, level]
-
-
-def quantity_ends(
-    nodes: Nodes,
-    quantity: Quantity,
-    probabilities: Tensor,
-    value: Tensor,
-    estimate: Tensor,
-    spread: Distribution | None = None,
-) -> Tensor:
-    """Ends of the central intervals of a quantity, ``(n_probability, n)``.
-
-    Parameters
-    ----------
-    nodes
-        The weighed nodes.
-    quantity
-        What is asked for.
-    probabilities
-        Of the ends.
-    value, estimate
-        Its value at the nodes and at the estimate, which intervals hold, as
-        `Quantity.evaluate_all` gives them.
-    spread
-        Its distribution, if that is there already.
-    """
-    parameters = nodes.parameters
-    spread = nodes.distribution(value) if spread is None else spread
-    ends = spread.quantiles(probabilities)
-    if nodes.n_bound:
-        ends = holding_bound(ends, value, nodes, probabilities)
-    ends = _to_bounds(ends, quantity, value, nodes, probabilities)
-    ends = _opened(ends, quantity, nodes, probabilities)
-    ends = _holding(ends, estimate, probabilities)
-    return quantity.finish(parameters, ends)
-
-
-def _at_places(
-    search: list[Tensor], log_weight: Tensor, place: Tensor, count: int
-) -> tuple[list[Tensor], Tensor]:
-    """Nodes of some of `count` curves as nodes of all, of which the others have no weight."""
-    if place.numel() == count:
-        return search, log_weight
-    whole = log_weight.new_full((*log_weight.shape[:-1], count), -torch.inf)
-    whole[..., place] = log_weight
-    wide = []
-    for each in search:
-        of_all = each[..., :1].expand(*each.shape[:-1], count).clone()
-        of_all[..., place] = each
-        wide.append(of_all)
-    return wide, whole
-
-
-def _restarted(data: ScanData, start: Tensor) -> Tensor:
-    """Mode of a part that lies elsewhere than the estimate, ``(n_free, n)``."""
-    free = data.parameters.free
-    number = {1: 48, 2: 24, 3: 14}[len(free)]
-    axes = []
-    for place, parameter in enumerate(free):
-        low, high = parameter.search_box
-        n_node = number if place == 0 else max(number // 3, 5)
-        axes.append(start.new_tensor(np.linspace(low, high, n_node + 2)[1:-1]))
-    grid = torch.stack([axis.reshape(-1) for axis in torch.meshgrid(*axes, indexing="ij")])
-    density = data.log_density([row[:, None] for row in grid])[0]
-    best = grid[:, density.argmax(0)]
-    objective = _Whole(data)
-    lower, upper = start.new_tensor([parameter.search_box for parameter in free]).T
-    found = minimise_batched(
-        objective,
-        best,
-        lower,
-        upper,
-        largest_step=torch.minimum(0.3 * (upper - lower), torch.ones_like(lower)),
-        tolerance=1e-3,
-        max_iterations=20,
-    )
-    return found.parameters
-
-
-@dataclass(frozen=True, eq=False)
-class _Whole:
-    """Deviance in all free parameters, an objective of `minimise_batched`."""
-
-    data: ScanData
-
-    def select(self, index: Tensor) -> _Whole:
-        return _Whole(self.data.select(index))
-
-    def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.data.evaluate(list(parameters), [True] * len(parameters))
-
-
-def half_dose_moments(
-    value: Tensor,
-    nodes: Nodes,
-    estimate: Tensor,
-    scale: float,
-    spread: Distribution | None = None,
-) -> Tensor:
-    """Mean and deviation of ln D½, probability near the estimate, and evidence, ``(4, n)``.
-
-    The relative error `scale` of all doses is in deviation and probability; `spread` is the
-    distribution of the values, if it is there already.
-    """
-    spread = nodes.distribution(value) if spread is None else spread
-    known = torch.isfinite(estimate)
-    estimate = torch.where(known, estimate, 0.0)
-    if scale:
-        distance = (value - estimate).abs()
-        near = torch.special.ndtr((NEAR - distance) / scale)
-        near = near - torch.special.ndtr((-NEAR - distance) / scale)
-        near = (nodes.weight * near.nan_to_num(0.0)).sum((0, 1, 2))
-    else:
-        near = spread.below(estimate + NEAR) - spread.below(estimate - NEAR)
-    deviation = (spread.spread**2 + scale**2).sqrt()
-    if spread.finite_mass is not None:
-        deviation = torch.where(spread.finite_mass < 1 - NEVER, torch.inf, deviation)
-    return torch.stack([spread.mean, deviation, torch.where(known, near, 0.0), nodes.log_evidence])
-
-
-def _holding(ends: Tensor, estimate: Tensor, tails: Tensor) -> Tensor:
-    """Widen intervals ``(n_tail, n)`` that do not hold the estimate."""
-    lower, upper = tails[:, None] < 0.5, tails[:, None] > 0.5
-    ends = torch.where(lower, torch.minimum(ends, estimate), ends)
-    return torch.where(upper, torch.maximum(ends, estimate), ends)
-
-
-def holding_bound(ends: Tensor, value: Tensor, nodes: Nodes, tails: Tensor) -> Tensor:
-    """Widen intervals to those of the parts at the bound, where the data do not speak against."""
-    weight = nodes.weight[-nodes.n_bound :]
-    mass = weight.sum((0, 1, 2))
-    index = bound_matters(mass)
-    if index.numel() == 0:
-        return ends
-    value = value.expand(nodes.weight.shape)[-nodes.n_bound :][..., index]
-    weight = weight[..., index] / mass[index]
-    own = quantiles(value, weight, tails, ordered=nodes.ordered)
-    some = ends[:, index]
-    lower, upper = torch.minimum(some, own), torch.maximum(some, own)
-    ends[:, index] = torch.where(tails[:, None] < 0.5, lower, upper)
-    return ends
-
-
-def _to_bounds(
-    ends: Tensor, quantity: Quantity, value: Tensor, nodes: Nodes, tails: Tensor
-) -> Tensor:
-    """Move the ends of a parameter without a prior to its box where the density has not fallen.
-
-    Those of an exponent, of which the box is no knowledge, go on to 0 or infinity.
-    """
-    parameters = nodes.parameters
-    chosen = [p for p in parameters.free if p.name == quantity.name]
-    if not chosen or chosen[0].name == "rate":
-        return ends
-    if known_before(chosen[0], parameters.prior_of_law) is not None:
-        return ends
-    low, high = chosen[0].free_box
-    outer = (0.0, math.inf) if chosen[0].name == "exponent" else (low, high)
-    reach = _BOUND_REACH * (ends.amax(0) - ends.amin(0))
-    for bound, end, side in (
-        (low, outer[0], tails[:, None] < 0.5),
-        (high, outer[1], tails[:, None] > 0.5),
-    ):
-        near = (nodes.weight * ((value - bound).abs() < reach)).sum((0, 1, 2)) > _BOUND_MASS
-        ends = torch.where(side & near, end, ends)
-    return ends
-
-
-def _opened(ends: Tensor, quantity: Quantity, nodes: Nodes, tails: Tensor) -> Tensor:
-    """Open the ends of rates and doses whose mass stands on the box of a rate without a prior."""
-    parameters = nodes.parameters
-    rate = parameters.free[0]
-    known = known_before(rate, parameters.prior_of_law)
-    if known is not None or not (rate.name == "rate" and rate.logarithmic):
-        return ends
-    if quantity.name not in ("rate", "half_integrity_dose", "dose_at"):
-        return ends
-    low, high = rate.search_box
-    slow = (nodes.weight * (nodes.search[0] < low + _EDGE)).sum((0, 1, 2)) > _OPEN_SHARE
-    fast = (nodes.weight * (nodes.search[0] > high - _EDGE)).sum((0, 1, 2)) > _OPEN_SHARE
-    # A small rate is a large dose.
-    below, above = (slow, fast) if quantity.name == "rate" else (fast, slow)
-    ends = torch.where((tails[:, None] < 0.5) & below, -math.inf, ends)
-    return torch.where((tails[:, None] > 0.5) & above, math.inf, ends)
 
 
 def kinetic_posterior(

@@ -16,8 +16,8 @@ from hyperspy_dosekin.kinetics.identifiability import (
     spread_before,
 )
 from hyperspy_dosekin.kinetics.laws.solution import curve, dose_at_level
+from hyperspy_dosekin.kinetics.posterior.ends import half_dose_moments, quantity_ends
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
-from hyperspy_dosekin.kinetics.posterior.posterior import half_dose_moments, quantity_ends
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity, check_level
 
 from .fit import SpectraFit

@@ -23,7 +23,7 @@ from hyperspy_dosekin.kinetics.estimate.moved_frames import moved_problem
 from hyperspy_dosekin.kinetics.field.flag import near_of_normal
 from hyperspy_dosekin.kinetics.identifiability import SHARED_NEAR
 from hyperspy_dosekin.kinetics.model.dose_error import EXACT
-from hyperspy_dosekin.kinetics.posterior.posterior import NEAR
+from hyperspy_dosekin.kinetics.posterior.ends import NEAR
 from hyperspy_dosekin.lazy.blocks import compute
 
 if TYPE_CHECKING:

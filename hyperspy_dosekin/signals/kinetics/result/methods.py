@@ -237,7 +237,7 @@ def _intervals(numbers: KineticsNumbers, options: FitOptions) -> str:
         SHARED_NEAR,
         SHARED_RIGHT,
     )
-    from hyperspy_dosekin.kinetics.posterior.posterior import NEAR
+    from hyperspy_dosekin.kinetics.posterior.ends import NEAR
 
     if numbers.maps.sharing:
         counts = (

@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nodes of curves whose posterior is a mixture of parts, each placed where its part has mass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
+
+from .nodes import Nodes
+from .ridge import ridge_nodes, ridge_rows
+from .rows import Rows
+from .sampling import sampled_nodes
+from .scan import ScanData
+
+# Curves whose nodes are found at once: 35 × 23 nodes of 128 curves make 0.8 MB an array.
+_PIECE, _SAMPLED_PIECE = 128, 32
+# A part whose mode is so far below that of another in ln density is left out.
+_NEGLIGIBLE = 11.0
+
+
+def mixed_nodes(
+    index: np.ndarray, parts: list[ScanData], n_bound: int, start: Tensor, *, finer: bool
+) -> Iterator[Nodes]:
+    """Nodes of some windows, each by itself, piece by piece.
+
+    Parameters
+    ----------
+    index
+        Places of the curves in ``n_curve · n_window``.
+    parts
+        Their likelihoods, see `parts_of`; the last `n_bound` of them have the offset at its bound.
+    start
+        Free parameters of the estimates on their scale of search, ``(n_free, n)``.
+    finer
+        See `ridge_nodes`.
+    """
+    parameters = parts[0].parameters
+    ordered = len(parameters.free) < 3
+    free = parts[0].offset_free
+    starts = [start if some.offset_free == free else _restarted(some, start) for some in parts]
+    piece = _PIECE if ordered else _SAMPLED_PIECE
+    if start.device.type != "cpu":
+        piece = index.size
+    highest = [some.log_density(list(at))[0] for some, at in zip(parts, starts, strict=True)]
+    likely = torch.stack(highest) > torch.stack(highest).amax(0) - _NEGLIGIBLE
+    # Where nothing can be computed, the first part shows it.
+    likely[0] |= ~likely.any(0)
+    rows: list[Rows | None] = []
+    if ordered:
+        for some, at, who in zip(parts, starts, likely, strict=True):
+            where = torch.nonzero(who)[:, 0]
+            if where.numel() == 0:
+                rows.append(None)
+                continue
+            rows.append(ridge_rows(some.select(where), at[:, where]).placed(where, index.size))
+    piece = max(2 * piece // (1 + len(parts)), 1)
+    # Curves with mass in the same parts are beside each other: what has none costs nothing there.
+    kind = (likely * 2 ** torch.arange(len(parts), device=likely.device)[:, None]).sum(0)
+    order = kind.argsort(stable=True)
+    for begin in range(0, index.size, piece):
+        every = order[begin : begin + piece].sort().values
+        column = torch.empty_like(order).index_copy_(0, every, torch.arange(len(every)).to(every))
+        found, which = [], []
+        for number, some in enumerate(parts):
+            few = every[likely[number, every]]
+            if few.numel() == 0:
+                continue
+            data = some.select(few)
+            placed = rows[number] if ordered else None
+            if placed is not None:
+                nodes = ridge_nodes(data, placed.select(few), finer=finer)
+            else:
+                nodes = sampled_nodes(data, starts[number][:, few])
+            found.append(_at_places(*nodes, column[few], every.numel()))
+            which.append(number)
+        yield Nodes.of_parts(
+            index[every.cpu().numpy()],
+            parameters,
+            found,
+            ordered=ordered,
+            n_bound=sum(number >= len(parts) - n_bound for number in which),
+            parts=which,
+        )
+
+
+def _at_places(
+    search: list[Tensor], log_weight: Tensor, place: Tensor, count: int
+) -> tuple[list[Tensor], Tensor]:
+    """Nodes of some of `count` curves as nodes of all, of which the others have no weight."""
+    if place.numel() == count:
+        return search, log_weight
+    whole = log_weight.new_full((*log_weight.shape[:-1], count), -torch.inf)
+    whole[..., place] = log_weight
+    wide = []
+    for each in search:
+        of_all = each[..., :1].expand(*each.shape[:-1], count).clone()
+        of_all[..., place] = each
+        wide.append(of_all)
+    return wide, whole
+
+
+def _restarted(data: ScanData, start: Tensor) -> Tensor:
+    """Mode of a part that lies elsewhere than the estimate, ``(n_free, n)``."""
+    free = data.parameters.free
+    number = {1: 48, 2: 24, 3: 14}[len(free)]
+    axes = []
+    for place, parameter in enumerate(free):
+        low, high = parameter.search_box
+        n_node = number if place == 0 else max(number // 3, 5)
+        axes.append(start.new_tensor(np.linspace(low, high, n_node + 2)[1:-1]))
+    grid = torch.stack([axis.reshape(-1) for axis in torch.meshgrid(*axes, indexing="ij")])
+    density = data.log_density([row[:, None] for row in grid])[0]
+    best = grid[:, density.argmax(0)]
+    objective = _Whole(data)
+    lower, upper = start.new_tensor([parameter.search_box for parameter in free]).T
+    found = minimise_batched(
+        objective,
+        best,
+        lower,
+        upper,
+        largest_step=torch.minimum(0.3 * (upper - lower), torch.ones_like(lower)),
+        tolerance=1e-3,
+        max_iterations=20,
+    )
+    return found.parameters
+
+
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """Deviance in all free parameters, an objective of `minimise_batched`."""
+
+    data: ScanData
+
+    def select(self, index: Tensor) -> _Whole:
+        return _Whole(self.data.select(index))
+
+    def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.data.evaluate(list(parameters), [True] * len(parameters))
