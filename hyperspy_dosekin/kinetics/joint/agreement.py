@@ -3,31 +3,40 @@
 """Whether curves that are fitted with a common shape have one.
 
 Twice the difference of the highest log likelihoods with a shape of its own for each curve and with
-a common one is χ² where the noise is known. Where it is not, and few frames are left over, the
-likelihood of each curve has the tails of Student's t, and the difference is often far larger than
-χ² says. What it would be for a common shape is therefore drawn.
+a common one is χ² where the noise is known and shapes are known well. Where a handful of frames has
+to say the noise, too, or a curve knows its shape only to one side, it is not. What it would be for
+a common shape is therefore found from curves that are drawn with the common shape that was found,
+their own rates, amplitudes and offsets, and noise of the size of the residuals, and that are
+examined as the data are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateScan
-from hyperspy_dosekin.kinetics.conditions.shapes import closer, shape_grid
+from hyperspy_dosekin.kinetics.conditions.shapes import closer, marginals, shape_grid
 from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
+from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
-from .shape import curve_nodes, top_of
+from .shape import curve_nodes, own_shapes, top_of
 
 #: A p value below this says that the shape is not the same.
-SMALLEST_P = 0.01
+SMALLEST_P = 0.05
 # Nodes over the box, those of each closer look, and how many looks.
 _NODES, _CLOSER, _LOOKS = 33, 17, 3
-# Draws of what a common shape would give, and steps to its likeliest value.
-_DRAWS, _STEPS = 4000, 6
+# Nodes about the common shape for each curve, and how many of its standard deviations they span.
+_ABOUT, _SPAN = 9, 4.0
+# Draws of what a common shape would give, and each how many nodes of the rate are used.
+_DRAWS, _EVERY = 499, 3
+# Quantile that differences of different curves are compared by, and the least that it counts.
+_LEVEL, _LEAST = 0.95, 0.5
+# Ends of the interval of what a curve says by itself.
+_ENDS = (0.025, 0.975)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +46,24 @@ class Agreement:
     Parameters
     ----------
     p_value
-        Of all curves together.
+        Of all curves together: of what is largest, the difference of all or of any curve.
     by_curve
         Of each curve against all others, ``(n_curve,)``.
     alone
         The likeliest value of the parameter of each curve by itself, ``(n_curve,)``; of several
         parameters that of the first.
+    ends
+        Of the 95 % interval of that, all values being as likely before, ``(2, n_curve)``. What
+        lies within it no test can find.
+    worst
+        Place of the curve that is most unlike the others.
     """
 
     p_value: float
     by_curve: np.ndarray
     alone: np.ndarray
+    ends: np.ndarray
+    worst: int
 
     @property
     def agrees(self) -> bool:
@@ -75,106 +91,140 @@ def agreement(scans: Sequence[RateScan], names: Sequence[str]) -> Agreement | No
         values, _ = shape_grid(free, None, [p.free_box for p in free], _CLOSER)
     else:
         values = [free[0].from_free(torch.as_tensor(nodes)).numpy()]
-    height = _heights(scans, free, values)
-    whole = height.sum(axis=0)
-
-    def top(curve: np.ndarray) -> float:
-        return float(curve.max()) if nodes is None else top_of(nodes, curve)[1]
-
-    own = np.array([top(row) for row in height])
-    best = top(whole)
-    rest = np.array([top(whole - row) for row in height])
-    found = np.append(2 * (own + rest - best), 2 * (own.sum() - best))
-    drawn = _drawn(_freedom(scans, free), len(free), _widths(nodes, height))
-    # A difference that is rounding is none.
-    p_value = (1 + np.sum(drawn >= np.maximum(found, 1e-9), axis=0)) / (1 + len(drawn))
-    at = [values[0][int(np.argmax(row))] for row in height]
-    return Agreement(float(p_value[-1]), p_value[:-1], np.array(at))
-
-
-def _freedom(scans: Sequence[RateScan], free: tuple[LawParameter, ...]) -> np.ndarray:
-    """Frames left over for the noise of each curve; infinite where the noise is known."""
-    left = []
-    for scan in scans:
-        data = scan.parts[0]
-        # The rate and what else is not shared have been integrated out.
-        number = data.freedom.numpy().reshape(-1) - len(scan.parameters.free)
-        left.append(np.where(data.noise == "free", np.maximum(number, 1.0), np.inf))
-    return np.concatenate(
-        [np.broadcast_to(row, scan.n_window) for row, scan in zip(left, scans, strict=True)]
+    shared = [parameter.name for parameter in free]
+    random = np.random.default_rng(0)
+    plain = np.concatenate([_heights(scan, shared, values) for scan in scans])
+    best = int(np.argmax(plain.sum(axis=0)))
+    height = np.concatenate([_drawn(scan, shared, values, best, random) for scan in scans])
+    found = _differences(height)  # (1 + n_draw, n_curve + 1), the data first
+    p_value = (1 + (found[1:] >= np.maximum(found[0], 1e-9)).sum(axis=0)) / len(found)
+    usual = np.quantile(found[1:], _LEVEL, axis=0)
+    over = found / np.maximum(usual, _LEAST)
+    largest = over.max(axis=1)
+    whole = (1 + (largest[1:] >= max(largest[0], 1e-9)).sum()) / len(found)
+    spacing = np.ones(len(values[0])) if nodes is None else np.gradient(nodes)
+    ends = []
+    for row in plain:
+        at, share = marginals(free, values, np.exp(row - row.max()) * spacing)[0]
+        ends.append(np.interp(_ENDS, share.cumsum() / share.sum(), at))
+    return Agreement(
+        float(whole),
+        p_value[:-1],
+        np.array([values[0][int(np.argmax(row))] for row in plain]),
+        free[0].from_free(torch.as_tensor(np.transpose(ends))).numpy(),
+        int(np.argmax(over[0, :-1])),
     )
 
 
-def _widths(nodes: np.ndarray | None, height: np.ndarray) -> np.ndarray:
-    """Width of the likelihood of each curve at its top, up to a common factor, ``(n_curve,)``."""
-    if nodes is None:
-        return np.ones(len(height))
-    widths = np.array([top_of(nodes, row)[2] for row in height])
-    return widths if np.isfinite(widths).any() else np.ones(len(height))
-
-
-def _drawn(freedom: np.ndarray, number: int, widths: np.ndarray) -> np.ndarray:
-    """Draws of the differences that curves with a common shape have.
+def _differences(height: np.ndarray) -> np.ndarray:
+    """Twice the differences of log likelihoods: of each curve against the others, and of all.
 
     Parameters
     ----------
-    freedom
-        Frames left over for the noise, ``(n_curve,)``.
-    number
-        Shared parameters.
-    widths
-        How well each curve knows them, ``(n_curve,)``.
+    height
+        Log likelihoods of the shapes, ``(n_curve, n_shape, n)``.
 
     Returns
     -------
     ndarray
-        Of each curve against all others, and of all, ``(n_draw, n_curve + 1)``.
+        ``(n, n_curve + 1)``.
     """
-    random = np.random.default_rng(0)
-    known = np.isinf(freedom)
-    left = np.where(known, 1.0, freedom)
-    error = random.normal(size=(_DRAWS, freedom.size, number))
-    spread = np.where(known, 1.0, random.chisquare(left, (_DRAWS, freedom.size)) / left)
-    error /= np.sqrt(spread)[:, :, None]
-    # A curve whose noise looks small by luck also seems to know its shape well.
-    slope = np.where(np.isinf(widths), 0.0, 1 / widths)[:, None] / np.sqrt(spread)[:, :, None]
-
-    def differences(use: np.ndarray) -> np.ndarray:
-        """Of some of the curves, at the value that is likeliest for them together."""
-        away, weight = error, np.ones((_DRAWS, freedom.size))
-        for _ in range(_STEPS):
-            pull = use[:, None] * slope * weight[:, :, None]
-            norm = np.maximum((pull * slope).sum(1, keepdims=True), 1e-300)
-            away = error - slope * (pull * error).sum(1, keepdims=True) / norm
-            square = (away**2).sum(-1)
-            weight = np.where(known, 1.0, (left + number) / (left + square))
-        square = (away**2).sum(-1)
-        each = np.where(known, square, (left + number) * np.log1p(square / left))
-        return (use * each).sum(1)
-
-    every = np.ones(freedom.size)
-    whole = differences(every)
-    others = [
-        whole - differences(every - np.eye(freedom.size)[place]) for place in range(freedom.size)
-    ]
-    return np.stack([*others, whole], axis=1)
+    whole = height.sum(axis=0)
+    own, best = height.max(axis=1), whole.max(axis=0)
+    rest = np.stack([(whole - row).max(axis=0) for row in height])
+    return 2 * np.concatenate([own + rest - best, (own.sum(axis=0) - best)[None]]).T
 
 
-def _heights(
-    scans: Sequence[RateScan], free: tuple[LawParameter, ...], values: Sequence[np.ndarray]
+def _heights(scan: RateScan, names: Sequence[str], values: Sequence[np.ndarray]) -> np.ndarray:
+    """Log likelihood of each curve of a series, ``(n_window, n_shape)``."""
+    return curve_nodes(scan, names, values).by_shape
+
+
+def _drawn(
+    scan: RateScan,
+    names: Sequence[str],
+    values: Sequence[np.ndarray],
+    best: int,
+    random: np.random.Generator,
 ) -> np.ndarray:
-    """Log likelihood of each curve, ``(n_curve, n_shape)``."""
-    names = [parameter.name for parameter in free]
-    return np.concatenate([curve_nodes(scan, names, values).by_shape for scan in scans])
+    """Log likelihoods of the shapes by the curves of a series, and by curves like them.
+
+    Parameters
+    ----------
+    scan
+        The series.
+    names, values
+        Of the shared parameters.
+    best
+        Place of the common shape.
+    random
+        Of the draws.
+
+    Returns
+    -------
+    ndarray
+        Of the data first, then of the draws with the common shape,
+        ``(n_window, n_shape, 1 + n_draw)``.
+    """
+    shapes, _, n_own = own_shapes(scan.parameters, names, values)
+    rates, _ = scan.nodes(shapes, scan.parameters.free[0].search_box)
+    rates = rates[::_EVERY]
+    others = [
+        parameter.to_search(torch.as_tensor(row))[None, :, None]
+        for parameter, row in zip(scan.parameters.free[1:], shapes, strict=True)
+    ]
+    plain = scan.parts[: len(scan.parts) - scan.n_bound]
+    found = []
+    for place in range(scan.n_window):
+        here = [rates[..., place : place + 1], *others]
+        only = torch.tensor([place])
+        data = max(
+            (part.select(only) for part in plain),
+            key=lambda part: float(part.log_density(here)[0].max()),
+        )
+        deviance = data.deviance_at(here)[..., 0]
+        common = slice(best * n_own, (best + 1) * n_own)
+        rate, shape = np.unravel_index(int(deviance[:, common].argmin()), (len(rates), n_own))
+        shape = int(shape) + common.start
+        at = [here[0][rate, shape], *(each[0, shape] for each in others)]
+        curves = _with_draws(data, at, random)
+        with torch.no_grad():
+            rows = torch.logsumexp(-0.5 * curves.deviance_at(here), 0)
+        rows = torch.logsumexp(rows.reshape(-1, n_own, rows.shape[-1]), 1)
+        step = (rates[1, :, place] - rates[0, :, place]).clamp(min=1e-300).log()
+        found.append((rows + step.reshape(-1, n_own).mean(1)[:, None]).numpy())
+    return np.stack(found)
+
+
+def _with_draws(
+    data: ScanData, at: Sequence[torch.Tensor], random: np.random.Generator
+) -> ScanData:
+    """A curve, and beside it draws of the same decay with noise like that of its residuals."""
+    fitted, left = data.fitted(at), data.sums(at).squares
+    noise = torch.ones_like(left)
+    if data.noise != "given":
+        # What the rate and its part of the shared parameters have taken from the residuals.
+        noise = left / (data.freedom - 1).clamp(min=1)
+    if data.noise == "floor":
+        noise = noise.clamp(min=1.0)
+    there = (data.ones != 0).to(fitted)
+    normal = torch.as_tensor(random.normal(size=(len(fitted), _DRAWS)))
+    drawn = fitted + noise.sqrt() * there * normal
+    curves = replace(data, values=torch.cat([data.values, drawn], dim=1))
+    return curves.centred() if data.offset_free else curves
 
 
 def _grid(scans: Sequence[RateScan], free: tuple[LawParameter, ...]) -> np.ndarray:
-    """Nodes of one parameter that are dense where any curve, or all together, have their top."""
+    """Nodes of one parameter: dense where any curve, or all together, have their top.
+
+    They are dense about the common value, too, where curves that are drawn with it have theirs.
+    """
     parameter = free[0]
     nodes = np.linspace(*parameter.free_box, _NODES)
-    for _ in range(_LOOKS):
+    height = np.zeros((0, nodes.size))
+    for look in range(_LOOKS):
         values = [parameter.from_free(torch.as_tensor(nodes)).numpy()]
-        height = _heights(scans, free, values)
+        height = np.concatenate([_heights(scan, [parameter.name], values) for scan in scans])
         height = np.concatenate([height, height.sum(axis=0, keepdims=True)])
         new = [nodes]
         for row in height:
@@ -183,7 +233,11 @@ def _grid(scans: Sequence[RateScan], free: tuple[LawParameter, ...]) -> np.ndarr
             low, high = closer(free, values, mass)[0]
             if np.count_nonzero((nodes > low) & (nodes < high)) < _CLOSER // 2:
                 new.append(np.linspace(low, high, _CLOSER))
-        if len(new) == 1:
+        if len(new) == 1 or look == _LOOKS - 1:
             break
         nodes = np.unique(np.concatenate(new))
-    return nodes
+    common = top_of(nodes, height[-1])[0]
+    widths = np.array([top_of(nodes, row)[2] for row in height])
+    about = common + np.outer(widths[np.isfinite(widths)], np.linspace(-_SPAN, _SPAN, _ABOUT))
+    low, high = parameter.free_box
+    return np.unique(np.concatenate([nodes, np.clip(about.ravel(), low, high)]))

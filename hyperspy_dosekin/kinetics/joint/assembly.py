@@ -24,7 +24,7 @@ from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 
 from .rates import CoupledRates, RateModel, coupled_rates, coupling_p_value
 from .series import JointSeries, RateResult, joint_nodes
-from .shape import CurveNodes, SharedShape, curve_nodes
+from .shape import CurveNodes, SharedShape, curve_nodes, likelihood_of
 
 # Looks at shapes, each where rates in common have left mass, and how many of its nodes hold it.
 _LOOKS, _ENOUGH, _LEAST = 4, 7, 1e-3
@@ -45,6 +45,7 @@ def with_rates(
     shape: SharedShape,
     curves: Sequence[CurveNodes],
     model: RateModel,
+    powers: Sequence[float],
 ) -> tuple[SharedShape, list[Nodes], RateResult]:
     """What is known of the shape and of all windows if rates have to do with each other.
 
@@ -56,12 +57,15 @@ def with_rates(
         What they say by themselves.
     model
         Which rates have to do with each other.
+    powers
+        As for `shared_shape`.
     """
     parameters = scans[0].parameters
     free, prior = shape.free, parameters.prior_of_law
     test = coupling_p_value(curves, np.exp(shape.log_mass), parameters, model)
     for look in range(_LOOKS):
-        drawn = coupled_rates(curves, shape.log_weight, parameters, model)
+        less = likelihood_of(curves, [power - 1 for power in powers]).sum(axis=0)
+        drawn = coupled_rates(curves, shape.log_weight + less, parameters, model)
         shape = replace(shape, log_likelihood=(drawn.by_shape - shape.log_weight)[None])
         mass = np.exp(shape.log_mass)
         held = [(share > _LEAST).sum() for _, share in marginals(free, shape.values, mass)]

@@ -22,6 +22,7 @@ from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 from .agreement import Agreement, agreement
 from .assembly import in_own_law, plain_config, with_rates
 from .common_mode import without_common_mode
+from .dependence import power_of_windows
 from .rates import RateModel
 from .series import JointSeries, RateResult, joint_nodes
 from .shape import CurveNodes, SharedShape, shared_shape
@@ -80,23 +81,26 @@ def fit_jointly(
     ValueError
         If a window has too few usable doses or is constant.
     """
-    freed, moved, gains = [], [], []
+    freed, moved, gains, powers = [], [], [], []
     for problem, config in zip(problems, configs, strict=True):
         config = replace(config, hierarchy=())
         plain = plain_config(config)
-        changed, gain = problem, None
+        changed, gain, power = problem, None, 1.0
         for _ in range(_ROUNDS if common_mode else 0):
-            changed, gain = without_common_mode(problem, plain, fit_exact(changed, plain))
+            fit = fit_exact(changed, plain)
+            changed, gain = without_common_mode(problem, plain, fit)
             if gain is None:
                 break
+            power = power_of_windows(changed, plain, fit, gain, shared)
+        powers.append(power)
         freed.append(changed)
         moved.append(with_moved_frames(changed, config))
         gains.append(gain)
     scans = [RateScan.of(problem, config) for problem, config in moved]
-    shape, curves = shared_shape(scans, shared)
+    shape, curves = shared_shape(scans, shared, powers)
     tests, rates = agreement(scans, shared), None
     if model is not None:
-        shape, every, rates = with_rates(scans, shape, curves, model)
+        shape, every, rates = with_rates(scans, shape, curves, model, powers)
     elif shape.free:
         every, first = [], 0
         for scan, nodes in zip(scans, curves, strict=True):
@@ -114,7 +118,8 @@ def fit_jointly(
 def _weighed(nodes: CurveNodes, shape: SharedShape, places: slice, scan: RateScan) -> Nodes:
     """The nodes of a series with what all others say of the shape."""
     whole = shape.log_weight + shape.log_likelihood.sum(axis=0)
-    others = whole - shape.log_likelihood[places]  # (n_window, n_shape)
+    # Where the windows of a frame are alike, others say less: all together they say `whole`.
+    others = whole - nodes.by_shape  # (n_window, n_shape)
     evidence = np.asarray(special.logsumexp(whole)) - np.asarray(special.logsumexp(others, axis=1))
     added = torch.as_tensor(np.repeat(others, nodes.n_own, axis=1).T.copy())
     log_weight = (nodes.log_density + added).transpose(1, 2)

@@ -77,6 +77,34 @@ def log_rate_prior(parameters: Parameters, log_rate: Tensor) -> Tensor:
     return -0.5 * score * score - math.log(width * math.sqrt(2 * math.pi))
 
 
+def own_shapes(
+    parameters: Parameters, shared: Sequence[str], values: Sequence[np.ndarray]
+) -> tuple[tuple[np.ndarray, ...], np.ndarray, int]:
+    """Shapes of a series: each shared one with all those that a curve has of its own.
+
+    Parameters
+    ----------
+    parameters
+        The law with its priors.
+    shared
+        Names of the shared parameters.
+    values
+        Their values, each ``(n_shape,)``.
+
+    Returns
+    -------
+    The free parameters but the rate, each ``(n_shape·n_own,)``, the log prior of the own ones,
+    ``(n_own,)``, and n_own.
+    """
+    others = parameters.free[1:]
+    own = [parameter for parameter in others if parameter.name not in shared]
+    own_values, own_weight = shape_grid(own, parameters.prior_of_law, number=_OWN[len(own)])
+    n_own, n_shape = own_weight.size, len(values[0]) if len(values) else 1
+    by_name = {name: np.repeat(row, n_own) for name, row in zip(shared, values, strict=True)}
+    by_name |= {p.name: np.tile(r, n_shape) for p, r in zip(own, own_values, strict=True)}
+    return tuple(by_name[parameter.name] for parameter in others), own_weight, n_own
+
+
 def curve_nodes(
     scan: RateScan,
     shared: Sequence[str],
@@ -94,13 +122,8 @@ def curve_nodes(
         Their values, each ``(n_shape,)``.
     """
     parameters = scan.parameters
-    others = parameters.free[1:]
-    own = [parameter for parameter in others if parameter.name not in shared]
-    own_values, own_weight = shape_grid(own, parameters.prior_of_law, number=_OWN[len(own)])
-    n_own, n_shape = own_weight.size, len(values[0]) if len(values) else 1
-    by_name = {name: np.repeat(row, n_own) for name, row in zip(shared, values, strict=True)}
-    by_name |= {p.name: np.tile(r, n_shape) for p, r in zip(own, own_values, strict=True)}
-    shapes = tuple(by_name[parameter.name] for parameter in others)
+    shapes, own_weight, n_own = own_shapes(parameters, shared, values)
+    n_shape = len(values[0]) if len(values) else 1
     nodes, likelihood = scan.nodes(shapes, parameters.free[0].search_box)
     density = likelihood + log_rate_prior(parameters, nodes)
     density = density + (nodes[1] - nodes[0]).clamp(min=1e-300).log()
@@ -121,7 +144,7 @@ class SharedShape:
     log_weight
         Their log prior, ``(n_shape,)``.
     log_likelihood
-        Of each curve, ``(n_curve, n_shape)``.
+        Of each curve, ``(n_curve, n_shape)``, as much of it as counts beside those of others.
     """
 
     free: tuple[LawParameter, ...]
@@ -190,8 +213,14 @@ def top_of(nodes: np.ndarray, height: np.ndarray) -> tuple[float, float, float]:
     return place + away, float(np.clip(found, top, top + _HIGHER)), float(np.sqrt(-0.5 / bend))
 
 
+def likelihood_of(curves: Sequence[CurveNodes], powers: Sequence[float]) -> np.ndarray:
+    """Log likelihoods of the shapes, each to the power of its series, ``(n_curve, n_shape)``."""
+    rows = [power * each.by_shape for each, power in zip(curves, powers, strict=True)]
+    return np.concatenate(rows)
+
+
 def shared_shape(
-    scans: Sequence[RateScan], names: Sequence[str]
+    scans: Sequence[RateScan], names: Sequence[str], powers: Sequence[float]
 ) -> tuple[SharedShape, list[CurveNodes]]:
     """Find the posterior of the shape that several series share.
 
@@ -201,6 +230,8 @@ def shared_shape(
         The series, of the same law.
     names
         Names of the shared parameters, none of which is the rate.
+    powers
+        Powers of the likelihoods of each series, see `power_of_windows`.
     """
     parameters = scans[0].parameters
     free = [parameter for parameter in parameters.free[1:] if parameter.name in names]
@@ -212,7 +243,7 @@ def shared_shape(
     ) -> tuple[SharedShape, list[CurveNodes]]:
         values, weight = shape_grid(free, prior, ranges, number)
         nodes = [curve_nodes(scan, shared, values) for scan in scans]
-        likelihood = np.concatenate([each.by_shape for each in nodes])
+        likelihood = likelihood_of(nodes, powers)
         return SharedShape(tuple(free), tuple(values), weight, likelihood), nodes
 
     if not free:

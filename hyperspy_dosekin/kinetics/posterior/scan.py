@@ -381,6 +381,21 @@ class ScanData:
         squares = torch.maximum(self.total - amplitude * product, _ROUNDING * self.total)
         return Sums(squares, norm, amplitude, mean / self.weight_sum)
 
+    def fitted(self, search: Sequence[Tensor]) -> Tensor:
+        """Fitted values at one node of each curve, whitened as the values are, ``(n_dose, n)``.
+
+        Parameters
+        ----------
+        search
+            Free parameters on their scale of search, each ``(n,)``.
+        """
+        column = torch.cat([columns[0] for _, columns in self._columns(search)])
+        column = without_shared(column, self.basis)
+        sums = self.sums(search)
+        share = 0.0 if self.share is None else self.share
+        level = share * (self._level / self.weight_sum - sums.amplitude * sums.mean)
+        return sums.amplitude * column + level * self.ones
+
     def readout(self, search: Sequence[Tensor], integrity: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of a·C + b where the integrity is known, in the unit of the values.
 

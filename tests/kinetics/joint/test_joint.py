@@ -11,6 +11,7 @@ from scipy import integrate, special
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.joint.common_mode import without_common_mode
+from hyperspy_dosekin.kinetics.joint.dependence import power_of_windows
 from hyperspy_dosekin.kinetics.joint.fit import fit_jointly
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
@@ -92,8 +93,12 @@ def test_false_common_shape_is_found_and_named():
     fit = fit_jointly(problems, [ExactConfig()], ("exponent",), common_mode=False)
     assert fit.agreement is not None
     assert not fit.agreement.agrees
-    assert fit.agreement.by_curve.argmin() == 1
+    assert fit.agreement.worst == 1
     assert fit.agreement.by_curve[1] < 0.01
+    # What each window says by itself: two that hold 2.0, and one that does not.
+    low, high = fit.agreement.ends
+    np.testing.assert_array_equal((low < 2.0) & (high > 2.0), [True, False, True])
+    assert low[1] < 0.5 < high[1]
 
 
 def test_gain_of_frames_is_found_and_taken_off():
@@ -112,6 +117,20 @@ def test_gain_of_frames_is_found_and_taken_off():
     before = fit_exact(problem, config).residual_sigma
     after = fit_exact(freed, config).residual_sigma
     assert np.all(after < 0.6 * before)
+    power = power_of_windows(freed, config, fit_exact(problem, config), gain, ("exponent",))
+    assert 0.25 < power < 0.7
+    assert power_of_windows(freed, config, fit_exact(problem, config), gain, ()) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("gain", "noise", "low", "high"), [(0.05, 1e-4, 0.3, 0.4), (0, 0.01, 0.7, 1)]
+)
+def test_windows_with_the_same_errors_count_as_one(gain, noise, low, high):
+    """Three windows of one rate whose only error is that of their frames are one window."""
+    problem = series(11, (2.0, 2.0, 2.0), [1.3] * 3, frames=12, gain=gain, noise=noise)
+    fit = fit_exact(problem, ExactConfig())
+    freed, found = without_common_mode(problem, ExactConfig(), fit)
+    assert low < power_of_windows(freed, ExactConfig(), fit, found, ("exponent",)) <= high
 
 
 @pytest.mark.parametrize("problem", [series(7, (2.0,), [1.3]), series(7, (2.0, 3.0), [1.3] * 2, 5)])

@@ -38,6 +38,7 @@ def save_joint(numbers: JointNumbers, path: str | Path, *, overwrite: bool | Non
             "p_value": numbers.p_value,
             "p_by_window": [[*key, value] for key, value in numbers.p_by_window.items()],
             "alone": [[*key, value] for key, value in numbers.alone.items()],
+            "alone_interval": [[*key, *ends] for key, ends in numbers.alone_interval.items()],
             "tests": dict(numbers.tests),
             "gain": dict(numbers.gain),
             "gained": list(numbers.gain_by_frame),
@@ -99,6 +100,10 @@ def stored_joint(
             {name: float(record["gain"][name]) for name in results},
             dict(zip(record["gained"], gains, strict=True)),
             {str(name): float(p) for name, p in record.get("tests", {}).items()},
+            {
+                (str(series), str(window)): (float(low), float(high))
+                for series, window, low, high in record.get("alone_interval", ())
+            },
         )
 
     return make, node.get_item("checksum"), seal(signal, arrays, node.record)

@@ -50,10 +50,11 @@ class JointNumbers:
     gain: Mapping[str, float]
     gain_by_frame: Mapping[str, np.ndarray]
     tests: Mapping[str, float] = field(default_factory=dict)
+    alone_interval: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing speaks against what was shared (p of 0.01 or more)."""
+        """Whether nothing speaks against what was shared (p of 0.05 or more)."""
         from hyperspy_dosekin.kinetics.joint.agreement import SMALLEST_P
 
         return not any(p < SMALLEST_P for p in (self.p_value, *self.tests.values()))
@@ -126,6 +127,9 @@ def joint_numbers(
         {name: 0.0 if g is None else float(g.spread[0]) for name, g in gains.items()},
         {name: np.stack([g.gain[0], g.sd[0]]) for name, g in gains.items() if g is not None},
         {} if fit.rates is None else {fit.rates.kind: fit.rates.p_value},
+        {}
+        if found is None
+        else dict(zip(windows, zip(*found.ends.tolist(), strict=True), strict=True)),
     )
 
 

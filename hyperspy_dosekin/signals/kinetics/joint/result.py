@@ -60,6 +60,9 @@ class JointKinetics(JointNumbers, SavedResult, Mapping):
     tests
         Probability of what was found if what is shared beside the shape is so, by its name; NaN
         where nothing could speak against it.
+    alone_interval
+        95 % interval of `alone`, all values being as likely before. What lies within the intervals
+        of all windows no test can find.
 
     Examples
     --------

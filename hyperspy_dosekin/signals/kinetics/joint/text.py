@@ -7,12 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 from prettytable import PrettyTable
 
 from hyperspy_dosekin.signals.kinetics.joint.numbers import JointNumbers, shared_numbers
 from hyperspy_dosekin.signals.kinetics.options.law_names import SYMBOLS
-from hyperspy_dosekin.signals.kinetics.result.table import number
+from hyperspy_dosekin.signals.kinetics.result.table import interval_text, number
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.joint.fit import JointFit
@@ -22,12 +21,18 @@ FALSE = (
     "The windows do NOT have the same {symbol} (p = {p:.2g}; most unlike the others: {worst}). "
     "Their common fit is wrong; share nothing, or less: share=()."
 )
+DOUBTFUL = (
+    "The windows may not have the same {symbol} (p = {p:.2g}, and one right fit in twenty is below "
+    "0.05; most unlike the others: {worst}). See check(), and compare with share=()."
+)
 SHARED_RATE = "{symbol}, with what all series say: {value}."
 FALSE_RATE = "What was shared does NOT hold: {says} (p = {p:.2g}). Share less."
 GAIN = (
     "The windows of a frame had {percent:.2g} % of their intensity in common beside the law "
     "(thickness, beam current), which was taken off: the data shown are without it."
 )
+#: A p value below this is said without reserve.
+SURE = 0.01
 #: What a small p of a test of what is shared beside the shape says.
 SAYS = {
     "rate": "windows of the same name do not decay at the same rate",
@@ -48,6 +53,8 @@ def check_table(found: JointNumbers) -> PrettyTable:
     for (name, window), p in found.p_by_window.items():
         says = "this one is unlike the others"
         value = number(found.alone[name, window])
+        if (name, window) in found.alone_interval:
+            value += f" {interval_text(*found.alone_interval[name, window])}"
         table.add_row([name, window, f"common {what}", value, f"{p:.2g}", says])
     for what, p in found.tests.items():
         table.add_row(["all", "all", f"common {what}", "", f"{p:.2g}", SAYS[what]])
@@ -76,6 +83,8 @@ def joint_notes(
     units
         As for `shared_numbers`.
     """
+    from hyperspy_dosekin.kinetics.joint.agreement import SMALLEST_P
+
     notes, symbols = [], []
     for place, each in enumerate(shared_numbers(fit, list(windows), units)):
         symbol = each.name
@@ -86,16 +95,12 @@ def joint_notes(
         value = f"{number(each.estimate)} [{number(each.lower)}, {number(each.upper)}]"
         shares = SHARES if place < len(fit.shape.free) else SHARED_RATE
         notes.append(shares.format(symbol=symbol, names=", ".join(windows), value=value))
-    if fit.rates is not None and fit.rates.p_value < 0.01:
+    if fit.rates is not None and fit.rates.p_value < SMALLEST_P:
         notes.append(FALSE_RATE.format(says=SAYS[fit.rates.kind], p=fit.rates.p_value))
     if fit.agreement is not None and not fit.agreement.agrees:
         every = [f"{series}, {window}" for series, names in windows.items() for window in names]
-        notes.append(
-            FALSE.format(
-                symbol=", ".join(symbols),
-                p=fit.agreement.p_value,
-                worst=every[int(np.argmin(fit.agreement.by_curve))],
-            )
-        )
+        text = FALSE if fit.agreement.p_value < SURE else DOUBTFUL
+        words = {"symbol": ", ".join(symbols), "worst": every[fit.agreement.worst]}
+        notes.append(text.format(p=fit.agreement.p_value, **words))
     gain = fit.series[list(windows).index(name)].gain
     return [*notes, *([GAIN.format(percent=100 * gain.spread[0])] if gain is not None else [])]
