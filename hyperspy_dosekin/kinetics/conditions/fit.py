@@ -20,7 +20,11 @@ from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from .effects import Design
 from .rate_likelihood import RateLikelihood, rate_likelihood
 from .regression import Draws, draw_effects
-from .shapes import closer, shape_grid
+from .shapes import closer, marginals, shape_grid
+
+# Looks at the shape, each where the one before has left mass, until so many nodes of each parameter
+# hold it; nodes of the later ones along each of two.
+_LOOKS, _ENOUGH, _LEAST, _LAST = 4, 5, 1e-3, 15
 
 
 def check_law_of_conditions(law: KineticLaw) -> None:
@@ -90,10 +94,14 @@ def fit_window(
     shapes, weight = shape_grid(free, prior)
     each = likelihoods(shapes)
     if shapes and shared:
-        first = drawn(each, weight, 1)
-        ranges = closer(free, shapes, first.shape_mass)
-        shapes, weight = shape_grid(free, prior, ranges)
-        each = likelihoods(shapes)
+        for look in range(_LOOKS):
+            mass = drawn(each, weight, 1).shape_mass
+            held = [(share > _LEAST).sum() for _, share in marginals(free, shapes, mass)]
+            if look and all(number >= _ENOUGH for number in held):
+                break
+            number_along = _LAST if len(free) == 2 and look else None
+            shapes, weight = shape_grid(free, prior, closer(free, shapes, mass), number_along)
+            each = likelihoods(shapes)
     elif shapes:
         halves = [log_half_dose(own.parameters, np.array(shapes)) for own in configs]
         pairs = zip(each, halves, strict=True)
