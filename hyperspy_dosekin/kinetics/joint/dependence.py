@@ -47,7 +47,7 @@ def power_of_windows(
         Names of the shared parameters.
     """
     places = [i for i, each in enumerate(config.parameters.law.parameters) if each.name in shared]
-    if gain is None or not places or problem.variance is None:
+    if gain is None or gain.by_others is None or not places or problem.variance is None:
         return 1.0
     offset = None if config.offset is None else fit.offset
     config = replace(config, offset=offset, hierarchy=())
@@ -66,7 +66,8 @@ def power_of_windows(
         for line, residual, each in zip(lines, left, noise, strict=True)
     ]
     own = len(columns[0]) - len(config.parameters.law.parameters)
-    claimed, scores = np.zeros((len(places), len(places))), 0.0
+    claimed = np.zeros((len(places), len(places)))
+    scores = np.zeros((len(places), unit.shape[-1]))
     for window, (line, rows) in enumerate(zip(lines, columns, strict=True)):
         covariance = gain.by_others[1][window, 0]
         found = covariance @ sum(each for other, each in enumerate(says) if other != window)
