@@ -15,10 +15,10 @@ from hyperspy_dosekin.numerics.typed import numbers_of
 from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     ESTIMATORS,
     FitOptions,
-    offset_array,
     unused_by,
 )
 from hyperspy_dosekin.signals.kinetics.options.law_names import POWER_LAW
+from hyperspy_dosekin.signals.kinetics.options.offset import offset_array
 
 
 class FitControls(t.HasTraits):

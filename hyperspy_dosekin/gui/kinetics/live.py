@@ -24,8 +24,8 @@ from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     FitOptions,
     exact_config,
-    known_offset,
 )
+from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 
 #: Doses of the drawn curves.

@@ -25,9 +25,9 @@ from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     SHARED,
     FitOptions,
     exact_config,
-    known_offset,
     network_config,
 )
+from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 from hyperspy_dosekin.signals.progress import progress_bars
 

@@ -19,8 +19,8 @@ from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series
 from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     FitOptions,
     exact_config,
-    known_offset,
 )
+from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 
 from .areas import FrameAreas
 from .as_series import as_dose_series

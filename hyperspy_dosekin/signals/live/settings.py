@@ -12,7 +12,8 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.live.rules import StopRule
-from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions, offset_array
+from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions
+from hyperspy_dosekin.signals.kinetics.options.offset import offset_array
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.windows.definitions import Window

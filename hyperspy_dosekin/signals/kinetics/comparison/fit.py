@@ -21,9 +21,9 @@ from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     NETWORK_OPTIONS,
     FitOptions,
     exact_config,
-    known_offset,
     takes_fit_options,
 )
+from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 from hyperspy_dosekin.signals.progress import progress_bars
 from hyperspy_dosekin.signals.signatures import refuse_unknown
 

@@ -24,7 +24,7 @@ from hyperspy_dosekin.signals.kinetics.data.several import (
     read_series,
     scaled_problem,
 )
-from hyperspy_dosekin.signals.kinetics.options.fit_options import known_offset
+from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 from hyperspy_dosekin.signals.progress import progress_bars
 from hyperspy_dosekin.signals.signatures import did_you_mean
 

@@ -31,10 +31,10 @@ from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     METHOD_OPTIONS,
     FitOptions,
     exact_config,
-    known_offset,
     network_config,
     takes_fit_options,
 )
+from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 from hyperspy_dosekin.signals.progress import progress_bars
 from hyperspy_dosekin.signals.signatures import refuse_unknown

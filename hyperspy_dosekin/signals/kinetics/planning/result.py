@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
 from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
 from hyperspy_dosekin.signals.files import save_signal, seal
+from hyperspy_dosekin.signals.kinetics.planning.power import check_spread, number_that_shows
 from hyperspy_dosekin.signals.results import SavedResult
 
 if TYPE_CHECKING:
@@ -185,11 +186,11 @@ class DosePlan(SavedResult):
         """
         if not (math.isfinite(ratio) and ratio > 0 and ratio != 1):
             raise ValueError(f"ratio={ratio} must be positive and not 1, such as 1.3.")
-        self._check_spread(between, power, level)
-        found = self._number_that_shows(
+        check_spread(between, power, level)
+        found = number_that_shows(
+            math.hypot(self.expected_sd, between),
             lambda number: abs(math.log(ratio)) * math.sqrt(number / 2),
             lambda number: 2 * number - 2,
-            between,
             power,
             level,
         )
@@ -252,13 +253,13 @@ class DosePlan(SavedResult):
             raise ValueError(f"span={span} must be above 1: the largest over the smallest rate.")
         if isinstance(n_rates, bool) or int(n_rates) != n_rates or n_rates < 2:
             raise ValueError(f"n_rates={n_rates} must be a whole number, 2 or more.")
-        self._check_spread(between, power, level)
+        check_spread(between, power, level)
         places = np.linspace(0, math.log(span), int(n_rates))
         size = float(((places - places.mean()) ** 2).sum())
-        found = self._number_that_shows(
+        found = number_that_shows(
+            math.hypot(self.expected_sd, between),
             lambda number: abs(exponent) * math.sqrt(number * size),
             lambda number: int(n_rates) * number - 2,
-            between,
             power,
             level,
         )
@@ -268,37 +269,6 @@ class DosePlan(SavedResult):
                 "at each dose rate; look for a larger one, or spread the dose rates further."
             )
         return found
-
-    def _check_spread(self, between: float, power: float, level: float) -> None:
-        if not (math.isfinite(between) and between >= 0):
-            raise ValueError(f"between={between} must be a standard deviation, not negative.")
-        for name, value in (("power", power), ("level", level)):
-            if not 0 < value < 1:
-                raise ValueError(f"{name}={value} must lie between 0 and 1.")
-
-    def _number_that_shows(
-        self,
-        effect: Callable[[int], float],
-        freedom: Callable[[int], int],
-        between: float,
-        power: float,
-        level: float,
-    ) -> int | None:
-        """Least number for which a test of an effect has a power; ``None`` above a thousand.
-
-        `effect` is in units of the spread of one specimen.
-        """
-        from scipy import stats
-
-        spread = math.hypot(self.expected_sd, between)
-        for number in range(1, 1001):
-            left = freedom(number)
-            if left < 1:
-                continue
-            shift = effect(number) / spread
-            if stats.nct.sf(stats.t.isf(level / 2, left), left, shift) >= power:
-                return number
-        return None
 
     @takes_figure_options
     def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
