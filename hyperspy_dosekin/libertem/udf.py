@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
 from hyperspy_dosekin.signals.live.areas import FrameAreas
 from hyperspy_dosekin.signals.live.kinetics import LiveKinetics
 from hyperspy_dosekin.signals.live.posterior import DosePosterior
-from hyperspy_dosekin.windows.definitions import parse_windows
+from hyperspy_dosekin.windows.definitions import WindowsLike, parse_windows
 from hyperspy_dosekin.windows.integrate import integrate_with_noise
 from hyperspy_dosekin.windows.weights import window_weights
 
@@ -47,7 +47,9 @@ class WindowUDF(UDF):  # pyright: ignore[reportGeneralTypeIssues]
     >>> WindowUDF({"C–O": (10, 15)}, energy_axis)  # doctest: +SKIP
     """
 
-    def __init__(self, windows: Any = None, energy_axis: Any = None, gain: float = 1.0) -> None:
+    def __init__(
+        self, windows: WindowsLike | None = None, energy_axis: Any = None, gain: float = 1.0
+    ) -> None:
         if energy_axis is None:
             raise ValueError("energy_axis=None: give the energy of each channel in eV.")
         limits = {window.name: (window.left, window.right) for window in parse_windows(windows)}

@@ -14,6 +14,8 @@ from hyperspy_dosekin.plotting.style import wrap
 from hyperspy_dosekin.signals.signatures import documentation_of, takes_options
 
 if TYPE_CHECKING:
+    from hyperspy.axes import UniformDataAxis
+    from hyperspy.signals import BaseSignal
     from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
@@ -113,7 +115,7 @@ def framed(draw: Callable[..., FigureBase], options: Mapping[str, Any]) -> Figur
     return drawn(lambda _, **kept: draw(**kept), None, options)
 
 
-def _in_place_of(axes: Any) -> Any:
+def _in_place_of(axes: Any) -> object:
     """A subfigure where axes of a grid were."""
     spec = axes.get_subplotspec() if hasattr(axes, "get_subplotspec") else None
     if spec is None:
@@ -129,7 +131,7 @@ def _in_place_of(axes: Any) -> Any:
     return parent.add_subfigure(spec)
 
 
-def name_windows(signal: Any, axis: Any, names: Sequence[str]) -> None:
+def name_windows(signal: BaseSignal, axis: Any, names: Sequence[str]) -> None:
     """Keep the names of windows in the figures that HyperSpy has just drawn of a signal.
 
     The title says which window is shown, and the ticks of the navigator, or of a signal over the
@@ -168,7 +170,7 @@ def name_windows(signal: Any, axis: Any, names: Sequence[str]) -> None:
     plot.events.closed.connect(lambda: axis.events.index_changed.disconnect(say), [])
 
 
-def _name_ticks(axes: Any, axis: Any, names: Sequence[str]) -> None:
+def _name_ticks(axes: Any, axis: UniformDataAxis, names: Sequence[str]) -> None:
     """Names of windows in the place of their numbers, as long as there is room for them."""
     if axes is not None and len(names) <= MOST_NAMES:
         axes.set_xticks(axis.axis, [wrap(name, 14) for name in names])

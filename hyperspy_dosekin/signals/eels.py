@@ -22,15 +22,17 @@ from hyperspy_dosekin.signals.windows.integrate import integrate_windows
 from hyperspy_dosekin.signals.windows.plot import plot_windows
 
 if TYPE_CHECKING:
+    from hyperspy_dosekin.signals.axes.dose import AxisLike
     from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
+    from hyperspy_dosekin.windows.definitions import WindowsLike
 
 
 @takes_fit_options()
 def fit_dose_pinn(
     self: Any,
-    windows: Any = None,
+    windows: WindowsLike | None = None,
     *,
-    dose_axis: Any = None,
+    dose_axis: AxisLike | None = None,
     show_progressbar: bool | None = None,
     stop: Callable[[], bool] | None = None,
     **options: Any,

@@ -8,12 +8,15 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import file_path
 from hyperspy_dosekin.numerics.files import digest, replaced_when_written, with_extension
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 _logger = logging.getLogger(__name__)
 
@@ -21,7 +24,7 @@ _logger = logging.getLogger(__name__)
 EXTENSIONS = (".hspy", ".zspy")
 
 
-def save_signal(signal: Any, path: Any, what: str, *, overwrite: bool | None = None) -> None:
+def save_signal(signal: BaseSignal, path: Any, what: str, *, overwrite: bool | None = None) -> None:
     """Write a signal; whatever happens meanwhile, the old file or the new one is there, whole.
 
     Parameters
@@ -90,7 +93,7 @@ def read_signal(path: Any, *, lazy: bool = False) -> Any:
         ) from error
 
 
-def _refuse_unwritable(node: Any, key: str = "metadata") -> None:
+def _refuse_unwritable(node: object, key: str = "metadata") -> None:
     """Refuse texts that a file gives back as others, before the long work of writing."""
     if isinstance(node, Mapping):
         for name, each in node.items():
@@ -106,7 +109,7 @@ def _refuse_unwritable(node: Any, key: str = "metadata") -> None:
         )
 
 
-def seal(series: Any, arrays: Mapping[str, np.ndarray], text: str) -> str:
+def seal(series: BaseSignal, arrays: Mapping[str, np.ndarray], text: str) -> str:
     """Checksum of a series, with what else is stored of a result.
 
     Parameters

@@ -29,6 +29,8 @@ from hyperspy_dosekin.signals.live.kinetics import LiveKinetics
 from hyperspy_dosekin.signals.live.settings import MissingArgumentError, arguments_of
 
 if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 
 # What a user has to give, and a file does not hold.
@@ -78,7 +80,7 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
     return result_of(read_signal(path), path, law)
 
 
-def result_of(signal: Any, path: Any, law: str | KineticLaw | None = None) -> Any:
+def result_of(signal: BaseSignal, path: Any, law: str | KineticLaw | None = None) -> Any:
     """The result that a signal from a file holds.
 
     Parameters
@@ -120,7 +122,7 @@ def result_of(signal: Any, path: Any, law: str | KineticLaw | None = None) -> An
     return result
 
 
-def _kinetics(series: Any, law: str | KineticLaw | None) -> _Stored:
+def _kinetics(series: BaseSignal, law: str | KineticLaw | None) -> _Stored:
     node = series.metadata.get_item(file.NODE)
     record = json.loads(node.record)
     arrays = {
@@ -146,23 +148,23 @@ def _conditions(signal: Any, law: str | KineticLaw | None) -> _Stored:
     return lambda: ConditionKinetics(*fields), checksum, expected
 
 
-def _spectra(signal: Any, law: str | KineticLaw | None) -> _Stored:
-    def read(series: Any) -> DoseKinetics:
+def _spectra(signal: BaseSignal, law: str | KineticLaw | None) -> _Stored:
+    def read(series: BaseSignal) -> DoseKinetics:
         return result_of(series, "its maps", law)
 
     parts, checksum, expected = dose_spectra_file.stored_spectra(signal, law, read)
     return lambda: DoseSpectra(*parts()), checksum, expected
 
 
-def _joint(signal: Any, law: str | KineticLaw | None) -> _Stored:
-    def read(series: Any) -> DoseKinetics:
+def _joint(signal: BaseSignal, law: str | KineticLaw | None) -> _Stored:
+    def read(series: BaseSignal) -> DoseKinetics:
         return result_of(series, "one of its series", law)
 
     make, checksum, expected = joint_file.stored_joint(signal, read)
     return lambda: JointKinetics(**vars(make())), checksum, expected
 
 
-def _live(series: Any, law: str | KineticLaw | None) -> _Stored:
+def _live(series: BaseSignal, law: str | KineticLaw | None) -> _Stored:
     record, checksum, expected = saved.stored_record(series)
 
     def make() -> LiveKinetics:
@@ -174,7 +176,7 @@ def _live(series: Any, law: str | KineticLaw | None) -> _Stored:
     return make, checksum, expected
 
 
-def _plan(series: Any, _law: str | KineticLaw | None) -> _Stored:
+def _plan(series: BaseSignal, _law: str | KineticLaw | None) -> _Stored:
     found, checksum, expected = planned.stored_plan(series)
     return lambda: found, checksum, expected
 
@@ -195,7 +197,7 @@ class _Kind:
 
     format: int
     sealed: int
-    read: Callable[[Any, str | KineticLaw | None], _Stored]
+    read: Callable[[object, str | KineticLaw | None], _Stored]
 
 
 #: Kinds of results by their place in the metadata of the signals that they are saved with.

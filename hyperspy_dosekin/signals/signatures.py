@@ -23,7 +23,7 @@ _ENTRY = re.compile(r"^(?P<names>\w[\w, ]*)\n(?P<text>(?:(?: +.*)?\n)+)", re.MUL
 OptionParameters = Mapping[str, inspect.Parameter]
 
 
-def options_of(source: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+def options_of(source: Callable[..., object]) -> dict[str, inspect.Parameter]:
     """The named options of a class or function, each to be given by its name only.
 
     Parameters

@@ -30,8 +30,11 @@ from hyperspy_dosekin.signals.progress import dask_progress, progress_bars
 from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, Window
 
 if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig
+    from hyperspy_dosekin.signals.axes.dose import AxisLike
     from hyperspy_dosekin.signals.kinetics.spectra.result import DoseSpectra
 
 #: Where the zero-loss peak is taken to have ended, in eV: the lowest window.
@@ -57,7 +60,7 @@ def fit_dose_spectra(
     processing_error: bool = True,
     spatial: str = "auto",
     groups: Any = None,
-    dose_axis: Any = None,
+    dose_axis: AxisLike | None = None,
     dose_scale: float | None = None,
     dose_uncertainty: float | Mapping[str, float] | None = None,
     show_progressbar: bool | None = None,
@@ -241,15 +244,15 @@ class _Options:
     config: SpectraConfig
     axis: Any
     part: slice
-    residue: Any
+    residue: object
     frame_error: float
     processing_error: bool
     dose_scale: float | None
-    dose_uncertainty: Any
+    dose_uncertainty: object
 
 
 def _fitted(
-    signal: Any, options: _Options, chosen: np.ndarray | None, show_progressbar: bool | None
+    signal: BaseSignal, options: _Options, chosen: np.ndarray | None, show_progressbar: bool | None
 ) -> DoseSpectra:
     """Fit the mean of some pixels, of all where `chosen` is ``None``."""
     from hyperspy_dosekin.kinetics.spectra.fit import SpectraProblem, fit_spectra
@@ -395,10 +398,10 @@ def _usable(values: np.ndarray, variance: np.ndarray | None) -> tuple[np.ndarray
     return frames, channels
 
 
-def _axis_of(signal: Any, part: slice) -> dict[str, Any]:
+def _axis_of(signal: BaseSignal, part: slice) -> dict[str, object]:
     """The energy axis of the fit."""
     axis = signal.axes_manager.signal_axes[0]
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "name": str(axis.name),
         "units": axis.units if isinstance(axis.units, str) else None,
         "size": part.stop - part.start,
@@ -408,7 +411,7 @@ def _axis_of(signal: Any, part: slice) -> dict[str, Any]:
     return found | {"axis": np.asarray(axis.axis[part], dtype=np.float64)}
 
 
-def _known_residue(residue: Any, part: slice, channels: np.ndarray) -> np.ndarray:
+def _known_residue(residue: object, part: slice, channels: np.ndarray) -> np.ndarray:
     if residue is None:
         return np.zeros(1)
     values = real_numbers("residue", np.asarray(getattr(residue, "data", residue)), _RESIDUE)
@@ -423,7 +426,7 @@ def _known_residue(residue: Any, part: slice, channels: np.ndarray) -> np.ndarra
     return values[channels]
 
 
-def _dose_error(signal: Any, given: Any) -> DoseError:
+def _dose_error(signal: BaseSignal, given: Any) -> DoseError:
     if given is None:
         given = signal.metadata.get_item("Dose.uncertainty")
         given = given.as_dictionary() if hasattr(given, "as_dictionary") else given

@@ -9,7 +9,7 @@ registry, by the key under which ``hyperspy_extension.yaml`` lists it, when some
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from hyperspy.defaults_parser import preferences
@@ -19,10 +19,13 @@ from traits.api import HasTraits
 from hyperspy_dosekin.signals.kinetics.options.fit_options import METHOD_OPTIONS, takes_fit_options
 from hyperspy_dosekin.signals.signatures import refuse_unknown
 
+if TYPE_CHECKING:
+    from hyperspy_dosekin.windows.definitions import WindowsLike
+
 
 def open_tool(
     thing: Any, toolkey: str, *, display: bool = True, toolkit: str | None = None, **options: Any
-) -> HasTraits | dict[str, Any]:
+) -> HasTraits | dict[str, object]:
     """Make a tool for a signal or a result, and show it.
 
     Parameters
@@ -78,12 +81,12 @@ def usable(toolkit: str | None) -> str | None:
 @takes_fit_options("spatial")
 def dose_kinetics_tool(
     self: Any,
-    windows: Any = None,
+    windows: WindowsLike | None = None,
     *,
     display: bool = True,
     toolkit: str | None = None,
     **options: Any,
-) -> HasTraits | dict[str, Any]:
+) -> HasTraits | dict[str, object]:
     """Choose energy windows with the mouse and see the kinetics of each at once, in a notebook.
 
     The spectra of all frames lie over each other, coloured by dose, with a span for each window to

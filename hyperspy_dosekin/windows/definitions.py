@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol, TypeAlias, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -112,7 +112,19 @@ class Window:
         return replace(self, left=self.left * factor, right=self.right * factor, unit=unit)
 
 
-def parse_windows(windows: Any = None) -> tuple[Window, ...]:
+class Limits(Protocol):
+    """Anything with limits, such as HyperSpy's ``SpanROI``."""
+
+    left: float
+    right: float
+
+
+#: One window, as a user may give it, and several.
+WindowLike: TypeAlias = Union["Window", Limits, Sequence[float]]
+WindowsLike: TypeAlias = Union[Mapping[str, WindowLike], Sequence[WindowLike], "Window", Limits]
+
+
+def parse_windows(windows: WindowsLike | None = None) -> tuple[Window, ...]:
     """Return the windows that a user described.
 
     Parameters
@@ -140,21 +152,20 @@ def parse_windows(windows: Any = None) -> tuple[Window, ...]:
     >>> parse_windows([(1, 3), (4.5, 7)])[1]
     Window(name='2', left=4.5, right=7.0, unit='eV')
     """
-    if windows is None:
-        windows = LOW_LOSS_WINDOWS
-    if _has_limits(windows):
-        windows = [windows]
-    if isinstance(windows, Mapping):
-        named = [(name, limits) for name, limits in windows.items()]
-    elif _is_row(windows):
+    given: Any = LOW_LOSS_WINDOWS if windows is None else windows
+    if _has_limits(given):
+        given = [given]
+    if isinstance(given, Mapping):
+        named = [(name, limits) for name, limits in given.items()]
+    elif _is_row(given):
         named = [
             (getattr(limits, "name", None) or str(place), limits)
-            for place, limits in enumerate(windows, start=1)
+            for place, limits in enumerate(given, start=1)
         ]
     else:
-        raise TypeError(f"windows={windows!r} describes no windows; {_REMEDY}")
+        raise TypeError(f"windows={given!r} describes no windows; {_REMEDY}")
     if not named:
-        raise ValueError(f"windows={windows!r} holds no window; {_REMEDY}")
+        raise ValueError(f"windows={given!r} holds no window; {_REMEDY}")
     parsed = tuple(_window(name, limits) for name, limits in named)
     _refuse_repeated([window.name for window in parsed])
     return parsed
@@ -213,13 +224,13 @@ def validate(windows: Iterable[Window], axis: npt.ArrayLike, units: str = "eV") 
             )
 
 
-def _is_row(thing: Any) -> bool:
+def _is_row(thing: object) -> bool:
     if isinstance(thing, np.ndarray):
         return thing.ndim > 0
     return isinstance(thing, Iterable) and not isinstance(thing, str | bytes)
 
 
-def _has_limits(thing: Any) -> bool:
+def _has_limits(thing: object) -> bool:
     return hasattr(thing, "left") and hasattr(thing, "right")
 
 

@@ -33,7 +33,7 @@ from hyperspy_dosekin.gui.kinetics.windows import KineticsWindows
 from hyperspy_dosekin.gui.worker import Worker
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
 from hyperspy_dosekin.signals.tools import open_tool
-from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, parse_windows
+from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, WindowsLike, parse_windows
 
 
 class DoseKineticsTool(FollowingActions):
@@ -84,7 +84,7 @@ class DoseKineticsTool(FollowingActions):
     notes = t.Tuple()
     seconds = t.Float(0.0)
 
-    def __init__(self, signal: Any, windows: Any = None, **fit_options: Any) -> None:
+    def __init__(self, signal: Any, windows: WindowsLike | None = None, **fit_options: Any) -> None:
         if signal.axes_manager.signal_dimension != 1:
             raise ValueError(
                 f"the tool needs spectra, and the signal has {signal.axes_manager.signal_dimension}"

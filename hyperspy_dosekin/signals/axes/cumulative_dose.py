@@ -67,7 +67,7 @@ class CumulativeDose:
     """
 
     values: np.ndarray
-    record: dict[str, Any]
+    record: dict[str, object]
 
     def __post_init__(self) -> None:
         if not np.all(self.values <= _LARGEST_DOSE):
@@ -151,7 +151,7 @@ class _Exposure:
 
     signal: BaseSignal
     n_frame: int
-    frame_axis: Any
+    frame_axis: object
     #: What was read from the file, in words.
     taken: dict[str, str] = field(default_factory=dict)
 
@@ -209,11 +209,11 @@ class _Exposure:
     def _take(self, name: str, value: str, where: str) -> None:
         self.taken[name] = f"{value} ({where})"
 
-    def _numbers(self, name: str, value: Any, units: str) -> np.ndarray:
+    def _numbers(self, name: str, value: object, units: str) -> np.ndarray:
         return _per_frame(name, value, self.n_frame, units)
 
     def _rate_from_current(
-        self, beam_current: Any, area: Any, probe_area: Any
+        self, beam_current: object, area: object, probe_area: object
     ) -> tuple[np.ndarray, ExposedArea | None]:
         """Mean dose rate of the places that are measured, and the area if it was found here."""
         found = recorded_current(self.signal, self.n_frame) if beam_current is None else None
@@ -244,7 +244,7 @@ class _Exposure:
             area_nm2 = exposed.area_nm2
         return current / ELEMENTARY_CHARGE_C / (area_nm2 * A2_PER_NM2), exposed
 
-    def _exposed_area(self, probe_area: Any) -> ExposedArea:
+    def _exposed_area(self, probe_area: object) -> ExposedArea:
         said, probe = "given", None
         if probe_area is not None:
             probe = float(_numbers("probe_area", probe_area, "nm²", zero_allowed=False, ndim=(0,)))
@@ -305,7 +305,7 @@ def _before(pre_exposure: Any) -> float:
     return float(_numbers("pre_exposure", pre_exposure, "e⁻/Å²", zero_allowed=True, ndim=(0,)))
 
 
-def _one_exposure(told: Mapping[str, Any]) -> float:
+def _one_exposure(told: Mapping[str, object]) -> float:
     known = {"dose_rate", "beam_current", "area", "time", "number"}
     by_rate, by_current = {"dose_rate", "time"}, {"beam_current", "area", "time"}
     if not set(told) <= known or set(told) - {"number"} not in (by_rate, by_current):
@@ -373,7 +373,7 @@ def _time_of_axis(axis: Any) -> float | None:
 
 
 def _per_frame(
-    name: str, value: Any, n_frame: int, units: str, *, zero_allowed: bool = False
+    name: str, value: object, n_frame: int, units: str, *, zero_allowed: bool = False
 ) -> np.ndarray:
     """One number for each frame; a single number stands for all, except for doses."""
     ndim = (1,) if name == "dose" and n_frame != 1 else (0, 1)
@@ -387,7 +387,7 @@ def _per_frame(
 
 
 def _numbers(
-    name: str, value: Any, units: str, *, zero_allowed: bool, ndim: tuple[int, ...]
+    name: str, value: object, units: str, *, zero_allowed: bool, ndim: tuple[int, ...]
 ) -> np.ndarray:
     try:
         numbers = np.asarray(value)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
+    from hyperspy.axes import BaseDataAxis
     from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.signals.axes.cumulative_dose import At
@@ -38,6 +39,9 @@ _DOSE_UNIT = re.compile(
         "L", "Å|A|[Aa]ngstroms?|nm"
     )
 )
+
+#: An axis, as a user may name it: by its name, its index, or itself.
+AxisLike: TypeAlias = Union[str, int, "BaseDataAxis"]
 
 
 def set_dose_axis(
@@ -228,7 +232,7 @@ def set_dose_axis(
         self.plot()
 
 
-def _relative_doses(signal: BaseSignal, series_axis: Any, dose_map: Any) -> np.ndarray:
+def _relative_doses(signal: BaseSignal, series_axis: object, dose_map: Any) -> np.ndarray:
     """The map of relative doses as an array of the shape of the other navigation axes."""
     values = getattr(dose_map, "data", dose_map)
     if not isinstance(dose_map, np.ndarray) and hasattr(values, "compute"):
@@ -249,7 +253,7 @@ def _relative_doses(signal: BaseSignal, series_axis: Any, dose_map: Any) -> np.n
     return values
 
 
-def find_dose_axis(signal: BaseSignal, dose_axis: Any = None) -> Any:
+def find_dose_axis(signal: BaseSignal, dose_axis: AxisLike | None = None) -> Any:
     """Return the navigation axis of dose, or ``None`` where there is none.
 
     Parameters
@@ -332,7 +336,7 @@ def no_dose_axis(signal: BaseSignal) -> str:
     )
 
 
-def _choose_axis(signal: BaseSignal, axis: Any) -> Any:
+def _choose_axis(signal: BaseSignal, axis: BaseDataAxis) -> Any:
     if axis is not None:
         return _navigation_axis(signal, axis, "axis")
     axes = signal.axes_manager.navigation_axes
@@ -363,7 +367,7 @@ def _choose_axis(signal: BaseSignal, axis: Any) -> Any:
     return chosen
 
 
-def _navigation_axis(signal: BaseSignal, axis: Any, argument: str) -> Any:
+def _navigation_axis(signal: BaseSignal, axis: AxisLike, argument: str) -> Any:
     try:
         found = signal.axes_manager[axis]
     except (ValueError, IndexError, TypeError, AttributeError, KeyError):
@@ -376,7 +380,7 @@ def _navigation_axis(signal: BaseSignal, axis: Any, argument: str) -> Any:
     return found
 
 
-def _label(axis: Any) -> str:
+def _label(axis: BaseDataAxis) -> str:
     name = axis.name if isinstance(axis.name, str) and axis.name else "unnamed"
     manager_index = axis.index_in_axes_manager
     return f"{name!r} (index {manager_index}, size {axis.size})"

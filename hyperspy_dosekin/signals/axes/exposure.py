@@ -16,6 +16,7 @@ from hyperspy_dosekin.dose.conversion import convert
 from hyperspy_dosekin.signals.axes.units import in_unit
 
 if TYPE_CHECKING:
+    from hyperspy.axes import BaseDataAxis
     from hyperspy.signals import BaseSignal
 
 _TEM = r"^Acquisition_instrument\.(?:TEM|SEM)\."
@@ -180,7 +181,7 @@ def exposed_area(
     return ExposedArea(probe_nm2 * positions, positions, words, pixel / probe_nm2)
 
 
-def _steps_nm(signal: BaseSignal, frame_axis: Any) -> list[tuple[float, int]]:
+def _steps_nm(signal: BaseSignal, frame_axis: BaseDataAxis) -> list[tuple[float, int]]:
     """Step in nm and size of the axes of a scan."""
     found = []
     for axis in signal.axes_manager.navigation_axes:
@@ -221,7 +222,7 @@ def _first(
     return None
 
 
-def _leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(tree: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{path}{key}.")

@@ -59,7 +59,7 @@ class CheckedNoise:
     """
 
     noise: Noise | None
-    record: dict[str, Any]
+    record: dict[str, object]
     boxes: list[np.ndarray]
 
 
@@ -103,7 +103,7 @@ def check_noise(signal: BaseSignal) -> CheckedNoise:
     return CheckedNoise(_without_zeros(used, found), _record(found, claimed, verdict.note), boxes)
 
 
-def checked_numbers(signal: BaseSignal, claimed: Noise) -> tuple[Any, dict[str, Any]]:
+def checked_numbers(signal: BaseSignal, claimed: Noise) -> tuple[object, dict[str, object]]:
     """Return gain, offset and factor of the variance, to be used for areas of windows.
 
     Parameters
@@ -188,12 +188,12 @@ def _say(signal: BaseSignal, note: str) -> None:
         warn_user(note)
 
 
-def _earlier(signal: BaseSignal) -> dict[str, Any]:
+def _earlier(signal: BaseSignal) -> dict[str, object]:
     node = signal.metadata.get_item(NOISE)
     return {} if node is None else node.as_dictionary()
 
 
-def _sample(signal: BaseSignal, claimed: Noise | None) -> list[Any]:
+def _sample(signal: BaseSignal, claimed: Noise | None) -> list[object]:
     """Boxes of the data, and those of the variance if there is one for each intensity."""
     data = signal.data
     boxes: list[Any] = [()]
@@ -207,7 +207,7 @@ def _sample(signal: BaseSignal, claimed: Noise | None) -> list[Any]:
     return [array[box] for array in arrays for box in boxes]
 
 
-def _split(claimed: Noise | None, *sample: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _split(claimed: Noise | None, *sample: object) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Data and variance of a sample."""
     parts = [np.asarray(part) for part in sample]
     if claimed is None:
@@ -271,8 +271,8 @@ def _without_zeros(noise: Noise, found: PhotonTransfer) -> Noise:
     return replace(noise, variance=np.maximum(noise.variance, least))
 
 
-def _record(found: PhotonTransfer, claimed: Noise, note: str = "") -> dict[str, Any]:
-    record: dict[str, Any] = {
+def _record(found: PhotonTransfer, claimed: Noise, note: str = "") -> dict[str, object]:
+    record: dict[str, object] = {
         "source": "data" if note else "file",
         "gain": found.gain,
         "offset": found.offset,

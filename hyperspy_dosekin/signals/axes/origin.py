@@ -8,13 +8,16 @@ import copy
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperspy.signals import LazySignal1D, Signal1D
 
 from hyperspy_dosekin.lazy.blocks import wrap
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
 from hyperspy_dosekin.signals.axes.variance import attach_variance
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 #: Attribute of a series; it is not saved and not copied.
 _ORIGIN = "_dosekin_origin"
@@ -41,11 +44,11 @@ class Origin:
 
     spectra: Any
     options: Mapping[str, Any]
-    axes: tuple[dict[str, Any], ...]
+    axes: tuple[dict[str, object], ...]
     data: Any
 
     @classmethod
-    def of(cls, spectra: Any) -> Origin:
+    def of(cls, spectra: BaseSignal) -> Origin:
         """Recorded spectra with the options that `process_low_loss` has by default."""
         shown = inspect.signature(spectra.process_low_loss).parameters.values()
         options = {each.name: each.default for each in shown if each.name not in _NO_CHOICE}
@@ -75,7 +78,7 @@ class Origin:
         limits = {name: (left / factor, right / factor) for name, (left, right) in windows.items()}
         return self._calibrated(processed).integrate_windows(limits)
 
-    def _calibrated(self, processed: Any) -> Any:
+    def _calibrated(self, processed: BaseSignal) -> Any:
         """The same spectra with the navigation axes that the windows had."""
         axes = [copy.deepcopy(axis) for axis in self.axes]
         axes.append(processed.axes_manager.signal_axes[0].get_axis_dictionary())
@@ -91,7 +94,7 @@ class Origin:
         return result
 
 
-def remember(series: Any, processed: Any, context: Mapping[str, Any]) -> None:
+def remember(series: Any, processed: BaseSignal, context: Mapping[str, Any]) -> None:
     """Let a series know the spectra that it was made of.
 
     Parameters
@@ -111,6 +114,6 @@ def remember(series: Any, processed: Any, context: Mapping[str, Any]) -> None:
     setattr(series, _ORIGIN, Origin(source, context["options"], dictionaries, source.data))
 
 
-def origin_of(series: Any) -> Origin | None:
+def origin_of(series: BaseSignal) -> Origin | None:
     """The spectra that a series was made of; ``None`` where they are not known."""
     return getattr(series, _ORIGIN, None)

@@ -29,7 +29,7 @@ _MOVES = {
 }
 
 
-def processing_of(signal: Any) -> dict[str, Any]:
+def processing_of(signal: BaseSignal) -> dict[str, Any]:
     """The steps that a signal went through, with their settings, as plain values.
 
     Parameters
@@ -55,16 +55,16 @@ def processing_of(signal: Any) -> dict[str, Any]:
     return record
 
 
-def _settings(step: DictionaryTreeBrowser) -> dict[str, Any]:
+def _settings(step: DictionaryTreeBrowser) -> dict[str, object]:
     values = {key: step.get_item(key) for key in step.keys() if key not in _NOT_TOLD}  # noqa: SIM118
     return {key: _plain(value) for key, value in values.items() if not _is_tree(value)}
 
 
-def _is_tree(value: Any) -> bool:
+def _is_tree(value: object) -> bool:
     return isinstance(value, DictionaryTreeBrowser | BaseSignal)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
@@ -84,29 +84,29 @@ def processing_words(record: Mapping[str, Any]) -> str:
     return f"Before this, the spectra were processed by {by}, in this order: {done}."
 
 
-def _by_name(name: str) -> Callable[[Mapping[str, Any]], str]:
+def _by_name(name: str) -> Callable[[Mapping[str, object]], str]:
     """Words for a step that has no sentence of its own."""
 
-    def told(step: Mapping[str, Any]) -> str:
+    def told(step: Mapping[str, object]) -> str:
         settings = ", ".join(f"{key} {_shown(value)}" for key, value in step.items())
         return f"{name.replace('_', ' ')}{f' ({settings})' if settings else ''}"
 
     return told
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, tuple | list):
         return "–".join(_shown(each) for each in value)
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def _found(step: Mapping[str, Any]) -> str:
+def _found(step: Mapping[str, object]) -> str:
     limits = step.get("range", "whole axis")
     where = "on the whole axis" if isinstance(limits, str) else f"in {_shown(limits)} eV"
     return f"the zero-loss peak of each spectrum was found {where}"
 
 
-def _spikes(step: Mapping[str, Any]) -> str:
+def _spikes(step: Mapping[str, object]) -> str:
     text = "X-ray spikes were replaced"
     if "threshold" in step:
         text += f" above {_shown(step['threshold'])} standard deviations"
@@ -116,7 +116,7 @@ def _spikes(step: Mapping[str, Any]) -> str:
     return text
 
 
-def _aligned(step: Mapping[str, Any]) -> str:
+def _aligned(step: Mapping[str, object]) -> str:
     if "reference" in step:
         text = f"spectra were aligned to the edge in {_shown(step['reference'])} eV"
         width = step.get("local_average")
@@ -125,31 +125,31 @@ def _aligned(step: Mapping[str, Any]) -> str:
     return f"spectra were aligned with the zero-loss peak at 0 eV {how}".rstrip()
 
 
-def _dark(step: Mapping[str, Any]) -> str:
+def _dark(step: Mapping[str, object]) -> str:
     number = _shown(step.get("channels", "the"))
     return f"the mean of {number} channels below the zero-loss peak was subtracted"
 
 
-def _background(step: Mapping[str, Any]) -> str:
+def _background(step: Mapping[str, object]) -> str:
     text = f"a {step.get('model', 'background')} fitted in {_shown(step.get('window', ''))} eV was "
     text += "subtracted"
     return text + (f" (edge at {_shown(step['edge'])} eV)" if "edge" in step else "")
 
 
-def _zero_loss(step: Mapping[str, Any]) -> str:
+def _zero_loss(step: Mapping[str, object]) -> str:
     model = step.get("model")
     limit = f"all below {_shown(model)} eV"
     words = _PEAKS.get(model, model) if isinstance(model, str) else limit
     return f"the zero-loss peak was taken as {words}"
 
 
-def _deconvolved(step: Mapping[str, Any]) -> str:
+def _deconvolved(step: Mapping[str, object]) -> str:
     text = f"plural scattering was removed by {step.get('method', 'Fourier-log')} deconvolution"
     kept = step.get("resolution") == "zero_loss"
     return text + (" at the energy resolution of the zero-loss peak" if kept else ", sharpened")
 
 
-def _normalised(step: Mapping[str, Any]) -> str:
+def _normalised(step: Mapping[str, object]) -> str:
     text = f"spectra were divided by the {step.get('to', 'normalisation')}"
     if "window" in step:
         text += f" ({_shown(step['window'])} eV"

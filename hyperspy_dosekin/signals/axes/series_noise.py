@@ -55,7 +55,7 @@ def scatter_by_claim(data: np.ndarray, variance: np.ndarray) -> tuple[float, flo
     return float(np.median(square) / _MEDIAN_SQUARE), float(_FACTOR * np.exp(_ERRORS * error))
 
 
-def checked_variance(series: Any) -> Any:
+def checked_variance(series: BaseSignal) -> Any:
     """The noise variance of a series: a number, a signal or ``None``, as `variance_of` has it.
 
     One that was set by hand and is far from the scatter between frames is multiplied by what the

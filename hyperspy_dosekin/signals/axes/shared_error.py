@@ -22,7 +22,7 @@ from hyperspy_dosekin.lazy.blocks import wrap
 NODE = "Dosekin.shared_errors"
 
 
-def attach_shared_errors(series: Any, errors: Mapping[str, Any]) -> None:
+def attach_shared_errors(series: BaseSignal, errors: Mapping[str, object]) -> None:
     """Give a series the errors that its frames share, in place of those that it has.
 
     Parameters
@@ -55,7 +55,7 @@ def _put(series: Any, place: int, array: Any) -> None:
     series.metadata.set_item(f"{NODE}.error_{place}", signal)
 
 
-def shared_errors_of(series: Any) -> dict[str, Any]:
+def shared_errors_of(series: BaseSignal) -> dict[str, Any]:
     """The errors that the frames of a series share, by name, in the unit of its data.
 
     Arrays of the shape of the data, lazy where these are.
@@ -72,7 +72,9 @@ def _axes(signal: BaseSignal) -> list[tuple[str, int]]:
     return [(str(axis.name), axis.size) for axis in signal.axes_manager._axes]
 
 
-def slice_shared_errors(series: Any, sliced: Any, slices: Any, is_navigation: Any) -> None:
+def slice_shared_errors(
+    series: BaseSignal, sliced: BaseSignal, slices: Any, is_navigation: Any
+) -> None:
     """Slice the errors of a series as the series has been, and put them into what came out."""
     if sliced is None or not series.metadata.has_item(f"{NODE}.names"):
         return

@@ -160,7 +160,7 @@ def share_axes(signal: BaseSignal) -> None:
         share_axes_if_alike(signal)
 
 
-def _joined(variance: Any, shape: tuple[int, ...]) -> Any:
+def _joined(variance: Any, shape: tuple[int, ...]) -> object:
     """Put the variances of stacked signals one upon the other, or return ``None``.
 
     `hyperspy.api.stack` joins those of signals stacked along a new axis end to end.

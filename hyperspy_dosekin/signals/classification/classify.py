@@ -20,7 +20,7 @@ def classify_vae(
     self: Any,
     references: Any = None,
     *,
-    labels: Sequence[Any] | None = None,
+    labels: Sequence[object] | None = None,
     model: Any = None,
     classifier: str | None = None,
     prior: Any = None,

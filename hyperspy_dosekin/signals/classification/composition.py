@@ -23,7 +23,7 @@ class Composition:
     _signal2d: Any
     _maps: Any
     _map_axes: Any
-    _unmixed_by_level: dict[float, Any]
+    _unmixed_by_level: dict[float, object]
 
     @property
     def composition(self) -> BaseSignal:
@@ -85,7 +85,7 @@ class Composition:
         marked = map_blocks(is_marked, "(p)->()", self._unmixed(0.95), output_dtypes=(np.bool_,))
         return self._signal2d(self._maps(marked), self._map_axes(), "Mixed", "Mixed")
 
-    def _unmixed(self, level: float) -> Any:
+    def _unmixed(self, level: float) -> object:
         """What `unmix` finds in every pixel; kept, since several maps are made of it."""
         from hyperspy_dosekin.classification.prediction import unmix
 

@@ -150,7 +150,7 @@ class DualVAE(TrainedModel):
         self,
         signal: BaseSignal,
         references: Any,
-        labels: Sequence[Any] | None = None,
+        labels: Sequence[object] | None = None,
         *,
         clean: Any = None,
         nuisances: Any = None,

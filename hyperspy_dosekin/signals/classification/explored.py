@@ -244,6 +244,6 @@ class ExploredClassification(Explored):
         )
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """A name or unit of an axis, empty where there is none."""
     return value if isinstance(value, str) else ""

@@ -24,7 +24,7 @@ class ClassifiedFrames:
     names: tuple[str, ...]
     class_map: Any
     class_map_with_unknown: Any
-    uncertainty: Mapping[str, Any]
+    uncertainty: Mapping[str, object]
     novelty: Any
     _signal: Any
     _data: Any
@@ -33,7 +33,7 @@ class ClassifiedFrames:
     _trained: Any
     _with_network: Any
 
-    def _frame_numbers(self) -> Any:
+    def _frame_numbers(self) -> object:
         """Number of the frame of every pixel, ``(…navigation…, 1)``, lazy as the data."""
         shape = self._data.shape[:-1]
         frames = self._frame_shape()
@@ -88,7 +88,7 @@ class ClassifiedFrames:
 
     # Signals on the axes of the data
 
-    def _navigation_axes(self) -> list[dict[str, Any]]:
+    def _navigation_axes(self) -> list[dict[str, object]]:
         manager = self._signal.axes_manager
         return [axis.get_axis_dictionary() for axis in reversed(manager.navigation_axes)]
 
@@ -106,7 +106,7 @@ class ClassifiedFrames:
             return array
         return array.reshape((1,) * (2 - lead) + array.shape)
 
-    def _map(self, labels: Any, title: str, quantity: str, names: tuple[str, ...]) -> ClassMap:
+    def _map(self, labels: object, title: str, quantity: str, names: tuple[str, ...]) -> ClassMap:
         metadata = self._metadata(title)
         metadata["Signal"] = {"quantity": quantity}
         metadata["Classes"] = {"names": list(names), "without_data": NONE_NAME}
@@ -115,7 +115,7 @@ class ClassifiedFrames:
         )
 
     def _signal2d(
-        self, array: Any, axes: list[dict[str, Any]], title: str, quantity: str
+        self, array: object, axes: list[dict[str, object]], title: str, quantity: str
     ) -> BaseSignal:
         metadata = self._metadata(title)
         metadata["Signal"] = {"quantity": quantity}

@@ -45,7 +45,7 @@ class LiveClassifier(CompiledClassifier):
 
     def classify_stream(
         self,
-        source: Iterable[Any],
+        source: Iterable[object],
         *,
         energy_axis: Any = None,
         policy: str = "newest",
@@ -189,13 +189,13 @@ def _energies(axis: Any) -> np.ndarray:
 class _Frames:
     """Arrays of frames, signals among them checked and unwrapped."""
 
-    def __init__(self, source: Iterator[Any], energy_ev: np.ndarray, turned: bool) -> None:
+    def __init__(self, source: Iterator[object], energy_ev: np.ndarray, turned: bool) -> None:
         self._source, self._energy_ev, self._turned = source, energy_ev, turned
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> object:
         frame = next(self._source)
         if hasattr(frame, "axes_manager"):
             check_spectra(frame)

@@ -106,7 +106,7 @@ class ClassificationPlots(LatentPlots):
         # The part is on the scale of the whole.
         highest[part] = highest[whole]
         highest[novelty] = min(highest[novelty], _CLEARLY_NOVEL)
-        limits: dict[str, Any] = {"highest": highest, **self._pixel()}
+        limits: dict[str, object] = {"highest": highest, **self._pixel()}
         draw = partial(plot_confidence, maps, self._frame_titles(chosen), **limits)
         return framed(draw, options)
 

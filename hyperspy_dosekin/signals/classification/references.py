@@ -29,8 +29,8 @@ LABELS = "References.labels"
 
 
 def reference_spectra(
-    sources: Sequence[Any],
-    labels: Sequence[Any] | None = None,
+    sources: Sequence[object],
+    labels: Sequence[object] | None = None,
     *,
     shift_ev: float | Sequence[float] = 0.0,
     fwhm_ev: float = 0.0,
@@ -110,7 +110,7 @@ def reference_spectra(
     return make_reference_signal(target, spectra, labels)
 
 
-def _checked_energies(energy_ev: Any) -> np.ndarray:
+def _checked_energies(energy_ev: object) -> np.ndarray:
     """Energies of the result."""
     remedy = "give two or more ascending energies in eV"
     found = real_numbers("energy_ev", energy_ev, remedy)
@@ -119,7 +119,7 @@ def _checked_energies(energy_ev: Any) -> np.ndarray:
     return found
 
 
-def _shifts(shift_ev: Any, number: int) -> np.ndarray:
+def _shifts(shift_ev: object, number: int) -> np.ndarray:
     """Shift of each reference in eV."""
     shifts = real_numbers("shift_ev", shift_ev, "give it in eV")
     if shifts.shape not in ((), (number,)):
@@ -170,7 +170,7 @@ class RecordedReferences:
 
     energy_ev: np.ndarray
     spectra: Sequence[tuple[str, np.ndarray, np.ndarray]]
-    labels: Sequence[Any]
+    labels: Sequence[object]
     scattering: Scattering | None = None
 
     def on_axis(self, fwhm_ev: float = 0.0) -> ReferenceSet:
@@ -207,7 +207,7 @@ class RecordedReferences:
 
 
 def read_references(
-    energy_ev: np.ndarray, references: Any, labels: Sequence[Any] | None
+    energy_ev: np.ndarray, references: Any, labels: Sequence[object] | None
 ) -> RecordedReferences:
     """Read references and their labels.
 
@@ -255,7 +255,9 @@ def energy_of(signal: BaseSignal) -> np.ndarray:
     return energy_in_ev(axis)
 
 
-def _spectra_of(references: Any, energy_ev: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def _spectra_of(
+    references: object, energy_ev: np.ndarray
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Name, energies in eV and intensities of each reference."""
     if references is None:
         return []
@@ -300,7 +302,7 @@ def _recorded_labels(references: Any, names: list[str]) -> list[str]:
     return names
 
 
-def _read(source: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def _read(source: object) -> list[tuple[str, np.ndarray, np.ndarray]]:
     if hasattr(source, "axes_manager"):
         return _rows(source)
     if not isinstance(source, str | Path):

@@ -40,7 +40,7 @@ class VAEReport:
         return self._model.latent_kl.copy()
 
     @property
-    def nuisances(self) -> dict[str, Any]:
+    def nuisances(self) -> dict[str, object]:
         """What single spectra differ by, as estimated: scale, shift (eV), background, noise."""
         return self._model.nuisances.summary()
 

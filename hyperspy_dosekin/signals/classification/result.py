@@ -29,6 +29,7 @@ from hyperspy_dosekin.signals.tools import open_tool
 if TYPE_CHECKING:
     from hyperspy_dosekin.classification.model import Model
     from hyperspy_dosekin.classification.potts import PottsField
+    from hyperspy_dosekin.lazy.arrays import Array
     from hyperspy_dosekin.signals.classification.report import VAEReport
     from hyperspy_dosekin.signals.classification.trained_model import TrainedModel
 
@@ -63,17 +64,17 @@ class VAEClassification(Composition, ClassificationPlots):
         vae: TrainedModel,
         model: Model,
         signal: BaseSignal,
-        data: Any,
-        packed: Any,
-        probability: Any,
+        data: Array,
+        packed: Array,
+        probability: Array,
         field: PottsField | None,
-        variance: Any = None,
+        variance: Array | None = None,
     ) -> None:
         self._vae, self._trained, self._signal = vae, model, signal
         self._data, self._packed, self._probability = data, packed, probability
         self._field, self._variance = field, variance
-        self._unmixed_by_level: dict[float, Any] = {}
-        self._overlap: Any = None
+        self._unmixed_by_level: dict[float, object] = {}
+        self._overlap: object = None
 
     # What classified
 
@@ -236,7 +237,7 @@ class VAEClassification(Composition, ClassificationPlots):
     # Spectra and latents
 
     @property
-    def _arrays(self) -> list[Any]:
+    def _arrays(self) -> list[object]:
         """Spectra, and their noise variance where it is known."""
         return [self._data] if self._variance is None else [self._data, self._variance]
 

@@ -40,7 +40,7 @@ class TrainingRows:
     variance: np.ndarray | None
 
 
-def training_axis(signal: BaseSignal) -> tuple[np.ndarray, Any]:
+def training_axis(signal: BaseSignal) -> tuple[np.ndarray, object]:
     """Energies in eV and data of a signal that has enough channels."""
     from hyperspy_dosekin.classification.architecture import FEWEST_CHANNELS
 

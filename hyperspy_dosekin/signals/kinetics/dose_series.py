@@ -36,7 +36,7 @@ def _are_places(values: np.ndarray, number: float = np.inf) -> bool:
 class _Followed(Signal1D):
     """A signal whose noise variance stays in step; apart, so that these are not our methods."""
 
-    def _slicer(self, slices: Any, isNavigation: Any = None, out: Any = None) -> Any:
+    def _slicer(self, slices: object, isNavigation: object = None, out: object = None) -> object:
         result = super()._slicer(slices, isNavigation, out)
         slice_shared_errors(self, out if result is None else result, slices, isNavigation)
         return result
@@ -155,7 +155,7 @@ class DoseSeries(_Followed):
             return list(range(axis.size))
         return [int(place) for place in np.rint(axis.axis)]
 
-    def plot(self, *args: Any, **options: Any) -> None:
+    def plot(self, *args: object, **options: Any) -> None:
         """Plot as HyperSpy does, with names of windows in titles and navigator.
 
         Parameters

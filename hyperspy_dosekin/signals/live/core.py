@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
     from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
     from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
-    from hyperspy_dosekin.windows.definitions import Window
+    from hyperspy_dosekin.windows.definitions import Window, WindowsLike
 
 
 class GrowingKinetics:
@@ -48,19 +48,19 @@ class GrowingKinetics:
 
     def __init__(
         self,
-        windows: Any = None,
+        windows: WindowsLike | None = None,
         *,
         dose_rate: float | None = None,
         frame_time: float | None = None,
         pre_exposure: float = 0.0,
         offset: Any = None,
-        stop_when: Any = None,
+        stop_when: object = None,
         energy_axis: Any = None,
         process: bool | str | Sequence[str] = False,
-        store: Any = None,
+        store: object = None,
         on_update: Callable[[DosePosterior], object] | None = None,
         dose_unit: str = "e⁻/Å²",
-        **fit_options: Any,
+        **fit_options: object,
     ) -> None:
         self.exposure = Exposure.of(dose_rate, frame_time, pre_exposure)
         self.options = FitOptions.of("LiveKinetics", offset=offset, **fit_options)
@@ -192,7 +192,7 @@ class GrowingKinetics:
             self._write(number, frame, told)
         return self._take(number, at, areas, started)
 
-    def _write(self, number: int, frame: Any, told: dict[str, Any]) -> None:
+    def _write(self, number: int, frame: object, told: dict[str, Any]) -> None:
         """Write a frame to the store; one that came before stays as it is."""
         assert self._store is not None
         data = np.asarray(getattr(frame, "data", frame))

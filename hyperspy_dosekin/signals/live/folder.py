@@ -24,7 +24,7 @@ def frames_of_folder(
     timeout: float | None,
     notice: bool | None,
     ended: Callable[[], bool],
-) -> Iterator[Any]:
+) -> Iterator[object]:
     """Signals of single frames; a file that cannot be read gives its error as a text.
 
     Parameters
@@ -59,7 +59,7 @@ def frames_of_folder(
     return frames()
 
 
-def _frames_of(file: Path) -> Iterator[Any]:
+def _frames_of(file: Path) -> Iterator[object]:
     from hyperspy.io import load
 
     try:

@@ -20,7 +20,7 @@ from hyperspy_dosekin.signals.axes.noise import noise_of
 from hyperspy_dosekin.signals.axes.quantity import area_quantity, holds_channel_contents
 from hyperspy_dosekin.signals.processing.normalisation import thickness_of
 from hyperspy_dosekin.signals.processing.zero_loss_error import zero_loss_residue
-from hyperspy_dosekin.windows.definitions import Window, parse_windows
+from hyperspy_dosekin.windows.definitions import Window, WindowsLike, parse_windows
 from hyperspy_dosekin.windows.integrate import integrate, integrate_with_noise
 from hyperspy_dosekin.windows.weights import WindowWeights, window_weights
 
@@ -52,13 +52,13 @@ class FrameReader:
         Steps, from `steps_of`.
     """
 
-    def __init__(self, windows: Any, energy_axis: Any, process: Any) -> None:
+    def __init__(self, windows: WindowsLike | None, energy_axis: Any, process: Any) -> None:
         self._given = windows
         self.windows: tuple[Window, ...] = parse_windows(windows)
         self.steps = steps_of(process)
         self.metadata: dict[str, Any] = {}
         self.quantity = "Window area"
-        self.space_axes: tuple[dict[str, Any], ...] = ()
+        self.space_axes: tuple[dict[str, object], ...] = ()
         self.shape: tuple[int, ...] | None = None
         self.dtype: Any = None
         self._energy: np.ndarray | None = None
@@ -165,7 +165,7 @@ class FrameReader:
         if not self.space_axes:
             self.space_axes = tuple({"size": size} for size in data.shape[:-1])
 
-    def _of_signal(self, signal: BaseSignal) -> tuple[np.ndarray, Any]:
+    def _of_signal(self, signal: BaseSignal) -> tuple[np.ndarray, object]:
         """Data and noise of a signal, checked against the first one."""
         if signal.axes_manager.signal_dimension != 1:
             raise BrokenFrame(
@@ -249,7 +249,7 @@ class FrameReader:
 
     def _processed(
         self, data: np.ndarray, noise: Any
-    ) -> tuple[np.ndarray, Any, WindowWeights, np.ndarray | None]:
+    ) -> tuple[np.ndarray, object, WindowWeights, np.ndarray | None]:
         """Spectra, noise and windows after the steps, and what areas are divided by."""
         assert self._energy is not None
         assert self._weights is not None
@@ -282,7 +282,7 @@ class FrameReader:
 
     # Going on
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """What was learned from the first frame, for a file."""
         axes = [{k: v for k, v in axis.items() if _is_simple(v)} for axis in self.space_axes]
         return {
@@ -324,5 +324,5 @@ def _as_of_many(data: np.ndarray) -> np.ndarray:
     )
 
 
-def _is_simple(value: Any) -> bool:
+def _is_simple(value: object) -> bool:
     return value is None or isinstance(value, str | bool | int | float)

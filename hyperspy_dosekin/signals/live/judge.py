@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hyperspy_dosekin.kinetics.live.rules import StopRule, rules_of
 
 from .posterior import DosePosterior
@@ -27,7 +25,7 @@ class Judge:
         If a rule is not possible.
     """
 
-    def __init__(self, stop_when: Any, names: tuple[str, ...]) -> None:
+    def __init__(self, stop_when: object, names: tuple[str, ...]) -> None:
         self.rules = rules_of(stop_when)
         self._names = names
         told = [rule for rule in self.rules if isinstance(rule, StopRule)]

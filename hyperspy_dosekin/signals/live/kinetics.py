@@ -111,7 +111,7 @@ class LiveKinetics(SavedKinetics):
 
     _figure: FollowedFigure | None = None
 
-    def follow(self, source: Iterable[Any]) -> Iterator[DosePosterior]:
+    def follow(self, source: Iterable[object]) -> Iterator[DosePosterior]:
         """Take frames from a source until it ends or a rule says to stop.
 
         A thread reads the source; nothing is dropped, and frames that wait when the series stops
@@ -155,7 +155,7 @@ class LiveKinetics(SavedKinetics):
         finally:
             queue.close()
 
-    def run(self, source: Iterable[Any]) -> DosePosterior:
+    def run(self, source: Iterable[object]) -> DosePosterior:
         """Take all frames of a source, as `follow` does, and give the last posterior.
 
         Parameters
@@ -180,7 +180,7 @@ class LiveKinetics(SavedKinetics):
             pass
         return self.posterior
 
-    def _one_of(self, arrived: Any) -> DosePosterior:
+    def _one_of(self, arrived: object) -> DosePosterior:
         if isinstance(arrived, Mapping):
             told = dict(arrived)
             if "frame" not in told:

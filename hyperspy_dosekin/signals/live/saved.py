@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import time as clock
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from .growing import Incidents
 from .like_frames import template_of
 from .settings import arguments_of
 from .store import FrameStore
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 Live = TypeVar("Live", bound="SavedKinetics")
 
@@ -190,7 +193,7 @@ class SavedKinetics(GrowingKinetics):
         return live
 
 
-def stored_record(series: Any) -> tuple[dict[str, Any], str | None, str]:
+def stored_record(series: BaseSignal) -> tuple[dict[str, Any], str | None, str]:
     """The state that a series from a file holds, its seal and what that should be.
 
     Parameters
@@ -202,7 +205,7 @@ def stored_record(series: Any) -> tuple[dict[str, Any], str | None, str]:
     return json.loads(node.record), node.get_item("checksum"), seal(series, {}, node.record)
 
 
-def restore(live: GrowingKinetics, series: Any, record: Mapping[str, Any]) -> None:
+def restore(live: GrowingKinetics, series: BaseSignal, record: Mapping[str, Any]) -> None:
     """Take all frames that a file holds; nothing may have come yet.
 
     Parameters

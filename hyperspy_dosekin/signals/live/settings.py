@@ -25,13 +25,13 @@ def settings_of(
     windows: Sequence[Window],
     exposure: Exposure,
     options: FitOptions,
-    rules: Sequence[Any],
+    rules: Sequence[object],
     steps: Sequence[str],
     dose_unit: str,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Settings that JSON can hold; ``"lost"`` names those that it cannot."""
     lost = []
-    given: dict[str, Any] = {}
+    given: dict[str, object] = {}
     for name, value in options.given().items():
         if name == "offset":
             value = np.asarray(offset_array(value), dtype=np.float64).tolist()
@@ -83,11 +83,11 @@ def arguments_of(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
     return {**kept, "stop_when": settings["stop_when"] or None, **settings["options"], **given}
 
 
-def _default(name: str) -> Any:
+def _default(name: str) -> object:
     return {entry.name: entry.default for entry in fields(StopRule)}[name]
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     if value is None or isinstance(value, str | bool | int | float):
         return True
     if isinstance(value, list | tuple):

@@ -14,6 +14,8 @@ from .growing import GrowingSeries
 from .posterior import DosePosterior
 
 if TYPE_CHECKING:
+    from matplotlib.figure import FigureBase
+
     from hyperspy_dosekin.plotting.kinetics.growing import GrowingPicture
 
 #: Frames of which the history is kept; then every second one goes.
@@ -111,7 +113,7 @@ class FollowedFigure:
         What draws a picture in it.
     """
 
-    def __init__(self, figure: Any, draw: Callable[..., Any]) -> None:
+    def __init__(self, figure: FigureBase, draw: Callable[..., object]) -> None:
         self._figure, self._draw = figure, draw
         self._handle: Any = None
 
@@ -121,7 +123,7 @@ class FollowedFigure:
         root = self._figure.figure
         root.canvas.draw_idle()
         # A figure of ipympl or of a window is drawn by its canvas, an inline one is shown anew.
-        ipython: Any = sys.modules.get("IPython")
+        ipython: object = sys.modules.get("IPython")
         shell = None if ipython is None else ipython.get_ipython()
         if (
             ipython is None

@@ -15,12 +15,15 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import file_path
 from hyperspy_dosekin.numerics.files import replaced_when_written
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 #: Version of the layout.
 FORMAT = 1
@@ -49,7 +52,7 @@ class FrameStore:
         What `LiveKinetics.resume` needs to go on.
     """
 
-    def __init__(self, path: Any, settings: dict[str, Any]) -> None:
+    def __init__(self, path: object, settings: dict[str, object]) -> None:
         _zarr()
         self.path = file_path(path, "store")
         if self.path.suffix != ".zspy":
@@ -65,7 +68,7 @@ class FrameStore:
         self._array: Any = None
         self._group: Any = None
         # Broken frames that came before there was a file.
-        self._early: list[tuple[int, Any, dict[str, Any]]] = []
+        self._early: list[tuple[int, object, dict[str, object]]] = []
 
     @classmethod
     def opened(cls, path: Path) -> FrameStore:
@@ -95,7 +98,9 @@ class FrameStore:
         """What it was made with."""
         return self._settings
 
-    def write(self, number: int, data: np.ndarray, signal: Any, told: dict[str, Any]) -> None:
+    def write(
+        self, number: int, data: np.ndarray, signal: BaseSignal, told: dict[str, object]
+    ) -> None:
         """Write a frame.
 
         Parameters
@@ -148,7 +153,7 @@ class FrameStore:
         for number in sorted(written - set(last)):
             yield np.asarray(self._array[number]), {"index": number}
 
-    def _begin(self, number: int, data: np.ndarray, signal: Any, line: bytes) -> None:
+    def _begin(self, number: int, data: np.ndarray, signal: BaseSignal, line: bytes) -> None:
         first = signal(data[np.newaxis])
         with replaced_when_written(self.path) as beside:
             first.save(beside, overwrite=True, chunks=(1, *data.shape), consolidate=False)
@@ -197,7 +202,7 @@ class FrameStore:
         with (self.path / _LINES).open("ab") as file:
             file.write(line)
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def _lines(self) -> list[dict[str, object]]:
         path = self.path / _LINES
         found = []
         for line in path.read_bytes().splitlines() if path.exists() else ():
@@ -211,7 +216,7 @@ class FrameStore:
         return found
 
 
-def _line_of(told: dict[str, Any]) -> bytes:
+def _line_of(told: dict[str, object]) -> bytes:
     """What belongs to a frame, as a line."""
     kept = {name: value for name, value in told.items() if value is not None}
     return json.dumps(kept, ensure_ascii=False).encode() + b"\n"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
 
-def check_others(signal: BaseSignal, others: Any) -> list[Any]:
+def check_others(signal: BaseSignal, others: Any) -> list[object]:
     """Return the signals to align, checked.
 
     Raises

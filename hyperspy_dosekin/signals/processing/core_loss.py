@@ -253,7 +253,7 @@ def _rebinned(source: Recorded, width: float | None, is_sum: bool) -> tuple[Reco
     ), factor
 
 
-def _scale(signal: BaseSignal, low_loss: Any, normalise: bool) -> Any:
+def _scale(signal: BaseSignal, low_loss: Any, normalise: bool) -> object:
     """Numbers to divide by, of the navigation shape in array order."""
     if low_loss is None or not normalise:
         return np.ones(signal.data.shape[:-1])
@@ -281,12 +281,12 @@ def _steps(
     background: Window | None,
     edge: float | None,
     shifts: EdgeShifts | None,
-    found: dict[str, Any],
-    zero_loss: Any,
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, tuple[Any, str]]]]:
+    found: dict[str, object],
+    zero_loss: object,
+) -> tuple[dict[str, dict[str, object]], dict[str, dict[str, tuple[object, str]]]]:
     """Parameters and diagnostics of each step that was done, in order."""
     steps: dict[str, dict[str, Any]] = {}
-    diagnostics: dict[str, dict[str, tuple[Any, str]]] = {}
+    diagnostics: dict[str, dict[str, tuple[object, str]]] = {}
     if factor > 1:
         steps["rebin"] = {"factor": factor, "width": recorded.scale_ev}
     if shifts is not None:

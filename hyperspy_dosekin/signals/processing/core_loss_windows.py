@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -138,7 +138,7 @@ def look_at_edge(
     show_progressbar: bool | None,
 ) -> tuple[np.ndarray, EdgeShifts | None]:
     """Sum of all spectra, and their shifts, in one pass that is made at once."""
-    wanted: list[Any] = [sum_of_spectra(recorded.data)]
+    wanted: list[object] = [sum_of_spectra(recorded.data)]
     edge = windows["reference"]
     if align and edge is not None:
         wanted.append(crop_last(recorded.data, edge))

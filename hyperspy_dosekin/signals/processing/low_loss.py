@@ -321,7 +321,7 @@ def process_low_loss(
     return result
 
 
-def _alignment(align: Any) -> str:
+def _alignment(align: object) -> str:
     """Return one of `ALIGNMENTS` for what the user gave."""
     if isinstance(align, bool | np.bool_):
         return "cubic" if align else "none"

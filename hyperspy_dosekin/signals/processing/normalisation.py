@@ -22,6 +22,7 @@ from hyperspy_dosekin.signals.processing.record import record_of
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
+
 #: Name of the error.
 NAME = "normalisation"
 #: Frames that a drift needs.

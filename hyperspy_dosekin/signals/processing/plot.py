@@ -114,7 +114,7 @@ def _place(signal: BaseSignal, index: tuple[int, ...]) -> str:
     return f"at {name} {axis.axis[index[0]]:g} {units}".replace("  ", " ").strip()
 
 
-def _first(value: Any) -> Any:
+def _first(value: object) -> object:
     return value[0].copy() if isinstance(value, np.ndarray) else value
 
 

@@ -41,7 +41,7 @@ def make_record(
     signal: BaseSignal,
     chain: str,
     steps: Mapping[str, Mapping[str, Any]],
-    diagnostics: Mapping[str, Mapping[str, tuple[Any, str]]],
+    diagnostics: Mapping[str, Mapping[str, tuple[object, str]]],
 ) -> dict[str, Any]:
     """Describe what was done, in numbers, texts and signals that HyperSpy files can hold.
 
@@ -56,13 +56,13 @@ def make_record(
     diagnostics
         For each step, arrays over the navigation space with their quantity, by name.
     """
-    record: dict[str, Any] = {
+    record: dict[str, object] = {
         "chain": chain,
         "version": version("hyperspy_dosekin"),
         "steps": list(steps),
     }
     for name, parameters in steps.items():
-        entry: dict[str, Any] = {key: _plain(value) for key, value in parameters.items()}
+        entry: dict[str, object] = {key: _plain(value) for key, value in parameters.items()}
         maps = {
             # Under such a key HyperSpy makes a signal of it when it is asked for, as of a file.
             f"_sig_{key}": _described(signal, array, key.replace("_", " "), quantity)
@@ -74,7 +74,7 @@ def make_record(
     return record
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     return value.item() if isinstance(value, np.generic) else value

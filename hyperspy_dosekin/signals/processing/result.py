@@ -51,7 +51,7 @@ def processed_signal(
     offset_ev: float,
     scale_ev: float,
     quantity: str | None,
-    record: Mapping[str, Any],
+    record: Mapping[str, object],
     is_binned: bool | None,
     context: Mapping[str, Any],
 ) -> Any:

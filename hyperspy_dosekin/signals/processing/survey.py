@@ -111,7 +111,7 @@ def look_at(
     kind = np.dtype(data.dtype)
     largest = float(np.iinfo(kind).max) if kind.kind in "iu" else np.inf
 
-    def look(near: slice | None) -> tuple[Any, Any]:
+    def look(near: slice | None) -> tuple[object, object]:
         return map_blocks(
             survey_low_loss,
             "(e)->(q),(p)",

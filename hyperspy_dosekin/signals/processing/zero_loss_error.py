@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 from hyperspy_dosekin.signals.processing.record import record_of
 
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
+
 #: Name of the error.
 NAME = "zero-loss model"
 
 
-def zero_loss_residue(signal: Any) -> np.ndarray | None:
+def zero_loss_residue(signal: BaseSignal) -> np.ndarray | None:
     """One standard deviation of what is left of the zero-loss peak, on the axis of a signal.
 
     Parameters

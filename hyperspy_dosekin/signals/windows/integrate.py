@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.misc.utils import DictionaryTreeBrowser
@@ -30,9 +30,13 @@ from hyperspy_dosekin.signals.processing.result import CONTEXT
 from hyperspy_dosekin.signals.processing.zero_loss_error import NAME as ZERO_LOSS
 from hyperspy_dosekin.signals.processing.zero_loss_error import zero_loss_residue
 
+if TYPE_CHECKING:
+    from hyperspy_dosekin.signals.axes.dose import AxisLike
+    from hyperspy_dosekin.windows.definitions import WindowsLike
+
 
 def integrate_windows(
-    self: Any, windows: Any = None, *, dose_axis: Any = None
+    self: Any, windows: WindowsLike | None = None, *, dose_axis: AxisLike | None = None
 ) -> DoseSeries | BaseSignal:
     r"""Integrate the spectra over energy windows.
 
@@ -152,7 +156,7 @@ def integrate_windows(
     return result
 
 
-def _left_of_zero_loss(signal: Any, weights: Any) -> np.ndarray | None:
+def _left_of_zero_loss(signal: BaseSignal, weights: Any) -> np.ndarray | None:
     """What the model of the zero-loss peak may have left in each window, ``(n_window,)``."""
     from hyperspy_dosekin.windows.integrate import integrate
 
@@ -160,7 +164,7 @@ def _left_of_zero_loss(signal: Any, weights: Any) -> np.ndarray | None:
     return None if residue is None else integrate(residue[weights.channels], weights=weights)
 
 
-def _check_numbers(signal: Any) -> None:
+def _check_numbers(signal: BaseSignal) -> None:
     """Refuse data that have no area."""
     if signal.ragged:
         raise TypeError(
@@ -177,7 +181,7 @@ def _check_numbers(signal: Any) -> None:
         raise TypeError(f"data of type {dtype} are no numbers; convert them with s.change_dtype.")
 
 
-def window_weights_of(signal: Any, windows: Any) -> tuple[Any, Any]:
+def window_weights_of(signal: BaseSignal, windows: Any) -> tuple[Any, Any]:
     """Windows in eV and the weights of the channels in them."""
     from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
     from hyperspy_dosekin.windows.definitions import Window, parse_windows
@@ -202,7 +206,7 @@ def window_weights_of(signal: Any, windows: Any) -> tuple[Any, Any]:
     return chosen, window_weights(energy_ev, chosen, is_binned=holds_channel_contents(signal))
 
 
-def claimed_and_checked(signal: Any) -> tuple[Noise | None, Any, dict[str, Any]]:
+def claimed_and_checked(signal: BaseSignal) -> tuple[Noise | None, Any, dict[str, Any]]:
     """The noise of a signal, the numbers that a look at the data puts in, and what to record."""
     noise = noise_of(signal)
     if noise is None or follows(signal):
@@ -211,7 +215,7 @@ def claimed_and_checked(signal: Any) -> tuple[Noise | None, Any, dict[str, Any]]
 
 
 def window_areas(
-    signal: Any, weights: Any, *, noise: Noise | None, numbers: Any
+    signal: BaseSignal, weights: Any, *, noise: Noise | None, numbers: Any
 ) -> tuple[Any, Any]:
     """Areas and their variance (or ``None``), arrays ``(…navigation…, window)``.
 
@@ -274,7 +278,7 @@ def _branch(node: DictionaryTreeBrowser) -> DictionaryTreeBrowser:
     return DictionaryTreeBrowser({name: copied(value) for name, value in node}, lazy=False)
 
 
-def _metadata(signal: Any, windows: Any) -> dict[str, Any]:
+def _metadata(signal: BaseSignal, windows: Any) -> dict[str, Any]:
     """Metadata of the result: what describes the experiment, and the windows."""
     # Noise, markers and navigator are those of the spectra, and may be as large as the data.
     metadata = {

@@ -14,12 +14,15 @@ from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
+    from hyperspy_dosekin.signals.axes.dose import AxisLike
+    from hyperspy_dosekin.windows.definitions import WindowsLike
+
 
 def plot_windows(
     self: Any,
-    windows: Any = None,
+    windows: WindowsLike | None = None,
     *,
-    dose_axis: Any = None,
+    dose_axis: AxisLike | None = None,
     energies: tuple[float, float] | None = None,
     difference: bool | None = None,
     logarithmic: bool | None = None,

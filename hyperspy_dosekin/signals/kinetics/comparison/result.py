@@ -295,7 +295,7 @@ class LawComparison(SavedResult):
         save_signal(series, path, "a comparison of laws", overwrite=overwrite)
 
 
-def stored_comparison(series: Any) -> tuple[tuple[Any, ...], Any, str]:
+def stored_comparison(series: BaseSignal) -> tuple[tuple[Any, ...], Any, str]:
     """What a series from a file holds of a comparison, its seal and what that should be."""
     node = series.metadata.get_item(NODE)
     from hyperspy_dosekin.kinetics.comparison.comparison import LAW_FIELDS

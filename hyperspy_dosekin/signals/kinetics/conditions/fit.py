@@ -32,15 +32,16 @@ if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.windows.definitions import WindowsLike
 
 
 def fit_dose_conditions(
     series: Sequence[BaseSignal],
     *,
-    conditions: Mapping[str, Sequence[Any] | None],
-    reference: Mapping[str, Any] | None = None,
+    conditions: Mapping[str, Sequence[object] | None],
+    reference: Mapping[str, object] | None = None,
     law: str | KineticLaw = "first order",
-    windows: Any = None,
+    windows: WindowsLike | str | Sequence[str] | None = None,
     shape: str = "shared",
     exponent: float | None = None,
     offset: Any = None,
@@ -254,13 +255,13 @@ def fit_dose_conditions(
     )
 
 
-def _mean_pause(given: Any) -> float:
+def _mean_pause(given: object) -> float:
     """What stands for all pauses of a series where they are one condition."""
     times = real_numbers("dark_time", given, "give a time in s, or one for each frame")
     return float(times.mean()) if times.size else 0.0
 
 
-def _pauses(given: Any, data: SeriesData, name: str) -> np.ndarray:
+def _pauses(given: object, data: SeriesData, name: str) -> np.ndarray:
     """How long the beam was off after each frame, in s."""
     times = np.asarray(given, dtype=np.float64)
     if times.ndim and times.shape != data.dose.shape:
@@ -298,8 +299,8 @@ def _names_of(series: Sequence[Any], names: Sequence[str] | None) -> tuple[str, 
 
 
 def _values_of(
-    series: Sequence[Any], conditions: Mapping[str, Sequence[Any] | None]
-) -> tuple[dict[str, list[Any]], list[str]]:
+    series: Sequence[object], conditions: Mapping[str, Sequence[object] | None]
+) -> tuple[dict[str, list[object]], list[str]]:
     """Values of all conditions, and what was taken from metadata."""
     if not isinstance(conditions, Mapping):
         raise ValueError(
@@ -326,7 +327,7 @@ def _values_of(
 
 
 def _from_metadata(
-    series: Sequence[Any], name: str, where: str | None = None
+    series: Sequence[object], name: str, where: str | None = None
 ) -> tuple[list[Any], str]:
     """A condition of all series in their metadata, and in words what was taken."""
     found = [recorded(each, where or name) for each in series]
@@ -343,7 +344,9 @@ def _from_metadata(
     return values, f"{name} was read from {', '.join(at)}: {values}."
 
 
-def _common_windows(data: Sequence[SeriesData], windows: Any) -> list[SeriesData]:
+def _common_windows(
+    data: Sequence[SeriesData], windows: WindowsLike | str | Sequence[str] | None
+) -> list[SeriesData]:
     """The series with the windows that all of them have, in the order of the first."""
     common = [
         name for name in data[0].window_names if all(name in each.window_names for each in data[1:])

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -200,7 +200,9 @@ class ConditionNumbers:
             return found[self.window_names.index(window)]
         return found[0] if len(found) == 1 else found
 
-    def _at(self, conditions: Mapping[str, Any]) -> tuple[dict[str, Any], KineticLaw, list[str]]:
+    def _at(
+        self, conditions: Mapping[str, object]
+    ) -> tuple[dict[str, object], KineticLaw, list[str]]:
         """What of some conditions are effects, the law under the others, and what is outside."""
         effects, reference = dict(conditions), {each.name: each.reference for each in self.inputs}
         found, outside = {}, []
@@ -225,7 +227,7 @@ class ConditionNumbers:
         values[0] = values.new_tensor(np.exp(log_rate))
         return dose_at_level(law, values, 0.5).log().numpy() + scale
 
-    def _log_dose_of(self, column: int, which: Any) -> np.ndarray:
+    def _log_dose_of(self, column: int, which: object) -> np.ndarray:
         """Draws of ln D½ of a series, or of the middle of some conditions."""
         draws = self.draws[column]
         if isinstance(which, Mapping):
@@ -284,7 +286,7 @@ def _joint_p(values: np.ndarray) -> float:
     return float(stats.chi2.sf(distance, values.shape[1]))
 
 
-def frame(rows: list[Any], columns: list[str]) -> pd.DataFrame:
+def frame(rows: list[object], columns: list[str]) -> pd.DataFrame:
     """A table of rows; pandas takes a second to import and is needed here only."""
     import pandas as pd
 

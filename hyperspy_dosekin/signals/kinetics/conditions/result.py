@@ -309,7 +309,7 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
             raise ValueError(f"{name!r} is none of the conditions {names}.")
         condition = found[0]
         if condition.kind == "factor":
-            grid: list[Any] = list(dict.fromkeys(condition.values))
+            grid: list[object] = list(dict.fromkeys(condition.values))
         else:
             numbers = np.asarray(condition.values, dtype=np.float64)
             space = np.geomspace if condition.kind == "dose_rate" else np.linspace

@@ -90,7 +90,7 @@ def dose_series_of(
         # NumPy hands arrays of dask to dask.
         return np.stack([np.moveaxis(array, place, -1) for array in arrays], axis=-2)
 
-    def series(arrays: list[Any], name: str) -> Signal1D:
+    def series(arrays: list[object], name: str) -> Signal1D:
         return make_dose_series(
             together(arrays),
             dose,

@@ -299,7 +299,7 @@ def check_dose_rate(law: KineticLaw, data: SeriesData) -> None:
         )
 
 
-def relative_errors(data: SeriesData) -> dict[str, Any]:
+def relative_errors(data: SeriesData) -> dict[str, object]:
     """Shared errors over the values, by name; 0 where these are 0 or missing."""
     usable = np.isfinite(data.values) & (data.values != 0)
     values = np.where(usable, data.values, 1.0)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,10 +15,17 @@ from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hyperspy.signals import BaseSignal
+
     from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+    from hyperspy_dosekin.windows.definitions import WindowsLike
 
 
-def read_series(signal: Any, windows: Any = None) -> SeriesData:
+def read_series(
+    signal: BaseSignal, windows: WindowsLike | str | Sequence[str] | None = None
+) -> SeriesData:
     """The mean over space of a dose series, or of windows of spectra, in memory.
 
     Raises

@@ -33,7 +33,7 @@ class _WindowMap(BaseSignal):
         places = np.rint(axis.axis).astype(int)
         return tuple(names[i] if 0 <= i < len(names) else str(i + 1) for i in places)
 
-    def plot(self, *args: Any, **options: Any) -> None:
+    def plot(self, *args: object, **options: Any) -> None:
         """Plot the map as HyperSpy does, with names of windows in titles and navigator.
 
         The navigator shows the median over the pixels that have a number.
@@ -125,7 +125,7 @@ class LazyWindowMap1D(WindowMap1D, LazySignal1D):
     """Lazy twin of `WindowMap1D`."""
 
 
-def _medians(signal: Any) -> BaseSignal:
+def _medians(signal: BaseSignal) -> BaseSignal:
     """The median of each window over the pixels that have a number, as a navigator."""
     values = np.asarray(signal.data, dtype=float)
     values = values.reshape(len(values), -1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def save_joint(numbers: JointNumbers, path: str | Path, *, overwrite: bool | Non
     doses = np.concatenate([result.half_integrity_dose.data for result in numbers.results.values()])
     signal = make_map(doses, [], names, title="D½", quantity="half_integrity_dose")
     arrays = {f"gain_{i}": each for i, each in enumerate(numbers.gain_by_frame.values())}
-    node: dict[str, Any] = {"format": FORMAT, "record": record, "arrays": arrays}
+    node: dict[str, object] = {"format": FORMAT, "record": record, "arrays": arrays}
     for place, result in enumerate(numbers.results.values()):
         node[f"series_{place}"] = signal_of(result.numbers)
     node["checksum"] = seal(signal, arrays, record)

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
     from hyperspy_dosekin.kinetics.network.config import NetworkConfig
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
+    from hyperspy_dosekin.windows.definitions import WindowsLike
 
 #: Options of a fit that a joint fit has no use for, or takes in its own way.
 UNUSED = (
@@ -60,7 +61,7 @@ def fit_dose_jointly(
     *,
     share: Sequence[str] | str = ("exponent",),
     estimator: str = "exact",
-    windows: Any = None,
+    windows: WindowsLike | Mapping[str, WindowsLike] | None = None,
     common_mode: bool = True,
     offset: Any = None,
     show_progressbar: bool | None = None,
@@ -282,7 +283,7 @@ def _named_series(series: Mapping[str, BaseSignal]) -> dict[str, BaseSignal]:
     return dict(series)
 
 
-def _of_series(value: Any, name: str) -> Any:
+def _of_series(value: object, name: str) -> Any:
     """What is meant for one series: an entry of a mapping by the names of series."""
     if isinstance(value, Mapping) and name in value:
         return value[name]
@@ -292,7 +293,9 @@ def _of_series(value: Any, name: str) -> Any:
     return None if is_by_series else value
 
 
-def _read(signal: BaseSignal, windows: Any, options: FitOptions) -> SeriesData:
+def _read(
+    signal: BaseSignal, windows: WindowsLike | Mapping[str, WindowsLike] | None, options: FitOptions
+) -> SeriesData:
     data = replace(read_series(signal, windows), dose_scale=options.dose_scale)
     return data if options.processing_error else replace(data, shared_errors={})
 

@@ -15,6 +15,7 @@ from hyperspy_dosekin.signals.kinetics.numbers.examination import examined_field
 from hyperspy_dosekin.signals.kinetics.options.law_names import SYMBOLS
 
 if TYPE_CHECKING:
+    from hyperspy_dosekin.lazy.arrays import Array
     from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
 
 #: What each test looks at, and what a small p value says.
@@ -58,7 +59,7 @@ ASSUMES = (
 )
 
 
-def field(numbers: KineticsNumbers, fields: Any, name: str) -> Any:
+def field(numbers: KineticsNumbers, fields: Array, name: str) -> Any:
     """One of the fields, ``(…space…, window)``."""
     return examined_field(numbers.law, fields, name)
 

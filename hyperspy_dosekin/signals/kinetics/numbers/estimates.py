@@ -144,7 +144,7 @@ class ExactEstimate(Estimate):
             dose_scale=self.maps.data.scale,
         )
 
-    def _at(self, dose: np.ndarray, readout: tuple[int, ...]) -> Any:
+    def _at(self, dose: np.ndarray, readout: tuple[int, ...]) -> object:
         normalised = np.asarray(dose) / self.maps.data.scale
         if np.any(normalised < 0) or not np.all(np.isfinite(normalised)):
             raise ValueError("doses must be finite and not negative, in the unit of the series.")

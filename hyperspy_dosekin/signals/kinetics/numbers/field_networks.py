@@ -91,7 +91,7 @@ def _whole(maps: SharedMaps, networks: Any, curves: Any) -> FieldNetworkFit:
     )
 
 
-def field_record(fit: FieldNetworkFit) -> list[dict[str, Any]]:
+def field_record(fit: FieldNetworkFit) -> list[dict[str, object]]:
     """What a file has to hold beside the arrays, of plain numbers and texts."""
     return [
         {

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.network_fit import FieldNetworkFit
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
+    from hyperspy_dosekin.lazy.arrays import Array
     from hyperspy_dosekin.windows.definitions import Window
 
 #: Number of doses, from zero to the largest measured one, at which integrity is given.
@@ -46,7 +47,7 @@ class FittedSeries:
     options: FitOptions
     network: NetworkFit | FieldNetworkFit | None = None
     shown: tuple[int, ...] | None = None
-    examined: Any = None
+    examined: Array | None = None
 
     @property
     def data(self) -> SeriesData:
@@ -131,7 +132,7 @@ class FittedSeries:
         return replace(self, maps=replace(self.maps, fields=fields), examined=found)
 
     @cached_property
-    def _examined(self) -> Any:
+    def _examined(self) -> Array:
         return examined(self.maps) if self.examined is None else self.examined
 
     @property

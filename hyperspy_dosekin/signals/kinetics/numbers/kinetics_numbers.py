@@ -240,7 +240,7 @@ class KineticsNumbers(FittedSeries):
 
 
 #: Maps that are more than a parameter, by name.
-_MAPS: Mapping[str, Callable[[KineticsNumbers], Any]] = {
+_MAPS: Mapping[str, Callable[[KineticsNumbers], object]] = {
     "rate_per_dose": lambda numbers: numbers.own_dose(
         numbers._parameter("rate") / numbers.dose_scale, -1
     ),

@@ -149,7 +149,7 @@ def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: 
 
 
 def _neighbours(
-    *arrays: np.ndarray, names: Sequence[str], block: Any, lengths: Any, n_space: int
+    *arrays: np.ndarray, names: Sequence[str], block: Any, lengths: object, n_space: int
 ) -> np.ndarray:
     found = dict(zip(names, arrays, strict=True))
     offset = found.get("offset")

@@ -302,7 +302,7 @@ def _row(fields: np.ndarray, place: int) -> np.ndarray:
     return fields[..., place, :]
 
 
-def _ordered(parts: Sequence[Sequence[Any] | None], places: Sequence[int]) -> Any:
+def _ordered(parts: Sequence[Sequence[object] | None], places: Sequence[int]) -> object:
     """All windows of some fits in another order; ``None`` where those of one are not known."""
     if any(part is None for part in parts):
         return None

@@ -34,6 +34,9 @@ from hyperspy_dosekin.signals.signatures import (
 )
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+    from hyperspy.signals import BaseSignal
+
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 
 ESTIMATORS = ("pinn", "exact")
@@ -152,10 +155,10 @@ class FitOptions:
 
     estimator: str | None = None
     spatial: str = "auto"
-    groups: Any = None
+    groups: BaseSignal | npt.ArrayLike | None = None
     protocol: str = "fast"
     law: str | KineticLaw = "power law"
-    offset: Any = None
+    offset: BaseSignal | npt.ArrayLike | None = None
     exponent: float | str | None = None
     hierarchy: Sequence[tuple[str, str]] = DEFAULT_HIERARCHY
     seeds: Sequence[int] = PAPER_SEEDS
@@ -171,7 +174,7 @@ class FitOptions:
     dtype: str = "float64"
     intervals: bool = True
     device: str = "auto"
-    network: Mapping[str, Any] = field(default_factory=dict)
+    network: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, function: str = "fit_dose_pinn", /, **options: Any) -> FitOptions:
@@ -443,7 +446,7 @@ def _checked_scale(scale: float | None) -> float | None:
     return float(scale)
 
 
-def _same(value: Any, default: Any) -> bool:
+def _same(value: object, default: object) -> bool:
     """Whether an option has its default value; a known offset may be an array or a signal."""
     return value is default or (type(value) is type(default) and value == default)
 

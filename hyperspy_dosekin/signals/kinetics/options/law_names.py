@@ -88,7 +88,7 @@ class StoredLaw(KineticLaw):
         self.rate(None, parameters, dose)
 
 
-def law_record(law: KineticLaw) -> dict[str, Any]:
+def law_record(law: KineticLaw) -> dict[str, object]:
     """What a file says of a law."""
     return {
         "name": law.name,

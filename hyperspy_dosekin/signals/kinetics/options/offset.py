@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import BaseSignal
@@ -54,7 +54,7 @@ def known_offset(
     return np.array(values)
 
 
-def offset_array(offset: BaseSignal | npt.ArrayLike) -> npt.ArrayLike:
+def offset_array(offset: Any) -> npt.ArrayLike:
     """A known offset as it was given; of a `DoseSeries` the mean over its frames."""
     if isinstance(offset, BaseSignal):
         is_series = offset.metadata.get_item("Signal.signal_type", "") == "DoseSeries"

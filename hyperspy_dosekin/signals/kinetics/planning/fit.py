@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -209,7 +209,9 @@ def _measured_noise(series: DoseSeries) -> float:
     return _positive("noise of the first frame", float(np.nanmedian(share)))
 
 
-def _expectation_of(expected: Any, law: KineticLaw, prior: Prior | None, seed: int) -> Expectation:
+def _expectation_of(
+    expected: object, law: KineticLaw, prior: Prior | None, seed: int
+) -> Expectation:
     from hyperspy_dosekin.kinetics.planning.expectation import expected_curves
 
     if isinstance(expected, DoseKinetics):
@@ -228,7 +230,7 @@ def _expectation_of(expected: Any, law: KineticLaw, prior: Prior | None, seed: i
     return expected_curves(law, half, pairs, prior=prior, seed=seed)
 
 
-def _pair(name: str, value: Any) -> tuple[float, float]:
+def _pair(name: str, value: object) -> tuple[float, float]:
     """Value and standard deviation."""
     vague = VAGUE if name == "half_integrity_dose" else 0.0
     remedy = "give a number, or a number and its standard deviation"

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from prettytable import PrettyTable
@@ -24,6 +24,7 @@ from hyperspy_dosekin.signals.results import SavedResult
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hyperspy.signals import BaseSignal
     from matplotlib.figure import FigureBase
     from typing_extensions import Unpack
 
@@ -354,7 +355,7 @@ def _symbol(goal: str) -> str:
     return {"half_integrity_dose": "D½", "critical_dose": "D(1/e)", "rate": "k"}[goal]
 
 
-def stored_plan(series: Any) -> tuple[DosePlan, str | None, str]:
+def stored_plan(series: BaseSignal) -> tuple[DosePlan, str | None, str]:
     """The plan that a series from a file holds, its seal and what that should be."""
     node = series.metadata.get_item(NODE)
     text, checksum = node.record, node.get_item("checksum")

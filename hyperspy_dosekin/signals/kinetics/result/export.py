@@ -121,7 +121,7 @@ class KineticsExport(Face):
         path: str | Path,
         *,
         level: float = 0.95,
-        sample: Mapping[str, Any] | None = None,
+        sample: Mapping[str, object] | None = None,
         start_time: str | None = None,
     ) -> None:
         """Write all numbers as a NeXus file, for archives and for programs that read NeXus.

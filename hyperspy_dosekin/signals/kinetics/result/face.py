@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from hyperspy_dosekin.signals.kinetics.numbers.quantities import quantity_of
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal, Signal1D
+
+    from hyperspy_dosekin.lazy.arrays import Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +35,7 @@ class Face:
         """The map of a name."""
         return self._map(self.numbers.map(name), name)
 
-    def _map(self, array: Any, name: str, quantity: str | None = None) -> BaseSignal:
+    def _map(self, array: Array, name: str, quantity: str | None = None) -> BaseSignal:
         """A map as a signal, from an array ``(window, …space…)``."""
         data = self.numbers.data
         return make_map(
@@ -44,7 +46,7 @@ class Face:
             quantity=quantity or quantity_of(name, data.dose_unit),
         )
 
-    def _series(self, array: Any, dose: np.ndarray, name: str) -> Signal1D:
+    def _series(self, array: Array, dose: np.ndarray, name: str) -> Signal1D:
         """A `DoseSeries` from an array ``(…space…, window, dose)``."""
         data = self.numbers.data
         return make_dose_series(

@@ -217,7 +217,7 @@ def series_of(data: SeriesData) -> Signal1D:
     return series
 
 
-def _network_record(network: NetworkFit) -> dict[str, Any]:
+def _network_record(network: NetworkFit) -> dict[str, object]:
     return {"n_adam": network.history.n_adam, "complete": network.complete}
 
 
@@ -259,12 +259,12 @@ def _read_network(
     )
 
 
-def asdict_shallow(options: FitOptions) -> dict[str, Any]:
+def asdict_shallow(options: FitOptions) -> dict[str, object]:
     """The fields of the options as they are; `dataclasses.asdict` would copy a whole signal."""
     return {name: getattr(options, name) for name in options.__dataclass_fields__}
 
 
-def _jsonable(value: Any) -> Any:
+def _jsonable(value: object) -> object:
     """Return the same value with arrays as lists and mappings as dictionaries."""
     if isinstance(value, Prior):
         return asdict(value)

@@ -81,7 +81,7 @@ def result_frame(numbers: KineticsNumbers, level: float, method: str) -> DataFra
     return frame
 
 
-def as_frame(columns: dict[str, Any]) -> DataFrame:
+def as_frame(columns: dict[str, object]) -> DataFrame:
     """A pandas table; pandas takes a second to import and is needed here only."""
     from pandas import DataFrame
 
@@ -133,11 +133,13 @@ def latex(text: str) -> str:
     return _TO_ESCAPE.sub(lambda sign: _LATEX[sign.group()], text)
 
 
-def _places(numbers: KineticsNumbers) -> dict[str, Any]:
+def _places(numbers: KineticsNumbers) -> dict[str, object]:
     """Columns that say where a row belongs: the window, and the pixel by index and position."""
     shape = (len(numbers.window_names), *numbers.space_shape)
     indices = np.indices(shape).reshape(len(shape), -1)
-    columns: dict[str, Any] = {"window": np.array(numbers.window_names, dtype=object)[indices[0]]}
+    columns: dict[str, object] = {
+        "window": np.array(numbers.window_names, dtype=object)[indices[0]]
+    }
     if numbers.windows is not None:
         columns["window_left"] = np.array([each.left for each in numbers.windows])[indices[0]]
         columns["window_right"] = np.array([each.right for each in numbers.windows])[indices[0]]

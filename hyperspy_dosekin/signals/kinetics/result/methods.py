@@ -272,7 +272,7 @@ def _software(numbers: KineticsNumbers) -> str:
     return f"Software: {versions} ({cited}: arXiv:2605.01697)."
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_shown(each)}" for key, each in value.items()) + "}"
     if isinstance(value, tuple | list):

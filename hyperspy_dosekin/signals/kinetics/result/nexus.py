@@ -44,7 +44,7 @@ def write_nexus(
     path: Path,
     methods: str,
     level: float,
-    sample: Mapping[str, Any] | None,
+    sample: Mapping[str, object] | None,
     start_time: str | None,
 ) -> None:
     """Write a result without lazy parts.
@@ -82,7 +82,7 @@ def write_nexus(
         _curves(entry, numbers)
 
 
-def _check_experiment(sample: Mapping[str, Any] | None, start_time: str | None) -> None:
+def _check_experiment(sample: Mapping[str, object] | None, start_time: str | None) -> None:
     if sample is None and start_time is None:
         return
     if not isinstance(sample, Mapping) or not isinstance(start_time, str):
@@ -112,7 +112,7 @@ def _check_experiment(sample: Mapping[str, Any] | None, start_time: str | None) 
             )
 
 
-def _group(parent: Any, name: str, kind: str, **attributes: Any) -> Group:
+def _group(parent: Any, name: str, kind: str, **attributes: object) -> Group:
     group = parent.create_group(name)
     group.attrs.update({"NX_class": kind, **attributes})
     return group

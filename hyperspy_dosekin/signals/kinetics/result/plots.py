@@ -263,7 +263,7 @@ class KineticsPlots(Face):
         return plot.signal_plot.figure
 
 
-def _navigator(share: np.ndarray) -> Any:
+def _navigator(share: np.ndarray) -> object:
     """The share of pixels that are determined, against the window."""
     from hyperspy.signals import Signal1D
 

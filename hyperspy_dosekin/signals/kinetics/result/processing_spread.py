@@ -45,7 +45,7 @@ _SAME = 1e-9
 AS_FITTED = "as fitted"
 
 
-def admissible_choices(options: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+def admissible_choices(options: Mapping[str, Any]) -> dict[str, tuple[object, ...]]:
     """Alternatives of each step of `process_low_loss` that one may as well have taken.
 
     Parameters
@@ -59,7 +59,7 @@ def admissible_choices(options: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]
     >>> admissible_choices(options)["normalise"]
     ('total', False)
     """
-    choices: dict[str, tuple[Any, ...]] = {
+    choices: dict[str, tuple[object, ...]] = {
         "zero_loss": ("reflected", "fitted"),
         "normalise": (True, "total", False),
     }
@@ -79,8 +79,8 @@ def admissible_choices(options: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]
     }
 
 
-def _same(first: Any, second: Any) -> bool:
-    alike: dict[Any, Any] = {"cubic": True, "zero_loss": True}
+def _same(first: object, second: object) -> bool:
+    alike: dict[object, object] = {"cubic": True, "zero_loss": True}
     if isinstance(first, str | bool) and isinstance(second, str | bool):
         return bool(alike.get(first, first) == alike.get(second, second))
     return first is second
@@ -282,7 +282,7 @@ def _half_doses(numbers: KineticsNumbers) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def make_spread(
-    numbers: KineticsNumbers, choices: Mapping[str, Sequence[Any]] | None, origin: Origin
+    numbers: KineticsNumbers, choices: Mapping[str, Sequence[object]] | None, origin: Origin
 ) -> ProcessingSpread:
     """Process and fit a series under every choice; see `DoseKinetics.processing_spread`."""
     taken = admissible_choices(origin.options) if choices is None else choices
@@ -300,7 +300,7 @@ def make_spread(
     options: dict[str, Mapping[str, Any]] = {AS_FITTED: {}}
     failed: dict[str, str] = {}
 
-    def take(changes: Mapping[str, Any]) -> bool:
+    def take(changes: Mapping[str, object]) -> bool:
         """Process and fit with some changes; return whether there is anything new."""
         name = ", ".join(f"{step}={value}" for step, value in changes.items())
         try:
@@ -335,7 +335,7 @@ def make_spread(
 def _areas(
     origin: Origin,
     windows: Mapping[str, tuple[float, float]],
-    changes: Mapping[str, Any],
+    changes: Mapping[str, object],
     data: SeriesData,
 ) -> SeriesData:
     """Areas after processing with some changes, like those of the result."""

@@ -239,7 +239,7 @@ class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExpor
         return self if numbers is self.numbers else DoseKinetics(numbers)
 
     def processing_spread(
-        self, choices: Mapping[str, Sequence[Any]] | None = None, *, spectra: Any = None
+        self, choices: Mapping[str, Sequence[object]] | None = None, *, spectra: Any = None
     ) -> ProcessingSpread:
         """Process and fit again under every admissible choice of processing.
 

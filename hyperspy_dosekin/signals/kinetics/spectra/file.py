@@ -105,7 +105,7 @@ def save_spectra(
             "arrays": sorted(arrays),
         }
     )
-    node: dict[str, Any] = {"format": FORMAT, "record": record, "arrays": arrays}
+    node: dict[str, object] = {"format": FORMAT, "record": record, "arrays": arrays}
     if maps is not None:
         node["maps"] = signal_of(maps.numbers)
     node["checksum"] = seal(signal, arrays, record)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from prettytable import PrettyTable
     from typing_extensions import Unpack
 
+    from hyperspy_dosekin.signals.axes.dose import AxisLike
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DoseSpectra(SpectraNumbers, SavedResult):
@@ -132,7 +134,7 @@ class DoseSpectra(SpectraNumbers, SavedResult):
         """Integrity of each component from no dose to the largest (component | dose)."""
         return self._series(integrities(self.fit, self.grid / self.dose_scale), "Integrity")
 
-    def project(self, signal: Any, *, dose_axis: Any = None) -> Any:
+    def project(self, signal: BaseSignal, *, dose_axis: AxisLike | None = None) -> Any:
         """How much of each component is in every spectrum of a signal.
 
         The spectra are taken for sums of the dose-associated spectra, by least squares with the
@@ -373,7 +375,7 @@ class DoseSpectra(SpectraNumbers, SavedResult):
         """An EELS signal of arrays over the channels that were used."""
         whole = np.full((*array.shape[:-1], self.origin.used.size), np.nan)
         whole[..., self.origin.used] = array
-        axes: list[dict[str, Any]] = []
+        axes: list[dict[str, object]] = []
         if leading == "component":
             axes = [{"name": "component", "size": len(array), "offset": 1, "scale": 1}]
         elif leading == "dose":

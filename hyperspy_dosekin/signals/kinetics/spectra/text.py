@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from prettytable import PrettyTable
@@ -170,7 +170,7 @@ def notes_on_spectra(result: SpectraNumbers) -> list[str]:
 
 def spectra_frame(result: SpectraNumbers, level: float) -> DataFrame:
     """One row for each component; see `DoseSpectra.to_dataframe`."""
-    columns: dict[str, Any] = {"component": np.arange(result.n_components) + 1}
+    columns: dict[str, object] = {"component": np.arange(result.n_components) + 1}
     for name, values in result.values.items():
         columns[name] = values
         lower, upper = result.interval_values(name, level)
