@@ -293,9 +293,7 @@ def _of_series(value: object, name: str) -> Any:
     return None if is_by_series else value
 
 
-def _read(
-    signal: BaseSignal, windows: WindowsLike | Mapping[str, WindowsLike] | None, options: FitOptions
-) -> SeriesData:
+def _read(signal: BaseSignal, windows: WindowsLike | None, options: FitOptions) -> SeriesData:
     data = replace(read_series(signal, windows), dose_scale=options.dose_scale)
     return data if options.processing_error else replace(data, shared_errors={})
 
