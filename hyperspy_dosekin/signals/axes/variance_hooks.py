@@ -50,7 +50,7 @@ def _hooked(cls: type, name: str, hook: Callable[..., Any]) -> Callable[..., Any
     own = vars(cls).get(name)
 
     @functools.wraps(getattr(cls, name))
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def method(self: BaseSignal, *args: object, **kwargs: object) -> Any:
         # The lazy twin has methods of its own further down its line.
         call = getattr(super(cls, self), name) if own is None else functools.partial(own, self)
         return hook(self, call, name, *args, **kwargs)
@@ -61,7 +61,9 @@ def _hooked(cls: type, name: str, hook: Callable[..., Any]) -> Callable[..., Any
 # Hooks get the signal, the method as it was, its name and the arguments of the call.
 
 
-def _slice(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+def _slice(
+    self: BaseSignal, call: Callable[..., Any], name: str, *args: object, **kwargs: object
+) -> Any:
     # HyperSpy slices the variance by its own axes, which calibration has not reached in a copy.
     if ours(self) is None:
         return call(*args, **kwargs)
@@ -74,7 +76,9 @@ def _slice(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
     return result
 
 
-def _settled(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+def _settled(
+    self: BaseSignal, call: Callable[..., Any], name: str, *args: object, **kwargs: object
+) -> Any:
     """For methods that carry the variance along, and the memory of the data with it."""
     if ours(self) is not None and share_axes_if_alike(self):
         settle(self)
@@ -87,7 +91,7 @@ def _remember_again(signal: BaseSignal) -> None:
         remember(signal, variance)
 
 
-def _get(self: Any, call: Any, name: str) -> Any:
+def _get(self: BaseSignal, call: Callable[..., Any], name: str) -> Any:
     if ours(self) is None:
         return call()
     if share_axes_if_alike(self):
@@ -97,14 +101,16 @@ def _get(self: Any, call: Any, name: str) -> Any:
     return variance_of(self)
 
 
-def _set(self: Any, call: Any, name: str, variance: Any) -> None:
+def _set(self: BaseSignal, call: Callable[..., Any], name: str, variance: Any) -> None:
     call(variance)
     if variance is None:
         # HyperSpy keeps the None, and cannot stack such signals.
         forget(self)
 
 
-def _transpose(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+def _transpose(
+    self: BaseSignal, call: Callable[..., Any], name: str, *args: object, **kwargs: object
+) -> Any:
     variance = ours(self)
     if variance is None or variance_of(self) is None:
         return call(*args, **kwargs)
@@ -120,7 +126,9 @@ def _transpose(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> An
     return result
 
 
-def _current(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+def _current(
+    self: BaseSignal, call: Callable[..., Any], name: str, *args: object, **kwargs: object
+) -> Any:
     # HyperSpy gives each spectrum, as in a loop over a signal, the variance of all.
     variance = ours(self)
     if variance is None or variance_of(self) is None:
@@ -136,7 +144,14 @@ def _current(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
     return result
 
 
-def _crop(self: Any, call: Any, name: str, axis: Any, *args: Any, **kwargs: Any) -> None:
+def _crop(
+    self: BaseSignal,
+    call: Callable[..., Any],
+    name: str,
+    axis: Any,
+    *args: object,
+    **kwargs: object,
+) -> None:
     variance = ours(self)
     if variance is None or not share_axes_if_alike(self) or not settle(self):
         call(axis, *args, **kwargs)
@@ -149,7 +164,9 @@ def _crop(self: Any, call: Any, name: str, axis: Any, *args: Any, **kwargs: Any)
         _remember_again(self)
 
 
-def _split(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> list[Any]:
+def _split(
+    self: BaseSignal, call: Callable[..., Any], name: str, *args: object, **kwargs: object
+) -> list[Any]:
     parts = call(*args, **kwargs)
     variance = ours(self)
     if variance is None or all(part.data.shape == _shape_of(part) for part in parts):
@@ -168,7 +185,9 @@ def _shape_of(signal: BaseSignal) -> tuple[int, ...] | None:
     return None if variance is None else variance.data.shape
 
 
-def _rebin(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+def _rebin(
+    self: BaseSignal, call: Callable[..., Any], name: str, *args: object, **kwargs: object
+) -> Any:
     out = inspect.signature(call).bind(*args, **kwargs).arguments.get("out")
     if out is not None and ours(out) is not None:
         # HyperSpy would write the variance over the data.
@@ -189,7 +208,9 @@ def _rebin(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
     return result
 
 
-def _changes_values(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+def _changes_values(
+    self: BaseSignal, call: Callable[..., Any], name: str, *args: object, **kwargs: object
+) -> Any:
     if ours(self) is None or not _in_place(call, args, kwargs):
         return call(*args, **kwargs)
     properties = self.metadata.Signal.Noise_properties
@@ -207,7 +228,9 @@ def _changes_values(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) 
     return result
 
 
-def _undone(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+def _undone(
+    self: BaseSignal, call: Callable[..., Any], name: str, *args: object, **kwargs: object
+) -> Any:
     """For methods that change the data for a while."""
     variance = ours(self)
     if variance is None:
@@ -220,13 +243,13 @@ def _undone(self: Any, call: Any, name: str, *args: Any, **kwargs: Any) -> Any:
         properties.variance = variance
 
 
-def _in_place(call: Any, args: Any, kwargs: Any) -> bool:
+def _in_place(call: Callable[..., Any], args: Any, kwargs: Any) -> bool:
     bound = inspect.signature(call).bind(*args, **kwargs)
     bound.apply_defaults()
     return bool(bound.arguments.get("inplace", True))
 
 
-def _scales(self: Any, call: Any, name: str, other: Any) -> Any:
+def _scales(self: BaseSignal, call: Callable[..., Any], name: str, other: Any) -> Any:
     variance = ours(self)
     if variance is None or not isinstance(other, Real):
         return _changes_values(self, call, name, other)
@@ -237,7 +260,7 @@ def _scales(self: Any, call: Any, name: str, other: Any) -> Any:
     return result
 
 
-def _adds(self: Any, call: Any, name: str, other: Any) -> Any:
+def _adds(self: BaseSignal, call: Callable[..., Any], name: str, other: Any) -> Any:
     if not isinstance(other, Real):
         return _changes_values(self, call, name, other)
     result = call(other)
