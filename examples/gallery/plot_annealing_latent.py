@@ -27,11 +27,10 @@ references = hyperspy_dosekin.data.reference_spectra()
 c = s.classify_vae(references, steps=250)
 
 # %%
-# t-SNE of the active latents on the left, the first two principal components on the
-# right, coloured by the class that was found. Latents separate what components leave
-# mixed, because the network was told which differences matter and which are
-# thickness, shift and background. Distances between clouds in t-SNE mean nothing, nor
-# do its axes.
+# t-SNE of the active latents on the left and of the principal components on the right,
+# coloured by the class that was found. Latents separate what components leave mixed,
+# because the network was told which differences matter and which are thickness, shift
+# and background. Distances between clouds in t-SNE mean nothing, nor do its axes.
 
 figure = c.plot_latent()
 
