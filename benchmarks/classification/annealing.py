@@ -94,16 +94,15 @@ def baselines(spectra, clean, references, label, energy, rng):
     return found
 
 
-def bayes(spectra, references, label, energy, truth):
-    """Classes by the likelihood with the true nuisances: what single pixels allow."""
+def bayes(spectra, clean, references, label, energy, truth):
+    """Classes by the likelihood with the true nuisances and noise: what single pixels allow."""
     chosen = ReferenceSet(energy, references, label, tuple(map(str, range(label.max() + 1))))
     templates, class_of = class_templates(chosen, np.random.default_rng(0))
     rule = Explainer(templates, class_of, energy)
     known = Nuisances(shift_mean_ev=0.0, background_basis=background_basis(energy), **truth)
-    clean = PrincipalComponents.of(spectra.astype(float), 10).clean(spectra.astype(float))
     found = []
     for part in np.array_split(np.arange(len(spectra)), 20):
-        variance = truth["noise"].variance(clean[part])
+        variance = truth["noise"].variance(clean[part].astype(float))
         explained = rule.explain(spectra[part].astype(float), variance, known, 21)
         found.append(explained.by_class(class_of, label.max() + 1))
     return np.concatenate(found).argmax(1)
@@ -165,7 +164,8 @@ def study(
         truth_unknown = np.arange(score.size) >= len(spectra)
         print(f"  novelty of an unknown class: AUC {roc_auc_score(truth_unknown, score):.4f}")
     if truth is not None:
-        report("likelihood, true nuisances", bayes(spectra, table, labels, energy, truth), label)
+        possible = bayes(spectra, clean, table, labels, energy, truth)
+        report("likelihood, true nuisances", possible, label)
     if options.brief:
         return
     rng = np.random.default_rng(seed)

@@ -28,6 +28,8 @@ _FEWEST_SHIFTS, _MOST_SHIFTS, _SPACING = 9, 61, 1.2
 #: Steps of Newton's method for the likeliest scale of a lognormal distribution.
 NEWTON = 3
 _TINY = np.finfo(float).tiny
+#: Entries of the tables that are worked on at a time: half a megabyte stays in the cache.
+_BLOCK = 2**16
 
 
 def class_templates(
@@ -169,9 +171,7 @@ class Explanations:
     @property
     def log_likelihood(self) -> np.ndarray:
         """Of each spectrum, ``(n,)``."""
-        flat = self.log.reshape(len(self.log), -1)
-        peak = flat.max(axis=1)
-        return peak + np.log(np.exp(flat - peak[:, None]).sum(axis=1))
+        return _summed(self.log)
 
     @property
     def probability(self) -> np.ndarray:
@@ -254,13 +254,58 @@ class Explainer:
             Noise that an explanation foretells by its scale. What the noise of the spectrum says
             about the scale then counts in the likelihood, not in distance and scale.
         """
+        tables = self._tables(now, n_shift, share)
+        size = tables.size
+        log, distance, scale, error = (np.empty((len(spectra), *size)) for _ in range(4))
+        for rows in _blocks(len(spectra), size):
+            part, near, scaled = self._explained(
+                spectra[rows], variance[rows], now, tables, foretold
+            )
+            log[rows], distance[rows] = part, near()
+            scale[rows], error[rows] = scaled.best, scaled.error
+        templates = tables.flat.reshape(*size, -1)
+        return Explanations(log, distance, scale, error, templates, tables.shifts_ev)
+
+    def log_likelihood(
+        self, spectra: np.ndarray, variance: np.ndarray, now: Nuisances, n_shift: int
+    ) -> np.ndarray:
+        """`Explanations.log_likelihood` alone, in a part of the time and memory, ``(n,)``."""
+        tables = self._tables(now, n_shift, None)
+        found = np.empty(len(spectra))
+        for rows in _blocks(len(spectra), tables.size):
+            part, _, _ = self._explained(spectra[rows], variance[rows], now, tables, None)
+            found[rows] = _summed(part)
+        return found
+
+    def _tables(self, now: Nuisances, n_shift: int, share: np.ndarray | None) -> _Tables:
         score = np.linspace(-REACH, REACH, n_shift)
         shifts = now.shift_mean_ev + now.shift_sd_ev * score
         log_shift = -0.5 * score**2
         log_shift -= np.log(np.exp(log_shift).sum())
         templates = shift_templates(self.templates, shifts / self.step_ev)
-        size = templates.shape[:2]
         flat = templates.reshape(-1, templates.shape[-1])
+        share = now.class_share if share is None else share
+        prior = np.log(np.maximum(share, _TINY) / np.bincount(self.class_of))[self.class_of]
+        return _Tables(
+            size=(len(templates), n_shift),
+            shifts_ev=shifts,
+            square_score=score**2,
+            log_prior=prior[:, None] + log_shift,
+            flat=flat,
+            flat_square=flat**2,
+            flat_curves=np.stack([flat * curve for curve in now.background_basis]),
+        )
+
+    def _explained(
+        self,
+        spectra: np.ndarray,
+        variance: np.ndarray,
+        now: Nuisances,
+        tables: _Tables,
+        foretold: Foretold | None,
+    ) -> tuple[np.ndarray, Callable[[], np.ndarray], Scaled]:
+        """Log-likelihoods of a block of spectra, what gives the distances, and the scales."""
+        size, number = tables.size, len(now.background_basis)
         basis, weight = now.background_basis, 1 / variance
         precision = np.linalg.inv(now.background_covariance)
         rest = spectra - now.background_mean @ basis
@@ -277,22 +322,29 @@ class Explainer:
             - np.linalg.slogdet(precision)[1]
             + np.linalg.slogdet(bend)[1]
         )
-        onto = np.stack([weight @ (flat * curve).T for curve in basis])
-        linear = weighted @ flat.T - np.einsum("nj,jns->ns", own, onto, optimize=True)
-        square = weight @ (flat**2).T
-        for i in range(len(basis)):
-            for j in range(len(basis)):
-                square -= inverse[:, i, j, None] * onto[i] * onto[j]
+        onto = [weight @ curve.T for curve in tables.flat_curves]
+        linear = weighted @ tables.flat.T
+        square = weight @ tables.flat_square.T
+        for i in range(number):
+            linear -= own[:, i, None] * onto[i]
+            bent = inverse[:, i, i, None] * onto[i]
+            for j in range(i):
+                bent += 2 * inverse[:, i, j, None] * onto[j]
+            square -= np.multiply(bent, onto[i], out=bent)
         linear = linear.reshape(-1, *size)
-        square = np.maximum(square, 0).reshape(-1, *size)
+        square = np.maximum(square, 0, out=square).reshape(-1, *size)
         scaled = SCALES[now.scale_shape](linear, square, now.scale_mean, now.scale_sd)
-        near = (
-            distance[:, None, None]
-            - 2 * linear * scaled.best
-            + square * scaled.best**2
-            + scaled.penalty
-            + score**2
-        )
+
+        def near() -> np.ndarray:
+            found = square * scaled.best
+            found -= linear
+            found -= linear
+            found *= scaled.best
+            found += scaled.penalty
+            found += distance[:, None, None]
+            found += tables.square_score
+            return found
+
         marginal = scaled.log_marginal
         if foretold is not None:
             typical = typical_template(self.templates, self.class_of, now.class_share)
@@ -300,7 +352,7 @@ class Explainer:
             rise = rise[:, None, None]
             level = np.maximum(fixed[:, None, None] + rise * scaled.best, LEAST)
             n_channels = spectra.shape[1]
-            seen = np.log(np.maximum(near.min(axis=(1, 2)), _TINY) / n_channels)[:, None, None]
+            seen = np.log(np.maximum(near().min(axis=(1, 2)), _TINY) / n_channels)[:, None, None]
             value, slope, bend = foretold.said_of_scale(seen, level, np.log(level), rise)
             bend = np.maximum(bend, LEAST_BEND * square)
             again = SCALES[now.scale_shape](
@@ -311,13 +363,36 @@ class Explainer:
             )
             moved = (slope + 0.5 * bend * scaled.best) * scaled.best
             marginal = again.log_marginal + value - moved
-        share = now.class_share if share is None else share
-        prior = np.log(np.maximum(share, _TINY) / np.bincount(self.class_of))[self.class_of]
-        return Explanations(
-            log=marginal - 0.5 * constant[:, None, None] + prior[:, None] + log_shift,
-            distance=near,
-            scale=scaled.best,
-            scale_error=scaled.error,
-            templates=templates,
-            shifts_ev=shifts,
-        )
+        log = marginal - 0.5 * constant[:, None, None]
+        log += tables.log_prior
+        return log, near, scaled
+
+
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    """What the explanations of all spectra have in common; a row of `flat` for each.
+
+    ``flat`` holds shifted templates, ``flat_square`` their squares, ``flat_curves`` their products
+    with each curve of the background.
+    """
+
+    size: tuple[int, int]
+    shifts_ev: np.ndarray
+    square_score: np.ndarray
+    log_prior: np.ndarray
+    flat: np.ndarray
+    flat_square: np.ndarray
+    flat_curves: np.ndarray
+
+
+def _blocks(number: int, size: tuple[int, int]) -> list[slice]:
+    """Parts of so many spectra whose tables fit the cache."""
+    step = max(16, _BLOCK // (size[0] * size[1]))
+    return [slice(i, i + step) for i in range(0, number, step)]
+
+
+def _summed(log: np.ndarray) -> np.ndarray:
+    """Logarithm of the sum over all explanations of each spectrum, ``(n,)``."""
+    flat = log.reshape(len(log), -1)
+    peak = flat.max(axis=1)
+    return peak + np.log(np.exp(flat - peak[:, None]).sum(axis=1))

@@ -72,7 +72,7 @@ def plain():
 def test_classes_are_right_and_probabilities_sum_to_one(plain):
     model, spectra, _, label, _ = plain
     found = predict(spectra, model=model)
-    assert found.shape == (len(spectra), 4)
+    assert found.shape == (len(spectra), 3)
     assert found[:, :2].sum(1) == pytest.approx(1, abs=1e-6)
     assert (found[:, :2].argmax(1) == label).mean() > 0.998
 
@@ -83,7 +83,7 @@ def test_false_alarms_have_their_rate_in_thin_and_in_thick_parts(normalised, giv
     spectra, variance, _, thickness = counted(normalised=normalised, seed=3)
     known = variance if given else None
     model = fitted(spectra, known)
-    novelty = predict(spectra, known, model=model)[:, 3]
+    novelty = predict(spectra, known, model=model)[:, 2]
     alarm = novelty > 2
     # One in a hundred of 1 500: 5 to 30 by chance in all, up to 11 in a quarter.
     assert 0.003 < alarm.mean() < 0.02
@@ -111,7 +111,7 @@ def test_noise_of_single_spectra_is_that_of_their_counts():
 def test_an_unknown_phase_is_novel_and_widens_nothing(plain, share):
     spectra, _, label, _ = counted(unknown=share, counts=250, background=100, seed=1)
     model = fitted(spectra)
-    novelty = predict(spectra, model=model)[:, 3]
+    novelty = predict(spectra, model=model)[:, 2]
     assert (novelty[label == 2] > 2).mean() > 0.97
     assert (novelty[label < 2] > 2).mean() < 0.03
     clean = plain[0].nuisances
