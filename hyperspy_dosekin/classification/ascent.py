@@ -31,10 +31,13 @@ _NARROWEST, _WIDEST = 0.005, 0.45
 
 #: All explanations of the spectra by nuisances, with a number of nodes of the shift.
 Explain = Callable[[Nuisances, int | None], Explanations]
+#: Only the log-likelihood of each spectrum, which takes less.
+Whole = Callable[[Nuisances, int], np.ndarray]
 
 
 def ascended(
     explain: Explain,
+    whole: Whole,
     now: Nuisances,
     class_of: np.ndarray,
     step_ev: float,
@@ -47,6 +50,8 @@ def ascended(
     ----------
     explain
         Gives the explanations of the spectra.
+    whole
+        Gives their log-likelihoods alone.
     now
         Where to start.
     class_of
@@ -63,7 +68,7 @@ def ascended(
         number = nodes(now)
         found = explain(now, number)
         log = found.log_likelihood
-        slope = _scores(explain, now, found, log, class_of, step_ev, number)
+        slope = _scores(whole, now, found, log, class_of, step_ev, number)
         uphill = slope.sum(axis=0)
         information = slope.T @ slope + _BEFORE * np.eye(slope.shape[1])
         move = np.linalg.solve(information, uphill)
@@ -73,7 +78,7 @@ def ascended(
             break
         for _ in range(_SHORTER):
             tried = _moved(now, move, step_ev, n_class)
-            if float((explain(tried, number).log_likelihood - log).sum()) > 0:
+            if float((whole(tried, number) - log).sum()) > 0:
                 now = tried
                 break
             move = move / 3
@@ -83,7 +88,7 @@ def ascended(
 
 
 def _scores(
-    explain: Explain,
+    whole: Whole,
     now: Nuisances,
     found: Explanations,
     log: np.ndarray,
@@ -98,7 +103,7 @@ def _scores(
     for j in range(size):
         move = np.zeros(size + n_class - 1)
         move[j] = _STEP
-        there = explain(_moved(now, move, step_ev, n_class), number).log_likelihood
+        there = whole(_moved(now, move, step_ev, n_class), number)
         columns.append((there - log) / _STEP)
     part = np.exp(found.by_class(class_of, n_class) - log[:, None]) - now.class_share
     return np.column_stack([*columns, part[:, :-1]])

@@ -17,10 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hyperspy_dosekin.classification.ascent import ascended
-from hyperspy_dosekin.classification.explanations import (
-    SCALES,
-    Explanations,
-)
+from hyperspy_dosekin.classification.explanations import Explanations
 from hyperspy_dosekin.classification.likelihood import MOST_STRANGE
 from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents, estimate_noise
 from hyperspy_dosekin.classification.nuisances import (
@@ -30,6 +27,7 @@ from hyperspy_dosekin.classification.nuisances import (
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
 from hyperspy_dosekin.classification.plural import TYPICAL, plural_curve
 from hyperspy_dosekin.classification.references import ReferenceSet
+from hyperspy_dosekin.classification.scales import SCALES
 from hyperspy_dosekin.classification.starting import ROUGH, Starting
 from hyperspy_dosekin.classification.steps import hurried, mean_of, moments, regular
 
@@ -317,6 +315,9 @@ class _Estimator(Starting):
         typical = self.variance[self.rows].mean(axis=0)
         return ascended(
             self.explain,
+            lambda nuisances, nodes: explainer.log_likelihood(
+                self.spectra[self.rows], self.variance[self.rows], nuisances, nodes
+            ),
             now,
             explainer.class_of,
             explainer.step_ev,

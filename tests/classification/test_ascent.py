@@ -32,7 +32,11 @@ def problem():
 def ascent(problem, start, rounds=6):
     _, explainer, explain = problem
     step = explainer.step_ev
-    return ascended(explain, start, explainer.class_of, step, lambda now: 9, rounds)
+
+    def whole(now, nodes):
+        return explain(now, nodes).log_likelihood
+
+    return ascended(explain, whole, start, explainer.class_of, step, lambda now: 9, rounds)
 
 
 @pytest.mark.parametrize("factor", [0.4, 2.5])

@@ -9,7 +9,7 @@ import pytest
 
 from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.estimation import estimate_nuisances
-from hyperspy_dosekin.classification.explanations import SCALES, Explainer
+from hyperspy_dosekin.classification.explanations import Explainer
 from hyperspy_dosekin.classification.fitting import fit_model
 from hyperspy_dosekin.classification.foretold import Foretold
 from hyperspy_dosekin.classification.noise import (
@@ -21,6 +21,7 @@ from hyperspy_dosekin.classification.nuisances import Nuisances, background_basi
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
 from hyperspy_dosekin.classification.prediction import denoise, predict, unmix
 from hyperspy_dosekin.classification.references import ReferenceSet
+from hyperspy_dosekin.classification.scales import SCALES
 from hyperspy_dosekin.classification.settings import FitSettings
 
 ENERGY = np.arange(690, 745, 0.5)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from scipy.fft import dct
 
-from hyperspy_dosekin.classification.explanations import NEWTON, REACH, typical_template
+from hyperspy_dosekin.classification.explanations import REACH, typical_template
 from hyperspy_dosekin.classification.foretold import LEAST, LEAST_BEND
 from hyperspy_dosekin.classification.likelihood import Likelihood
 from hyperspy_dosekin.classification.live.tape import Tape, Value
@@ -22,6 +22,7 @@ from hyperspy_dosekin.classification.model import Model
 from hyperspy_dosekin.classification.novelty import NoveltyScale
 from hyperspy_dosekin.classification.nuisances import HALF_WIDTH, Nuisances, shift_templates
 from hyperspy_dosekin.classification.pixel_noise import FARTHEST, PixelNoise
+from hyperspy_dosekin.classification.scales import NEWTON
 
 PROBABILITY, NOVELTY = "probability", "novelty"
 #: Smallest numbers that single precision keeps apart from zero, of products of two.
