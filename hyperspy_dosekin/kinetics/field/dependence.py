@@ -101,8 +101,8 @@ def redundancy(hessian: Tensor, score: Tensor, asked: Tensor, places: np.ndarray
     """
     root = _root(hessian)
     white = ((score - score.mean(0)) @ root).numpy()
-    asked = (asked @ root).numpy()
-    weigh = asked.T @ asked
+    wanted = (asked @ root).numpy()
+    weigh = wanted.T @ wanted
     alone = float((weigh * (white.T @ white)).sum())
     excess = [
         wider * (float((weigh * found).sum()) / alone - 1)
