@@ -104,6 +104,8 @@ def redundancy(hessian: Tensor, score: Tensor, asked: Tensor, places: np.ndarray
     wanted = (asked @ root).numpy()
     weigh = wanted.T @ wanted
     alone = float((weigh * (white.T @ white)).sum())
+    if alone <= 0:
+        return 1.0
     excess = [
         wider * (float((weigh * found).sum()) / alone - 1)
         for found, wider in _over_neighbours(white, places)

@@ -27,6 +27,8 @@ _AMPLITUDE_SHARE, _AMPLITUDE_WIDTH = 0.3, 1.0
 # Correlations (as Fisher's z): anything goes among k and p and among a and b, which follow the
 # thickness together; between the two pairs there is no reason for much.
 _WITHIN_WIDTH, _ACROSS_WIDTH = 0.7, 0.15
+# Spread of amplitude and offset, over the amplitude, of pixels that share nothing.
+_WIDE = 3.0
 # Offsets that are known have this spread, in units of the swing.
 _KNOWN = 1e-6
 
@@ -129,6 +131,14 @@ class Layout:
         if self.noise == "floor":
             loss = loss + ((noise / 4) ** 2).sum()
         return -0.5 * loss + _AVOID_ZERO * spread.sum()
+
+    def nothing_shared(self, vector: Tensor) -> Tensor:
+        """A population as wide as what is assumed of a single pixel, about the noise of another."""
+        _, _, corr, readout, spread_r, corr_r, slope, noise = vector.split(self.sizes)
+        like = vector.new_tensor
+        wide = torch.maximum(spread_r, (_WIDE * readout.abs().amax()).log())
+        parts = (like(self.centre), like(self.width).log(), 0 * corr, readout, wide)
+        return torch.cat([*parts, 0 * corr_r, 0 * slope, noise])
 
     def start(self, amplitude: float, offset: float, sigma: float, spread: float) -> Tensor:
         """A vector to begin with."""

@@ -39,6 +39,11 @@ _FIRST_PIXELS, _FIRST_ROUNDS, _ROUNDS, _STEPS, _SETTLED = 160, 4, 4, 15, 0.03
 _LEAST_PIXELS_FREE = 3.0
 # Step of numerical derivatives.
 _DIFFERENCE = 1e-3
+#: Standard deviation of the mean ln D½ above which a population is on the ridge. There nothing but
+#: the shape that is assumed of it speaks for one end or the other, and an expansion about its mode
+#: is too narrow. A mixture with a prior that shares nothing holds whatever is the case (H. Schmidli
+#: and others, doi:10.1111/biom.12242).
+ON_RIDGE = 0.25
 # Distance, in standard deviations, at which a direction is examined for being lopsided.
 _PROBE = 1.3
 # Sides of a direction may be that much wider or narrower than its curvature says.
@@ -328,7 +333,11 @@ def _designed(
     random = np.random.default_rng(0)
     score = torch.stack([scores[random.permutation(number)] for _ in range(n)], 1)
     score = torch.where(score < 0, score * sides[0], score * sides[1])
-    return vector + score @ steps.T
+    design = vector + score @ steps.T
+    if float(torch.stack([of_mean(row) for row in design]).std()) > ON_RIDGE:
+        # Half of what stands for the unknown is that pixels share nothing.
+        design[::2] = layout.nothing_shared(vector)
+    return design
 
 
 def log_half_dose(curves: SharedCurves, free: Tensor) -> Tensor:

@@ -241,3 +241,17 @@ def test_every_number_has_its_place_in_the_vector():
             shared = layout.shared(vector)
             assert shared.factor.shape == (layout.d, layout.d)
             assert np.isfinite(float(layout.log_prior(vector)))
+
+
+def test_a_population_on_the_ridge_stands_beside_one_that_shares_nothing():
+    """Little damage and much noise: the normal shape that is assumed is not all that speaks."""
+    random = np.random.default_rng(0)
+    rate, amplitude = np.exp(-1.2 + 0.3 * random.standard_normal(60)), random.uniform(1, 2, 60)
+    values = amplitude[:, None] * power_law_integrity(DOSE, rate[:, None], np.array(1.1))
+    values = values + 0.4 + 0.06 * random.standard_normal(values.shape)
+    curves = SharedCurves.of(DoseProblem(DOSE, values[:, None], ("w",)), ExactConfig())
+    population = fit_population(curves, np.arange(60)[:, None] * 50)
+    spreads = np.array([float(each.factor[0, 0]) for each in population.designs])
+    width = population.layout.width[0]
+    assert (np.isclose(spreads, width)).sum() == len(spreads) // 2
+    assert spreads[1::2].max() < width

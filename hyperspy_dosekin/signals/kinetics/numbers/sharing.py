@@ -26,7 +26,8 @@ FIELD = (
 )
 ON_THE_RIDGE = (
     "{names}: the population itself is NOT determined. The pixels together leave its median D½ "
-    "open, so that intervals are wide everywhere."
+    "open, so that intervals are wide everywhere: half of what they stand for is that pixels share "
+    "nothing."
 )
 
 
