@@ -9,8 +9,9 @@ from scipy import stats
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
 from hyperspy_dosekin.kinetics.laws.prior import EXPONENT_BOX
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.kinetics.posterior.profile import PROFILE_LOG_RATE_BOX, kinetic_profile
+from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+from hyperspy_dosekin.kinetics.posterior.region import PROFILE_LOG_RATE_BOX
 from hyperspy_dosekin.kinetics.simulation import simulate_curves
 
 HALF = Quantity("half_integrity_dose")
