@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.numerics.arguments import file_path
+from hyperspy_dosekin.numerics.arguments import file_path, short
 from hyperspy_dosekin.numerics.files import digest, replaced_when_written, with_extension
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ _logger = logging.getLogger(__name__)
 
 #: Formats of HyperSpy that keep everything.
 EXTENSIONS = (".hspy", ".zspy")
+#: Bytes that file systems allow for a name.
+_LONGEST_NAME = 255
 
 
 def save_signal(signal: BaseSignal, path: Any, what: str, *, overwrite: bool | None = None) -> None:
@@ -49,6 +51,8 @@ def save_signal(signal: BaseSignal, path: Any, what: str, *, overwrite: bool | N
 
     target = with_extension(file_path(path, what.removeprefix("a ")), EXTENSIONS, what)
     _refuse_unwritable(signal.metadata.as_dictionary())
+    if target.suffix == ".zspy":
+        _refuse_long_title(signal.metadata.General.title)
     if target.exists() and not (ask(target) if overwrite is None else overwrite):
         if overwrite is None:
             # A script has nobody to answer, and must not lose a result without a word.
@@ -106,6 +110,16 @@ def _refuse_unwritable(node: object, key: str = "metadata") -> None:
         raise ValueError(
             f"{key} is {node!a}, and no file can hold that; it must be text without NUL and "
             "half characters: give the signal another name or title and fit it again."
+        )
+
+
+def _refuse_long_title(title: str) -> None:
+    """Refuse a title that no folder can have, as the one in a ``.zspy`` has."""
+    if len(title.encode()) > _LONGEST_NAME:
+        raise ValueError(
+            f"the title {short(title)} has {len(title.encode())} bytes, and in .zspy it is the "
+            f"name of a folder, of at most {_LONGEST_NAME}; give metadata.General.title a shorter "
+            "one, or save as .hspy."
         )
 
 

@@ -4,11 +4,14 @@
 
 import warnings
 
+import dask.array
 import numpy as np
 import pytest
 
+import hyperspy_dosekin
 from hyperspy_dosekin import data, dose
 from hyperspy_dosekin.processing.missing import dead_channels
+from hyperspy_dosekin.signals.kinetics.dose_series import LazyDoseSeries
 from hyperspy_dosekin.windows.definitions import Window
 from hyperspy_dosekin.windows.integrate import integrate
 from hyperspy_dosekin.windows.weights import window_weights
@@ -81,3 +84,47 @@ def test_intensities_whose_powers_overflow_are_refused(factor, lazy):
         warnings.simplefilter("error", RuntimeWarning)
         with pytest.raises(ValueError, match="divide the data by a constant"):
             series.process_low_loss()
+
+
+@pytest.mark.parametrize("claim", ["number", "array"])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_infinite_intensities_and_variances_are_no_reason_to_warn(lazy, claim):
+    spectra = eels(np.outer([1.0, 2.0, 3.0], np.linspace(9, 1, 64)))
+    spectra.data[0, 20], spectra.data[1, 30] = np.inf, -np.inf
+    variance = np.abs(spectra.data) + 1 if claim == "array" else 1.0
+    if claim == "array":
+        spectra.set_noise_variance(spectra._deepcopy_with_new_data(variance))
+    else:
+        spectra.metadata.set_item("Signal.Noise_properties.variance", variance)
+    spectra = spectra.as_lazy() if lazy else spectra
+    areas = spectra.integrate_windows([(4, 7), (10, 15)], dose_axis=0)
+    noise = areas.get_noise_variance()
+    for each in (areas, noise) if lazy else ():
+        each.compute(show_progressbar=False)
+    assert np.isinf(areas.data).tolist() == [[True, False, False], [False, True, False]]
+    assert np.isfinite(noise.data[:, 2]).all()
+
+
+def test_channels_of_no_width():
+    spectra = eels(np.outer([1.0, 2.0, 3.0], np.exp(-np.arange(-40, 160) ** 2 / 50)), scale=1e-300)
+    spectra.process_low_loss(deconvolve=False, **QUIET)
+
+
+def test_lazy_series_without_pixels():
+    energies = dask.array.zeros((0, 3, 1, 5))
+    series = LazyDoseSeries(energies)
+    series.metadata.set_item("Dose.window_names", ["a"])
+    found = series.fit_dose_pinn(estimator="exact", **QUIET)
+    assert found.half_integrity_dose.data.shape == (1, 0, 3)
+    assert "0 of 0" in str(found.compute())
+
+
+def test_title_that_no_folder_can_have(tmp_path):
+    series = data.dose_series(processed=True).integrate_windows({"a" * 300: (10, 15)})
+    series.metadata.General.title = "b" * 300
+    found = series.fit_dose_pinn(estimator="exact", intervals=False, **QUIET)
+    with pytest.raises(ValueError, match=r"title .* 300 bytes.*save as \.hspy"):
+        found.save(tmp_path / "result.zspy")
+    assert not list(tmp_path.iterdir())
+    found.save(tmp_path / "result.hspy")
+    assert hyperspy_dosekin.load(tmp_path / "result.hspy").window_names == ("a" * 300,)

@@ -25,6 +25,8 @@ FEWEST_DARK = 16
 #: Window in which ringing is looked for: it begins so many widths beyond the peak and is so wide,
 #: in eV or channels, whatever is more.
 _RINGING_WIDTHS, _RINGING_EV, _RINGING_CHANNELS = 3.0, 8.0, 16
+#: More than any spectrometer has.
+_MOST_CHANNELS = 2**16
 
 
 def check_options(resolution: str, threshold: float) -> None:
@@ -161,7 +163,9 @@ class LowLossChain:
     def ringing_taper(self) -> np.ndarray:
         """Weights of the channels from the peak on in which ringing is looked for."""
         begin = int(np.ceil(max(_RINGING_WIDTHS * self.fwhm, 3)))
-        number = max(round(_RINGING_EV / self.scale_ev), _RINGING_CHANNELS)
+        # Channels of next to no width would make it endless.
+        number = round(min(_RINGING_EV / self.scale_ev, _MOST_CHANNELS))
+        number = max(number, _RINGING_CHANNELS)
         return np.concatenate([np.zeros(begin), np.blackman(number + 2)[1:-1]])
 
     @property

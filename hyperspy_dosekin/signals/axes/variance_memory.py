@@ -39,6 +39,11 @@ def remember(signal: BaseSignal, variance: BaseSignal) -> None:
     )
 
 
+#: Values may be infinite, or so large that their differences are.
+_WHATEVER_VALUES = np.errstate(over="ignore", invalid="ignore")
+
+
+@_WHATEVER_VALUES
 def factor_since(signal: BaseSignal, variance: BaseSignal) -> float | None:
     """By which factor the variance has to be multiplied to be that of the data as they are.
 
@@ -64,6 +69,7 @@ def factor_since(signal: BaseSignal, variance: BaseSignal) -> float | None:
     return factor**2 if _alike(factor * was, now, np.abs(now).max()).all() else None
 
 
+@_WHATEVER_VALUES
 def set_by_hand(signal: BaseSignal, variance: BaseSignal) -> bool:
     """Whether somebody has changed the variance since it was put to its data."""
     before = _remembered(signal, variance)

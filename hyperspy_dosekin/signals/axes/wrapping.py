@@ -58,9 +58,7 @@ def make_map(
     metadata = _metadata(title, quantity, window_names)
     # The registered class of that name says the names of its windows in plots.
     metadata["Signal"]["signal_type"] = "WindowMap"
-    signal = wrap(BaseSignal, LazySignal, array, axes=axes, metadata=metadata)
-    signal._assign_subclass()
-    return signal
+    return _as_registered(wrap(BaseSignal, LazySignal, array, axes=axes, metadata=metadata))
 
 
 def make_dose_series(
@@ -79,9 +77,17 @@ def make_dose_series(
     axes += [window_axis(len(window_names)), dose_axis(dose, dose_unit)]
     metadata = _metadata(title, quantity, window_names)
     metadata["Dose"] = {**(dose_metadata or {}), **metadata["Dose"]}
-    series = wrap(Signal1D, LazySignal1D, array, axes=axes, metadata=metadata)
-    series.set_signal_type("DoseSeries")
-    return series
+    metadata["Signal"]["signal_type"] = "DoseSeries"
+    return _as_registered(wrap(Signal1D, LazySignal1D, array, axes=axes, metadata=metadata))
+
+
+def _as_registered(signal: BaseSignal) -> Any:
+    """The class that is registered for the signal type; its chunks stay as they are.
+
+    HyperSpy would think of others, which it cannot for a lazy signal without pixels.
+    """
+    signal._assign_subclass(chunks=getattr(signal.data, "chunks", False))
+    return signal
 
 
 def _metadata(title: str, quantity: str, window_names: Sequence[str]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def make_chain(
     fwhm = float(np.nanmedian(survey.fwhm))
     common = {
         "subspace": survey.subspace,
-        "reach": int(np.ceil(width)),
+        "reach": int(np.ceil(min(width, n_channels))),
         "scale_ev": recorded.scale_ev,
         "origin": origin,
         "start": start,

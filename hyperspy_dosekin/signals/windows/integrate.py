@@ -238,10 +238,15 @@ def window_areas(
             output_dtypes=(np.float64, np.float64),
             weights=weights,
         )
-        gain, offset, _ = numbers
-        # A pedestal makes the offset negative.
-        variance = gain * variance + offset * (weights.weights**2).sum(axis=1)
-        return areas, variance.clip(0.0)
+        squares = (weights.weights**2).sum(axis=1)
+        return areas, map_blocks(
+            _of_model,
+            "(w),(n)->(w)",
+            variance,
+            numbers,
+            method="integrate_windows",
+            squares=squares,
+        )
     areas = map_blocks(integrate, "(e)->(w)", used, **common, weights=weights)
     if noise is None:
         return areas, None
@@ -252,7 +257,18 @@ def window_areas(
         **common,
         weights=weights.squared(),
     )
-    return areas, variance * numbers[2]
+    return areas, map_blocks(
+        _of_claim, "(w),(n)->(w)", variance, numbers, method="integrate_windows"
+    )
+
+
+def _of_model(variance: np.ndarray, numbers: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Variance of areas from Σ w² max(y, 0) and Σ w²; a pedestal makes the offset negative."""
+    return (numbers[..., :1] * variance + numbers[..., 1:2] * squares).clip(0.0)
+
+
+def _of_claim(variance: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    return variance * numbers[..., 2:]
 
 
 def _in_dose_units(axis: dict[str, Any]) -> dict[str, Any]:
