@@ -19,6 +19,8 @@ TORCH := torch==2.13.0
 
 # Each pytest worker keeps to one thread, so that two workers fill two cores and no more.
 export OMP_NUM_THREADS ?= 1
+# Workers, and the many processes that tests start, compile every file once and not each.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST_WORKERS ?= 2
 
 NO_BROWSER := No browser for the end-to-end tests; 'pytest -m e2e -rs' says how to get one.

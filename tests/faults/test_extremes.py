@@ -106,7 +106,8 @@ def test_infinite_intensities_and_variances_are_no_reason_to_warn(lazy, claim):
 
 
 def test_channels_of_no_width():
-    spectra = eels(np.outer([1.0, 2.0, 3.0], np.exp(-np.arange(-40, 160) ** 2 / 50)), scale=1e-300)
+    peak = np.exp(-(np.arange(-40, 160) ** 2) / 50)
+    spectra = eels(np.outer([1.0, 2.0, 3.0], peak), scale=1e-300)
     spectra.process_low_loss(deconvolve=False, **QUIET)
 
 
