@@ -125,10 +125,12 @@ def shorten() -> None:
     from functools import partial
 
     from hyperspy_dosekin import DoseKinetics, data
+    from hyperspy_dosekin.classification import fitting
     from hyperspy_dosekin.classification.config import VAEConfig
     from hyperspy_dosekin.classification.estimation import EstimationOptions
     from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 
+    fitting._CALIBRATION, fitting._FOR_LATENTS = 1000, 2000
     data.annealing_series = partial(data.annealing_series, shape=(5, 10, 9))
     DoseKinetics.plot_ablation.__kwdefaults__["iterations"] = 10
     for settings, most in (

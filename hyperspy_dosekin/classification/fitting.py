@@ -55,7 +55,9 @@ _logger = logging.getLogger(__name__)
 
 #: Fewer spectra say too little about noise and nuisances.
 FEWEST_SPECTRA = 200
+#: Simulated spectra for temperature and report, for a classifier of latents, and measured for shares.
 _CALIBRATION = 6000
+_FOR_LATENTS = 20_000
 _FOR_SHARES = 12_000
 
 
@@ -279,7 +281,7 @@ def _calibrated(
     """Fit the classifier, temperature and class prior, and check them on new simulations."""
     draft = replace(draft, classifier=settings.classifier)
     if settings.classifier in LATENT_CLASSIFIERS and draft.protocol != "paper":
-        batch = simulator.draw(20_000)
+        batch = simulator.draw(_FOR_LATENTS)
         latents = draft.encode(batch.raw.cpu().numpy())[:, classified_latents(draft.active)]
         arrays = fit_classifier(settings.classifier, latents, batch.label.cpu().numpy())
         draft = replace(draft, classifier_arrays=arrays)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
+from hyperspy_dosekin.classification import fitting
 from hyperspy_dosekin.classification.blurred_noise import blurring, find_blur, power
 from hyperspy_dosekin.classification.calibration import calibration_curve
 from hyperspy_dosekin.classification.fitting import fit_model
@@ -89,6 +90,12 @@ CASES = {
     "offsets of spectra": Case(rows=5.0, accuracy=0.97, error=0.02),
     "below zero": Case(level=-20.0, said="residual background"),
 }
+
+
+@pytest.fixture(autouse=True)
+def few_simulations_for_the_report(monkeypatch):
+    """What is judged here is not what the model says of itself."""
+    monkeypatch.setattr(fitting, "_CALIBRATION", 600)
 
 
 @pytest.mark.parametrize("name", CASES)

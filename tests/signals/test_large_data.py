@@ -96,8 +96,9 @@ def surveyed(image):
         return {kind: image.process_low_loss(survey=kind, **QUIET) for kind in kinds}
 
 
-@pytest.mark.parametrize("survey", ["sample", "auto"])
-@pytest.mark.parametrize("chunks", [(9, 2, 4, 512), (2, 11, 7, 100)])
+@pytest.mark.parametrize(
+    ("survey", "chunks"), [("sample", (9, 2, 4, 512)), ("auto", (2, 11, 7, 100))]
+)
 def test_a_sample_is_the_same_of_eager_and_lazy_data(image, surveyed, monkeypatch, survey, chunks):
     monkeypatch.setattr(one_pass, "ALL_UP_TO", 0)
     lazy = image.as_lazy()

@@ -57,10 +57,9 @@ def test_a_line_gives_maps_of_one_dimension():
     assert result.rate.data.shape == (4, 6)
 
 
-@pytest.mark.parametrize("chunks", [(1, 5, 4, 9), (3, 2, 1, 2)])
-def test_lazy_equals_eager_and_computes_nothing_before(image, maps, chunks):
+def test_lazy_equals_eager_and_computes_nothing_before(image, maps):
     lazy = image.as_lazy()
-    lazy.data = lazy.data.rechunk(chunks)
+    lazy.data = lazy.data.rechunk((3, 2, 1, 2))
     computed = []
     with dask.config.set(scheduler=lambda *args, **kwargs: computed.append(1)):
         result = lazy.fit_dose_pinn(**QUIET)

@@ -137,10 +137,9 @@ def test_trajectories_and_bands(result, series):
     np.testing.assert_allclose(profile, expected)
 
 
-@pytest.mark.parametrize("chunks", [(4, 13, 1, 9), (9, 5, 2, 3)])
-def test_lazy_is_eager(series, result, chunks):
+def test_lazy_is_eager(series, result):
     lazy = series.as_lazy()
-    lazy.data = lazy.data.rechunk(chunks)
+    lazy.data = lazy.data.rechunk((5, 7, 1, 4))
     found = lazy.fit_dose_pinn(spatial="population", **QUIET)
     assert found.is_lazy
     computed = found.compute(**QUIET)
@@ -162,17 +161,16 @@ def test_results_come_back_from_files(result, tmp_path):
         np.testing.assert_array_equal(getattr(loaded, name).data, getattr(result, name).data)
     assert str(loaded.population) == str(result.population)
     assert str(loaded) == str(result)
-    for name in ("rate", "integrity"):
-        for first, second in zip(
-            loaded.interval(name, level=0.8), result.interval(name, level=0.8), strict=True
-        ):
+    for name, window in (("rate", "M–O"), ("integrity", "C–O")):
+        ends = (each[window].interval(name, level=0.8) for each in (loaded, result))
+        for first, second in zip(*ends, strict=True):
             np.testing.assert_array_equal(first.data, second.data)
 
 
-@pytest.mark.parametrize("kind", ["array", "class map"])
-def test_groups_have_nothing_in_common(truth, kind, tmp_path):
-    values = truth["values"][..., :1, :]
-    labels = np.zeros(SHAPE, dtype=int)
+@pytest.mark.parametrize(("kind", "rows"), [("array", 5), ("class map", 9)])
+def test_groups_have_nothing_in_common(truth, kind, rows, tmp_path):
+    values = truth["values"][:rows, :, :1]
+    labels = np.zeros((rows, 13), dtype=int)
     labels[:, 6:], labels[0, 0] = 1, -1
     groups = labels
     if kind == "class map":
@@ -302,6 +300,7 @@ def test_seams_of_tiles_cannot_be_seen(series, field, monkeypatch):
     assert np.nanquantile(away / (upper - lower), 0.95) < 0.1
     # Too large a map is done in tiles, lazy or not.
     monkeypatch.setattr(learning, "HALO", {2: 2})
-    eager = series.fit_dose_pinn(spatial="field", **QUIET)
-    again = series.as_lazy().fit_dose_pinn(spatial="field", **QUIET).compute(**QUIET)
+    part = series.inav[:1, :9]
+    eager = part.fit_dose_pinn(spatial="field", **QUIET)
+    again = part.as_lazy().fit_dose_pinn(spatial="field", **QUIET).compute(**QUIET)
     np.testing.assert_allclose(eager.rate.data, again.rate.data, rtol=1e-4)
