@@ -55,7 +55,7 @@ _logger = logging.getLogger(__name__)
 
 #: Fewer spectra say too little about noise and nuisances.
 FEWEST_SPECTRA = 200
-#: Simulated spectra for temperature and report, for a classifier of latents, and measured for shares.
+#: Simulated spectra for temperature and report, for a classifier of latents, and most for shares.
 _CALIBRATION = 6000
 _FOR_LATENTS = 20_000
 _FOR_SHARES = 12_000
