@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether errors of ln D½ reach the Cramér–Rao bound, alone and with what series have in common.
 
-    python benchmarks/kinetics/joint_bound.py [--repeats 60]
+    python benchmarks/kinetics/joint_bound.py [--repeats 60] [--known]
 
 Nine frames, first-order decays fitted with the power law, b = a. The bound is that for noise of 1 %
 of the amplitude and no priors, by numerical derivatives. Where it is 13, no error is that of a
 bound: it holds where errors are small. It is proportional to the noise, so the fits have less
 noise, such that the bound is `REACH`, and the errors are given for 1 %. The noise is found from the
-data, as always. A b/a that series have in common is a plateau with a known offset of 0; exponent
-and plateau lie on a ridge there that the grid of shapes only follows at noise of about 1 %.
+data, unless it is said to be known. A b/a that series have in common is
+a plateau with a known offset of 0; exponent and plateau lie on a ridge there that the grid of
+shapes only follows at noise of about 1 %.
 """
 
 import argparse
@@ -86,28 +87,36 @@ def common_ratio(x):
     return np.concatenate([x[3 + i] * (decay(rate, x[1]) + x[6]) for i, rate in enumerate(rates)])
 
 
-def problem(values):
+def problem(values, noise):
     values = np.atleast_2d(values)
-    return DoseProblem(DOSE, values[None], tuple("abcd"[: len(values)]), None, 1.0)
+    variance = None if noise is None else np.full((1, *values.shape), noise**2)
+    return DoseProblem(DOSE, values[None], tuple("abcd"[: len(values)]), variance, 1.0)
 
 
-def error_alone(values, rate):
-    found = fit_exact(problem(values), ExactConfig(prior=None))
+def options_of(noise, **others):
+    return ExactConfig(noise="relative" if noise is None else "absolute", **others)
+
+
+def error_alone(values, noise):
+    found = fit_exact(problem(values, noise), options_of(noise, prior=None))
     return float(np.log(found.dose_at(0.5)[0, 0]))
 
 
-def error_common_exponent(values, rate):
+def error_common_exponent(values, noise):
     found = fit_jointly(
-        [problem(values.reshape(4, 9))], [ExactConfig()], ("exponent",), common_mode=False
+        [problem(values.reshape(4, 9), noise)],
+        [options_of(noise)],
+        ("exponent",),
+        common_mode=False,
     )
     return float(np.log(found.series[0].fit.dose_at(0.5)[0, 0]))
 
 
-def by_dose_rate(values, law, offset):
+def by_dose_rate(values, noise, law, offset):
     design = Design((Condition.of("dose_rate", DOSE_RATES, DOSE_RATES[0]),), 3)
     known = None if offset is None else np.array([[offset]])
-    config = ExactConfig(law=law, offset=known)
-    problems = [problem(row) for row in values.reshape(3, 9)]
+    config = options_of(noise, law=law, offset=known)
+    problems = [problem(row, noise) for row in values.reshape(3, 9)]
     draws, shapes = fit_window(problems, [config] * 3, design, number=1000)
     # Without a spread between specimens, which three series cannot tell.
     exponents = shapes[0]
@@ -120,6 +129,7 @@ def by_dose_rate(values, law, offset):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=60)
+    parser.add_argument("--known", action="store_true", help="the size of the noise is known")
     options = parser.parse_args()
     cases = {
         "alone": (alone, lambda k: [np.log(k), 1.0, 1.0, 1.0], error_alone, 4),
@@ -132,13 +142,13 @@ def main():
         "three series, dose rates 1 : 3 : 10, beta free": (
             dose_rates,
             lambda k: [np.log(k), 1.0, BETA, 1, 1, 1, 1, 1, 1],
-            lambda values, _: by_dose_rate(values, "power law", None),
+            lambda values, noise: by_dose_rate(values, noise, "power law", None),
             1,
         ),
         "the same with a common b/a": (
             common_ratio,
             lambda k: [np.log(k), 1.0, BETA, 1, 1, 1, 1.0],
-            lambda values, _: by_dose_rate(values, "power law with plateau", 0.0),
+            lambda values, noise: by_dose_rate(values, noise, "power law with plateau", 0.0),
             1,
         ),
     }
@@ -153,7 +163,8 @@ def main():
             for seed in range(more * options.repeats):
                 random = np.random.default_rng(seed)
                 values = whole + noise * random.normal(size=whole.size)
-                found.append(error(values, rate) - log_half(point[0], point[1]))
+                known = noise if options.known else None
+                found.append(error(values, known) - log_half(point[0], point[1]))
             size = np.sqrt(np.mean(np.square(found))) * NOISE / noise
             row = (f"{limit:.3g}", f"{size:.3g}", f"{size / limit:.2f}")
             print(name, f"{rate:g}", *row, sep="  ", flush=True)
