@@ -50,7 +50,8 @@ for name, result in (("alone", alone), ("together", together["low loss"])):
 # %%
 # One exponent for all is an assumption. It is tested; the test finds large differences
 # of the exponents, and small ones only where the noise is small. These are the rows of
-# that test; those of the residuals of each window follow below them:
+# that test, with what each window says by itself and its 95 % interval; those of the
+# residuals of each window follow below them:
 
 together.check()[:6]
 

@@ -214,8 +214,8 @@ class JointKinetics(JointNumbers, SavedResult, Mapping):
     def notes(self) -> list[str]:
         """What has to be said of the joint fit."""
         first = next(iter(self.values()))
-        own = [f"{GAIN[:28]}"]
-        notes = [note for note in first.maps.notes if not note.startswith(own[0])]
+        own = GAIN.partition("{")[0]
+        notes = [note for note in first.maps.notes if not note.startswith(own)]
         for name, spread in self.gain.items():
             notes += [f"{name}: {GAIN.format(percent=100 * spread)}"] if spread > 0 else []
         return notes

@@ -141,6 +141,7 @@ def test_gain_is_taken_off_and_said():
     assert 0.015 < found.gain["s"] < 0.05
     assert found.gain_by_frame["s"].shape == (2, 20)
     assert "in common beside the law" in str(found["s"])
+    assert sum("in common beside the law" in note for note in found.notes) == 1
     kept = fit_dose_jointly(series, common_mode=False)
     assert kept.gain["s"] == 0
     before, after = (
