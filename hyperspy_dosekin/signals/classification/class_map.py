@@ -8,9 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hyperspy.signals import LazySignal2D, Signal2D
+from hyperspy.signals import LazySignal1D, LazySignal2D, Signal1D, Signal2D
 
 from hyperspy_dosekin.classification.labels import NO_CLASS
+from hyperspy_dosekin.plotting.classification.maps import (
+    add_class_legend,
+    class_colour_map,
+    plot_fractions,
+)
 from hyperspy_dosekin.signals.drawing import framed
 from hyperspy_dosekin.signals.tools import open_tool
 
@@ -87,8 +92,6 @@ class ClassMap(Signal2D):
             raise ValueError(
                 'the map has no names of classes; set s.metadata.set_item("Classes.names", […]).'
             )
-        from hyperspy.signals import LazySignal1D, Signal1D
-
         share = map_blocks(
             _fractions,
             "(y,x)->(c)",
@@ -133,8 +136,6 @@ class ClassMap(Signal2D):
         >>> s.metadata.set_item("Classes.names", ["oxide", "metal"])
         >>> figure = s.plot_fractions()
         """
-        from hyperspy_dosekin.plotting.classification.maps import plot_fractions
-
         frames = self.axes_manager.navigation_axes
         if not frames:
             raise ValueError(
@@ -205,8 +206,6 @@ class ClassMap(Signal2D):
             Passed to the plot of `hyperspy.signals.Signal2D`; colour map and colour bar are set
             here unless they are among them.
         """
-        from hyperspy_dosekin.plotting.classification.maps import add_class_legend, class_colour_map
-
         names = self.names
         colours = class_colour_map(len(names))
         chosen = {

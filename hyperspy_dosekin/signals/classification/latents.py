@@ -13,6 +13,7 @@ import numpy as np
 
 from hyperspy_dosekin.classification.labels import NO_CLASS, most_probable
 from hyperspy_dosekin.lazy.blocks import sample_rows
+from hyperspy_dosekin.plotting.classification.representations import plot_latent, plot_silhouette
 from hyperspy_dosekin.signals.classification.frames import ClassifiedFrames
 from hyperspy_dosekin.signals.drawing import framed
 
@@ -57,8 +58,6 @@ class LatentPlots(ClassifiedFrames):
         >>> figure = c.plot_latent()
         """
         from sklearn.manifold import TSNE
-
-        from hyperspy_dosekin.plotting.classification.representations import plot_latent
 
         latents, scores, label, _ = self._embedding_sample(_EMBEDDED, seed)
         perplexity = min(30.0, max(5.0, len(latents) / 10))
@@ -133,8 +132,6 @@ class LatentPlots(ClassifiedFrames):
         >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
         >>> figure = c.plot_silhouette()
         """
-        from hyperspy_dosekin.plotting.classification.representations import plot_silhouette
-
         _, titles = self._frames(None)
         found = self.silhouette(seed=seed)
         if len(titles) != len(found["latents"]):

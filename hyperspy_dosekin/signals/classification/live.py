@@ -13,6 +13,7 @@ import numpy as np
 from hyperspy_dosekin.classification.energy_axis import check_energies
 from hyperspy_dosekin.classification.live.compiled import CompiledClassifier
 from hyperspy_dosekin.classification.live.stream import LiveFrame, Stream
+from hyperspy_dosekin.plotting.classification.latency import plot_latency
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 from hyperspy_dosekin.signals.classification.spectra import ascending, check_spectra
 from hyperspy_dosekin.signals.drawing import framed
@@ -162,8 +163,6 @@ class LiveStream(Stream):
         >>> report = stream.run()
         >>> figure = stream.plot()
         """
-        from hyperspy_dosekin.plotting.classification.latency import plot_latency
-
         report = self.report
         draw = partial(
             plot_latency,

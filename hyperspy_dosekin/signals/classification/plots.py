@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.classification.labels import NO_CLASS, most_probable
+from hyperspy_dosekin.classification.labels import NO_CLASS, most_probable, peak_ratio
 from hyperspy_dosekin.lazy.blocks import sample_rows
+from hyperspy_dosekin.plotting.classification.maps import (
+    plot_beside,
+    plot_class_maps,
+    plot_confidence,
+)
+from hyperspy_dosekin.plotting.classification.representations import plot_denoised
 from hyperspy_dosekin.signals.classification.latents import LatentPlots
 from hyperspy_dosekin.signals.drawing import framed
 
@@ -50,8 +56,6 @@ class ClassificationPlots(LatentPlots):
         >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
         >>> figure = c.plot(threshold=2.0)
         """
-        from hyperspy_dosekin.plotting.classification.maps import plot_class_maps
-
         chosen = self.class_map if threshold is None else self.class_map_with_unknown(threshold)
         labels, titles = self._frames(chosen.data)
         draw = partial(plot_class_maps, labels, chosen.names, titles, **self._pixel())
@@ -85,8 +89,6 @@ class ClassificationPlots(LatentPlots):
         >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
         >>> figure = c.plot_uncertainty()
         """
-        from hyperspy_dosekin.plotting.classification.maps import plot_confidence
-
         uncertainty = self.uncertainty
         found = {
             "Entropy of the class (nat)": uncertainty["total"],
@@ -149,9 +151,7 @@ class ClassificationPlots(LatentPlots):
         >>> c = s.classify_vae(references, network=False, show_progressbar=False)
         >>> figure = c.plot_peak_ratio(peak=(689, 693), shoulder=(697, 701))
         """
-        from hyperspy_dosekin.classification.labels import peak_ratio
         from hyperspy_dosekin.classification.noise import PrincipalComponents
-        from hyperspy_dosekin.plotting.classification.maps import plot_beside
 
         energy = self._trained.energy_ev
         if peak is None:
@@ -220,7 +220,6 @@ class ClassificationPlots(LatentPlots):
         """
         from hyperspy_dosekin.classification.noise import PrincipalComponents
         from hyperspy_dosekin.classification.prediction import denoise
-        from hyperspy_dosekin.plotting.classification.representations import plot_denoised
 
         (rows, probability), _ = sample_rows(
             [self._data, self._probability], _DENOISED, np.random.default_rng(0)

@@ -16,6 +16,7 @@ from hyperspy_dosekin.classification.plural import Scattering
 from hyperspy_dosekin.classification.readers import reader_for
 from hyperspy_dosekin.classification.references import ReferenceSet, classes_of, resample
 from hyperspy_dosekin.numerics.arguments import real_number, real_numbers, short
+from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal, Signal1D
@@ -246,8 +247,6 @@ def read_references(
 
 def energy_of(signal: BaseSignal) -> np.ndarray:
     """Energies of a signal's axis in eV; an axis without units is taken to be in eV."""
-    from hyperspy_dosekin.signals.axes.energy import energy_in_ev
-
     axis = signal.axes_manager.signal_axes[0]
     if not isinstance(axis.units, str) or not axis.units.strip():
         _logger.warning("%s has no units on its signal axis; taken to be eV.", signal)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.classification.calibration import CalibrationCurve
 from hyperspy_dosekin.numerics.text import printable
+from hyperspy_dosekin.plotting.classification.representations import plot_cosine, plot_report
 from hyperspy_dosekin.signals.drawing import framed
 
 if TYPE_CHECKING:
@@ -74,8 +76,6 @@ class VAEReport:
     @property
     def calibration(self) -> CalibrationCurve:
         """Accuracy against confidence on new simulated spectra, under a uniform prior."""
-        from hyperspy_dosekin.classification.calibration import CalibrationCurve
-
         report = self._model.report
         return CalibrationCurve(
             *(report[f"calibration_{name}"] for name in ("confidence", "accuracy", "weight"))
@@ -125,8 +125,6 @@ class VAEReport:
         theirs. What shows in the residuals is in it; a wrong reference that resembles a right one
         is not. ``None`` for models of early files.
         """
-        from hyperspy_dosekin.classification.calibration import CalibrationCurve
-
         report = self._model.report
         names = ("data_confidence", "data_accuracy", "data_weight")
         if not all(name in report for name in names):
@@ -206,8 +204,6 @@ class VAEReport:
 
     def plot(self, **options: Any) -> FigureBase:
         """Draw learning curves, activity of the latents and calibration."""
-        from hyperspy_dosekin.plotting.classification.representations import plot_report
-
         history = self.history
         draw = partial(
             plot_report,
@@ -238,6 +234,4 @@ class VAEReport:
         >>> c = s.classify_vae(references, network=False, show_progressbar=False)
         >>> figure = c.report.plot_cosine()
         """
-        from hyperspy_dosekin.plotting.classification.representations import plot_cosine
-
         return framed(partial(plot_cosine, self.cosines, self._model.names), options)

@@ -24,6 +24,7 @@ from hyperspy_dosekin.signals.classification.class_map import (
 )
 from hyperspy_dosekin.signals.classification.composition import Composition, moved
 from hyperspy_dosekin.signals.classification.plots import ClassificationPlots
+from hyperspy_dosekin.signals.classification.report import VAEReport
 from hyperspy_dosekin.signals.tools import open_tool
 
 if TYPE_CHECKING:
@@ -91,8 +92,6 @@ class VAEClassification(Composition, ClassificationPlots):
     @property
     def report(self) -> VAEReport:
         """Nuisances, active latents, learning curves and calibration; ``print`` it."""
-        from hyperspy_dosekin.signals.classification.report import VAEReport
-
         return VAEReport(self._trained)
 
     @property

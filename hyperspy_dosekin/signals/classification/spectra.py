@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.classification import potts
+from hyperspy_dosekin.classification.energy_axis import check_energies
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, map_blocks, sample_rows
 from hyperspy_dosekin.signals.classification.references import energy_of
 
@@ -71,8 +73,6 @@ def ascending_variance(signal: BaseSignal) -> Any:
 
 def check_axis(model: Model, energy: np.ndarray) -> None:
     """Refuse energies other than those of the model."""
-    from hyperspy_dosekin.classification.energy_axis import check_energies
-
     check_energies(model.energy_ev, energy, what="signal")
 
 
@@ -170,8 +170,6 @@ def at_zero(model: Model, sample: np.ndarray, given: np.ndarray | None) -> Model
 
 def smoothed(probability: Any, model: Model, strength: float | None, frames: bool) -> Any:
     """Probabilities of pixels given their neighbours, and the field that was used."""
-    from hyperspy_dosekin.classification import potts
-
     lead = probability.ndim - 1
     if lead == 0:
         raise ValueError("there is one spectrum: it has no neighbours; use spatial=None.")

@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.device import resolve_device
+from hyperspy_dosekin.numerics.files import with_extension
+from hyperspy_dosekin.numerics.progress import never_stop
+from hyperspy_dosekin.signals.classification.report import VAEReport
+from hyperspy_dosekin.signals.progress import progress_bars
+
 if TYPE_CHECKING:
     from typing import TypeVar
 
@@ -57,8 +63,6 @@ class TrainedModel:
     @property
     def report(self) -> VAEReport:
         """What the training found out."""
-        from hyperspy_dosekin.signals.classification.report import VAEReport
-
         return VAEReport(self.trained)
 
     @property
@@ -109,9 +113,6 @@ class TrainedModel:
         array([2])
         """
         from hyperspy_dosekin.classification.network_training import with_network
-        from hyperspy_dosekin.numerics.device import resolve_device
-        from hyperspy_dosekin.numerics.progress import never_stop
-        from hyperspy_dosekin.signals.progress import progress_bars
 
         # Two threads that ask at the same time get one training.
         with _TRAINING:
@@ -162,7 +163,6 @@ class TrainedModel:
         <DualVAE, 4 classes, 160 channels, likelihood>
         """
         from hyperspy_dosekin.classification.model_file import save_model
-        from hyperspy_dosekin.numerics.files import with_extension
 
         path = with_extension(path, [".safetensors"], "a model")
         if path.exists() and not overwrite:

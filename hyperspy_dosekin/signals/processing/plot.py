@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import compute
+from hyperspy_dosekin.plotting.spectra.processing import ProcessingStep, plot_steps
 from hyperspy_dosekin.signals.processing.result import CONTEXT
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ def plot_processing(
     >>> processed = dose_series(spike_rate=1.0).process_low_loss()
     >>> figure = processed.plot_processing((4,))
     """
-    from hyperspy_dosekin.plotting.spectra.processing import ProcessingStep, plot_steps
     from hyperspy_dosekin.processing.core_loss import chain as core_loss
     from hyperspy_dosekin.processing.low_loss import chain as low_loss
 

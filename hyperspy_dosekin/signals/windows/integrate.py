@@ -17,6 +17,7 @@ from hyperspy_dosekin.signals.axes.dose import (
     doses_of,
     find_dose_axis,
 )
+from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
 from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
 from hyperspy_dosekin.signals.axes.noise_check import NOISE, checked_numbers
 from hyperspy_dosekin.signals.axes.origin import remember
@@ -29,6 +30,8 @@ from hyperspy_dosekin.signals.processing.normalisation import normalisation_erro
 from hyperspy_dosekin.signals.processing.result import CONTEXT
 from hyperspy_dosekin.signals.processing.zero_loss_error import NAME as ZERO_LOSS
 from hyperspy_dosekin.signals.processing.zero_loss_error import zero_loss_residue
+from hyperspy_dosekin.windows.definitions import Window, parse_windows
+from hyperspy_dosekin.windows.weights import WindowWeights, window_weights
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.signals.axes.dose import AxisLike
@@ -183,10 +186,6 @@ def _check_numbers(signal: BaseSignal) -> None:
 
 def window_weights_of(signal: BaseSignal, windows: Any) -> tuple[Any, Any]:
     """Windows in eV and the weights of the channels in them."""
-    from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
-    from hyperspy_dosekin.windows.definitions import Window, parse_windows
-    from hyperspy_dosekin.windows.weights import WindowWeights, window_weights
-
     axis = signal.axes_manager.signal_axes[0]
     energy_ev = energy_in_ev(axis)
     if isinstance(windows, WindowWeights):

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.lazy.blocks import compute
 from hyperspy_dosekin.numerics.arguments import check_arguments
+from hyperspy_dosekin.plotting.spectra.windows import plot_spectra
 from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis
+from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
+from hyperspy_dosekin.windows.definitions import parse_windows
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
@@ -66,11 +70,6 @@ def plot_windows(
     >>> from hyperspy_dosekin.data import dose_series
     >>> figure = dose_series(processed=True).plot_windows()
     """
-    from hyperspy_dosekin.lazy.blocks import compute
-    from hyperspy_dosekin.plotting.spectra.windows import plot_spectra
-    from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
-    from hyperspy_dosekin.windows.definitions import parse_windows
-
     check_arguments(plot_windows, locals())
     axis = find_dose_axis(self, dose_axis)
     if axis is None:

@@ -18,6 +18,7 @@ from hyperspy_dosekin.lazy.blocks import is_lazy
 from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
+from hyperspy_dosekin.plotting.kinetics.laws import LawPicture, plot_laws
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
 from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
 from hyperspy_dosekin.signals.files import save_signal, seal
@@ -254,8 +255,6 @@ class LawComparison(SavedResult):
         >>> len(found.plot().axes)
         4
         """
-        from hyperspy_dosekin.plotting.kinetics.laws import LawPicture, plot_laws
-
         found = self.compared
         ends = []
         for p in (0.025, 0.5, 0.975):

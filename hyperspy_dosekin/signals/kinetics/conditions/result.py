@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.conditions.fit import law_values
+from hyperspy_dosekin.kinetics.laws.solution import trajectories
 from hyperspy_dosekin.numerics.arguments import real_numbers
 from hyperspy_dosekin.numerics.text import printable
+from hyperspy_dosekin.plotting.kinetics.conditions import plot_condition, plot_effects
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
 from hyperspy_dosekin.signals.drawing import FigureOptions, framed, takes_figure_options
 from hyperspy_dosekin.signals.kinetics.conditions.file import save_conditions
@@ -189,8 +191,6 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
         >>> found.predict([0, 500, 1000], gas="none").integrity
         <DoseSeries, title: Predicted integrity, dimensions: (1|3)>
         """
-        from hyperspy_dosekin.kinetics.laws.solution import trajectories
-
         if not self.shared:
             raise ValueError(
                 'curves cannot be predicted where each series has its own shape; fit with shape="'
@@ -262,8 +262,6 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
         >>> len(found.plot().axes)
         1
         """
-        from hyperspy_dosekin.plotting.kinetics.conditions import plot_effects
-
         names = self.window_names, self.design.effects
         return framed(partial(plot_effects, self.effects, *names), options)
 
@@ -300,8 +298,6 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
         >>> len(found.plot_condition("gas").axes)
         1
         """
-        from hyperspy_dosekin.plotting.kinetics.conditions import plot_condition
-
         every = (*self.design.conditions, *self.inputs)
         found = [each for each in every if each.name == name]
         if not found:

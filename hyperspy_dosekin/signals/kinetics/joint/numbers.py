@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.signals.kinetics.numbers.joint_maps import JointMaps
 
 if TYPE_CHECKING:
@@ -149,8 +150,6 @@ def log_doses(
     random
         Generator of the rest.
     """
-    from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
-
     nodes = maps.nodes
     assert nodes is not None
     value = Quantity("half_integrity_dose").evaluate(nodes.parameters, nodes.search)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hyperspy_dosekin.signals.kinetics.numbers.adequacy import check_table
 from hyperspy_dosekin.signals.kinetics.result.face import Face
 
 if TYPE_CHECKING:
@@ -189,8 +190,6 @@ class KineticsIntervals(Face):
         >>> result.check().field_names
         ['window', 'test', 'value', 'p', 'a small p says']
         """
-        from hyperspy_dosekin.signals.kinetics.numbers.adequacy import check_table
-
         return check_table(self.numbers)
 
     @property

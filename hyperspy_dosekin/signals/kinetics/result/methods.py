@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -264,8 +265,6 @@ def _intervals(numbers: KineticsNumbers, options: FitOptions) -> str:
 
 
 def _software(numbers: KineticsNumbers) -> str:
-    from importlib.metadata import version
-
     names = ("hyperspy_dosekin", "hyperspy", "exspy", "torch")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     cited = "kinetic model" if numbers.network is None else "kinetic model and networks"

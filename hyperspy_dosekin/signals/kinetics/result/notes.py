@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.model.parameters import is_determined, known_before
 from hyperspy_dosekin.signals.kinetics.data.recorded import TAKEN
 from hyperspy_dosekin.signals.kinetics.numbers.absorbed import fluence_note
 from hyperspy_dosekin.signals.kinetics.numbers.adequacy import notes_on_adequacy
@@ -154,8 +155,6 @@ def _prior_text(numbers: KineticsNumbers) -> str:
     prior = numbers.options.as_prior()
     if prior is None:
         return NO_PRIOR
-    from hyperspy_dosekin.kinetics.model.parameters import known_before
-
     texts = []
     for parameter in numbers.law.parameters:
         known = known_before(parameter, prior)
@@ -170,8 +169,6 @@ def _notes_on_parameters(numbers: KineticsNumbers) -> list[str]:
     """Parameters of other laws of which the data say nothing."""
     if is_power_law(numbers.law):
         return []
-    from hyperspy_dosekin.kinetics.model.parameters import is_determined
-
     notes, prior = [], numbers.options.as_prior()
     for parameter in numbers.law.parameters:
         lower, upper = numbers.interval(parameter.name)

@@ -16,6 +16,10 @@ from prettytable import PrettyTable
 from hyperspy_dosekin.kinetics.curves.processing_error import processing_errors
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
+from hyperspy_dosekin.plotting.kinetics.specification import (
+    SpecificationPicture,
+    plot_specification,
+)
 from hyperspy_dosekin.signals.axes.origin import Origin
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
@@ -223,11 +227,6 @@ class ProcessingSpread(Result):
         >>> result = dose_series().process_low_loss().fit_dose_pinn(estimator="exact")
         >>> figure = result.processing_spread({"normalise": ("total",)}).plot()
         """
-        from hyperspy_dosekin.plotting.kinetics.specification import (
-            SpecificationPicture,
-            plot_specification,
-        )
-
         first = self.numbers[AS_FITTED]
         values = np.stack([np.stack(_half_doses(each)) for each in self.numbers.values()], axis=1)
         steps = list(dict.fromkeys(step for each in self.options.values() for step in each))

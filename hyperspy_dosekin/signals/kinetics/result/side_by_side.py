@@ -13,7 +13,9 @@ from prettytable import PrettyTable
 
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
+from hyperspy_dosekin.plotting.kinetics.forest import ForestPicture, plot_forest
 from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
+from hyperspy_dosekin.signals.kinetics.result.frame import as_frame
 from hyperspy_dosekin.signals.kinetics.result.table import interval_text, number
 from hyperspy_dosekin.signals.results import Result
 
@@ -96,8 +98,6 @@ class ResultComparison(Result):
         ImportError
             If pandas is not installed.
         """
-        from hyperspy_dosekin.signals.kinetics.result.frame import as_frame
-
         result, window = np.nonzero(~np.isnan(self.lower))
         columns = {
             "result": [self.names[place] for place in result],
@@ -131,8 +131,6 @@ class ResultComparison(Result):
         >>> result = s.fit_dose_pinn(estimator="exact", law="first order")
         >>> figure = hyperspy_dosekin.compare_results([result, result["C–O"]]).plot()
         """
-        from hyperspy_dosekin.plotting.kinetics.forest import ForestPicture, plot_forest
-
         picture = ForestPicture(
             window_names=self.window_names,
             names=self.names,

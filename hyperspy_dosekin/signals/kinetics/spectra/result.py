@@ -12,6 +12,7 @@ from hyperspy.signals import Signal1D
 
 from hyperspy_dosekin.kinetics.spectra.summary import component_values, integrities
 from hyperspy_dosekin.numerics.text import printable
+from hyperspy_dosekin.plotting.kinetics.associated import plot_associated, plot_components
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
 from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
 from hyperspy_dosekin.signals.kinetics.spectra.file import save_spectra
@@ -314,8 +315,6 @@ class DoseSpectra(SpectraNumbers, SavedResult):
         >>> len(s.fit_dose_spectra(1, energy_range=(8.0, 20.0)).plot().axes)
         2
         """
-        from hyperspy_dosekin.plotting.kinetics.associated import plot_components
-
         return drawn(plot_components, associated_picture(self), options)
 
     @takes_figure_options
@@ -339,8 +338,6 @@ class DoseSpectra(SpectraNumbers, SavedResult):
         >>> len(s.fit_dose_spectra(1, energy_range=(8.0, 20.0)).plot_spectra().axes)
         2
         """
-        from hyperspy_dosekin.plotting.kinetics.associated import plot_associated
-
         return drawn(plot_associated, associated_picture(self), options)
 
     def _write(self, path: str | Path, overwrite: bool | None) -> None:
