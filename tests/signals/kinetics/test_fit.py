@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a dose series to a fit: what is averaged, masked, sorted and refused."""
 
+import re
+
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -76,6 +78,19 @@ def test_nan_frames_are_masked_with_a_warning():
     dropped = make_series(np.delete(whole.data, 3, axis=1), dose=np.delete(DOSE, 3))
     # The same loss summed in another order, then 40 steps of training.
     np.testing.assert_allclose(members(masked), members(fit(dropped)), rtol=1e-3)
+
+
+def test_what_is_missing_is_named_by_window():
+    series = make_series(noise=0.01)
+    names = list(map(str, series.window_names))
+    series.data[0, 3] = np.nan
+    series.data[1, 5] = np.nan
+    expected = rf"{re.escape(names[0])}: frames at dose 608 .*; {re.escape(names[1])}: frames at"
+    with pytest.warns(UserWarning, match=expected):
+        fit(series)
+    series.data[:] = np.nan
+    with pytest.raises(ValueError, match="nothing to fit"):
+        fit(series)
 
 
 def test_unsorted_doses_are_sorted_with_the_data_and_a_warning():

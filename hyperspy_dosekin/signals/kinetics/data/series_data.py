@@ -272,16 +272,29 @@ class SeriesData:
             self.dose_scale,
         )
         missing = ~problem.usable[0]
-        if missing.any() and not quiet:
-            frames = ", ".join(f"{d:g}" for d in self.dose[missing.any(axis=0)])
-            frames = f"{frames} {self.dose_unit}".rstrip()
-            warnings.warn(
-                f"Frames at dose {frames} hold NaN or infinite intensities and are left out of "
-                "the fit.",
-                UserWarning,
-                stacklevel=2,
+        if missing.all():
+            raise ValueError(
+                "no window has a finite intensity at any dose, and there is nothing to fit; look at "
+                "the series, and at processing_diagnostics() of the spectra it was made of."
             )
+        if missing.any() and not quiet:
+            warnings.warn(self._missing_frames(missing), UserWarning, stacklevel=2)
         return problem
+
+    def _missing_frames(self, missing: np.ndarray) -> str:
+        """What frames ``(window, dose)`` are missing, in words: by window where these differ."""
+        said: dict[str, list[str]] = {}
+        for name, gone in zip(self.window_names, missing, strict=True):
+            doses = ", ".join(f"{dose:g}" for dose in self.dose[gone])
+            frames = f"frames at dose {doses} {self.dose_unit}".rstrip()
+            if gone.any():
+                said.setdefault("all frames" if gone.all() else frames, []).append(str(name))
+        every = len(said) == 1 and len(*said.values()) == len(self.window_names)
+        text = "; ".join(
+            frames if every else f"{', '.join(names)}: {frames}" for frames, names in said.items()
+        )
+        text = text[0].upper() + text[1:] if every else text
+        return f"{text} hold NaN or infinite intensities and are left out of the fit."
 
 
 def check_dose_rate(law: KineticLaw, data: SeriesData) -> None:
