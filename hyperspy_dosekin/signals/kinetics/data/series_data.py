@@ -274,7 +274,7 @@ class SeriesData:
         missing = ~problem.usable[0]
         if missing.all():
             raise ValueError(
-                "no window has a finite intensity at any dose, and there is nothing to fit; look at "
+                "no window has a finite intensity at any dose, so there is nothing to fit; look at "
                 "the series, and at processing_diagnostics() of the spectra it was made of."
             )
         if missing.any() and not quiet:
