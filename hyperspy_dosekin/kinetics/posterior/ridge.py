@@ -249,7 +249,7 @@ def _adapted_nodes(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor]:
         width = spread[:, again].clamp(min=1e-9)
         part = Rows(part.shape[:, again], middle[:, again], width)
         tight = torch.stack([middle - ends[:, 0], ends[:, 1] - middle]) / spread.clamp(min=1e-9)
-        drawn = sparse.any(0) & ~short
+        drawn = sparse.any(0) & above.any(1) & ~short
         reach = torch.where(drawn, torch.minimum(reach, tight), reach)[..., again]
         reach = reach * torch.where(short[..., again], 1.6, 1.0)
         # Neighbours reach alike, since what lies between them is interpolated.
