@@ -140,7 +140,7 @@ def test_trajectories_and_bands(result, series):
 
 def test_lazy_is_eager(series, result):
     lazy = series.as_lazy()
-    lazy.data = lazy.data.rechunk((5, 13, 1, 4))
+    lazy.data = lazy.data.rechunk((5, 13, 2, 4))
     found = lazy.fit_dose_pinn(spatial="population", **QUIET)
     assert found.is_lazy
     computed = found.compute(**QUIET)
