@@ -25,7 +25,7 @@ from hyperspy_dosekin.kinetics.joint.fit import fit_jointly
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 DOSE = np.arange(1, 10) / 9
-NOISE, REACH = 0.01, 0.05
+NOISE, REACH = 0.01, 0.015
 #: Rates of the windows beside the one that is looked at, and dose rates of the series.
 OTHERS, DOSE_RATES, BETA = (0.5, 2.0, 3.0), (1.0, 3.0, 10.0), 0.3
 
@@ -113,12 +113,12 @@ def error_common_exponent(values, noise):
 
 
 def by_dose_rate(values, noise, law, offset):
-    design = Design((Condition.of("dose_rate", DOSE_RATES, DOSE_RATES[0]),), 3)
+    # The last number says that there is no spread between specimens, which the bound has not.
+    design = Design((Condition.of("dose_rate", DOSE_RATES, DOSE_RATES[0]),), 3, 1)
     known = None if offset is None else np.array([[offset]])
     config = options_of(noise, law=law, offset=known)
     problems = [problem(row, noise) for row in values.reshape(3, 9)]
     draws, shapes = fit_window(problems, [config] * 3, design, number=1000)
-    # Without a spread between specimens, which three series cannot tell.
     exponents = shapes[0]
     nodes = np.unique(exponents)
     step = nodes[1] - nodes[0] if nodes.size > 1 else 0.0
@@ -157,7 +157,7 @@ def main():
         for rate in (0.5, 1.0, 2.0):
             point = np.array(at(rate), dtype=float)
             limit, whole = bound(model, point), model(point)
-            reach = REACH if model is not common_ratio else 4 * REACH
+            reach = REACH if model is not common_ratio else 0.1
             noise = NOISE * min(reach / limit, 1.0)
             found = []
             for seed in range(more * options.repeats):
