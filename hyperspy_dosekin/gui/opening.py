@@ -11,7 +11,7 @@ State = TypeVar("State")
 
 
 def state_of(
-    obj: Any, kind: type[State], opened: list[Any] | None, options: dict[str, Any]
+    obj: object, kind: type[State], opened: list[Any] | None, options: dict[str, object]
 ) -> State:
     """The state that is to be shown.
 
@@ -49,6 +49,6 @@ def state_of(
     return state
 
 
-def _made(make: Callable[..., State], obj: Any, options: dict[str, Any]) -> State:
+def _made(make: Callable[..., State], obj: object, options: dict[str, object]) -> State:
     """A new state; each kind has options of its own."""
     return make(obj, **options)

@@ -54,7 +54,7 @@ class Worker(t.HasTraits):
     def start(
         self,
         what: str,
-        work: Callable[[Callable[[str, int, int], None], Callable[[], bool]], Any],
+        work: Callable[[Callable[[str, int, int], None], Callable[[], bool]], object],
         done: Callable[[Any], None],
         failed: Callable[[Exception], None],
     ) -> None:

@@ -144,7 +144,7 @@ def put_axes_legend(
 
     A figure without layout gets the constrained one, without which the legend would be cut off.
     """
-    root: Any = axes.figure.figure
+    root: object = axes.figure.figure
     if root.get_layout_engine() is None:
         root.set_layout_engine("constrained")
     text = "\n".join(wrap(note, 34) for note in notes if note)
@@ -160,7 +160,7 @@ def put_axes_legend(
     legend.get_title().set_color("0.3")
 
 
-def _legend_style(size: float) -> dict[str, Any]:
+def _legend_style(size: float) -> dict[str, object]:
     return {
         "fontsize": size,
         "frameon": False,

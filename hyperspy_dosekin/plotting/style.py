@@ -53,12 +53,12 @@ class WindowStyle:
 
     colour: Any
     marker: str
-    line: Any
+    line: object
 
 
 def window_styles(n_window: int) -> list[WindowStyle]:
     """One style for each window: distinct colours up to 8, then a sequential colour map."""
-    colours: Sequence[Any] = _COLOURS
+    colours: Sequence[object] = _COLOURS
     if n_window > len(_COLOURS):
         from matplotlib import colormaps
 

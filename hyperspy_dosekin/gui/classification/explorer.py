@@ -34,7 +34,7 @@ class _Threshold(t.BaseFloat):
 
     info_text = f"a number from 0 to {LARGEST_THRESHOLD:g}"
 
-    def validate(self, owner: Any, name: str, value: Any) -> float:
+    def validate(self, owner: object, name: str, value: object) -> float:
         """Return the value, or say what it must be."""
         number = float(value) if isinstance(value, Real) else np.nan
         if not 0 <= number <= LARGEST_THRESHOLD:
@@ -185,7 +185,7 @@ class ClassificationExplorer(t.HasTraits):
         self._failure = ""
         self._look_at_pixel()
 
-    def gui(self, display: bool = True, toolkit: str | None = None) -> Any:
+    def gui(self, display: bool = True, toolkit: str | None = None) -> object:
         """Show the tool, or return its widgets, as the tools of HyperSpy do; see `open_tool`."""
         shown = open_tool(
             self, "hyperspy_dosekin.ClassificationExplorer", display=display, toolkit=toolkit
@@ -199,7 +199,7 @@ class ClassificationExplorer(t.HasTraits):
             f"{self._name()}>"
         )
 
-    def _check(self, name: str, value: Any) -> None:
+    def _check(self, name: str, value: object) -> None:
         """Refuse a start out of range, as a keyword argument."""
         try:
             self.validate_trait(name, value)
@@ -224,7 +224,7 @@ class ClassificationExplorer(t.HasTraits):
             # The same spectrum, but perhaps unknown now.
             self.description = self._describe()
 
-    def _update_pixel(self, event: Any) -> None:
+    def _update_pixel(self, event: object) -> None:
         if not self._selecting:
             self._failure = ""
             self._look_at_pixel()
@@ -239,7 +239,7 @@ class ClassificationExplorer(t.HasTraits):
             )
         self.description = self._describe()
 
-    def _computed(self, make: Callable[[], Any], otherwise: Any, *, raising: bool) -> Any:
+    def _computed(self, make: Callable[[], object], otherwise: object, *, raising: bool) -> Any:
         """What `make` returns. Once the tool is there, an error is told in it and not raised."""
         try:
             return make()
@@ -277,7 +277,7 @@ class ClassificationExplorer(t.HasTraits):
         return f"{text}, probability {probability}, {novelty}"
 
 
-def _explored(result: Any) -> Explored:
+def _explored(result: object) -> Explored:
     """What is looked through, one frame and pixel at a time."""
     if isinstance(result, VAEClassification):
         return ExploredClassification(result)

@@ -53,7 +53,7 @@ def keep_size(canvas: Any) -> None:
     """
     canvas.resizable = False
 
-    def tell_again(widget: Any, content: Any, buffers: Any) -> None:
+    def tell_again(widget: object, content: Any, buffers: object) -> None:
         if content.get("type") == "initialized":
             canvas.send_state("resizable")
 

@@ -21,13 +21,13 @@ _WIDE = {"description_width": "initial"}
 
 @add_display_arg
 def classification_explorer(
-    obj: Any, opened: list[Any] | None = None, **start: Any
-) -> dict[str, Any]:
+    obj: object, opened: list[object] | None = None, **start: object
+) -> dict[str, object]:
     """Show a `ClassificationExplorer`: a state, or one that is made for a result."""
     return _view(state_of(obj, ClassificationExplorer, opened, start))
 
 
-def _view(obj: ClassificationExplorer) -> dict[str, Any]:
+def _view(obj: ClassificationExplorer) -> dict[str, object]:
     """The box of all widgets, and each by its name."""
     wdict = _controls(obj)
     figure, canvas = make_figure(ExplorerDrawing.size_of(obj))

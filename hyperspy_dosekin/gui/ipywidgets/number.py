@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import ipywidgets
 import traitlets
 
 from hyperspy_dosekin.numerics.typed import number_of
+
+if TYPE_CHECKING:
+    from traitlets.utils.bunch import Bunch
 
 #: Digits that are shown; the number itself keeps all.
 _DIGITS = 12
@@ -42,7 +45,7 @@ class NumberText(ipywidgets.Text):
     value = traitlets.CUnicode("").tag(sync=True)
 
     def __init__(
-        self, refuse: Callable[[ValueError], None], digits: int | None = None, **widget: Any
+        self, refuse: Callable[[ValueError], None], digits: int | None = None, **widget: object
     ) -> None:
         self._refuse, self._places = refuse, digits
         super().__init__(continuous_update=False, **widget)
@@ -50,14 +53,14 @@ class NumberText(ipywidgets.Text):
         self.observe(self._typed, "value")
         self.observe(self.show, "number")
 
-    def show(self, change: Any = None) -> None:
+    def show(self, change: object = None) -> None:
         """Write the number into the field."""
         number = self.number
         if self._places is not None:
             number = round(number, self._places)
         self.value = f"{number:.{_DIGITS}g}"
 
-    def _typed(self, change: Any) -> None:
+    def _typed(self, change: Bunch) -> None:
         try:
             number = number_of(change["new"])
         except ValueError as error:

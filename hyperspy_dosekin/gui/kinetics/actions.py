@@ -100,7 +100,7 @@ class KineticsActions(t.HasTraits):
             return
         self._say("Fitting the network …")
 
-    def _network_fitted(self, result: DoseKinetics, key: Any, then_apply: bool) -> None:
+    def _network_fitted(self, result: DoseKinetics, key: object, then_apply: bool) -> None:
         if key != self._key:
             self._say("The network was fitted to an earlier state, and is not shown; fit again.")
             return

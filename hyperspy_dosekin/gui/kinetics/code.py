@@ -16,11 +16,11 @@ _WIDTH = 88
 
 def write_code(
     *,
-    dose: Mapping[str, Any],
-    index: tuple[Any, ...] | None,
-    processing: Mapping[str, Any] | None,
+    dose: Mapping[str, object],
+    index: tuple[object, ...] | None,
+    processing: Mapping[str, object] | None,
     windows: Mapping[str, tuple[float, float]],
-    fit: Mapping[str, Any],
+    fit: Mapping[str, object],
 ) -> str:
     """Write the calls, beginning with the signal ``s`` and ending with the ``result``.
 
@@ -77,7 +77,7 @@ def write_code(
 
 
 def write_following_code(
-    arguments: Mapping[str, Any], folder: str, patterns: Sequence[str], settle: float
+    arguments: Mapping[str, object], folder: str, patterns: Sequence[str], settle: float
 ) -> str:
     """Write the calls that follow a folder, ending with the ``result``.
 
@@ -109,7 +109,7 @@ def write_following_code(
     )
 
 
-def _call(start: str, arguments: Mapping[str, Any]) -> str:
+def _call(start: str, arguments: Mapping[str, object]) -> str:
     texts = [f"{name}={_literal(value)}" for name, value in arguments.items()]
     line = f"{start}({', '.join(texts)})"
     if len(line) <= _WIDTH:

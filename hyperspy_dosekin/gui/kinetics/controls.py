@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traits.api as t
 
 from hyperspy_dosekin.signals.axes.dose import DOSE_UNITS, SERIES_WORDS, doses_of, find_dose_axis
 from hyperspy_dosekin.signals.processing.record import record_of
 from hyperspy_dosekin.signals.processing.unprocessed import signs_of_raw
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 #: What `set_dose_axis` takes rates in.
 RATE_UNITS = f"{DOSE_UNITS}/s"
@@ -44,7 +47,7 @@ class DoseControls(t.HasTraits):
     pre_exposure = t.Float(0.0, label=f"Pre-exposure ({DOSE_UNITS})")
     at = t.Enum("end", "middle", "start")
 
-    def __init__(self, signal: Any) -> None:
+    def __init__(self, signal: BaseSignal) -> None:
         axes = signal.axes_manager.navigation_axes
         if not axes:
             raise ValueError(
@@ -118,7 +121,7 @@ class DoseControls(t.HasTraits):
         return arguments
 
 
-def _series_axis(axes: Any) -> Any:
+def _series_axis(axes: Any) -> object:
     """The axis that `set_dose_axis` would take."""
     for word in SERIES_WORDS:
         for axis in axes:
@@ -157,14 +160,16 @@ class ProcessingControls(t.HasTraits):
 
     _STEPS = ("align", "spikes", "dark", "deconvolve", "normalise")
 
-    def __init__(self, signal: Any) -> None:
+    def __init__(self, signal: BaseSignal) -> None:
         super().__init__(on=_looks_raw(signal))
 
     def arguments(self) -> dict[str, Any] | None:
         """Arguments of `process_low_loss`, those that differ from its own; ``None`` for no call."""
         if not self.on:
             return None
-        arguments: dict[str, Any] = {step: False for step in self._STEPS if not getattr(self, step)}
+        arguments: dict[str, object] = {
+            step: False for step in self._STEPS if not getattr(self, step)
+        }
         if self.background:
             arguments["background"] = (float(self.background_left), float(self.background_right))
         if self.resolution != "zero_loss":
@@ -172,7 +177,7 @@ class ProcessingControls(t.HasTraits):
         return arguments
 
 
-def _looks_raw(signal: Any) -> bool:
+def _looks_raw(signal: BaseSignal) -> bool:
     """Whether spectra look unprocessed, with the zero-loss peak on the axis."""
     axis = signal.axes_manager.signal_axes[0]
     return bool(

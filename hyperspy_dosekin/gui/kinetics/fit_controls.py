@@ -65,7 +65,7 @@ class FitControls(t.HasTraits):
     slower = t.Str()
     protocol = t.Enum(FitOptions.protocol, tuple(PROTOCOLS))
 
-    def __init__(self, given: dict[str, Any]) -> None:
+    def __init__(self, given: dict[str, object]) -> None:
         if "spatial" in given:
             raise ValueError("the tool has a control for the region; leave spatial= out.")
         self.given = FitOptions.of("dose_kinetics_tool", **given)
@@ -73,7 +73,7 @@ class FitControls(t.HasTraits):
         # One that is not registered under its name, or another than the one that is.
         self._law = None if law is KINETIC_LAWS.get(law.name) else law
         names = [name for name, each in KINETIC_LAWS.items() if not each.needs_series]
-        traits: dict[str, Any] = {"laws": list(dict.fromkeys([*names, law.name]))}
+        traits: dict[str, object] = {"laws": list(dict.fromkeys([*names, law.name]))}
         traits["protocol"] = self.given.protocol
         if self.given.estimator is not None:
             traits["estimator"] = self.given.estimator
@@ -97,7 +97,7 @@ class FitControls(t.HasTraits):
         return self.law == POWER_LAW and self._law is None
 
     @t.observe("law", post_init=True)
-    def _network_knows_the_power_law_only(self, event: Any) -> None:
+    def _network_knows_the_power_law_only(self, event: object) -> None:
         if not self.is_power_law:
             self.estimator = "exact"
 
@@ -122,7 +122,7 @@ class FitControls(t.HasTraits):
             )
         return values[0] if len(values) == 1 else values
 
-    def options(self, names: tuple[str, ...], estimator: str, **changes: Any) -> FitOptions:
+    def options(self, names: tuple[str, ...], estimator: str, **changes: object) -> FitOptions:
         """Options of the fit, those that an estimator and the law have a use for.
 
         Parameters
@@ -165,7 +165,7 @@ class FitControls(t.HasTraits):
         self.trait_set(**changes)
 
 
-def _offset_text(offset: Any) -> str:
+def _offset_text(offset: object) -> str:
     """A known offset as a person types it: one number, or one for each window.
 
     Raises

@@ -212,7 +212,7 @@ class FollowingActions(KineticsActions):
         )
 
 
-def exposure_of(dose: DoseControls) -> dict[str, Any]:
+def exposure_of(dose: DoseControls) -> dict[str, object]:
     """Arguments of `LiveKinetics` that say how doses follow.
 
     Parameters

@@ -99,7 +99,7 @@ class NavigatorFigure(LiveFigure):
                 values = (event.xdata, event.ydata)[: len(self._axes)]
                 self._go([_index(axis, v) for axis, v in zip(self._axes, values, strict=True)])
 
-    def _released(self, event: Any) -> None:
+    def _released(self, event: object) -> None:
         self._held = False
         self._rectangle_moved(self._rectangle)
 
@@ -144,7 +144,7 @@ class NavigatorFigure(LiveFigure):
         return self._field.axes_manager.signal_axes
 
 
-def _set_box(roi: Any, edges: list[tuple[float, float]]) -> None:
+def _set_box(roi: object, edges: list[tuple[float, float]]) -> None:
     names = (("left", "right"), ("top", "bottom"))
     for (low, high), (first, last) in zip(names, edges, strict=False):
         if first >= getattr(roi, high):

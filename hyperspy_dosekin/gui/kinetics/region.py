@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traits.api as t
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 #: Values of a region up to which it is read and processed at once; more takes seconds.
 LARGEST_AT_ONCE = 2**23
@@ -61,7 +64,7 @@ class Region(t.HasTraits):
             found.append((first, int(np.clip(max(start, stop), first + 1, size))))
         self.rectangle = tuple(found)
 
-    def slices(self) -> tuple[Any, ...]:
+    def slices(self) -> tuple[object, ...]:
         """What to index the space axes with."""
         if self.mode == "pixel":
             return self.indices
@@ -121,7 +124,7 @@ class Prepared:
     dose_unit: str = ""
 
 
-def index_with(region: Region, dose_place: int) -> tuple[Any, ...]:
+def index_with(region: Region, dose_place: int) -> tuple[object, ...]:
     """Index for ``inav``: the region, and all frames at the place of the dose axis."""
     index = list(region.slices())
     index.insert(dose_place, slice(None))
@@ -129,11 +132,11 @@ def index_with(region: Region, dose_place: int) -> tuple[Any, ...]:
 
 
 def prepare(
-    signal: Any,
-    index: tuple[Any, ...],
+    signal: BaseSignal,
+    index: tuple[object, ...],
     dose: dict[str, Any],
     dose_place: int,
-    processing: dict[str, Any] | None,
+    processing: dict[str, object] | None,
     *,
     has_doses: bool = True,
 ) -> Prepared:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traits.api as t
@@ -34,6 +34,9 @@ from hyperspy_dosekin.gui.worker import Worker
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
 from hyperspy_dosekin.signals.tools import open_tool
 from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, WindowsLike, parse_windows
+
+if TYPE_CHECKING:
+    from hyperspy.signals import BaseSignal
 
 
 class DoseKineticsTool(FollowingActions):
@@ -84,7 +87,9 @@ class DoseKineticsTool(FollowingActions):
     notes = t.Tuple()
     seconds = t.Float(0.0)
 
-    def __init__(self, signal: Any, windows: WindowsLike | None = None, **fit_options: Any) -> None:
+    def __init__(
+        self, signal: BaseSignal, windows: WindowsLike | None = None, **fit_options: object
+    ) -> None:
         if signal.axes_manager.signal_dimension != 1:
             raise ValueError(
                 f"the tool needs spectra, and the signal has {signal.axes_manager.signal_dimension}"
@@ -155,12 +160,12 @@ class DoseKineticsTool(FollowingActions):
             if handler in event.connected:
                 event.disconnect(handler)
 
-    def _worker_ended(self, event: Any) -> None:
+    def _worker_ended(self, event: object) -> None:
         if self._pending and not self.worker.running:
             self._pending = False
             self.refresh_spectra()
 
-    def _on_windows(self, event: Any) -> None:
+    def _on_windows(self, event: object) -> None:
         if not self._quiet:
             self.refresh_fit()
             self.history.record()
@@ -185,12 +190,12 @@ class DoseKineticsTool(FollowingActions):
         if shown == self.region.mode:
             self.refresh_spectra()
 
-    def _on_fit(self, event: Any) -> None:
+    def _on_fit(self, event: object) -> None:
         if not self._quiet:
             self.refresh_fit()
             self.history.record()
 
-    def _on_network_option(self, event: Any) -> None:
+    def _on_network_option(self, event: object) -> None:
         self.network = None
 
     def _navigated(self) -> None:
@@ -337,7 +342,7 @@ class DoseKineticsTool(FollowingActions):
                 self.fit.renamed(old, new)
         self.windows.rename(old, new)
 
-    def gui(self, display: bool = True, toolkit: str | None = None) -> Any:
+    def gui(self, display: bool = True, toolkit: str | None = None) -> object:
         """Show the tool, or return its widgets, as the tools of HyperSpy do; see `open_tool`."""
         shown = open_tool(
             self, "hyperspy_dosekin.DoseKineticsTool", display=display, toolkit=toolkit
@@ -350,7 +355,7 @@ class DoseKineticsTool(FollowingActions):
         return f"<DoseKineticsTool, {', '.join(self.windows.names)}; {kept}>"
 
 
-def _space(signal: Any, dose_place: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _space(signal: BaseSignal, dose_place: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Sizes and present indices of the axes that are not the dose, in HyperSpy's order."""
     manager = signal.axes_manager
     axes = [axis for place, axis in enumerate(manager.navigation_axes) if place != dose_place]

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import traits.api as t
@@ -260,7 +259,7 @@ class KineticsWindows(t.HasTraits):
                     self._put(row, place)
                 self._tell(row.name)
 
-    def _roi_changed(self, roi: Any) -> None:
+    def _roi_changed(self, roi: object) -> None:
         """Follow a span that was dragged, or moved by a program."""
         if self._busy:
             return
@@ -271,7 +270,7 @@ class KineticsWindows(t.HasTraits):
             self._settle(names)
 
     @t.observe("snap", post_init=True)
-    def _snap_all(self, event: Any) -> None:
+    def _snap_all(self, event: object) -> None:
         if self.snap:
             for name, (left, right) in self.as_dict().items():
                 self.set_limits(name, left, right)

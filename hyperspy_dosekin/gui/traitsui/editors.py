@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import traitsui.api as tu
 from matplotlib.backend_bases import FigureManagerBase
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
@@ -44,7 +42,7 @@ class _FigureEditor(Editor):
 
     scrollable = True
 
-    def init(self, parent: Any) -> None:
+    def init(self, parent: object) -> None:
         """Show the canvas."""
         self.control = self.value.canvas
         self.control.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Expanding)
@@ -60,12 +58,12 @@ class FigureEditor(BasicEditorFactory):
     klass = _FigureEditor
 
 
-def number(name: str, **options: Any) -> tu.Item:
+def number(name: str, **options: object) -> tu.Item:
     """Item for a number, in which a decimal comma is a decimal point; other texts turn red."""
     editor = tu.TextEditor(evaluate=number_of, auto_set=False, enter_set=True)
     return tu.Item(name, editor=editor, **options)
 
 
-def told(name: str, **options: Any) -> tu.Item:
+def told(name: str, **options: object) -> tu.Item:
     """Item for a text that is read only."""
     return tu.Item(name, style="readonly", show_label=False, **options)

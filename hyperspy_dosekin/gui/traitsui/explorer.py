@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import traits.api as t
 import traitsui.api as tu
 
@@ -17,8 +15,8 @@ from hyperspy_dosekin.gui.traitsui.editors import FigureEditor, make_figure, num
 
 
 def classification_explorer(
-    obj: Any, display: bool = True, opened: list[Any] | None = None, **start: Any
-) -> dict[str, Any] | None:
+    obj: object, display: bool = True, opened: list[object] | None = None, **start: object
+) -> dict[str, object] | None:
     """Show a `ClassificationExplorer`: a state, or one that is made for a result."""
     panel = ExplorerPanel(state_of(obj, ClassificationExplorer, opened, start))
     if display:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Bars:
     """
 
     def __init__(
-        self, axes: Axes, names: Sequence[str], colours: Sequence[Any], limit: float, label: str
+        self, axes: Axes, names: Sequence[str], colours: Sequence[object], limit: float, label: str
     ) -> None:
         self.axes, self._limit = axes, limit
         place = np.arange(len(names))

@@ -172,7 +172,7 @@ class ClassificationFigure:
         self,
         axes: Axes,
         names: Sequence[str],
-        colours: Sequence[Any],
+        colours: Sequence[object],
         energy_ev: np.ndarray,
         references: np.ndarray,
         quantity: str,

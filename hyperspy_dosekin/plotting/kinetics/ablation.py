@@ -125,7 +125,7 @@ def _residual_strip(axes: Axes, picture: AblationPicture, index: int) -> None:
     axes.tick_params(labelsize=style.TINY)
 
 
-def _panel(axes: Axes, picture: AblationPicture, index: int, shown: dict[str, Any]) -> set[str]:
+def _panel(axes: Axes, picture: AblationPicture, index: int, shown: dict[str, object]) -> set[str]:
     """Draw one window; `shown` collects legend entries. Gives the curves that leave the axes."""
     limit = float(picture.grid[-1])
     style.shade_beyond(axes, picture.last_dose, limit, "")

@@ -176,7 +176,7 @@ def plot_associated(
     return figure
 
 
-def _band(axes: Axes, picture: AssociatedPicture, place: int, colour: Any, label: str) -> None:
+def _band(axes: Axes, picture: AssociatedPicture, place: int, colour: object, label: str) -> None:
     lower, upper = picture.lower[place], picture.upper[place]
     axes.fill_between(picture.energy, lower, upper, color=colour, alpha=0.25, lw=0)
     axes.plot(picture.energy, picture.spectra[place], color=colour, lw=1.2, label=label)

@@ -150,7 +150,7 @@ def plot_integrity(
 
 
 def _integrity_curve(
-    axes: Axes, picture: CurvePicture, index: int, line: dict[str, Any], shown: dict[str, Any]
+    axes: Axes, picture: CurvePicture, index: int, line: dict[str, Any], shown: dict[str, object]
 ) -> None:
     """Draw one window of `plot_integrity`; `shown` collects what the legend has to explain."""
     from matplotlib.lines import Line2D
@@ -181,7 +181,7 @@ def _integrity_curve(
         shown["half"] = Line2D([], [], **{**half, "marker": "o"}, mfc="white", mec="0.3")
 
 
-def _half_dose_intervals(axes: Axes, picture: CurvePicture, shown: dict[str, Any]) -> None:
+def _half_dose_intervals(axes: Axes, picture: CurvePicture, shown: dict[str, object]) -> None:
     """Draw bars at the half level; those that overlap lie in lanes, open ends are arrows."""
     from matplotlib.lines import Line2D
 
@@ -291,7 +291,7 @@ def plot_fit(
 
 
 def _fit_panel(
-    axes: Axes, picture: CurvePicture, index: int, look: style.WindowStyle, shown: dict[str, Any]
+    axes: Axes, picture: CurvePicture, index: int, look: style.WindowStyle, shown: dict[str, object]
 ) -> None:
     """Draw data and fit of one window; `shown` collects what the legend has to explain."""
     from matplotlib.lines import Line2D

@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import FigureBase
 
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.plotting import layout, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +97,7 @@ def plot_growing(
     return figure
 
 
-def _draw_half_doses(axes: Any, picture: GrowingPicture) -> None:
+def _draw_half_doses(axes: Axes, picture: GrowingPicture) -> None:
     looks = style.window_styles(len(picture.names))
     last = picture.at[-1] if picture.at.size else 1.0
     for place, look in enumerate(looks):

@@ -55,7 +55,7 @@ class Frames:
         self.axes = axes
         self.lines = LineCollection([], lw=1.0, zorder=2)
         axes.add_collection(self.lines)
-        root: Any = axes.figure
+        root: object = axes.figure
         self.bar = root.colorbar(self._map, cax=bar)
         bar.tick_params(labelsize=style.TINY)
 
@@ -180,7 +180,7 @@ class CurvePanel:
         axes.locator_params(axis="y", nbins=5)
 
     @property
-    def fit_line(self) -> Any:
+    def fit_line(self) -> object:
         """The line of the fit."""
         return self._fit
 

@@ -94,11 +94,11 @@ def plot_maps(
     return figure
 
 
-def _image(axes: Axes, values: np.ndarray, **options: Any) -> Any:
+def _image(axes: Axes, values: np.ndarray, **options: Any) -> object:
     return axes.imshow(values, interpolation="nearest", aspect="auto", **options)
 
 
-def _colours(name: str) -> Any:
+def _colours(name: str) -> object:
     from matplotlib import colormaps
 
     # Some ask for the colours of NaN, and the registered map must not change.

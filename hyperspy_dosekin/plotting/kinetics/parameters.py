@@ -216,7 +216,7 @@ def _forest(axes: Axes, picture: ParameterPicture, estimate: Estimate, *, ratios
             axes.plot([value], [row], "d", color=colour, mfc="white", mew=0.8, ms=3.5)
 
 
-def _bar(axes: Axes, row: int, lower: float, upper: float, colour: Any) -> None:
+def _bar(axes: Axes, row: int, lower: float, upper: float, colour: object) -> None:
     """Draw an interval; an end that is open or outside the axis becomes an arrow."""
     left, right = axes.get_xlim()
     if np.isnan([lower, upper]).any():

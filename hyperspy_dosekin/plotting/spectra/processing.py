@@ -106,7 +106,7 @@ def plot_steps(
     return figure
 
 
-def _draw(axes: Axes, step: ProcessingStep, shown: dict[str, Any], low_loss: bool) -> None:
+def _draw(axes: Axes, step: ProcessingStep, shown: dict[str, object], low_loss: bool) -> None:
     """Draw one step; `shown` collects what the legend has to explain."""
     moved = low_loss and step.name == "align" and step.before is not None
     logarithmic = low_loss and not moved and step.name in {*_LOG, "background"}

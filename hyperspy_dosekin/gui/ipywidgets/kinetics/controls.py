@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 from link_traits import link
@@ -12,6 +12,9 @@ from link_traits import link
 from hyperspy_dosekin.gui.ipywidgets.boxes import row_of
 from hyperspy_dosekin.gui.ipywidgets.number import NumberText
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
+
+if TYPE_CHECKING:
+    from traitlets.utils.bunch import Bunch
 
 _WIDE = {"description_width": "150px"}
 _ROW = {"width": "300px"}
@@ -29,8 +32,8 @@ class Controls:
 
     def __init__(self, tool: DoseKineticsTool) -> None:
         self.tool = tool
-        self.wdict: dict[str, Any] = {}
-        self.links: list[Any] = []
+        self.wdict: dict[str, object] = {}
+        self.links: list[object] = []
         tabs = {
             "Dose": self._dose(),
             "Processing": self._processing(),
@@ -40,7 +43,7 @@ class Controls:
         self.widget = ipywidgets.Tab(children=list(tabs.values()), titles=tuple(tabs))
         self.widget.layout.width = "100%"
 
-    def _add(self, name: str, owner: Any, trait: str, widget: Any) -> Any:
+    def _add(self, name: str, owner: object, trait: str, widget: Any) -> Any:
         """Link a widget to a trait, and keep both."""
         shown = "number" if isinstance(widget, NumberText) else "value"
         setattr(widget, shown, getattr(owner, trait))
@@ -49,15 +52,15 @@ class Controls:
         self.wdict[name] = widget
         return widget
 
-    def _number(self, name: str, owner: Any, trait: str, text: str) -> Any:
+    def _number(self, name: str, owner: object, trait: str, text: str) -> Any:
         widget = NumberText(self.tool.refuse, description=text, style=_WIDE, layout=_ROW)
         return self._add(name, owner, trait, widget)
 
-    def _box(self, name: str, owner: Any, trait: str, text: str) -> Any:
+    def _box(self, name: str, owner: object, trait: str, text: str) -> Any:
         widget = ipywidgets.Checkbox(description=text, indent=False, layout={"width": "auto"})
         return self._add(name, owner, trait, widget)
 
-    def _choice(self, name: str, owner: Any, trait: str, text: str, options: Any) -> Any:
+    def _choice(self, name: str, owner: object, trait: str, text: str, options: object) -> Any:
         widget = ipywidgets.Dropdown(
             description=text, options=options, style=_WIDE, layout={"width": "380px"}
         )
@@ -204,7 +207,7 @@ class Controls:
             fit.observe(enable, name)
         return ipywidgets.VBox(rows)
 
-    def _follow(self) -> Any:
+    def _follow(self) -> object:
         tool, following = self.tool, self.tool.following
 
         def text(name: str) -> Any:
@@ -231,7 +234,7 @@ class Controls:
         button.add_class("dk-follow-button")
         button.on_click(lambda _: tool.follow_folder())
 
-        def enable(event: Any = None) -> None:
+        def enable(event: object = None) -> None:
             button.disabled = tool.worker.running
 
         enable()
@@ -246,7 +249,7 @@ class Controls:
         widget.add_class(f"dk-{side}")
         busy = [False]
 
-        def show(event: Any = None) -> None:
+        def show(event: object = None) -> None:
             busy[0] = True
             try:
                 chosen, names = getattr(fit, side), windows.names
@@ -255,7 +258,7 @@ class Controls:
             finally:
                 busy[0] = False
 
-        def choose(change: Any) -> None:
+        def choose(change: Bunch) -> None:
             if not busy[0] and change["new"] is not None:
                 setattr(fit, side, change["new"])
 
@@ -308,12 +311,12 @@ class RegionControls:
         names = [axis.name for place, axis in enumerate(axes) if place != self.tool.dose.axis]
         return [name if isinstance(name, str) and name else "?" for name in names]
 
-    def _go(self, change: Any) -> None:
+    def _go(self, change: Bunch) -> None:
         if not self._busy:
             indices = tuple(widget.value for widget in self.indices)
             self.tool.attempt(self.tool.region.go_to, indices)
 
-    def _show(self, event: Any = None) -> None:
+    def _show(self, event: object = None) -> None:
         self._busy = True
         try:
             for widget, index in zip(self.indices, self.tool.region.indices, strict=False):

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import ipywidgets
 
@@ -207,15 +206,15 @@ class Results:
         self._show_results()
         self._show_progress()
 
-    def _show_message(self, event: Any = None) -> None:
+    def _show_message(self, event: object = None) -> None:
         self.message.value = message_html(self.tool.message, self.tool.level)
 
-    def _show_results(self, event: Any = None) -> None:
+    def _show_results(self, event: object = None) -> None:
         self.table.value = table_html(self.tool.headers, self.tool.table)
         self.notes.value = notes_html(self.tool.notes)
         self._show_code()
 
-    def _show_progress(self, event: Any = None) -> None:
+    def _show_progress(self, event: object = None) -> None:
         worker = self.tool.worker
         self.progress.layout.visibility = "visible" if worker.running else "hidden"
         self.progress.value = worker.fraction
@@ -228,7 +227,7 @@ class Results:
         self.buttons["network"].disabled = worker.running or not self.tool.fit.is_power_law
         self.buttons["stop"].disabled = not worker.running or worker.stopping
 
-    def _show_history(self, event: Any = None) -> None:
+    def _show_history(self, event: object = None) -> None:
         self.buttons["undo"].disabled = not self.tool.history.can_undo
         self.buttons["redo"].disabled = not self.tool.history.can_redo
 
@@ -238,7 +237,7 @@ class Results:
         self.buttons["code"].description = "Hide code" if hidden else "Show code"
         self._show_code()
 
-    def _show_code(self, event: Any = None) -> None:
+    def _show_code(self, event: object = None) -> None:
         if self.code.layout.display == "none":
             return
         try:

@@ -24,7 +24,9 @@ _WIDTH, _NAVIGATOR, _HEIGHT, _CURVES, _GROWING = 9.2, 2.9, 3.1, 2.6, 3.6
 
 
 @add_display_arg
-def dose_kinetics_tool(obj: Any, opened: list[Any] | None = None, **options: Any) -> dict[str, Any]:
+def dose_kinetics_tool(
+    obj: object, opened: list[object] | None = None, **options: object
+) -> dict[str, object]:
     """Show a `DoseKineticsTool`: a state, or one that is made for a signal; see `state_of`."""
     return _view(state_of(obj, DoseKineticsTool, opened, options))
 
@@ -94,7 +96,7 @@ def _view(obj: DoseKineticsTool) -> dict[str, Any]:
 def _show_when_followed(obj: DoseKineticsTool, frame: Any) -> None:
     """Show a figure as soon as a folder is followed."""
 
-    def show(event: Any = None) -> None:
+    def show(event: object = None) -> None:
         frame.layout.display = None if obj.following.picture is not None else "none"
 
     show()

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import numpy as np
@@ -16,6 +16,9 @@ from hyperspy_dosekin.gui.kinetics.windows import WindowRow
 from hyperspy_dosekin.gui.tools import DoseKineticsTool
 from hyperspy_dosekin.numerics.html import element
 from hyperspy_dosekin.plotting.style import window_styles
+
+if TYPE_CHECKING:
+    from traitlets.utils.bunch import Bunch
 
 _NUMBER = {"width": "84px"}
 #: Digits that are shown of a limit; the limit itself keeps all.
@@ -81,16 +84,16 @@ class WindowLine:
         finally:
             self._busy = False
 
-    def _dragged(self, roi: Any) -> None:
+    def _dragged(self, roi: object) -> None:
         self.show()
 
-    def _rename(self, change: Any) -> None:
+    def _rename(self, change: Bunch) -> None:
         if self._busy:
             return
         self.tool.attempt(self.tool.rename_window, self.row.name, change["new"])
         self.show()
 
-    def _move(self, change: Any) -> None:
+    def _move(self, change: Bunch) -> None:
         if self._busy:
             return
         left, right = self.row.limits
@@ -139,7 +142,7 @@ class WindowList:
         tool.windows.observe(lambda event: self.refresh(), "listed")
         tool.windows.observe(lambda event: self.show(), "moved")
 
-    def _snap(self, change: Any) -> None:
+    def _snap(self, change: Bunch) -> None:
         self.tool.windows.snap = change["new"]
         self.show()
 
