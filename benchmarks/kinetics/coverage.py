@@ -14,6 +14,7 @@ from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.identifiability import identifiability
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.marginal import SIGNAL_TO_NOISE
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
@@ -43,17 +44,20 @@ def share(truth, ends):
 def posterior(repeats: int) -> None:
     print("posterior, truths from the prior: share covered by 68 % and 95 % intervals")
     print("noise  variance  " + "".join(f"{q.name:>22s}" for q in QUANTITIES))
-    for noise in (0.002, 0.01, 0.05):
+    for claim in (0.002, 0.01, 0.05, "drawn"):
         for given in (False, True):
             random = np.random.default_rng(1)
             rate, exponent = draw_prior(random, (repeats, 1))
+            mean, width = SIGNAL_TO_NOISE
+            drawn = np.exp(-random.normal(mean, width, (repeats, 1)))
+            noise = drawn if claim == "drawn" else claim
             curves = simulate_curves(random, rate, exponent, noise=noise, with_variance=given)
             found = kinetic_posterior(curves.problem).summarise(QUANTITIES, (0.68, 0.95))
             line = ""
             for quantity, truth in truths(rate, exponent).items():
                 pair = [share(truth, found.intervals[quantity, level]) for level in (0.68, 0.95)]
                 line += f"{pair[0]:16.3f} {pair[1]:.3f}"
-            print(f"{noise:5.3f}  {'given' if given else 'unknown':9s}{line}", flush=True)
+            print(f"{claim!s:5s}  {'given' if given else 'unknown':9s}{line}", flush=True)
 
 
 def profile(repeats: int) -> None:

@@ -67,7 +67,7 @@ def simulate_curves(
     rate: np.ndarray,
     exponent: np.ndarray,
     *,
-    noise: float,
+    noise: float | np.ndarray,
     amplitude: float = 3.0,
     offset: float = 5.0,
     dose: np.ndarray = PAPER_DOSE,
@@ -83,7 +83,8 @@ def simulate_curves(
     rate, exponent
         k and p, ``(n_curve, n_window)``.
     noise
-        Standard deviation of the normal noise, as a share of the amplitude.
+        Standard deviation of the normal noise, as a share of the amplitude; a number, or one for
+        each curve and window.
     amplitude, offset
         a and b.
     dose
@@ -103,9 +104,9 @@ def simulate_curves(
     dose = np.asarray(dose, dtype=np.float64)
     scale = dose[-1] if dose_scale is None else dose_scale
     integrity = power_law_integrity(dose / scale, rate[..., None], exponent[..., None])
-    sigma = noise * abs(amplitude)
+    sigma = np.asarray(noise * abs(amplitude))[..., None]
     values = amplitude * integrity + offset + sigma * random.normal(size=integrity.shape)
     names = tuple(f"window {place}" for place in range(rate.shape[1]))
-    variance = np.full(values.shape, sigma**2) if with_variance else None
+    variance = np.broadcast_to(sigma**2, values.shape).copy() if with_variance else None
     problem = DoseProblem(dose, values, names, variance, dose_scale)
     return SimulatedCurves(problem, rate, exponent)

@@ -44,6 +44,8 @@ _DIFFERENCE = 1e-3
 #: is too narrow. A mixture with a prior that shares nothing holds whatever is the case (H. Schmidli
 #: and others, doi:10.1111/biom.12242).
 ON_RIDGE = 0.25
+# That few patches differ leaves their mean open, too: on a ridge it is more open by this factor.
+_BEYOND_FEW = 2.0
 # Distance, in standard deviations, at which a direction is examined for being lopsided.
 _PROBE = 1.3
 # Sides of a direction may be that much wider or narrower than its curvature says.
@@ -334,10 +336,19 @@ def _designed(
     score = torch.stack([scores[random.permutation(number)] for _ in range(n)], 1)
     score = torch.where(score < 0, score * sides[0], score * sides[1])
     design = vector + score @ steps.T
-    if float(torch.stack([of_mean(row) for row in design]).std()) > ON_RIDGE:
+    open_by = float(torch.stack([of_mean(row) for row in design]).var())
+    few = _spread_of(nodes.curves, layout.shared(vector)) ** 2 / n_effective * float(scores.var())
+    if open_by > max(ON_RIDGE**2, _BEYOND_FEW**2 * few):
         # Half of what stands for the unknown is that pixels share nothing.
         design[::2] = layout.nothing_shared(vector)
     return design
+
+
+def _spread_of(curves: SharedCurves, shared: Shared) -> float:
+    """Standard deviation of ln D½ in a population, to first order."""
+    above = log_half_dose(curves, shared.mean[:, None] + shared.factor)
+    below = log_half_dose(curves, shared.mean[:, None] - shared.factor)
+    return float((above - below).norm() / 2)
 
 
 def log_half_dose(curves: SharedCurves, free: Tensor) -> Tensor:

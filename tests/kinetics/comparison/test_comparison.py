@@ -19,6 +19,7 @@ from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from tests.kinetics.amplitude import log_amplitude
 
 
 class Late(KineticLaw):
@@ -79,12 +80,8 @@ def evidence(values, law, axes, prior, *, known):
     explained = (column * target).sum(-1) ** 2 / norm
     squares = np.maximum((target**2).sum(-1) - explained, 1e-300)
     freedom = n_dose - (1 if known else 2)
-    signal = 0.5 * np.log(explained / (squares / freedom * norm) + 1e-12)
-    log_likelihood = -0.5 * (
-        freedom * np.log(squares)
-        + np.log(explained + squares / freedom)
-        + ((signal - np.log(50)) / 2) ** 2
-    )
+    log_likelihood = -0.5 * (freedom + 1) * np.log(squares)
+    log_likelihood += log_amplitude(explained, squares / freedom, norm, freedom)
     highest = log_likelihood.max()
     found = np.exp(log_likelihood - highest) * prior
     for axis in reversed(axes):

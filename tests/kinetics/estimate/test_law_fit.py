@@ -24,6 +24,7 @@ from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.model.parameters import is_determined
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.kinetics.simulation import draw_prior, simulate_curves
+from tests.kinetics.amplitude import log_amplitude
 
 RATE = LawParameter("rate", 1e-2, 200.0, 1.0, logarithmic=True)
 EXPONENT = LawParameter("exponent", 0.1, 5.0, 1.0)
@@ -271,9 +272,8 @@ def test_sampled_posteriors_are_those_of_a_plain_grid(name):
         y = values[place, 0] - 2.0
         explained = (column @ y) ** 2 / norm
         squares = y @ y - explained
-        density = -4 * np.log(squares) - 0.5 * np.log(explained + squares / 8) + log_prior
-        signal = 0.5 * np.log(explained / (squares / 8 * norm))
-        density -= 0.5 * ((signal - np.log(50)) / 2) ** 2
+        density = -4.5 * np.log(squares) + log_prior
+        density += log_amplitude(explained, squares / 8, norm, 8)
         weight = np.exp(density - density.max())
         order = np.argsort(mesh[0], kind="stable")
         cumulated = (weight[order] / weight.sum()).cumsum()

@@ -9,6 +9,7 @@ from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.identifiability import identifiability
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
+from tests.kinetics.amplitude import log_amplitude
 
 NINE = np.arange(1, 10) / 9
 LOG_RATE, EXPONENT = np.linspace(np.log(0.01), np.log(200), 700), np.linspace(0.1, 5, 250)
@@ -42,9 +43,7 @@ def likelihoods(problem):
         values = problem.values[place] - problem.values[place].mean()
         explained = np.where(norm > 1e-12, (column @ values) ** 2 / norm, 0.0)
         squares = values @ values - explained
-        signal = 0.5 * np.log(explained / (squares / 7 * norm) + 1e-12)
-        found[place] = -3.5 * np.log(squares) - 0.5 * np.log(explained + squares / 7)
-        found[place] -= 0.5 * ((signal - np.log(50)) / 2) ** 2
+        found[place] = -4 * np.log(squares) + log_amplitude(explained, squares / 7, norm, 7)
         found[place] -= 0.5 * ((LOG_RATE[:, None] - 1) / 1.75) ** 2
     return found - found.max((2, 3), keepdims=True)
 

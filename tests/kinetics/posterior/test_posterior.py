@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from scipy import stats
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.laws.power_law import dose_at, half_dose, power_law_integrity
 from hyperspy_dosekin.kinetics.laws.prior import EXPONENT_BOX, LOG_RATE_BOX, Prior
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.marginal import log_of_amplitude
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.kinetics.simulation import draw_prior, simulate_curves
+from tests.kinetics.amplitude import log_amplitude
 
 HALF = Quantity("half_integrity_dose")
 RATE, EXPONENT = Quantity("rate"), Quantity("exponent")
@@ -41,13 +45,11 @@ def _brute_force(dose, values, variance=None, offset=None, prior=None, exponent=
     squares = (target**2).sum() - explained
     freedom = dose.size - (2 if offset is None else 1)
     if variance is None:
-        log_density = -0.5 * freedom * np.log(squares)
-        log_density -= 0.5 * np.log(explained + squares / freedom)
+        log_density = -0.5 * (freedom + 1) * np.log(squares)
+        log_density += log_amplitude(explained, squares / freedom, norm, freedom)
     else:
-        log_density = -0.5 * squares / variance - 0.5 * np.log(explained + variance)
-    noise = squares / freedom if variance is None else variance
-    signal = 0.5 * np.log(explained / (noise * np.maximum(norm, 1e-30)) + 1e-12)
-    log_density -= 0.5 * ((signal - np.log(50)) / 2) ** 2
+        log_density = -0.5 * squares / variance
+        log_density += log_amplitude(explained, variance, norm)
     log_density -= 0.5 * ((rates - prior.log_rate[0]) / prior.log_rate[1]) ** 2
     log_density -= 0.5 * ((powers - prior.exponent[0]) / prior.exponent[1]) ** 2
     weight = np.exp(log_density - log_density.max())
@@ -110,6 +112,32 @@ def test_covers_the_truth_as_often_as_it_says(noise, with_variance):
             lower, upper = summary.intervals[quantity, level]
             covered = np.mean((truth[quantity] >= lower) & (truth[quantity] <= upper))
             assert low < covered < high, (quantity.name, level)
+
+
+@pytest.mark.parametrize("with_variance", [False, True])
+def test_covers_truths_drawn_whole_from_what_is_assumed(with_variance):
+    # Also those that are over before a frame could see them, and those that the noise hides.
+    random = np.random.default_rng(7)
+    rate, exponent = draw_prior(random, (400, 3))
+    noise = np.exp(-random.normal(np.log(50), 2, rate.shape))
+    curves = simulate_curves(random, rate, exponent, noise=noise, with_variance=with_variance)
+    lower, upper = kinetic_posterior(curves.problem).interval("half_integrity_dose")
+    truth = half_dose(rate, exponent)
+    # 1 200 values: a standard deviation of a share is 0.0045.
+    assert np.mean(truth < lower) == pytest.approx(0.025, abs=0.012)
+    assert np.mean(truth > upper) == pytest.approx(0.025, abs=0.012)
+
+
+@pytest.mark.parametrize("t", [0.0, 0.7, 1.5, 3.0, 8.0])
+def test_integral_over_the_amplitude(t):
+    deviate = np.linspace(-9, 9, 4001)
+    weight = stats.norm.pdf(deviate) * (deviate[1] - deviate[0])
+    norm = np.exp(np.linspace(-30, 4, 18))
+    # a over its own standard deviation, with ln(|a|/σ) normal.
+    amplitude = 50 * np.exp(2 * deviate) * np.sqrt(norm)[:, None]
+    both = np.exp(-((amplitude - t) ** 2) / 2) + np.exp(-((amplitude + t) ** 2) / 2)
+    found = log_of_amplitude(torch.tensor(t**2), torch.tensor(-(t**2) / 2), torch.as_tensor(norm))
+    np.testing.assert_allclose(found, np.log(both @ weight / 2), atol=0.35)
 
 
 def test_known_offset_makes_the_half_dose_known():
