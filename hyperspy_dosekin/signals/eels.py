@@ -16,7 +16,7 @@ from hyperspy_dosekin.signals.processing.low_loss import process_low_loss
 from hyperspy_dosekin.signals.processing.plot import plot_processing
 from hyperspy_dosekin.signals.processing.record import processing_diagnostics
 from hyperspy_dosekin.signals.processing.unprocessed import warn_if_unprocessed
-from hyperspy_dosekin.signals.spectra import fit_dose_spectra
+from hyperspy_dosekin.signals.spectra.fit import fit_dose_spectra
 from hyperspy_dosekin.signals.tools import dose_kinetics_tool
 from hyperspy_dosekin.signals.windows.integrate import integrate_windows
 from hyperspy_dosekin.signals.windows.plot import plot_windows

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import hyperspy_dosekin
 from hyperspy_dosekin.signals.kinetics.options.fit_options import NETWORK_OPTIONS
-from hyperspy_dosekin.signals.spectra import fit_dose_spectra
+from hyperspy_dosekin.signals.spectra.fit import fit_dose_spectra
 from tests.fuzz.fuzzing import attempt, fuzz, numbers
 from tests.fuzz.test_experiments import drawn_options, shown
 from tests.fuzz.test_fits import LAWS

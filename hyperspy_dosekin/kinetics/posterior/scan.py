@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -20,28 +20,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
 from hyperspy_dosekin.kinetics.laws.solution import curve, streams
-from hyperspy_dosekin.kinetics.model.parameters import Parameters
-from hyperspy_dosekin.kinetics.model.shared_error import (
-    basis_of,
-    log_share,
-    with_shared,
-    without_shared,
-)
+from hyperspy_dosekin.kinetics.model.shared_error import without_shared
 from hyperspy_dosekin.kinetics.posterior.marginal import ByFreedom, marginal_deviance
-from hyperspy_dosekin.numerics.batching import send
+
+from .neighbours import before, beside
+from .whitened import WhitenedCurves
 
 # Rounding of a difference of sums, in units of what is subtracted: nothing below is told from a
 # perfect fit.
 _ROUNDING = 1e-13
 # Numbers of an array that are worked on at once: arrays of this size stay in the cache.
 _AT_ONCE = 2**14
-# What each curve has of its own, beside its values.
-_BY_CURVE = (
-    *("root_weight", "freedom", "share", "pin", "unit", "base", "extent", "softness"),
-    *("errors", "basis"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,157 +70,8 @@ class _Products(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class ScanData:
-    """Curves to scan, doses first and curves last, float64.
-
-    Parameters
-    ----------
-    parameters
-        The law with its priors.
-    dose
-        ``(n_dose,)``.
-    values
-        Whitened, ``(n_dose, n)``.
-    ones
-        A constant, whitened, ``(n_dose, n)`` or ``(n_dose, 1)``.
-    root_weight
-        ``(n_dose, n)`` or ``None``.
-    freedom
-        Frames less free coefficients of the readout, ``(n,)``.
-    share
-        κ: 1.0 where the offset is free, ``(n,)`` where it is known to some error, ``None`` where it
-        is known.
-    pin
-        What is taken off the integrity, 0 or 1: a + b is the offset where it is 1, ``(n,)`` or a
-        number.
-    noise
-        ``"free"``, ``"given"`` or ``"floor"``.
-    unit
-        Unit of the values, ``(n,)``.
-    base
-        Level that was taken off the values, in these units, ``(n,)``.
-    extent
-        Largest value, in these units, ``(n,)``.
-    filter_
-        (ρ of a frame with the one before, 1/√(1 − ρ²)), each ``(n_dose, n)`` or ``(n_dose, 1)``;
-        ``None`` for white noise.
-    bounded
-        Whether the offset, and a + b, cannot be negative.
-    softness
-        Standard deviation of that bound, in units of the values, ``(n,)``.
-    log_constant
-        Added to the log density, ``(n,)``.
-    errors
-        Errors that frames share, in standard deviations of the noise, the correlation of
-        neighbours taken out, ``(n_dose, n_error, n)``; ``None`` where there are none.
-    basis
-        What takes them out, see `basis_of`, of the same shape.
-    """
-
-    parameters: Parameters
-    dose: Tensor
-    values: Tensor
-    ones: Tensor
-    root_weight: Tensor | None
-    freedom: Tensor
-    share: Tensor | float | None
-    pin: Tensor | float
-    noise: str
-    unit: Tensor
-    base: Tensor
-    extent: Tensor
-    filter_: tuple[Tensor, Tensor] | None = None
-    bounded: bool = False
-    softness: Tensor | None = None
-    log_constant: Tensor | float = 0.0
-    errors: Tensor | None = None
-    basis: Tensor | None = None
-
-    @classmethod
-    def of(
-        cls,
-        curves: PreparedCurves,
-        index: np.ndarray,
-        device: torch.device,
-        parameters: Parameters,
-        noise: str = "free",
-    ) -> ScanData:
-        """Take some of the curves, given by their place in (n_curve · n_window)."""
-        n_dose = curves.values.shape[-1]
-
-        def rows(array: np.ndarray) -> Tensor:
-            return send(np.ascontiguousarray(array.reshape(-1, n_dose)[index].T), device)
-
-        def each(array: np.ndarray) -> Tensor:
-            return send(np.ascontiguousarray(array.reshape(-1)[index]), device)
-
-        root = None if curves.root_weight is None else rows(curves.root_weight)
-        values = rows(curves.values)
-        ones = torch.ones((n_dose, 1), dtype=values.dtype, device=values.device)
-        values, ones = (values, ones) if root is None else (root * values, root)
-        errors = basis = None
-        if curves.shared is not None:
-            each_error = curves.shared.reshape(-1, n_dose, curves.shared.shape[-1])[index]
-            errors = send(np.ascontiguousarray(np.moveaxis(each_error, 0, -1)), device)
-            basis = basis_of(errors)
-            values, ones = without_shared(values, basis), without_shared(ones, basis)
-        data = cls(
-            parameters,
-            send(curves.normalised_dose, device),
-            values,
-            ones,
-            root,
-            each(curves.freedom),
-            None if curves.offset_known else 1.0,
-            # C − 1 instead of C: more exact for small rates, and the same where b is free.
-            0.0 if curves.offset_known else 1.0,
-            noise,
-            each(curves.unit),
-            each(curves.centre / curves.unit),
-            each(np.abs(curves.centre / curves.unit) + np.abs(curves.values).max(-1, initial=0.0)),
-            errors=errors,
-            basis=basis,
-            log_constant=log_share(basis),
-        )
-        return data if curves.offset_known else data.centred()
-
-    def centred(self) -> ScanData:
-        """The same with the mean of the values taken off; only where the offset is free."""
-        mean = (self.ones * self.values).sum(0) / self.weight_sum
-        return replace(self, values=self.values - self.ones * mean, base=self.base + mean)
-
-    def uncentred(self) -> ScanData:
-        """The same with the values as they were measured."""
-        values = self.values + self.ones * self.base
-        return replace(self, values=values, base=torch.zeros_like(self.base))
-
-    @property
-    def offset_free(self) -> bool:
-        """Whether nothing is known of the offset."""
-        return isinstance(self.share, float)
-
-    @property
-    def count(self) -> int:
-        """Curves."""
-        return self.values.shape[1]
-
-    @cached_property
-    def weight_sum(self) -> Tensor:
-        """W: sum of squares of the whitened constant, ``(n,)`` or ``(1,)``."""
-        return (self.ones * self.ones).sum(0)
-
-    @cached_property
-    def _level(self) -> Tensor:
-        """Sum of values times the constant; 0 where they are centred."""
-        return (self.ones * self.values).sum(0)
-
-    @cached_property
-    def total(self) -> Tensor:
-        """Sum of squares about the mean (or the known offset), ``(n,)``."""
-        total = (self.values * self.values).sum(0)
-        if self.share is not None:
-            total = total - self.share * self._level**2 / self.weight_sum
-        return total
+class ScanData(WhitenedCurves):
+    """Curves to scan, with what they say at nodes; fields as in `WhitenedCurves`."""
 
     @cached_property
     def _floor(self) -> Callable[[Tensor], Tensor] | None:
@@ -239,34 +80,6 @@ class ScanData:
     @cached_property
     def _student(self) -> ByFreedom:
         return ByFreedom("student", self.freedom)
-
-    def select(self, index: Tensor) -> ScanData:
-        """Select some of the curves, each as often as it is named."""
-
-        def chosen(array: Tensor | float | None) -> Tensor | float | None:
-            if not isinstance(array, Tensor) or array.shape[-1] == 1:
-                return array
-            return array.index_select(-1, index)
-
-        # A single curve is not a constant shared by all.
-        if self.count == 1:
-            index = index.clamp(max=0)
-            wide = self.values.expand(-1, index.numel())
-            alone = {
-                name: value.expand(*value.shape[:-1], index.numel())
-                for name in _BY_CURVE
-                if isinstance(value := getattr(self, name), Tensor)
-            }
-            constant = self.log_constant
-            if isinstance(constant, Tensor):
-                constant = constant.expand(index.numel())
-            return replace(self, values=wide, log_constant=constant, **alone)
-        names = ("values", "ones", "log_constant", *_BY_CURVE)
-        arrays = {name: chosen(getattr(self, name)) for name in names}
-        pair = self.filter_
-        if pair is not None:
-            pair = (chosen(pair[0]), chosen(pair[1]))
-        return replace(self, **arrays, filter_=pair)
 
     # Columns
 
@@ -295,19 +108,19 @@ class ScanData:
                 columns = [each[first : first + step] for each in made]
                 places = slice(begin + first, begin + first + len(columns[0]))
                 if self.root_weight is not None:
-                    weight = _beside(self.root_weight[places], columns[0])
+                    weight = beside(self.root_weight[places], columns[0])
                     columns = [each * weight for each in columns]
                 if self.filter_ is not None:
-                    ratio, scale = (_beside(each[places], columns[0]) for each in self.filter_)
+                    ratio, scale = (beside(each[places], columns[0]) for each in self.filter_)
                     carried = carried or [None] * len(columns)
                     pairs = [
-                        _before(each, scale, last, self._gapless)
+                        before(each, scale, last, self._gapless)
                         for each, last in zip(columns, carried, strict=True)
                     ]
-                    before, carried = zip(*pairs, strict=True)
+                    earlier, carried = zip(*pairs, strict=True)
                     columns = [
                         (each - ratio * old) * scale
-                        for each, old in zip(columns, before, strict=True)
+                        for each, old in zip(columns, earlier, strict=True)
                     ]
                 yield places, columns
 
@@ -337,7 +150,7 @@ class ScanData:
             alike = columns[0].shape[-1] == 1 < self.count and self.basis is None
             if alike:
                 common.append([each[..., 0].movedim(0, -1) for each in columns])
-            value, one = (_beside(each[places], columns[0]) for each in (values, ones))
+            value, one = (beside(each[places], columns[0]) for each in (values, ones))
             for i, each in enumerate(columns):
                 for j in range(i + 1):
                     inner[i][j] = _added(inner[i][j], each, columns[j])
@@ -345,7 +158,7 @@ class ScanData:
                     level[i] = _added(level[i], each, value)
                 mean[i] = _added(mean[i], each, one)
                 for number, error in enumerate(errors):
-                    along = _beside(error[places], each)
+                    along = beside(error[places], each)
                     shared[i][number] = _added(shared[i][number], each, along)
         if common:
             level = [torch.cat(column, -1) @ values for column in zip(*common, strict=True)]
@@ -506,46 +319,6 @@ class ScanData:
         """Deviance at nodes ``(…, n)``, without priors."""
         return self.deviance_of(self.sums(search).squares)
 
-    # Variants
-
-    def with_correlation(self, correlation: float) -> ScanData:
-        """The same for noise that has a correlation with that of the frame before."""
-        if correlation == 0 or self.filter_ is not None:
-            return self
-        present = torch.ones_like(self.ones) if self.root_weight is None else self.root_weight
-        present = present > 0
-        last = _last_present(present)
-        gap = torch.arange(len(last), device=last.device)[:, None] - last
-        power = torch.as_tensor(correlation, dtype=self.dose.dtype, device=last.device) ** gap
-        ratio = torch.where(last < 0, 0.0, power)
-        pair = ratio, torch.where(present, (1 - ratio * ratio).rsqrt(), 0.0)
-        scale = torch.where(pair[1] > 0, pair[1], 1.0)
-        # Shared errors are correlated otherwise: they go out after the correlation has.
-        values, ones = (with_shared(each, self.basis) for each in (self.values, self.ones))
-        values, ones = _filtered(values, pair), _filtered(ones, pair)
-        errors = basis = None
-        if self.errors is not None:
-            errors = _filtered(self.errors, pair)
-            basis = basis_of(errors)
-            values, ones = without_shared(values, basis), without_shared(ones, basis)
-        data = replace(
-            self,
-            values=values,
-            ones=ones,
-            errors=errors,
-            basis=basis,
-            filter_=pair,
-            log_constant=self.log_constant
-            + scale.log().sum(0)
-            + (log_share(basis) - log_share(self.basis)),
-        )
-        return data.centred() if self.offset_free else data
-
-
-def _beside(rows: Tensor, columns: Tensor) -> Tensor:
-    """What each curve has at some doses, ``(d, n)``, beside columns ``(d, …, n)``."""
-    return rows.reshape(len(rows), *[1] * (columns.ndim - 2), rows.shape[-1])
-
 
 def _added(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """A total with the sum over doses of products added to it, in place but at the first time."""
@@ -553,37 +326,6 @@ def _added(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
         return total.addcmul_(left[0], right[0])
     product = left[0] * right[0] if len(left) == 1 else (left * right).sum(0)
     return total.add_(product) if total.ndim else product
-
-
-def _before(
-    columns: Tensor, scale: Tensor, carried: Tensor | None, gapless: bool
-) -> tuple[Tensor, Tensor]:
-    """What is in the frame before each, and what the last frame hands on.
-
-    A missing frame, whose `scale` is 0, hands on the one before it.
-    """
-    last = torch.zeros_like(columns[0]) if carried is None else carried
-    if gapless:
-        return torch.cat([last[None], columns[:-1]]), columns[-1]
-    rows = []
-    for row, there in zip(columns, scale, strict=True):
-        rows.append(last)
-        last = torch.where(there == 0, last, row)
-    return torch.stack(list(torch.broadcast_tensors(*rows))), last
-
-
-def _last_present(present: Tensor) -> Tensor:
-    """Place of the last frame before each that is not missing, −1 where none, ``(n_dose, n)``."""
-    place = torch.arange(len(present), device=present.device)[:, None]
-    last = torch.cummax(torch.where(present, place, -1), 0).values
-    return torch.cat([torch.full_like(last[:1], -1), last[:-1]])
-
-
-def _filtered(columns: Tensor, pair: tuple[Tensor, Tensor]) -> Tensor:
-    ratio, scale = (_beside(each, columns) for each in pair)
-    columns = columns + torch.zeros_like(scale)
-    last = _beside(_last_present(pair[1] > 0).clamp(min=0), columns).expand_as(columns)
-    return (columns - ratio * columns.gather(0, last)) * scale
 
 
 def log_sigma_integral(freedom: Tensor, noise: str) -> Tensor:

@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
-from hyperspy_dosekin.kinetics.model.dose_error import DoseError
-from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute, crop_last
-from hyperspy_dosekin.numerics.arguments import check_arguments, real_number, real_numbers
+from hyperspy_dosekin.numerics.arguments import check_arguments, real_number
 from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis, no_dose_axis
-from hyperspy_dosekin.signals.axes.energy import energy_in_ev
-from hyperspy_dosekin.signals.axes.noise import Noise
-from hyperspy_dosekin.signals.axes.noise_check import check_noise
 from hyperspy_dosekin.signals.axes.processed import processing_of
 from hyperspy_dosekin.signals.kinetics.data.groups import Groups
 from hyperspy_dosekin.signals.kinetics.data.recorded import conditions_of, law_under
 from hyperspy_dosekin.signals.kinetics.options.fit_options import checked_prior
 from hyperspy_dosekin.signals.kinetics.spectra.origin import SpectraOrigin
-from hyperspy_dosekin.signals.processing.normalisation import NAME, normalisation_error
 from hyperspy_dosekin.signals.processing.unprocessed import warn_if_unprocessed
 from hyperspy_dosekin.signals.progress import dask_progress, progress_bars
-from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, Window
+
+from .reading import (
+    axis_of_fit,
+    dose_error_of,
+    energy_channels,
+    known_residue,
+    mean_spectra,
+    without_gaps,
+)
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
@@ -37,12 +39,7 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.signals.axes.dose import AxisLike
     from hyperspy_dosekin.signals.kinetics.spectra.result import DoseSpectra
 
-#: Where the zero-loss peak is taken to have ended, in eV: the lowest window.
-_LOWEST_EV = min(left for left, _ in LOW_LOSS_WINDOWS.values())
 _SPATIAL = ("auto", "mean", "pixel", "population", "field")
-_RESIDUE = "give None to fit it, 0, or one spectrum of the channels of the fit"
-#: Sums of squares of larger values overflow.
-_MOST_VALUE = 1e140
 
 
 def fit_dose_spectra(
@@ -184,7 +181,7 @@ def fit_dose_spectra(
     largest = float(np.max(doses_of(axis.axis, axis.units)[0]))
     law = law_under(kinetic_law(law), conditions_of(self), dose_scale or largest)
     config = replace(config, law=law)
-    part = _range(self, energy_range)
+    part = energy_channels(self, energy_range)
     place = axis.index_in_array
     space = tuple(n for p, n in enumerate(self.data.shape[:-1]) if p != place)
     by_pixel = spatial not in ("auto", "mean")
@@ -260,7 +257,7 @@ def _fitted(
 
     axis, part, frame_error = options.axis, options.part, options.frame_error
     with dask_progress(show_progressbar):
-        values, variance, drift, pixels = _read(
+        values, variance, drift, pixels = mean_spectra(
             signal, axis, part, options.processing_error, chosen
         )
     dose, unit = doses_of(axis.axis, axis.units)
@@ -274,9 +271,9 @@ def _fitted(
     dose, values = dose[order], values[order]
     variance = None if variance is None else variance[order]
     drift = None if drift is None else drift[order]
-    frames, channels = _usable(values, variance)
+    frames, channels = without_gaps(values, variance)
     origin = SpectraOrigin(
-        _axis_of(signal, part),
+        axis_of_fit(signal, part),
         channels,
         unit,
         signal.metadata.get_item("General.title", "") or "",
@@ -284,14 +281,14 @@ def _fitted(
         pixels,
         int((~frames).sum()),
         bool(signal.metadata.get_item("Dose.map") is not None and pixels > 1),
-        _dose_error(signal, options.dose_uncertainty),
+        dose_error_of(signal, options.dose_uncertainty),
         float(frame_error),
         drift is not None,
         signal.metadata.get_item("Dose.pre_exposure") is not None,
         processing_of(signal),
     )
     kept = np.ix_(frames, channels)
-    known = _known_residue(options.residue, part, channels)
+    known = known_residue(options.residue, part, channels)
     errors = [] if drift is None else [drift[frames]]
     errors += list(frame_error * np.eye(int(frames.sum()))) if frame_error else []
     problem = SpectraProblem(
@@ -304,137 +301,3 @@ def _fitted(
     return DoseSpectra(
         fit_spectra(problem, options.config), origin, known + np.zeros(channels.sum())
     )
-
-
-def _range(signal: Any, energy_range: Any) -> slice:
-    """The channels of the fit."""
-    axis = signal.axes_manager.signal_axes[0]
-    energy = np.asarray(axis.axis, dtype=np.float64)
-    if not energy.size:
-        raise ValueError("the energy axis is empty: slice less away.")
-    if energy_range is None:
-        in_ev = energy_in_ev(axis)
-        inside = np.ones(energy.size, dtype=bool)
-        if in_ev.min() < 0 and in_ev.max() > 2 * _LOWEST_EV:
-            inside = in_ev >= _LOWEST_EV
-    else:
-        ends = energy_range
-        if hasattr(ends, "left") and hasattr(ends, "right"):
-            ends = (ends.left, ends.right)
-        if isinstance(ends, str) or not hasattr(ends, "__len__") or len(ends) != 2:
-            raise TypeError(
-                f"energy_range={energy_range!r} must be (left, right) in units of the energy axis, "
-                "or a SpanROI."
-            )
-        window = Window("energy_range", *ends)
-        low, high = sorted((energy[0], energy[-1]))
-        if window.right < low or window.left > high:
-            raise ValueError(
-                f"energy_range=({window.left:g}, {window.right:g}) lies outside the energy axis, "
-                f"{low:g} to {high:g}; give a range inside."
-            )
-        inside = (energy >= window.left) & (energy <= window.right)
-    places = np.flatnonzero(inside)
-    if not places.size:
-        raise ValueError(f"energy_range={energy_range!r} holds no channel; widen it.")
-    return slice(int(places[0]), int(places[-1]) + 1)
-
-
-def _read(
-    signal: Any, axis: Any, part: slice, processing_error: bool, chosen: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, int]:
-    """Mean spectra ``(frame, channel)``, their variance, a drift, and the number of pixels."""
-
-    def mean(array: Any) -> Any:
-        if chosen is None:
-            return array.mean(axis=space, dtype=np.float64)
-        moved = np.moveaxis(array, place, -2)
-        inside = np.where(chosen[..., np.newaxis, np.newaxis], moved, 0.0)
-        return inside.sum(axis=tuple(range(chosen.ndim)), dtype=np.float64) / chosen.sum()
-
-    noise = check_noise(signal).noise
-    place = axis.index_in_array
-    space = tuple(p for p in range(signal.data.ndim - 1) if p != place)
-    pixels = int(np.prod([signal.data.shape[p] for p in space], dtype=int))
-    pixels = pixels if chosen is None else int(chosen.sum())
-    wanted = [mean(crop_last(signal.data, part))]
-    if noise is not None and noise.variance is not None:
-        wanted.append(mean(crop_last(as_lazy_as(noise.variance, signal.data), part)))
-    drifts = normalisation_error(signal, axis) if processing_error else {}
-    if drifts:
-        drift = drifts[NAME]
-        inside = drift if chosen is None or drift.ndim < chosen.ndim + 2 else drift[chosen]
-        wanted.append(inside.mean(axis=tuple(range(inside.ndim - 1))))
-    found = [np.asarray(array, dtype=np.float64) for array in compute(*wanted)]
-    values, variance = found[0], None
-    if noise is not None and noise.variance is not None:
-        variance = found[1] / pixels
-    elif noise is not None:
-        variance = _variance(noise, values) / pixels
-    drift = found[-1] if drifts else None
-    if drift is not None and not np.any(drift):
-        drift = None
-    return values, variance, drift, pixels
-
-
-def _variance(noise: Noise, values: np.ndarray) -> np.ndarray:
-    return noise.gain * np.maximum(values, 0.0) + noise.offset
-
-
-def _usable(values: np.ndarray, variance: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Frames and channels without gaps."""
-    # What cannot be squared is as good as missing.
-    good = np.abs(np.nan_to_num(values, nan=np.inf)) < _MOST_VALUE
-    if variance is not None:
-        good &= np.isfinite(variance) & (variance >= 0)
-    # A frame that is missing altogether is left out; otherwise the channels that have gaps are.
-    frames = good.mean(axis=1) > 0.5 * good.mean(axis=1).max(initial=0.0)
-    channels = np.atleast_1d(good[frames].all(axis=0))
-    if not frames.any() or not channels.any():
-        raise ValueError(
-            f"no channel has a value below {_MOST_VALUE:g} in every frame; interpolate what is "
-            "missing, leave out the frames that have gaps with s.inav[…], or take another unit."
-        )
-    return frames, channels
-
-
-def _axis_of(signal: BaseSignal, part: slice) -> dict[str, object]:
-    """The energy axis of the fit."""
-    axis = signal.axes_manager.signal_axes[0]
-    found: dict[str, object] = {
-        "name": str(axis.name),
-        "units": axis.units if isinstance(axis.units, str) else None,
-        "size": part.stop - part.start,
-    }
-    if axis.is_uniform:
-        return found | {"offset": float(axis.axis[part.start]), "scale": float(axis.scale)}
-    return found | {"axis": np.asarray(axis.axis[part], dtype=np.float64)}
-
-
-def _known_residue(residue: object, part: slice, channels: np.ndarray) -> np.ndarray:
-    if residue is None:
-        return np.zeros(1)
-    values = real_numbers("residue", np.asarray(getattr(residue, "data", residue)), _RESIDUE)
-    size = part.stop - part.start
-    if values.ndim == 0 or values.size == 1:
-        return np.full(int(channels.sum()), float(values.reshape(-1)[0]))
-    if values.shape != (size,):
-        raise ValueError(
-            f"residue of shape {values.shape} does not fit the {size} channels of the range; "
-            f"{_RESIDUE}."
-        )
-    return values[channels]
-
-
-def _dose_error(signal: BaseSignal, given: Any) -> DoseError:
-    if given is None:
-        given = signal.metadata.get_item("Dose.uncertainty")
-        given = given.as_dictionary() if hasattr(given, "as_dictionary") else given
-        return DoseError.of(given)
-    error = DoseError.of(given)
-    if error.moves_frames:
-        raise ValueError(
-            f"dose_uncertainty={given!r}: fits of whole spectra know an uncertainty of the dose "
-            'scale only; pass a number or {"scale": …}, or fit windows with s.fit_dose_pinn.'
-        )
-    return error
