@@ -245,7 +245,7 @@ class _Options:
     frame_error: float
     processing_error: bool
     dose_scale: float | None
-    dose_uncertainty: object
+    dose_uncertainty: float | Mapping[str, float] | None
 
 
 def _fitted(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,7 +149,7 @@ def known_residue(residue: object, part: slice, channels: np.ndarray) -> np.ndar
     return values[channels]
 
 
-def dose_error_of(signal: BaseSignal, given: object) -> DoseError:
+def dose_error_of(signal: BaseSignal, given: float | Mapping[str, float] | None) -> DoseError:
     """How well doses are known: as it was given, or as the metadata say."""
     if given is None:
         given = signal.metadata.get_item("Dose.uncertainty")
