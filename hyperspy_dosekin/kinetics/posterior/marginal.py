@@ -38,6 +38,10 @@ _LOG_SQUARES = (-30.0, 14.0, 2201)
 _ASINH = (-9.0, 9.0, 1801)
 # Logarithm of about the smallest number of full precision.
 _LOG_SMALLEST = -690.0
+# Below these scores Φ is taken from its tail: erfc has no digits left there, and a series has all.
+_TAIL = {torch.float32: -8.0, torch.float64: -30.0}
+# What is further down, in ln, adds nothing to a sum.
+_NOTHING = -40.0
 
 
 @lru_cache(maxsize=64)
@@ -78,6 +82,38 @@ def _looked_up(
     index = left.long() if row is None else row * count + left.long()
     flat = tables.reshape(-1)
     return torch.lerp(flat[index], flat[index + 1], x - left)
+
+
+def log_normal_share(score: Tensor) -> Tensor:
+    """Ln Φ to the rounding of 1; `torch.special.log_ndtr`, which is not vectorised, takes longer.
+
+    Parameters
+    ----------
+    score
+        Any numbers.
+
+    Examples
+    --------
+    >>> score = torch.tensor([-300.0, -30.1, -29.9, -1.0, 0.0, 7.0], dtype=torch.float64)
+    >>> known = torch.special.log_ndtr(score)
+    >>> bool(torch.allclose(log_normal_share(score), known, rtol=1e-12, atol=1e-15))
+    True
+    """
+    tail = _TAIL[score.dtype]
+    found = torch.log(0.5 * torch.erfc(score.clamp(min=tail) * -math.sqrt(0.5)))
+    if bool((score < tail).any()):
+        far = score.clamp(max=tail)
+        inverse = far**-2
+        series = torch.log1p((-1 + (3 - (15 - 105 * inverse) * inverse) * inverse) * inverse)
+        beyond = series - 0.5 * far * far - torch.log(-far) - 0.5 * math.log(2 * math.pi)
+        found = torch.where(score < tail, beyond, found)
+    return found
+
+
+def inverse_sinh(place: Tensor) -> Tensor:
+    """`torch.asinh`, which is not vectorised, from a logarithm that is."""
+    size = place.abs()
+    return torch.log1p(size + size * size / (1 + (1 + size * size).sqrt())).copysign(place)
 
 
 class ByFreedom:
@@ -171,6 +207,9 @@ def log_of_amplitude(score: Tensor, absent: Tensor, norm: Tensor) -> Tensor:
     mean, width = SIGNAL_TO_NOISE
     hidden = -0.5 * torch.log(norm.clamp(min=1e-30)) - mean
     half = 0.5 * torch.log1p(score)
-    seen = torch.log(-torch.expm1(absent)) - half - 0.5 * ((half + hidden) / width).square()
-    seen = seen - math.log(2 * width)
-    return torch.logaddexp(seen, absent + torch.special.log_ndtr((hidden + 0.5) / width))
+    seen = -0.5 * ((half + hidden) / width).square() - half - math.log(2 * width)
+    if bool((absent < seen.clamp(max=0.0) + _NOTHING).all()):
+        # Every amplitude is seen clearly.
+        return seen
+    seen = seen + torch.log(-torch.expm1(absent))
+    return torch.logaddexp(seen, absent + log_normal_share((hidden + 0.5) / width))

@@ -22,7 +22,12 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.laws.solution import curve, streams
 from hyperspy_dosekin.kinetics.model.shared_error import without_shared
-from hyperspy_dosekin.kinetics.posterior.marginal import ByFreedom, marginal_deviance
+from hyperspy_dosekin.kinetics.posterior.marginal import (
+    ByFreedom,
+    inverse_sinh,
+    log_normal_share,
+    marginal_deviance,
+)
 
 from .neighbours import before, beside
 from .whitened import WhitenedCurves
@@ -258,8 +263,8 @@ class ScanData(WhitenedCurves):
             spread = spread + self.softness**2
         score = level / spread.sqrt()
         if self.noise == "given":
-            return torch.special.log_ndtr(score)
-        return self._student(torch.asinh(score))
+            return log_normal_share(score)
+        return self._student(inverse_sinh(score))
 
     # Objective
 

@@ -5,13 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import special, stats
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.laws.power_law import dose_at, half_dose, power_law_integrity
 from hyperspy_dosekin.kinetics.laws.prior import EXPONENT_BOX, LOG_RATE_BOX, Prior
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.kinetics.posterior.marginal import log_of_amplitude
+from hyperspy_dosekin.kinetics.posterior.marginal import (
+    inverse_sinh,
+    log_normal_share,
+    log_of_amplitude,
+)
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.kinetics.simulation import draw_prior, simulate_curves
@@ -22,6 +26,20 @@ RATE, EXPONENT = Quantity("rate"), Quantity("exponent")
 #: Truths: half of the window gone near the largest dose, give or take a factor of e.
 TRUTHS = Prior(log_rate=(0.0, 1.0))
 INTEGRITY = Quantity("integrity", normalised_dose=(0.4, 1.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_fast_functions_are_those_of_scipy_and_numpy(dtype):
+    rounding = 20 * torch.finfo(dtype).eps
+    place = torch.linspace(-1.0, 1.0, 4001, dtype=dtype) ** 5
+    for most, function, truth in (
+        (1e3, log_normal_share, special.log_ndtr),
+        (1e15, inverse_sinh, np.arcsinh),
+    ):
+        found = function(most * place).numpy()
+        known = truth(most * place.double().numpy())
+        np.testing.assert_allclose(found, known, rtol=rounding, atol=rounding)
+        assert found.dtype == place.numpy().dtype
 
 
 def _prior_curves(seed, shape, noise, **options):
