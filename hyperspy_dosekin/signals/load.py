@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.signals.files import check_seal, read_signal, seal, told_as_damage
-from hyperspy_dosekin.signals.kinetics.comparison import result as law_comparison
+from hyperspy_dosekin.signals.kinetics.comparison import file as comparison_file
+from hyperspy_dosekin.signals.kinetics.comparison.result import LawComparison
 from hyperspy_dosekin.signals.kinetics.conditions import file as condition_file
 from hyperspy_dosekin.signals.kinetics.conditions.result import ConditionKinetics
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.joint import file as joint_file
 from hyperspy_dosekin.signals.kinetics.joint.result import JointKinetics
 from hyperspy_dosekin.signals.kinetics.options.law_names import OtherLawError, law_of_record
-from hyperspy_dosekin.signals.kinetics.planning import result as planned
+from hyperspy_dosekin.signals.kinetics.planning import file as plan_file
+from hyperspy_dosekin.signals.kinetics.planning.result import DosePlan
 from hyperspy_dosekin.signals.kinetics.result import file
 from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 from hyperspy_dosekin.signals.kinetics.spectra import file as dose_spectra_file
@@ -139,8 +141,8 @@ def _kinetics(series: BaseSignal, law: str | KineticLaw | None) -> _Stored:
 
 
 def _comparison(series: Any, _law: str | KineticLaw | None) -> _Stored:
-    found, checksum, expected = law_comparison.stored_comparison(series)
-    return lambda: law_comparison.LawComparison(SeriesData.of(series), *found), checksum, expected
+    found, checksum, expected = comparison_file.stored_comparison(series)
+    return lambda: LawComparison(SeriesData.of(series), *found), checksum, expected
 
 
 def _conditions(signal: Any, law: str | KineticLaw | None) -> _Stored:
@@ -177,8 +179,8 @@ def _live(series: BaseSignal, law: str | KineticLaw | None) -> _Stored:
 
 
 def _plan(series: BaseSignal, _law: str | KineticLaw | None) -> _Stored:
-    found, checksum, expected = planned.stored_plan(series)
-    return lambda: found, checksum, expected
+    make, checksum, expected = plan_file.stored_plan(series)
+    return lambda: DosePlan(**vars(make())), checksum, expected
 
 
 @dataclass(frozen=True)
@@ -203,8 +205,8 @@ class _Kind:
 #: Kinds of results by their place in the metadata of the signals that they are saved with.
 KINDS = {
     file.NODE: _Kind(file.FORMAT, 2, _kinetics),
-    law_comparison.NODE: _Kind(law_comparison.FORMAT, 2, _comparison),
-    planned.NODE: _Kind(planned.FORMAT, 1, _plan),
+    comparison_file.NODE: _Kind(comparison_file.FORMAT, 2, _comparison),
+    plan_file.NODE: _Kind(plan_file.FORMAT, 1, _plan),
     condition_file.NODE: _Kind(condition_file.FORMAT, 1, _conditions),
     dose_spectra_file.NODE: _Kind(dose_spectra_file.FORMAT, 1, _spectra),
     joint_file.NODE: _Kind(joint_file.FORMAT, 1, _joint),

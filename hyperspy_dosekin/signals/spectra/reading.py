@@ -152,9 +152,9 @@ def known_residue(residue: object, part: slice, channels: np.ndarray) -> np.ndar
 def dose_error_of(signal: BaseSignal, given: float | Mapping[str, float] | None) -> DoseError:
     """How well doses are known: as it was given, or as the metadata say."""
     if given is None:
-        given = signal.metadata.get_item("Dose.uncertainty")
-        given = given.as_dictionary() if hasattr(given, "as_dictionary") else given
-        return DoseError.of(given)
+        recorded = signal.metadata.get_item("Dose.uncertainty")
+        several = hasattr(recorded, "as_dictionary")
+        return DoseError.of(recorded.as_dictionary() if several else recorded)
     error = DoseError.of(given)
     if error.moves_frames:
         raise ValueError(

@@ -16,6 +16,7 @@ from hyperspy_dosekin.kinetics.conditions.regression import Draws
 from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
 from hyperspy_dosekin.kinetics.model.parameters import Parameters, is_determined
 from hyperspy_dosekin.numerics.text import printable
+from hyperspy_dosekin.signals.results import as_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +91,7 @@ class ConditionNumbers:
             for window, draws in zip(self.window_names, self.draws, strict=True):
                 values = draws.effects[:, 1 + place]
                 rows.append((effect, window, *summary(values), _sign_p(values)))
-        return frame(rows, ["effect", "window", "estimate", "lower", "upper", "p"])
+        return as_frame(rows, ["effect", "window", "estimate", "lower", "upper", "p"])
 
     @property
     def half_integrity_dose(self) -> pd.DataFrame:
@@ -101,7 +102,7 @@ class ConditionNumbers:
                 half = np.exp(self._log_dose_of(column, place))
                 reached = bool(np.median(half) <= self.largest_dose[place])
                 rows.append((name, window, *summary(half), reached))
-        return frame(rows, ["series", "window", "estimate", "lower", "upper", "reached"])
+        return as_frame(rows, ["series", "window", "estimate", "lower", "upper", "reached"])
 
     @property
     def specimen_spread(self) -> pd.DataFrame:
@@ -110,7 +111,7 @@ class ConditionNumbers:
         for window, draws in zip(self.window_names, self.draws, strict=True):
             values = summary(draws.spread) if self.design.freedom > 0 else (np.nan,) * 3
             rows.append((window, *values))
-        return frame(rows, ["window", "estimate", "lower", "upper"])
+        return as_frame(rows, ["window", "estimate", "lower", "upper"])
 
     @property
     def law_parameters(self) -> pd.DataFrame:
@@ -145,7 +146,7 @@ class ConditionNumbers:
                     unit = float(reference[law.per[name]])
                     name = f"{name} × {law.per[name]}"
                 rows.append((name, window, unit * middle, unit * low, unit * high, bool(known)))
-        return frame(rows, ["parameter", "window", "estimate", "lower", "upper", "determined"])
+        return as_frame(rows, ["parameter", "window", "estimate", "lower", "upper", "determined"])
 
     def test(self, name: str, window: str | None = None) -> EffectTest | list[EffectTest]:
         """Test whether a condition has an effect.
@@ -258,7 +259,7 @@ class ConditionNumbers:
                 draws = self.draws[column]
                 rate = draws.log_rate[:, place] - draws.effects @ away
                 rows.append((series, window, *summary(np.exp(self._log_dose(column, rate, law)))))
-        return frame(rows, ["series", "window", "estimate", "lower", "upper"])
+        return as_frame(rows, ["series", "window", "estimate", "lower", "upper"])
 
 
 def summary(values: np.ndarray) -> tuple[float, float, float]:
@@ -284,10 +285,3 @@ def _joint_p(values: np.ndarray) -> float:
     mean = values.mean(axis=0)
     distance = mean @ np.linalg.solve(np.cov(values.T), mean)
     return float(stats.chi2.sf(distance, values.shape[1]))
-
-
-def frame(rows: list[object], columns: list[str]) -> pd.DataFrame:
-    """A table of rows; pandas takes a second to import and is needed here only."""
-    import pandas as pd
-
-    return pd.DataFrame(rows, columns=columns)

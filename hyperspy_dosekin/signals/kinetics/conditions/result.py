@@ -21,7 +21,6 @@ from hyperspy_dosekin.signals.kinetics.conditions.file import save_conditions
 from hyperspy_dosekin.signals.kinetics.conditions.numbers import (
     ENDS,
     ConditionNumbers,
-    frame,
     summary,
 )
 from hyperspy_dosekin.signals.kinetics.conditions.text import (
@@ -31,7 +30,8 @@ from hyperspy_dosekin.signals.kinetics.conditions.text import (
     notes_of,
     shape_table,
 )
-from hyperspy_dosekin.signals.results import SavedResult
+from hyperspy_dosekin.signals.results import SavedResult, as_frame
+from hyperspy_dosekin.signals.signatures import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
     from prettytable import PrettyTable
     from typing_extensions import Unpack
+
+#: What can be asked for as a table.
+TABLES = ("effects", "half_integrity_dose", "law_parameters", "specimen_spread")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +123,46 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
         """D½ of each series and window as a table."""
         return dose_table(self)
 
+    def to_dataframe(self, table: str = "effects") -> pd.DataFrame:
+        """One of the tables, with the units of its doses.
+
+        Parameters
+        ----------
+        table
+            ``"effects"``, ``"half_integrity_dose"``, ``"law_parameters"`` or
+            ``"specimen_spread"``: the attribute of that name.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The table; ``attrs["units"]`` says the unit of the doses.
+
+        Raises
+        ------
+        ValueError
+            If there is no such table.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> simulate = hyperspy_dosekin.data.dose_series
+        >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
+        >>> found = hyperspy_dosekin.fit_dose_conditions(
+        ...     series, conditions={"gas": ["air", "air", "none", "none"]}, windows="C–O"
+        ... )
+        >>> found.to_dataframe("half_integrity_dose").shape[0]
+        4
+        """
+        if table not in TABLES:
+            raise ValueError(
+                f"table={table!r} is not one of {', '.join(map(repr, TABLES))}"
+                f"{did_you_mean(table, TABLES)}"
+            )
+        frame = getattr(self, table).copy()
+        if table == "half_integrity_dose":
+            frame.attrs["units"] = dict.fromkeys(["estimate", "lower", "upper"], self.dose_unit)
+        return frame
+
     def ratio(self, a: Any, b: Any) -> pd.DataFrame:
         """Ratio of two half-integrity doses, with 95 % intervals, one row for each window.
 
@@ -157,7 +200,7 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
             with np.errstate(invalid="ignore"):  # of two doses that are never reached
                 over = self._log_dose_of(column, a) - self._log_dose_of(column, b)
             rows.append((window, *summary(np.exp(over))))
-        return frame(rows, ["window", "estimate", "lower", "upper"])
+        return as_frame(rows, ["window", "estimate", "lower", "upper"])
 
     def predict(self, dose: Any = None, **conditions: Any) -> ConditionPrediction:
         """Predict the integrity and D½ of a new specimen.
@@ -233,7 +276,7 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
             series(middle, ""),
             series(lower, ", lower end"),
             series(upper, ", upper end"),
-            frame(rows, ["window", "estimate", "lower", "upper"]),
+            as_frame(rows, ["window", "estimate", "lower", "upper"]),
             tuple(notes),
         )
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -186,6 +186,9 @@ class JointKinetics(JointNumbers, SavedResult, Mapping):
         frames = [result.to_dataframe().assign(series=name) for name, result in self.items()]
         found = pd.concat(frames, ignore_index=True)
         return found.reindex(columns=["series", *found.columns.drop("series")])
+
+    def _tables(self) -> Sequence[PrettyTable]:
+        return self.comparison._tables()
 
     @takes_figure_options
     def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:

@@ -14,7 +14,8 @@ from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 from hyperspy_dosekin.numerics.arguments import check_arguments, real_number, real_numbers
 from hyperspy_dosekin.signals.kinetics.options.fit_options import checked_prior
-from hyperspy_dosekin.signals.kinetics.planning.result import KNOWN, DosePlan, PlannedFrames
+from hyperspy_dosekin.signals.kinetics.planning.numbers import KNOWN, PlannedFrames
+from hyperspy_dosekin.signals.kinetics.planning.result import DosePlan
 from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 from hyperspy_dosekin.signals.signatures import did_you_mean
 

@@ -5,22 +5,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hyperspy_dosekin.numerics.files import replaced_when_written, with_extension
 from hyperspy_dosekin.signals.kinetics.result.face import Face
-from hyperspy_dosekin.signals.kinetics.result.frame import latex_table, result_frame
+from hyperspy_dosekin.signals.kinetics.result.frame import result_frame
 from hyperspy_dosekin.signals.kinetics.result.methods import methods_text
+from hyperspy_dosekin.signals.kinetics.result.table import kinetics_tables
+from hyperspy_dosekin.signals.results import SavedResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from pandas import DataFrame
+    from prettytable import PrettyTable
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class KineticsExport(Face):
+class KineticsExport(Face, SavedResult):
     """Methods of `DoseKinetics` for manuscripts and other programs."""
 
     def to_dataframe(self, *, level: float = 0.95, method: str = "posterior") -> DataFrame:
@@ -58,63 +61,8 @@ class KineticsExport(Face):
         """
         return result_frame(self.numbers, level, method)
 
-    def to_csv(self, path: str | Path, **options: Any) -> None:
-        """Write the table of `to_dataframe` as comma-separated values, in UTF-8.
-
-        Parameters
-        ----------
-        path
-            File name; ``.csv`` is added where there is no extension. An existing file is replaced.
-        **options
-            Passed to `to_dataframe` (``level``, ``method``) or to ``pandas.DataFrame.to_csv``.
-
-        Raises
-        ------
-        ValueError
-            If the file name has another extension than ``.csv``, ``.tsv`` or ``.txt``.
-
-        Examples
-        --------
-        >>> import hyperspy_dosekin
-        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
-        >>> result = s.fit_dose_pinn(estimator="exact")
-        >>> result.to_csv("kinetics.csv")  # doctest: +SKIP
-        """
-        target = with_extension(path, (".csv", ".tsv", ".txt"), "a table")
-        chosen = {name: options.pop(name) for name in ("level", "method") if name in options}
-        settings = {"index": False, "sep": "," if target.suffix == ".csv" else "\t", **options}
-        frame = self.to_dataframe(**chosen)
-        with replaced_when_written(target) as beside:
-            frame.to_csv(beside, encoding="utf-8", **settings)
-
-    def to_latex(self, path: str | Path | None = None) -> str:
-        r"""Return the printed table as a LaTeX ``tabular`` for the package booktabs.
-
-        Windows whose D½ the data do not determine have an interval only, as in print.
-
-        Parameters
-        ----------
-        path
-            File to write it to as well; ``.tex`` is added where there is no extension.
-
-        Returns
-        -------
-        str
-            The table. Signs of LaTeX in names of windows are escaped.
-
-        Examples
-        --------
-        >>> import hyperspy_dosekin
-        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
-        >>> text = s.fit_dose_pinn(estimator="exact").to_latex()
-        >>> print(text.splitlines()[0])
-        \begin{tabular}{lrrrrrrr}
-        """
-        text = latex_table(self.numbers)
-        if path is not None:
-            with replaced_when_written(with_extension(path, (".tex",), "a table")) as beside:
-                beside.write_text(text + "\n", encoding="utf-8")
-        return text
+    def _tables(self) -> list[PrettyTable]:
+        return kinetics_tables(self.numbers.computed())
 
     def to_nexus(
         self,

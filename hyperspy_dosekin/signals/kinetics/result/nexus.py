@@ -21,7 +21,7 @@ import numpy as np
 from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.processed import processing_words
-from hyperspy_dosekin.signals.kinetics.result.frame import units_of
+from hyperspy_dosekin.signals.kinetics.result.frame import dose_units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,7 @@ def write_nexus(
         _processing(entry, numbers.data.processing)
         _process(entry, numbers, methods)
         for name, values, interval in _quantities(numbers, level):
-            unit = units_of(numbers, [name]).get(name, "")
+            unit = dose_units(numbers.dose_unit, numbers.dose_scale).get(name, "")
             _map(entry, numbers, name, values, unit, interval, level)
         _curves(entry, numbers)
 

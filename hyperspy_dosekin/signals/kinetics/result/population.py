@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING
 
 from prettytable import PrettyTable
 
-from hyperspy_dosekin.numerics.html import report
-from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.kinetics.numbers.sharing import (
     Correlations,
     PopulationRow,
     population_rows,
 )
 from hyperspy_dosekin.signals.kinetics.result.table import bracket, number
+from hyperspy_dosekin.signals.results import TabledResult, as_frame
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
 
 
-@dataclass(frozen=True, eq=False)
-class PopulationTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class PopulationTable(TabledResult):
     """What the pixels share: a row for every window, group and quantity.
 
     Parameters
@@ -89,11 +90,28 @@ class PopulationTable:
             table.add_row([*where, row.quantity, mean, spread + log])
         return table
 
-    def __str__(self) -> str:
-        return printable(self._table().get_string())
+    def to_dataframe(self) -> DataFrame:
+        """Tidy pandas table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for every window, group and quantity.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series_image(shape=(4, 4), processed=True)
+        >>> result = s.fit_dose_pinn(spatial="population", show_progressbar=False)
+        >>> frame = result.population.to_dataframe()
+        >>> len(frame) == len(result.population)
+        True
+        """
+        return as_frame(self.columns())
 
     def __repr__(self) -> str:
+        """How many rows there are."""
         return f"<PopulationTable, {len(self.rows)} rows>"
 
-    def _repr_html_(self) -> str:
-        return report(tables=[self._table()])
+    def _said(self) -> tuple[list[PrettyTable], list[str]]:
+        return [self._table()], []

@@ -32,11 +32,12 @@ from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     unused_by,
 )
 from hyperspy_dosekin.signals.kinetics.result.face import Face
-from hyperspy_dosekin.signals.results import Result
+from hyperspy_dosekin.signals.results import TabledResult, as_frame
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal, Signal1D
     from matplotlib.figure import FigureBase
+    from pandas import DataFrame
     from typing_extensions import Unpack
 
 #: Share of its width by which the window of a background is moved.
@@ -91,7 +92,7 @@ def _same(first: object, second: object) -> bool:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ProcessingSpread(Result):
+class ProcessingSpread(TabledResult):
     """Areas and D½ under every admissible processing; made by `DoseKinetics.processing_spread`.
 
     Parameters
@@ -204,6 +205,25 @@ class ProcessingSpread(Result):
                 ends = {"lower": float(lower[place]), "upper": float(upper[place])}
                 rows.append({**row, **ends, "unit": numbers.dose_unit})
         return rows
+
+    def to_dataframe(self) -> DataFrame:
+        """Tidy pandas table: the `rows`, with the unit of doses in ``attrs``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each choice and window.
+
+        Examples
+        --------
+        >>> from hyperspy_dosekin.data import dose_series
+        >>> result = dose_series().process_low_loss().fit_dose_pinn(estimator="exact")
+        >>> len(result.processing_spread({"normalise": ("total",)}).to_dataframe())
+        8
+        """
+        unit = self.numbers[AS_FITTED].dose_unit
+        names = "half_integrity_dose", "lower", "upper"
+        return as_frame(self.rows, units=dict.fromkeys(names, unit))
 
     @takes_figure_options
     def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:

@@ -21,7 +21,6 @@ from hyperspy_dosekin.signals.kinetics.result.notes import notes_of
 from hyperspy_dosekin.signals.kinetics.result.plots import KineticsPlots
 from hyperspy_dosekin.signals.kinetics.result.processing_spread import ProcessingSpread, make_spread
 from hyperspy_dosekin.signals.kinetics.result.table import kinetics_line, kinetics_tables
-from hyperspy_dosekin.signals.results import SavedResult
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExport, SavedResult):
+class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExport):
     """Degradation kinetics of the windows of a dose series.
 
     Made by `DoseSeries.fit_dose_pinn`, `EELSSpectrum.fit_dose_pinn` or

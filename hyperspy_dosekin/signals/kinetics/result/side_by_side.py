@@ -15,9 +15,9 @@ from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.plotting.kinetics.forest import ForestPicture, plot_forest
 from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
-from hyperspy_dosekin.signals.kinetics.result.frame import as_frame
+from hyperspy_dosekin.signals.kinetics.result.frame import dose_units
 from hyperspy_dosekin.signals.kinetics.result.table import interval_text, number
-from hyperspy_dosekin.signals.results import Result
+from hyperspy_dosekin.signals.results import TabledResult, as_frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
@@ -55,7 +55,7 @@ class WithHalfDose(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ResultComparison(Result):
+class ResultComparison(TabledResult):
     """Half-integrity doses of several results, made by `compare_results`.
 
     Parameters
@@ -108,7 +108,25 @@ class ResultComparison(Result):
             "identifiable": self.identifiable[result, window],
             "dose_unit": self.dose_unit,
         }
-        return as_frame(columns)
+        return as_frame(columns, units=dose_units(self.dose_unit, 1.0))
+
+    def to_dataframe(self) -> DataFrame:
+        """The same as `table`, with units in ``attrs``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each result and window.
+
+        Examples
+        --------
+        >>> import hyperspy_dosekin
+        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
+        >>> result = s.fit_dose_pinn(estimator="exact", law="first order")
+        >>> len(hyperspy_dosekin.compare_results([result, result["C–O"]]).to_dataframe())
+        5
+        """
+        return self.table
 
     @takes_figure_options
     def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:

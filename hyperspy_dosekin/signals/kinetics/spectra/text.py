@@ -11,13 +11,14 @@ from prettytable import PrettyTable
 
 from hyperspy_dosekin.kinetics.spectra.number import LEVEL
 from hyperspy_dosekin.kinetics.spectra.summary import nodes_are_enough
-from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
+from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.signals.axes.processed import processing_words
 from hyperspy_dosekin.signals.kinetics.options.law_names import equation, header
-from hyperspy_dosekin.signals.kinetics.result.frame import as_frame
+from hyperspy_dosekin.signals.kinetics.result.frame import dose_units
 from hyperspy_dosekin.signals.kinetics.result.notes import INTERVAL, ORIGIN_OF_LAWS
 from hyperspy_dosekin.signals.kinetics.result.table import interval_text, number
 from hyperspy_dosekin.signals.kinetics.spectra.numbers import SpectraNumbers
+from hyperspy_dosekin.signals.results import as_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,16 +184,7 @@ def spectra_frame(result: SpectraNumbers, level: float) -> DataFrame:
         "law": result.fit.parameters.each.law.name,
         "dose_unit": result.dose_unit,
     }
-    frame = as_frame(columns)
-    unit = result.dose_unit
-    units = {
-        "half_integrity_dose": unit,
-        "critical_dose": unit,
-        "rate_per_dose": inverse_unit(unit),
-        "rate": f"1/({result.dose_scale:g} {unit})".replace(" )", ")"),
-    }
-    frame.attrs["units"] = {name: text for name, text in units.items() if text and name in columns}
-    return frame
+    return as_frame(columns, units=dose_units(result.dose_unit, result.dose_scale))
 
 
 def spectra_methods(result: SpectraNumbers) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 import hyperspy_dosekin
 from hyperspy_dosekin import fit_dose_conditions
+from tests.tables import check_tables
 
 RATES = [1.0, 1.0, 5.0, 5.0, 25.0, 25.0]
 DOSE = 100.0 * np.arange(1, 10)
@@ -60,7 +61,7 @@ def test_half_integrity_dose_of_each_series(result):
         assert row.lower < row.estimate < row.upper
 
 
-def test_texts_say_what_was_done(result):
+def test_texts_say_what_was_done(result, tmp_path):
     text = str(result)
     assert "<ConditionKinetics, 6 series, 2 windows, first order, effects of dose_rate>" in text
     assert "Reference: dose_rate = 5" in text
@@ -69,6 +70,10 @@ def test_texts_say_what_was_done(result):
     assert "<table" in result._repr_html_()
     assert "found 4 times out of 5" in str(result.test("dose_rate", "C–O"))
     assert len(result.test("dose_rate")) == 2
+    check_tables(result, tmp_path, 2)
+    check_tables(result, tmp_path, 12, table="half_integrity_dose")
+    with pytest.raises(ValueError, match="did you mean 'effects'"):
+        result.to_dataframe("effect")
 
 
 def test_ratio_of_series_and_of_conditions(result):

@@ -8,6 +8,7 @@ import pytest
 
 import hyperspy_dosekin
 from hyperspy_dosekin import fit_dose_jointly
+from tests.tables import check_tables
 
 LAST = 900.0
 
@@ -41,7 +42,7 @@ def found(pair):
     return fit_dose_jointly(pair, common_mode=False)
 
 
-def test_mapping_of_results(pair, found):
+def test_mapping_of_results(pair, found, tmp_path):
     assert list(found) == ["low loss", "core loss"]
     assert isinstance(found["core loss"], hyperspy_dosekin.DoseKinetics)
     assert found["core loss"].window_names == ("K", "L")
@@ -56,6 +57,7 @@ def test_mapping_of_results(pair, found):
     narrower = np.log(high.data / low.data) / np.log(own_high.data / own_low.data)
     assert narrower.min() < 0.75
     assert narrower.max() < 1.1
+    check_tables(found, tmp_path, sum(len(each.window_names) for each in found.values()))
     with pytest.raises(KeyError, match="no series 'EDS'"):
         found["EDS"]
 

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 import hyperspy_dosekin
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
 from hyperspy_dosekin.signals.kinetics.data.groups import Groups
+from tests.tables import check_tables
 
 QUIET = {"show_progressbar": False}
 DOSE = 150.0 * np.arange(1, 10)
@@ -90,7 +91,7 @@ def test_pixels_are_better_than_alone_and_their_intervals_hold(result, series, t
     assert result.identifiable.data[good].mean() > alone.identifiable.data[good].mean()
 
 
-def test_what_is_shared_is_told(result, truth):
+def test_what_is_shared_is_told(result, truth, tmp_path):
     table = result.population
     row = table["C–O", "rate"]
     assert row.mean_lower < np.exp(truth["log_rate"][..., 0].mean()) < row.mean_upper
@@ -101,6 +102,7 @@ def test_what_is_shared_is_told(result, truth):
     # Both follow the thickness.
     assert table.correlations["C–O", "", "amplitude", "offset"][0] > 0.4
     assert len(table.columns()["window"]) == len(table) == 10
+    check_tables(table, tmp_path, 10)
     assert "spread" in str(table)
     assert "C–O" in table._repr_html_()
     with pytest.raises(KeyError, match="quantities"):

@@ -8,6 +8,7 @@ import pytest
 
 import hyperspy_dosekin
 from hyperspy_dosekin import plan_dose_series
+from tests.tables import check_tables
 
 QUICK = {"noise": 0.01, "dose_budget": 1500.0, "n_frames": 5, "n_simulated": 0}
 
@@ -88,6 +89,15 @@ def test_earlier_result_and_measured_noise(result, series):
     half = result.half_integrity_dose.data
     middle = np.interp(0.5, found.curves["middle"][::-1], found.curves["dose"][::-1])
     assert 0.2 * np.nanmin(half) < middle < 5 * np.nanmax(half)
+
+
+def test_tables(plan, tmp_path):
+    check_tables(plan, tmp_path, sum(len(row.dose) for row in plan.compared))
+    frame = plan.to_dataframe()
+    np.testing.assert_array_equal(frame.dose[: plan.dose.size], plan.dose)
+    last = frame.groupby("plan").dose.max()
+    np.testing.assert_allclose(frame.groupby("plan").dose_of_frame.sum(), last)
+    assert frame.attrs["units"]["dose_of_frame"] == plan.dose_unit
 
 
 def test_figure(plan):

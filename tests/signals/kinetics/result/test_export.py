@@ -16,7 +16,7 @@ import hyperspy_dosekin
 from hyperspy_dosekin.data import dose_series, dose_series_image
 from hyperspy_dosekin.signals.axes.processed import processing_words
 from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions
-from hyperspy_dosekin.signals.kinetics.result.frame import latex
+from tests.tables import check_tables
 
 
 @pytest.fixture(scope="module")
@@ -104,12 +104,6 @@ def test_latex_has_the_cells_of_the_table(result, tmp_path):
     rows = [line for line in lines if line.endswith(r"\\")]
     assert len(rows) == 5
     assert {line.count(" & ") for line in rows} == {7}
-
-
-def test_latex_escapes_what_latex_reads():
-    assert latex("a_b & 5 % {x} #1 $ ~ ^ \\") == (
-        r"a\_b \& 5 \% \{x\} \#1 \$ \textasciitilde{} \textasciicircum{} \textbackslash{}"
-    )
 
 
 # HTML
@@ -343,13 +337,14 @@ def test_title_follows_the_window(maps, close_figures, monkeypatch):
 # Side by side
 
 
-def test_comparison(result, series, close_figures):
+def test_comparison(result, series, close_figures, tmp_path):
     free = series.fit_dose_pinn(estimator="exact")
     both = hyperspy_dosekin.compare_results([free, result["C–O", "C–C"]], names=["free", "order"])
     assert both.window_names == result.window_names
     place = both.window_names.index("C–O")
     assert both.value[1, place] == result["C–O"].half_integrity_dose.data[0]
     assert np.isnan(both.lower[1, 0])
+    check_tables(both, tmp_path, 6)
     text = str(both)
     assert "<ResultComparison, 2 results, 4 windows>" in text
     assert [cell.strip() for cell in text.splitlines()[2].split("|")][2:4] == ["free", "order"]

@@ -13,6 +13,7 @@ import pytest
 
 import hyperspy_dosekin
 from hyperspy_dosekin.data import dose_series, dose_series_image
+from tests.tables import check_tables
 
 SEMI_REAL = Path(__file__).parents[5] / "shared" / "data" / "semi_real"
 
@@ -126,6 +127,7 @@ def test_table_frame_and_figure(spread, tmp_path):
     assert "normalise=total" in text
     assert repr(spread) == "<ProcessingSpread, 7 choices, 4 windows>"
     assert len(spread.rows) == 28
+    check_tables(spread, tmp_path, 28)
     row = spread.rows[2]
     assert (row["choice"], row["window"], row["unit"]) == ("as fitted", "C–O", "e⁻/Å²")
     assert row["lower"] < row["half_integrity_dose"] < row["upper"]

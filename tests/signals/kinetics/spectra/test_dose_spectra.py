@@ -9,6 +9,7 @@ import pytest
 
 import hyperspy_dosekin
 from tests.kinetics.spectra.truth import DOSE, ENERGY, peak, series
+from tests.tables import check_tables
 
 A = peak(12)
 
@@ -113,7 +114,7 @@ def test_law_without_exponent_says_so(spectra):
     assert "first order" in str(found)
 
 
-def test_texts(found):
+def test_texts(found, tmp_path):
     text = str(found)
     assert "<DoseSpectra, 1 component, 9 doses, 400 channels, power law>" in text
     assert "neither species nor bonds" in text
@@ -121,7 +122,7 @@ def test_texts(found):
     assert "Kinetic law of every component" in found._repr_html_()
     frame = found.to_dataframe()
     assert frame.attrs["units"]["half_integrity_dose"] == "e⁻/Å²"
-    assert len(frame) == 1
+    check_tables(found, tmp_path, 1)
     assert "9 frames up to 1368 e⁻/Å²" in found.methods_text()
     assert repr(found) in text
 

@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several laws in a file, and out of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hyperspy_dosekin.kinetics.model.dose_error import DoseError
+from hyperspy_dosekin.numerics.arguments import short
+from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
+from hyperspy_dosekin.signals.files import save_signal, seal
+from hyperspy_dosekin.signals.kinetics.comparison.numbers import ComparisonNumbers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hyperspy.signals import BaseSignal
+
+#: Version of the layout of files.
+FORMAT = 2
+#: Where a comparison lies in the metadata of the series that it is saved with.
+NODE = "Dosekin.law_comparison"
+
+
+def save_comparison(
+    numbers: ComparisonNumbers, path: str | Path, *, overwrite: bool | None
+) -> None:
+    """Write the numbers with the series; see `LawComparison.save`."""
+    numbers = numbers.computed()
+    data = numbers.data
+    series = make_dose_series(
+        data.values,
+        data.dose,
+        data.space_axes,
+        data.window_names,
+        title=data.title,
+        quantity=data.quantity,
+        dose_unit=data.dose_unit,
+        dose_metadata=data.dose_metadata,
+    )
+    laws, fields = json.dumps(list(numbers.laws)), np.asarray(numbers.fields)
+    error = json.dumps(numbers.dose_error.record)
+    node = {"format": FORMAT, "laws": laws, "fields": fields, "dose_error": error}
+    node["checksum"] = seal(series, {"fields": fields}, laws + error)
+    series.metadata.set_item(NODE, node)
+    save_signal(series, path, "a comparison of laws", overwrite=overwrite)
+
+
+def stored_comparison(
+    series: BaseSignal,
+) -> tuple[tuple[tuple[str, ...], np.ndarray, DoseError], str | None, str]:
+    """What a series from a file holds of a comparison, its seal and what that should be."""
+    from hyperspy_dosekin.kinetics.comparison.comparison import LAW_FIELDS
+
+    node = series.metadata.get_item(NODE)
+    laws, fields = tuple(json.loads(node.laws)), np.asarray(node.fields)
+    found = fields.shape[-3:-2]
+    if not all(isinstance(law, str) for law in laws) or found != (len(laws),):
+        raise ValueError(f"numbers of {found} laws are there, and the names {short(laws)}")
+    error = node.get_item("dose_error", "")
+    expected = seal(series, {"fields": fields}, node.laws + error)
+    if node.format < 2:
+        # Doses were in units of the largest one.
+        in_doses = np.char.startswith(np.array(LAW_FIELDS), "log_half")
+        fields = fields + np.log(series.dose[-1]) * in_doses[:, np.newaxis]
+    checksum = node.get_item("checksum")
+    del series.metadata.Dosekin
+    return (laws, fields, DoseError.of(json.loads(error or "{}"))), checksum, expected
