@@ -13,11 +13,8 @@ from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 from hyperspy_dosekin.signals import eels
 from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
-from hyperspy_dosekin.signals.kinetics.options.fit_options import (
-    METHOD_OPTIONS,
-    FitOptions,
-    exact_config,
-)
+from hyperspy_dosekin.signals.kinetics.options.configs import exact_config
+from hyperspy_dosekin.signals.kinetics.options.fit_options import METHOD_OPTIONS, FitOptions
 
 EELS = exspy.signals.EELSSpectrum
 FITS = (EELS.fit_dose_pinn, EELS.fit_dose_kinetics, DoseSeries.fit_dose_pinn)

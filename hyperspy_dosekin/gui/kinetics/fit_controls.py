@@ -12,11 +12,7 @@ import traits.api as t
 from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
 from hyperspy_dosekin.kinetics.network.config import PROTOCOLS
 from hyperspy_dosekin.numerics.typed import numbers_of
-from hyperspy_dosekin.signals.kinetics.options.fit_options import (
-    ESTIMATORS,
-    FitOptions,
-    unused_by,
-)
+from hyperspy_dosekin.signals.kinetics.options.fit_options import ESTIMATORS, FitOptions, unused_by
 from hyperspy_dosekin.signals.kinetics.options.law_names import POWER_LAW
 from hyperspy_dosekin.signals.kinetics.options.offset import offset_array
 

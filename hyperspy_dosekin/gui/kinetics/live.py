@@ -21,10 +21,8 @@ from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.fit import fit_series_data
 from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
-from hyperspy_dosekin.signals.kinetics.options.fit_options import (
-    FitOptions,
-    exact_config,
-)
+from hyperspy_dosekin.signals.kinetics.options.configs import exact_config
+from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions
 from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 

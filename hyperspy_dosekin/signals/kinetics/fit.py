@@ -21,12 +21,8 @@ from hyperspy_dosekin.signals.kinetics.data.series_data import (
 )
 from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
-from hyperspy_dosekin.signals.kinetics.options.fit_options import (
-    SHARED,
-    FitOptions,
-    exact_config,
-    network_config,
-)
+from hyperspy_dosekin.signals.kinetics.options.configs import exact_config, network_config
+from hyperspy_dosekin.signals.kinetics.options.fit_options import SHARED, FitOptions
 from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 from hyperspy_dosekin.signals.progress import progress_bars

@@ -16,10 +16,8 @@ from hyperspy_dosekin.kinetics.live.rules import STOPPED_WIDER
 from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.numerics.stream.latency import LatencyHistogram
 from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series
-from hyperspy_dosekin.signals.kinetics.options.fit_options import (
-    FitOptions,
-    exact_config,
-)
+from hyperspy_dosekin.signals.kinetics.options.configs import exact_config
+from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions
 from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 
 from .areas import FrameAreas

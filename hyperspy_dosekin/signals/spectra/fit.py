@@ -17,7 +17,7 @@ from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis, no_dose
 from hyperspy_dosekin.signals.axes.processed import processing_of
 from hyperspy_dosekin.signals.kinetics.data.groups import Groups
 from hyperspy_dosekin.signals.kinetics.data.recorded import conditions_of, law_under
-from hyperspy_dosekin.signals.kinetics.options.fit_options import checked_prior
+from hyperspy_dosekin.signals.kinetics.options.checks import checked_prior
 from hyperspy_dosekin.signals.kinetics.spectra.origin import SpectraOrigin
 from hyperspy_dosekin.signals.processing.unprocessed import warn_if_unprocessed
 from hyperspy_dosekin.signals.progress import dask_progress, progress_bars

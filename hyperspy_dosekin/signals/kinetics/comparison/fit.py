@@ -16,11 +16,11 @@ from hyperspy_dosekin.signals.kinetics.comparison.result import LawComparison
 from hyperspy_dosekin.signals.kinetics.data.recorded import law_under
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData, check_dose_rate
 from hyperspy_dosekin.signals.kinetics.numbers.pixels import over_pixels
+from hyperspy_dosekin.signals.kinetics.options.configs import exact_config
 from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     METHOD_OPTIONS,
     NETWORK_OPTIONS,
     FitOptions,
-    exact_config,
     takes_fit_options,
 )
 from hyperspy_dosekin.signals.kinetics.options.offset import known_offset

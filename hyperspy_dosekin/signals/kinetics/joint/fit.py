@@ -27,11 +27,10 @@ from hyperspy_dosekin.signals.kinetics.joint.sharing import Sharing
 from hyperspy_dosekin.signals.kinetics.joint.text import joint_notes
 from hyperspy_dosekin.signals.kinetics.numbers.joint_maps import JointMaps, held_of
 from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
+from hyperspy_dosekin.signals.kinetics.options.configs import exact_config, network_config
 from hyperspy_dosekin.signals.kinetics.options.fit_options import (
     METHOD_OPTIONS,
     FitOptions,
-    exact_config,
-    network_config,
     takes_fit_options,
 )
 from hyperspy_dosekin.signals.kinetics.options.offset import known_offset

@@ -10,13 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.model.config import DEFAULT_HIERARCHY, ExactConfig
 from hyperspy_dosekin.kinetics.model.dose_error import DoseError
 from hyperspy_dosekin.kinetics.network.config import (
-    FIELD_PROTOCOL,
     FIELD_SETTINGS,
     PAPER_SEEDS,
     PROTOCOLS,
@@ -24,7 +21,14 @@ from hyperspy_dosekin.kinetics.network.config import (
     checked_pairs,
     checked_seeds,
 )
-from hyperspy_dosekin.numerics.arguments import check_fields, real_numbers, short
+from hyperspy_dosekin.numerics.arguments import check_fields, short
+from hyperspy_dosekin.signals.kinetics.options.checks import (
+    check_choice,
+    checked_prior,
+    checked_scale,
+    checked_zero_error,
+    values_for,
+)
 from hyperspy_dosekin.signals.signatures import (
     did_you_mean,
     documentation_of,
@@ -40,8 +44,6 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 
 ESTIMATORS = ("pinn", "exact")
-
-
 SPATIAL = ("auto", "mean", "pixel", "population", "field")
 #: Modes in which pixels share something.
 SHARED = ("population", "field")
@@ -204,9 +206,9 @@ class FitOptions:
                 'estimator="exact".'
             )
         if self.estimator is not None:
-            _check_choice("estimator", self.estimator, ESTIMATORS)
-        _check_choice("spatial", self.spatial, SPATIAL)
-        _check_choice("protocol", self.protocol, sorted(PROTOCOLS))
+            check_choice("estimator", self.estimator, ESTIMATORS)
+        check_choice("spatial", self.spatial, SPATIAL)
+        check_choice("protocol", self.protocol, sorted(PROTOCOLS))
         if self.spatial == "pixel" and self.estimator == "pinn":
             raise ValueError(
                 'spatial="pixel" fits every pixel with estimator="exact"; the network fits the '
@@ -221,19 +223,13 @@ class FitOptions:
             )
         refuse_unknown("fit_dose_pinn", self.network, NETWORK_OPTIONS)
         object.__setattr__(self, "network", dict(self.network))
-        object.__setattr__(self, "dose_scale", _checked_scale(self.dose_scale))
+        object.__setattr__(self, "dose_scale", checked_scale(self.dose_scale))
         object.__setattr__(self, "prior", checked_prior(self.prior))
         object.__setattr__(self, "hierarchy", checked_pairs(self.hierarchy))
         object.__setattr__(self, "seeds", checked_seeds(self.seeds))
         DoseError.of(self.dose_uncertainty)
-        if isinstance(self.zero_error, Sequence | np.ndarray):
-            errors = real_numbers("zero_error", self.zero_error, "give one for each window")
-            if errors.ndim != 1 or not errors.size:
-                raise ValueError(
-                    f"zero_error of shape {errors.shape} must be one number, or one a window."
-                )
-            object.__setattr__(self, "zero_error", tuple(np.ravel(errors).tolist()))
-        exact_config(self)
+        object.__setattr__(self, "zero_error", checked_zero_error(self.zero_error))
+        ExactConfig(**values_for(ExactConfig, self))
         if self.network:
             NetworkConfig(**{**PROTOCOLS[self.protocol], **self.network})
 
@@ -408,86 +404,6 @@ def takes_fit_options(*but: str) -> Any:
     return takes_options(shown, text)
 
 
-def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ValueError(
-            f"{name}={value!r} is not one of {', '.join(map(repr, choices))}"
-            f"{did_you_mean(value, choices)}"
-        )
-
-
-def checked_prior(prior: Prior | Mapping[str, Sequence[float]] | None) -> Prior | None:
-    """The priors that a user described, checked."""
-    if prior is None or isinstance(prior, Prior):
-        return prior
-    if not isinstance(prior, Mapping):
-        raise TypeError(
-            f'prior={short(prior)} must be {{"log_rate": (mean, standard deviation), "exponent": '
-            "(mean, standard deviation)}, or None for none."
-        )
-    unknown = set(prior) - {entry.name for entry in fields(Prior)}
-    if unknown:
-        raise ValueError(
-            f'prior names {sorted(unknown)}; it may have "log_rate" and "exponent", each '
-            "(mean, standard deviation), or be None."
-        )
-    # `Prior` checks the pairs.
-    return Prior(**prior)  # type: ignore[arg-type]
-
-
-def _checked_scale(scale: float | None) -> float | None:
-    if scale is None:
-        return None
-    if isinstance(scale, bool | str) or not 0 < float(scale) < float("inf"):
-        raise ValueError(
-            f"dose_scale={scale!r} must be a positive dose in the unit of the dose axis, or None "
-            "for the largest dose."
-        )
-    return float(scale)
-
-
 def _same(value: object, default: object) -> bool:
     """Whether an option has its default value; a known offset may be an array or a signal."""
     return value is default or (type(value) is type(default) and value == default)
-
-
-def exact_config(
-    options: FitOptions,
-    dose_metadata: Mapping[str, Any] | None = None,
-    *,
-    by_network: bool = False,
-) -> ExactConfig:
-    """Options of the exact estimator; the offset goes beside it, pixel by pixel.
-
-    `dose_metadata` is the ``Dose`` node of the series, which may say how well doses are known. A
-    network knows no bound on the offset, so that the exact fit it is compared with has none.
-    """
-    given = options.dose_uncertainty
-    given = (dose_metadata or {}).get("uncertainty") if given is None else given
-    config = ExactConfig(**_common(options, ExactConfig), dose_error=DoseError.of(given))
-    return replace(config, nonnegative=False) if by_network else config
-
-
-def network_config(options: FitOptions, offset: np.ndarray | None) -> NetworkConfig:
-    """The network's configuration of a protocol, with the user's options on top."""
-    if options.exponent == "shared":
-        raise ValueError(
-            'exponent="shared" is fitted by estimator="exact"; the network fits one exponent '
-            "for each window or holds a known one."
-        )
-    # The networks of a map take known offsets, one for each pixel, with the data.
-    of_map = options.spatial == "field"
-    return NetworkConfig(
-        **{
-            **_common(options, NetworkConfig),
-            "offset": None if offset is None or of_map else tuple(offset.tolist()),
-            **(FIELD_PROTOCOL if of_map else PROTOCOLS[options.protocol]),
-            **options.network,
-        }
-    )
-
-
-def _common(options: FitOptions, config: type) -> dict[str, Any]:
-    """What the options have a value for among the fields of a configuration."""
-    names = {entry.name for entry in fields(options)} - {"offset"}
-    return {e.name: getattr(options, e.name) for e in fields(config) if e.name in names}

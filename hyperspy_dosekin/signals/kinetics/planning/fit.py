@@ -13,7 +13,7 @@ import numpy as np
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 from hyperspy_dosekin.numerics.arguments import check_arguments, real_number, real_numbers
-from hyperspy_dosekin.signals.kinetics.options.fit_options import checked_prior
+from hyperspy_dosekin.signals.kinetics.options.checks import checked_prior
 from hyperspy_dosekin.signals.kinetics.planning.numbers import KNOWN, PlannedFrames
 from hyperspy_dosekin.signals.kinetics.planning.result import DosePlan
 from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics

@@ -34,7 +34,8 @@ from hyperspy_dosekin.signals.kinetics.numbers.joint_maps import JointMaps
 from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.numbers.shared import SharedMaps
-from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions, exact_config
+from hyperspy_dosekin.signals.kinetics.options.configs import exact_config
+from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions
 from hyperspy_dosekin.signals.kinetics.options.law_names import is_power_law, law_record
 
 if TYPE_CHECKING:

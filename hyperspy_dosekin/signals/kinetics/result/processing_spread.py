@@ -26,11 +26,8 @@ from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData, relative_errors
 from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
-from hyperspy_dosekin.signals.kinetics.options.fit_options import (
-    FitOptions,
-    exact_config,
-    unused_by,
-)
+from hyperspy_dosekin.signals.kinetics.options.configs import exact_config
+from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions, unused_by
 from hyperspy_dosekin.signals.kinetics.result.face import Face
 from hyperspy_dosekin.signals.results import TabledResult, as_frame
 
