@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from hyperspy_dosekin.plotting.layout import put_title
 from hyperspy_dosekin.plotting.style import wrap
-from hyperspy_dosekin.signals.signatures import documentation_of, takes_options
+from hyperspy_dosekin.signals.signatures import documentation_of, refuse_unknown, takes_options
 
 if TYPE_CHECKING:
     from hyperspy.axes import UniformDataAxis
@@ -47,16 +47,125 @@ class FigureOptions(TypedDict, total=False):
     figsize: tuple[float, float] | None
 
 
-_FIGURE_OPTIONS = {
-    name: inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation.__forward_arg__
-    )
-    for name, annotation in inspect.get_annotations(FigureOptions).items()
-}
+class MapOptions(FigureOptions, total=False):
+    """Options of figures that are curves, or for maps images that HyperSpy shows.
+
+    Parameters
+    ----------
+    navigator, autoscale, norm, vmin, vmax, gamma, cmap, colorbar, centre_colormap
+        Of the image of a map, as for ``hyperspy.api.signals.Signal2D.plot``.
+    scalebar, scalebar_color, axes_ticks, axes_off
+        Of its axes, as there.
+    """
+
+    navigator: BaseSignal | str | None
+    autoscale: str
+    norm: str
+    vmin: float | str | None
+    vmax: float | str | None
+    gamma: float
+    cmap: str
+    colorbar: bool
+    centre_colormap: bool | str
+    scalebar: bool
+    scalebar_color: str
+    axes_ticks: bool | None
+    axes_off: bool
+
+
+def _parameters(options: type) -> dict[str, inspect.Parameter]:
+    return {
+        name: inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=annotation.__forward_arg__,
+        )
+        for name, annotation in inspect.get_annotations(options).items()
+    }
+
+
+_FIGURE_OPTIONS, _MAP_OPTIONS = map(_parameters, (FigureOptions, MapOptions))
 #: Show these options in the place of the ``**options`` of a method.
 takes_figure_options = takes_options(
     _FIGURE_OPTIONS, documentation_of(FigureOptions, _FIGURE_OPTIONS)
 )
+#: The same, for methods that draw curves or show maps.
+takes_map_options = takes_options(
+    _MAP_OPTIONS,
+    documentation_of(FigureOptions, _FIGURE_OPTIONS) + documentation_of(MapOptions, _MAP_OPTIONS),
+)
+
+
+def options_of_curves(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a figure of curves; those of images are none of it.
+
+    Parameters
+    ----------
+    method
+        Name of the method, for messages.
+    options
+        As they were given.
+
+    Raises
+    ------
+    TypeError
+        If one is unknown, or is for maps.
+    """
+    refuse_unknown(method, options, _MAP_OPTIONS)
+    of_images = sorted(set(options) - set(_FIGURE_OPTIONS))
+    if of_images:
+        raise TypeError(
+            f"{method} draws curves here, and has {', '.join(map(repr, of_images))} for maps only; "
+            "leave it out."
+        )
+    return dict(options)
+
+
+def show_maps(
+    method: str,
+    signals: Sequence[BaseSignal],
+    options: Mapping[str, Any],
+    plot: Callable[..., object],
+    **defaults: object,
+) -> list[FigureBase]:
+    """Show maps as HyperSpy does, with the options that all figures have.
+
+    Parameters
+    ----------
+    method, options
+        As for `options_of_curves`.
+    signals
+        The maps.
+    plot
+        What shows them.
+    **defaults
+        Options of `plot` where nothing else is given.
+
+    Raises
+    ------
+    TypeError
+        If an option is unknown, or would need a figure of our own.
+    """
+    refuse_unknown(method, options, _MAP_OPTIONS)
+    kept = dict(options)
+    title, dpi = (kept.pop(name, None) for name in ("title", "dpi"))
+    own = [name for name in kept if name in _FIGURE_OPTIONS]
+    if own:
+        raise TypeError(
+            f"HyperSpy shows maps in windows of its own, so that {method} has no use for "
+            f"{', '.join(map(repr, own))} here; plot_maps() draws maps in figures and axes."
+        )
+    for signal in signals:
+        if title is not None:
+            # What follows the name of the window, whichever is shown.
+            signal.metadata.General.title = title
+    plot(**{**defaults, **kept})
+    figures = [signal._plot.signal_plot.figure for signal in signals]
+    for figure in figures:
+        if dpi is not None:
+            figure.set_dpi(float(dpi))
+    return figures
 
 
 def drawn(draw: Callable[..., Any], picture: Any, options: Mapping[str, Any]) -> FigureBase:

@@ -6,11 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
+from hyperspy_dosekin.signals.drawing import (
+    FigureOptions,
+    MapOptions,
+    drawn,
+    options_of_curves,
+    show_maps,
+    takes_figure_options,
+    takes_map_options,
+)
 from hyperspy_dosekin.signals.kinetics.result.face import Face
 
 if TYPE_CHECKING:
@@ -28,7 +37,8 @@ class KineticsPlots(Face):
     figure.
     """
 
-    def plot(self, *, extent: float = 1.0, **options: Any) -> FigureBase:
+    @takes_map_options
+    def plot(self, *, extent: float = 1.0, **options: Unpack[MapOptions]) -> FigureBase:
         """Draw the integrity of every window against dose, with D½; for maps, images of D½.
 
         Parameters
@@ -37,8 +47,7 @@ class KineticsPlots(Face):
             How far to draw curves, in units of the largest measured dose; beyond 1 the law is
             extrapolated, and the figure says so. Ignored for maps.
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure; for maps, options of
-            HyperSpy's ``plot``.
+            Of the figure.
 
         Returns
         -------
@@ -60,15 +69,19 @@ class KineticsPlots(Face):
         >>> figure = result.plot(extent=1.5)
         """
         if self.numbers.space_shape:
-            return self._plot_map("half_integrity_dose", options)
+            return self._plot_map("half_integrity_dose", "plot", options)
         from hyperspy_dosekin.plotting.kinetics.curves import plot_integrity
         from hyperspy_dosekin.signals.kinetics.result.pictures import curve_picture
 
-        if "ax" in options:
-            options["axes"] = options.pop("ax")
-        return drawn(plot_integrity, curve_picture(self.numbers, extent), options)
+        given = options_of_curves("plot", options)
+        # One panel: it is drawn in the axes themselves.
+        given = {"axes" if name == "ax" else name: value for name, value in given.items()}
+        return drawn(plot_integrity, curve_picture(self.numbers, extent), given)
 
-    def plot_fit(self, *, extent: float = 1.0, **options: Any) -> Any:
+    @takes_map_options
+    def plot_fit(
+        self, *, extent: float = 1.0, **options: Unpack[MapOptions]
+    ) -> FigureBase | list[FigureBase]:
         """Draw the intensities with their fit, a panel for each window; for maps, side by side.
 
         Parameters
@@ -76,8 +89,7 @@ class KineticsPlots(Face):
         extent
             How far to draw curves, in units of the largest measured dose. Ignored for maps.
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure; for maps, options of
-            `hyperspy.api.plot.plot_signals`.
+            Of the figure.
 
         Returns
         -------
@@ -100,12 +112,12 @@ class KineticsPlots(Face):
                 self._series(data.values, data.dose, data.title),
                 self._series(fitted, data.dose, "fitted"),
             ]
-            hs.plot.plot_signals(shown, **options)
-            return [each._plot.signal_plot.figure for each in shown]
+            return show_maps("plot_fit", shown, options, partial(hs.plot.plot_signals, shown))
         from hyperspy_dosekin.plotting.kinetics.curves import plot_fit
         from hyperspy_dosekin.signals.kinetics.result.pictures import curve_picture
 
-        return drawn(plot_fit, curve_picture(self.numbers, extent), options)
+        given = options_of_curves("plot_fit", options)
+        return drawn(plot_fit, curve_picture(self.numbers, extent), given)
 
     @takes_figure_options
     def plot_maps(
@@ -145,14 +157,14 @@ class KineticsPlots(Face):
 
         return drawn(plot_maps, map_picture(self.numbers, windows), options)
 
-    def plot_parameters(self, **options: Any) -> Any:
+    @takes_map_options
+    def plot_parameters(self, **options: Unpack[MapOptions]) -> FigureBase | list[FigureBase]:
         """Draw the parameters of the law and D½ of every window; for maps, an image of each.
 
         Parameters
         ----------
         **options
-            ``ax``, ``fig``, ``title``, ``dpi`` and ``figsize`` of the figure; for maps, options of
-            HyperSpy's ``plot``.
+            Of the figure.
 
         Returns
         -------
@@ -168,11 +180,12 @@ class KineticsPlots(Face):
         """
         if self.numbers.space_shape:
             names = (*self.numbers.parameter_names, "half_integrity_dose")
-            return [self._plot_map(name, options) for name in names]
+            return [self._plot_map(name, "plot_parameters", options) for name in names]
         from hyperspy_dosekin.plotting.kinetics.parameters import plot_parameters
         from hyperspy_dosekin.signals.kinetics.result.pictures import parameter_picture
 
-        return drawn(plot_parameters, parameter_picture(self.numbers), options)
+        given = options_of_curves("plot_parameters", options)
+        return drawn(plot_parameters, parameter_picture(self.numbers), given)
 
     @takes_figure_options
     def plot_diagnostics(self, **options: Unpack[FigureOptions]) -> FigureBase:
@@ -242,25 +255,26 @@ class KineticsPlots(Face):
 
         return drawn(plot_ablation, ablation_picture(self.numbers, extent, iterations), options)
 
-    def _plot_map(self, name: str, options: dict[str, Any]) -> FigureBase:
+    def _plot_map(self, name: str, method: str, options: MapOptions) -> FigureBase:
         """Show a map as HyperSpy does, with names of windows and a navigator of its own."""
         numbers = self.numbers.computed()
-        values, shown = numbers.map(name), dict(options)
+        values = numbers.map(name)
+        defaults: dict[str, object] = {}
         if len(numbers.space_shape) == 2:
             # In grey, a blank pixel would look like a large dose.
-            shown.setdefault("cmap", "viridis")
+            defaults["cmap"] = "viridis"
         if numbers.has_intervals:
             known = np.asarray(numbers.map("identifiable"))
             share = 100 * known.reshape(len(known), -1).mean(axis=1)
-            shown.setdefault("navigator", _navigator(share))
+            defaults["navigator"] = _navigator(share)
             if name == "half_integrity_dose":
                 values = np.where(known, values, np.nan)
         signal = self._map(values, name)
-        signal.plot(**shown)
-        plot: Any = signal._plot
-        if numbers.has_intervals and plot.navigator_plot is not None and "navigator" not in options:
-            plot.navigator_plot.ax.set(title="D½ determined", ylabel="share of pixels (%)")
-        return plot.signal_plot.figure
+        (figure,) = show_maps(method, [signal], options, signal.plot, **defaults)
+        navigator = signal._plot.navigator_plot
+        if numbers.has_intervals and navigator is not None and "navigator" not in options:
+            navigator.ax.set(title="D½ determined", ylabel="share of pixels (%)")
+        return figure
 
 
 def _navigator(share: np.ndarray) -> object:

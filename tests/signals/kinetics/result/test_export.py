@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tables, texts and figures that leave a result."""
 
+import inspect
 import re
 import warnings
 
@@ -321,6 +322,25 @@ def test_maps_return_figures_with_names_of_windows(maps, close_figures):
     for each in (maps.plot_fit(), maps.plot_parameters()):
         assert len(each) == 2
         assert all(isinstance(one, Figure) for one in each)
+    figure = maps.plot(title="Damage", dpi=60, cmap="magma")
+    assert figure.axes[0].get_title() == "π–π*: Damage"
+    assert figure.axes[0].images[0].get_cmap().name == "magma"
+    assert figure.dpi == 60
+
+
+def test_options_of_figures_are_shown_and_refused_where_they_mean_nothing(
+    maps, result, close_figures
+):
+    for name in ("plot", "plot_fit", "plot_parameters"):
+        shown = inspect.signature(getattr(maps, name)).parameters
+        assert {"ax", "title", "dpi", "figsize", "cmap", "navigator"} <= set(shown)
+        assert not any(each.kind is each.VAR_KEYWORD for each in shown.values())
+        with pytest.raises(TypeError, match="plot_maps"):
+            getattr(maps, name)(figsize=(3, 3))
+        with pytest.raises(TypeError, match="did you mean 'cmap'"):
+            getattr(maps, name)(cmp="magma")
+        with pytest.raises(TypeError, match="for maps only"):
+            getattr(result, name)(cmap="magma")
 
 
 def test_title_follows_the_window(maps, close_figures, monkeypatch):
