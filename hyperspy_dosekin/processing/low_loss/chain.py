@@ -34,6 +34,8 @@ DIAGNOSTICS = (
     "background_level",
     "ringing",
 )
+#: Those of them that are intensities.
+INTENSITIES = ("dark_level", "zero_loss_intensity", "background_level")
 #: Batches of spectra in which spikes are looked for at a time.
 _SPIKES_AT_A_TIME = 16
 #: Channels beside those kept that a cubic needs.

@@ -195,16 +195,24 @@ def _earlier(signal: BaseSignal) -> dict[str, object]:
 
 def _sample(signal: BaseSignal, claimed: Noise | None) -> list[object]:
     """Boxes of the data, and those of the variance if there is one for each intensity."""
-    data = signal.data
+    found = sample_boxes(signal.data)
+    if claimed is not None and claimed.variance is not None:
+        found += sample_boxes(as_lazy_as(claimed.variance, signal.data))
+    return found
+
+
+def sample_boxes(array: Any) -> list[Any]:
+    """A few boxes of neighbouring spectra, in places that do not depend on chunks.
+
+    Parameters
+    ----------
+    array
+        NumPy or dask array ``(…, n_channels)``.
+    """
     boxes: list[Any] = [()]
-    if data.ndim > 1:
-        boxes = spread_boxes(data.shape[:-1], _BOXES, _BOX)
-    arrays = (
-        [data]
-        if claimed is None or claimed.variance is None
-        else [data, as_lazy_as(claimed.variance, data)]
-    )
-    return [array[box] for array in arrays for box in boxes]
+    if array.ndim > 1:
+        boxes = spread_boxes(array.shape[:-1], _BOXES, _BOX)
+    return [array[box] for box in boxes]
 
 
 def _split(claimed: Noise | None, *sample: object) -> tuple[list[np.ndarray], list[np.ndarray]]:

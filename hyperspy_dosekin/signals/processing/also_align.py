@@ -71,7 +71,7 @@ def align_others(
     """
     moved_ev = np.nan_to_num(moved_ev)
     for other in others:
-        recorded = read(other, "also_align")
+        recorded = read(other, "also_align", as_it_is=True)
         shift = moved_ev / recorded.scale_ev
         start = int(np.ceil(max(shift.max(), 0.0) - 1e-6))
         stop = recorded.energy_ev.size - int(np.ceil(max(-shift.min(), 0.0) - 1e-6))

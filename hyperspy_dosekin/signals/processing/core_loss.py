@@ -26,7 +26,7 @@ from hyperspy_dosekin.signals.processing.core_loss_windows import (
 )
 from hyperspy_dosekin.signals.processing.denoising import denoise
 from hyperspy_dosekin.signals.processing.record import make_record, navigation_array
-from hyperspy_dosekin.signals.processing.recorded import Recorded, read, run_chain
+from hyperspy_dosekin.signals.processing.recorded import Recorded, in_unit, read, run_chain
 from hyperspy_dosekin.signals.processing.result import processed_signal, result_type
 
 if TYPE_CHECKING:
@@ -169,7 +169,9 @@ def process_core_loss(
     stop = n_channels - int(np.ceil(max(position.max(initial=0.0), 0.0) - 1e-6))
     kept = windows["crop"] or slice(start, stop)
     kept = slice(max(kept.start, start), min(kept.stop, stop))
-    scale = _scale(self, low_loss, normalise)
+    scale: Any = _scale(self, low_loss, normalise)
+    if source.unit is not None:
+        scale = scale / source.unit
     to_reference = bool(normalise) and reference is not None and low_loss is None
     chain = CoreLossChain(
         energy_ev=recorded.energy_ev,
@@ -193,6 +195,7 @@ def process_core_loss(
         chain=chain,
     )
     found = {name: column(numbers, place) for place, name in enumerate(DIAGNOSTICS)}
+    found["reference_area"] = in_unit(source.unit, found["reference_area"])
     steps, diagnostics = _steps(
         recorded, chain, factor, reference, reference_background, background, edge, shifts, found,
         scale if low_loss is not None and normalise else None,

@@ -11,7 +11,7 @@ import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import column
 from hyperspy_dosekin.numerics.arguments import check_arguments
-from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, process_block
+from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, INTENSITIES, process_block
 from hyperspy_dosekin.processing.low_loss.options import (
     ALIGNMENTS,
     LowLossChain,
@@ -27,7 +27,7 @@ from hyperspy_dosekin.signals.processing.low_loss_chain import make_chain
 from hyperspy_dosekin.signals.processing.low_loss_steps import low_loss_steps
 from hyperspy_dosekin.signals.processing.one_pass import Seen, room_for, run_in_one_pass, sample_of
 from hyperspy_dosekin.signals.processing.record import make_record
-from hyperspy_dosekin.signals.processing.recorded import Recorded, read, run_chain
+from hyperspy_dosekin.signals.processing.recorded import Recorded, in_unit, read, run_chain
 from hyperspy_dosekin.signals.processing.result import processed_signal, result_type
 from hyperspy_dosekin.signals.processing.survey import (
     check_found,
@@ -211,7 +211,8 @@ def process_low_loss(
     how = _alignment(align)
     check_options(resolution, spike_threshold)
     out_type = result_type(self.data.dtype, dtype)
-    recorded = read(self, "process_low_loss")
+    # A measured peak is as high as these intensities, and not as their counts.
+    recorded = read(self, "process_low_loss", as_it_is=hasattr(zero_loss, "axes_manager"))
     others = check_others(self, also_align)
     measured = read_measured(zero_loss, recorded) if hasattr(zero_loss, "axes_manager") else None
     search = _search(recorded, zero_loss_range)
@@ -287,6 +288,11 @@ def process_low_loss(
     if spliced:
         moved = np.zeros(shape)
     found = {name: column(numbers, place) for place, name in enumerate(DIAGNOSTICS)}
+    for name in INTENSITIES:
+        found[name] = in_unit(recorded.unit, found[name])
+    if not chain.normalise:
+        spectra = in_unit(recorded.unit, spectra)
+        variance = in_unit(recorded.unit, variance, power=2)
     steps, diagnostics = low_loss_steps(
         chain, seen, found, moved, offset_ev, zero_loss, zero_loss_range, vacuum_threshold
     )

@@ -24,6 +24,7 @@ from hyperspy_dosekin.signals.axes.energy import ev_per_unit
 from hyperspy_dosekin.signals.axes.noise_check import LARGEST, check_noise, largest_in
 from hyperspy_dosekin.signals.axes.variance import warn_user
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
+from hyperspy_dosekin.signals.processing.divided import taken_back
 from hyperspy_dosekin.signals.processing.record import record_of
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class Recorded:
         Noise variance of each intensity instead, or `None`.
     noise_record
         What a look at the data says of their noise, for ``metadata.Dosekin.noise``.
+    unit
+        Intensity in the signal of one in `data`, an array of the navigation shape, where spectra
+        were divided by a number of their own; ``None`` where they are as in the signal.
     """
 
     data: Any
@@ -63,6 +67,7 @@ class Recorded:
     offset: float
     variance: Any
     noise_record: Mapping[str, Any] = field(default_factory=dict)
+    unit: Any = None
 
     @property
     def knows_noise(self) -> bool:
@@ -70,7 +75,7 @@ class Recorded:
         return self.variance is not None or np.isfinite(self.gain)
 
 
-def read(signal: BaseSignal, method: str) -> Recorded:
+def read(signal: BaseSignal, method: str, *, as_it_is: bool = False) -> Recorded:
     """Check a signal and return what processing needs of it.
 
     Parameters
@@ -79,6 +84,8 @@ def read(signal: BaseSignal, method: str) -> Recorded:
         An EELS signal.
     method
         Name to use in messages.
+    as_it_is
+        Whether counts that were divided by a number of each spectrum stay so.
 
     Raises
     ------
@@ -127,6 +134,9 @@ def read(signal: BaseSignal, method: str) -> Recorded:
         )
     advise_on_chunks(signal, method, whole="energy")
     _refuse_processed(signal, method)
+    unit = None
+    if not as_it_is:
+        signal, unit = taken_back(signal)
     checked = check_noise(signal)
     noise = checked.noise
     variance = None if noise is None else noise.variance
@@ -143,7 +153,26 @@ def read(signal: BaseSignal, method: str) -> Recorded:
         np.nan if noise is None else noise.offset,
         variance,
         checked.record,
+        unit,
     )
+
+
+def in_unit(unit: Any, array: Any, power: int = 1) -> Any:
+    """What was computed from counts, in the intensities of the signal again.
+
+    Parameters
+    ----------
+    unit
+        Of `Recorded`.
+    array
+        Of the navigation shape, or with an axis of energy behind it; ``None`` stays.
+    power
+        Of the unit: two for variances.
+    """
+    if unit is None or array is None:
+        return array
+    factor = unit if array.ndim == unit.ndim else unit[..., np.newaxis]
+    return (array * factor**power).astype(array.dtype)
 
 
 def _refuse_processed(signal: BaseSignal, method: str) -> None:

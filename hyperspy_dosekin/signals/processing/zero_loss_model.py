@@ -91,7 +91,7 @@ def read_measured(zero_loss: Any, recorded: Recorded) -> MeasuredPeak:
     ValueError
         If its channels have another width, or there is no zero-loss peak in it.
     """
-    measured = read(zero_loss, "zero_loss=")
+    measured = read(zero_loss, "zero_loss=", as_it_is=True)
     if not np.isclose(measured.scale_ev, recorded.scale_ev, rtol=1e-3):
         raise ValueError(
             f"the channels of zero_loss are {measured.scale_ev:g} eV wide, those of the data "
