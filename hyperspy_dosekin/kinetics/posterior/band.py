@@ -8,6 +8,7 @@ nothing about the half-integrity dose.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ from .scan import ScanData
 
 #: Nodes of less probability than this share of the largest do not matter.
 _NEGLIGIBLE = 1e-5
+#: Halvings of the interval that holds an end: one in 10⁹ of it is left.
+_HALVINGS = 30
 
 
 def intensity_interval(
@@ -32,10 +35,9 @@ def intensity_interval(
     """Give the interval of a·C + b at some doses, point by point.
 
     On each node of the posterior the readout is a linear regression, of which mean and
-    scale are known (with a and b flat, and Student's t where the noise is marginalised), with the
-    correlation and the bound on the offset that its part of the posterior assumes. Their
-    mixture over nodes is summed up by its mean and scale, with the spread of the means counted
-    into the scale, which makes the interval rather too wide than too narrow.
+    scale are known (with b flat, a within what its prior allows, and Student's t where the noise is
+    marginalised), with the correlation and the bound on the offset that its part of the posterior
+    assumes. The ends are quantiles of their mixture over the nodes.
 
     Parameters
     ----------
@@ -81,10 +83,8 @@ def intensity_interval(
         some = [parts[number] for number in nodes.parts]
         for column, index in enumerate(nodes.index):
             with torch.no_grad():
-                mean, scale = _mixture(nodes, some, column, ascending)
-            reach = scale * float(stats.t.ppf((1 + level) / 2, degrees[column]))
-            both = torch.stack([mean - reach, mean + reach]).cpu()
-            ends[:, index] = unit[index] * both[:, place].numpy()
+                both = _ends(*_readouts(nodes, some, column, ascending), degrees[column], level)
+            ends[:, index] = unit[index] * both[:, place].cpu().numpy()
     lower, upper = ends.reshape(2, *shape, grid.numel())
     return lower, upper
 
@@ -95,10 +95,10 @@ def _degrees(data: ScanData) -> np.ndarray:
     return np.full_like(freedom, np.inf) if data.noise == "given" else freedom
 
 
-def _mixture(
+def _readouts(
     nodes: Nodes, parts: Sequence[ScanData], column: int, dose: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Mean and scale of a·C + b of one curve over its nodes, ``(n_dose,)``, in its unit.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and scale of a·C + b of one curve at its nodes, ``(n_dose, n_node)``, and their weight.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def _mixture(
         Normalised doses, ascending, ``(n_dose,)``.
     """
     law, weight = nodes.parameters.law, nodes.weight[..., column]
-    curves, variances, shares = [], [], []
+    means, variances, shares = [], [], []
     for number, data in enumerate(parts):
         share = weight[number].reshape(-1)
         kept = torch.nonzero(share > _NEGLIGIBLE * weight.max())[:, 0]
@@ -123,12 +123,35 @@ def _mixture(
         found = curve(law, dose.to(share)[:, None], nodes.parameters.complete(chosen))[0]
         own = data.select(kept.new_tensor([column]))
         mean, variance = own.readout([each[:, None] for each in chosen], found[..., None])
-        curves.append(mean[..., 0])
+        means.append(mean[..., 0])
         variances.append(variance[..., 0])
         shares.append(share[kept])
     whole = torch.cat(shares)
-    whole = whole / whole.sum()
-    values = torch.cat(curves, 1)
-    mean = values @ whole
-    variance = (torch.cat(variances, 1) + (values - mean[:, None]).square()) @ whole
-    return mean, variance.sqrt()
+    return torch.cat(means, 1), torch.cat(variances, 1).sqrt(), whole / whole.sum()
+
+
+def _ends(mean: Tensor, scale: Tensor, weight: Tensor, freedom: float, level: float) -> Tensor:
+    """Quantiles of a mixture of distributions t of one freedom, ``(2, n_dose)``."""
+    tail = (1 - level) / 2
+    reach = scale * float(stats.t.isf(tail, freedom))
+    found = []
+    for sign in (-1.0, 1.0):
+        # The quantile of a mixture lies between those of its parts.
+        single = mean + sign * reach
+        low, high = single.amin(1), single.amax(1)
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            score = sign * (mean - middle[:, None]) / scale.clamp(min=1e-300)
+            beyond = torch.special.ndtr(_normal_score(score, freedom)) @ weight
+            outward = (beyond > tail) == (sign > 0)
+            low, high = torch.where(outward, middle, low), torch.where(outward, high, middle)
+        found.append(0.5 * (low + high))
+    return torch.stack(found)
+
+
+def _normal_score(score: Tensor, freedom: float) -> Tensor:
+    """Place in the normal distribution of one in Student's t, within .02 (Wallace, 1959)."""
+    if math.isinf(freedom):
+        return score
+    factor = (8 * freedom + 1) / (8 * freedom + 3)
+    return score.sign() * factor * (freedom * torch.log1p(score.square() / freedom)).sqrt()

@@ -32,6 +32,8 @@ from torch import Tensor
 #: of seven either way. Signals that the noise would hide, and ridges that end at absurd
 #: amplitudes, are no more likely than that.
 SIGNAL_TO_NOISE = (math.log(50.0), 2.0)
+#: One standard deviation above it: what a is within where the data say nothing about it.
+LARGEST_SIGNAL = math.exp(sum(SIGNAL_TO_NOISE))
 
 # Tables are linear between nodes so close that the error of a logarithm is below 1e-4.
 _LOG_SQUARES = (-30.0, 14.0, 2201)

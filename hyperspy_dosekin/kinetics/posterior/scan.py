@@ -23,6 +23,7 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.laws.solution import curve, streams
 from hyperspy_dosekin.kinetics.model.shared_error import without_shared
 from hyperspy_dosekin.kinetics.posterior.marginal import (
+    LARGEST_SIGNAL,
     ByFreedom,
     inverse_sinh,
     log_normal_share,
@@ -231,9 +232,12 @@ class ScanData(WhitenedCurves):
             noise = noise.clamp(min=1.0)
         share = 0.0 if self.share is None else self.share
         decay = integrity - self.pin - share * sums.mean
-        mean = self.base + share * self._level / self.weight_sum + sums.amplitude * decay
-        spread = decay.square() / sums.norm.clamp(min=1e-300) + share / self.weight_sum
-        return mean, noise * spread
+        # Where a decay is over before the first frame, the data leave its amplitude open.
+        least = LARGEST_SIGNAL**-2 if self.parameters.informed else 1e-300
+        norm = sums.norm + least
+        amplitude = sums.amplitude * (sums.norm / norm)
+        mean = self.base + share * self._level / self.weight_sum + amplitude * decay
+        return mean, noise * (decay.square() / norm + share / self.weight_sum)
 
     def log_density(self, search: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Log posterior density on the scales of estimation, and S, at nodes ``(…, n)``."""
