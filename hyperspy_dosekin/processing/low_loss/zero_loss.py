@@ -41,6 +41,8 @@ _SIGNIFICANT = 8.0
 _NOTHING_BEFORE = 0.1
 #: Levels at the two ends are the same if they differ by less of the height of the spectrum.
 _SAME_LEVEL = 0.1
+#: A hot pixel has less beside it, and the narrowest peak, of 1.5 channels, a third.
+_BESIDE = 0.05
 #: Peaks of one spectrum that are tested at most.
 _TESTED = 8
 #: Peaks so many times as high as the median change from channel to channel need no test.
@@ -156,6 +158,7 @@ def find_zero_loss(
     height = around[:, reach]
     offset = np.arange(-reach, reach + 1)
     found = np.isfinite(fwhm) & (fwhm <= widest) & (height > 0)
+    found &= paired[np.arange(len(top)), top] > _BESIDE * height
     sigma = np.where(found, np.maximum(fwhm, _NARROWEST) * _SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
     own = np.where(found, np.maximum(fwhm, 1.0) * _SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
     centre = _centre(around, offset, sigma, 1 + (own / sigma) ** 2)
@@ -260,6 +263,9 @@ def significance(spectrum: np.ndarray, channel: int, fwhm: float, gain: float = 
     gain
         Of the counts, if known: of a few electrons the spread elsewhere says nothing.
     """
+    # Hot pixels and spikes are no part of a peak.
+    beside = np.maximum(np.append(spectrum[1:], spectrum[-1]), np.append(spectrum[0], spectrum[:-1]))
+    spectrum = np.minimum(spectrum, beside)
     width = int(np.clip(round(fwhm), 2, max(spectrum.size // 8, 2)))
     total = np.concatenate([[0.0], np.cumsum(spectrum)])
     mean = (total[width:] - total[:-width]) / width
