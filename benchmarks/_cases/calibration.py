@@ -264,7 +264,7 @@ def anything(rows, folder: Path) -> None:
     for name, first in (
         ("without a name", {"size": 3}),
         ("called spots", {"size": 3, "name": "spots"}),
-        ("called reflection, scale 2", {"size": 3, "name": "reflection", "scale": 2.0}),
+        ("called reflection", {"size": 3, "name": "reflection"}),
         ("called line", {"size": 3, "name": "line", "units": "keV"}),
     ):
         axes = [first, {"axis": dose, "name": "dose", "units": "e⁻/Å²"}]

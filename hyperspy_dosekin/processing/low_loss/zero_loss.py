@@ -264,8 +264,8 @@ def significance(spectrum: np.ndarray, channel: int, fwhm: float, gain: float = 
         Of the counts, if known: of a few electrons the spread elsewhere says nothing.
     """
     # Hot pixels and spikes are no part of a peak.
-    beside = np.maximum(np.append(spectrum[1:], spectrum[-1]), np.append(spectrum[0], spectrum[:-1]))
-    spectrum = np.minimum(spectrum, beside)
+    padded = np.pad(spectrum, 1, mode="edge")
+    spectrum = np.minimum(spectrum, np.maximum(padded[:-2], padded[2:]))
     width = int(np.clip(round(fwhm), 2, max(spectrum.size // 8, 2)))
     total = np.concatenate([[0.0], np.cumsum(spectrum)])
     mean = (total[width:] - total[:-width]) / width

@@ -100,6 +100,31 @@ def _model_parameter(model: Any, name: str, default: float) -> float:
     return float(value)
 
 
+def check_absolute(noise: str, variance: object, whose: str = "these") -> None:
+    """Refuse ``noise="absolute"`` for data of which no variance is known.
+
+    Parameters
+    ----------
+    noise
+        As an option of a fit.
+    variance
+        Of the data, ``None`` where it is not known.
+    whose
+        The data, in words.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if noise == "absolute" and variance is None:
+        raise ValueError(
+            f'noise="absolute" takes the noise variance of the data for their noise, and {whose} '
+            "have none: set it with set_noise_variance (arithmetic drops it), or pass "
+            'noise="relative".'
+        )
+
+
 def holds_counts(signal: BaseSignal) -> bool:
     """Return whether the data of a signal are counts: integers, or counts by their quantity."""
     quantity = signal.metadata.get_item("Signal.quantity", "")

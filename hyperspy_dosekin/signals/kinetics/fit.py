@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop
+from hyperspy_dosekin.signals.axes.noise import check_absolute
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.kinetics.data.recorded import TAKEN, law_under, words_of
 from hyperspy_dosekin.signals.kinetics.data.series_data import (
@@ -63,12 +64,7 @@ def fit_series_data(
     The interval of the fitted intensity at `band_dose`, doses as those of the data, is computed
     with the fit, so that `DoseKinetics.intensity_interval` has it at hand.
     """
-    if options.noise == "absolute" and data.variance is None:
-        raise ValueError(
-            'noise="absolute" takes the noise variance of the data for their noise, and these have '
-            "none: set it with series.set_noise_variance (arithmetic drops it), or pass "
-            'noise="relative".'
-        )
+    check_absolute(options.noise, data.variance)
     data, options = under_conditions(replace(data, dose_scale=options.dose_scale), options)
     spatial, estimator = options.resolved(data.space_shape)
     config = exact_config(options, data.dose_metadata, by_network=estimator == "pinn")

@@ -14,6 +14,7 @@ import numpy as np
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.numerics.arguments import check_arguments, real_number
 from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis, no_dose_axis
+from hyperspy_dosekin.signals.axes.noise import check_absolute
 from hyperspy_dosekin.signals.axes.processed import processing_of
 from hyperspy_dosekin.signals.kinetics.data.groups import Groups
 from hyperspy_dosekin.signals.kinetics.data.recorded import conditions_of, law_under
@@ -97,8 +98,8 @@ def fit_dose_spectra(
         The bound is a careful one: what noise may put below zero speaks against nothing.
     noise
         ``"relative"`` takes a known noise variance as weights and its size from what the components
-        leave; ``"absolute"`` takes it as the noise. Where no variance is known the noise is that of
-        the scatter.
+        leave; ``"absolute"`` takes it as the noise, and is refused where there is none. Where no
+        variance is known the noise is that of the scatter.
     frame_error
         Relative standard deviation of the intensity of each frame: current, thickness, or
         normalisation that vary from frame to frame. All channels share it, so that many channels
@@ -260,6 +261,7 @@ def _fitted(
         values, variance, drift, pixels = mean_spectra(
             signal, axis, part, options.processing_error, chosen
         )
+    check_absolute(options.config.noise, variance)
     dose, unit = doses_of(axis.axis, axis.units)
     order = np.argsort(dose, kind="stable")
     if not np.array_equal(order, np.arange(dose.size)):

@@ -93,6 +93,7 @@ NOISES = {
     "Poisson": lambda rng: rng.poisson(5, 1024),
     "few counts": lambda rng: rng.poisson(0.1, 1024),
     "correlated": lambda rng: np.convolve(rng.normal(size=1024), np.ones(5), "same"),
+    "hot pixels": lambda rng: 500 + rng.normal(0, 5, 1024) + 2e3 * (rng.random(1024) < 2e-3),
     "with a drift": lambda rng: rng.normal(0, 1, 1024) + np.linspace(-2, 2, 1024),
 }
 

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+import hyperspy_dosekin
 from hyperspy_dosekin.data import dose_series, dose_series_image
 
 MODEL = "Signal.Noise_properties.Variance_linear_model"
@@ -169,14 +170,29 @@ def test_counts_stay_counts_when_they_are_aligned_with_others(kind):
     assert net.get_noise_variance() is not None
 
 
-def test_absolute_noise_needs_a_variance():
-    areas = dose_series(processed=True).integrate_windows()
-    ratio = areas / areas.isig[0]
-    with (
-        pytest.warns(UserWarning, match="lost"),
-        pytest.raises(ValueError, match='noise="absolute" takes the noise variance'),
-    ):
-        ratio.fit_dose_pinn(estimator="exact", noise="absolute")
+ABSOLUTE = {"noise": "absolute"}
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda areas, _: areas.fit_dose_pinn(estimator="exact", **ABSOLUTE),
+        lambda areas, _: hyperspy_dosekin.compare_laws(areas, ["first order"], **ABSOLUTE),
+        lambda areas, _: hyperspy_dosekin.fit_dose_conditions(
+            [areas, areas], conditions={"dose_rate": [1, 5]}, **ABSOLUTE
+        ),
+        lambda areas, _: hyperspy_dosekin.fit_dose_jointly({"a": areas, "b": areas}, **ABSOLUTE),
+        lambda _, spectra: spectra.fit_dose_spectra(1, **ABSOLUTE),
+    ],
+    ids=["windows", "laws", "conditions", "jointly", "spectra"],
+)
+@pytest.mark.filterwarnings("ignore:the noise variance of these data is lost")
+def test_absolute_noise_needs_a_variance(fit):
+    spectra = dose_series(processed=True)
+    areas = spectra.integrate_windows()
+    del spectra.metadata.Signal.Noise_properties
+    with pytest.raises(ValueError, match='noise="absolute" takes the noise variance'):
+        fit(areas / areas.isig[0], spectra)
 
 
 @pytest.mark.parametrize("claim", ["gain", "zeros", "nan"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import check_arguments, short
+from hyperspy_dosekin.signals.axes.noise import check_absolute
 from hyperspy_dosekin.signals.kinetics.comparison.result import LawComparison
 from hyperspy_dosekin.signals.kinetics.data.recorded import law_under
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData, check_dose_rate
@@ -105,6 +106,7 @@ def compare_laws(
             "the data before they were seen. Leave prior= out, or give wide priors."
         )
     data = SeriesData.of(series)
+    check_absolute(chosen.noise, data.variance)
     if not chosen.processing_error:
         data = replace(data, shared_errors={})
     if spatial == "mean":

@@ -16,6 +16,7 @@ from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.numerics.arguments import real_numbers, short
 from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.signals.axes.noise import check_absolute
 from hyperspy_dosekin.signals.kinetics.conditions.result import ConditionKinetics
 from hyperspy_dosekin.signals.kinetics.data.recorded import PLACES, places_of, recorded
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
@@ -193,6 +194,8 @@ def fit_dose_conditions(
         zero_error=zero_error,
     )
     data = _common_windows([read_series(each, windows) for each in given], windows)
+    for title, each in zip(titles, data, strict=True):
+        check_absolute(noise, each.variance, f"those of series {title!r}")
     unit = common_unit(dict(zip(titles, data, strict=True)))
     largest = np.array([each.dose[-1] for each in data])
     scale = math.exp(np.log(largest).mean()) if dose_scale is None else float(dose_scale)

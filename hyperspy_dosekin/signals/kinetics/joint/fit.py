@@ -14,6 +14,7 @@ from hyperspy_dosekin.kinetics.laws.variants import PreExposed
 from hyperspy_dosekin.numerics.arguments import check_arguments, short
 from hyperspy_dosekin.numerics.progress import Progress, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.signals.axes.noise import check_absolute
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.data.several import (
     check_units,
@@ -151,12 +152,7 @@ def fit_dose_jointly(
         known[name] = known_offset(offsets[name], (), len(each.window_names))
         configs[name] = exact_config(chosen[name], each.dose_metadata, by_network=by_network)
         check_fit(configs[name], each, known[name] is None)
-        if plain.noise == "absolute" and each.variance is None:
-            raise ValueError(
-                f'noise="absolute" takes the noise variance of the data for their noise, and '
-                f"series {name!r} has none: set it with set_noise_variance, or pass "
-                'noise="relative".'
-            )
+        check_absolute(plain.noise, each.variance, f"those of series {name!r}")
     shared = Sharing.of(share, next(iter(configs.values())).parameters)
     _check_partners(shared, data, common_mode)
     shared.check(data, configs)
