@@ -84,7 +84,8 @@ def with_extension(path: str | Path, allowed: Sequence[str], what: str) -> Path:
     Parameters
     ----------
     path
-        A name for a file. A point in a number, as in ``dose_1.5``, begins no extension.
+        A name for a file. A point in a number or before a version, as in ``dose_1.5`` or
+        ``sample.v2``, begins no extension.
     allowed
         Extensions that can hold what is to be written, the one to add first.
     what
@@ -103,8 +104,9 @@ def with_extension(path: str | Path, allowed: Sequence[str], what: str) -> Path:
     path = Path(path)
     if path.suffix.lower() in allowed:
         return path
-    # An extension begins with a letter and is short; anything else is part of the name.
-    if re.fullmatch(r"\.[A-Za-z]\w{0,11}", path.suffix):
+    # An extension begins with a letter and is short; anything else, a version too, is part of the
+    # name.
+    if re.fullmatch(r"\.(?!v\d+$)[A-Za-z]\w{0,11}", path.suffix):
         raise ValueError(
             f"{path.name}: a file {path.suffix} cannot hold {what}; use {' or '.join(allowed)}."
         )

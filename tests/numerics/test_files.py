@@ -97,6 +97,7 @@ def test_missing_folder_is_named(tmp_path):
         ("fit.HSPY", "fit.HSPY"),
         ("dose 1.5", "dose 1.5.hspy"),
         ("dose_1.5e3", "dose_1.5e3.hspy"),
+        ("sample.v2", "sample.v2.hspy"),
         ("300 kV. second", "300 kV. second.hspy"),
     ],
 )

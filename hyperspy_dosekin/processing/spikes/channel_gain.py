@@ -54,9 +54,13 @@ def odd_channels(total: np.ndarray, variance: np.ndarray, protected: np.ndarray)
     weights = polynomial_weights(1, reach=_REACH)
     with np.errstate(invalid="ignore", divide="ignore"):
         level = np.log(np.where(total > 0, total, np.nan))
-        deviation = np.nan_to_num(np.expm1(level - through(np.nan_to_num(level), weights)))
+        ratio = np.nan_to_num(level - through(np.nan_to_num(level), weights))
+        deviation = np.nan_to_num(np.expm1(ratio))
         noise = np.nan_to_num(np.sqrt(np.maximum(variance, 0.0)) / total, posinf=np.inf, nan=np.inf)
-        score = deviation / (noise * np.sqrt(1 + (weights**2).sum()))
+        # Of few counts the logarithm has long tails, and neighbours know less than the channel.
+        own = noise * np.sqrt(1 + (weights**2).sum())
+        beside = np.sqrt(noise**2 + through(np.minimum(noise, 1.0) ** 2, weights**2))
+        score = np.where(noise < 0.1, deviation / own, ratio / np.maximum(own, beside))
     usual = np.abs(score[~protected & np.isfinite(score)])
     scatter = max(float(np.median(usual)) * SIGMA_PER_MAD, 1.0) if usual.size else np.inf
     odd = (np.abs(deviation) > _DEVIATION) & (np.abs(score) > _SIGNIFICANT * scatter) & ~protected

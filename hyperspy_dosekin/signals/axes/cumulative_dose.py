@@ -339,7 +339,7 @@ def _question_current(current: np.ndarray, where: str | None) -> None:
         text = (
             f"beam_current={_shown(current)} is taken in A, and no transmission electron "
             f"microscope has more than {LARGEST_CURRENT_A:g} A in its probe; if it is in nA, pass "
-            f"beam_current={value:g}e-9, if in pA, {value:g}e-12."
+            f"beam_current={value * 1e-9:g}, if in pA, {value * 1e-12:g}."
         )
     else:
         text = (

@@ -174,7 +174,10 @@ def look_at_gain_side(
     side = survey.peak[middle::-1][: min(length, middle) + 1]
     variance = None
     if noise_known:
-        variance = (survey.gain * np.maximum(side, 0.0) + survey.offset) / survey.found.sum()
+        number = survey.found.sum()
+        # Electrons of the pedestal make noise too, and where none is seen there may be one.
+        level = float(np.median(survey.pedestal[survey.found])) + survey.gain / number
+        variance = (survey.gain * np.maximum(side + level, 0.0) + survey.offset) / number
     share = share_without_features(side, fwhm, variance)
     if share is not None:
         where = np.flatnonzero(share < 1) * scale_ev

@@ -154,6 +154,8 @@ def test_channels_of_another_gain_are_listed():
     protected = np.abs(CHANNEL - 40) < 15
     assert odd_channels(total, total, protected).tolist() == [120, 200]
     assert odd_channels(1e4 * SHAPE, 1e4 * SHAPE, protected).size == 0
+    few = np.random.default_rng(0).poisson(7.0, 2000).astype(float)
+    assert odd_channels(few, few, np.zeros(2000, dtype=bool)).size == 0
     assert odd_channels(np.ones(5), np.ones(5), np.zeros(5, dtype=bool)).size == 0
 
 

@@ -565,7 +565,7 @@ def test_currents_that_no_microscope_has_are_questioned(current, doubtful):
         s.set_dose_axis(beam_current=current, area=100.0, frame_time=1.0)
     questions = [str(each.message) for each in said if "is taken in A" in str(each.message)]
     assert len(questions) == doubtful
-    assert not doubtful or f"beam_current={current:g}e-9" in questions[0]
+    assert not doubtful or f"beam_current={current * 1e-9:g}," in questions[0]
 
 
 def test_an_open_plot_follows():
