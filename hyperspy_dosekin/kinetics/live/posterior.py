@@ -24,17 +24,17 @@ from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.parts import parts_of, zero_errors
-from hyperspy_dosekin.kinetics.posterior.scan import ScanData
+from hyperspy_dosekin.kinetics.posterior.scan import ScanData, Sums
 
 from .bins import BinnedCurves
 from .grid import Grid
+from .maps import MapGrid, log_weights, near_pairs, of_many
 from .nodes import Place, finer, searched, suit, with_decay, with_parts
 from .scan import BinnedScan, joined
-from .summary import Asked, LiveEstimate, of_few, of_many
+from .summary import Asked, LiveEstimate, of_few
 
-# Curves that get finer grids; of more, so many are worked on together: their arrays stay in the
-# cache.
-_FEW, _TOGETHER = 64, 256
+#: Curves that get finer grids.
+FEW = 64
 # The first grid is looked at again when there is this much more to see.
 _AGE = 1.5
 
@@ -163,16 +163,19 @@ class LivePosterior:
         self.offset, self.dose_scale = offset, dose_scale
         self.level, self.weighted = level, weighted
         self._held: _Held | None = None
+        self._grid: MapGrid | None = None
 
     def estimate(
         self, curves: BinnedCurves, last_dose: float, index: np.ndarray | slice = slice(None)
     ) -> LiveEstimate:
         """Estimate D½.
 
+        Several threads may do so at once where there are more than `FEW` curves in each.
+
         Parameters
         ----------
         curves
-            The curves.
+            The curves; of a map some hundred at once, whose arrays stay in the cache.
         last_dose
             Dose of the last frame.
         index
@@ -190,37 +193,46 @@ class LivePosterior:
         alive = np.flatnonzero(~prepared.dead.reshape(-1) & (usable >= needed))
         if not alive.size:
             return found
-        noise = prepared.noise_model(config.noise)
-        known = _Known.of(config, prepared)
         asked = Asked(config, scale, last_dose, self.level)
-        few = alive.size <= _FEW
-        grid: Grid | None = None
-        for begin in range(0, alive.size, _FEW if few else _TOGETHER):
-            some = alive[begin : begin + (_FEW if few else _TOGETHER)]
-            data = BinnedScan.of(prepared, some, torch.device("cpu"), parameters, noise)
-            assert isinstance(data, BinnedScan)
-            freedom = data.freedom + torch.as_tensor(curves.freedom[some], dtype=torch.float64)
-            data = replace(
-                data,
-                inner=torch.as_tensor(inner[some]),
-                width=torch.as_tensor(curves.width / scale),
-                freedom=freedom,
-                few=few,
-            )
-            with torch.no_grad():
-                if not few and grid is None:
-                    grid = Grid.of(data)
-                nodes = self._again(data, known, some, scale, curves.dose) if few else None
-                if nodes is None:
-                    nodes = self._nodes(data, known, some, scale, grid)
-                if grid is None:
-                    held = self._held
-                    assert held is not None
-                    shift = float(np.log(scale / held.scale))
-                    found.put(some, of_few(nodes, asked, held.place, shift))
-                else:
-                    found.put(some, of_many(nodes, asked, grid.step))
+        few = curves.values.shape[0] <= FEW
+        noise = prepared.noise_model(config.noise)
+        data = BinnedScan.of(prepared, alive, torch.device("cpu"), parameters, noise)
+        freedom = data.freedom + torch.as_tensor(curves.freedom[alive], dtype=torch.float64)
+        data = replace(
+            data,
+            inner=torch.as_tensor(inner[alive]),
+            width=torch.as_tensor(curves.width / scale),
+            freedom=freedom,
+            few=few,
+        )
+        known = _Known.of(config, prepared)
+        with torch.no_grad():
+            if not few:
+                found.put(alive, self._of_map(data, known, alive, asked))
+                return found
+            nodes = self._again(data, known, alive, scale, curves.dose)
+            if nodes is None:
+                nodes = self._nodes(data, known, alive, scale)
+            held = self._held
+            assert held is not None
+            shift = float(np.log(scale / held.scale))
+            found.put(alive, of_few(nodes, asked, held.place, shift))
         return found
+
+    def _of_map(
+        self, data: BinnedScan, known: _Known, alive: np.ndarray, asked: Asked
+    ) -> LiveEstimate:
+        """Estimates of curves that all have the same nodes, those of the last call if they suit."""
+        grid = self._grid
+        if grid is None or not grid.is_of(data, asked):
+            self._grid = grid = MapGrid.of(data, asked)
+        moments = replace(data, decay=grid.decay).moments()
+        sums = data.projected(moments)
+        grows, sigma = _best_of(data, sums)
+        parts, n_bound = known.parts(data, self.config, alive, grows, sigma)
+        pairs = near_pairs(data, grid, sums.squares)
+        weights = log_weights(data, parts, grid, moments, sums, pairs)
+        return of_many(weights, grid, pairs, n_bound, asked)
 
     def _again(
         self,
@@ -252,34 +264,29 @@ class LivePosterior:
         self._held = replace(held, scale=scale, place=place)
         return nodes
 
-    def _nodes(
-        self,
-        data: BinnedScan,
-        known: _Known,
-        alive: np.ndarray,
-        scale: float,
-        grid: Grid | None,
-    ) -> Nodes:
-        """Nodes placed anew: those of the first grid where it is given, otherwise finer ones."""
-        few = grid is None
-        grid = Grid.of(data) if grid is None else grid
-        row, rate, search = grid.row, grid.rate, grid.search
-        coarse = replace(data, decay=grid.decay)
-        sums = coarse.sums(search)
-        least, best = sums.squares.reshape(-1, data.count).min(0)
-        amplitude = sums.amplitude.reshape(-1, data.count).gather(0, best[None])[0]
-        sigma = torch.ones_like(least)
-        if data.noise != "given":
-            sigma = (least / data.freedom.clamp(min=1)).sqrt().clamp(min=1e-12)
-        parts, n_bound = known.parts(data, self.config, alive, amplitude < 0, sigma)
-        if not few:
-            return grid.weighed(data, parts, sums, alive, n_bound)
+    def _nodes(self, data: BinnedScan, known: _Known, alive: np.ndarray, scale: float) -> Nodes:
+        """Nodes placed anew."""
+        grid = Grid.of(data)
+        sums = replace(data, decay=grid.decay).sums(grid.search)
+        grows, sigma = _best_of(data, sums)
+        parts, n_bound = known.parts(data, self.config, alive, grows, sigma)
         scan = replace(joined(parts), decay=grid.decay)
-        rows, rates = row[:, None], rate[None, :, None].expand(row.numel(), -1, 1)
-        density = scan.log_density(search)[0]
+        rows = grid.row[:, None]
+        rates = grid.rate[None, :, None].expand(grid.row.numel(), -1, 1)
+        density = scan.log_density(grid.search)[0]
         nodes, place = _followed(scan, rows, rates, density, alive, n_bound, 2)
-        self._held = _Held(scale, alive, amplitude < 0, sigma, data.freedom, place)
+        self._held = _Held(scale, alive, grows, sigma, data.freedom, place)
         return nodes
+
+
+def _best_of(data: BinnedScan, sums: Sums) -> tuple[Tensor, Tensor]:
+    """Whether the best amplitude of each curve is negative, and the noise that goes with it."""
+    least, best = sums.squares.reshape(-1, data.count).min(0)
+    amplitude = sums.amplitude.reshape(-1, data.count).gather(0, best[None])[0]
+    sigma = torch.ones_like(least)
+    if data.noise != "given":
+        sigma = (least / data.freedom.clamp(min=1)).sqrt().clamp(min=1e-12)
+    return amplitude < 0, sigma
 
 
 def _nodes_of(

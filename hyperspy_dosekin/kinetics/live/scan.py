@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,9 +23,22 @@ _ROUNDING = 1e-13
 _DIGITS = 5
 # What parts have that is not the same in all, and decides their density.
 _JOINED = ("values", "freedom", "share", "pin", "base", "inner", "log_constant")
+# What may be the same of all curves.
+_OF_CURVES = ("freedom", "share", "pin", "base", "softness", "log_constant")
 # Sums of squares so many standard deviations beyond the degrees of freedom are certainly noise; on
 # as many places of √S, of which it is nearly a parabola, the function of the least noise is known.
 _CERTAIN, _PLACES = 14.0, 160
+
+
+class Moments(NamedTuple):
+    """Sums over bins at nodes ``(…, n)`` or ``(…, 1)``: of C, its square, its product with values.
+
+    All are weighed; the values are those that a `BinnedScan` holds.
+    """
+
+    mean: Tensor
+    size: Tensor
+    product: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +105,36 @@ class BinnedScan(ScanData):
             centred = centred - self.share * self._level**2 / self.weight_sum
         return centred + self.inner
 
-    def sums(self, search: object) -> Sums:
+    def condensed(self) -> BinnedScan:
+        """The same in a single bin that has the same sums, for sums that are known already.
+
+        What is the same of all curves is there once.
+        """
+        level, root = self._level, self.weight_sum.sqrt()
+        squares = (self.values * self.values).sum(0) - level * level / self.weight_sum
+        once = {name: _once(getattr(self, name)) for name in _OF_CURVES}
+        return replace(
+            self,
+            dose=self.dose[:1],
+            values=(level / root)[None],
+            ones=root[None],
+            root_weight=None,
+            decay=None,
+            inner=squares if self.inner is None else squares + self.inner,
+            unit=self.unit[:1],
+            extent=self.extent[:1],
+            **once,
+        )
+
+    def select(self, index: Tensor) -> BinnedScan:
+        """Select some of the curves, each as often as it is named."""
+        inner = self.inner
+        if inner is not None:
+            inner = inner.expand(self.count).index_select(0, index)
+        return replace(super().select(index), inner=inner)
+
+    def moments(self) -> Moments:
         """Sums over all bins at once, with the decay that is held."""
-        if self.found is not None:
-            return self.found
         decay = self.decay
         assert decay is not None
         weight, seen = self.ones * self.ones, self.ones * self.values
@@ -102,28 +142,38 @@ class BinnedScan(ScanData):
         # Curves first, as `with_decay` lays them out: one product of matrices for each.
         rows = decay.movedim(-1, 0).flatten(2)
         if len(rows) == 1:
-            along = rows[0].T
-            mean, size, product = along @ weight, (along * along) @ weight, along @ seen
+            along = rows[0]
+            # Products are laid out by curve, too.
+            mean, size, product = weight.T @ along, weight.T @ (along * along), seen.T @ along
         else:
             wide = weight.expand_as(seen).T[:, None]
             mean, product = torch.cat([wide, seen.T[:, None]], 1).bmm(rows).unbind(1)
             size = wide.bmm(rows * rows)[:, 0]
-            mean, size, product = mean.T, size.T, product.T
-        mean, size, product = (each.unflatten(0, nodes) for each in (mean, size, product))
+        return Moments(*(each.T.unflatten(0, nodes) for each in (mean, size, product)))
+
+    def projected(self, moments: Moments) -> Sums:
+        """Sums with the readout projected out."""
+        mean, size, product = moments
         pin = self.pin
         norm = size - 2 * pin * mean + pin * pin * self.weight_sum
-        product = product - pin * self._level
+        if self.share is None or not self.offset_free:
+            product = product - pin * self._level
         mean = mean - pin * self.weight_sum
         if self.share is None:
             visible = norm > 1e-24
         else:
             before = norm
             norm = norm - self.share * mean * mean / self.weight_sum
-            product = product - self.share * mean * self._level / self.weight_sum
+            if not self.offset_free:
+                product = product - self.share * mean * self._level / self.weight_sum
             visible = norm > 1e-12 * torch.maximum(before, size)
-        amplitude = visible * product / norm.clamp(min=1e-30)
+        amplitude = product * (visible / norm.clamp(min=1e-30))
         squares = torch.maximum(self.total - amplitude * product, _ROUNDING * self.total)
         return Sums(squares, norm, amplitude, mean / self.weight_sum)
+
+    def sums(self, search: object) -> Sums:
+        """Sums over all bins, or those that are known already."""
+        return self.projected(self.moments()) if self.found is None else self.found
 
 
 @lru_cache(maxsize=16)
@@ -163,6 +213,13 @@ def joined(parts: list[ScanData]) -> BinnedScan:
         if not part.bounded:
             own["log_constant"][place * first.count :][: first.count] += math.log(2.0)
     return replace(first, **own, bounded=True)
+
+
+def _once(value: Tensor | float | None) -> Tensor | float | None:
+    """The one value of all curves, where there is one."""
+    if isinstance(value, Tensor) and value.numel() and bool((value == value[..., :1]).all()):
+        return value[..., :1]
+    return value
 
 
 def _single(thing: BinnedScan | Sums) -> dict[str, Tensor | Sums]:

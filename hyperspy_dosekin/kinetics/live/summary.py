@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.parts import bound_matters
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
@@ -20,8 +21,9 @@ from .nodes import Place
 #: Probability of the intervals.
 LEVEL = 0.95
 _TAIL = (1 - LEVEL) / 2
-_PROBABILITIES = (_TAIL, 0.5, 1 - _TAIL)
-_WANTED = np.asarray(_PROBABILITIES)
+#: Lower end, median, upper end.
+PROBABILITIES = (_TAIL, 0.5, 1 - _TAIL)
+_WANTED = np.asarray(PROBABILITIES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +77,11 @@ class Asked:
     last: float
     level: float
 
-    def at(self, nodes: Nodes, search: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def at(self, parameters: Parameters, search: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Ln D½ and the integrity at the last dose, at parameters on their scale of search."""
         now = Quantity("integrity", normalised_dose=(self.last / self.scale,))
-        half = Quantity("half_integrity_dose").evaluate(nodes.parameters, search)
-        return half, now.evaluate(nodes.parameters, search)
+        half = Quantity("half_integrity_dose").evaluate(parameters, search)
+        return half, now.evaluate(parameters, search)
 
     def estimate(
         self, ends: Tensor, variance: Tensor, integrity: Tensor, below: Tensor
@@ -113,7 +115,7 @@ def of_few(nodes: Nodes, asked: Asked, place: Place, shift: float) -> LiveEstima
         Where the nodes are, and what makes their rates those of `nodes`.
     """
     n_part, n = len(nodes.weight), nodes.weight.shape[-1]
-    half, integrity = asked.at(nodes, list(nodes.search))
+    half, integrity = asked.at(nodes.parameters, list(nodes.search))
     known = nodes.parameters.law.scales
     spread = place.spread_nodes(half, shift if known else None)
     weight = nodes.weight.numpy()
@@ -139,43 +141,6 @@ def of_few(nodes: Nodes, asked: Asked, place: Place, shift: float) -> LiveEstima
     return asked.estimate(ends, *map(torch.from_numpy, found))
 
 
-def of_many(nodes: Nodes, asked: Asked, step: float) -> LiveEstimate:
-    """Of curves that all have the same nodes, whose values are looked at once.
-
-    Parameters
-    ----------
-    nodes, asked
-        The nodes, and what is asked.
-    step
-        Distance of nodes in ln k: what they are coarser by than nodes of their own is added to the
-        standard deviation.
-    """
-    n_part, *_, n = nodes.weight.shape
-    weight = nodes.weight.reshape(n_part, -1, n)
-    # The same in all parts and of all curves.
-    search = [each[0, ..., 0] for each in nodes.search]
-    shape = nodes.weight.shape[1:3]
-    value, integrity = (each.expand(shape).reshape(-1) for each in asked.at(nodes, search))
-    order = value.nan_to_num(nan=torch.inf).argsort()
-    value, integrity, weight = value[order], integrity[order], weight[:, order]
-    whole = weight.sum(0)
-    ends = _quantiles(value, whole)
-    if nodes.n_bound:
-        part = weight[n_part - nodes.n_bound :].sum(0)
-        mass = part.sum(0)
-        held = bound_matters(mass)
-        if held.numel():
-            own = _quantiles(value, part[:, held] / mass[held])
-            ends = with_bound(ends, own, held)
-    known = torch.where(torch.isfinite(value), value, 0.0)
-    columns = torch.stack([torch.isfinite(value).to(known), known, known**2, integrity])
-    mass, first, second, now = columns @ whole.to(value)
-    mass = mass.clamp(min=1e-300)
-    variance = (second / mass - (first / mass) ** 2).clamp(min=0.0) + step**2 / 12
-    below = (integrity < asked.level).to(whole) @ whole
-    return asked.estimate(ends, variance, now, below)
-
-
 def with_bound(ends: Tensor, own: Tensor, index: Tensor) -> Tensor:
     """Lower end, median and upper end ``(3, n)``, which hold those of the bound of some curves."""
     some = ends[:, index]
@@ -183,17 +148,3 @@ def with_bound(ends: Tensor, own: Tensor, index: Tensor) -> Tensor:
     ends[0, index] = torch.minimum(some[0], own[0])
     ends[2, index] = torch.maximum(some[2], own[2])
     return ends
-
-
-def _quantiles(value: Tensor, weight: Tensor) -> Tensor:
-    """Quantiles ``(3, n)`` of ascending values ``(n_node,)`` with weights ``(n_node, n)``."""
-    # Half of the mass of a node lies on either side of it.
-    rows = weight.T.contiguous()
-    reached = rows.cumsum(1).sub_(rows, alpha=0.5)
-    wanted = reached.new_tensor(_PROBABILITIES).expand(len(reached), -1).contiguous()
-    right = torch.searchsorted(reached, wanted).clamp(1, value.numel() - 1)
-    low, high = reached.gather(1, right - 1), reached.gather(1, right)
-    share = ((wanted - low) / (high - low).clamp(min=1e-30)).clamp(0.0, 1.0).to(value)
-    left, right = value[right - 1], value[right]
-    found = torch.where(torch.isfinite(right), torch.lerp(left, right, share), torch.inf)
-    return found.T.contiguous()

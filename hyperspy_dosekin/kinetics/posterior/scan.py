@@ -242,8 +242,13 @@ class ScanData(WhitenedCurves):
     def log_density(self, search: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Log posterior density on the scales of estimation, and S, at nodes ``(…, n)``."""
         sums = self.sums(search)
-        explained = self.total - sums.squares
-        informed = self.parameters.informed
+        prior = self.parameters.log_prior(list(search))
+        return self.log_likelihood(sums) + prior, sums.squares
+
+    def log_likelihood(self, sums: Sums) -> Tensor:
+        """Log of the likelihood with readout and noise integrated out, where the sums are known."""
+        # Sums that were rounded to single precision may differ by that.
+        explained = (self.total - sums.squares).clamp(min=0.0)
         deviance, variance = marginal_deviance(
             sums.squares,
             explained,
@@ -251,12 +256,12 @@ class ScanData(WhitenedCurves):
             self.freedom.clamp(min=1),
             noise=self.noise,
             floor=self._floor,
-            weigh_signal=informed,
+            weigh_signal=self.parameters.informed,
         )
-        density = -0.5 * deviance + self.parameters.log_prior(list(search)) + self.log_constant
+        density = self.log_constant - 0.5 * deviance
         if self.bounded:
             density = density + self._share_above_bound(sums, variance)
-        return density, sums.squares
+        return density
 
     def _share_above_bound(self, sums: Sums, variance: Tensor) -> Tensor:
         """Log of the probability that the smaller end of the curve is not negative."""

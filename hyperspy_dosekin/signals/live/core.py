@@ -15,14 +15,12 @@ import numpy as np
 from hyperspy_dosekin.kinetics.live.rules import STOPPED_WIDER
 from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.numerics.stream.latency import LatencyHistogram
-from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series
 from hyperspy_dosekin.signals.kinetics.options.configs import exact_config
 from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions
 from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 
 from .areas import FrameAreas
-from .as_series import as_dose_series
-from .engine import LiveEngine
+from .engine import BUDGET, LiveEngine, budget_in_s
 from .frames import BrokenFrame, FrameReader
 from .growing import Exposure, GrowingSeries, Incidents
 from .judge import Judge
@@ -36,8 +34,6 @@ from .store import FrameStore
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
-    from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
-    from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
     from hyperspy_dosekin.windows.definitions import Window, WindowsLike
 
 
@@ -58,8 +54,10 @@ class GrowingKinetics:
         store: object = None,
         on_update: Callable[[DosePosterior], object] | None = None,
         dose_unit: str = "e⁻/Å²",
+        budget: float | None = BUDGET,
         **fit_options: object,
     ) -> None:
+        self.budget = budget_in_s(budget)
         self.exposure = Exposure.of(dose_rate, frame_time, pre_exposure)
         self.options = FitOptions.of("LiveKinetics", offset=offset, **fit_options)
         from hyperspy_dosekin.kinetics.live.posterior import check_live_law
@@ -130,7 +128,7 @@ class GrowingKinetics:
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments, as far as a file can hold them."""
-        given = self._judge.rules, self._reader.steps, self.dose_unit
+        given = self._judge.rules, self._reader.steps, self.dose_unit, self.budget
         return settings_of(self._reader.windows, self.exposure, self.options, *given)
 
     # Frames
@@ -226,7 +224,7 @@ class GrowingKinetics:
             self._incidents.late.append(number)
             engine.rebuild(self._frames())
         largest = float(series.dose[-1]) if not last else dose
-        self.posterior = self._posterior_of(engine.update(largest), largest)
+        self.posterior = self._posterior_of(engine.update(largest, self.budget), largest)
         reason = self._judge.reason(self.posterior, self.exposure.step, engine.caution)
         if reason:
             self._stop(reason)
@@ -286,6 +284,7 @@ class GrowingKinetics:
             dose=dose,
             dose_unit=self.dose_unit,
             level=self._judge.level,
+            age=None if self._engine is None else self._engine.age,
         )
 
     def _shown(self) -> None:
@@ -295,57 +294,3 @@ class GrowingKinetics:
         """Say to stop, once."""
         self.stopped_by = self.stopped_by or reason
         self.posterior = replace(self.posterior, stopped_by=self.stopped_by)
-
-    # Results
-
-    @property
-    def series(self) -> DoseSeries:
-        """The areas so far, as `integrate_windows` makes them of the whole series.
-
-        Raises
-        ------
-        ValueError
-            If no frame has come that could be used.
-        """
-        if self._series is None:
-            raise ValueError("no frame has come yet that could be used; give some to update().")
-        return as_dose_series(self._series, self._reader, self.exposure, self.dose_unit)
-
-    def result(self, *, show_progressbar: bool | None = None, **fit_options: Any) -> DoseKinetics:
-        """Fit all frames so far, as `DoseSeries.fit_dose_pinn` does afterwards.
-
-        Parameters
-        ----------
-        show_progressbar
-            Whether to show progress; ``None`` takes HyperSpy's preference.
-        **fit_options
-            Options of the fit in the place of those given before.
-
-        Returns
-        -------
-        DoseKinetics
-            The result.
-
-        Raises
-        ------
-        ValueError
-            If there are too few frames for the law.
-
-        Examples
-        --------
-        >>> import hyperspy_dosekin
-        >>> s = hyperspy_dosekin.data.dose_series(processed=True)
-        >>> live = hyperspy_dosekin.LiveKinetics(
-        ...     dose_rate=3.45, frame_time=44.0, estimator="exact"
-        ... )
-        >>> for frame in s:
-        ...     _ = live.update(frame)
-        >>> live.result()
-        <DoseKinetics, 4 windows, 9 doses, exact estimator...>
-        """
-        options = self.options
-        if fit_options:
-            options = FitOptions.of("result", **{**options.given(), **fit_options})
-        if self._series is not None and len(self._series.dose) < 2:
-            raise ValueError("one frame is too few to fit; give further ones to update().")
-        return fit_dose_series(self.series, options, show_progressbar=show_progressbar)

@@ -4,19 +4,34 @@
 
 from __future__ import annotations
 
+import math
+import threading
+import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hyperspy_dosekin.kinetics.live.rules import caution
+from hyperspy_dosekin.numerics.arguments import real_number
+from hyperspy_dosekin.numerics.threads import torch_threads
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
-#: Curves that are estimated anew after a frame; of maps those whose posterior is oldest.
-CURVES_A_FRAME = 4096
+#: Curves of a map that are estimated together: their arrays stay in the cache.
+TOGETHER = 256
+#: Seconds that a map may take after a frame unless another time is given.
+BUDGET = 0.2
+
+
+def budget_in_s(budget: object) -> float | None:
+    """Seconds that a map may take after each frame, checked; ``None``: as many as it takes."""
+    if budget is None:
+        return None
+    return real_number("budget", budget, "give seconds, or None for all pixels", above=0.0)
 
 
 class LiveEngine:
@@ -50,17 +65,18 @@ class LiveEngine:
         weighted: bool,
     ) -> None:
         from hyperspy_dosekin.kinetics.live.bins import DoseBins
-        from hyperspy_dosekin.kinetics.live.posterior import LivePosterior
+        from hyperspy_dosekin.kinetics.live.posterior import FEW, LivePosterior
         from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
 
-        self.n_curve = n_curve
+        self.n_curve, self._few = n_curve, FEW
         self.weighted = weighted
         self._posterior = LivePosterior(
             config, offset=offset, dose_scale=dose_scale, level=level, weighted=weighted
         )
         self._bins = DoseBins(n_curve)
         self._smallest = np.full(n_curve, np.inf)
-        self._seen = np.zeros(n_curve, dtype=np.int64)
+        #: Frames that each answer knows.
+        self.seen = np.zeros(n_curve, dtype=np.int64)
         self.estimate: LiveEstimate = LiveEstimate.unknown(n_curve)
 
     @property
@@ -107,28 +123,51 @@ class LiveEngine:
         self._smallest[:] = np.inf
         for frame in frames:
             self.add(*frame)
-        self._seen[:] = 0
+        self.seen[:] = 0
 
-    def update(self, last_dose: float) -> LiveEstimate:
-        """Estimates after the last frame; those of a map that have not been reached yet are old.
+    def update(self, last_dose: float, budget: float | None = None) -> LiveEstimate:
+        """Estimates after the last frame; of a map those first whose answers are oldest.
 
         Parameters
         ----------
         last_dose
             Dose of the last frame.
+        budget
+            Seconds that a map may take; what has not been reached by then keeps its answer. Some
+            hundred curves are reached in any case. ``None``: all of them.
         """
-        index = np.arange(self.n_curve)
-        if self.n_curve > CURVES_A_FRAME:
-            index = np.argsort(self._seen, kind="stable")[:CURVES_A_FRAME]
-            # Curves that are alike together: less of what is common to them does not matter.
-            index = index[np.argsort(self.estimate.half_dose[index], kind="stable")]
-        found = self._posterior.estimate(self._bins.curves(index), last_dose, index)
-        self.estimate.put(index, found)
-        self._seen[index] = self._bins.n_frame
+        if self.n_curve <= self._few:
+            self._answer(np.arange(self.n_curve), last_dose)
+            return self.estimate
+        oldest = np.argsort(self.seen, kind="stable")
+        pieces = iter(np.array_split(oldest, math.ceil(self.n_curve / TOGETHER)))
+        end = math.inf if budget is None else time.perf_counter() + budget
+        # What the pixels share is found with the first of them.
+        self._answer(next(pieces), last_dose)
+        lock = threading.Lock()
+
+        def work(_: int) -> None:
+            while time.perf_counter() < end:
+                with lock:
+                    index = next(pieces, None)
+                if index is None:
+                    return
+                self._answer(index, last_dose)
+
+        import torch
+
+        number = torch.get_num_threads()
+        with torch_threads(1), ThreadPoolExecutor(number) as pool:
+            list(pool.map(work, range(number)))
         return self.estimate
 
-    def finish(self, last_dose: float) -> LiveEstimate:
-        """Estimates of all curves after the last frame."""
-        while self.n_curve and int(self._seen.min()) < self._bins.n_frame:
-            self.update(last_dose)
-        return self.estimate
+    def _answer(self, index: np.ndarray, last_dose: float) -> None:
+        """Estimate some of the curves."""
+        found = self._posterior.estimate(self._bins.curves(index), last_dose, index)
+        self.estimate.put(index, found)
+        self.seen[index] = self._bins.n_frame
+
+    @property
+    def age(self) -> np.ndarray:
+        """Frames that have come since each answer, ``(n_curve,)``."""
+        return self._bins.n_frame - self.seen

@@ -68,6 +68,11 @@ class LiveKinetics(SavedKinetics):
         Function that is called with each `DosePosterior`; the series stops if it returns ``True``.
     dose_unit
         Unit of the doses.
+    budget
+        Seconds that the posterior of a map may take after each frame, on as many threads as Torch
+        may use. Pixels follow in the order of the age of their answers, and `DosePosterior.age`
+        says how old each is; `refresh` brings all of them up to date. ``None`` does so after every
+        frame. Series and maps of up to 64 curves (pixels times windows) are always up to date.
     **fit_options
         Options of the fit, see `FitOptions`. With ``estimator="exact"`` the live posterior knows
         that intensities are not negative; with the network, which is the default for series

@@ -47,6 +47,9 @@ class DosePosterior(Result):
         Mean of the integrity at the last dose.
     below, level
         Probability that the integrity is below a level.
+    age
+        Frames that have come since the numbers of each pixel were found: 0 but for large maps,
+        of which some pixels follow after each frame, and all frames after one that came late.
     stopped_by
         Why the series may stop; empty where it may not.
 
@@ -74,6 +77,7 @@ class DosePosterior(Result):
     integrity: np.ndarray
     below: np.ndarray
     level: float
+    age: np.ndarray
     stopped_by: str = ""
 
     def __getitem__(self, name: str) -> DosePosterior:
@@ -81,7 +85,7 @@ class DosePosterior(Result):
         if name not in self.window_names:
             raise KeyError(f"there is no window {name!r}, only {list(self.window_names)}.")
         place = self.window_names.index(name)
-        chosen = {array: getattr(self, array)[place] for array in _ARRAYS}
+        chosen = {array: getattr(self, array)[place] for array in (*_ARRAYS, "age")}
         return replace(self, window_names=(name,), **chosen)
 
     def __iter__(self) -> Iterator[str]:
@@ -127,6 +131,8 @@ class DosePosterior(Result):
         """Frames and dose, and why to stop."""
         unit = f" {self.dose_unit}" if self.dose_unit else ""
         text = f"{self.n_frames} frames, {self.dose:.4g}{unit}"
+        if np.any(self.age):
+            text += f"; pixels are up to {int(np.max(self.age))} frames behind"
         return f"{text}; STOP: {self.stopped_by}" if self.stopped_by else text
 
     def __repr__(self) -> str:
@@ -154,6 +160,7 @@ def posterior_of(
     dose: float,
     dose_unit: str,
     level: float,
+    age: np.ndarray | None = None,
 ) -> DosePosterior:
     """The posterior of all windows from the estimates of their curves.
 
@@ -165,6 +172,8 @@ def posterior_of(
         The windows, and the sizes of the space axes.
     n_frames, dose, dose_unit, level
         As for `DosePosterior`.
+    age
+        Frames since each estimate, ``(n_pixel · n_window,)``; by default 0.
     """
 
     def by_window(array: np.ndarray) -> np.ndarray:
@@ -175,9 +184,11 @@ def posterior_of(
         nothing if estimate is None else by_window(getattr(estimate, given))
         for given in _ARRAYS.values()
     )
-    return DosePosterior(
-        names, n_frames, dose, dose_unit, half, lower, upper, spread, integrity, below, level
-    )
+    frames = np.zeros(len(names), dtype=np.int64)
+    if estimate is not None and age is not None:
+        frames = by_window(age)
+    known = half, lower, upper, spread, integrity, below
+    return DosePosterior(names, n_frames, dose, dose_unit, *known, level, frames)
 
 
 def widened(posterior: DosePosterior, factor: float) -> DosePosterior:

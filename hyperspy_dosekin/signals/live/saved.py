@@ -22,6 +22,7 @@ from hyperspy_dosekin.signals.files import (
 from .areas import FrameAreas
 from .as_series import THICKNESS
 from .core import GrowingKinetics
+from .fitted import FittedKinetics
 from .growing import Incidents
 from .like_frames import template_of
 from .settings import arguments_of
@@ -36,7 +37,7 @@ Live = TypeVar("Live", bound="SavedKinetics")
 FORMAT, NODE = 1, "Dosekin.live"
 
 
-class SavedKinetics(GrowingKinetics):
+class SavedKinetics(FittedKinetics):
     """A growing series that can be saved, and gone on with."""
 
     def save(self, path: Any, *, overwrite: bool | None = None) -> None:

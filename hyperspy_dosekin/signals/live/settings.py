@@ -28,6 +28,7 @@ def settings_of(
     rules: Sequence[object],
     steps: Sequence[str],
     dose_unit: str,
+    budget: float | None,
 ) -> dict[str, object]:
     """Settings that JSON can hold; ``"lost"`` names those that it cannot."""
     lost = []
@@ -53,6 +54,7 @@ def settings_of(
         "frame_time": exposure.frame_time,
         "pre_exposure": exposure.pre_exposure,
         "dose_unit": dose_unit,
+        "budget": budget,
         "process": list(steps),
         "stop_when": told,
         "options": given,
@@ -80,6 +82,8 @@ def arguments_of(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
         )
     names = ("dose_rate", "frame_time", "pre_exposure", "dose_unit", "process")
     kept = {name: settings[name] for name in names}
+    if "budget" in settings:
+        kept["budget"] = settings["budget"]
     return {**kept, "stop_when": settings["stop_when"] or None, **settings["options"], **given}
 
 

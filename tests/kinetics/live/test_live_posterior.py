@@ -124,6 +124,29 @@ def test_maps_share_their_nodes():
     assert np.all(spread < np.hypot(few.sd_log_half_dose, 0.05) * 1.1)
 
 
+@pytest.mark.parametrize(("number", "options"), [(4, {}), (9, {"nonnegative": True})])
+def test_maps_know_something_of_every_pixel_soon(number, options):
+    """Also of those whose signal the noise hides, and of the neighbours of what is no number."""
+    random = np.random.default_rng(1)
+    dose = 1500.0 * np.arange(1, number + 1) / number
+    half = np.exp(random.normal(6.0, 1.0, 90))
+    values = 0.5 ** (dose / half[:, None]) + 0.03 * random.normal(size=(90, number))
+    values[7] = 2.0
+    posterior, bins = LivePosterior(ExactConfig(**options), weighted=False), DoseBins(90)
+    for place, each in enumerate(dose):
+        bins.add(each, values[:, place])
+    found = posterior.estimate(bins.curves(), dose[-1])
+    assert np.flatnonzero(np.isnan(found.sd_log_half_dose)).tolist() == [7]
+    few = LivePosterior(ExactConfig(**options), weighted=False)
+    known = few.estimate(bins.curves(slice(0, 60)), dose[-1], slice(0, 60))
+    # The nodes are further apart than those of a few curves: what they miss is in the claim.
+    sd, spread = found.sd_log_half_dose[:60], known.sd_log_half_dose
+    assert np.nanmin(sd / spread) > 0.75
+    assert np.nanquantile(sd / np.hypot(spread, 0.1), 0.95) < 1.2
+    apart = np.log(found.half_dose[:60] / known.half_dose) / np.hypot(spread, 0.1)
+    assert np.nanquantile(np.abs(apart), 0.95) < 0.5
+
+
 def test_laws_that_are_too_slow_are_refused():
     with pytest.raises(ValueError, match="has no posterior"):
         LivePosterior(ExactConfig(law=kinetic_law("two populations")))

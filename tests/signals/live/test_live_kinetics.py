@@ -52,6 +52,41 @@ def test_maps(spatial):
     assert live.posterior["C–O"].lower.shape == ((3, 2) if spatial == "auto" else ())
 
 
+def test_maps_follow_within_their_budget():
+    """Pixels whose answers are oldest come first; answers do not depend on who is with them."""
+    random = np.random.default_rng(3)
+    half = random.uniform(200, 900, (20, 31, 1))
+    frames = [
+        0.5 ** (100.0 * (place + 1) / half) + 0.2 + 0.03 * random.normal(size=half.shape)
+        for place in range(9)
+    ]
+    options = {"dose_rate": 100.0, "frame_time": 1.0, "estimator": "exact"}
+    short, whole = (LiveKinetics([(1, 3)], budget=budget, **options) for budget in (1e-9, None))
+    ages = [short.update(frame).age for frame in frames]
+    known = [whole.update(frame) for frame in frames]
+    assert not any(posterior.age.any() for posterior in known)
+    # Of three pieces one is reached after each frame, in turn.
+    assert [int((age == 0).sum()) for age in ages[:3]] == [207] * 3
+    assert [int(age.max()) for age in ages[:5]] == [1, 2, 2, 2, 2]
+    assert "2 frames behind" in str(short.posterior)
+    late = short.posterior.half_integrity_dose
+    assert not np.allclose(late, known[-1].half_integrity_dose, rtol=1e-9)
+    fresh = short.refresh()
+    assert fresh.age.max() == 0
+    assert "behind" not in str(fresh)
+    for name in ("half_integrity_dose", "lower", "upper", "sd_log_half_dose", "below"):
+        np.testing.assert_allclose(
+            getattr(fresh, name), getattr(known[-1], name), rtol=1e-6, atol=1e-9
+        )
+    miss = np.abs(np.log(fresh.half_integrity_dose[0] / half[..., 0]))
+    assert np.mean(miss < 2 * fresh.sd_log_half_dose[0]) > 0.93
+    # A frame that comes late makes all answers old, and the offline fit knows nothing of budgets.
+    behind = short.update(frames[0], index=20, dose=50.0)
+    assert behind.age.max() == 10
+    with pytest.raises(ValueError, match="budget=0 must be"):
+        LiveKinetics(budget=0)
+
+
 def test_arrays_are_frames_like_signals():
     s = counts()
     by_signal = watched(s, estimator="exact")
