@@ -55,8 +55,8 @@ class Following(t.HasTraits):
 
     folder = t.Str(label="Folder")
     pattern = t.Str("; ".join(FILES), label="Names of files")
-    precision = t.Float(0.0, label="Stop when D½ is known to (%)")
-    dose = t.Float(0.0, label="Stop before the dose exceeds")
+    precision = t.Float(0.0, label="Stop at D½ ± (%)")
+    dose = t.Float(0.0, label="Stop before dose")
     store = t.Str(label="Keep frames in (.zspy)")
     settle = t.Float(1.0)
 
