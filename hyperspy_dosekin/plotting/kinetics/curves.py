@@ -282,6 +282,8 @@ def plot_fit(
     if picture.grid[-1] > picture.dose_max:
         shown[f"{style.BEYOND}: extrapolated by the law"] = style.hatched()
     strips = "Δ = data − fit" + ("." if picture.sigma is None else ", grey band ±1σ of the noise.")
+    if picture.shared is not None:
+        strips += " Thin bars, light band: with what frames share (drift, processing)."
     notes = [*_notes(picture), strips if residuals else ""]
     layout.put_legend(figure, list(shown.values()), list(shown), notes, columns=2)
     layout.put_quantity(figure, left, picture.quantity)
@@ -311,6 +313,10 @@ def _fit_panel(
         look,
         shown,
     )
+    whole = _with_shared(picture, index)
+    if whole is not None:
+        bars = {"fmt": "none", "ecolor": look.colour, "elinewidth": 0.6, "alpha": 0.6, "zorder": 2}
+        axes.errorbar(picture.dose, picture.values[index], yerr=np.nan_to_num(whole), **bars)
     fitted = picture.fitted[index]
     axes.plot(picture.grid, fitted, color=look.colour, lw=1.6, zorder=3)
     shown["fit a C + b"] = Line2D([], [], color="0.2", lw=1.6)
@@ -319,6 +325,14 @@ def _fit_panel(
             edge = fitted + sign * picture.fitted_spread[index]
             axes.plot(picture.grid, edge, color=look.colour, lw=0.7, ls=":")
         shown[style.OPTIMISER_SPREAD] = Line2D([], [], color="0.3", lw=0.9, ls=":")
+
+
+def _with_shared(picture: CurvePicture, index: int) -> np.ndarray | None:
+    """Standard deviation of a window's frames, with noise and what they share, ``(n_dose,)``."""
+    if picture.shared is None:
+        return None
+    noise = 0.0 if picture.sigma is None else picture.sigma[index]
+    return np.hypot(picture.shared[index], noise)
 
 
 def _residual_strip(axes: Axes, picture: CurvePicture, index: int, look: style.WindowStyle) -> None:
@@ -335,6 +349,12 @@ def _residual_strip(axes: Axes, picture: CurvePicture, index: int, look: style.W
             residual = residual / picture.sigma[index]
         # Noise reaches ±2σ: with less room, small residuals would look large.
         smallest = 2.0
+        whole = _with_shared(picture, index)
+        if whole is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                reach = whole / picture.sigma[index]
+            band = axes.fill_between(picture.dose, -reach, reach, color="0.94", lw=0, zorder=0)
+            band.set_label("_what frames share")
         axes.axhspan(-1, 1, color="0.87", lw=0, zorder=0)
     shown = np.isfinite(residual)
     dose, residual = picture.dose[shown], residual[shown]

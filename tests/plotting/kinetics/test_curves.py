@@ -208,6 +208,24 @@ def test_fit_shows_data_with_their_noise(curve_picture, read):
     assert figure.axes[1].get_ylabel() == "Δ"
 
 
+def test_what_frames_share_is_drawn_beside_the_noise(curve_picture, read):
+    picture = curve_picture()
+    assert "frames share" not in read(plot_fit(picture)).text
+    shared = 3.0 * np.asarray(picture.sigma)
+    figure = plot_fit(dataclasses.replace(picture, shared=shared))
+    assert "with what frames share" in read(figure).text
+    wide = [
+        path
+        for axes in figure.axes
+        for path in axes.collections
+        if path.get_label() == "_what frames share"
+    ]
+    assert len(wide) == len(picture.window_names)
+    for band in wide:
+        heights = band.get_paths()[0].vertices[:, 1]
+        assert heights.max() == pytest.approx(np.sqrt(10))
+
+
 def test_residual_is_data_minus_fit_in_noise_units(curve_picture):
     # On the grid itself, so that interpolation is exact.
     picture = curve_picture(grid=152.0 * np.arange(10), **_on_doses(curve_picture))

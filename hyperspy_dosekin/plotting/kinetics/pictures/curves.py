@@ -36,6 +36,9 @@ class CurvePicture(Picture):
         Whether D½ lies inside the measured range, ``(W,)``.
     sigma
         Standard deviation of the noise of `values`, of the same shape, if known.
+    shared
+        Standard deviation of what errors that frames share move them against each other, of the
+        same shape; ``None`` for none.
     fitted_spread, integrity_spread
         Standard deviation over the members of an ensemble, shapes of `fitted` and `integrity`:
         how far optimisers agree, which is no uncertainty and never drawn as one.
@@ -88,6 +91,7 @@ class CurvePicture(Picture):
     half_dose: np.ndarray
     reached: np.ndarray
     sigma: np.ndarray | None = None
+    shared: np.ndarray | None = None
     fitted_spread: np.ndarray | None = None
     integrity_spread: np.ndarray | None = None
     integrity_lower: np.ndarray | None = None
@@ -106,7 +110,7 @@ class CurvePicture(Picture):
         n_window = len(self.window_names)
         n_dose, n_grid = size_of(self, "dose"), size_of(self, "grid")
         on_grid = "integrity_spread fitted_spread integrity_lower integrity_upper"
-        arrays(self, float, (n_window, n_dose), "values", "sigma")
+        arrays(self, float, (n_window, n_dose), "values", "sigma shared")
         arrays(self, float, (n_window, n_grid), "fitted integrity", on_grid)
         arrays(self, float, (n_window,), "half_dose", "half_dose_lower half_dose_upper")
         arrays(self, bool, (n_window,), "reached", "identifiable adequate grows")

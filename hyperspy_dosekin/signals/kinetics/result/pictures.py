@@ -48,6 +48,15 @@ def _measured(numbers: KineticsNumbers) -> dict[str, Any]:
     }
 
 
+def _shared(numbers: KineticsNumbers) -> np.ndarray | None:
+    """How far errors that frames share move them against each other; their mean moves b alone."""
+    errors = [np.asarray(error, dtype=float) for error in numbers.data.shared_errors.values()]
+    if not errors:
+        return None
+    each = np.stack(errors)
+    return np.sqrt(np.square(each - np.nanmean(each, axis=-1, keepdims=True)).sum(axis=0))
+
+
 def _require_curves(numbers: KineticsNumbers) -> None:
     if numbers.space_shape:
         raise ValueError(
@@ -77,6 +86,7 @@ def curve_picture(numbers: KineticsNumbers, extent: float = 1.0) -> CurvePicture
     return CurvePicture(
         **_common(numbers),
         **_measured(numbers),
+        shared=_shared(numbers),
         grid=grid,
         fitted=intensity.mean(axis=0),
         fitted_spread=intensity.std(axis=0, ddof=1) if several else None,
