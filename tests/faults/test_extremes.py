@@ -107,8 +107,12 @@ def test_infinite_intensities_and_variances_are_no_reason_to_warn(lazy, claim):
 
 def test_channels_of_no_width():
     peak = np.exp(-(np.arange(-40, 160) ** 2) / 50)
-    spectra = eels(np.outer([1.0, 2.0, 3.0], peak), scale=1e-300)
+    spectra = eels(np.outer([1.0, 2.0, 3.0], peak), scale=1e-140)
     spectra.process_low_loss(deconvolve=False, **QUIET)
+    for scale in (1e-300, 1e-320):
+        spectra = eels(np.outer([1.0, 2.0, 3.0], peak), scale=scale)
+        with pytest.raises(ValueError, match=r"eV wide.*correct the scale"):
+            spectra.process_low_loss(**QUIET)
 
 
 def test_lazy_series_without_pixels():

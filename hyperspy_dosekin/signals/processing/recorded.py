@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 LARGEST_BLOCK = 2**25
 #: Steps after which spectra are no recorded intensities any more.
 _FINAL = {"deconvolve", "normalise"}
+#: Of thinner channels the intensity per eV may be beyond the largest number, also that of 1e150.
+_THINNEST_EV = 1e-150
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,8 @@ def read(signal: BaseSignal, method: str, *, as_it_is: bool = False) -> Recorded
     TypeError
         If the data are ragged, complex or no numbers.
     ValueError
-        If the energy axis is not uniform and ascending, or not in units of energy.
+        If the energy axis is not uniform and ascending, not in units of energy, or of channels
+        without a width.
     """
     if signal.ragged:
         raise TypeError(
@@ -131,6 +134,12 @@ def read(signal: BaseSignal, method: str, *, as_it_is: bool = False) -> Recorded
         raise ValueError(
             f"the energy axis {str(axis.name)!r} has the scale {axis.scale:g}, and {method} needs "
             "energies that rise with the channel; reverse the data and the axis first."
+        )
+    if scale < _THINNEST_EV:
+        raise ValueError(
+            f"the channels of the energy axis {str(axis.name)!r} are {scale:.3g} eV wide, and "
+            f"{method} needs at least {_THINNEST_EV:g} eV; correct the scale or the units of the "
+            "axis."
         )
     advise_on_chunks(signal, method, whole="energy")
     _refuse_processed(signal, method)

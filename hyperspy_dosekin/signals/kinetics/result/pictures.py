@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Doses at which curves are drawn.
 CURVE_POINTS = 301
+#: Doses at which its intervals are computed, closer together where curves begin.
+BAND_POINTS = 61
 #: Doses at which the distance from the law is drawn.
 RESIDUAL_POINTS = 201
 
@@ -69,8 +71,13 @@ def _require_curves(numbers: KineticsNumbers) -> None:
 _EXTENT = "give a multiple of the largest measured dose, such as 1.5"
 
 
-def curve_picture(numbers: KineticsNumbers, extent: float = 1.0) -> CurvePicture:
-    """Data, fit and integrity against dose, drawn to `extent` times the largest dose."""
+def curve_picture(
+    numbers: KineticsNumbers, extent: float = 1.0, *, with_band: bool = True
+) -> CurvePicture:
+    """Data, fit and integrity against dose, drawn to `extent` times the largest dose.
+
+    The intervals of the integrity, `with_band`, take longer than everything else.
+    """
     extent = real_number("extent", extent, _EXTENT, above=0.0, most=1e6)
     _require_curves(numbers)
     grid = np.linspace(0.0, extent * numbers.dose_max, CURVE_POINTS)
@@ -80,8 +87,9 @@ def curve_picture(numbers: KineticsNumbers, extent: float = 1.0) -> CurvePicture
     if numbers.has_intervals:
         lower, upper = numbers.interval("half_integrity_dose")
         bounds = {"half_dose_lower": lower, "half_dose_upper": upper}
-        ends = numbers.integrity_interval(grid)
-        bounds |= {"integrity_lower": ends[0], "integrity_upper": ends[1]}
+        if with_band:
+            ends = _band(numbers, grid)
+            bounds |= {"integrity_lower": ends[0], "integrity_upper": ends[1]}
         bounds["identifiable"] = numbers.map("identifiable")
     return CurvePicture(
         **_common(numbers),
@@ -98,6 +106,13 @@ def curve_picture(numbers: KineticsNumbers, extent: float = 1.0) -> CurvePicture
         grows=numbers.map("amplitude") < 0,
         **bounds,
     )
+
+
+def _band(numbers: KineticsNumbers, grid: np.ndarray) -> list[np.ndarray]:
+    """Ends of the intervals of the integrity on a grid, straight between fewer doses."""
+    dose = grid[-1] * np.linspace(0.0, 1.0, BAND_POINTS) ** 2
+    ends = numbers.integrity_interval(dose)
+    return [np.array([np.interp(grid, dose, row) for row in end]) for end in ends]
 
 
 def map_picture(numbers: KineticsNumbers, windows: Sequence[str] | None) -> MapPicture:

@@ -117,7 +117,7 @@ class KineticsPlots(Face):
         from hyperspy_dosekin.signals.kinetics.result.pictures import curve_picture
 
         given = options_of_curves("plot_fit", options)
-        return drawn(plot_fit, curve_picture(self.numbers, extent), given)
+        return drawn(plot_fit, curve_picture(self.numbers, extent, with_band=False), given)
 
     @takes_figure_options
     def plot_maps(
