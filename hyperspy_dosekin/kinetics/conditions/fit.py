@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,18 +14,21 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
+from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.kinetics.model.parameters import Parameters, assumed_before
 
 from .effects import Design
-from .rate_likelihood import RateLikelihood, rate_likelihood
+from .rate_likelihood import RateLikelihood, RateScan
 from .regression import Draws, draw_effects
-from .shapes import closer, marginals, shape_grid
+from .shapes import closer, followed, marginals, shape_grid
 
-# Looks at the shape, each where the one before has left mass, until so many nodes of each parameter
-# hold it; nodes of the later ones along each of two.
-_LOOKS, _ENOUGH, _LEAST, _LAST = 4, 5, 1e-3, 15
+# Looks at the shape, each where the one before has left mass, until so many rows of each parameter
+# hold it, and rows along each of so many parameters.
+_LOOKS, _ENOUGH, _LEAST = 4, 5, 1e-3
+_ROWS = {1: 15, 2: 7, 3: 4}
 
 
 def check_law_of_conditions(law: KineticLaw) -> None:
@@ -73,13 +77,15 @@ def fit_window(
     shared there are none, and −ln D½ takes the place of ln k: rates of laws of different shape
     cannot be compared.
     """
-    config = configs[0]
+    scans = [
+        RateScan.of(problem, replace(each, prior=each.prior or DEFAULT_PRIOR, hierarchy=()))
+        for problem, each in zip(problems, configs, strict=True)
+    ]
 
-    def likelihoods(shapes: list[np.ndarray]) -> list[RateLikelihood]:
-        pairs = zip(problems, configs, strict=True)
-        return [rate_likelihood(problem, each, shapes)[0] for problem, each in pairs]
+    def likelihoods(shapes: Sequence[np.ndarray]) -> list[RateLikelihood]:
+        return [scan.likelihoods(shapes)[0] for scan in scans]
 
-    def drawn(each: list[RateLikelihood], weight: np.ndarray, draws: int) -> Draws:
+    def drawn(each: Sequence[RateLikelihood], weight: np.ndarray, draws: int) -> Draws:
         return draw_effects(
             each,
             design.matrix,
@@ -90,24 +96,81 @@ def fit_window(
             seed=seed,
         )
 
-    free, prior = config.parameters.free[1:], config.prior
+    free, prior = configs[0].parameters.free[1:], configs[0].prior
+    if free and shared:
+        shapes, weight = _common_shapes(likelihoods, drawn, free, prior)
+        return drawn(likelihoods(shapes), weight, number), np.array(shapes)
     shapes, weight = shape_grid(free, prior)
     each = likelihoods(shapes)
-    if shapes and shared:
-        for look in range(_LOOKS):
-            mass = drawn(each, weight, 1).shape_mass
-            held = [(share > _LEAST).sum() for _, share in marginals(free, shapes, mass)]
-            if look and all(number >= _ENOUGH for number in held):
-                break
-            number_along = _LAST if len(free) == 2 and look else None
-            shapes, weight = shape_grid(free, prior, closer(free, shapes, mass), number_along)
-            each = likelihoods(shapes)
-    elif shapes:
+    if shapes:
         halves = [log_half_dose(own.parameters, np.array(shapes)) for own in configs]
         pairs = zip(each, halves, strict=True)
         each = [_without_shape(likelihood, weight, half) for likelihood, half in pairs]
-        shapes, weight = [], np.zeros(1)
-    return drawn(each, weight, number), np.array(shapes).reshape(len(shapes), -1 if shapes else 0)
+    return drawn(each, np.zeros(1), number), np.empty((0, 0))
+
+
+def _common_shapes(
+    likelihoods: Callable[[Sequence[np.ndarray]], list[RateLikelihood]],
+    drawn: Callable[[Sequence[RateLikelihood], np.ndarray, int], Draws],
+    free: Sequence[LawParameter],
+    prior: Prior | None,
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Shapes where they have their mass, and the logarithms of their prior probabilities.
+
+    Rows of all parameters but the last, and on each row nodes of that about its own peak.
+    """
+    first, last = free[:-1], free[-1]
+    before = assumed_before(last, prior)
+    ends = before.ppf([1e-3, 1 - 1e-3])
+    rows: list[np.ndarray] = []
+    nodes = np.tile(ends, (1, 1))
+    ranges = None
+
+    def shapes_of(nodes: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+        values = [np.repeat(row, nodes.shape[1]) for row in rows]
+        values.append(last.from_free(torch.as_tensor(nodes.ravel())).numpy())
+        weight = row_weight[:, None] + before.logpdf(nodes)
+        return values, (weight + np.log(nodes[:, 1] - nodes[:, 0])[:, None]).ravel()
+
+    def alone(nodes: np.ndarray) -> np.ndarray:
+        rates = likelihoods(shapes_of(nodes)[0])
+        return sum(each.log_integral for each in rates).reshape(nodes.shape)
+
+    def together(nodes: np.ndarray) -> np.ndarray:
+        values, weight = shapes_of(nodes)
+        mass = drawn(likelihoods(values), weight, 1).shape_mass
+        return np.log(np.maximum(mass, 1e-300)).reshape(nodes.shape)
+
+    for look in range(_LOOKS):
+        old = rows
+        rows, row_weight = shape_grid(first, prior, ranges, _ROWS.get(len(first)))
+        low, high = _between(old, nodes, rows, ends)
+        if first:
+            # Where series agree is sought first without what their conditions say of their rates.
+            nodes, _ = followed(alone, low, high)
+            low, high = nodes[:, 0], nodes[:, -1]
+        nodes, log_mass = followed(together, low, high)
+        mass = np.exp(log_mass).sum(axis=1)
+        held = [(share > _LEAST).sum() for _, share in marginals(first, rows, mass)]
+        if all(number >= _ENOUGH for number in held) and (look or not first):
+            break
+        ranges = closer(first, rows, mass)
+    return shapes_of(nodes)
+
+
+def _between(
+    old: Sequence[np.ndarray],
+    nodes: np.ndarray,
+    rows: Sequence[np.ndarray],
+    ends: Sequence[float],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the nodes of new rows: those of the old rows on both sides of each."""
+    number = len(rows[0]) if rows else 1
+    if len(rows) != 1 or not old:
+        return np.full(number, ends[0]), np.full(number, ends[1])
+    above = np.searchsorted(old[0], rows[0]).clip(1, len(old[0]) - 1)
+    low, high = nodes[:, 0], nodes[:, -1]
+    return np.minimum(low[above - 1], low[above]), np.maximum(high[above - 1], high[above])
 
 
 def _without_shape(

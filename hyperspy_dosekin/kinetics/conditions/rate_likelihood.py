@@ -53,6 +53,11 @@ class RateLikelihood:
         """Distance of the nodes, ``(n_shape,)``."""
         return self.log_rate[:, 1] - self.log_rate[:, 0]
 
+    @property
+    def log_integral(self) -> np.ndarray:
+        """Log likelihood of the shapes if all rates are as likely, ``(n_shape,)``."""
+        return np.asarray(special.logsumexp(self.log_likelihood, axis=1)) + np.log(self.spacing)
+
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of ln k if nothing else were known, ``(n_shape,)`` each."""
         weight = special.softmax(self.log_likelihood, axis=1)
@@ -146,6 +151,21 @@ class RateScan:
             rows = [part.log_density(search)[0] - prior for part in self.parts]
             return torch.stack([row.expand(log_rate.shape) for row in rows])
 
+    def likelihoods(self, shapes: Sequence[np.ndarray]) -> list[RateLikelihood]:
+        """What each window says of its rate, whatever the correlation of its noise.
+
+        Parameters
+        ----------
+        shapes
+            As for `log_likelihood`.
+        """
+        nodes, parts = self.nodes(shapes)
+        values = torch.logsumexp(parts, 0)
+        return [
+            RateLikelihood(nodes[..., place].T.numpy(), values[..., place].T.numpy())
+            for place in range(self.n_window)
+        ]
+
     def nodes(
         self, shapes: Sequence[np.ndarray], box: tuple[float, float] = LOG_RATE
     ) -> tuple[Tensor, Tensor]:
@@ -171,36 +191,3 @@ class RateScan:
             share = torch.linspace(0, 1, _NODES, dtype=torch.float64)[:, None, None]
             nodes = lower.clamp(min=low) + share * (upper.clamp(max=high) - lower.clamp(min=low))
         return nodes, self.log_likelihood(nodes, shapes)
-
-
-def rate_likelihood(
-    problem: DoseProblem, config: ExactConfig, shapes: Sequence[np.ndarray]
-) -> list[RateLikelihood]:
-    """What the windows of one series say of their rates.
-
-    Parameters
-    ----------
-    problem
-        A single series, ``(1, n_window, n_dose)``, with the dose scale of all series.
-    config
-        Options; their prior is in no likelihood.
-    shapes
-        Values of the other free parameters of the law, each ``(n_shape,)``.
-
-    Returns
-    -------
-    One for each window.
-
-    Raises
-    ------
-    ValueError
-        If a window has too few usable doses or is constant.
-    """
-    config = replace(config, prior=config.prior or DEFAULT_PRIOR, hierarchy=())
-    scan = RateScan.of(problem, config)
-    nodes, parts = scan.nodes(shapes)
-    values = torch.logsumexp(parts, 0)
-    return [
-        RateLikelihood(nodes[..., place].T.numpy(), values[..., place].T.numpy())
-        for place in range(scan.n_window)
-    ]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
@@ -17,6 +17,12 @@ from hyperspy_dosekin.kinetics.model.parameters import assumed_before
 
 # Nodes along each parameter, by their number.
 _NODES = {1: 17, 2: 9}
+#: Nodes of a parameter that follow its peak.
+FOLLOWING = 17
+# How many of them have to hold the peak, and how far down in ln density (of five frames beyond the
+# coefficients a thousandth of the mass is lower); rows that are so much lower than others do not
+# matter.
+_HOLD, _DEPTH, _FAR = 9, 6.0, 40.0
 # Mass at the ends of a range that is left out of a closer look.
 _LEFT_OUT = 1e-4
 
@@ -81,3 +87,61 @@ def closer(
         low, high = max(inside[0] - 1, 0), min(inside[-1] + 1, nodes.size - 1)
         found.append((float(nodes[low]), float(nodes[high])))
     return found
+
+
+def followed(
+    log_density: Callable[[np.ndarray], np.ndarray],
+    low: np.ndarray,
+    high: np.ndarray,
+    looks: int = 14,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes of a parameter that follow its peak on each of several rows.
+
+    Where two parameters lie on a narrow ridge, no grid of both has a node on it. Here each row, a
+    value of the first, has nodes of the second about its own peak.
+
+    Parameters
+    ----------
+    log_density
+        Log density at nodes ``(n_row, n_node)``.
+    low, high
+        Ends that are looked at first, ``(n_row,)``.
+    looks
+        Looks at most, each between the ends that the one before has found.
+
+    Returns
+    -------
+    (nodes, log density there), each ``(n_row, n_node)``; nodes of a row are evenly spaced.
+
+    Examples
+    --------
+    >>> ridge = np.array([[1.0], [2.0]])
+    >>> nodes, _ = followed(lambda x: -0.5 * ((x - ridge) / 1e-6) ** 2, -np.ones(2), 3 * np.ones(2))
+    >>> nodes.mean(axis=1).round(4).tolist()
+    [1.0, 2.0]
+    """
+    share, rows = np.linspace(0, 1, FOLLOWING), np.arange(low.size)
+    for look in range(looks):
+        nodes = low[:, None] + share * (high - low)[:, None]
+        values = log_density(nodes)
+        top = values.max(axis=1, keepdims=True)
+        near = values > top - _DEPTH
+        wanted = (near.sum(axis=1) < _HOLD) & (top[:, 0] > top.max() - _FAR)
+        if not wanted.any():
+            break
+        first = np.maximum(near.argmax(axis=1) - 1, 0)
+        last = np.minimum(FOLLOWING - near[:, ::-1].argmax(axis=1), FOLLOWING - 1)
+        low = np.where(wanted, nodes[rows, first], nodes[:, 0])
+        high = np.where(wanted, nodes[rows, last], nodes[:, -1])
+    return nodes, values
+
+
+def quantiles_of(
+    nodes: np.ndarray, share: np.ndarray, probabilities: Sequence[float]
+) -> np.ndarray:
+    """Quantiles of a number by the shares of its nodes, each spread half way to the next ones."""
+    nodes, place = np.unique(nodes, return_inverse=True)
+    share = np.bincount(place.ravel(), weights=share, minlength=nodes.size)
+    edges = np.concatenate([[nodes[0]], 0.5 * (nodes[1:] + nodes[:-1]), [nodes[-1]]])
+    function = np.concatenate([[0.0], share.cumsum()])
+    return np.interp(probabilities, function / function[-1], edges)

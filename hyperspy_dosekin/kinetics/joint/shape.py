@@ -19,7 +19,12 @@ from scipy import special
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateScan
-from hyperspy_dosekin.kinetics.conditions.shapes import closer, marginals, shape_grid
+from hyperspy_dosekin.kinetics.conditions.shapes import (
+    closer,
+    marginals,
+    quantiles_of,
+    shape_grid,
+)
 from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
 
@@ -179,12 +184,7 @@ class SharedShape:
         for parameter, (nodes, share) in zip(
             self.free, marginals(self.free, self.values, np.exp(self.log_mass)), strict=True
         ):
-            if nodes.size == 1:
-                at = np.full(len(probabilities), nodes[0])
-            else:
-                edges = np.concatenate([[nodes[0]], 0.5 * (nodes[1:] + nodes[:-1]), [nodes[-1]]])
-                function = np.concatenate([[0.0], share.cumsum()])
-                at = np.interp(probabilities, function / function[-1], edges)
+            at = quantiles_of(nodes, share, probabilities)
             found.append(parameter.from_free(torch.as_tensor(at)).numpy())
         return found
 

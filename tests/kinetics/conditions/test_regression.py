@@ -8,7 +8,7 @@ from scipy import integrate, stats
 
 from hyperspy_dosekin.kinetics.conditions.effects import Condition, Design
 from hyperspy_dosekin.kinetics.conditions.fit import fit_window
-from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateLikelihood, rate_likelihood
+from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateLikelihood, RateScan
 from hyperspy_dosekin.kinetics.conditions.regression import SPREADS, draw_effects, spread_weights
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
@@ -83,7 +83,7 @@ def test_likelihood_of_the_rate_against_integration_by_hand():
     """Amplitude, offset and noise integrated out numerically: flat a and b, 1/σ."""
     random = np.random.default_rng(2)
     problem = first_order(random, 1.7, noise=0.03)
-    found = rate_likelihood(problem, ExactConfig(law="first order"), [])[0]
+    found = RateScan.of(problem, ExactConfig(law="first order")).likelihoods([])[0]
     values = problem.values[0, 0]
     log_rate = found.log_rate[0]
     right = []
@@ -116,7 +116,7 @@ def test_interval_of_the_dose_rate_exponent_holds_the_truth(spread):
     names = tuple(f"repeat {seed}" for seed in range(repeats))
     config = ExactConfig(law="first order")
     likelihoods = [
-        rate_likelihood(DoseProblem(DOSE, each, names, None, 1.0), config, []) for each in values
+        RateScan.of(DoseProblem(DOSE, each, names, None, 1.0), config).likelihoods([]) for each in values
     ]
     covered, sizes = [], []
     for seed, each in enumerate(zip(*likelihoods, strict=True)):
@@ -168,4 +168,4 @@ def test_shape_is_found_with_the_effects():
 def test_constant_window_is_refused():
     problem = DoseProblem(DOSE, np.ones((1, 1, 9)), ("flat",), None, 1.0)
     with pytest.raises(ValueError, match="'flat'"):
-        rate_likelihood(problem, ExactConfig(law="first order"), [])
+        RateScan.of(problem, ExactConfig(law="first order")).likelihoods([])

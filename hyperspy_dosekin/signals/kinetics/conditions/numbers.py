@@ -13,6 +13,7 @@ import numpy as np
 from hyperspy_dosekin.kinetics.conditions.effects import Condition, Design
 from hyperspy_dosekin.kinetics.conditions.fit import law_values, log_half_dose
 from hyperspy_dosekin.kinetics.conditions.regression import Draws
+from hyperspy_dosekin.kinetics.conditions.shapes import quantiles_of
 from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
 from hyperspy_dosekin.kinetics.model.parameters import Parameters, is_determined
 from hyperspy_dosekin.numerics.text import printable
@@ -126,17 +127,12 @@ class ConditionNumbers:
         free, rows = self.parameters.free[1:], []
         law, prior = self.parameters.law, self.parameters.prior_of_law
         reference = {each.name: each.reference for each in self.inputs}
-        random = np.random.default_rng(0)
         for window, draws, shapes in zip(self.window_names, self.draws, self.shapes, strict=True):
             for parameter, row in zip(free if self.shared else (), shapes, strict=self.shared):
                 on_scale = np.log(row) if parameter.logarithmic else row
-                nodes = np.unique(on_scale)
-                step = nodes[1] - nodes[0] if nodes.size > 1 else 0.0
-                # Between nodes: draws on them alone would lie in heaps.
-                value = on_scale[draws.shape] + step * random.uniform(-0.5, 0.5, draws.shape.size)
-                value = np.clip(value, *parameter.free_box)
-                value = np.exp(value) if parameter.logarithmic else value
-                middle, low, high = summary(value)
+                share = np.bincount(draws.shape, minlength=row.size) / draws.shape.size
+                ends = np.clip(quantiles_of(on_scale, share, ENDS), *parameter.free_box)
+                low, middle, high = np.exp(ends) if parameter.logarithmic else ends
                 known = is_determined(parameter, prior, np.array(low), np.array(high))
                 name, unit = parameter.name, 1.0
                 alike = name in law.per and same >= set(law.inputs)
