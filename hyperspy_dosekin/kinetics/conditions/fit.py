@@ -23,7 +23,7 @@ from hyperspy_dosekin.kinetics.model.parameters import Parameters, assumed_befor
 from .effects import Design
 from .rate_likelihood import RateLikelihood, RateScan
 from .regression import Draws, draw_effects
-from .shapes import closer, followed, marginals, shape_grid
+from .shapes import between, closer, followed, marginals, shape_grid
 
 # Looks at the shape, each where the one before has left mass, until so many rows of each parameter
 # hold it, and rows along each of so many parameters.
@@ -123,8 +123,7 @@ def _common_shapes(
     before = assumed_before(last, prior)
     ends = before.ppf([1e-3, 1 - 1e-3])
     rows: list[np.ndarray] = []
-    nodes = np.tile(ends, (1, 1))
-    ranges = None
+    nodes = ranges = None
 
     def shapes_of(nodes: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
         values = [np.repeat(row, nodes.shape[1]) for row in rows]
@@ -144,7 +143,7 @@ def _common_shapes(
     for look in range(_LOOKS):
         old = rows
         rows, row_weight = shape_grid(first, prior, ranges, _ROWS.get(len(first)))
-        low, high = _between(old, nodes, rows, ends)
+        low, high = between(old, nodes, rows, ends)
         if first:
             # Where series agree is sought first without what their conditions say of their rates.
             nodes, _ = followed(alone, low, high)
@@ -156,21 +155,6 @@ def _common_shapes(
             break
         ranges = closer(first, rows, mass)
     return shapes_of(nodes)
-
-
-def _between(
-    old: Sequence[np.ndarray],
-    nodes: np.ndarray,
-    rows: Sequence[np.ndarray],
-    ends: Sequence[float],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the nodes of new rows: those of the old rows on both sides of each."""
-    number = len(rows[0]) if rows else 1
-    if len(rows) != 1 or not old:
-        return np.full(number, ends[0]), np.full(number, ends[1])
-    above = np.searchsorted(old[0], rows[0]).clip(1, len(old[0]) - 1)
-    low, high = nodes[:, 0], nodes[:, -1]
-    return np.minimum(low[above - 1], low[above]), np.maximum(high[above - 1], high[above])
 
 
 def _without_shape(

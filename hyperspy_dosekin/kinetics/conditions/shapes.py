@@ -121,7 +121,7 @@ def followed(
     [1.0, 2.0]
     """
     share, rows = np.linspace(0, 1, FOLLOWING), np.arange(low.size)
-    for look in range(looks):
+    for _ in range(looks):
         nodes = low[:, None] + share * (high - low)[:, None]
         values = log_density(nodes)
         top = values.max(axis=1, keepdims=True)
@@ -134,6 +134,31 @@ def followed(
         low = np.where(wanted, nodes[rows, first], nodes[:, 0])
         high = np.where(wanted, nodes[rows, last], nodes[:, -1])
     return nodes, values
+
+
+def between(
+    old: Sequence[np.ndarray],
+    nodes: np.ndarray | None,
+    rows: Sequence[np.ndarray],
+    ends: Sequence[float],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends for `followed` of new rows: those of the old rows on both sides of each.
+
+    Parameters
+    ----------
+    old, nodes
+        Old rows, and the nodes on them; ``None`` where there are none.
+    rows
+        New rows.
+    ends
+        What is looked at where old rows do not say.
+    """
+    number = len(rows[0]) if rows else 1
+    if len(rows) != 1 or len(old) != 1 or nodes is None:
+        return np.full(number, ends[0]), np.full(number, ends[1])
+    above = np.searchsorted(old[0], rows[0]).clip(1, len(old[0]) - 1)
+    low, high = nodes[:, 0], nodes[:, -1]
+    return np.minimum(low[above - 1], low[above]), np.maximum(high[above - 1], high[above])
 
 
 def quantiles_of(

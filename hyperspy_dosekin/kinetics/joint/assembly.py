@@ -188,9 +188,12 @@ def in_own_law(
 
 def _log_rates(nodes: Nodes, shape: SharedShape) -> np.ndarray:
     """Mean of ln k of each window where the shape has its estimate, ``(n_window,)``."""
-    weight = nodes.weight.sum(0)  # (n_shape, n_node, n_window)
-    mass = weight.sum(1)
+    weight = nodes.weight.sum(0)
     value = nodes.search[0][0].expand(weight.shape)
+    # Own shapes of a curve with the nodes of its rate, (n_shape, n_own · n_node, n_window).
+    as_rows = (shape.log_weight.size, -1, weight.shape[-1])
+    weight, value = weight.reshape(as_rows), value.reshape(as_rows)
+    mass = weight.sum(1)
     mean = ((weight * value).sum(1) / mass.clamp(min=1e-300)).numpy()
     if not shape.free:
         return mean[0]

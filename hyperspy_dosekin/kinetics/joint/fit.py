@@ -24,6 +24,7 @@ from .assembly import in_own_law, plain_config, with_rates
 from .common_mode import without_common_mode
 from .dependence import power_of_windows
 from .rates import RateModel
+from .ratio import CommonRatio, RatioResult
 from .series import JointSeries, RateResult, joint_nodes
 from .shape import CurveNodes, SharedShape, shared_shape
 
@@ -45,12 +46,15 @@ class JointFit:
         Tests of a common shape; ``None`` where there is nothing to compare.
     rates
         What was found of rates in common; ``None`` where rates have nothing to do with each other.
+    ratios
+        What was found of b/a; ``None`` where each curve has its own.
     """
 
     series: tuple[JointSeries, ...]
     shape: SharedShape
     agreement: Agreement | None
     rates: RateResult | None = None
+    ratios: RatioResult | None = None
 
 
 def fit_jointly(
@@ -60,6 +64,7 @@ def fit_jointly(
     *,
     common_mode: bool = True,
     model: RateModel | None = None,
+    ratios: Sequence[Sequence[str]] | None = None,
 ) -> JointFit:
     """Fit series that share parameters of their shape.
 
@@ -75,6 +80,9 @@ def fit_jointly(
         Whether the gain that the windows of a frame share is estimated and taken off.
     model
         Which rates have to do with each other; all shapes are to be shared then.
+    ratios
+        Names of the windows of each series, where those of the same name have the same b/a; all
+        shapes are to be shared then, and no rates.
 
     Raises
     ------
@@ -97,11 +105,16 @@ def fit_jointly(
         moved.append(with_moved_frames(changed, config))
         gains.append(gain)
     scans = [RateScan.of(problem, config) for problem, config in moved]
-    shape, curves = shared_shape(scans, shared, powers)
+    common = None if ratios is None else CommonRatio.of(moved, ratios, powers)
+    if common is None:
+        shape, curves = shared_shape(scans, shared, powers)
+    else:
+        scans = [replace(scan, n_bound=0) for scan in scans]
+        shape, curves = shared_shape(scans, shared, common.shares, common.curves)
     tests, rates = agreement(scans, shared), None
     if model is not None:
         shape, every, rates = with_rates(scans, shape, curves, model, powers)
-    elif shape.free:
+    elif shape.free or common is not None:
         every, first = [], 0
         for scan, nodes in zip(scans, curves, strict=True):
             every.append(_weighed(nodes, shape, slice(first, first + scan.n_window), scan))
@@ -109,10 +122,13 @@ def fit_jointly(
     else:
         every = [next(kinetic_posterior(*pair, fit=fit_exact(*pair)).nodes()) for pair in moved]
     series = tuple(
-        in_own_law(alone, pair[0], pair[1], nodes, shape, gain, rates is not None)
+        in_own_law(
+            alone, pair[0], pair[1], nodes, shape, gain, rates is not None or common is not None
+        )
         for alone, pair, nodes, gain in zip(freed, moved, every, gains, strict=True)
     )
-    return JointFit(series, shape, tests, rates)
+    found = None if common is None else common.result(shape, moved)
+    return JointFit(series, shape, tests, rates, found)
 
 
 def _weighed(nodes: CurveNodes, shape: SharedShape, places: slice, scan: RateScan) -> Nodes:

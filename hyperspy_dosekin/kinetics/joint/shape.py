@@ -10,7 +10,7 @@ and the posterior of a curve is that of its rate for each shape, weighed by that
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -213,14 +213,17 @@ def top_of(nodes: np.ndarray, height: np.ndarray) -> tuple[float, float, float]:
     return place + away, float(np.clip(found, top, top + _HIGHER)), float(np.sqrt(-0.5 / bend))
 
 
-def likelihood_of(curves: Sequence[CurveNodes], powers: Sequence[float]) -> np.ndarray:
+def likelihood_of(curves: Sequence[CurveNodes], powers: Sequence[float | np.ndarray]) -> np.ndarray:
     """Log likelihoods of the shapes, each to the power of its series, ``(n_curve, n_shape)``."""
     rows = [power * each.by_shape for each, power in zip(curves, powers, strict=True)]
     return np.concatenate(rows)
 
 
 def shared_shape(
-    scans: Sequence[RateScan], names: Sequence[str], powers: Sequence[float]
+    scans: Sequence[RateScan],
+    names: Sequence[str],
+    powers: Sequence[float | np.ndarray],
+    curves: Callable[[Sequence[np.ndarray]], list[CurveNodes]] | None = None,
 ) -> tuple[SharedShape, list[CurveNodes]]:
     """Find the posterior of the shape that several series share.
 
@@ -231,7 +234,10 @@ def shared_shape(
     names
         Names of the shared parameters, none of which is the rate.
     powers
-        Powers of the likelihoods of each series, see `power_of_windows`.
+        Powers of the likelihoods of each series, see `power_of_windows`, or of each window of it,
+        ``(n_window, 1)``.
+    curves
+        What gives the nodes of each series for some shapes; `curve_nodes` by default.
     """
     parameters = scans[0].parameters
     free = [parameter for parameter in parameters.free[1:] if parameter.name in names]
@@ -242,7 +248,10 @@ def shared_shape(
         ranges: Sequence[tuple[float, float]] | None, number: int | None
     ) -> tuple[SharedShape, list[CurveNodes]]:
         values, weight = shape_grid(free, prior, ranges, number)
-        nodes = [curve_nodes(scan, shared, values) for scan in scans]
+        if curves is None:
+            nodes = [curve_nodes(scan, shared, values) for scan in scans]
+        else:
+            nodes = curves(values)
         likelihood = likelihood_of(nodes, powers)
         return SharedShape(tuple(free), tuple(values), weight, likelihood), nodes
 
