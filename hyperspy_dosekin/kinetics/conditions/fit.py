@@ -29,6 +29,8 @@ from .shapes import between, closer, followed, marginals, shape_grid
 # hold it, and rows along each of so many parameters.
 _LOOKS, _ENOUGH, _LEAST = 4, 5, 1e-3
 _ROWS = {1: 15, 2: 7, 3: 4}
+# Spreads between specimens that these looks take, one of so many.
+_EVERY = 4
 
 
 def check_law_of_conditions(law: KineticLaw) -> None:
@@ -85,7 +87,9 @@ def fit_window(
     def likelihoods(shapes: Sequence[np.ndarray]) -> list[RateLikelihood]:
         return [scan.likelihoods(shapes)[0] for scan in scans]
 
-    def drawn(each: Sequence[RateLikelihood], weight: np.ndarray, draws: int) -> Draws:
+    def drawn(
+        each: Sequence[RateLikelihood], weight: np.ndarray, draws: int, every: int = 1
+    ) -> Draws:
         return draw_effects(
             each,
             design.matrix,
@@ -94,11 +98,15 @@ def fit_window(
             spread_known=design.freedom > 0,
             number=draws,
             seed=seed,
+            every=every,
         )
+
+    def mass(shapes: Sequence[np.ndarray], weight: np.ndarray) -> np.ndarray:
+        return drawn(likelihoods(shapes), weight, 1, _EVERY).shape_mass
 
     free, prior = configs[0].parameters.free[1:], configs[0].prior
     if free and shared:
-        shapes, weight = _common_shapes(likelihoods, drawn, free, prior)
+        shapes, weight = _common_shapes(likelihoods, mass, free, prior)
         return drawn(likelihoods(shapes), weight, number), np.array(shapes)
     shapes, weight = shape_grid(free, prior)
     each = likelihoods(shapes)
@@ -111,7 +119,7 @@ def fit_window(
 
 def _common_shapes(
     likelihoods: Callable[[Sequence[np.ndarray]], list[RateLikelihood]],
-    drawn: Callable[[Sequence[RateLikelihood], np.ndarray, int], Draws],
+    mass_of: Callable[[Sequence[np.ndarray], np.ndarray], np.ndarray],
     free: Sequence[LawParameter],
     prior: Prior | None,
 ) -> tuple[list[np.ndarray], np.ndarray]:
@@ -136,9 +144,7 @@ def _common_shapes(
         return sum(each.log_integral for each in rates).reshape(nodes.shape)
 
     def together(nodes: np.ndarray) -> np.ndarray:
-        values, weight = shapes_of(nodes)
-        mass = drawn(likelihoods(values), weight, 1).shape_mass
-        return np.log(np.maximum(mass, 1e-300)).reshape(nodes.shape)
+        return np.log(np.maximum(mass_of(*shapes_of(nodes)), 1e-300)).reshape(nodes.shape)
 
     for look in range(_LOOKS):
         old = rows

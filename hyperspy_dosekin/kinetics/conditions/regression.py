@@ -78,6 +78,7 @@ def draw_effects(
     spread_known: bool,
     number: int = 4000,
     seed: int = 0,
+    every: int = 1,
 ) -> Draws:
     """Draw from the posterior of the effects.
 
@@ -97,6 +98,8 @@ def draw_effects(
         Draws.
     seed
         Of the draws.
+    every
+        Only every so many of `SPREADS` are used, for a first look.
     """
     random = np.random.default_rng(seed)
     n_series, n_effect = design.shape
@@ -106,7 +109,7 @@ def draw_effects(
     variance = np.stack([v for _, v in moments], axis=-1)
     with np.errstate(divide="ignore"):
         log_spread = np.log(spread_weights(spread_known))
-    used = np.flatnonzero(np.isfinite(log_spread))
+    used = np.flatnonzero(np.isfinite(log_spread))[::every]
     total = variance[:, None] + SPREADS[used][:, None] ** 2  # (n_shape, n_spread, n_series)
     scaled = design / total[..., None]
     precision = np.einsum("sone,nf->soef", scaled, design) + np.diag(prior_sd**-2.0)

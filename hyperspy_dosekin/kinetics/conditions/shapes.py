@@ -170,3 +170,12 @@ def quantiles_of(
     edges = np.concatenate([[nodes[0]], 0.5 * (nodes[1:] + nodes[:-1]), [nodes[-1]]])
     function = np.concatenate([[0.0], share.cumsum()])
     return np.interp(probabilities, function / function[-1], edges)
+
+
+def ratio_ends(angles: np.ndarray, share: np.ndarray) -> tuple[float, float, float]:
+    """Ends of the 95 % interval and median of b/a, by the shares of nodes of its angle."""
+    low, middle, high = quantiles_of(angles, share, (0.025, 0.5, 0.975))
+    # At a right angle the amplitude is 0 and changes its sign.
+    certain = not low < math.pi / 2 < high
+    ends = (math.tan(low), math.tan(high)) if certain else (-math.inf, math.inf)
+    return ends[0], math.tan(middle), ends[1]

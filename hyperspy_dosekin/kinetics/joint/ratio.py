@@ -20,15 +20,13 @@ import torch
 from scipy import special
 
 from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateScan
-from hyperspy_dosekin.kinetics.conditions.shapes import FOLLOWING, between, followed, quantiles_of
+from hyperspy_dosekin.kinetics.conditions.shapes import FOLLOWING, between, followed, ratio_ends
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.laws.with_offset import ANGLES, OFFSET_ANGLE, WithOffset
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 from .agreement import agreement
 from .shape import CurveNodes, SharedShape, log_rate_prior
-
-_ENDS = (0.025, 0.5, 0.975)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +39,8 @@ class RatioResult:
         By name of the window: ends and median of b/a, ``(0.025, 0.5, 0.975)`` quantiles; infinite
         ends where not even the sign of a is known.
     p_values
-        By name: probability of ratios as unlike as found if they were the same; NaN where one
-        series has the window.
+        By name of those that two series have: probability of ratios as unlike as found in any of
+        them if all were the same.
     """
 
     ratios: dict[str, tuple[float, float, float]]
@@ -170,30 +168,36 @@ class CommonRatio:
             As for `of`.
         """
         ratios, p_values = {}, {}
+        several = [name for name in self.names if len(self.members(name)) > 1]
         estimate = tuple(zip((p.name for p in shape.free), shape.estimate, strict=True))
         for name in self.names:
             log_mass = self.log_mass[name]
             of_shape = shape.log_mass - special.logsumexp(log_mass, axis=1)
             share = special.softmax(log_mass + of_shape[:, None])
-            low, middle, high = quantiles_of(self.angles[name].ravel(), share.ravel(), _ENDS)
-            ratios[name] = tuple(math.tan(each) for each in (low, middle, high))
-            if low < math.pi / 2 < high:
-                ratios[name] = -math.inf, math.tan(middle), math.inf
-            chosen = [
-                (
-                    moved[s][0].windows([w]),
-                    replace(moved[s][1], held=(*moved[s][1].held, *estimate)),
-                )
-                for s, w in self.members(name)
-            ]
-            p_values[name] = _p_value(chosen)
+            ratios[name] = ratio_ends(self.angles[name].ravel(), share.ravel())
+            if name in several:
+                chosen = [(moved[s][0].windows([w]), moved[s][1]) for s, w in self.members(name)]
+                p_value = ratio_p_value(*zip(*chosen, strict=True), estimate)
+                p_values[name] = min(len(several) * p_value, 1.0)
         return RatioResult(ratios, p_values)
 
 
-def _p_value(curves: Sequence[tuple[DoseProblem, ExactConfig]]) -> float:
-    """Of the same b/a in some curves of known shape."""
-    if len(curves) < 2:
-        return float("nan")
+def ratio_p_value(
+    problems: Sequence[DoseProblem],
+    configs: Sequence[ExactConfig],
+    shape: Sequence[tuple[str, float]],
+) -> float:
+    """Probability of b/a as unlike as those of some curves if they were the same.
+
+    Parameters
+    ----------
+    problems, configs
+        One for each curve, ``(1, 1, n_dose)``, with the options of its own fit.
+    shape
+        Values of the parameters of the law but the rate, by name.
+    """
+    configs = [replace(each, held=(*each.held, *shape)) for each in configs]
+    curves = list(zip(problems, configs, strict=True))
     ends = []
     for problem, config in curves:
         scan = RateScan.of(problem, with_offset(config))

@@ -61,7 +61,8 @@ class WithOffset(ClosedForm):
         self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
     ) -> tuple[Tensor, list[Tensor | None]]:
         """That of the law, times cos θ and raised by sin θ."""
-        angle, inner = search[-1], list(slopes[:-1])
+        parameter, inner = self.parameters[-1], list(slopes[:-1])
+        angle = parameter.from_search(search[-1])
         integrity, found = curve(self.law, dose, search[:-1], slopes=inner)
         level = integrity * angle.cos() + angle.sin()
         if not slopes:
@@ -69,5 +70,7 @@ class WithOffset(ClosedForm):
         if not any(inner):
             found = [None] * len(inner)
         changed = [None if each is None else each * angle.cos() for each in found]
-        by_angle = integrity * angle.sin() - angle.cos() if slopes[-1] else None
-        return level, [*changed, by_angle]
+        if not slopes[-1]:
+            return level, [*changed, None]
+        by_angle = integrity * angle.sin() - angle.cos()
+        return level, [*changed, by_angle * angle if parameter.lower > 0 else by_angle]

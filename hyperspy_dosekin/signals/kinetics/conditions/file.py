@@ -39,6 +39,8 @@ def save_conditions(numbers: ConditionNumbers, path: str | Path, *, overwrite: b
     for place, (draws, shapes) in enumerate(zip(numbers.draws, numbers.shapes, strict=True)):
         arrays |= {f"{name}_{place}": getattr(draws, name) for name in _ARRAYS}
         arrays[f"shapes_{place}"] = shapes
+    for place, angles in enumerate(numbers.offset_angles):
+        arrays[f"offset_angles_{place}"] = angles
     prior = numbers.parameters.prior_of_law
     record = json.dumps(
         {
@@ -56,6 +58,7 @@ def save_conditions(numbers: ConditionNumbers, path: str | Path, *, overwrite: b
             "taken": numbers.taken,
             "inputs": [asdict(condition) for condition in numbers.inputs],
             "offset_known": numbers.offset_known,
+            "offset_p_values": numbers.offset_p_values,
         }
     )
     table = numbers.half_integrity_dose.estimate.to_numpy()
@@ -79,7 +82,9 @@ def stored_conditions(
     node = signal.metadata.get_item(NODE)
     record = json.loads(node.record)
     windows = range(len(record["window_names"]))
-    names = [f"{name}_{place}" for place in windows for name in (*_ARRAYS, "shapes")]
+    p_values = tuple(float(p) for p in record.get("offset_p_values", ()))
+    stored = (*_ARRAYS, "shapes", *["offset_angles"] * bool(p_values))
+    names = [f"{name}_{place}" for place in windows for name in stored]
     arrays = {name: np.asarray(node.arrays.get_item(name)) for name in names}
     expected = seal(signal, arrays, node.record)
     conditions, inputs = (
@@ -109,5 +114,7 @@ def stored_conditions(
         tuple(record["taken"]),
         inputs,
         bool(record.get("offset_known", False)),
+        tuple(arrays[f"offset_angles_{place}"] for place in windows) if p_values else (),
+        p_values,
     )
     return fields, node.get_item("checksum"), expected

@@ -32,6 +32,7 @@ from hyperspy_dosekin.signals.signatures import did_you_mean
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
+    from hyperspy_dosekin.kinetics.conditions.regression import Draws
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.windows.definitions import WindowsLike
 
@@ -46,6 +47,7 @@ def fit_dose_conditions(
     shape: str = "shared",
     exponent: float | None = None,
     offset: Any = None,
+    offset_ratio: str = "each",
     nonnegative: bool | None = None,
     zero_error: float | None = None,
     noise: str = "relative",
@@ -101,6 +103,10 @@ def fit_dose_conditions(
     offset
         Known offset, one for all series or a sequence with one for each (a number, or one for each
         window).
+    offset_ratio
+        Whether the ratio of offset and amplitude is ``"shared"`` by all series of a window, which
+        then differ in thickness or current only, or that of ``"each"``. A shared one makes weak
+        decays much more certain; the result tests it.
     nonnegative, zero_error, noise, correlated
         As for `DoseSeries.fit_dose_pinn`.
     prior
@@ -150,6 +156,7 @@ def fit_dose_conditions(
     """
     from hyperspy_dosekin.kinetics.conditions.effects import Condition, Design
     from hyperspy_dosekin.kinetics.conditions.fit import check_law_of_conditions, fit_window
+    from hyperspy_dosekin.kinetics.joint.ratio import ratio_p_value, with_offset
     from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 
     given = list(series)
@@ -159,6 +166,7 @@ def fit_dose_conditions(
         raise ValueError(f"shape={shape!r} is not one of 'shared', 'each'.")
     chosen = kinetic_law(law)
     check_law_of_conditions(chosen)
+    one_ratio = _is_shared_ratio(offset_ratio, shape, offset, nonnegative, chosen)
     titles = _names_of(given, names)
     read, taken = _values_of(given, conditions)
     for name in chosen.inputs:
@@ -190,7 +198,7 @@ def fit_dose_conditions(
         exponent=exponent,
         noise=noise,  # type: ignore[arg-type]
         correlated=correlated,
-        nonnegative=nonnegative,
+        nonnegative=False if one_ratio else nonnegative,
         zero_error=zero_error,
     )
     data = _common_windows([read_series(each, windows) for each in given], windows)
@@ -226,7 +234,7 @@ def fit_dose_conditions(
         )
         for i, each in enumerate(offsets)
     ]
-    draws = []
+    draws, p_values = [], []
     with torch_threads(1), progress_bars(show_progressbar) as progress:
         for place in range(n_window):
             if progress is not None and n_window > 1:
@@ -236,9 +244,13 @@ def fit_dose_conditions(
                 each if each.offset is None else replace(each, offset=_only_offset(each, place))
                 for each in configs
             ]
-            draws.append(
-                fit_window(one, own, design, shared=shape == "shared", number=n_draws, seed=seed)
+            wrapped = [with_offset(each) for each in own] if one_ratio else own
+            found = fit_window(
+                one, wrapped, design, shared=shape == "shared", number=n_draws, seed=seed
             )
+            draws.append(found)
+            if one_ratio:
+                p_values.append(ratio_p_value(one, own, _likeliest(*found, config)))
         if progress is not None and n_window > 1:
             progress("windows", n_window, n_window)
     return ConditionKinetics(
@@ -251,11 +263,50 @@ def fit_dose_conditions(
         dose_unit=unit,
         largest_dose=tuple(largest.tolist()),
         draws=tuple(draw for draw, _ in draws),
-        shapes=tuple(shapes for _, shapes in draws),
+        shapes=tuple(shapes[:-1] if one_ratio else shapes for _, shapes in draws),
         taken=tuple(taken),
         inputs=inputs,
         offset_known=all(each is not None for each in offsets),
+        offset_angles=tuple(shapes[-1] for _, shapes in draws) if one_ratio else (),
+        offset_p_values=tuple(p_values),
     )
+
+
+def _is_shared_ratio(
+    offset_ratio: str, shape: str, offset: Any, nonnegative: bool | None, law: KineticLaw
+) -> bool:
+    """Whether series have b/a in common, checked.
+
+    Raises
+    ------
+    ValueError
+        With the remedy.
+    """
+    if offset_ratio not in ("shared", "each"):
+        raise ValueError(f"offset_ratio={offset_ratio!r} is not one of 'shared', 'each'.")
+    if offset_ratio == "each":
+        return False
+    why = ""
+    if shape != "shared":
+        why = 'compares decays of one shape; leave shape="each" out'
+    elif offset is not None:
+        why = "finds the offsets, and offset= gives them; leave one of them out"
+    elif nonnegative:
+        why = "knows no bound of offsets, and nonnegative=True asks for one; leave it out"
+    elif law.has_plateau and not law.inputs:
+        why = f"cannot be told from the plateau of the law {law.name!r}; take one without a plateau"
+    if why:
+        raise ValueError(f'offset_ratio="shared" {why}.')
+    return True
+
+
+def _likeliest(
+    draws: Draws, shapes: np.ndarray, config: ExactConfig
+) -> tuple[tuple[str, float], ...]:
+    """Medians of the parameters of the shape but the angle of the offset."""
+    free = config.parameters.free[1:]
+    values = np.median(shapes[:-1, draws.shape], axis=1)
+    return tuple(zip((each.name for each in free), values.tolist(), strict=True))
 
 
 def _mean_pause(given: object) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from hyperspy_dosekin.kinetics.conditions.effects import Condition, Design
 from hyperspy_dosekin.kinetics.conditions.fit import law_values, log_half_dose
 from hyperspy_dosekin.kinetics.conditions.regression import Draws
-from hyperspy_dosekin.kinetics.conditions.shapes import quantiles_of
+from hyperspy_dosekin.kinetics.conditions.shapes import quantiles_of, ratio_ends
 from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
 from hyperspy_dosekin.kinetics.model.parameters import Parameters, is_determined
 from hyperspy_dosekin.numerics.text import printable
@@ -77,6 +77,8 @@ class ConditionNumbers:
     taken: tuple[str, ...] = ()
     inputs: tuple[Condition, ...] = ()
     offset_known: bool = False
+    offset_angles: tuple[np.ndarray, ...] = ()
+    offset_p_values: tuple[float, ...] = ()
 
     @property
     def effects(self) -> pd.DataFrame:
@@ -143,6 +145,24 @@ class ConditionNumbers:
                     name = f"{name} × {law.per[name]}"
                 rows.append((name, window, unit * middle, unit * low, unit * high, bool(known)))
         return as_frame(rows, ["parameter", "window", "estimate", "lower", "upper", "determined"])
+
+    @property
+    def offset_ratio(self) -> pd.DataFrame:
+        """The ratio b/a that all series of a window share; without rows where each has its own.
+
+        Columns ``window``, ``estimate``, ``lower``, ``upper``, and ``p``, the probability of ratios
+        as unlike as those of the series if they were the same. Where not even the sign of a is
+        known the ends are infinite.
+        """
+        rows = []
+        for place, (angles, p) in enumerate(
+            zip(self.offset_angles, self.offset_p_values, strict=True)
+        ):
+            window, draws = self.window_names[place], self.draws[place]
+            share = np.bincount(draws.shape, minlength=angles.size) / draws.shape.size
+            low, middle, high = ratio_ends(angles, share)
+            rows.append((window, middle, low, high, p))
+        return frame(rows, ["window", "estimate", "lower", "upper", "p"])
 
     def test(self, name: str, window: str | None = None) -> EffectTest | list[EffectTest]:
         """Test whether a condition has an effect.

@@ -95,6 +95,9 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
         Conditions that the law itself knows.
     offset_known
         Whether the offsets of all series are known.
+    offset_angles, offset_p_values
+        Angles θ with tan θ = b/a of the shapes, and the probability of series as unlike as found if
+        they have b/a in common, for each window; empty where each series has its own.
 
     Examples
     --------

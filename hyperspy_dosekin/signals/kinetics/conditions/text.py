@@ -32,17 +32,29 @@ UNKNOWN_SHAPE = (
     "them.{why}"
 )
 COMMON_SHAPE = "All series of a window share the shape of the law {law!r}; k and D½ differ."
+COMMON_RATIO = "{window}: b/a is the same in all series, {value} {interval}."
+FALSE_RATIO = (
+    "{window}: the series may NOT have the same b/a (p = {p:.2g}), and what was found with it may "
+    'be wrong. Compare with offset_ratio="each".'
+)
 OWN_SHAPE = "Each series has a shape of its own; the effects are those on 1/D½."
 
 
 def notes_of(numbers: ConditionNumbers) -> list[str]:
     """What has to be said beside the numbers."""
+    from hyperspy_dosekin.kinetics.joint.agreement import SMALLEST_P
+
     notes = list(numbers.taken)
     law = numbers.parameters.law
     if not numbers.shared:
         notes.append(OWN_SHAPE)
     elif len(numbers.parameters.free) > 1:
         notes.append(COMMON_SHAPE.format(law=law.name))
+    for window, middle, low, high, p in numbers.offset_ratio.to_numpy().tolist():
+        value, interval = number(middle), interval_text(low, high)
+        notes.append(COMMON_RATIO.format(window=window, value=value, interval=interval))
+        if p < SMALLEST_P:
+            notes.append(FALSE_RATIO.format(window=window, p=p))
     for each in numbers.inputs:
         notes.append(OF_LAW.format(name=each.name, law=law.name))
     table = numbers.law_parameters

@@ -156,6 +156,16 @@ def fit_dose_jointly(
     shared = Sharing.of(share, next(iter(configs.values())).parameters)
     _check_partners(shared, data, common_mode)
     shared.check(data, configs)
+    if shared.ratio:
+        given = [name for name, each in known.items() if each is not None]
+        if given:
+            raise ValueError(
+                f"the offset ratio cannot be shared where offsets are known, as those of {given} "
+                "are; leave offset= out."
+            )
+        # The bound of an offset is that of a window, and the ratio belongs to several.
+        chosen = {name: each.replaced(nonnegative=False) for name, each in chosen.items()}
+        configs = {name: replace(each, nonnegative=False) for name, each in configs.items()}
     if by_network and shared not in (Sharing(()), Sharing(("exponent",))):
         raise ValueError(
             f'share={share!r}: networks share the exponent or nothing; fit with estimator="exact".'
@@ -173,6 +183,7 @@ def fit_dose_jointly(
             shared.shape,
             common_mode=common_mode,
             model=shared.model(data, configs) if shared.rates else None,
+            ratios=[each.window_names for each in data.values()] if shared.ratio else None,
         )
         for place, (name, each) in enumerate(data.items()):
             data[name], chosen[name] = _corrected(

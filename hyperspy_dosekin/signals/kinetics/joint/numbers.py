@@ -85,6 +85,9 @@ def shared_numbers(
         low, high = min(low, estimate), max(high, estimate)
         numbers = (unit * float(each) for each in (estimate, low, high))
         found.append(SharedParameter(parameter.name, *numbers))
+    if fit.ratios is not None:
+        for name, (low, middle, high) in fit.ratios.ratios.items():
+            found.append(SharedParameter(f"offset ratio {name}", middle, low, high))
     if fit.rates is None:
         return found
     first = next(iter(fit.rates.common))
@@ -118,6 +121,9 @@ def joint_numbers(
     windows = [(name, window) for name, each in results.items() for window in each.window_names]
     shared = tuple(shared_numbers(fit, list(results), units))
     found = fit.agreement
+    tests = {} if fit.rates is None else {fit.rates.kind: fit.rates.p_value}
+    if fit.ratios is not None:
+        tests |= {f"offset ratio {name}": p for name, p in fit.ratios.p_values.items()}
     gains = dict(zip(results, (each.gain for each in fit.series), strict=True))
     return JointNumbers(
         dict(results),
@@ -127,7 +133,7 @@ def joint_numbers(
         {} if found is None else dict(zip(windows, found.alone.tolist(), strict=True)),
         {name: 0.0 if g is None else float(g.spread[0]) for name, g in gains.items()},
         {name: np.stack([g.gain[0], g.sd[0]]) for name, g in gains.items() if g is not None},
-        {} if fit.rates is None else {fit.rates.kind: fit.rates.p_value},
+        tests,
         {}
         if found is None
         else dict(zip(windows, zip(*found.ends.tolist(), strict=True), strict=True)),

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: All parameters of a law but the rate.
 SHAPE = "shape"
+#: b/a of windows of the same name.
+OFFSET_RATIO = "offset ratio"
 #: What can be shared beside parameters of the law, as the user says it.
 BESIDE = {
     "rate": "rate",
@@ -36,6 +38,7 @@ BESIDE = {
     "dose error": "dose error",
     "pre-exposure": PRE_EXPOSURE,
     "recovery rate": RECOVERY_RATE,
+    OFFSET_RATIO: OFFSET_RATIO,
 }
 #: What can be shared of rates, as `RateModel` calls it; only one of them.
 RATES = ("rate", "rate ratio", "dose error")
@@ -51,10 +54,13 @@ class Sharing:
         Names of parameters of the law, with ``"pre-exposure"`` and ``"recovery rate"``.
     rates
         One of `RATES`, or nothing.
+    ratio
+        Whether b/a of windows of the same name is the same.
     """
 
     shape: tuple[str, ...]
     rates: str = ""
+    ratio: bool = False
 
     @classmethod
     def of(cls, share: Sequence[str] | str, parameters: Parameters) -> Sharing:
@@ -88,7 +94,7 @@ class Sharing:
                     f"{why}{did_you_mean(name, possible)}"
                 )
         rates = [name for name in dict.fromkeys(found) if name in RATES]
-        shape = tuple(name for name in dict.fromkeys(found) if name not in RATES)
+        shape = tuple(n for n in dict.fromkeys(found) if n not in (*RATES, OFFSET_RATIO))
         if len(rates) > 1:
             raise ValueError(f"share={rates} contradict each other; share one of them.")
         if len(shape) > 2:
@@ -104,16 +110,32 @@ class Sharing:
                 'integrated numerically; take one such as "power law" or "delayed".'
             )
         missing = [name for name in known if name not in shape and RECOVERY_RATE not in shape]
-        if rates and missing:
+        ratio = OFFSET_RATIO in found
+        if (rates or ratio) and missing:
             raise ValueError(
-                f"share={rates[0]!r} compares rates of one shape, and windows may differ in "
-                f'{missing}; add "shape" to share=.'
+                f"share={(rates or [OFFSET_RATIO])[0]!r} compares decays of one shape, and windows "
+                f'may differ in {missing}; add "shape" to share=.'
             )
-        return cls(shape, rates[0] if rates else "")
+        if ratio and rates:
+            raise ValueError(
+                f"share={[rates[0], OFFSET_RATIO]} cannot be shared together; share one of them, "
+                'or say what changes the rates: fit_dose_conditions(offset_ratio="shared").'
+            )
+        if ratio and law.has_plateau and not law.inputs:
+            raise ValueError(
+                f"share={OFFSET_RATIO!r} makes no sense with the kinetic law {law.name!r}: its "
+                "plateau cannot be told from an offset. Take a law without a plateau."
+            )
+        return cls(shape, rates[0] if rates else "", ratio)
 
     def __bool__(self) -> bool:
         """Whether anything is shared."""
-        return bool(self.shape or self.rates)
+        return bool(self.shape or self.rates or self.ratio)
+
+    @property
+    def names(self) -> list[str]:
+        """What is shared, in words."""
+        return [*self.shape, *filter(None, [self.rates]), *[OFFSET_RATIO] * self.ratio]
 
     @property
     def in_one_unit(self) -> bool:
@@ -131,11 +153,13 @@ class Sharing:
         units = {name: each.dose_unit for name, each in data.items()}
         if self.in_one_unit and len(set(units.values())) > 1:
             raise ValueError(
-                f"share={[*self.shape, *filter(None, [self.rates])]} compares doses, and those of "
+                f"share={self.names} compares doses, and those of "
                 f"the series are in different units, {units}; convert them."
             )
         if self.rates:
             self._check_rates(data, configs)
+        if self.ratio:
+            self._check_ratio(data, configs)
         errors = {name: each.dose_error.pre_exposure for name, each in configs.items()}
         if PRE_EXPOSURE in self.shape and not (
             min(errors.values()) > 0 and math.isclose(min(errors.values()), max(errors.values()))
@@ -151,6 +175,23 @@ class Sharing:
             raise ValueError(
                 f"share='recovery rate' is a rate in time, and the dose rates are {rates}; set "
                 "them with set_dose_axis(dose_rate=…)."
+            )
+
+    def _check_ratio(
+        self, data: Mapping[str, SeriesData], configs: Mapping[str, ExactConfig]
+    ) -> None:
+        windows = {name: each.window_names for name, each in data.items()}
+        every = [name for each in windows.values() for name in each]
+        if len(set(every)) == len(every):
+            raise ValueError(
+                f"share={OFFSET_RATIO!r} needs a window of the same name in two series, and theirs "
+                f"are {windows}; name windows of the same kind alike, or share something else."
+            )
+        bounded = [name for name, each in configs.items() if each.nonnegative]
+        if bounded:
+            raise ValueError(
+                f"share={OFFSET_RATIO!r} knows no bound of offsets, and nonnegative=True asks for "
+                "one; leave it out."
             )
 
     def _check_rates(

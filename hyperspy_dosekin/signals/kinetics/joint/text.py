@@ -38,7 +38,16 @@ SAYS = {
     "rate": "windows of the same name do not decay at the same rate",
     "rate ratio": "the ratios of rates are not the same",
     "dose error": "the rates differ by more than the doses are uncertain",
+    "offset ratio": "b/a of {window} is not the same",
 }
+
+
+def meaning(what: str) -> str:
+    """What a small p of a test says, by its name in `JointNumbers.tests`."""
+    head = "offset ratio"
+    if what.startswith(head):
+        return SAYS[head].format(window=what.removeprefix(head).strip())
+    return SAYS[what]
 
 
 def check_table(found: JointNumbers) -> PrettyTable:
@@ -57,7 +66,7 @@ def check_table(found: JointNumbers) -> PrettyTable:
             value += f" {interval_text(*found.alone_interval[name, window])}"
         table.add_row([name, window, f"common {what}", value, f"{p:.2g}", says])
     for what, p in found.tests.items():
-        table.add_row(["all", "all", f"common {what}", "", f"{p:.2g}", SAYS[what]])
+        table.add_row(["all", "all", f"common {what}", "", f"{p:.2g}", meaning(what)])
     for name, result in found.results.items():
         for row in result.check().rows:
             table.add_row([name, *row])
@@ -97,6 +106,9 @@ def joint_notes(
         notes.append(shares.format(symbol=symbol, names=", ".join(windows), value=value))
     if fit.rates is not None and fit.rates.p_value < SMALLEST_P:
         notes.append(FALSE_RATE.format(says=SAYS[fit.rates.kind], p=fit.rates.p_value))
+    for window, p in ({} if fit.ratios is None else fit.ratios.p_values).items():
+        if p < SMALLEST_P:
+            notes.append(FALSE_RATE.format(says=meaning(f"offset ratio {window}"), p=p))
     if fit.agreement is not None and not fit.agreement.agrees:
         every = [f"{series}, {window}" for series, names in windows.items() for window in names]
         text = FALSE if fit.agreement.p_value < SURE else DOUBTFUL
