@@ -27,7 +27,7 @@ from .shapes import between, closer, followed, marginals, shape_grid
 
 # Looks at the shape, each where the one before has left mass, until so many rows of each parameter
 # hold it, and rows along each of so many parameters.
-_LOOKS, _ENOUGH, _LEAST = 4, 5, 1e-3
+_LOOKS, _ENOUGH, _LEAST = 5, 7, 1e-3
 _ROWS = {1: 15, 2: 7, 3: 4}
 # Spreads between specimens that these looks take, one of so many.
 _EVERY = 4

@@ -19,10 +19,9 @@ from hyperspy_dosekin.kinetics.model.parameters import assumed_before
 _NODES = {1: 17, 2: 9}
 #: Nodes of a parameter that follow its peak.
 FOLLOWING = 17
-# How many of them have to hold the peak, and how far down in ln density (of five frames beyond the
-# coefficients a thousandth of the mass is lower); rows that are so much lower than others do not
-# matter.
-_HOLD, _DEPTH, _FAR = 9, 6.0, 40.0
+# How many of them have to hold the peak, and how far down in ln density: of five frames beyond the
+# coefficients a thousandth of the mass is lower.
+_HOLD, _DEPTH = 9, 6.0
 # Mass at the ends of a range that is left out of a closer look.
 _LEFT_OUT = 1e-4
 
@@ -124,9 +123,8 @@ def followed(
     for _ in range(looks):
         nodes = low[:, None] + share * (high - low)[:, None]
         values = log_density(nodes)
-        top = values.max(axis=1, keepdims=True)
-        near = values > top - _DEPTH
-        wanted = (near.sum(axis=1) < _HOLD) & (top[:, 0] > top.max() - _FAR)
+        near = values > values.max(axis=1, keepdims=True) - _DEPTH
+        wanted = near.sum(axis=1) < _HOLD
         if not wanted.any():
             break
         first = np.maximum(near.argmax(axis=1) - 1, 0)
