@@ -131,7 +131,7 @@ def _common_shapes(
     before = assumed_before(last, prior)
     ends = before.ppf([1e-3, 1 - 1e-3])
     rows: list[np.ndarray] = []
-    nodes = ranges = None
+    nodes, ranges = np.empty((0, 0)), None
 
     def shapes_of(nodes: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
         values = [np.repeat(row, nodes.shape[1]) for row in rows]
@@ -141,7 +141,7 @@ def _common_shapes(
 
     def alone(nodes: np.ndarray) -> np.ndarray:
         rates = likelihoods(shapes_of(nodes)[0])
-        return sum(each.log_integral for each in rates).reshape(nodes.shape)
+        return np.sum([each.log_integral for each in rates], axis=0).reshape(nodes.shape)
 
     def together(nodes: np.ndarray) -> np.ndarray:
         return np.log(np.maximum(mass_of(*shapes_of(nodes)), 1e-300)).reshape(nodes.shape)
@@ -188,7 +188,7 @@ def law_values(parameters: Parameters, shapes: np.ndarray) -> Tensor:
     shapes
         Its other free parameters, ``(n_free − 1, n_shape)``.
     """
-    number = shapes.shape[1] if shapes.size else 1
+    number = max(shapes.shape[1], 1)
     search = [torch.zeros(number, dtype=torch.float64)]
     for parameter, row in zip(parameters.free[1:], shapes, strict=True):
         search.append(parameter.to_search(torch.as_tensor(row)))

@@ -136,7 +136,7 @@ def followed(
 
 def between(
     old: Sequence[np.ndarray],
-    nodes: np.ndarray | None,
+    nodes: np.ndarray,
     rows: Sequence[np.ndarray],
     ends: Sequence[float],
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -145,14 +145,14 @@ def between(
     Parameters
     ----------
     old, nodes
-        Old rows, and the nodes on them; ``None`` where there are none.
+        Old rows, and the nodes on them; empty where there are none.
     rows
         New rows.
     ends
         What is looked at where old rows do not say.
     """
     number = len(rows[0]) if rows else 1
-    if len(rows) != 1 or len(old) != 1 or nodes is None:
+    if len(rows) != 1 or len(old) != 1 or not nodes.size:
         return np.full(number, ends[0]), np.full(number, ends[1])
     above = np.searchsorted(old[0], rows[0]).clip(1, len(old[0]) - 1)
     low, high = nodes[:, 0], nodes[:, -1]

@@ -49,7 +49,7 @@ class RatioResult:
 
 def with_offset(config: ExactConfig, box: tuple[float, float] = ANGLES) -> ExactConfig:
     """Options of a fit with the offset in the law."""
-    law = WithOffset(config.law, box)
+    law = WithOffset(config.parameters.law, box)
     return replace(config, law=law, offset=0.0, nonnegative=False, zero_error=None, hierarchy=())
 
 
@@ -137,10 +137,10 @@ class CommonRatio:
                 density = density + (at[1] - at[0]).clamp(min=1e-300).log()
                 nodes[s, w] = at, density
                 rows[s, w] = torch.logsumexp(density, (0, 1))[:, 0].numpy()
-            whole = sum(self.powers[s] * rows[s, w] for s, w in members)
+            whole = np.sum([self.powers[s] * rows[s, w] for s, w in members], axis=0)
             return whole.reshape(angles.shape) - width
 
-        low, high = between(old, self.angles.get(name), values, ANGLES)
+        low, high = between(old, self.angles.get(name, np.empty((0, 0))), values, ANGLES)
         angles, whole = followed(together, low, high)
         whole = whole + np.log(angles[:, 1] - angles[:, 0])[:, None]
         self.angles[name], self.log_mass[name] = angles, whole
@@ -176,8 +176,9 @@ class CommonRatio:
             share = special.softmax(log_mass + of_shape[:, None])
             ratios[name] = ratio_ends(self.angles[name].ravel(), share.ravel())
             if name in several:
-                chosen = [(moved[s][0].windows([w]), moved[s][1]) for s, w in self.members(name)]
-                p_value = ratio_p_value(*zip(*chosen, strict=True), estimate)
+                problems = [moved[s][0].windows([w]) for s, w in self.members(name)]
+                configs = [moved[s][1] for s, _ in self.members(name)]
+                p_value = ratio_p_value(problems, configs, estimate)
                 p_values[name] = min(len(several) * p_value, 1.0)
         return RatioResult(ratios, p_values)
 
@@ -206,7 +207,7 @@ def ratio_p_value(
             rates = scan.likelihoods([angles.ravel()])[0]
             return rates.log_integral.reshape(angles.shape)
 
-        nodes, _ = followed(alone, *(np.array([end]) for end in ANGLES))
+        nodes, _ = followed(alone, np.array(ANGLES[:1]), np.array(ANGLES[1:]))
         ends.append((nodes[0, 0], nodes[0, -1]))
     low, high = np.array(ends).T
     box = float(low.min()), float(high.max())

@@ -116,7 +116,8 @@ def test_interval_of_the_dose_rate_exponent_holds_the_truth(spread):
     names = tuple(f"repeat {seed}" for seed in range(repeats))
     config = ExactConfig(law="first order")
     likelihoods = [
-        RateScan.of(DoseProblem(DOSE, each, names, None, 1.0), config).likelihoods([]) for each in values
+        RateScan.of(DoseProblem(DOSE, each, names, None, 1.0), config).likelihoods([])
+        for each in values
     ]
     covered, sizes = [], []
     for seed, each in enumerate(zip(*likelihoods, strict=True)):

@@ -315,3 +315,46 @@ def test_known_offset_is_worth_more(series):
     known = fit_dose_conditions(series, conditions={"dose_rate": RATES}, windows="C–C", offset=2.0)
     width = [r.half_integrity_dose.upper / r.half_integrity_dose.lower for r in (free, known)]
     assert (width[1] < width[0]).all()
+
+
+def test_common_ratio_of_offset_and_amplitude(series, result, tmp_path):
+    """Two thirds are left of the amplitude in all series."""
+    given = {"conditions": {"dose_rate": RATES[::2]}, "windows": ["C–C"]}
+    found = fit_dose_conditions(series[::2], offset_ratio="shared", **given)
+    (row,) = found.offset_ratio.itertuples()
+    assert row.lower < 2 / 3 < row.upper
+    assert row.p > 0.05
+    assert "C–C: b/a is the same in all series" in str(found)
+    alone = fit_dose_conditions(series[::2], **given)
+    assert alone.offset_ratio.empty
+    widths = [
+        np.log(each.half_integrity_dose.upper / each.half_integrity_dose.lower)
+        for each in (found, alone)
+    ]
+    assert widths[0].mean() < widths[1].mean()
+    found.save(tmp_path / "found.hspy")
+    back = hyperspy_dosekin.load(tmp_path / "found.hspy")
+    assert back.offset_ratio.equals(found.offset_ratio)
+    other = series[2].deepcopy()
+    other.data += 0.4
+    wrong = fit_dose_conditions(
+        [series[0], other, series[4]], offset_ratio="shared", law="first order", **given
+    )
+    assert wrong.offset_ratio.p[0] < 0.05
+    assert "may NOT have the same b/a" in str(wrong)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"offset_ratio": "same"}, "not one of"),
+        ({"offset": 0.0}, "offset= gives them"),
+        ({"nonnegative": True}, "no bound"),
+        ({"shape": "each"}, "one shape"),
+        ({"law": "power law with plateau"}, "plateau"),
+    ],
+)
+def test_ratios_that_cannot_be_shared(series, changes, words):
+    options = {"conditions": {"dose_rate": RATES}, "offset_ratio": "shared"} | changes
+    with pytest.raises(ValueError, match=words):
+        fit_dose_conditions(series, **options)
