@@ -162,7 +162,7 @@ class ConditionNumbers:
             share = np.bincount(draws.shape, minlength=angles.size) / draws.shape.size
             low, middle, high = ratio_ends(angles, share)
             rows.append((window, middle, low, high, p))
-        return frame(rows, ["window", "estimate", "lower", "upper", "p"])
+        return as_frame(rows, ["window", "estimate", "lower", "upper", "p"])
 
     def test(self, name: str, window: str | None = None) -> EffectTest | list[EffectTest]:
         """Test whether a condition has an effect.
