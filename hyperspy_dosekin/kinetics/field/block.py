@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -30,9 +31,14 @@ from .pixels import PixelPrior
 from .population import Population
 from .posterior import Assumed, SharedPosterior
 from .smooth import Bonds
+from .windows import Pair, correlations_of, fit_pair, heard, moved
 
 #: Populations by the place of the window and the label of the group.
 Populations = Mapping[tuple[int, int], Population]
+#: How windows go together by the places of two windows and the label of the group.
+Pairs = Mapping[tuple[int, int, int], Pair]
+#: Place of a window, places of pixels, and their posterior.
+Found = tuple[int, np.ndarray, SharedPosterior]
 
 
 def shared_fields(law: KineticLaw) -> tuple[str, ...]:
@@ -54,6 +60,8 @@ class SharedBlock:
         Names of the windows.
     config
         Options.
+    pairs
+        How windows go together; those that are not there do not.
     """
 
     populations: Populations
@@ -61,6 +69,7 @@ class SharedBlock:
     window_names: tuple[str, ...]
     config: ExactConfig
     dose_scale: float | None = None
+    pairs: Pairs = field(default_factory=dict)
 
     def fit(
         self,
@@ -125,6 +134,40 @@ class SharedBlock:
                 ends[place, side, window] = found[side].reshape(-1, quantity.n_value)
         return ends.reshape(*lead, 2, n_window, quantity.n_value)
 
+    def find_pairs(
+        self,
+        values: np.ndarray,
+        variance: np.ndarray | None,
+        offset: np.ndarray | None,
+        label: int,
+        places: np.ndarray,
+    ) -> dict[tuple[int, int, int], Pair]:
+        """How the windows of a group go together, from some of its pixels.
+
+        Parameters
+        ----------
+        values, variance, offset
+            Of the pixels, as for `fit`, ``(n, n_window, n_dose)``.
+        label
+            Their group.
+        places
+            Where they are, in pixels, ``(n, n_axis)``.
+        """
+        best = {
+            key: replace(each, design=each.vector[None]) for key, each in self.populations.items()
+        }
+        alone = replace(self, populations=best, pairs={})
+        known = np.full((len(values), 1, len(self.window_names)), label)
+        found = [
+            (window, posterior.readings()[0])
+            for window, _, posterior in alone.posteriors(values, variance, offset, known)
+        ]
+        d = len(self.config.parameters.free)
+        return {
+            (v, w, label): fit_pair(first, second, places, d)
+            for (v, first), (w, second) in itertools.combinations(found, 2)
+        }
+
     def neighbours(
         self,
         values: np.ndarray,
@@ -158,7 +201,8 @@ class SharedBlock:
         known[:, 0] = labels.reshape(-1, 1)
         every = np.stack(np.unravel_index(np.arange(labels.size), labels.shape), -1)
         bare = known[:, :1]
-        for window, place, posterior in self.posteriors(values, variance, offset, bare):
+        alone = replace(self, pairs={})
+        for window, place, posterior in alone.posteriors(values, variance, offset, bare):
             curves = posterior.curves
             label = int(labels.reshape(-1)[place[0]])
             population, length = self.populations[window, label], lengths[window, label]
@@ -177,15 +221,32 @@ class SharedBlock:
         variance: np.ndarray | None,
         offset: np.ndarray | None,
         known: np.ndarray,
-    ) -> Iterator[tuple[int, np.ndarray, SharedPosterior]]:
+    ) -> Iterator[Found]:
         """Window, places of pixels, and their posterior, for each window and group."""
+        for label in sorted({label for _, label in self.populations}):
+            pairs = {(v, w): each for (v, w, group), each in self.pairs.items() if group == label}
+            alone = self._alone(values, variance, offset, known, label)
+            if not any(pair.seen for pair in pairs.values()):
+                yield from alone
+                continue
+            yield from self._together(list(alone), pairs, label)
+
+    def _alone(
+        self,
+        values: np.ndarray,
+        variance: np.ndarray | None,
+        offset: np.ndarray | None,
+        known: np.ndarray,
+        label: int,
+    ) -> Iterator[Found]:
+        """Posteriors of the windows of a group, each by itself."""
         problem = problem_of(values, variance, self.dose, self.window_names, self.dose_scale)
         n_window = len(self.window_names)
         offset = offset_of(offset, n_window)
         known = np.reshape(known, (-1, *known.shape[-2:]))
-        for (window, label), population in self.populations.items():
+        for (window, group), population in self.populations.items():
             place = np.flatnonzero(known[:, 0, window] == label)
-            if not place.size:
+            if group != label or not place.size:
                 continue
             one = problem.windows([window])
             spread = None if one.variance is None else one.variance[place]
@@ -196,6 +257,31 @@ class SharedBlock:
             )
             says = known[place[curves.alive], 1:, window]
             yield window, place, SharedPosterior(curves, assumed(population, says), place.size)
+
+    def _together(
+        self, found: Sequence[Found], pairs: Mapping[tuple[int, int], Pair], label: int
+    ) -> Iterator[Found]:
+        """The same with what the other windows of a pixel say."""
+        if not found:
+            return
+        order = [window for window, _, _ in found]
+        seen = {
+            (order.index(v), order.index(w)): pair for (v, w), pair in pairs.items() if pair.seen
+        }
+        shares = np.stack([self.populations[window, label].shares for window in order], 1)
+        readings = [posterior.readings() for _, _, posterior in found]
+        d = len(self.config.parameters.free)
+        said = [
+            heard([each[design] for each in readings], correlations, d)
+            for design, correlations in enumerate(correlations_of(seen, shares))
+        ]
+        for row, (window, place, posterior) in enumerate(found):
+            alive = posterior.curves.alive
+            told = [
+                Assumed(each.shared, moved(each.prior, *(part[alive] for part in says[row])))
+                for each, says in zip(posterior.assumed, said, strict=True)
+            ]
+            yield window, place, replace(posterior, assumed=told)
 
 
 def assumed(population: Population, says: np.ndarray) -> list[Assumed]:

@@ -23,9 +23,7 @@ from hyperspy_dosekin.kinetics.identifiability import (
     SHARED_RIGHT,
 )
 
-from .block import assumed
-from .curves import SharedCurves
-from .population import Population, subset
+from .population import Population
 from .posterior import SharedPosterior
 
 #: Pixels that the least probability is learned from, at most.
@@ -69,23 +67,21 @@ def near_of_normal(spread: np.ndarray, reach: float) -> np.ndarray:
         return special.erf(reach / (spread * np.sqrt(2.0)))
 
 
-def with_flag(population: Population, curves: SharedCurves, common: float = 0.0) -> Population:
+def with_flag(population: Population, posterior: SharedPosterior, common: float = 0.0) -> Population:
     """The population with the least probability of its determined pixels.
 
     Parameters
     ----------
     population
         The population.
-    curves
-        Its pixels.
+    posterior
+        Some of its pixels, `PIXELS` at most.
     common
         Standard deviation of ln D½ by errors that all pixels have in common.
     """
-    some = curves.select(subset(curves.number, PIXELS))
-    bare = np.empty((some.number, 0))
-    posterior = SharedPosterior(some, assumed(population, bare), int(some.alive.max()) + 1)
-    near = posterior.estimates(SHARED_NEAR)["near_by"][some.alive]
+    alive = posterior.curves.alive
+    near = posterior.estimates(SHARED_NEAR)["near_by"][alive]
     if common > 0:
-        spread = posterior.summarise().sd_log_half_dose[some.alive, 0]
+        spread = posterior.summarise().sd_log_half_dose[alive, 0]
         near = np.minimum(near, near_of_normal(np.hypot(spread, common), SHARED_NEAR))
     return replace(population, least_near=least_near(near))

@@ -93,6 +93,12 @@ class Population:
         """The populations that stand for what is unknown of it."""
         return [self.layout.shared(torch.as_tensor(row)) for row in self.design]
 
+    @property
+    def shares(self) -> np.ndarray:
+        """Whether pixels share anything in each of these, ``(n_design,)``."""
+        nothing = self.layout.nothing_shared(torch.as_tensor(self.vector)).numpy()
+        return ~np.isclose(self.design, nothing, rtol=0, atol=1e-9).all(axis=1)
+
     def draws(self, number: int, seed: int = 0) -> np.ndarray:
         """Random vectors, ``(number, n)``, Student's t as the design."""
         random, freedom = np.random.default_rng(seed), freedom_of(self.n_effective)

@@ -23,6 +23,7 @@ from hyperspy_dosekin.kinetics.posterior.quantities import Quantity, check_level
 from .curves import SharedCurves
 from .pixels import NODES, PixelNodes, PixelPrior, find_modes
 from .readout import Shared, readout_after
+from .windows import Reading
 
 # Pixels whose nodes are worked on at once.
 _PIECE = 512
@@ -176,6 +177,17 @@ class SharedPosterior:
         mean, spread, near, evidence = (row[:, None] for row in moments)
         return PosteriorSummary(mean, spread, near, evidence, intervals)
 
+    def readings(self) -> list[Reading]:
+        """What the curves say under each population, for all pixels, for `windows`."""
+        q = self.curves.n_parameter + (2 if self.curves.offset is None else 1)
+        found = [Reading.nothing(self.number, q) for _ in self.assumed]
+        for piece in self._pieces:
+            for reading, each in zip(found, piece.assumed, strict=True):
+                mean, covariance = _read(piece.nodes, each)
+                reading.mean[piece.index] = mean[:, :q]
+                reading.covariance[piece.index] = covariance[:, :q, :q]
+        return found
+
     def band(self, normalised_dose: Sequence[float], level: float) -> np.ndarray:
         """Ends of the interval of a·C + b, ``(2, n, n_grid)``, in the unit of the data."""
         grid = torch.as_tensor(np.asarray(normalised_dose, dtype=np.float64))
@@ -271,6 +283,24 @@ def _shrinkage(piece: _Piece, value: Tensor) -> Tensor:
         after = (weight * (value - mean) ** 2).sum(0)
         ratio += (after / before.clamp(min=1e-12)).clamp(0, 1) / len(piece.assumed)
     return ratio
+
+
+def _read(nodes: PixelNodes, assumed: Assumed) -> tuple[np.ndarray, np.ndarray]:
+    """Mean ``(n, d + 2)`` and covariance of the parameters, a and b in units of a population."""
+    shared, free = assumed.shared, nodes.free
+    weight = torch.softmax(nodes.log_weight(shared, assumed.prior), 0).nan_to_num(0.0)
+    after = readout_after(nodes.curves, nodes.sums, free, shared)
+    expected = shared.expected(free)
+    unit = torch.linalg.inv(torch.linalg.cholesky(shared.readout_cov))
+    away = torch.stack([after.amplitude - expected[0], after.offset - expected[1]])
+    value = torch.cat([assumed.prior.score(free), torch.einsum("ij,jkn->ikn", unit, away)])
+    mean = (weight * value).sum(1)
+    away = value - mean[:, None]
+    covariance = torch.einsum("kn,ikn,jkn->nij", weight, away, away)
+    own = (after.var_a, after.cov_ab, after.cov_ab, after.var_b)
+    spread = torch.stack([(weight * each).sum(0) for each in own], -1).reshape(-1, 2, 2)
+    covariance[:, -2:, -2:] += unit @ spread @ unit.T
+    return mean.T.numpy(), covariance.numpy()
 
 
 def _predicted(piece: _Piece, grid: Tensor) -> tuple[Tensor, Tensor]:

@@ -49,6 +49,15 @@ class Shared:
         """Inverse of the covariance of the kinetic parameters."""
         return torch.cholesky_inverse(self.factor)
 
+    def expected(self, free: Tensor) -> tuple[Tensor, Tensor]:
+        """Means of a and b at kinetic parameters ``(d, …)``."""
+        lead = [1] * (free.ndim - 2)
+        away = free - self.mean.reshape(len(free), *lead, -1)
+        a, b = self.readout.unbind()
+        for k, row in enumerate(away):
+            a, b = (torch.addcmul(m, s[k], row) for m, s in zip((a, b), self.slope, strict=True))
+        return a, b
+
     def detached(self) -> Shared:
         """The same without a record of gradients."""
         return replace(self, **{n: getattr(self, n).detach() for n in self.__dataclass_fields__})
@@ -94,14 +103,28 @@ class Sums:
 
 @dataclass(frozen=True, eq=False)
 class _Readout:
-    """Normal distribution of a and b of a pixel after its data."""
+    """Normal distribution of a and b of a pixel after its data, of covariance σ² G⁻¹."""
 
     log_likelihood: Tensor
     amplitude: Tensor
     offset: Tensor
-    var_a: Tensor
-    cov_ab: Tensor
-    var_b: Tensor
+    noise: Tensor
+    gaa: Tensor
+    gab: Tensor
+    gbb: Tensor
+    det: Tensor
+
+    @property
+    def var_a(self) -> Tensor:
+        return self.noise * self.gbb / self.det
+
+    @property
+    def cov_ab(self) -> Tensor:
+        return -self.noise * self.gab / self.det
+
+    @property
+    def var_b(self) -> Tensor:
+        return self.noise * self.gaa / self.det
 
 
 def readout_after(curves: SharedCurves, sums: Sums, free: Tensor, shared: Shared) -> _Readout:
@@ -118,37 +141,25 @@ def readout_after(curves: SharedCurves, sums: Sums, free: Tensor, shared: Shared
     shared
         What the pixels have in common.
     """
-    away = free - shared.mean.reshape(-1, *[1] * (free.ndim - 1))
-    mean_a = shared.readout[0] + torch.einsum("d,d...->...", shared.slope[0], away)
-    mean_b = shared.readout[1] + torch.einsum("d,d...->...", shared.slope[1], away)
+    mean_a, mean_b = shared.expected(free)
     (taa, tab), (_, tbb) = shared.readout_cov
     det_t = taa * tbb - tab * tab
-    per_noise = shared.sigma**-2
-    paa = tbb / det_t + sums.c2 * per_noise
-    pab = -tab / det_t + sums.c1 * per_noise
-    pbb = taa / det_t + sums.s0 * per_noise
-    det = paa * pbb - pab * pab
-    pull_a = (sums.cy - sums.c2 * mean_a - sums.c1 * mean_b) * per_noise
-    pull_b = (sums.sy - sums.c1 * mean_a - sums.s0 * mean_b) * per_noise
-    step_a = (pbb * pull_a - pab * pull_b) / det
-    step_b = (paa * pull_b - pab * pull_a) / det
-    squares = (
-        sums.syy
-        - 2 * (mean_a * sums.cy + mean_b * sums.sy)
-        + mean_a * mean_a * sums.c2
-        + 2 * mean_a * mean_b * sums.c1
-        + mean_b * mean_b * sums.s0
-    )
-    deviance = (
-        squares * per_noise
-        - (step_a * pull_a + step_b * pull_b)
-        + 2 * sums.count * shared.sigma.log()
-        + (det * det_t).log()
-    )
-    log_likelihood = -0.5 * deviance
-    found = _Readout(
-        log_likelihood, mean_a + step_a, mean_b + step_b, pbb / det, -pab / det, paa / det
-    )
+    noise = shared.sigma**2
+    # G = XᵀX + σ² T⁻¹ and h = Xᵀy + σ² T⁻¹ m: a and b are G⁻¹ h, and what is left of the squares
+    # is yᵀy + σ² mᵀ T⁻¹ m − hᵀ G⁻¹ h.
+    waa, wab, wbb = (noise * each / det_t for each in (tbb, -tab, taa))
+    gaa, gab, gbb = sums.c2 + waa, sums.c1 + wab, sums.s0 + wbb
+    det = torch.addcmul(gaa * gbb, gab, gab, value=-1)
+    pull_a = torch.addcmul(waa * mean_a, wab, mean_b)
+    pull_b = torch.addcmul(wab * mean_a, wbb, mean_b)
+    squares = torch.addcmul(torch.addcmul(sums.syy, mean_a, pull_a), mean_b, pull_b)
+    pull_a, pull_b = pull_a + sums.cy, pull_b + sums.sy
+    a = torch.addcmul(gbb * pull_a, gab, pull_b, value=-1) / det
+    b = torch.addcmul(gaa * pull_b, gab, pull_a, value=-1) / det
+    squares = torch.addcmul(torch.addcmul(squares, a, pull_a, value=-1), b, pull_b, value=-1)
+    same = (sums.count - 2) * noise.log() + det_t.log()
+    log_likelihood = -0.5 * (squares / noise + det.log() + same)
+    found = _Readout(log_likelihood, a, b, noise, gaa, gab, gbb, det)
     if not curves.nonnegative:
         return found
     return replace(

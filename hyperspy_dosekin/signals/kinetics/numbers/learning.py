@@ -23,7 +23,6 @@ from hyperspy_dosekin.signals.kinetics.numbers.shared import SharedMaps
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.curves import CommonScale, SharedCurves
-    from hyperspy_dosekin.kinetics.field.population import Population
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 #: Pixels of a lazy series that are read to learn its population, at most about.
@@ -66,31 +65,24 @@ def fit_shared(
     )  # fmt: skip
     errors = None if stop() else CommonErrors.of(data, config, offset, found)
     maps = replace(maps, errors=errors)
-    populations = learned(maps, found, progress, stop)
-    maps = replace(maps, populations=populations, complete=not stop())
+    maps = learned(maps, found, progress, stop)
+    maps = replace(maps, complete=maps.complete and not stop())
     if spatial == "field" and maps.complete:
         maps = with_neighbours(maps, found, progress, stop)
     return maps.with_fields(progress, stop)
 
 
-def learned(
-    maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop
-) -> dict[tuple[int, int], Population]:
-    """The populations of all windows and groups."""
-    from hyperspy_dosekin.kinetics.field.flag import with_flag
+def learned(maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop) -> SharedMaps:
+    """The same with the populations of all windows and groups, and how windows go together."""
     from hyperspy_dosekin.kinetics.field.population import fit_population
 
-    common = np.zeros((len(groups.names), len(maps.data.window_names)))
-    if maps.errors is not None:
-        common = maps.errors.shift(maps.law, "half_integrity_dose")[..., 0]
     data, labels, places = _sample(maps, groups.labels)
-    found: dict[tuple[int, int], Population] = {}
     wanted = [(w, label) for w in range(len(data.window_names)) for label in groups.names]
     with torch_threads(1):
         for step, (window, label) in enumerate(wanted):
             progress("population", step, len(wanted))
             if stop():
-                break
+                return replace(maps, complete=False)
             chosen = labels == label
             try:
                 curves = window_curves(maps, data, window, chosen)
@@ -98,15 +90,43 @@ def learned(
                 population = fit_population(
                     curves, places[chosen.ravel()][curves.alive], _NOISE[noise]
                 )
-                own = common[sorted(groups.names).index(label), window]
-                found[window, label] = with_flag(population, curves, float(own))
             except ValueError as error:
                 name = groups.names[label]
                 where = f" of group {name!r}" if name else ""
                 raise ValueError(f"window {data.window_names[window]!r}{where}: {error}") from error
-        else:
-            progress("population", len(wanted), len(wanted))
-    return found
+            maps = replace(maps, populations={**maps.populations, (window, label): population})
+        for label in groups.names:
+            maps = _together(maps, data, label, labels == label, places)
+        progress("population", len(wanted), len(wanted))
+    return maps
+
+
+def _together(
+    maps: SharedMaps, data: SeriesData, label: int, chosen: np.ndarray, places: np.ndarray
+) -> SharedMaps:
+    """The same with how the windows of a group go together, and with the flags of its pixels."""
+    from hyperspy_dosekin.kinetics.field.flag import PIXELS, with_flag
+    from hyperspy_dosekin.kinetics.field.population import subset
+
+    some = subset(int(chosen.sum()), PIXELS)
+    values, variance, offset = (
+        None if each is None else each[some] for each in _of_pixels(maps, data, chosen)
+    )
+    assert values is not None
+    if maps.spatial == "population" and len(data.window_names) > 1:
+        where = places[chosen.ravel()][some]
+        pairs = maps.block().find_pairs(values, variance, offset, label, where)
+        maps = replace(maps, pairs={**maps.pairs, **pairs})
+    common = np.zeros(len(data.window_names))
+    if maps.errors is not None:
+        of_groups = maps.errors.shift(maps.law, "half_integrity_dose")[..., 0]
+        common = of_groups[sorted(maps.group_names).index(label)]
+    known = np.full((len(values), 1, len(common)), label)
+    populations = dict(maps.populations)
+    for window, _, posterior in maps.block().posteriors(values, variance, offset, known):
+        flagged = with_flag(populations[window, label], posterior, float(common[window]))
+        populations[window, label] = flagged
+    return replace(maps, populations=populations)
 
 
 def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop) -> SharedMaps:
@@ -208,24 +228,27 @@ def window_curves(
     """Curves of one window of some pixels."""
     from hyperspy_dosekin.kinetics.field.curves import SharedCurves
 
-    flat = (-1, 1, data.dose.size)
-    variance = None
-    if data.variance is not None:
-        variance = np.asarray(data.variance[..., window, :][chosen]).reshape(flat)
-    problem = DoseProblem(
-        data.dose,
-        np.asarray(data.values[..., window, :][chosen]).reshape(flat),
-        (data.window_names[window],),
-        variance,
-        data.dose_scale,
+    values, variance, offset = (
+        None if each is None else each[:, [window]] for each in _of_pixels(maps, data, chosen)
     )
+    assert values is not None
+    names = (data.window_names[window],)
+    problem = DoseProblem(data.dose, values, names, variance, data.dose_scale)
+    return SharedCurves.of(problem, replace(maps.config, offset=offset, hierarchy=()), scale)
+
+
+def _of_pixels(
+    maps: SharedMaps, data: SeriesData, chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Values and variances ``(n, n_window, n_dose)``, and offsets, of some pixels."""
+    variance = None if data.variance is None else np.asarray(data.variance[chosen])
     offset = None
     if maps.offset is not None:
         every = np.broadcast_to(maps.offset, (*maps.data.space_shape, len(data.window_names)))
         if every.shape[:-1] != data.space_shape:
             every = every[_strides(maps)]
-        offset = every[..., window][chosen].reshape(-1, 1)
-    return SharedCurves.of(problem, replace(maps.config, offset=offset, hierarchy=()), scale)
+        offset = every[chosen]
+    return np.asarray(data.values[chosen]), variance, offset
 
 
 def _strides(maps: SharedMaps) -> tuple[slice, ...]:

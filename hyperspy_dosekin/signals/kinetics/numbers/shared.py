@@ -29,6 +29,7 @@ from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.block import SharedBlock
     from hyperspy_dosekin.kinetics.field.population import Population
+    from hyperspy_dosekin.kinetics.field.windows import Pair
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 
 _logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class SharedMaps(ExactMaps):
         group.
     errors
         Errors that all pixels have in common; ``None`` for none.
+    pairs
+        How windows go together, by the places of two windows and the label of the group.
     """
 
     known: Any = None
@@ -65,6 +68,7 @@ class SharedMaps(ExactMaps):
     spatial: str = "population"
     lengths: Mapping[tuple[int, int], tuple[float, ...]] = field(default_factory=dict)
     errors: CommonErrors | None = None
+    pairs: Mapping[tuple[int, int, int], Pair] = field(default_factory=dict)
 
     @property
     def sharing(self) -> str:
@@ -93,6 +97,7 @@ class SharedMaps(ExactMaps):
             tuple(self.data.window_names),
             self.config,
             self.data.dose_scale,
+            self.pairs,
         )
 
     def _called(self, kernel: Callable[..., np.ndarray], output: str, sizes: dict[str, int]) -> Any:
@@ -219,10 +224,21 @@ class SharedMaps(ExactMaps):
                 for (window, label), population in self.populations.items()
             ],
             "errors": None if self.errors is None else self.errors.record(),
+            "pairs": [
+                {
+                    "windows": (v, w),
+                    "group": label,
+                    "block": pair.block.tolist(),
+                    "covariance": pair.covariance.tolist(),
+                }
+                for (v, w, label), pair in self.pairs.items()
+            ],
         }
 
     def restored(self, record: Mapping[str, Any]) -> SharedMaps:
         """The same with what `record` has written."""
+        from hyperspy_dosekin.kinetics.field.windows import Pair
+
         populations = {
             (entry["window"], entry["group"]): _read(entry) for entry in record["populations"]
         }
@@ -239,6 +255,13 @@ class SharedMaps(ExactMaps):
             spatial=record["spatial"],
             lengths=lengths,
             errors=CommonErrors.read(record.get("errors")),
+            # Windows of files of the version before know nothing of each other.
+            pairs={
+                (*entry["windows"], entry["group"]): Pair(
+                    np.asarray(entry["block"]), np.asarray(entry["covariance"])
+                )
+                for entry in record.get("pairs", [])
+            },
         )
 
 

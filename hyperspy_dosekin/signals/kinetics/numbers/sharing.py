@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hyperspy_dosekin.signals.kinetics.numbers.shared import SharedMaps
 
@@ -29,7 +32,11 @@ ON_THE_RIDGE = (
     "open, so that intervals are wide everywhere: half of what they stand for is that pixels share "
     "nothing."
 )
-
+TOGETHER = (
+    "Windows of a pixel go together: {pairs}. What a window tells of a pixel is used in the others "
+    "(result.population.between)."
+)
+APART = "What a window tells of a pixel is not used in the others: they do not go together."
 
 #: (value, lower, upper) by (window, group, quantity, quantity).
 Correlations = dict[tuple[str, str, str, str], tuple[float, float, float]]
@@ -110,6 +117,45 @@ def population_rows(numbers: KineticsNumbers) -> tuple[list[PopulationRow], Corr
     return rows, correlations
 
 
+def between_windows(numbers: KineticsNumbers) -> Correlations:
+    """Correlations over the pixels by (window, other window, group, quantity).
+
+    Those of amplitudes and offsets are of what does not follow the parameters of the law.
+
+    Raises
+    ------
+    AttributeError
+        If the pixels share nothing.
+    """
+    maps = shared_maps(numbers)
+    names = maps.data.window_names
+    quantities = [parameter.name for parameter in maps.config.parameters.free]
+    quantities += ["amplitude", "offset"]
+    found: Correlations = {}
+    for (v, w, label), pair in maps.pairs.items():
+        if not {names[v], names[w]} <= set(numbers.window_names):
+            continue
+        reach = NormalDist().inv_cdf(0.975) * np.diag(pair.spread)
+        for quantity, value, by in zip(quantities, np.diag(pair.block), reach, strict=False):
+            ends = max(float(value - by), -1.0), min(float(value + by), 1.0)
+            found[names[v], names[w], maps.group_names[label], quantity] = (float(value), *ends)
+    return found
+
+
+def _note_on_windows(numbers: KineticsNumbers, maps: SharedMaps) -> list[str]:
+    if not maps.pairs:
+        return []
+    names = maps.data.window_names
+    seen = {(names[v], names[w], maps.group_names[g]) for (v, w, g), x in maps.pairs.items() if x.seen}
+    rate = maps.config.parameters.free[0].name
+    pairs = [
+        f"{v} and {w}{' of ' + group if group else ''}, {rate} {value:.2f} [{lower:.2f}, {upper:.2f}]"
+        for (v, w, group, quantity), (value, lower, upper) in between_windows(numbers).items()
+        if (v, w, group) in seen and quantity == rate
+    ]
+    return [TOGETHER.format(pairs="; ".join(pairs)) if pairs else APART]
+
+
 def notes_on_sharing(numbers: KineticsNumbers) -> list[str]:
     """What has to be said of what pixels share; nothing where they share nothing."""
     if not numbers.maps.sharing:
@@ -127,6 +173,7 @@ def notes_on_sharing(numbers: KineticsNumbers) -> list[str]:
     if maps.lengths:
         mean = [round(sum(each) / len(each)) for each in maps.lengths.values()]
         notes.append(FIELD.format(lengths=_range(mean)))
+    notes += _note_on_windows(numbers, maps)
     open_ones = [
         f"{row.window} {row.group}".strip()
         for row in population_rows(numbers)[0]

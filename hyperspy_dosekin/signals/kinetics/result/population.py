@@ -13,6 +13,7 @@ from prettytable import PrettyTable
 from hyperspy_dosekin.signals.kinetics.numbers.sharing import (
     Correlations,
     PopulationRow,
+    between_windows,
     population_rows,
 )
 from hyperspy_dosekin.signals.kinetics.result.table import bracket, number
@@ -34,10 +35,14 @@ class PopulationTable(TabledResult):
         The rows.
     correlations
         (value, lower, upper) over the pixels by (window, group, quantity, quantity).
+    between
+        The same by (window, other window, group, quantity): how windows of a pixel go together.
+        Those of amplitudes and offsets are of what does not follow the parameters of the law.
     """
 
     rows: tuple[PopulationRow, ...]
     correlations: Correlations
+    between: Correlations
 
     @classmethod
     def of(cls, numbers: KineticsNumbers) -> PopulationTable:
@@ -49,7 +54,7 @@ class PopulationTable(TabledResult):
             If its pixels share nothing.
         """
         rows, correlations = population_rows(numbers)
-        return cls(tuple(rows), correlations)
+        return cls(tuple(rows), correlations, between_windows(numbers))
 
     def __iter__(self) -> Iterator[PopulationRow]:
         return iter(self.rows)
@@ -109,9 +114,19 @@ class PopulationTable(TabledResult):
         """
         return as_frame(self.columns())
 
+    def _of_windows(self) -> PrettyTable:
+        grouped = any(group for _, _, group, _ in self.between)
+        head = ["windows", *(["group"] if grouped else []), "quantity", "correlation over pixels"]
+        table = PrettyTable(head)
+        table.align = "l"
+        for (first, second, group, quantity), (value, lower, upper) in self.between.items():
+            where = [f"{first}, {second}", *([group] if grouped else [])]
+            table.add_row([*where, quantity, f"{number(value)} {bracket(lower, upper)}"])
+        return table
+
     def __repr__(self) -> str:
         """How many rows there are."""
         return f"<PopulationTable, {len(self.rows)} rows>"
 
     def _said(self) -> tuple[list[PrettyTable], list[str]]:
-        return [self._table()], []
+        return [self._table(), *([self._of_windows()] if self.between else [])], []
