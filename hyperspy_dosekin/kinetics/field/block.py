@@ -139,28 +139,38 @@ class SharedBlock:
         values: np.ndarray,
         variance: np.ndarray | None,
         offset: np.ndarray | None,
-        label: int,
+        known: np.ndarray,
         places: np.ndarray,
     ) -> dict[tuple[int, int, int], Pair]:
         """How the windows of a group go together, from some of its pixels.
 
         Parameters
         ----------
-        values, variance, offset
-            Of the pixels, as for `fit`, ``(n, n_window, n_dose)``.
-        label
-            Their group.
+        values, variance, offset, known
+            Of the pixels, all of one group, as for `fit`, ``(n, …, n_window, …)``.
         places
             Where they are, in pixels, ``(n, n_axis)``.
         """
-        best = {
-            key: replace(each, design=each.vector[None]) for key, each in self.populations.items()
-        }
+        label = int(known[0, 0, 0])
+        best, said = {}, known[:, :1]
+        if known.shape[1] > 1:
+            per_design = _per_design(len(self.config.parameters.free))
+            said = np.full((len(known), 1 + per_design, known.shape[2]), float(label))
+        for (window, group), population in self.populations.items():
+            if group != label:
+                continue
+            design = population.vector[None]
+            if known.shape[1] > 1:
+                # What neighbours say is known under the populations of the design alone.
+                nearest = population.nearest
+                design = population.design[[nearest]]
+                columns = slice(1 + nearest * per_design, 1 + (nearest + 1) * per_design)
+                said[:, 1:, window] = known[:, columns, window]
+            best[window, label] = replace(population, design=design)
         alone = replace(self, populations=best, pairs={})
-        known = np.full((len(values), 1, len(self.window_names)), label)
         found = [
             (window, posterior.readings()[0])
-            for window, _, posterior in alone.posteriors(values, variance, offset, known)
+            for window, _, posterior in alone.posteriors(values, variance, offset, said)
         ]
         d = len(self.config.parameters.free)
         return {
@@ -195,7 +205,7 @@ class SharedBlock:
         """
         n_window = len(self.window_names)
         d = len(self.config.parameters.free)
-        per_design = d + d * (d + 1) // 2
+        per_design = _per_design(d)
         most = max((len(each.design) for each in self.populations.values()), default=0)
         known = np.full((labels.size, 1 + most * per_design, n_window), np.nan)
         known[:, 0] = labels.reshape(-1, 1)
@@ -282,6 +292,11 @@ class SharedBlock:
                 for each, says in zip(posterior.assumed, said, strict=True)
             ]
             yield window, place, replace(posterior, assumed=told)
+
+
+def _per_design(d: int) -> int:
+    """Numbers of a normal prior."""
+    return d + d * (d + 1) // 2
 
 
 def assumed(population: Population, says: np.ndarray) -> list[Assumed]:

@@ -67,7 +67,9 @@ def near_of_normal(spread: np.ndarray, reach: float) -> np.ndarray:
         return special.erf(reach / (spread * np.sqrt(2.0)))
 
 
-def with_flag(population: Population, posterior: SharedPosterior, common: float = 0.0) -> Population:
+def with_flag(
+    population: Population, posterior: SharedPosterior, common: float = 0.0
+) -> Population:
     """The population with the least probability of its determined pixels.
 
     Parameters

@@ -111,7 +111,7 @@ def curvature(
     curves, shared, free
         The pixels, what they share, and where.
     step
-        Steps of the differences, ``(d,)``.
+        Steps of the differences, ``(d,)`` or ``(d, n)``.
     """
     d = len(free)
     lower, upper = curves.box
@@ -172,7 +172,7 @@ def find_modes(
     n, d = curves.number, curves.n_parameter
     lower, upper = (end[:, None] for end in curves.box)
     spread = prior.factor.square().sum(2).sqrt()
-    step = _DIFFERENCE * spread.amin(0).clamp(max=1.0)
+    step = (_DIFFERENCE * spread.clamp(max=1.0)).T.expand(d, n)
     whole = (prior.mean if start is None else start).expand(d, n).clone()
     whole = torch.maximum(torch.minimum(whole, upper), lower)
     precision = torch.eye(d, dtype=whole.dtype).expand(n, d, d).clone()
@@ -182,7 +182,7 @@ def find_modes(
     gradient_at = torch.zeros(n, d, dtype=whole.dtype)
     for _ in range(_ITERATIONS):
         some, few = curves.select(at), prior.select(at)
-        value, gradient, hessian = curvature(some, shared, trial[:, at], step)
+        value, gradient, hessian = curvature(some, shared, trial[:, at], step[:, at])
         value = value + few.log_density(trial[:, at])
         value = torch.where(value.isnan(), -torch.inf, value)
         score = few.score(trial[:, at]).T

@@ -10,7 +10,8 @@ they have less weight against what is assumed, and the covariance is Godambe's (
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 import torch
@@ -37,8 +38,6 @@ N_DESIGN = 12
 _FIRST_PIXELS, _FIRST_ROUNDS, _ROUNDS, _STEPS, _SETTLED = 160, 4, 4, 15, 0.03
 # Degrees of freedom of what is known of a population, at least.
 _LEAST_PIXELS_FREE = 3.0
-# Step of numerical derivatives.
-_DIFFERENCE = 1e-3
 #: Standard deviation of the mean ln D½ above which a population is on the ridge. There nothing but
 #: the shape that is assumed of it speaks for one end or the other, and an expansion about its mode
 #: is too narrow. A mixture with a prior that shares nothing holds whatever is the case (H. Schmidli
@@ -97,7 +96,15 @@ class Population:
     def shares(self) -> np.ndarray:
         """Whether pixels share anything in each of these, ``(n_design,)``."""
         nothing = self.layout.nothing_shared(torch.as_tensor(self.vector)).numpy()
-        return ~np.isclose(self.design, nothing, rtol=0, atol=1e-9).all(axis=1)
+        return (np.abs(self.design - nothing) > 1e-9).any(axis=1)
+
+    @property
+    def nearest(self) -> int:
+        """Place of the design nearest to the most probable numbers, where pixels share."""
+        precision = np.linalg.pinv(self.covariance, hermitian=True)
+        away = self.design - self.vector
+        squares = np.einsum("ki,ij,kj->k", away, precision, away)
+        return int(np.where(self.shares, squares, np.inf).argmin())
 
     def draws(self, number: int, seed: int = 0) -> np.ndarray:
         """Random vectors, ``(number, n)``, Student's t as the design."""
@@ -228,14 +235,15 @@ def _nodes(curves: SharedCurves, shared: Shared, start: Tensor | None) -> tuple[
     return PixelNodes.around(curves, modes, few=True), modes.free
 
 
-def pixel_evidence(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
+def _evidence(nodes: PixelNodes, shared: Shared, prior: PixelPrior) -> Tensor:
     """Ln marginal likelihood of every pixel, ``(n,)``."""
-    shared = layout.shared(vector)
-    return torch.logsumexp(nodes.log_weight(shared, PixelPrior.common(shared)), 0)
+    return torch.logsumexp(nodes.log_weight(shared, prior), 0)
 
 
 def _total(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) -> Tensor:
-    return power * pixel_evidence(nodes, layout, vector).sum() + layout.log_prior(vector)
+    shared = layout.shared(vector)
+    likelihood = _evidence(nodes, shared, PixelPrior.common(shared)).sum()
+    return power * likelihood + layout.log_prior(vector)
 
 
 def _climbed(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) -> Tensor:
@@ -273,31 +281,42 @@ def _information(score: Tensor, layout: Layout, vector: Tensor, power: float) ->
 
 def _scores(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
     """Gradient of the marginal likelihood of every pixel, ``(n_pixel, n)``."""
-    return _gradient(lambda at: pixel_evidence(nodes, layout, at), vector)
+    return _gradient(partial(_evidence, nodes), nodes.curves.number, layout, vector)
 
 
 def _by_numbers(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
     """Gradient of the mean of ln D½ of every pixel after its data, ``(n_pixel, n)``."""
     value = log_half_dose(nodes.curves, nodes.free)
 
-    def mean(at: Tensor) -> Tensor:
-        shared = layout.shared(at)
-        weight = nodes.log_weight(shared, PixelPrior.common(shared)).softmax(0)
+    def mean(shared: Shared, prior: PixelPrior) -> Tensor:
+        weight = nodes.log_weight(shared, prior).softmax(0)
         return (weight.nan_to_num(0.0) * value).sum(0)
 
-    return _gradient(mean, vector)
+    return _gradient(mean, nodes.curves.number, layout, vector)
 
 
-def _gradient(function: Callable[[Tensor], Tensor], vector: Tensor) -> Tensor:
-    """Gradient of a number of every pixel by central differences, ``(n_pixel, n)``."""
-    columns = []
-    for place in range(len(vector)):
-        shift = torch.zeros_like(vector)
-        shift[place] = _DIFFERENCE
-        with torch.no_grad():
-            above, below = (function(vector + sign * shift) for sign in (1, -1))
-        columns.append((above - below) / (2 * _DIFFERENCE))
-    return torch.stack(columns, 1)
+def _gradient(
+    function: Callable[[Shared, PixelPrior], Tensor], number: int, layout: Layout, vector: Tensor
+) -> Tensor:
+    """Gradient of a number of every pixel, ``(n_pixel, n)``, as if each had its own population."""
+
+    def parts(at: Tensor) -> tuple[Tensor, ...]:
+        shared = layout.shared(at)
+        return tuple(getattr(shared, each.name) for each in fields(Shared))
+
+    with torch.enable_grad():
+        own = [
+            each.detach()[..., None].repeat(*[1] * each.ndim, number).requires_grad_()
+            for each in parts(vector)
+        ]
+        shared = Shared(*own)
+        value = function(shared, PixelPrior(shared.mean, shared.factor.permute(2, 0, 1)))
+        slopes = torch.autograd.grad(value.sum(), own)
+        by_vector = torch.autograd.functional.jacobian(parts, vector)
+    found = torch.zeros(number, len(vector), dtype=vector.dtype)
+    for slope, change in zip(slopes, by_vector, strict=True):
+        found += slope.reshape(-1, number).T @ change.reshape(-1, len(vector))
+    return found
 
 
 def _designed(

@@ -7,7 +7,7 @@ It is the mixture over the populations that stand for what is unknown of it, all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,14 +21,14 @@ from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity, check_level
 
 from .curves import SharedCurves
-from .pixels import NODES, PixelNodes, PixelPrior, find_modes
+from .pixels import NODES, Modes, PixelNodes, PixelPrior, find_modes
 from .readout import Shared, readout_after
 from .windows import Reading
 
 # Pixels whose nodes are worked on at once.
 _PIECE = 512
-# Rounds of placing nodes by the moments of the mixture.
-_ROUNDS = 3
+# Rounds of placing nodes by the moments of the mixture, of so many of its parts.
+_ROUNDS = (4, 4, 12)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +53,27 @@ class Assumed:
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """Nodes of some pixels with the weights of the mixture."""
+    """Nodes of some pixels with the weights of the mixture.
+
+    Parameters
+    ----------
+    index
+        Places of the pixels.
+    nodes, weight
+        Their nodes, and the weights of these, ``(n_node, n)``.
+    value
+        Ln D½ at the nodes.
+    spread
+        Variance of ln D½ under each population, ``(n_design, n)``.
+    assumed
+        The populations.
+    """
 
     index: np.ndarray
     nodes: PixelNodes
     weight: Tensor
-    parts: Tensor
+    value: Tensor
+    spread: Tensor
     assumed: Sequence[Assumed]
 
 
@@ -88,12 +103,13 @@ class SharedPosterior:
     @cached_property
     def _pieces(self) -> list[_Piece]:
         """Nodes of all pixels, kept for whatever is asked of them next."""
-        found = []
+        return [_piece(curves, some) for curves, some in self._parts()]
+
+    def _parts(self) -> Iterator[tuple[SharedCurves, list[Assumed]]]:
+        """Some pixels at a time, with the populations."""
         for begin in range(0, self.curves.number, _PIECE):
             index = torch.arange(begin, min(begin + _PIECE, self.curves.number))
-            some = [each.select(index) for each in self.assumed]
-            found.append(_piece(self.curves.select(index), some))
-        return found
+            yield self.curves.select(index), [each.select(index) for each in self.assumed]
 
     def estimates(self, near: float) -> dict[str, np.ndarray]:
         """Means of the kinetic parameters, a, b and what the others say, by name, ``(n,)`` each.
@@ -115,13 +131,13 @@ class SharedPosterior:
             curves = piece.nodes.curves
             sums = type(piece.nodes.sums).of(curves, curves.integrity(at))
             # The readout that belongs to these parameters, averaged over the populations.
-            share = piece.parts / piece.parts.sum(0)
+            share = 1 / len(piece.assumed)
             a, b = torch.zeros_like(mean[0]), torch.zeros_like(mean[0])
             sigma = 0.0
-            for part, each in zip(share, piece.assumed, strict=True):
+            for each in piece.assumed:
                 after = readout_after(curves, sums, at, each.shared)
-                a, b = a + part * after.amplitude[0], b + part * after.offset[0]
-                sigma += float(each.shared.sigma) / len(piece.assumed)
+                a, b = a + share * after.amplitude[0], b + share * after.offset[0]
+                sigma += share * float(each.shared.sigma)
             found["amplitude"][piece.index] = scale.unit * a.numpy()
             known = curves.offset
             found["offset"][piece.index] = (
@@ -130,11 +146,10 @@ class SharedPosterior:
             weight = curves.weight.sum(0) / sums.count
             found["sigma"][piece.index] = scale.unit * sigma * weight.rsqrt().numpy()
             half = Quantity("half_integrity_dose")
-            value = half.evaluate(self.parameters, curves.search(piece.nodes.free))
-            away = value - half.evaluate(self.parameters, curves.search(mean))
+            away = piece.value - half.evaluate(self.parameters, curves.search(mean))
             close = (piece.weight * (away.abs() <= near)).sum(0)
             found["near_by"][piece.index] = close.numpy()
-            found["shrinkage"][piece.index] = _shrinkage(piece, value).numpy()
+            found["shrinkage"][piece.index] = _shrinkage(piece).numpy()
         return found
 
     def summarise(
@@ -152,7 +167,7 @@ class SharedPosterior:
             curves = piece.nodes.curves
             mean = (piece.weight * piece.nodes.free).sum(1)
             at = curves.search(mean)
-            value = half.evaluate(self.parameters, nodes.search).expand(nodes.weight.shape)
+            value = piece.value.reshape(nodes.weight.shape)
             moments[:, piece.index] = _moments(value, nodes, half.evaluate(self.parameters, at))
             probabilities = nodes.weight.new_tensor(tails)
             for quantity in quantities:
@@ -181,11 +196,13 @@ class SharedPosterior:
         """What the curves say under each population, for all pixels, for `windows`."""
         q = self.curves.n_parameter + (2 if self.curves.offset is None else 1)
         found = [Reading.nothing(self.number, q) for _ in self.assumed]
-        for piece in self._pieces:
-            for reading, each in zip(found, piece.assumed, strict=True):
-                mean, covariance = _read(piece.nodes, each)
-                reading.mean[piece.index] = mean[:, :q]
-                reading.covariance[piece.index] = covariance[:, :q, :q]
+        for curves, some in self._parts():
+            # Moments need fewer nodes than the ends of intervals.
+            nodes = PixelNodes.around(curves, _placed(curves, some), few=True)
+            for reading, each in zip(found, some, strict=True):
+                mean, covariance = _read(nodes, each)
+                reading.mean[curves.alive] = mean[:, :q]
+                reading.covariance[curves.alive] = covariance[:, :q, :q]
         return found
 
     def band(self, normalised_dose: Sequence[float], level: float) -> np.ndarray:
@@ -203,31 +220,39 @@ class SharedPosterior:
         return ends
 
 
-def _piece(curves: SharedCurves, assumed: Sequence[Assumed]) -> _Piece:
-    """Place nodes where the mixture has its mass."""
+def _placed(curves: SharedCurves, assumed: Sequence[Assumed]) -> Modes:
+    """Where the mixture has its mass."""
     modes = find_modes(
         curves, assumed[0].shared, PixelPrior.merged([each.prior for each in assumed])
     )
-    for _ in range(_ROUNDS):
+    for most in _ROUNDS:
         nodes = PixelNodes.around(curves, modes, few=True)
-        modes = nodes.moments(_mixed(nodes, assumed)[0])
-    nodes = PixelNodes.around(curves, modes)
-    weight, parts = _mixed(nodes, assumed)
-    return _Piece(curves.alive, nodes, weight, parts, assumed)
+        some = assumed[:: max(len(assumed) // most, 1)]
+        weight = torch.stack([_weights(nodes, each) for each in some]).mean(0)
+        modes = nodes.moments(weight)
+    return modes
 
 
-def _mixed(nodes: PixelNodes, assumed: Sequence[Assumed]) -> tuple[Tensor, Tensor]:
-    """Weights of the nodes ``(n_node, n)``, and of the populations after the pixel's data.
-
-    The population does not hear of a single pixel: it has heard of all already.
-    """
-    weight = torch.zeros_like(nodes.log_volume)
-    parts = []
+def _piece(curves: SharedCurves, assumed: Sequence[Assumed]) -> _Piece:
+    """The nodes of some pixels and the weights of the mixture."""
+    nodes = PixelNodes.around(curves, _placed(curves, assumed))
+    half = Quantity("half_integrity_dose")
+    value = half.evaluate(curves.parameters, curves.search(nodes.free))
+    known = value.clamp(max=1e3)
+    # The population does not hear of a single pixel: it has heard of all already.
+    weight, spread = torch.zeros_like(nodes.log_volume), []
     for each in assumed:
-        part = torch.softmax(nodes.log_weight(each.shared, each.prior), 0).nan_to_num(0.0)
-        parts.append(part.sum(0))
+        part = _weights(nodes, each)
         weight += part
-    return weight / weight.sum(0), torch.stack(parts)
+        mean = (part * known).sum(0)
+        spread.append((part * (known - mean) ** 2).sum(0))
+    weight /= weight.sum(0)
+    return _Piece(curves.alive, nodes, weight, value, torch.stack(spread), assumed)
+
+
+def _weights(nodes: PixelNodes, assumed: Assumed) -> Tensor:
+    """Weights of the nodes under one population, ``(n_node, n)``."""
+    return torch.softmax(nodes.log_weight(assumed.shared, assumed.prior), 0).nan_to_num(0.0)
 
 
 def _as_nodes(piece: _Piece) -> Nodes:
@@ -263,32 +288,28 @@ def _holding(ends: Tensor, estimate: Tensor, tails: Tensor) -> Tensor:
     return torch.where(lower, torch.minimum(ends, estimate), torch.maximum(ends, estimate))
 
 
-def _shrinkage(piece: _Piece, value: Tensor) -> Tensor:
+def _shrinkage(piece: _Piece) -> Tensor:
     """Variance of ln D½ after the data over that before them, mean over the populations."""
     curves = piece.nodes.curves
-    parameters = curves.parameters
     half = Quantity("half_integrity_dose")
     lower, upper = (end[:, None, None] for end in curves.box)
     ratio = torch.zeros(piece.weight.shape[-1], dtype=piece.weight.dtype)
-    value = value.clamp(max=1e3)
-    for each in piece.assumed:
+    for after, each in zip(piece.spread, piece.assumed, strict=True):
         prior = each.prior
         d = len(prior.mean)
         points = torch.cat([torch.eye(d), -torch.eye(d)]).to(prior.mean).T * d**0.5
         free = prior.mean[:, None] + torch.einsum("nij,jk->ikn", prior.factor, points)
         free = torch.maximum(torch.minimum(free, upper), lower)
-        before = half.evaluate(parameters, curves.search(free)).clamp(max=1e3).var(0, correction=0)
-        weight = torch.softmax(piece.nodes.log_weight(each.shared, prior), 0)
-        mean = (weight * value).sum(0)
-        after = (weight * (value - mean) ** 2).sum(0)
-        ratio += (after / before.clamp(min=1e-12)).clamp(0, 1) / len(piece.assumed)
+        before = half.evaluate(curves.parameters, curves.search(free)).clamp(max=1e3)
+        known = before.var(0, correction=0).clamp(min=1e-12)
+        ratio += (after / known).clamp(0, 1) / len(piece.assumed)
     return ratio
 
 
 def _read(nodes: PixelNodes, assumed: Assumed) -> tuple[np.ndarray, np.ndarray]:
     """Mean ``(n, d + 2)`` and covariance of the parameters, a and b in units of a population."""
     shared, free = assumed.shared, nodes.free
-    weight = torch.softmax(nodes.log_weight(shared, assumed.prior), 0).nan_to_num(0.0)
+    weight = _weights(nodes, assumed)
     after = readout_after(nodes.curves, nodes.sums, free, shared)
     expected = shared.expected(free)
     unit = torch.linalg.inv(torch.linalg.cholesky(shared.readout_cov))
@@ -310,7 +331,7 @@ def _predicted(piece: _Piece, grid: Tensor) -> tuple[Tensor, Tensor]:
     mean = torch.zeros(len(grid), piece.weight.shape[-1], dtype=grid.dtype)
     square = torch.zeros_like(mean)
     for each in piece.assumed:
-        weight = torch.softmax(nodes.log_weight(each.shared, each.prior), 0) / len(piece.assumed)
+        weight = _weights(nodes, each) / len(piece.assumed)
         after = readout_after(nodes.curves, nodes.sums, nodes.free, each.shared)
         value = after.amplitude * integrity + after.offset
         spread = (after.var_a * integrity + 2 * after.cov_ab) * integrity + after.var_b

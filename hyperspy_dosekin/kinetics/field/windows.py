@@ -210,7 +210,9 @@ def heard(
     for place, each in enumerate(readings):
         own = slice(place * q, place * q + d)
         # All data but the curve of the window itself, of which the prior is the unit normal.
-        whole, alone = (np.linalg.inv(x) for x in (covariance[:, own, own], each.covariance[:, :d, :d]))
+        whole, alone = (
+            np.linalg.inv(x) for x in (covariance[:, own, own], each.covariance[:, :d, :d])
+        )
         pull = whole @ mean[:, own, None] - alone @ each.mean[:, :d, None]
         precision = whole - alone + np.eye(d)
         values, axes = np.linalg.eigh(0.5 * (precision + precision.transpose(0, 2, 1)))

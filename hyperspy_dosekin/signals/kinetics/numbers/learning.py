@@ -113,15 +113,15 @@ def _together(
         None if each is None else each[some] for each in _of_pixels(maps, data, chosen)
     )
     assert values is not None
+    known = np.full((len(values), 1, len(data.window_names)), label)
     if maps.spatial == "population" and len(data.window_names) > 1:
         where = places[chosen.ravel()][some]
-        pairs = maps.block().find_pairs(values, variance, offset, label, where)
+        pairs = maps.block().find_pairs(values, variance, offset, known, where)
         maps = replace(maps, pairs={**maps.pairs, **pairs})
     common = np.zeros(len(data.window_names))
     if maps.errors is not None:
         of_groups = maps.errors.shift(maps.law, "half_integrity_dose")[..., 0]
         common = of_groups[sorted(maps.group_names).index(label)]
-    known = np.full((len(values), 1, len(common)), label)
     populations = dict(maps.populations)
     for window, _, posterior in maps.block().posteriors(values, variance, offset, known):
         flagged = with_flag(populations[window, label], posterior, float(common[window]))
@@ -157,7 +157,7 @@ def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: 
         progress("fields", 0, 1)
         known = kernel(*arrays.values())
         progress("fields", 1, 1)
-        return replace(maps, known=known, lengths=best)
+        return _windows_of_field(replace(maps, known=known, lengths=best), groups)
     halo = min(max(int(np.ceil(longest)), 4), HALO[min(n_space, 3)])
     d = len(maps.config.parameters.free)
     designs = len(next(iter(maps.populations.values())).design)
@@ -165,7 +165,36 @@ def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: 
     known = blocks_with_halo(
         kernel, *arrays.values(), n_space=n_space, halo=halo, core=core, tile=tile
     )
-    return replace(maps, known=known if lazy else known.compute(), lengths=best)
+    known = known if lazy else known.compute()
+    return _windows_of_field(replace(maps, known=known, lengths=best), groups)
+
+
+def _windows_of_field(maps: SharedMaps, groups: Groups) -> SharedMaps:
+    """The same with how windows go together beside what their neighbours say."""
+    from hyperspy_dosekin.kinetics.field.flag import PIXELS
+    from hyperspy_dosekin.kinetics.field.population import subset
+
+    if len(maps.data.window_names) < 2:
+        return maps
+    pairs: dict[tuple[int, int, int], Any] = {}
+    for label in groups.names:
+        chosen = groups.labels == label
+        part = _most_of(chosen)
+        known = maps.known[part]
+        small = _only(maps, part)
+        if is_lazy(known):
+            (known,) = compute(known)
+        chosen = chosen[part]
+        some = subset(int(chosen.sum()), PIXELS)
+        values, variance, offset = (
+            None if each is None else each[some] for each in _of_pixels(small, small.data, chosen)
+        )
+        assert values is not None
+        with torch_threads(1):
+            pairs |= maps.block().find_pairs(
+                values, variance, offset, np.asarray(known)[chosen][some], np.argwhere(chosen)[some]
+            )
+    return replace(maps, pairs=pairs)
 
 
 def _neighbours(
@@ -188,15 +217,31 @@ def learned_lengths(maps: SharedMaps, labels: np.ndarray, window: int, label: in
     from hyperspy_dosekin.kinetics.field.lengths import find_lengths
     from hyperspy_dosekin.kinetics.field.smooth import Bonds
 
-    tile = LEARNED_FROM[min(labels.ndim, 3)]
     chosen = labels == label
-    # The part with the most pixels of the group.
-    parts = [range(0, size, tile) for size in labels.shape]
-    corners = np.stack(np.meshgrid(*parts, indexing="ij"), -1).reshape(-1, labels.ndim)
-    part = max(
+    part = _most_of(chosen)
+    small, chosen = _only(maps, part), chosen[part]
+    population = maps.populations[window, label]
+    curves = window_curves(small, small.data, window, chosen, population.scale)
+    places = np.argwhere(chosen)[curves.alive]
+    extent = float(np.ptp(places, axis=0).max()) + 1
+    bonds = Bonds.of(places)
+    largest = LARGEST_LENGTH * extent
+    return find_lengths(curves, population.shared, bonds, places, largest)[0]
+
+
+def _most_of(chosen: np.ndarray) -> tuple[slice, ...]:
+    """The part of a map with the most of some pixels."""
+    tile = LEARNED_FROM[min(chosen.ndim, 3)]
+    parts = [range(0, size, tile) for size in chosen.shape]
+    corners = np.stack(np.meshgrid(*parts, indexing="ij"), -1).reshape(-1, chosen.ndim)
+    return max(
         (tuple(slice(c, c + tile) for c in corner) for corner in corners),
         key=lambda each: int(chosen[each].sum()),
     )
+
+
+def _only(maps: SharedMaps, part: tuple[slice, ...]) -> SharedMaps:
+    """A part of the pixels, with their data in memory."""
     data = maps.data
     values, variance = data.values[part], data.variance
     variance = None if variance is None else variance[part]
@@ -206,13 +251,7 @@ def learned_lengths(maps: SharedMaps, labels: np.ndarray, window: int, label: in
     if maps.offset is not None:
         every = np.broadcast_to(maps.offset, (*data.space_shape, len(data.window_names)))
         small = replace(small, offset=every[part])
-    population = maps.populations[window, label]
-    curves = window_curves(small, small.data, window, chosen[part], population.scale)
-    places = np.argwhere(chosen[part])[curves.alive]
-    extent = float(np.ptp(places, axis=0).max()) + 1
-    bonds = Bonds.of(places)
-    largest = LARGEST_LENGTH * extent
-    return find_lengths(curves, population.shared, bonds, places, largest)[0]
+    return small
 
 
 _NOISE = {"relative": "free", "absolute": "given", "floor": "floor"}

@@ -146,13 +146,17 @@ def _note_on_windows(numbers: KineticsNumbers, maps: SharedMaps) -> list[str]:
     if not maps.pairs:
         return []
     names = maps.data.window_names
-    seen = {(names[v], names[w], maps.group_names[g]) for (v, w, g), x in maps.pairs.items() if x.seen}
+    seen = {
+        (names[v], names[w], maps.group_names[g]) for (v, w, g), x in maps.pairs.items() if x.seen
+    }
     rate = maps.config.parameters.free[0].name
-    pairs = [
-        f"{v} and {w}{' of ' + group if group else ''}, {rate} {value:.2f} [{lower:.2f}, {upper:.2f}]"
-        for (v, w, group, quantity), (value, lower, upper) in between_windows(numbers).items()
-        if (v, w, group) in seen and quantity == rate
-    ]
+    pairs = []
+    for (first, second, group, quantity), ends in between_windows(numbers).items():
+        if (first, second, group) in seen and quantity == rate:
+            of = f" of {group}" if group else ""
+            value, lower, upper = ends
+            text = f"{first} and {second}{of}, {rate} {value:.2f} [{lower:.2f}, {upper:.2f}]"
+            pairs.append(text)
     return [TOGETHER.format(pairs="; ".join(pairs)) if pairs else APART]
 
 
