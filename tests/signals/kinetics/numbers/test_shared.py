@@ -107,7 +107,14 @@ def test_what_is_shared_is_told(result, truth, tmp_path):
     assert "C–O" in table._repr_html_()
     with pytest.raises(KeyError, match="quantities"):
         table["C–O", "thickness"]
+    # One falls and the other grows with the thickness; rates and exponents have nothing in common.
+    assert table.between["C–O", "M–O", "", "amplitude"][2] < 0
+    for name, width in (("rate", 1.0), ("exponent", 1.0)):
+        _, lower, upper = table.between["C–O", "M–O", "", name]
+        assert lower < 0 < upper < lower + 2 * width
     text = str(result)
+    assert "Windows of a pixel go together: C–O and M–O, rate" in text
+    assert not result["M–O"].population.between
     assert "share a population of rate, exponent, amplitude and offset" in text
     assert "population" in repr(result)
     assert [row.window for row in result["M–O"].population] == ["M–O"] * 5
@@ -163,6 +170,7 @@ def test_results_come_back_from_files(result, tmp_path):
     for name in MAPS:
         np.testing.assert_array_equal(getattr(loaded, name).data, getattr(result, name).data)
     assert str(loaded.population) == str(result.population)
+    assert loaded.population.between == result.population.between
     assert str(loaded) == str(result)
     for name, window in (("rate", "M–O"), ("integrity", "C–O")):
         ends = (each[window].interval(name, level=0.8) for each in (loaded, result))
@@ -171,7 +179,7 @@ def test_results_come_back_from_files(result, tmp_path):
 
 
 def test_groups_have_nothing_in_common(truth, tmp_path):
-    values = truth["values"][..., :1, :]
+    values = truth["values"]
     labels = np.zeros(SHAPE, dtype=int)
     labels[:, 6:], labels[0, 0] = 1, -1
     groups = hs.signals.Signal2D(labels)
@@ -179,13 +187,18 @@ def test_groups_have_nothing_in_common(truth, tmp_path):
     groups.metadata.set_item("Classes.names", ["core", "rim"])
     whole = series_of(values).fit_dose_pinn(spatial="population", groups=groups, **QUIET)
     assert whole.not_fitted.data[0, 0, 0]
-    assert whole.not_fitted.data.sum() == 1
+    assert whole.not_fitted.data.sum() == 2
     half = series_of(values[:, 6:]).fit_dose_pinn(spatial="population", **QUIET)
     np.testing.assert_allclose(whole.rate.data[..., 6:], half.rate.data, rtol=1e-6)
     assert whole.population["C–O", "rim", "rate"].mean == pytest.approx(
         half.population["C–O", "rate"].mean
     )
     assert "rim" in str(whole.population)
+    # Windows go together in the one group, or not, whatever they do in the other.
+    for quantity in ("rate", "amplitude"):
+        assert whole.population.between["C–O", "M–O", "rim", quantity] == pytest.approx(
+            half.population.between["C–O", "M–O", "", quantity], abs=1e-6
+        )
     whole.save(tmp_path / "groups.hspy")
     loaded = hyperspy_dosekin.load(tmp_path / "groups.hspy")
     assert str(loaded.population) == str(whole.population)
