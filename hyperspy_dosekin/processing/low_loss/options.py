@@ -103,6 +103,8 @@ class LowLossChain:
         from the peak in channels, shape ``(n,)``; see `excess_of`.
     fwhm
         Full width at half maximum of a typical peak in channels.
+    core
+        Of a reflected peak of few channels, the width behind that: `width_of_core` tells.
     resolution
         Of the deconvolution.
     normalise
@@ -130,6 +132,7 @@ class LowLossChain:
     tail: Tail | None = None
     excess: np.ndarray | None = None
     fwhm: float = 4.0
+    core: float | None = None
     resolution: str = "zero_loss"
     normalise: str | bool = "zero_loss"
 

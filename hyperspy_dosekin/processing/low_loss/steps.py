@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperspy_dosekin.processing.background import fit_power_law
+from hyperspy_dosekin.processing.low_loss.coarse_peak import with_its_area
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.peak_shape import (
     PeakShape,
@@ -192,6 +193,8 @@ def zero_loss_of(
     """Zero-loss peak of each spectrum by the model of the chain, shape of `values`."""
     if isinstance(chain.zero_loss, str):
         mirrored = reflect(values, centre, chain.reach, share=chain.share)
+        if chain.core is not None:
+            mirrored = with_its_area(mirrored, centre, chain.core)
         if chain.tail is None and chain.excess is None:
             return mirrored
         area = mirrored.sum(axis=-1, keepdims=True)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 WIDEST_EV = 5.0
 #: Channels nearer to the zero-loss peak, in units of its width, are never taken for spikes.
 PROTECTED_WIDTHS = 2.5
-_SIGMA_PER_FWHM = 1 / 2.3548200450309493
+SIGMA_PER_FWHM = 1 / 2.3548200450309493
 #: Channels, full width at half maximum, of the Gaussian at least. The width that few channels show
 #: depends on where the peak is in its channel, and that of a narrow Gaussian on it would move an
 #: asymmetric peak by a fiftieth of a channel and more.
@@ -159,8 +159,8 @@ def find_zero_loss(
     offset = np.arange(-reach, reach + 1)
     found = np.isfinite(fwhm) & (fwhm <= widest) & (height > 0)
     found &= paired[np.arange(len(top)), top] > _BESIDE * height
-    sigma = np.where(found, np.maximum(fwhm, _NARROWEST) * _SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
-    own = np.where(found, np.maximum(fwhm, 1.0) * _SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
+    sigma = np.where(found, np.maximum(fwhm, _NARROWEST) * SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
+    own = np.where(found, np.maximum(fwhm, 1.0) * SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
     centre = _centre(around, offset, sigma, 1 + (own / sigma) ** 2)
     found &= np.abs(centre) < np.maximum(fwhm, 2.0)
     # Most peaks need no test.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperspy_dosekin.processing.low_loss.coarse_peak import width_of_core
 from hyperspy_dosekin.processing.low_loss.gain_side import channels_on_pedestal, common_level
 from hyperspy_dosekin.processing.low_loss.options import FEWEST_DARK, LowLossChain
 from hyperspy_dosekin.signals.processing.recorded import Recorded
@@ -88,6 +89,7 @@ def make_chain(
     zero_loss = choose_model(zero_loss, survey)
     model = model_shape(zero_loss, measured, survey, stop - start)
     if isinstance(model, str):
+        common["core"] = width_of_core(survey.position[survey.found], fwhm)
         common |= look_at_gain_side(
             survey,
             start,
