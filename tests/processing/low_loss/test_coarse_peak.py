@@ -41,7 +41,7 @@ def test_wide_peaks_are_left_alone():
 def test_areas_and_thickness_do_not_follow_the_place_in_the_channel(normalise):
     s = dose_series(
         drift=0.3 * np.linspace(0, 1, 9), noise=False, energy_scale=0.3, channels=360,
-        channel_response="integrated", kinetics=dict.fromkeys(LOW_LOSS_WINDOWS, {"k": 1e-9}),
+        channel_response="integrated", kinetics={n: {"k": 1e-9} for n in LOW_LOSS_WINDOWS},
     )  # fmt: skip
     p = s.process_low_loss(normalise=normalise, deconvolve=False, spikes=False)
     areas = p.integrate_windows().data[2:]
