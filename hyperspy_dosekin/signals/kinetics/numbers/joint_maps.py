@@ -27,6 +27,7 @@ from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.joint.fit import JointFit
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
+    from hyperspy_dosekin.lazy.arrays import Array
 
 #: What the error is called that all windows of a frame share.
 COMMON_MODE = "common mode"
@@ -100,22 +101,10 @@ class JointMaps(ExactMaps):
         problem, config = with_moved_frames(problem, replace(self.config, offset=known))
         return kinetic_posterior(problem, config, fit=self.as_fit()).on([self.nodes])
 
-    def interval(
-        self,
-        name: str,
-        level: float,
-        method: str,
-        *,
-        dose_level: float = 0.5,
-        normalised_dose: tuple[float, ...] = (),
-    ) -> tuple[Any, Any]:
-        """Lower and upper ends; the profile is that of the series by itself."""
-        stored = f"{name} lower" in self.field_names and level == LEVEL
-        if method == "profile" or stored:
-            return super().interval(
-                name, level, method, dose_level=dose_level, normalised_dose=normalised_dose
-            )
-        quantity = Quantity(name, dose_level if name == "dose_at" else None, normalised_dose)
+    def _interval(self, quantity: Quantity, level: float, method: str) -> tuple[Array, Array]:
+        """An interval that is not in the fields; the profile is that of the series by itself."""
+        if method == "profile":
+            return super()._interval(quantity, level, method)
         with torch_threads(1):
             posterior = self.posterior
             ends = posterior.summarise([quantity], [level]).intervals[quantity, level]

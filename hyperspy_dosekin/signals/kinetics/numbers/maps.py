@@ -38,6 +38,7 @@ from hyperspy_dosekin.signals.progress import dask_progress
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.lazy.arrays import Array
 
 #: Pixels that are fitted at a time: small blocks lose half of the time and more to the calls of
 #: Torch, larger ones gain nothing.
@@ -222,7 +223,11 @@ class ExactMaps:
         if with_fit and method == "posterior" and level == LEVEL:
             lower, upper = (self.field(f"{name} {end}") for end in ("lower", "upper"))
             return lower[..., np.newaxis], upper[..., np.newaxis]
-        quantity = Quantity(name, dose_level if name == "dose_at" else None, normalised_dose)
+        chosen = dose_level if name == "dose_at" else None
+        return self._interval(Quantity(name, chosen, normalised_dose), level, method)
+
+    def _interval(self, quantity: Quantity, level: float, method: str) -> tuple[Array, Array]:
+        """An interval that was not computed with the fit."""
         kernel = partial(
             interval_block,
             dose=self.data.dose,

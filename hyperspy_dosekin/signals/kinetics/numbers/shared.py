@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.population import Population
     from hyperspy_dosekin.kinetics.field.windows import Pair
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.lazy.arrays import Array
 
 _logger = logging.getLogger(__name__)
 
@@ -157,22 +158,11 @@ class SharedMaps(ExactMaps):
             band_dose=self.band_dose,
         )
 
-    def interval(
-        self,
-        name: str,
-        level: float,
-        method: str,
-        *,
-        dose_level: float = 0.5,
-        normalised_dose: tuple[float, ...] = (),
-    ) -> tuple[Any, Any]:
-        """Lower and upper ends; the profile is that of a pixel by itself."""
-        stored = f"{name} lower" in self.field_names and level == LEVEL
-        if method == "profile" or stored:
-            return super().interval(
-                name, level, method, dose_level=dose_level, normalised_dose=normalised_dose
-            )
-        quantity = Quantity(name, dose_level if name == "dose_at" else None, normalised_dose)
+    def _interval(self, quantity: Quantity, level: float, method: str) -> tuple[Array, Array]:
+        """An interval that is not in the fields; the profile is that of a pixel by itself."""
+        if method == "profile":
+            return super()._interval(quantity, level, method)
+        name = quantity.name
         kernel = partial(self.block().interval, quantity=quantity, level=level)
         ends = self._called(kernel, "e,w,v", {"e": 2, "v": quantity.n_value})
         lower, upper = ends[..., 0, :, :], ends[..., 1, :, :]
@@ -194,7 +184,10 @@ class SharedMaps(ExactMaps):
             name=name,
             errors=self.errors,
             shift=self.errors.shift(
-                self.law, name, dose_level=dose_level, normalised_dose=normalised_dose
+                self.law,
+                name,
+                dose_level=quantity.dose_level or 0.5,
+                normalised_dose=quantity.normalised_dose,
             ),
             level=level,
         )

@@ -18,13 +18,14 @@ from hyperspy_dosekin.signals.kinetics.numbers.quantities import checked_doses
 from hyperspy_dosekin.signals.kinetics.numbers.sharing import shared_maps
 from hyperspy_dosekin.signals.kinetics.result.face import Face
 from hyperspy_dosekin.signals.kinetics.result.population import PopulationTable
+from hyperspy_dosekin.signals.kinetics.result.quantities import KineticQuantities
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal, Signal1D
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class KineticsMaps(Face):
+class KineticsMaps(Face, KineticQuantities):
     """Methods of `DoseKinetics` that give its numbers as signals."""
 
     # Trajectories
@@ -81,28 +82,6 @@ class KineticsMaps(Face):
         return MappingProxyType({name: self._signal(name) for name in names})
 
     @property
-    def rate(self) -> BaseSignal:
-        """Rate constant k per normalised dose, which is dose over `dose_scale`.
-
-        Raises
-        ------
-        AttributeError
-            If the law has none.
-        """
-        return self._signal("rate")
-
-    @property
-    def exponent(self) -> BaseSignal:
-        """Exponent p; 1 for a fit of first order.
-
-        Raises
-        ------
-        AttributeError
-            If the law has none.
-        """
-        return self._signal("exponent")
-
-    @property
     def amplitude(self) -> BaseSignal:
         """Amplitude a in the unit of the data; negative where a window grows with dose."""
         return self._signal("amplitude")
@@ -111,11 +90,6 @@ class KineticsMaps(Face):
     def offset(self) -> BaseSignal:
         """Offset b in the unit of the data."""
         return self._signal("offset")
-
-    @property
-    def rate_per_dose(self) -> BaseSignal:
-        """Rate constant k over `dose_scale`, in one over `dose_unit`, such as Å²/e⁻."""
-        return self._signal("rate_per_dose")
 
     @property
     def cross_section(self) -> BaseSignal:
@@ -127,11 +101,6 @@ class KineticsMaps(Face):
             If the law is not first order, or the dose is no fluence in e⁻/Å².
         """
         return self._map(cross_section(self.numbers), "cross_section", "Cross section (barn)")
-
-    @property
-    def half_integrity_dose(self) -> BaseSignal:
-        """D½, the dose at which C is ½; NaN where it never is."""
-        return self._signal("half_integrity_dose")
 
     @property
     def half_change_dose(self) -> BaseSignal:
@@ -182,11 +151,6 @@ class KineticsMaps(Face):
         # NumPy hands arrays of dask to dask.
         return self._map(np.where(known, array, np.nan), name)
 
-    @property
-    def critical_dose(self) -> BaseSignal:
-        """The dose at which C is 1/e."""
-        return self._signal("critical_dose")
-
     def dose_at(self, level: float = 0.5) -> BaseSignal:
         """Dose at which the integrity has fallen to a level.
 
@@ -221,11 +185,6 @@ class KineticsMaps(Face):
         if level in known:
             return self._map(array, known[level])
         return self._map(array, quantity, quantity)
-
-    @property
-    def reached(self) -> BaseSignal:
-        """Whether D½ lies inside the measured range of doses."""
-        return self._signal("reached")
 
     @property
     def population(self) -> PopulationTable:

@@ -136,21 +136,6 @@ class KineticsIntervals(Face):
         return self.numbers.intensity_interval(dose)
 
     @property
-    def identifiable(self) -> BaseSignal:
-        """Whether the data determine D½.
-
-        ``True`` where nine tenths of the posterior of ln D½ lie within 0.2 of the estimate and the
-        data have brought most of that: its spread is at most half of that before them. A good fit
-        does not make it ``True``: a straight line is fitted well by any D½.
-
-        Raises
-        ------
-        ValueError
-            If that was not examined, because the fit was made with ``intervals=False``.
-        """
-        return self._signal("identifiable")
-
-    @property
     def adequate(self) -> BaseSignal:
         """Whether the law describes the data: the tests of the residuals, together, do not fail.
 

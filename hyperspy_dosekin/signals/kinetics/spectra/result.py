@@ -15,6 +15,7 @@ from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.plotting.kinetics.associated import plot_associated, plot_components
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
 from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
+from hyperspy_dosekin.signals.kinetics.result.quantities import KineticQuantities
 from hyperspy_dosekin.signals.kinetics.spectra.file import save_spectra
 from hyperspy_dosekin.signals.kinetics.spectra.numbers import SpectraNumbers
 from hyperspy_dosekin.signals.kinetics.spectra.picture import associated_picture
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DoseSpectra(SpectraNumbers, SavedResult):
+class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
     """Kinetics of whole spectra; made by ``fit_dose_spectra``.
 
     Components are numbered from the fastest. They are what changes at one rate, and neither species
@@ -68,41 +69,6 @@ class DoseSpectra(SpectraNumbers, SavedResult):
     >>> found.residue
     <EELSSpectrum, title: Residue, dimensions: (|67)>
     """
-
-    @property
-    def rate(self) -> BaseSignal:
-        """Rate constant k of each component, per dose scale."""
-        return self._map("rate")
-
-    @property
-    def rate_per_dose(self) -> BaseSignal:
-        """Rate constant of each component per unit of dose."""
-        return self._map("rate_per_dose")
-
-    @property
-    def exponent(self) -> BaseSignal:
-        """Exponent p of each component."""
-        return self._map("exponent")
-
-    @property
-    def half_integrity_dose(self) -> BaseSignal:
-        """Dose D½ at which half of each component is gone; NaN where that never happens."""
-        return self._map("half_integrity_dose")
-
-    @property
-    def critical_dose(self) -> BaseSignal:
-        """Dose at which 1/e of each component is left."""
-        return self._map("critical_dose")
-
-    @property
-    def identifiable(self) -> BaseSignal:
-        """Whether the data determine D½ of each component."""
-        return self._as_map(self.flags["identifiable"], "identifiable")
-
-    @property
-    def reached(self) -> BaseSignal:
-        """Whether D½ of each component lies within the measured doses."""
-        return self._as_map(self.flags["reached"], "reached")
 
     # Signals
 
@@ -345,7 +311,9 @@ class DoseSpectra(SpectraNumbers, SavedResult):
 
     # Helpers
 
-    def _map(self, name: str) -> BaseSignal:
+    def _signal(self, name: str) -> BaseSignal:
+        if name in self.flags:
+            return self._as_map(self.flags[name], name)
         if name not in self.values:
             law = self.fit.parameters.each.law
             raise AttributeError(
