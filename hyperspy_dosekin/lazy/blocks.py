@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import dask.array as da
 import numpy as np
@@ -18,25 +18,58 @@ import numpy.typing as npt
 from dask.base import compute as dask_compute
 from dask.system import CPU_COUNT
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs, Unpack
+
+    from hyperspy_dosekin.lazy.arrays import Array, LazyArray
+
+Kind = TypeVar("Kind")
+
 #: Chunks that a sample is spread over, where there are so many.
 _SAMPLED_CHUNKS = 24
 
 
-def is_lazy(array: Any) -> bool:
+def is_lazy(array: object) -> TypeIs[LazyArray]:
     """Return whether `array` is a dask array."""
     return isinstance(array, da.Array)
 
 
+@overload
 def map_blocks(
-    kernel: Callable[..., Any],
+    kernel: Callable[..., object],
     signature: str,
-    *arrays: Any,
+    *arrays: object,
+    output_sizes: Mapping[str, int] | None = None,
+    output_dtypes: tuple[npt.DTypeLike] = (np.float64,),
+    eager_options: Mapping[str, object] | None = None,
+    method: str | None = None,
+    **options: object,
+) -> Array: ...
+
+
+@overload
+def map_blocks(
+    kernel: Callable[..., object],
+    signature: str,
+    *arrays: object,
+    output_sizes: Mapping[str, int] | None = None,
+    output_dtypes: tuple[npt.DTypeLike, npt.DTypeLike, Unpack[tuple[npt.DTypeLike, ...]]],
+    eager_options: Mapping[str, object] | None = None,
+    method: str | None = None,
+    **options: object,
+) -> tuple[Array, ...]: ...
+
+
+def map_blocks(
+    kernel: Callable[..., object],
+    signature: str,
+    *arrays: object,
     output_sizes: Mapping[str, int] | None = None,
     output_dtypes: Sequence[npt.DTypeLike] = (np.float64,),
-    eager_options: Mapping[str, Any] | None = None,
+    eager_options: Mapping[str, object] | None = None,
     method: str | None = None,
-    **options: Any,
-) -> Any:
+    **options: object,
+) -> object:
     """Call a kernel on arrays, at once if all are NumPy arrays, else block by block with dask.
 
     Parameters
@@ -89,7 +122,7 @@ def map_blocks(
     )
 
 
-def _name_of(kernel: Any) -> str:
+def _name_of(kernel: object) -> str:
     return str(getattr(kernel, "__name__", None) or _name_of(getattr(kernel, "func", type(kernel))))
 
 
@@ -98,7 +131,7 @@ def cpu_count() -> int:
     return CPU_COUNT
 
 
-def crop_last(array: Any, part: slice) -> Any:
+def crop_last(array: Array, part: slice) -> Array:
     """Return a part of the last axis, a view or its lazy equivalent.
 
     Parameters
@@ -127,7 +160,7 @@ def _crop_block(block: np.ndarray, part: slice) -> np.ndarray:
     return block[..., part]
 
 
-def column(array: Any, place: int) -> Any:
+def column(array: Array, place: int) -> Array:
     """Return one of the last axis, ``array[..., place]``; slices of dask take a task each."""
     return map_blocks(
         _column, "(q)->()", array, output_dtypes=(array.dtype,), method="column", place=place
@@ -138,7 +171,7 @@ def _column(block: np.ndarray, place: int) -> np.ndarray:
     return block[..., place]
 
 
-def as_lazy_as(array: Any, other: Any) -> Any:
+def as_lazy_as(array: Array, other: Array) -> Array:
     """Return `array`, made lazy in the chunks of `other` if that is lazy.
 
     Parameters
@@ -148,12 +181,16 @@ def as_lazy_as(array: Any, other: Any) -> Any:
     """
     if is_lazy(array) or not is_lazy(other):
         return array
+    return _in_chunks(array, other.chunks)
+
+
+def _in_chunks(array: np.ndarray, chunks: Any) -> LazyArray:
     # Without a name dask would read the whole array to make one from its contents.
-    return da.from_array(array, chunks=other.chunks, name=False)
+    return da.from_array(array, chunks=chunks, name=False)
 
 
 def sample_rows(
-    arrays: Sequence[Any], number: int, rng: np.random.Generator
+    arrays: Sequence[Array], number: int, rng: np.random.Generator
 ) -> tuple[list[np.ndarray], bool]:
     """Return rows of arrays ``(…, n)``, the same ones of each, without holding whole chunks.
 
@@ -171,15 +208,16 @@ def sample_rows(
     -------
     Arrays ``(n_row, n)`` in random order, and whether all rows are among them.
     """
-    lead = arrays[0].shape[:-1]
-    total = int(np.prod(lead))
-    if not is_lazy(arrays[0]):
+    first = arrays[0]
+    total = int(np.prod(first.shape[:-1]))
+    if not is_lazy(first):
         rows = rng.permutation(total)[:number]
         return [np.asarray(array).reshape(total, -1)[rows] for array in arrays], number >= total
     from hyperspy_dosekin.lazy.sampling import block_size, rows_of_blocks, spread_places
 
-    first = arrays[0]
-    same = [first] + [array.rechunk((*first.chunks[:-1], array.chunks[-1])) for array in arrays[1:]]
+    same = [
+        array.rechunk((*first.chunks[:-1], array.chunks[-1])) for array in arrays if is_lazy(array)
+    ]
     # Several chunks, so that the sample is not one corner of the data.
     places = spread_places(first.numblocks[:-1], _SAMPLED_CHUNKS)
     sizes = [block_size(first, place) for place in places]
@@ -208,12 +246,14 @@ def _shares(sizes: Sequence[int], number: int) -> list[int]:
     return shares
 
 
-def take(array: Any, indices: npt.ArrayLike, axis: int) -> Any:
+def take(array: Array, indices: npt.ArrayLike, axis: int) -> Array:
     """Return a copy of an array, or a lazy view of it, with the elements of one axis reordered."""
     return (da if is_lazy(array) else np).take(array, np.asarray(indices), axis=axis)
 
 
-def wrap(eager: type, lazy: type, data: Any, **arguments: Any) -> Any:
+def wrap(
+    eager: Callable[..., Kind], lazy: Callable[..., Kind], data: Array, **arguments: object
+) -> Kind:
     """Return ``lazy(data, **arguments)`` if `data` is lazy, else ``eager(data, **arguments)``.
 
     Parameters
@@ -228,7 +268,7 @@ def wrap(eager: type, lazy: type, data: Any, **arguments: Any) -> Any:
     return (lazy if is_lazy(data) else eager)(data, **arguments)
 
 
-def navigation_chunks(array: Any, largest: int) -> Any:
+def navigation_chunks(array: Array, largest: int) -> Array:
     """Return a lazy array whose blocks, with the last axis whole, are not too large.
 
     The last axis stays in its chunks: `map_blocks` joins them.
@@ -265,19 +305,19 @@ def compute(*arrays: Any) -> tuple[Any, ...]:
     return dask_compute(*arrays)
 
 
-def sum_of_spectra(array: Any) -> Any:
+def sum_of_spectra(array: Array) -> Array:
     """Sum of all spectra of ``(…, energy)`` in float64, NaN counted as zero; lazy if that is."""
     leading = tuple(range(array.ndim - 1))
     if is_lazy(array) and np.issubdtype(array.dtype, np.floating):
         return da.nansum(array, axis=leading, dtype=np.float64)
     total = array.sum(axis=leading, dtype=np.float64)
-    if not is_lazy(array) and np.isnan(total).any():
-        # Counting NaN as zero takes a copy of everything, which few data need.
-        return np.nansum(array, axis=leading, dtype=np.float64)
-    return total
+    if is_lazy(array) or not np.isnan(total).any():
+        return total
+    # Counting NaN as zero takes a copy of everything, which few data need.
+    return np.asarray(np.nansum(array, axis=leading, dtype=np.float64))
 
 
-def as_lazy_as_navigation(array: Any, other: Any) -> Any:
+def as_lazy_as_navigation(array: Array, other: Array) -> Array:
     """Return an array over the leading axes, made lazy in their chunks if `other` is lazy.
 
     Parameters
@@ -289,10 +329,10 @@ def as_lazy_as_navigation(array: Any, other: Any) -> Any:
     """
     if is_lazy(array) or not is_lazy(other):
         return array
-    return da.from_array(array, chunks=other.chunks[: array.ndim], name=False)
+    return _in_chunks(array, other.chunks[: array.ndim])
 
 
-def prepend(values: np.ndarray, array: Any) -> Any:
+def prepend(values: np.ndarray, array: Array) -> Array:
     """Put the same values before every spectrum of ``(…, energy)``, lazily if it is lazy."""
     if not is_lazy(array):
         before = np.broadcast_to(values, (*array.shape[:-1], values.size))

@@ -8,13 +8,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import dask.array as da
 import numpy as np
 from dask.base import compute, tokenize
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.typing import Key
 
+from hyperspy_dosekin.lazy.arrays import LazyArray
 from hyperspy_dosekin.lazy.portable import Portable
 
 Place = tuple[int, ...]
@@ -134,7 +134,7 @@ def _flat(name: str, tasks: list[list[Any]]) -> dict[Key, Any]:
     return graph
 
 
-def block_size(array: da.Array, place: Place) -> int:
+def block_size(array: LazyArray, place: Place) -> int:
     """Number of rows in a block of the leading axes."""
     return math.prod(
         sizes[i] for sizes, i in zip(array.chunks[: array.ndim - 1], place, strict=True)

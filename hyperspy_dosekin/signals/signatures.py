@@ -17,10 +17,15 @@ from typing import Any, TypeVar
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _PLACE = re.compile(r"^( *)\*\*\w+\n(?:\1 +.*\n)+", re.MULTILINE)
+_HEADING = re.compile(r"^( *)([A-Z][\w ]*)\n\1-+\n", re.MULTILINE)
 _SECTION = re.compile(r"^Parameters\n-+\n(?P<entries>.*?)(?:\n\n(?=\S+\n-+\n)|\Z)", re.M | re.S)
 _ENTRY = re.compile(r"^(?P<names>\w[\w, ]*)\n(?P<text>(?:(?: +.*)?\n)+)", re.MULTILINE)
 
 OptionParameters = Mapping[str, inspect.Parameter]
+
+
+def _indented(text: str, indent: str) -> str:
+    return "".join(f"{indent}{line}\n" if line else "\n" for line in text.splitlines())
 
 
 def options_of(source: Callable[..., object]) -> dict[str, inspect.Parameter]:
@@ -73,7 +78,8 @@ def takes_options(
     parameters
         The options; those that the function names itself stay as they are there.
     documentation
-        Their entries for the docstring, in the place of that of ``**options``.
+        Their entries for the docstring, in the place of that of ``**options``, or as its
+        parameters where it says of none.
     """
 
     def show(function: Function) -> Function:
@@ -84,13 +90,14 @@ def takes_options(
         last = [p for p in kept if p.name in ("show_progressbar", "stop")]
         first = [p for p in kept if p not in last]
         function.__signature__ = own.replace(parameters=[*first, *added, *last])  # type: ignore[attr-defined]
-        text = function.__doc__
-        place = _PLACE.search(text) if text else None
-        if text and place:
-            indent = place[1]
-            lines = [f"{indent}{line}" if line else "" for line in documentation.splitlines()]
-            entries = "".join(f"{line}\n" for line in lines)
+        text = function.__doc__ or ""
+        if place := _PLACE.search(text):
+            entries = _indented(documentation, place[1])
             function.__doc__ = text[: place.start()] + entries + text[place.end() :]
+        elif documentation and (first := _HEADING.search(text)) and first[2] != "Parameters":
+            # The options are all that it takes.
+            section = _indented(f"Parameters\n----------\n{documentation}\n", first[1])
+            function.__doc__ = text[: first.start()] + section + text[first.start() :]
         return function
 
     return show

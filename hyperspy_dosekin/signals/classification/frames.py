@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import BaseSignal, LazySignal2D, Signal2D
 
 from hyperspy_dosekin.lazy.blocks import wrap
 from hyperspy_dosekin.signals.classification.class_map import NONE_NAME, ClassMap, LazyClassMap
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.lazy.arrays import Array
 
 #: Frames drawn, at most.
 _FRAMES = 24
@@ -99,14 +102,14 @@ class ClassifiedFrames:
             axes.insert(0, {"name": "y" if axes else "x", "size": 1})
         return [{**axis, "navigate": i < len(axes) - 2} for i, axis in enumerate(axes)]
 
-    def _maps(self, array: Any, trailing: int = 0) -> Any:
+    def _maps(self, array: Array, trailing: int = 0) -> Array:
         """The array with two axes of space at least, before the trailing ones."""
         lead = array.ndim - trailing
         if lead >= 2:
             return array
         return array.reshape((1,) * (2 - lead) + array.shape)
 
-    def _map(self, labels: object, title: str, quantity: str, names: tuple[str, ...]) -> ClassMap:
+    def _map(self, labels: Array, title: str, quantity: str, names: tuple[str, ...]) -> ClassMap:
         metadata = self._metadata(title)
         metadata["Signal"] = {"quantity": quantity}
         metadata["Classes"] = {"names": list(names), "without_data": NONE_NAME}
@@ -115,7 +118,7 @@ class ClassifiedFrames:
         )
 
     def _signal2d(
-        self, array: object, axes: list[dict[str, object]], title: str, quantity: str
+        self, array: Array, axes: list[dict[str, object]], title: str, quantity: str
     ) -> BaseSignal:
         metadata = self._metadata(title)
         metadata["Signal"] = {"quantity": quantity}

@@ -30,6 +30,8 @@ from hyperspy_dosekin.signals.processing.recorded import Recorded, in_unit, read
 from hyperspy_dosekin.signals.processing.result import processed_signal, result_type
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exspy.signals import EELSSpectrum
     from hyperspy.signals import BaseSignal
 
@@ -284,7 +286,7 @@ def _steps(
     background: Window | None,
     edge: float | None,
     shifts: EdgeShifts | None,
-    found: dict[str, object],
+    found: Mapping[str, object],
     zero_loss: object,
 ) -> tuple[dict[str, dict[str, object]], dict[str, dict[str, tuple[object, str]]]]:
     """Parameters and diagnostics of each step that was done, in order."""

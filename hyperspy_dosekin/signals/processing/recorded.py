@@ -299,19 +299,17 @@ def run_chain(
     """
     arrays = [recorded.data, *(as_lazy_as_navigation(each, recorded.data) for each in beside)]
     inputs, outputs = ["(e)", *["()"] * len(beside)], ["(f)", "(q)"]
-    dtypes = [dtype, np.float64]
     if recorded.variance is not None:
         arrays.append(recorded.variance)
         inputs.append("(e)")
     if recorded.knows_noise:
         outputs.append("(f)")
-        dtypes.append(dtype)
     spectra, numbers, *variance = map_blocks(
         kernel,
         f"{','.join(inputs)}->{','.join(outputs)}",
         *arrays,
         output_sizes=dict(zip("fq", sizes, strict=True)),
-        output_dtypes=dtypes,
+        output_dtypes=(dtype, np.float64, *[dtype] * recorded.knows_noise),
         eager_options={"workers": cpu_count()},
         method=method,
         dtype=dtype,

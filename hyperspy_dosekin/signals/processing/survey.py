@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from hyperspy_dosekin.processing.spikes.removal import learn_subspace
 from hyperspy_dosekin.processing.spikes.subspace import Subspace
 from hyperspy_dosekin.signals.processing.recorded import Recorded
 from hyperspy_dosekin.signals.progress import dask_progress
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.lazy.arrays import Array
 
 _logger = logging.getLogger(__name__)
 
@@ -111,7 +114,7 @@ def look_at(
     kind = np.dtype(data.dtype)
     largest = float(np.iinfo(kind).max) if kind.kind in "iu" else np.inf
 
-    def look(near: slice | None) -> tuple[object, object]:
+    def look(near: slice | None) -> tuple[Array, ...]:
         return map_blocks(
             survey_low_loss,
             "(e)->(q),(p)",

@@ -133,9 +133,8 @@ def integrate_windows(
         place = dose.index_in_array
         signal_axis = _in_dose_units(axes.pop(place))
         axes = [*axes, window_axis, signal_axis]
-        areas, variance = (
-            None if array is None else np.moveaxis(array, place, -1) for array in (areas, variance)
-        )
+        areas = np.moveaxis(areas, place, -1)
+        variance = None if variance is None else np.moveaxis(variance, place, -1)
     result = wrap(*classes, areas, axes=axes, metadata=metadata)
     history = self.metadata.get_item("Dosekin")
     if history is not None:

@@ -154,11 +154,6 @@ class LawComparison(ComparisonNumbers, SavedResult):
     def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Plot what each law says of D½, and the average, for each window.
 
-        Parameters
-        ----------
-        **options
-            Of the figure.
-
         Returns
         -------
         matplotlib.figure.Figure

@@ -287,11 +287,6 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
     def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Plot the effects of all windows with their 95 % intervals (forest plot).
 
-        Parameters
-        ----------
-        **options
-            Of the figure.
-
         Returns
         -------
         matplotlib.figure.Figure

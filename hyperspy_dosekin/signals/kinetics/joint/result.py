@@ -194,11 +194,6 @@ class JointKinetics(JointNumbers, SavedResult, Mapping):
     def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw D½ of all windows of all series with their 95 % intervals (forest plot).
 
-        Parameters
-        ----------
-        **options
-            Of the figure.
-
         Returns
         -------
         Figure

@@ -98,11 +98,6 @@ class DosePlan(PlanNumbers, SavedResult):
     def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Plot what is expected with the planned frames, and the alternatives.
 
-        Parameters
-        ----------
-        **options
-            Of the figure.
-
         Returns
         -------
         matplotlib.figure.Figure

@@ -161,11 +161,6 @@ class KineticsPlots(Face):
     def plot_parameters(self, **options: Unpack[MapOptions]) -> FigureBase | list[FigureBase]:
         """Draw the parameters of the law and D½ of every window; for maps, an image of each.
 
-        Parameters
-        ----------
-        **options
-            Of the figure.
-
         Returns
         -------
         Figure or list of Figure
@@ -193,11 +188,6 @@ class KineticsPlots(Face):
 
         The physics residual dC/dφ + k Cᵖ of each window at the collocation doses (mean over the
         members), and its root mean square over windows.
-
-        Parameters
-        ----------
-        **options
-            Of the figure.
 
         Returns
         -------

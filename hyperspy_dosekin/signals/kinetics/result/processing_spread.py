@@ -228,11 +228,6 @@ class ProcessingSpread(TabledResult):
 
         Choices are in the order of the mean of ln D½; below the curves is what each of them takes.
 
-        Parameters
-        ----------
-        **options
-            Of the figure.
-
         Returns
         -------
         Figure

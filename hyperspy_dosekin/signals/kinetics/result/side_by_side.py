@@ -132,11 +132,6 @@ class ResultComparison(TabledResult):
     def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw a forest plot: D½ with its interval by window and result.
 
-        Parameters
-        ----------
-        **options
-            Of the figure.
-
         Returns
         -------
         Figure

@@ -265,11 +265,6 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
     def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Plot the integrity of all components, and their spectra beside it.
 
-        Parameters
-        ----------
-        **options
-            Of the figure.
-
         Returns
         -------
         matplotlib.figure.Figure
@@ -286,11 +281,6 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
     @takes_figure_options
     def plot_spectra(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Plot the dose-associated spectra and the residue with their 95 % bands.
-
-        Parameters
-        ----------
-        **options
-            Of the figure.
 
         Returns
         -------
