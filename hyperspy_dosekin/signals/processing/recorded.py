@@ -309,7 +309,7 @@ def run_chain(
         f"{','.join(inputs)}->{','.join(outputs)}",
         *arrays,
         output_sizes=dict(zip("fq", sizes, strict=True)),
-        output_dtypes=(dtype, np.float64, *[dtype] * recorded.knows_noise),
+        output_dtypes=(dtype, np.float64, *([dtype] if recorded.knows_noise else [])),
         eager_options={"workers": cpu_count()},
         method=method,
         dtype=dtype,
