@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 
 from hyperspy_dosekin.kinetics.block import (
     LEVEL,
@@ -26,8 +25,8 @@ from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 
 from .curves import SharedCurves
 from .fields import find_fields
+from .known import assumed, packed, per_prior
 from .lengths import Lengths, field_priors
-from .pixels import PixelPrior
 from .population import Population
 from .posterior import Assumed, SharedPosterior
 from .smooth import Bonds
@@ -154,7 +153,7 @@ class SharedBlock:
         label = int(known[0, 0, 0])
         best, said = {}, known[:, :1]
         if known.shape[1] > 1:
-            per_design = _per_design(len(self.config.parameters.free))
+            per_design = per_prior(len(self.config.parameters.free))
             said = np.full((len(known), 1 + per_design, known.shape[2]), float(label))
         for (window, group), population in self.populations.items():
             if group != label:
@@ -205,7 +204,7 @@ class SharedBlock:
         """
         n_window = len(self.window_names)
         d = len(self.config.parameters.free)
-        per_design = _per_design(d)
+        per_design = per_prior(d)
         most = max((len(each.design) for each in self.populations.values()), default=0)
         known = np.full((labels.size, 1 + most * per_design, n_window), np.nan)
         known[:, 0] = labels.reshape(-1, 1)
@@ -292,45 +291,6 @@ class SharedBlock:
                 for each, says in zip(posterior.assumed, said, strict=True)
             ]
             yield window, place, replace(posterior, assumed=told)
-
-
-def _per_design(d: int) -> int:
-    """Numbers of a normal prior."""
-    return d + d * (d + 1) // 2
-
-
-def assumed(population: Population, says: np.ndarray) -> list[Assumed]:
-    """The populations that are averaged over, with the priors of the pixels.
-
-    Parameters
-    ----------
-    population
-        What the pixels share.
-    says
-        What neighbours say, ``(n, n_design · n_number)``, see `packed`; without numbers the prior
-        of a pixel is the population.
-    """
-    designs = population.designs
-    if not says.shape[1]:
-        return [Assumed(each, PixelPrior.common(each)) for each in designs]
-    d = population.layout.d
-    numbers = torch.as_tensor(says.reshape(len(says), len(designs), -1))
-    lower = torch.tril_indices(d, d)
-    found = []
-    for place, each in enumerate(designs):
-        mean, below = numbers[:, place, :d].T, numbers[:, place, d:]
-        factor = torch.zeros(len(says), d, d, dtype=torch.float64)
-        factor[:, lower[0], lower[1]] = below
-        found.append(Assumed(each, PixelPrior(mean.contiguous(), factor)))
-    return found
-
-
-def packed(priors: Sequence[PixelPrior]) -> np.ndarray:
-    """Priors of pixels as numbers, ``(n, n_design · (d + d(d + 1)/2))``."""
-    d = len(priors[0].mean)
-    lower = torch.tril_indices(d, d)
-    parts = [torch.cat([prior.mean.T, prior.factor[:, lower[0], lower[1]]], 1) for prior in priors]
-    return torch.cat(parts, 1).numpy()
 
 
 def _rows(posterior: SharedPosterior, law: KineticLaw, least_near: float) -> dict[str, np.ndarray]:

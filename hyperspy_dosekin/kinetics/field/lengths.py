@@ -17,6 +17,7 @@ import torch
 
 from .curves import SharedCurves
 from .dependence import redundancy
+from .evidence import log_half_dose
 from .fields import (
     Mode,
     Sites,
@@ -27,7 +28,7 @@ from .fields import (
     precision_of,
 )
 from .pixels import PixelPrior
-from .population import Population, log_half_dose
+from .population import Population
 from .readout import Shared
 from .smooth import Bonds, factorised, log_determinant
 

@@ -9,9 +9,7 @@ they have less weight against what is assumed, and the covariance is Godambe's (
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,10 +18,10 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.identifiability import SHARED_RIGHT
-from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
 
 from .curves import CommonScale, SharedCurves
 from .dependence import godambe, redundancy
+from .evidence import answer_by_numbers, log_half_dose, pixel_evidence, scores
 from .hyper import Layout
 from .pixels import PixelNodes, PixelPrior, find_modes
 from .readout import Shared, Sums
@@ -96,7 +94,7 @@ class Population:
     def shares(self) -> np.ndarray:
         """Whether pixels share anything in each of these, ``(n_design,)``."""
         nothing = self.layout.nothing_shared(torch.as_tensor(self.vector)).numpy()
-        return (np.abs(self.design - nothing) > 1e-9).any(axis=1)
+        return np.any(np.abs(self.design - nothing) > 1e-9, axis=1)
 
     @property
     def nearest(self) -> int:
@@ -149,12 +147,12 @@ def fit_population(
     vector = _settled(some, layout, vector, 1.0, _FIRST_ROUNDS)
     # Neighbours repeat each other: their likelihood has less weight against what is assumed.
     nodes = _nodes(curves, layout.shared(vector), None)[0]
-    score = _scores(nodes, layout, vector)
-    asked = _by_numbers(nodes, layout, vector)
+    score = scores(nodes, layout, vector)
+    asked = answer_by_numbers(nodes, layout, vector)
     power = 1 / redundancy(_information(score, layout, vector, 1.0), score, asked, places)
     vector = _settled(curves, layout, vector, power, _ROUNDS)
     nodes = _nodes(curves, layout.shared(vector), None)[0]
-    score = _scores(nodes, layout, vector)
+    score = scores(nodes, layout, vector)
     inflation = godambe(_information(score, layout, vector, 1.0), score, places)[1]
     hessian = _information(power * score, layout, vector, power)
     covariance = godambe(hessian, power * score, places)[0]
@@ -235,21 +233,16 @@ def _nodes(curves: SharedCurves, shared: Shared, start: Tensor | None) -> tuple[
     return PixelNodes.around(curves, modes, few=True), modes.free
 
 
-def _evidence(nodes: PixelNodes, shared: Shared, prior: PixelPrior) -> Tensor:
-    """Ln marginal likelihood of every pixel, ``(n,)``."""
-    return torch.logsumexp(nodes.log_weight(shared, prior), 0)
-
-
 def _total(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) -> Tensor:
     shared = layout.shared(vector)
-    likelihood = _evidence(nodes, shared, PixelPrior.common(shared)).sum()
+    likelihood = pixel_evidence(nodes, shared, PixelPrior.common(shared)).sum()
     return power * likelihood + layout.log_prior(vector)
 
 
 def _climbed(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) -> Tensor:
     """A few steps up the marginal likelihood with the nodes as they are."""
     # In units of what the scores say, every direction is about as steep as the others.
-    score = power * _scores(nodes, layout, vector)
+    score = power * scores(nodes, layout, vector)
     information = _information(score, layout, vector, power)
     values, axes = torch.linalg.eigh(information)
     units = axes / values.clamp(min=1e-2).sqrt()
@@ -277,46 +270,6 @@ def _information(score: Tensor, layout: Layout, vector: Tensor, power: float) ->
     assert isinstance(before, Tensor)
     values, axes = torch.linalg.eigh(-0.5 * (before + before.T))
     return score.T @ score / power + (axes * values.clamp(min=0)) @ axes.T
-
-
-def _scores(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
-    """Gradient of the marginal likelihood of every pixel, ``(n_pixel, n)``."""
-    return _gradient(partial(_evidence, nodes), nodes.curves.number, layout, vector)
-
-
-def _by_numbers(nodes: PixelNodes, layout: Layout, vector: Tensor) -> Tensor:
-    """Gradient of the mean of ln D½ of every pixel after its data, ``(n_pixel, n)``."""
-    value = log_half_dose(nodes.curves, nodes.free)
-
-    def mean(shared: Shared, prior: PixelPrior) -> Tensor:
-        weight = nodes.log_weight(shared, prior).softmax(0)
-        return (weight.nan_to_num(0.0) * value).sum(0)
-
-    return _gradient(mean, nodes.curves.number, layout, vector)
-
-
-def _gradient(
-    function: Callable[[Shared, PixelPrior], Tensor], number: int, layout: Layout, vector: Tensor
-) -> Tensor:
-    """Gradient of a number of every pixel, ``(n_pixel, n)``, as if each had its own population."""
-
-    def parts(at: Tensor) -> tuple[Tensor, ...]:
-        shared = layout.shared(at)
-        return tuple(getattr(shared, each.name) for each in fields(Shared))
-
-    with torch.enable_grad():
-        own = [
-            each.detach()[..., None].repeat(*[1] * each.ndim, number).requires_grad_()
-            for each in parts(vector)
-        ]
-        shared = Shared(*own)
-        value = function(shared, PixelPrior(shared.mean, shared.factor.permute(2, 0, 1)))
-        slopes = torch.autograd.grad(value.sum(), own)
-        by_vector = torch.autograd.functional.jacobian(parts, vector)
-    found = torch.zeros(number, len(vector), dtype=vector.dtype)
-    for slope, change in zip(slopes, by_vector, strict=True):
-        found += slope.reshape(-1, number).T @ change.reshape(-1, len(vector))
-    return found
 
 
 def _designed(
@@ -374,11 +327,3 @@ def _spread_of(curves: SharedCurves, shared: Shared) -> float:
     above = log_half_dose(curves, shared.mean[:, None] + shared.factor)
     below = log_half_dose(curves, shared.mean[:, None] - shared.factor)
     return float((above - below).norm() / 2)
-
-
-def log_half_dose(curves: SharedCurves, free: Tensor) -> Tensor:
-    """Ln D½ of parameters ``(d, …)`` on their scale of estimation, within the box of the law."""
-    lower, upper = (end.reshape(-1, *[1] * (free.ndim - 1)) for end in curves.box)
-    search = curves.search(torch.maximum(torch.minimum(free, upper), lower))
-    dose = dose_at_level(curves.parameters.law, curves.parameters.values(search), 0.5)
-    return dose.clamp(max=1e4).log()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,12 @@ from hyperspy_dosekin.signals.kinetics.data.common_error import (
     within,
 )
 from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
+from hyperspy_dosekin.signals.kinetics.numbers.shared_record import (
+    pairs_read,
+    pairs_written,
+    population_read,
+    population_written,
+)
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.block import SharedBlock
@@ -212,33 +218,22 @@ class SharedMaps(ExactMaps):
                     "window": window,
                     "group": label,
                     "length": self.lengths.get((window, label)),
-                    **_written(population),
+                    **population_written(population),
                 }
                 for (window, label), population in self.populations.items()
             ],
             "errors": None if self.errors is None else self.errors.record(),
-            "pairs": [
-                {
-                    "windows": (v, w),
-                    "group": label,
-                    "block": pair.block.tolist(),
-                    "covariance": pair.covariance.tolist(),
-                }
-                for (v, w, label), pair in self.pairs.items()
-            ],
+            "pairs": pairs_written(self.pairs),
         }
 
     def restored(self, record: Mapping[str, Any]) -> SharedMaps:
         """The same with what `record` has written."""
-        from hyperspy_dosekin.kinetics.field.windows import Pair
-
-        populations = {
-            (entry["window"], entry["group"]): _read(entry) for entry in record["populations"]
-        }
+        entries = record["populations"]
+        populations = {(each["window"], each["group"]): population_read(each) for each in entries}
         names = {int(label): name for label, name in record["groups"].items()}
         lengths = {
             (entry["window"], entry["group"]): tuple(np.atleast_1d(entry["length"]).tolist())
-            for entry in record["populations"]
+            for entry in entries
             if entry["length"] is not None
         }
         return replace(
@@ -248,13 +243,7 @@ class SharedMaps(ExactMaps):
             spatial=record["spatial"],
             lengths=lengths,
             errors=CommonErrors.read(record.get("errors")),
-            # Windows of files of the version before know nothing of each other.
-            pairs={
-                (*entry["windows"], entry["group"]): Pair(
-                    np.asarray(entry["block"]), np.asarray(entry["covariance"])
-                )
-                for entry in record.get("pairs", [])
-            },
+            pairs=pairs_read(record.get("pairs", [])),
         )
 
 
@@ -273,39 +262,6 @@ def _pair_widened(
     own = errors.of_pixels(shift, known[..., 0, :])
     ends = widened(lower, upper, estimate, own, level, logarithmic=is_logarithmic(law, name))
     return np.stack(within(ends, (lower, upper), law, name), axis=-3)
-
-
-def _written(population: Population) -> dict[str, Any]:
-    return {
-        **{name: asdict(getattr(population, name)) for name in ("layout", "scale")},
-        **{name: getattr(population, name).tolist() for name in ("vector", "covariance", "design")},
-        **{name: getattr(population, name) for name in ("n_pixel", "n_effective", "least_near")},
-    }
-
-
-def _read(entry: Mapping[str, Any]) -> Population:
-    from hyperspy_dosekin.kinetics.field.curves import CommonScale
-    from hyperspy_dosekin.kinetics.field.hyper import Layout
-    from hyperspy_dosekin.kinetics.field.population import Population
-
-    layout: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in entry["layout"].items()
-    }
-    vector, covariance, design = (
-        np.asarray(entry[name], dtype=np.float64) for name in ("vector", "covariance", "design")
-    )
-    return Population(
-        Layout(**layout),
-        CommonScale(**entry["scale"]),
-        vector,
-        covariance,
-        design,
-        entry["n_pixel"],
-        entry["n_effective"],
-        # Files of the version before were flagged with this one.
-        entry.get("least_near", 0.75),
-    )
 
 
 def _named(

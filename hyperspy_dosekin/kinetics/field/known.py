@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Priors of pixels as plain numbers, which travel through blocks of maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from .pixels import PixelPrior
+from .population import Population
+from .posterior import Assumed
+
+
+def per_prior(d: int) -> int:
+    """Numbers of a normal prior."""
+    return d + d * (d + 1) // 2
+
+
+def assumed(population: Population, says: np.ndarray) -> list[Assumed]:
+    """The populations that are averaged over, with the priors of the pixels.
+
+    Parameters
+    ----------
+    population
+        What the pixels share.
+    says
+        What neighbours say, ``(n, n_design · n_number)``, see `packed`; without numbers the prior
+        of a pixel is the population.
+    """
+    designs = population.designs
+    if not says.shape[1]:
+        return [Assumed(each, PixelPrior.common(each)) for each in designs]
+    d = population.layout.d
+    numbers = torch.as_tensor(says.reshape(len(says), len(designs), -1))
+    lower = torch.tril_indices(d, d)
+    found = []
+    for place, each in enumerate(designs):
+        mean, below = numbers[:, place, :d].T, numbers[:, place, d:]
+        factor = torch.zeros(len(says), d, d, dtype=torch.float64)
+        factor[:, lower[0], lower[1]] = below
+        found.append(Assumed(each, PixelPrior(mean.contiguous(), factor)))
+    return found
+
+
+def packed(priors: Sequence[PixelPrior]) -> np.ndarray:
+    """Priors of pixels as numbers, ``(n, n_design · (d + d(d + 1)/2))``."""
+    d = len(priors[0].mean)
+    lower = torch.tril_indices(d, d)
+    parts = [torch.cat([prior.mean.T, prior.factor[:, lower[0], lower[1]]], 1) for prior in priors]
+    return torch.cat(parts, 1).numpy()

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What pixels share as plain numbers, for files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.field.population import Population
+    from hyperspy_dosekin.kinetics.field.windows import Pair
+
+
+def population_written(population: Population) -> dict[str, Any]:
+    """A population as plain numbers."""
+    return {
+        **{name: asdict(getattr(population, name)) for name in ("layout", "scale")},
+        **{name: getattr(population, name).tolist() for name in ("vector", "covariance", "design")},
+        **{name: getattr(population, name) for name in ("n_pixel", "n_effective", "least_near")},
+    }
+
+
+def population_read(entry: Mapping[str, Any]) -> Population:
+    """The population that was written."""
+    from hyperspy_dosekin.kinetics.field.curves import CommonScale
+    from hyperspy_dosekin.kinetics.field.hyper import Layout
+    from hyperspy_dosekin.kinetics.field.population import Population
+
+    layout: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in entry["layout"].items()
+    }
+    vector, covariance, design = (
+        np.asarray(entry[name], dtype=np.float64) for name in ("vector", "covariance", "design")
+    )
+    return Population(
+        Layout(**layout),
+        CommonScale(**entry["scale"]),
+        vector,
+        covariance,
+        design,
+        entry["n_pixel"],
+        entry["n_effective"],
+        # Files of the version before were flagged with this one.
+        entry.get("least_near", 0.75),
+    )
+
+
+def pairs_written(pairs: Mapping[tuple[int, int, int], Pair]) -> list[dict[str, Any]]:
+    """How windows go together as plain numbers."""
+    return [
+        {
+            "windows": (v, w),
+            "group": label,
+            "block": pair.block.tolist(),
+            "covariance": pair.covariance.tolist(),
+        }
+        for (v, w, label), pair in pairs.items()
+    ]
+
+
+def pairs_read(entries: Sequence[Mapping[str, Any]]) -> dict[tuple[int, int, int], Pair]:
+    """What was written; windows of files of the version before know nothing of each other."""
+    from hyperspy_dosekin.kinetics.field.windows import Pair
+
+    return {
+        (*entry["windows"], entry["group"]): Pair(
+            np.asarray(entry["block"]), np.asarray(entry["covariance"])
+        )
+        for entry in entries
+    }
