@@ -44,6 +44,9 @@ PHASES: Mapping[str, Callable[..., Parameters]] = MappingProxyType(
 #: Noise, in standard scores, for which the weight of the law in the protocol is meant.
 STIFF_NOISE = 0.05
 
+#: More windows in one network take minutes: their residuals are one matrix.
+MANY_WINDOWS = 10
+
 #: The matrices of the network are too small for more threads, see `torch_threads`.
 TRAINING_THREADS = 1
 
@@ -94,6 +97,12 @@ def fit_network(
     """
     config = NetworkConfig() if config is None else config
     score = check_network_problem(problem, config)
+    if score.mean.size > MANY_WINDOWS:
+        _logger.warning(
+            "One network is trained for all %d windows, for which its time grows faster than "
+            'their number; estimator="exact" gives the same kinetics in seconds.',
+            score.mean.size,
+        )
     if start is not None:
         config = stiffened(config, start, score)
     target = make_target(problem, score, config)

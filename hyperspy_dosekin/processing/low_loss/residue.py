@@ -87,6 +87,40 @@ def residue_of(
     return np.where(distance > end, level * end / np.maximum(distance, 1.0), residue)
 
 
+def residue_of_model(
+    model: np.ndarray, place: float, fwhm: float, near_gain: np.ndarray, near_loss: np.ndarray
+) -> np.ndarray:
+    """One standard deviation of what is left of a fitted zero-loss peak, channel by channel.
+
+    Where losses have a part, one width from the peak and beyond, the model is not fitted but
+    continued, and as unsure as the continued excess of a mirrored one. What the loss side of an
+    asymmetric peak has more may be in the model or not.
+
+    Parameters
+    ----------
+    model
+        The model of area 1, shape ``(n_channels,)``.
+    place
+        Its channel.
+    fwhm, near_gain, near_loss
+        As for `residue_of`.
+
+    Examples
+    --------
+    >>> side = np.array([0.5, 0.1])
+    >>> print(residue_of_model(np.array([0.1, 0.5, 0.2, 0.1, 0.05]), 1.0, 1.2, side, side))
+    [0.    0.    0.    0.05  0.025]
+    """
+    distance = np.arange(model.size) - place
+    residue = _UNSURE * np.maximum(model, 0.0)
+    falls = _falling(near_gain, near_loss, fwhm)
+    area = float(2 * near_gain.sum() - near_gain[0])
+    if falls is not None and area > 0:
+        near, decay, begin = falls
+        residue = np.maximum(residue, near / area * np.exp(-(distance - begin) / decay))
+    return np.where(distance > _EXCESS[0] * fwhm, residue, 0.0)
+
+
 def _falling(near_gain: np.ndarray, near_loss: np.ndarray, fwhm: float) -> tuple[float, ...] | None:
     """Excess of the loss side one width from the peak, how fast it falls, and where that is."""
     places = [np.clip(each * fwhm, 1.0, None) for each in _EXCESS]

@@ -263,7 +263,7 @@ def process_low_loss(
         )
     check_background(chain)
     warn_if_no_tail(chain, survey_found)
-    residue = None if spliced else residue_in(survey_found, chain)
+    residue = None if spliced else residue_in(survey_found, chain, measured=measured is not None)
     if not spliced:
         try_out(chain, survey_found, zero_loss, residue)
 

@@ -108,7 +108,7 @@ def warn_of_residue(single: np.ndarray, residue: np.ndarray, chain: LowLossChain
         return
     _logger.warning(
         "The zero-loss peak is not symmetric, or its tail is not known: up to %.3g eV a third and "
-        "more of the losses may be what its mirror image left of it, and windows there may be "
+        "more of the losses may be what its model left of it, and windows there may be "
         "wrong by a factor. Pass zero_loss= a spectrum in vacuum, or leave these energies out.",
         end,
     )

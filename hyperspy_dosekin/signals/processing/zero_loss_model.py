@@ -16,7 +16,7 @@ from hyperspy_dosekin.numerics.arguments import real_number
 from hyperspy_dosekin.processing.low_loss.gain_side import share_without_features, tail_of
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.peak_shape import PER_CHANNEL, PeakShape, fit_zero_loss
-from hyperspy_dosekin.processing.low_loss.residue import excess_of, residue_of
+from hyperspy_dosekin.processing.low_loss.residue import excess_of, residue_of, residue_of_model
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss
 from hyperspy_dosekin.processing.shifting import shift_peak
 from hyperspy_dosekin.signals.processing.recorded import Recorded, read
@@ -205,8 +205,8 @@ def look_at_gain_side(
     return {"share": share, "tail": tail, "excess": None if excess is None else excess / area}
 
 
-def residue_in(survey: Survey, chain: LowLossChain) -> np.ndarray | None:
-    """What a mirrored peak may leave among the losses, on the channels kept.
+def residue_in(survey: Survey, chain: LowLossChain, *, measured: bool) -> np.ndarray | None:
+    """What a mirrored or fitted peak may leave among the losses, on the channels kept.
 
     Parameters
     ----------
@@ -214,26 +214,41 @@ def residue_in(survey: Survey, chain: LowLossChain) -> np.ndarray | None:
         Of the data.
     chain
         The steps.
+    measured
+        Whether the peak was measured, and leaves nothing.
 
     Returns
     -------
     numpy.ndarray or None
         Share of the zero-loss peak, per eV, shape ``(stop - start,)``; ``None`` for other models.
     """
+    if isinstance(chain.zero_loss, PeakShape) and not measured:
+        place = float(chain.origin - chain.start)
+        (model,) = chain.zero_loss.at(np.array([place]), chain.stop - chain.start)
+        return residue_of_model(model, place, chain.fwhm, *_sides(survey, chain)) / chain.scale_ev
     if not isinstance(chain.zero_loss, str) or survey.total.size < chain.stop:
         return None
-    origin, middle = chain.origin, survey.peak.size // 2
+    origin = chain.origin
     number = int(survey.found.sum())
     # Far from the peak it does not matter that the sum of all is of spectra that drift.
     gain_side = survey.total[origin::-1][: origin + 1] / max(number, 1)
     if chain.n_dark:
         gain_side = gain_side - gain_side[-chain.n_dark - chain.start :].mean()
-    near = min(middle, origin)
-    peak = survey.peak[middle::-1][: near + 1], survey.peak[middle:][: near + 1]
     after = residue_of(
-        gain_side, *peak, chain.fwhm, number=chain.stop - origin, ended=chain.n_dark > 0
+        gain_side,
+        *_sides(survey, chain),
+        chain.fwhm,
+        number=chain.stop - origin,
+        ended=chain.n_dark > 0,
     )
     return np.concatenate([np.zeros(origin - chain.start), after]) / chain.scale_ev
+
+
+def _sides(survey: Survey, chain: LowLossChain) -> tuple[np.ndarray, np.ndarray]:
+    """Gain and loss side of the mean peak, from its middle outward."""
+    middle = survey.peak.size // 2
+    near = min(middle, chain.origin) + 1
+    return survey.peak[middle::-1][:near], survey.peak[middle:][:near]
 
 
 def splice(recorded: Recorded, measured: MeasuredPeak) -> tuple[Recorded, np.ndarray, int]:

@@ -61,9 +61,9 @@ def integrate_windows(
     With a dose axis, areas of single scattering that `process_low_loss` has divided by the
     zero-loss peak carry the error that this may have made, which the fit takes into its intervals:
     a drift along the dose as large as that of the share of the zero-loss peak in the spectrum.
-    What the mirror image of an asymmetric zero-loss peak may have left in a window, one standard
-    deviation, is in ``metadata.Dosekin.zero_loss_residue``, and an error of that size is carried,
-    too: all frames have the same, so that only a known or bounded offset feels it.
+    What the model of the zero-loss peak, mirrored or fitted, may have left in a window is in
+    ``metadata.Dosekin.zero_loss_residue``, one standard deviation, and an error of that size is
+    carried, too: all frames have the same, so that only a known or bounded offset feels it.
 
     Parameters
     ----------

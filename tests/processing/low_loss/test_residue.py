@@ -10,6 +10,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from hyperspy_dosekin.data import dose_series
 from hyperspy_dosekin.processing.low_loss.residue import excess_of, residue_of
 
 VACUUM = Path(__file__).parents[4] / "shared" / "data" / "real" / "EELSfitter" / "Specimen_4"
@@ -63,6 +64,25 @@ def test_real_vacuum_is_nothing_within_what_is_claimed():
     assert (np.abs(areas.data) < 3 * claimed).all()
     # Nor is more claimed than ten times what there is.
     assert (np.abs(areas.data).max(axis=0) > 0.1 * claimed).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "within"),
+    [
+        ({"energy_offset": -1.2}, 3),
+        ({"energy_offset": -0.9, "zero_loss_tail": 0.02}, 3),
+        ({"energy_offset": -1.2, "zero_loss_asymmetry": 0.2}, 1.5),
+    ],
+    ids=["short", "shorter, with a tail", "asymmetric"],
+)
+def test_a_fitted_peak_leaves_what_is_claimed(options, within):
+    s = dose_series(2, **options)
+    areas = s.process_low_loss(show_progressbar=False).integrate_windows()
+    error = np.abs((areas.data - s.metadata.Simulation.window_areas_at_resolution).mean(axis=1))
+    claimed = areas.metadata.Dosekin.zero_loss_residue
+    # π–π* is in the tail, and windows further away are right by 2 %.
+    assert 0.1 * claimed[0] < error[0] < within * claimed[0]
+    assert (error[1:] < 0.02 * areas.data.mean(axis=1)[1:]).all()
 
 
 def test_excess_of_the_loss_side_falls_on_as_an_exponential():
