@@ -19,10 +19,11 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.posterior.parts import bound_matters
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData, Sums
 
+from .asked import PROBABILITIES, Asked, LiveEstimate
 from .grid import OF_MAPS, Grid
 from .nodes import steps
 from .scan import BinnedScan, Moments
-from .summary import PROBABILITIES, Asked, LiveEstimate, with_bound
+from .summary import with_bound
 
 # Nodes whose density is further down, in ln, are left out.
 _FAR = 12.0
@@ -85,7 +86,9 @@ class MapGrid:
         if grid.row.numel() > 1:
             room = room * steps(grid.row, 0)[:, None, None]
         search = [each.expand(shape).reshape(-1, 1) for each in grid.search]
-        half, integrity = (each[:, 0] for each in asked.at(parameters, search))
+        half, integrity = (
+            at(parameters, search)[:, 0] for at in (asked.half_at, asked.integrity_at)
+        )
         order = half.nan_to_num(nan=torch.inf).argsort()
         search = [each[order] for each in search]
         place = order.numpy() % grid.rate.numel()

@@ -16,6 +16,7 @@ from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
+from .asked import Asked
 from .bins import MOST_BINS
 from .quantiles import SpreadNodes
 from .scan import BinnedScan
@@ -35,18 +36,36 @@ def with_parts(values: Tensor, n_part: int) -> Tensor:
     return values.unflatten(-1, (n_part, -1)).movedim(-2, 0)
 
 
-def suit(nodes: Nodes, place: Place, parameters: Parameters, shift: float = 0.0) -> bool:
-    """Whether nodes still cover the posterior, and closely enough."""
-    weight = nodes.weight.movedim(0, -2).flatten(-2).numpy()
-    along = [(weight, (place.rates + shift).numpy(), 1, parameters.free[0].free_box)]
+def by_curve(values: Tensor, n: int) -> np.ndarray:
+    """Values ``(n_row, n_node, n_part · n)`` or ``(n_part, n_row, n_node, n)`` by curve.
+
+    Returns an array ``(n, n_part, n_row, n_node)``: what belongs to a curve lies together.
+    """
+    if values.ndim == 3:
+        values = with_parts(values, values.shape[-1] // n)
+    return np.ascontiguousarray(values.movedim(-1, 0).numpy())
+
+
+def suit(weight: np.ndarray, place: Place, parameters: Parameters, shift: float = 0.0) -> bool:
+    """Whether nodes still cover the posterior, and closely enough.
+
+    Parameters
+    ----------
+    weight
+        Their weights, ``(n, n_part, n_row, n_node)``.
+    place, parameters, shift
+        The nodes, and what is added to their rates.
+    """
+    ends, row_ends = place.ends(len(weight))
+    along = [(weight, ends + shift, parameters.free[0].free_box)]
     if len(place.rows) > 1:
-        along.append((weight.sum(1), place.rows.numpy(), 0, parameters.free[1].free_box))
-    for mass, at, axis, (low, high) in along:
-        outer, end = (each.take([0, -1], axis) for each in (mass, at))
-        outer = outer * ((end > low + 1e-6) & (end < high - 1e-6))
-        if outer.reshape(-1, outer.shape[-1]).sum(0).max() > _LITTLE:
+        along.append((weight.sum(-1), row_ends, parameters.free[1].free_box))
+    for mass, end, (low, high) in along:
+        outer = mass[..., [0, -1]] * ((end > low + 1e-6) & (end < high - 1e-6))
+        # Of each part by itself.
+        if outer.reshape(*outer.shape[:2], -1).sum(-1).max() > _LITTLE:
             return False
-        whole, square = mass.sum(axis), (mass * mass).sum(axis)
+        whole, square = mass.sum(-1), np.einsum("...i,...i->...", mass, mass)
         if ((whole * whole < _CLOSE * square) & (whole > _HEAVY)).any():
             return False
     return True
@@ -88,29 +107,48 @@ class Place:
     rows: Tensor
     rates: Tensor
     _dose: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    _last: float = 0.0
     _decay: Tensor | None = None
+    _square: Tensor | None = None
     _spread: SpreadNodes | None = None
+    _ends: tuple[np.ndarray, np.ndarray] | None = None
 
     def search(self, parameters: Parameters, shift: float) -> list[Tensor]:
         """The nodes on the scales of search, of rates in another unit of dose."""
         return searched(parameters, self.rates + shift, self.rows[:, None])
 
-    def spread_nodes(self, values: Tensor, shift: float | None) -> SpreadNodes:
-        """How the mass of the nodes is spread over values there.
+    def ends(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Outermost nodes of each row and outermost rows, by curve, ``(n, n_part, …, 2)``."""
+        if self._ends is None:
+            rates = by_curve(self.rates, n)[..., [0, -1]]
+            self._ends = rates, by_curve(self.rows[:, None], n)[..., [0, -1], 0]
+        return self._ends
+
+    def spread_nodes(self, asked: Asked, nodes: Nodes, shift: float) -> tuple[SpreadNodes, float]:
+        """How the mass of the nodes is spread over ln D½, and what has to be added to that.
 
         Parameters
         ----------
-        values
-            Logarithms of doses at the nodes, ``(n_part, n_row, n_node, n)``.
-        shift
-            What was added to the rates, where doses are others by that alone; ``None`` where they
-            are not, and nothing can be kept.
+        asked, nodes, shift
+            What is asked of which nodes, and what was added to their rates.
         """
-        if shift is None:
-            return SpreadNodes.of(values.numpy())
+        n = nodes.weight.shape[-1]
+        if not nodes.parameters.law.scales:
+            return SpreadNodes.of(by_curve(asked.half(nodes).expand(nodes.weight.shape), n)), 0.0
+        # Doses are others by that alone.
         if self._spread is None:
-            self._spread = SpreadNodes.of((values + shift).numpy())
-        return self._spread
+            half = asked.half(nodes) + shift
+            self._spread = SpreadNodes.of(by_curve(half.expand(nodes.weight.shape), n))
+        return self._spread, -shift
+
+    def integrity(self, asked: Asked, nodes: Nodes) -> np.ndarray:
+        """Integrity after the last frame, ``(n, n_part, n_row, n_node)``."""
+        n, number = nodes.weight.shape[-1], self._dose.size
+        if self._decay is not None and number and self._last == asked.last:
+            now = self._decay[:, number - 1].movedim(0, -1)
+        else:
+            now = asked.integrity(nodes).expand(nodes.weight.shape)
+        return by_curve(now, n)
 
     @cached_property
     def log_room(self) -> Tensor:
@@ -118,7 +156,9 @@ class Place:
         rows = steps(self.rows, 0)[:, None] if len(self.rows) > 1 else 1.0
         return (steps(self.rates, 1) * rows).clamp(min=1e-300).log()
 
-    def decayed(self, part: ScanData, search: list[Tensor], dose: np.ndarray) -> BinnedScan:
+    def decayed(
+        self, part: ScanData, search: list[Tensor], dose: np.ndarray, last: float
+    ) -> BinnedScan:
         """The curves with their decay.
 
         Parameters
@@ -127,20 +167,23 @@ class Place:
             The curves, and what `search` gives.
         dose
             Doses of the bins; the decay at those of the time before is there already.
+        last
+            Dose of the last frame, which has the last bin for itself.
         """
         number = min(dose.size, self._dose.size)
         differ = np.flatnonzero(dose[:number] != self._dose[:number])
-        begin = int(differ[0]) if differ.size else number
-        whole = self._decay
-        if whole is None:
+        begin = min(int(differ[0]) if differ.size else number, dose.size - 1)
+        if self._decay is None or self._square is None:
             n_row, n_node, n = self.rates.shape
-            self._decay = whole = self.rates.new_empty(n, MOST_BINS, n_row, n_node)
-        held = whole.narrow(1, 0, dose.size)
-        scan = with_decay(part, search, min(begin, dose.size - 1))
+            self._decay = self.rates.new_empty(n, MOST_BINS, n_row, n_node)
+            self._square = torch.empty_like(self._decay)
+        held, square = (each.narrow(1, 0, dose.size) for each in (self._decay, self._square))
+        scan = with_decay(part, search, begin)
         assert scan.decay is not None
-        held[:, min(begin, dose.size - 1) :] = scan.decay.movedim(-1, 0)
-        self._dose = dose
-        return replace(scan, decay=held.movedim(0, -1))
+        held[:, begin:] = scan.decay.movedim(-1, 0)
+        torch.mul(held[:, begin:], held[:, begin:], out=square[:, begin:])
+        self._dose, self._last = dose, last
+        return replace(scan, decay=held.movedim(0, -1), square=square.movedim(0, -1))
 
 
 def searched(parameters: Parameters, rate: Tensor, row: Tensor) -> list[Tensor]:

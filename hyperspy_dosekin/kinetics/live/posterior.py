@@ -26,12 +26,13 @@ from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.parts import parts_of, zero_errors
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData, Sums
 
+from .asked import Asked, LiveEstimate
 from .bins import BinnedCurves
 from .grid import Grid
 from .maps import MapGrid, log_weights, near_pairs, of_many
-from .nodes import Place, finer, searched, suit, with_decay, with_parts
+from .nodes import Place, by_curve, finer, searched, suit, with_decay, with_parts
 from .scan import BinnedScan, joined
-from .summary import Asked, LiveEstimate, of_few
+from .summary import of_few
 
 #: Curves that get finer grids.
 FEW = 64
@@ -210,7 +211,7 @@ class LivePosterior:
             if not few:
                 found.put(alive, self._of_map(data, known, alive, asked))
                 return found
-            nodes = self._again(data, known, alive, scale, curves.dose)
+            nodes = self._again(data, known, alive, asked, curves.dose)
             if nodes is None:
                 nodes = self._nodes(data, known, alive, scale)
             held = self._held
@@ -239,7 +240,7 @@ class LivePosterior:
         data: BinnedScan,
         known: _Known,
         alive: np.ndarray,
-        scale: float,
+        asked: Asked,
         dose: np.ndarray,
     ) -> Nodes | None:
         """The nodes of the last frame with new weights, or nodes a step nearer, where they suit."""
@@ -250,16 +251,17 @@ class LivePosterior:
         if len(parts) * data.count != held.place.rows.shape[-1]:
             return None
         scan, place = joined(parts), held.place
+        scale, n = asked.scale, alive.size
         shift = float(np.log(scale / held.scale))
         # Of laws that do not scale, the same nodes are others in another unit of dose.
         dose = dose if parameters.law.scales else dose / scale
         search = place.search(parameters, shift)
-        density = place.decayed(scan, search, dose).log_density(search)[0]
+        density = place.decayed(scan, search, dose, asked.last).log_density(search)[0]
         nodes = _nodes_of(alive, parameters, place, search, density, n_bound)
-        if suit(nodes, place, parameters, shift):
+        if suit(by_curve(nodes.weight, n), place, parameters, shift):
             return nodes
         nodes, place = _followed(scan, place.rows, place.rates + shift, density, alive, n_bound, 1)
-        if not suit(nodes, place, parameters):
+        if not suit(by_curve(nodes.weight, n), place, parameters):
             return None
         self._held = replace(held, scale=scale, place=place)
         return nodes

@@ -55,6 +55,8 @@ class BinnedScan(ScanData):
         Whether there are fewer nodes than tables have, which every frame needs anew.
     decay
         C at the bins and the nodes that are looked at, ``(n_dose, …, n)`` or ``(n_dose, …, 1)``.
+    square
+        The squares of these, where they are held.
     found
         The sums over bins, where they are known already.
     """
@@ -63,6 +65,7 @@ class BinnedScan(ScanData):
     width: Tensor | None = None
     few: bool = False
     decay: Tensor | None = None
+    square: Tensor | None = None
     found: Sums | None = None
 
     def single(self) -> BinnedScan:
@@ -141,14 +144,15 @@ class BinnedScan(ScanData):
         nodes = decay.shape[1:-1]
         # Curves first, as `with_decay` lays them out: one product of matrices for each.
         rows = decay.movedim(-1, 0).flatten(2)
+        square = rows * rows if self.square is None else self.square.movedim(-1, 0).flatten(2)
         if len(rows) == 1:
             along = rows[0]
             # Products are laid out by curve, too.
-            mean, size, product = weight.T @ along, weight.T @ (along * along), seen.T @ along
+            mean, size, product = weight.T @ along, weight.T @ square[0], seen.T @ along
         else:
             wide = weight.expand_as(seen).T[:, None]
             mean, product = torch.cat([wide, seen.T[:, None]], 1).bmm(rows).unbind(1)
-            size = wide.bmm(rows * rows)[:, 0]
+            size = wide.bmm(square)[:, 0]
         return Moments(*(each.T.unflatten(0, nodes) for each in (mean, size, product)))
 
     def projected(self, moments: Moments) -> Sums:

@@ -162,7 +162,14 @@ class Parameters:
 
     def log_prior(self, search: Sequence[Tensor]) -> Tensor:
         """Normalised log prior density on the scales of estimation, without regard to the box."""
-        return self._log_scale - 0.5 * self.prior(search)[0]
+        penalty: Tensor | float = 0.0
+        for parameter, row in zip(self.free, search, strict=True):
+            known = known_before(parameter, self.prior_of_law)
+            if known is not None:
+                mean, width = known
+                value = row if parameter.logarithmic or parameter.lower <= 0 else row.exp()
+                penalty = penalty + ((value - mean) * (1 / width)).square()
+        return self._log_scale - 0.5 * penalty + search[0].new_zeros(())
 
     @cached_property
     def _log_scale(self) -> float:
