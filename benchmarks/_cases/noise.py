@@ -221,6 +221,30 @@ def read_noise_image(rows, folder: Path) -> None:
     _moved(rows, "A3c", make(0), dose_series_image(0, **options))
 
 
+@sample("A3d a scintillator that spreads counts, and means of 16 exposures of it")
+def scintillator(rows, folder: Path) -> None:
+    from scipy.ndimage import convolve1d
+
+    from hyperspy_dosekin.data import dose_series
+
+    for averaged in (1, 16):
+        for electrons in (1e5, 1e6, 1e7):
+            false = []
+            for seed in range(700, 706):
+                rng = np.random.default_rng(seed)
+                s = dose_series(seed, electrons=electrons, noise=False)
+                counts = rng.poisson(np.maximum(s.data, 0), (averaged, *s.data.shape))
+                spread = convolve1d(counts.astype(float), [0.15, 0.7, 0.15], axis=-1)
+                s.data = (spread + rng.normal(0, 3.0, spread.shape)).mean(axis=0)
+                if s.metadata.has_item("Signal.Noise_properties"):
+                    del s.metadata.Signal.Noise_properties
+                s.metadata.Signal.quantity = ""
+                with listening():
+                    false.append(spikes_of(s.process_low_loss(**QUIET)))
+            rows.add(f"A3d mean of {averaged}, {electrons:g} electrons: false spikes a spectrum",
+                     asked="≤ 0.05", measured=np.mean(false), unit="")  # fmt: skip
+
+
 def _core(ll, dtype):
     """A core loss of counts for the pixels of a low loss."""
     energy = 500 + 0.5 * np.arange(300)
