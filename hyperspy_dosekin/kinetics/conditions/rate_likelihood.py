@@ -65,28 +65,48 @@ class RateLikelihood:
         variance = (weight * (self.log_rate - mean[:, None]) ** 2).sum(1)
         return mean, np.maximum(variance, (self.spacing / 4) ** 2)
 
-    def expected(self, shape: int, spread: float) -> tuple[np.ndarray, np.ndarray]:
+    def expected(self, level: np.ndarray, spread: float) -> np.ndarray:
         """Log likelihood of the mean η of a normal ln k of which the curve is one draw.
 
         Parameters
         ----------
-        shape
-            Place of the shape.
+        level
+            η for each shape, ``(n_shape, n)``.
         spread
             Standard deviation ω of ln k about η.
 
         Returns
         -------
-        (η, log likelihood), each ``(n,)``; to be continued by straight lines.
+        Array of the same shape.
         """
-        nodes, values = self.log_rate[shape], self.log_likelihood[shape]
-        step = nodes[1] - nodes[0]
-        if spread < step / 2:
-            return nodes, values
-        place = np.linspace(nodes[0] - 5 * spread, nodes[-1] + 5 * spread, 2 * _NODES)
-        kernel = -0.5 * ((place[:, None] - nodes) / spread) ** 2
-        kernel += math.log(step / (spread * math.sqrt(2 * math.pi)))
-        return place, np.asarray(special.logsumexp(values + kernel, axis=1))
+        found = np.empty_like(level)
+        wide = spread >= self.spacing / 2
+        for shape in np.flatnonzero(~wide):
+            found[shape] = _continued(
+                level[shape], self.log_rate[shape], self.log_likelihood[shape]
+            )
+        if wide.any():
+            step = np.log(self.spacing[wide] / (spread * math.sqrt(2 * math.pi)))
+            place, nodes, values = (
+                torch.as_tensor(each[wide] / size)
+                for each, size in (
+                    (level, spread),
+                    (self.log_rate, spread),
+                    (self.log_likelihood, 1.0),
+                )
+            )
+            rows = (place[:, :, None] - nodes[:, None]).square_().mul_(-0.5).add_(values[:, None])
+            found[wide] = rows.logsumexp(2).numpy() + step[:, None]
+        return found
+
+
+def _continued(at: np.ndarray, nodes: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Interpolate, and go on by straight lines beyond the nodes."""
+    found = np.interp(at, nodes, values)
+    step = nodes[1] - nodes[0]
+    below, above = (values[1] - values[0]) / step, (values[-1] - values[-2]) / step
+    found = found + np.minimum(at - nodes[0], 0) * below
+    return found + np.maximum(at - nodes[-1], 0) * above
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,9 +27,9 @@ SPREADS = np.concatenate([[0.0], np.geomspace(0.02, 1.6, 12)])
 SPREAD_SCALE = 0.3
 #: Prior probability that specimens of one condition do not differ.
 NO_SPREAD = 0.3
-# Draws in all, and at least for each shape and spread, of heavy tails and wider than the
-# approximation.
-_DRAWS, _LEAST_DRAWS, _FREEDOM, _WIDER = 6144, 64, 4, 1.15
+# Draws at least in all and for each shape and spread, while they are not so many; of heavy tails
+# and wider than the approximation.
+_DRAWS, _LEAST_DRAWS, _MOST_DRAWS, _FREEDOM, _WIDER = 6144, 64, 65536, 4, 1.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,8 @@ def draw_effects(
     precision = np.einsum("sone,nf->soef", scaled, design) + np.diag(prior_sd**-2.0)
     centre = np.linalg.solve(precision, np.einsum("sone,sn->soe", scaled, mean)[..., None])[..., 0]
     root = np.linalg.cholesky(np.linalg.inv(precision) * _WIDER**2)
-    each_cell = max(_LEAST_DRAWS, math.ceil(_DRAWS / (n_shape * used.size)))
+    cells = n_shape * used.size
+    each_cell = math.ceil(max(_DRAWS, min(_LEAST_DRAWS * cells, _MOST_DRAWS)) / cells)
     normal = random.normal(size=(n_shape, used.size, each_cell, n_effect))
     chi = random.chisquare(_FREEDOM, size=normal.shape[:-1]) / _FREEDOM
     away = normal / np.sqrt(chi)[..., None]
@@ -126,10 +127,8 @@ def draw_effects(
     target += log_shape_weight[:, None, None] + log_spread[used][:, None]
     level = effects @ design.T
     for series, each in enumerate(likelihoods):
-        for shape in range(n_shape):
-            for place, spread in enumerate(SPREADS[used]):
-                nodes, values = each.expected(shape, spread)
-                target[shape, place] += _continued(level[shape, place, :, series], nodes, values)
+        for place, spread in enumerate(SPREADS[used]):
+            target[:, place] += each.expected(level[:, place, :, series], spread)
     log_weight = target - log_proposal
     weight = special.softmax(log_weight)
     flat = weight.reshape(-1)
@@ -147,15 +146,6 @@ def draw_effects(
         middle = level[shape, place, draw, series]
         found.log_rate[:, series] = _rates(each, shape, middle, found.spread, random)
     return found
-
-
-def _continued(at: np.ndarray, nodes: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Interpolate, and go on by straight lines beyond the nodes."""
-    found = np.interp(at, nodes, values)
-    step = nodes[1] - nodes[0]
-    below, above = (values[1] - values[0]) / step, (values[-1] - values[-2]) / step
-    found = found + np.minimum(at - nodes[0], 0) * below
-    return found + np.maximum(at - nodes[-1], 0) * above
 
 
 def _rates(

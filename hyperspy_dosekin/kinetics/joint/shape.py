@@ -38,6 +38,8 @@ _LEAST = 1e-3
 # How far below the top the parabola through it reaches, and how much higher than the highest node
 # the top can be, in ln units.
 _HIGH, _HIGHER = 2.0, 0.5
+# Nodes that are closer than this share of those around them are one.
+_APART = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +204,10 @@ def top_of(nodes: np.ndarray, height: np.ndarray) -> tuple[float, float, float]:
     last = min([*low[low > best].tolist(), nodes.size]) - 1
     around = slice(max(min(first, best - 1), 0), max(last, best + 1) + 1)
     near, values = nodes[around] - place, height[around]
-    if best in (0, nodes.size - 1) or not np.all(np.isfinite(values)):
+    # Nodes that nearly coincide say nothing of a bend.
+    apart = np.diff(near, prepend=-np.inf) > _APART * np.ptp(near)
+    near, values = near[apart], values[apart]
+    if best in (0, nodes.size - 1) or near.size < 3 or not np.all(np.isfinite(values)):
         return place, top, np.inf
     bend, slope, level = np.polyfit(near, values, 2)
     if bend >= 0:
