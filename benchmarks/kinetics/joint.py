@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a common shape and a common gain give, beside the Cramér–Rao bound.
 
-    python benchmarks/kinetics/joint.py [--repeats 200] [--rst docs/benchmarks/joint.inc]
+    python benchmarks/kinetics/joint.py [--repeats 200] [--rst docs/benchmarks/joint.inc] [--rows 3]
 
+`--rows` runs some rows only, counted from 1; the others stay as they are in the file.
 The truths are made here: decays of the power law, noise of 1 % of the amplitude, offsets as large
 as the amplitudes. The bound is that of these truths, by numerical derivatives, with the priors.
 """
@@ -21,6 +22,15 @@ from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 HALF = Quantity("half_integrity_dose")
 NOISE = 0.01
 PRIOR = (1.75, 0.7)
+HEAD = (
+    "truth",
+    "fit",
+    "sd of ln D½, bound",
+    "posterior sd",
+    "errors",
+    "covered",
+    "common shape refused (at 0.05)",
+)
 #: Rates of the windows of two series, of nine frames and of six.
 RATES = ((2.0, 1.0, 4.0), (3.0, 1.5))
 FRAMES = (9, 6)
@@ -138,22 +148,29 @@ def study(repeats, exponents, shared, gain, common_mode):
     return rms, np.median(deviations, axis=0), np.mean(inside), np.mean(alarms)
 
 
+def table_of(rows):
+    """A list-table of rows of text."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in (HEAD, *rows):
+        lines += [f"   {' ' if place else '*'} - {cell}" for place, cell in enumerate(row)]
+    return "\n".join([*lines, ""])
+
+
+def rows_of(path):
+    """The rows of `table_of` in a file, by truth and fit."""
+    if path is None or not path.exists():
+        return {}
+    cells = [line[7:] for line in path.read_text(encoding="utf-8").splitlines()[3:] if line]
+    rows = [tuple(cells[at : at + len(HEAD)]) for at in range(0, len(cells), len(HEAD))]
+    return {row[:2]: row for row in rows[1:]}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--rst", type=Path)
+    parser.add_argument("--rows", type=int, nargs="*")
     options = parser.parse_args()
-    head = (
-        "truth",
-        "fit",
-        "sd of ln D½, bound",
-        "posterior sd",
-        "errors",
-        "covered",
-        "common shape refused",
-    )
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    lines += [f"   {'*' if not place else ' '} - {name}" for place, name in enumerate(head)]
     same, other = [1.3] * 5, [1.3, 1.3, 0.6, 1.3, 1.3]
     cases = [
         ("p = 1.3", "alone", same, False, 0.0, False),
@@ -163,7 +180,10 @@ def main():
         ("p = 1.3, gain 2 %", "common p, common mode taken off", same, True, 0.02, True),
         ("p = 1.3, but 0.6 in one", "common p", other, True, 0.0, False),
     ]
-    for truth, fit, exponents, shared, gain, common_mode in cases:
+    rows = rows_of(options.rst)
+    for place, (truth, fit, exponents, shared, gain, common_mode) in enumerate(cases, 1):
+        if options.rows and place not in options.rows:
+            continue
         limit = bound(1.3, shared, gain)
         rms, spread, covered, refused = study(options.repeats, exponents, shared, gain, common_mode)
 
@@ -171,11 +191,13 @@ def main():
             return " / ".join(f"{value:.3f}" for value in values)
 
         limit = text(limit) if exponents is same else "–"
-        row = (truth, fit, limit, text(spread), text(rms), f"{covered:.3f}", f"{refused:.3f}")
+        refused = f"{refused:.3f}" if shared else "–"
+        row = (truth, fit, limit, text(spread), text(rms), f"{covered:.3f}", refused)
         print(*row, sep="  ", flush=True)
-        lines += [f"   {'*' if not place else ' '} - {cell}" for place, cell in enumerate(row)]
+        rows[truth, fit] = row
     if options.rst:
-        options.rst.write_text("\n".join([*lines, ""]), encoding="utf-8")
+        order = [rows[case[:2]] for case in cases if case[:2] in rows]
+        options.rst.write_text(table_of(order), encoding="utf-8")
 
 
 if __name__ == "__main__":

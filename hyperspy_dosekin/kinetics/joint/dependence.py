@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much less windows of the same frames say of a shape than as many independent ones.
+"""How much less windows of the same frames say together than as many independent ones.
 
 What is left of the gain of a frame moves all its windows alike. Each window knows of it, as an
 error that its frames share, but the product of their likelihoods counts it once for each. With d
@@ -22,6 +22,9 @@ from hyperspy_dosekin.kinetics.adequacy.examination import fitted_curves
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+
+# Share of correlations of rates that counts: their inverse is needed.
+_MOST = 0.97
 
 
 def power_of_windows(
@@ -46,9 +49,69 @@ def power_of_windows(
     shared
         Names of the shared parameters.
     """
-    places = [i for i, each in enumerate(config.parameters.law.parameters) if each.name in shared]
-    if gain is None or gain.by_others is None or not places or problem.variance is None:
+    law = config.parameters.law
+    places = [i for i, each in enumerate(law.parameters) if each.name in shared]
+    found = _errors_of(problem, config, fit, gain) if places else []
+    claimed = np.zeros((len(places), len(places)))
+    scores = 0.0
+    for rows, root, error in found:
+        wanted = [len(rows) - len(law.parameters) + place for place in places]
+        rest = root @ np.delete(rows, wanted, axis=0).T
+        moved = root @ rows[wanted].T
+        moved = moved - _span(rest) @ moved
+        claimed += moved.T @ moved
+        scores = scores + moved.T @ root @ error
+    if not found:
         return 1.0
+    scores = np.asarray(scores)
+    spread = np.trace(np.linalg.pinv(claimed) @ (scores @ scores.T))
+    rank = np.linalg.matrix_rank(claimed)
+    return float(min(rank / spread, 1.0)) if spread > 0 else 1.0
+
+
+def correlation_of_rates(
+    problem: DoseProblem, config: ExactConfig, fit: ExactFit, gain: CommonGain | None
+) -> np.ndarray:
+    """Correlation of the errors of ln k of the windows of a series, ``(n_window, n_window)``.
+
+    That of the shape, amplitude and offset of each window is its own: the shape is given, the
+    readout is not.
+
+    Parameters
+    ----------
+    problem, config, fit, gain
+        As for `power_of_windows`.
+    """
+    law = config.parameters.law
+    rate = next(i for i, each in enumerate(law.parameters) if each.name == "rate")
+    number = problem.values.shape[1]
+    found = _errors_of(problem, config, fit, gain)
+    if not found:
+        return np.eye(number)
+    errors = []
+    for rows, root, error in found:
+        own = len(rows) - len(law.parameters)
+        moved = root @ rows[own + rate]
+        moved = moved - _span(root @ rows[:own].T) @ moved
+        errors.append(moved @ root @ error)
+    covariance = np.array(errors) @ np.array(errors).T
+    size = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    return _MOST * covariance / size / size[:, None] + (1 - _MOST) * np.eye(number)
+
+
+def _errors_of(
+    problem: DoseProblem, config: ExactConfig, fit: ExactFit, gain: CommonGain | None
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """What the errors of each window are made of; empty where nothing is common to windows.
+
+    Returns
+    -------
+    For each window what its curve changes by with amplitude, offset and parameters,
+    ``(n, n_dose)``, the root of its precision, and its errors as linear functions of the gains of
+    the frames and the noise of all windows, ``(n_dose, (n_window + 1) · n_dose)``.
+    """
+    if gain is None or gain.by_others is None or problem.variance is None:
+        return []
     offset = None if config.offset is None else fit.offset
     config = replace(config, offset=offset, hierarchy=())
     curves = fitted_curves(problem, config, fit.parameters, fit.amplitude, fit.offset)
@@ -65,24 +128,14 @@ def power_of_windows(
         line[:, None] * (residual @ (line[:, None] * true + each))
         for line, residual, each in zip(lines, left, noise, strict=True)
     ]
-    own = len(columns[0]) - len(config.parameters.law.parameters)
-    claimed = np.zeros((len(places), len(places)))
-    scores = np.zeros((len(places), unit.shape[-1]))
+    every = []
     for window, (line, rows) in enumerate(zip(lines, columns, strict=True)):
         covariance = gain.by_others[1][window, 0]
         found = covariance @ sum(each for other, each in enumerate(says) if other != window)
         error = line[:, None] * (true - found) + noise[window]
         precision = np.linalg.inv(np.eye(n_dose) + line[:, None] * covariance * line)
-        root = np.linalg.cholesky(precision).T
-        wanted = [own + place for place in places]
-        rest = root @ np.delete(rows, wanted, axis=0).T
-        moved = root @ rows[wanted].T
-        moved = moved - _span(rest) @ moved
-        claimed += moved.T @ moved
-        scores = scores + moved.T @ root @ error
-    spread = np.trace(np.linalg.pinv(claimed) @ (scores @ scores.T))
-    rank = np.linalg.matrix_rank(claimed)
-    return float(min(rank / spread, 1.0)) if spread > 0 else 1.0
+        every.append((rows, np.linalg.cholesky(precision).T, error))
+    return every
 
 
 def _span(columns: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 from .agreement import Agreement, agreement
 from .assembly import in_own_law, plain_config, with_rates
 from .common_mode import without_common_mode
-from .dependence import power_of_windows
+from .dependence import correlation_of_rates, power_of_windows
 from .rates import RateModel
 from .ratio import CommonRatio, RatioResult
 from .series import JointSeries, RateResult, joint_nodes
@@ -89,17 +89,20 @@ def fit_jointly(
     ValueError
         If a window has too few usable doses or is constant.
     """
-    freed, moved, gains, powers = [], [], [], []
+    freed, moved, gains, powers, correlations = [], [], [], [], []
     for problem, config in zip(problems, configs, strict=True):
         config = replace(config, hierarchy=())
         plain = plain_config(config)
         changed, gain, power = problem, None, 1.0
+        correlation = np.eye(problem.values.shape[1])
         for _ in range(_ROUNDS if common_mode else 0):
             fit = fit_exact(changed, plain)
             changed, gain = without_common_mode(problem, plain, fit)
             if gain is None:
                 break
             power = power_of_windows(changed, plain, fit, gain, shared)
+            correlation = correlation_of_rates(changed, plain, fit, gain)
+        correlations.append(correlation)
         powers.append(power)
         freed.append(changed)
         moved.append(with_moved_frames(changed, config))
@@ -113,6 +116,7 @@ def fit_jointly(
         shape, curves = shared_shape(scans, shared, common.shares, common.curves)
     tests, rates = agreement(scans, shared), None
     if model is not None:
+        model = replace(model, correlations=tuple(correlations))
         shape, every, rates = with_rates(scans, shape, curves, model, powers)
     elif shape.free or common is not None:
         every, first = [], 0

@@ -35,6 +35,8 @@ _FREE = 5.0
 # Draws for each shape, freedom of the Student distribution, and how much wider it is.
 _DRAWS, _FREEDOM, _WIDER = 512, 5.0, 1.2
 _NOTHING = -60.0
+# Least probability below a node.
+_LOWEST = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +53,22 @@ class RateModel:
         Dose scale of each series, in one unit.
     spreads
         For `DOSE_ERROR`: standard deviation of ln of the dose scale of each.
+    correlations
+        Of the errors of ln k of the windows of each series, see `correlation_of_rates`; none by
+        default.
     """
 
     kind: str
     windows: tuple[tuple[str, ...], ...]
     scales: tuple[float, ...]
     spreads: tuple[float, ...]
+    correlations: tuple[np.ndarray, ...] = ()
+
+    @property
+    def correlation(self) -> np.ndarray:
+        """Of the errors of ln k of all curves, ``(n_curve, n_curve)``."""
+        blocks = self.correlations or [np.eye(len(each)) for each in self.windows]
+        return linalg.block_diag(*blocks)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,6 +150,18 @@ def _moments(table: tuple[np.ndarray, ...], parameters: Parameters) -> tuple[np.
     return mean, np.maximum(variance, ((nodes[1] - nodes[0]) / 4) ** 2)
 
 
+def _normal_scores(table: tuple[np.ndarray, ...], parameters: Parameters) -> np.ndarray:
+    """Normal quantiles of the distribution of ln k of one curve at its nodes.
+
+    With them correlated errors are those of a Gaussian copula, whatever the tails of each curve.
+    """
+    nodes, likelihood = table
+    prior = log_rate_prior(parameters, torch.as_tensor(nodes)).numpy()
+    weight = special.softmax(likelihood + prior, axis=0)
+    below = np.cumsum(weight, axis=0) - 0.5 * weight
+    return special.ndtri(np.clip(below, _LOWEST, 1 - _LOWEST))
+
+
 def coupled_rates(
     nodes: Sequence[CurveNodes], log_prior: np.ndarray, parameters: Parameters, model: RateModel
 ) -> CoupledRates:
@@ -179,6 +203,8 @@ def coupled_rates(
     stretch[_DRAWS // 2 :] = stretch[: _DRAWS // 2]
     standard = normal / stretch[:, None]
     density = -0.5 * (_FREEDOM + size) * np.log1p((standard**2).sum(1) / _FREEDOM)
+    inverse = np.linalg.inv(model.correlation)
+    scores = [_normal_scores(table, parameters) for table in tables]
     n_shape = log_prior.size
     rates = np.empty((n_shape, _DRAWS, len(pairs)))
     factors = np.zeros((n_shape, _DRAWS, n_series))
@@ -186,9 +212,10 @@ def coupled_rates(
     weight = np.empty((n_shape, _DRAWS))
     for shape in range(n_shape):
         mean = np.array([each[0][shape] for each in moments])
-        precision = 1 / np.array([each[1][shape] for each in moments])
-        matrix = design.T @ (precision[:, None] * design) + np.diag(width**-2.0)
-        right = design.T @ (precision * (mean - shift)) + centre / width**2
+        size = np.sqrt([each[1][shape] for each in moments])
+        precision = inverse / size / size[:, None]
+        matrix = design.T @ precision @ design + np.diag(width**-2.0)
+        right = design.T @ precision @ (mean - shift) + centre / width**2
         root = linalg.cholesky(np.linalg.inv(matrix), lower=True) * _WIDER
         drawn = np.linalg.solve(matrix, right) + standard @ root.T
         rates[shape] = drawn @ design.T + shift
@@ -201,6 +228,15 @@ def coupled_rates(
                 left=likelihood[:, shape].max() + _NOTHING,
                 right=likelihood[:, shape].max() + _NOTHING,
             )
+        # What windows of a frame have in common is in the likelihood of each, and counts once.
+        score = np.stack(
+            [
+                np.interp(row, at[:, shape], normal[:, shape])
+                for row, (at, _), normal in zip(rates[shape].T, tables, scores, strict=True)
+            ],
+            axis=1,
+        )
+        total -= 0.5 * np.einsum("di,ij,dj->d", score, inverse - np.eye(len(inverse)), score)
         weight[shape] = total - density + np.log(np.diag(root)).sum() + log_prior[shape]
         factors[shape][:, moving] = drawn[:, :n_factor]
         common[shape] = drawn[:, n_factor:]
@@ -223,7 +259,8 @@ def coupling_p_value(
     means, variances = (np.array([each[place] for each in moments]) for place in (0, 1))
     mean = means @ mass
     away = means - mean[:, None]
-    covariance = (away * mass) @ away.T + np.diag(variances @ mass)
+    size = np.sqrt(variances @ mass)
+    covariance = (away * mass) @ away.T + model.correlation * size * size[:, None]
     pairs = model.pairs
     by_window = np.array([[w == place for place in range(len(model.names))] for _, w in pairs])
     by_series = np.array([[s == place for place in range(len(model.windows))] for s, _ in pairs])
