@@ -68,7 +68,7 @@ class RateModel:
     def correlation(self) -> np.ndarray:
         """Of the errors of ln k of all curves, ``(n_curve, n_curve)``."""
         blocks = self.correlations or [np.eye(len(each)) for each in self.windows]
-        return linalg.block_diag(*blocks)
+        return np.asarray(linalg.block_diag(*blocks))
 
     @property
     def names(self) -> tuple[str, ...]:
