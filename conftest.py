@@ -99,10 +99,13 @@ def figures_are_closed():
 #: Where the longest files are. They come first, so that no worker begins one when the others end.
 LONG = (
     "tests/e2e/",
-    "tests/test_docs.py",
-    "tests/classification/",
+    "tests/test_",
     "tests/signals/",
+    "tests/classification/",
+    "tests/gui/",
     "tests/faults/",
+    "tests/distributed/",
+    "tests/fuzz/",
 )
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import json
 import os
 import re
@@ -153,8 +154,17 @@ def _at_most(make: Callable[..., None], most: Mapping[str, int]) -> Callable[...
     return limited
 
 
-def check(page: Path, python: str) -> None:
+def check(page: Path, python: str, *, short: bool = False) -> None:
     """Run the blocks of a page in a folder and in processes of their own.
+
+    Parameters
+    ----------
+    page
+        With code.
+    python
+        Interpreter.
+    short
+        Whether to shorten long computations, see `shorten`.
 
     Raises
     ------
@@ -168,7 +178,7 @@ def check(page: Path, python: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for round_ in rounds:
             command = [python, str(Path(__file__).resolve()), "--in-this-process", str(page)]
-            command += ["--kinds", *round_]
+            command += ["--kinds", *round_, *(["--short"] if short else [])]
             result = subprocess.run(
                 command, cwd=folder, env=environment, capture_output=True, text=True, check=False
             )
@@ -189,12 +199,32 @@ def check_forked(pages: list[Path]) -> dict[Path, str]:
     -------
     What each page printed before it failed; empty if it ran.
     """
-    for name in ("exspy.signals", "hyperspy.api", "matplotlib.pyplot"):
-        importlib.import_module(name)
     # A fork takes no threads along.
     importlib.import_module("torch").set_num_threads(1)
     shorten()
+    do_what_most_do()
     return {page: _run_forked(page) for page in pages}
+
+
+def do_what_most_do() -> None:
+    """Do what most pages begin with, so that copies of this process need not import it again."""
+    for name in ("exspy.signals", "hyperspy.api", "pandas", "hyperspy_gui_ipywidgets", "ipympl"):
+        if importlib.util.find_spec(name.split(".")[0]) is not None:
+            importlib.import_module(name)
+    import hyperspy_dosekin
+    from hyperspy_dosekin import data
+
+    quiet = {"show_progressbar": False}
+    result = data.dose_series().process_low_loss(**quiet).fit_dose_pinn(**quiet)
+    images = data.annealing_series()
+    classes = images.classify_vae(data.reference_spectra(), **quiet)
+    with tempfile.TemporaryDirectory() as folder:
+        result.save(f"{folder}/result.hspy")
+        hyperspy_dosekin.load(f"{folder}/result.hspy")
+        result.plot().savefig(f"{folder}/result.png")
+    # Printing imports, too.
+    str(result), str(classes)
+    importlib.import_module("matplotlib.pyplot").close("all")
 
 
 def _run_forked(page: Path) -> str:
@@ -257,9 +287,12 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="install into a new environment first")
     parser.add_argument("--forked", type=Path, help="file for what failed; see check_forked")
     parser.add_argument("--in-this-process", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--short", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--kinds", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.in_this_process:
+        if options.short:
+            shorten()
         run_blocks(options.in_this_process, tuple(options.kinds))
         return 0
     if options.forked:

@@ -228,7 +228,8 @@ def _among_spectra(
     components of what remains when the mean is subtracted, and are left out.
     """
     usable = np.isfinite(box).all(axis=-1)
-    if usable.sum() < 2:
+    # Of few channels nothing is left between the ends.
+    if usable.sum() < 2 or box.shape[-1] < _WIDTH:
         nothing = np.full(1, np.nan)
         return nothing, nothing, nothing
     box, claimed = box[usable], claimed[usable]

@@ -48,7 +48,9 @@ def dead_channels(spectra: np.ndarray) -> np.ndarray:
     dead = np.zeros(zero.size, dtype=bool)
     for first, last, beside in _runs(zero):
         sides = spectra[:, beside]
-        sides = sides[np.isfinite(sides)]
+        sides = sides[np.isfinite(sides)].astype(np.float64)
+        # Only ratios matter, and squares of the largest numbers are beyond them.
+        sides /= np.abs(sides).max(initial=0.0) or 1.0
         # Few counts may all be zero by chance; those that are seldom low are many.
         level = float(np.sum(sides / max(sides.size, 1)))
         low = np.mean(sides <= _LOW * max(level, 0.0)) if sides.size else 1.0

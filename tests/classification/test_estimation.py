@@ -71,12 +71,12 @@ def test_nuisances_are_those_of_the_simulation(estimated):
 
 
 #: Enough to compare two estimates of the same spectra.
-FEW = EstimationOptions(rounds=6)
+FEW = EstimationOptions(rounds=3)
 
 
 def test_units_of_the_references_do_not_matter(references, estimated):
     spectra, _, noise, _ = estimated
-    spectra = spectra[:600]
+    spectra = spectra[:300]
     found = estimate_nuisances(spectra, references, noise, np.random.default_rng(1), FEW)
     other = ReferenceSet(
         references.energy_ev, references.spectra * 730, references.class_of, references.names

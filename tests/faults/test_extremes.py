@@ -43,6 +43,28 @@ def test_no_channel_is_dead_beside_infinities():
     assert not dead_channels(spectra).any()
 
 
+def test_dead_channels_of_any_intensity():
+    spectra = np.tile(np.linspace(1.0, 2.0, 64), (30, 1))
+    spectra[:, 30] = 0
+    for factor in (1.0, 1e-300, 1e300):
+        assert np.flatnonzero(dead_channels(factor * spectra)).tolist() == [30]
+    hole = np.tile(np.float32([1e38, 2e38, 0.0, 3e38, 3e38, 1e38]), (5, 1))
+    dead_channels(hole)
+
+
+def test_few_channels_that_are_left_say_nothing_of_noise():
+    # Of integers that never change all but a few channels are stuck, and cut off.
+    counts = np.zeros((3, 6, 5, 64), dtype=np.int8)
+    counts[..., 20:24] = np.random.default_rng(0).poisson(20, (3, 6, 5, 4))
+    for channels in (64, 24, 23):
+        spectra = eels(counts[..., :channels], scale=1.0, offset=280.0)
+        spectra.metadata.set_item("Signal.Noise_properties.variance", 1e300)
+        try:
+            spectra.process_core_loss(**QUIET)
+        except ValueError as error:
+            assert len(str(error)) > 20  # noqa: PT017
+
+
 def test_numbers_of_atoms_of_any_size():
     many = dose.collision_stopping_power({"C": 1.7e308, "H": 1.7e308}, 300)
     assert many == pytest.approx(dose.collision_stopping_power("CH", 300))
