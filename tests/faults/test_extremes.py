@@ -11,7 +11,7 @@ import pytest
 import hyperspy_dosekin
 from hyperspy_dosekin import data, dose
 from hyperspy_dosekin.processing.missing import dead_channels
-from hyperspy_dosekin.signals.kinetics.dose_series import LazyDoseSeries
+from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries, LazyDoseSeries
 from hyperspy_dosekin.windows.definitions import Window
 from hyperspy_dosekin.windows.integrate import integrate
 from hyperspy_dosekin.windows.weights import window_weights
@@ -135,6 +135,18 @@ def test_channels_of_no_width():
         spectra = eels(np.outer([1.0, 2.0, 3.0], peak), scale=scale)
         with pytest.raises(ValueError, match=r"eV wide.*correct the scale"):
             spectra.process_low_loss(**QUIET)
+
+
+def test_a_law_of_as_many_parameters_as_frames():
+    rng = np.random.default_rng(0)
+    values = rng.gamma(3.0, 20.0, (4, 4, 5)) * np.exp(-np.arange(5) / 5)
+    axes = [*({"size": 4, "name": name, "navigate": True} for name in ("y", "window"))]
+    axes += [{"axis": np.arange(1.0, 6), "name": "dose", "navigate": False}]
+    series = DoseSeries(np.clip(values, 0, 100).astype("uint16"), axes=axes)
+    found = series.fit_dose_pinn(estimator="exact", law="two populations", **QUIET)
+    lower, upper = (end.data for end in found.interval("half_integrity_dose"))
+    assert (lower <= upper).all()
+    assert not found.identifiable.data.any()
 
 
 def test_lazy_series_without_pixels():

@@ -41,6 +41,8 @@ _TAIL = 5.0
 # Length of a draw along the ridge: at first as a share of the box, then of the spread so far.
 _FIRST_LENGTH, _LENGTH = 0.15, 0.6
 _RELAXATIONS = 2
+# Of the eigenvalues of a precision, which has to be factorised.
+_LEAST_RATIO = 1e-12
 
 
 @lru_cache(maxsize=8)
@@ -72,6 +74,17 @@ def _flattened(log_density: Tensor, wanted: float) -> Tensor:
         enough = weight.sum(1, keepdim=True) ** 2 >= wanted * (weight**2).sum(1, keepdim=True)
         low, high = torch.where(enough, power, low), torch.where(enough, high, power)
     return (low * log_density).exp()
+
+
+def _positive(precision: Tensor, floor: Tensor) -> Tensor:
+    """Precisions ``(n, d, d)`` whose eigenvalues are at least `floor`, ``(n,)``.
+
+    A curvature of large numbers that cancel may have others: of a law with more parameters than
+    the frames of a series, which goes through all of them.
+    """
+    values, vectors = torch.linalg.eigh(0.5 * (precision + precision.mT))
+    least = torch.maximum(floor, _LEAST_RATIO * values[:, -1])
+    return (vectors * torch.maximum(values, least[:, None])[:, None]) @ vectors.mT
 
 
 class _Box:
@@ -137,7 +150,10 @@ class _Mixture:
             if step < relax:
                 move = torch.linalg.solve(precision, gradient.T[..., None])[..., 0].T
                 point = (point - move.clamp(-0.1, 0.1)).clamp(0.0, 1.0)
-        factor = torch.linalg.cholesky(precision)
+        factor, failed = torch.linalg.cholesky_ex(precision)
+        if bool(failed.any()):
+            mended = torch.linalg.cholesky(_positive(precision, floor))
+            factor = torch.where(failed[:, None, None] > 0, mended, factor)
         return cls(point.reshape(count, n, number), factor.reshape(n, number, count, count))
 
     def draw(self, draws: Tensor) -> Tensor:
