@@ -22,6 +22,7 @@ and in Markdown the same between <!-- and -->.
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import importlib.util
 import json
@@ -145,6 +146,7 @@ def shorten() -> None:
 def _at_most(make: Callable[..., None], most: Mapping[str, int]) -> Callable[..., None]:
     """The ``__init__`` of frozen settings, which then have these numbers at most."""
 
+    @functools.wraps(make)  # options are read from its signature
     def limited(settings: object, *values: object, **named: object) -> None:
         make(settings, *values, **named)
         for name, number in most.items():
