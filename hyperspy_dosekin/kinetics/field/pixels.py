@@ -27,8 +27,8 @@ _ITERATIONS, _TOLERANCE = 25, 1e-4
 NODES = {1: (41,), 2: (17, 11), 3: (13, 9, 7)}
 FEW_NODES = {1: (21,), 2: (11, 7), 3: (9, 5, 5)}
 _REACH = 4.5
-# Share of the covariance of the nodes that is added to that of their mass.
-_LEAST_SHARE = 0.03
+#: Share of the covariance of the nodes that is added to that of their mass.
+LEAST_SHARE = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,5 +267,5 @@ class PixelNodes:
         away = self.free - mean[:, None]
         covariance = torch.einsum("kn,ikn,jkn->nij", weight, away, away)
         # Mass that lies on a single node is narrower than the nodes can say, and not by how much.
-        covariance = covariance + _LEAST_SHARE * self.factor @ self.factor.transpose(1, 2)
+        covariance = covariance + LEAST_SHARE * self.factor @ self.factor.transpose(1, 2)
         return Modes(mean, torch.linalg.cholesky(covariance))

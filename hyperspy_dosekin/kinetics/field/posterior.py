@@ -21,12 +21,14 @@ from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity, check_level
 
 from .curves import SharedCurves
-from .pixels import NODES, Modes, PixelNodes, PixelPrior, find_modes
+from .pixels import LEAST_SHARE, NODES, Modes, PixelNodes, PixelPrior, find_modes
 from .readout import Shared, readout_after
 from .windows import Reading
 
 # Pixels whose nodes are worked on at once.
 _PIECE = 512
+# Least variance of what a curve says, in units of the population.
+_LEAST_READ = 1e-6
 # Rounds of placing nodes by the moments of the mixture, of so many of its parts.
 _ROUNDS = (4, 4, 12)
 
@@ -321,6 +323,11 @@ def _read(nodes: PixelNodes, assumed: Assumed) -> tuple[np.ndarray, np.ndarray]:
     own = (after.var_a, after.cov_ab, after.cov_ab, after.var_b)
     spread = torch.stack([(weight * each).sum(0) for each in own], -1).reshape(-1, 2, 2)
     covariance[:, -2:, -2:] += unit @ spread @ unit.T
+    # Mass on a single node is narrower than the nodes can say.
+    least = torch.linalg.solve_triangular(assumed.prior.factor, nodes.factor, upper=False)
+    d = least.shape[-1]
+    covariance[:, :d, :d] += LEAST_SHARE * least @ least.transpose(1, 2)
+    covariance += _LEAST_READ * torch.eye(d + 2, dtype=covariance.dtype)
     return mean.T.numpy(), covariance.numpy()
 
 

@@ -13,6 +13,8 @@ from hyperspy_dosekin.kinetics.field.block import SharedBlock, shared_fields
 from hyperspy_dosekin.kinetics.field.curves import SharedCurves
 from hyperspy_dosekin.kinetics.field.pixels import PixelPrior
 from hyperspy_dosekin.kinetics.field.population import fit_population
+from hyperspy_dosekin.kinetics.field.posterior import Assumed, SharedPosterior
+from hyperspy_dosekin.kinetics.field.readout import Shared
 from hyperspy_dosekin.kinetics.field.windows import (
     Pair,
     Reading,
@@ -110,6 +112,25 @@ def test_correlations_of_many_windows_are_possible():
     # In a design in which the second shares nothing it says nothing.
     np.testing.assert_array_equal(whole[1::2, 2:4, :2], 0)
     assert np.abs(whole[1::2, 4, 0]).min() > 0.8
+
+
+def test_curves_without_noise_are_read():
+    """All mass of a pixel is on one node: less than nothing is left open otherwise."""
+    eye = torch.eye(2, dtype=torch.float64)
+    rate = np.exp(np.linspace(-0.5, 0.5, 9))
+    values = power_law_integrity(DOSE, rate[:, None], np.array(1.2)) + 0.3
+    curves = SharedCurves.of(DoseProblem(DOSE, values[:, None], ("w",)), ExactConfig())
+    readout, slope = torch.zeros(2, dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64)
+    mean = torch.tensor([0.0, 1.2], dtype=torch.float64)
+    shared = Shared(mean, 0.4 * eye, readout, slope, eye, mean.new_tensor(1e-7))
+    posterior = SharedPosterior(curves, [Assumed(shared, PixelPrior.common(shared))], 10)
+    reading = posterior.readings()[0]
+    assert np.linalg.eigvalsh(reading.covariance).min() > 0
+    told = heard([reading, Reading.nothing(10, 4)], both(4, [0.9, 0, 0, 0]), 2)
+    np.testing.assert_allclose(told[1][0][:9, 0], 0.9 * np.log(rate) / 0.4, atol=0.05)
+    np.testing.assert_allclose(told[0][0], 0, atol=1e-2)
+    # The last pixel has no curve.
+    np.testing.assert_array_equal(told[1][0][9], 0)
 
 
 @pytest.mark.parametrize("together", [0.9, 0.0])
