@@ -109,3 +109,14 @@ def test_overfitting_between_collocation_doses_shows():
 def test_repeats_to_the_last_digit():
     first, again = (fit(make_problem())[0] for _ in range(2))
     np.testing.assert_array_equal(first.rate, again.rate)
+
+
+def test_a_network_of_many_windows_names_the_exact_estimator(monkeypatch, caplog):
+    problem = make_problem()
+    config = NetworkConfig(**{**PROTOCOLS["fast"], "seeds": (1,), "hierarchy": ()})
+    fit_network(problem, config, stop=lambda: True)
+    assert "exact" not in caplog.text
+    monkeypatch.setattr("hyperspy_dosekin.kinetics.network.fit.MANY_WINDOWS", 2)
+    fit_network(problem, config, stop=lambda: True)
+    assert "all 3 windows" in caplog.text
+    assert 'estimator="exact"' in caplog.text
