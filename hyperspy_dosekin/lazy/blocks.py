@@ -300,7 +300,7 @@ def _cut(size: int, wanted: int) -> list[int]:
     return [size // number + (i < size % number) for i in range(number)]
 
 
-def compute(*arrays: Any) -> tuple[Any, ...]:
+def compute(*arrays: object) -> tuple[Any, ...]:
     """Compute lazy arrays together, in one pass over what they have in common."""
     return dask_compute(*arrays)
 

@@ -52,7 +52,7 @@ class BlockCall:
     options: Mapping[str, Any]
     method: str
 
-    def __call__(self, *blocks: Any) -> Any:
+    def __call__(self, *blocks: Any) -> object:
         """Join what is in pieces, call the kernel, and say where it was if it fails."""
         *pieces, place = blocks
         try:
@@ -64,15 +64,15 @@ class BlockCall:
 
 
 def lazy_blocks(
-    kernel: Callable[..., Any],
+    kernel: Callable[..., object],
     signature: str,
     arrays: Sequence[Any],
     *,
     output_sizes: Mapping[str, int],
     output_dtypes: Sequence[npt.DTypeLike],
     method: str,
-    options: Mapping[str, Any],
-) -> Any:
+    options: Mapping[str, object],
+) -> object:
     """Return dask arrays of what a kernel makes of blocks; parameters as for `map_blocks`.
 
     Raises
@@ -88,7 +88,7 @@ def lazy_blocks(
     model = next(array for array in arrays if isinstance(array, da.Array))
     arrays = [_as_dask(array, len(core), model) for array, core in zip(arrays, inputs, strict=True)]
     shared = _shared_symbols(inputs, arrays, symbols)
-    pairs: list[Any] = []
+    pairs: list[object] = []
     for array, core in zip(arrays, inputs, strict=True):
         own = [shared[letter] if letter in shared else next(symbols) for letter in core]
         pairs += [array, (*lead[n_lead - array.ndim + len(core) :], *own)]
@@ -156,7 +156,7 @@ def _core_sizes(inputs: Sequence[Sequence[str]], arrays: Sequence[Any]) -> dict[
     return sizes
 
 
-def _as_dask(array: Any, n_core: int, model: Any) -> Any:
+def _as_dask(array: Any, n_core: int, model: Any) -> da.Array:
     """A dask array of a NumPy array, in the leading chunks of another one where they fit."""
     if isinstance(array, da.Array):
         return array
@@ -187,7 +187,7 @@ def _shared_symbols(
     return {letter: next(symbols) for core in inputs for letter in core if letter not in split}
 
 
-def _function_of(call: BlockCall, token: str) -> tuple[Portable, dict[str, Any]]:
+def _function_of(call: BlockCall, token: str) -> tuple[Portable, dict[str, object]]:
     """What the tasks call, and with what: options that are large are a node of the graph."""
     function = Portable(call)
     try:
@@ -203,10 +203,10 @@ def _function_of(call: BlockCall, token: str) -> tuple[Portable, dict[str, Any]]
 
 def _layer(
     name: str,
-    call: tuple[Portable, dict[str, Any]],
-    pairs: Sequence[Any],
+    call: tuple[Portable, dict[str, object]],
+    pairs: Sequence[object],
     lead: Sequence[int],
-    place: Any,
+    place: object,
     core: Sequence[str],
     shared: Mapping[str, int],
     symbols: Iterator[int],
@@ -269,7 +269,7 @@ def _part(
     )
 
 
-def _invoke(*blocks: Any, function: Callable[..., Any]) -> Any:
+def _invoke(*blocks: object, function: Callable[..., object]) -> object:
     return function(*blocks)
 
 

@@ -19,11 +19,11 @@ from hyperspy_dosekin.lazy.portable import Portable
 def make_blocks(
     maker: Callable[..., np.ndarray],
     shape: Sequence[int],
-    chunks: Any,
+    chunks: object,
     dtype: npt.DTypeLike,
     *,
-    source: Any,
-    **options: Any,
+    source: object,
+    **options: object,
 ) -> da.Array:
     """Make a dask array of what a function returns for parts of it.
 
@@ -63,7 +63,10 @@ def make_blocks(
 
 
 def made_of(
-    function: Callable[..., np.ndarray], shape: tuple[int, ...], dtype: npt.DTypeLike, *parts: Any
+    function: Callable[..., np.ndarray],
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    *parts: object,
 ) -> da.Array:
     """Make a dask array of what a function returns for lazy arrays and other values.
 

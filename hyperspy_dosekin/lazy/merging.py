@@ -41,19 +41,19 @@ class MergeLayer(Layer):
         super().__init__()
         self.name, self.source = name, source
         self.numblocks, self.steps = tuple(numblocks), tuple(steps)
-        self._tasks: dict[Any, Any] | None = None
+        self._tasks: dict[object, object] | None = None
 
     @property
     def _grid(self) -> tuple[int, ...]:
         return tuple(-(-n // step) for n, step in zip(self.numblocks, self.steps, strict=True))
 
-    def _written(self) -> dict[Any, Any]:
+    def _written(self) -> dict[object, object]:
         if self._tasks is None:
             places = itertools.product(*(range(n) for n in self._grid))
             self._tasks = {(self.name, *place): (np.block, self._box(place)) for place in places}
         return self._tasks
 
-    def _box(self, place: Sequence[int], before: tuple[int, ...] = ()) -> Any:
+    def _box(self, place: Sequence[int], before: tuple[int, ...] = ()) -> object:
         """Keys of the old blocks of a new one, in nested lists."""
         axis = len(before)
         if axis == len(self.steps):
@@ -66,17 +66,17 @@ class MergeLayer(Layer):
         """Whether the tasks have been written down."""
         return self._tasks is not None
 
-    def get_output_keys(self) -> set[Any]:
+    def get_output_keys(self) -> set[object]:
         """Keys of the new blocks."""
         return {(self.name, *place) for place in itertools.product(*map(range, self._grid))}
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: object) -> object:
         return self._written()[key]
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         return iter(self._written())
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> object:
         # A scheduler need not know this package.
         return MaterializedLayer, (self._written(),)
 

@@ -5,20 +5,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
 
+if TYPE_CHECKING:
+    from hyperspy_dosekin.lazy.arrays import Array, LazyArray
+
 
 def blocks_with_halo(
     kernel: Callable[..., np.ndarray],
-    *arrays: Any,
+    *arrays: Array,
     n_space: int,
     halo: int,
     core: tuple[int, int],
     tile: int | None = None,
-) -> Any:
+) -> LazyArray:
     """Call a kernel on blocks that overlap, and keep of each what is its own.
 
     Parameters

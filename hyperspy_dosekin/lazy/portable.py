@@ -18,7 +18,10 @@ import functools
 import pickle
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
 
 #: What a worker keeps unpacked, each by its bytes: models need not be built anew for every block.
 _KEPT = 16
@@ -33,11 +36,11 @@ class Portable:
         Anything callable that can be pickled.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., object]) -> None:
         self.function = function
         self.__name__ = str(getattr(function, "__name__", type(function).__name__))
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         """Call the function."""
         return self.function(*args, **kwargs)
 
@@ -48,10 +51,10 @@ class Portable:
 
         return cloudpickle.dumps(self.function)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> object:
         return functools.partial, (_Stub(), _Packed(self.payload))
 
-    def __dask_tokenize__(self) -> Any:
+    def __dask_tokenize__(self) -> object:
         return Portable.__name__, self.function
 
 
@@ -65,17 +68,17 @@ class _Packed:
     def __init__(self, content: bytes) -> None:
         self.content = content
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> object:
         return base64.b64decode, (base64.b64encode(self.content),)
 
 
 class _Stub:
     """Becomes a copy of `_unpack_and_call` that belongs to no module."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> object:
         return _unpack_and_call(*args, **kwargs)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> object:
         import cloudpickle
 
         return cloudpickle.loads, (_Packed(_stub_as_bytes()),)
@@ -91,7 +94,7 @@ def _stub_as_bytes() -> bytes:
     return cloudpickle.dumps(function)
 
 
-def _unpack_and_call(payload: bytes, *args: Any, **kwargs: Any) -> Any:
+def _unpack_and_call(payload: bytes, *args: object, **kwargs: object) -> object:
     try:
         from hyperspy_dosekin.lazy.portable import unpacked
     except ModuleNotFoundError as error:
@@ -106,6 +109,6 @@ def _unpack_and_call(payload: bytes, *args: Any, **kwargs: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def unpacked(payload: bytes) -> Callable[..., Any]:
+def unpacked(payload: bytes) -> Callable[..., object]:
     """The function of some bytes, the same for the same bytes."""
     return pickle.loads(payload)

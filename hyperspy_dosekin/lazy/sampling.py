@@ -125,9 +125,9 @@ def rows_of_blocks(
     return compute(Delayed(name, layered, layer=name))[0]
 
 
-def _flat(name: str, tasks: list[list[Any]]) -> dict[Key, Any]:
+def _flat(name: str, tasks: list[list[Any]]) -> dict[Key, object]:
     """Tasks under keys of their own, so that they can run at the same time, and a list of them."""
-    graph: dict[Key, Any] = {
+    graph: dict[Key, object] = {
         f"{name}-{i}-{k}": task for i, row in enumerate(tasks) for k, task in enumerate(row)
     }
     graph[name] = [[f"{name}-{i}-{k}" for k in range(len(row))] for i, row in enumerate(tasks)]

@@ -43,7 +43,7 @@ def check_fields(record: Any) -> None:
             _check(entry.name, getattr(record, entry.name), str(entry.type), default)
 
 
-def check_arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
+def check_arguments(function: Callable[..., object], given: Mapping[str, object]) -> None:
     """Check arguments that are a number, a flag, a text or ``None`` by the annotation.
 
     Parameters
@@ -65,7 +65,7 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> N
             _check(name, given[name], parameter.annotation, parameter.default)
 
 
-def _check(name: str, value: Any, annotation: str, default: Any) -> None:
+def _check(name: str, value: Any, annotation: str, default: object) -> None:
     kinds = [kind.strip() for kind in annotation.split("|")]
     if not all(kind in _KINDS for kind in kinds):
         return
@@ -99,7 +99,7 @@ def _is_real(value: Any) -> bool:
     return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iufO"
 
 
-def _is_pair(value: Any) -> bool:
+def _is_pair(value: object) -> bool:
     return (
         (isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1))
         and len(value) == 2
@@ -108,7 +108,7 @@ def _is_pair(value: Any) -> bool:
 
 
 #: What an annotation asks for, and whether a value is that.
-_KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+_KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "bool": ("True or False", lambda value: isinstance(value, bool | np.bool_)),
     "int": ("a whole number", _is_whole),
     "float": ("a number", _is_real),
@@ -118,7 +118,7 @@ _KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-def check_callable(name: str, value: Any) -> None:
+def check_callable(name: str, value: object) -> None:
     """Refuse what is neither a function nor ``None``.
 
     Raises
@@ -130,7 +130,7 @@ def check_callable(name: str, value: Any) -> None:
         raise TypeError(f"{name}={short(value)} must be a function without arguments, or None.")
 
 
-def file_path(value: Any, what: str) -> Path:
+def file_path(value: object, what: str) -> Path:
     """An argument as the path of a file.
 
     Parameters
@@ -163,7 +163,7 @@ def file_path(value: Any, what: str) -> Path:
     return path
 
 
-def real_numbers(name: str, value: Any, remedy: str, *, finite: bool = True) -> np.ndarray:
+def real_numbers(name: str, value: object, remedy: str, *, finite: bool = True) -> np.ndarray:
     """An argument as a float64 array of any shape.
 
     Parameters
@@ -207,7 +207,7 @@ def real_numbers(name: str, value: Any, remedy: str, *, finite: bool = True) -> 
 
 def real_number(
     name: str,
-    value: Any,
+    value: object,
     remedy: str,
     *,
     above: float = -np.inf,
@@ -249,7 +249,7 @@ def real_number(
     return float(found)
 
 
-def flag(name: str, value: Any) -> bool:
+def flag(name: str, value: object) -> bool:
     """An argument as ``True`` or ``False``.
 
     Parameters
@@ -288,7 +288,7 @@ def _range(above: float, least: float, below: float, most: float) -> str:
     return " and ".join(said)
 
 
-def short(value: Any, longest: int = 80) -> str:
+def short(value: object, longest: int = 80) -> str:
     """An argument as text that fits into a message.
 
     Examples

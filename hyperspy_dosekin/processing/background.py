@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -151,13 +150,13 @@ def fit_power_law(
     values = np.where(usable[:, np.newaxis], values, 1.0)
     mean = np.where(usable[:, np.newaxis], mean, 1.0)
 
-    def weights(background: np.ndarray, rows: Any) -> np.ndarray:
+    def weights(background: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
         line = per_row[0][rows] * background + per_row[1][rows]
         spread = line if known is None else known[rows]
         # A channel without noise would outweigh all others.
         return 1.0 / np.maximum(spread, 1e-12 * mean[rows] ** 2)
 
-    def of(rows: Any) -> np.ndarray:
+    def of(rows: np.ndarray | slice) -> np.ndarray:
         return x if x.ndim == 1 else x[rows]
 
     # Logarithms of the smallest counts say little; they are lifted so that none is missing.

@@ -16,7 +16,7 @@ from typing import Any
 EXTRA = "live"
 
 
-def in_order(name: str) -> tuple[Any, ...]:
+def in_order(name: str) -> tuple[object, ...]:
     """Key that sorts names as people count: "frame 9" before "frame 10"."""
     return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name))
 
@@ -127,7 +127,7 @@ class _Bell:
         self._observer = Observer()
         self._observer.schedule(self, str(folder), recursive=True)
 
-    def dispatch(self, event: Any) -> None:
+    def dispatch(self, event: object) -> None:
         """What watchdog calls."""
         self._rings.set()
 

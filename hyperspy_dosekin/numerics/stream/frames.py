@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -36,7 +35,7 @@ class ArrivedFrame:
 
     index: int
     arrived_s: float
-    data: Any
+    data: object
 
 
 class FrameQueue:
@@ -54,7 +53,7 @@ class FrameQueue:
         Whether frames are copied, because the source goes on to use their memory.
     """
 
-    def __init__(self, source: Iterator[Any], policy: str, size: int, copy: bool) -> None:
+    def __init__(self, source: Iterator[object], policy: str, size: int, copy: bool) -> None:
         self.size = size
         self.received = 0
         self.dropped = 0
@@ -110,7 +109,7 @@ class FrameQueue:
                 _PATIENCE,
             )
 
-    def put(self, data: Any, make_room: Callable[[FrameQueue], None]) -> bool:
+    def put(self, data: object, make_room: Callable[[FrameQueue], None]) -> bool:
         """Append a frame; ``False`` if nobody wants it any more."""
         arrived = time.perf_counter()
         with self.changed:
@@ -136,7 +135,7 @@ class FrameQueue:
 
 
 def _read(
-    queue: FrameQueue, source: Iterator[Any], make_room: Callable[[FrameQueue], None], copy: bool
+    queue: FrameQueue, source: Iterator[object], make_room: Callable[[FrameQueue], None], copy: bool
 ) -> None:
     failure: BaseException | None = None
     try:

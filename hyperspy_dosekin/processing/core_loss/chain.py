@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.processing.background import PowerLawFit, fit_power_law
 from hyperspy_dosekin.processing.batches import run_in_batches
 from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: Of a background in which there is nothing but noise.
 USUAL_EXPONENT = 3.0
@@ -70,7 +73,7 @@ def process_block(
     variance: np.ndarray | None = None,
     *,
     chain: CoreLossChain,
-    dtype: Any = np.float64,
+    dtype: npt.DTypeLike = np.float64,
     with_variance: bool = False,
     workers: int = 1,
 ) -> tuple[np.ndarray, ...]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from hyperspy_dosekin.processing.low_loss.steps import (
     zero_loss_of,
 )
 from hyperspy_dosekin.processing.shifting import shift_cubic, shift_linear, shift_variance
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: What is recorded of each spectrum.
 DIAGNOSTICS = (
@@ -49,7 +52,7 @@ def process_block(
     variance: np.ndarray | None = None,
     *,
     chain: LowLossChain,
-    dtype: Any = np.float64,
+    dtype: npt.DTypeLike = np.float64,
     with_variance: bool = False,
     workers: int = 1,
 ) -> tuple[np.ndarray, ...]:
@@ -237,5 +240,5 @@ def process_spectra(
     return values, numbers, noise_variance
 
 
-def _nobody(name: str, made: Mapping[str, Any]) -> None:
+def _nobody(name: str, made: Mapping[str, object]) -> None:
     """Look at nothing."""

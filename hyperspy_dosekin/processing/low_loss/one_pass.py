@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, process_block
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.survey import SURVEY, survey_low_loss
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: What is recorded of each spectrum.
 NUMBERS = (*DIAGNOSTICS, *SURVEY)
@@ -26,7 +29,7 @@ def look_and_process(
     largest_value: float,
     gain: float = 0.0,
     near: slice | None = None,
-    dtype: Any = np.float64,
+    dtype: npt.DTypeLike = np.float64,
     with_variance: bool = False,
     workers: int = 1,
 ) -> tuple[np.ndarray, ...]:

@@ -103,8 +103,8 @@ def subtract_background(
         # Each spectrum is still a part of a channel away from the common axis.
         energy = energy + rest[:, np.newaxis] * chain.scale_ev
         energy = np.maximum(energy, 0.1 * chain.scale_ev)
-    gain: Any = chain.gain
-    offset: Any = chain.offset
+    gain: np.ndarray | float = chain.gain
+    offset: np.ndarray | float = chain.offset
     if variance is not None:
         # Weights from noisy intensities would put the background too low.
         total = values[:, window].sum(axis=-1, keepdims=True)

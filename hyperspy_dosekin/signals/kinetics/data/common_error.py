@@ -148,7 +148,7 @@ class CommonErrors:
         place = np.searchsorted(self.labels, label).clip(max=self.labels.size - 1)
         return shift[place, np.arange(shift.shape[1])]
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Plain numbers for a file."""
         return {
             "labels": self.labels.tolist(),
@@ -170,7 +170,7 @@ class CommonErrors:
 
 
 def _moved(
-    data: SeriesData, config: ExactConfig, offset: Any, chosen: np.ndarray
+    data: SeriesData, config: ExactConfig, offset: object, chosen: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Fits of the mean of some pixels with every error, ``(2, n_error, n_window)`` by name."""
     whole = bool(chosen.all())

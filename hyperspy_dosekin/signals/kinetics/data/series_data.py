@@ -22,7 +22,10 @@ from hyperspy_dosekin.signals.axes.shared_error import shared_errors_of
 from hyperspy_dosekin.signals.kinetics.data.recorded import Recorded, conditions_of
 
 if TYPE_CHECKING:
+    from hyperspy.axes import BaseDataAxis
+
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.lazy.arrays import Array
     from hyperspy_dosekin.windows.definitions import Window
 
 
@@ -39,7 +42,7 @@ class Series(Protocol):
         ...
 
     @property
-    def window_axis(self) -> Any:
+    def window_axis(self) -> BaseDataAxis | None:
         """The axis of windows."""
         ...
 
@@ -53,7 +56,7 @@ class Series(Protocol):
         """The windows, where they are ranges of a spectrum."""
         ...
 
-    def get_noise_variance(self) -> Any:
+    def get_noise_variance(self) -> BaseSignal | float | None:
         """The noise variance, where it is known."""
         ...
 
@@ -342,7 +345,7 @@ def _new_axis(variance: Any) -> Any:
     return None if variance is None else variance[..., np.newaxis, :]
 
 
-def _variance_like(series: Series) -> Any:
+def _variance_like(series: Series) -> Array | None:
     """Noise variance as an array of the shape of the series, or ``None``."""
     variance = checked_variance(series)
     if variance is None:

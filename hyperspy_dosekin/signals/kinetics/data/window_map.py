@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import BaseSignal, LazySignal1D, LazySignal2D, Signal1D, Signal2D
 
 from hyperspy_dosekin.signals.drawing import name_windows
+
+if TYPE_CHECKING:
+    from hyperspy.axes import BaseDataAxis
 
 
 class _WindowMap(BaseSignal):
@@ -18,7 +21,7 @@ class _WindowMap(BaseSignal):
     _signal_type = "WindowMap"
 
     @property
-    def window_axis(self) -> Any:
+    def window_axis(self) -> BaseDataAxis | None:
         """The axis that counts windows, or ``None`` where one window was sliced out."""
         axes = self.axes_manager._axes
         return next((axis for axis in axes if axis.name == "window"), None)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.network_fit import FieldNetworkFit
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
+    from hyperspy_dosekin.lazy.arrays import Array
     from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
 
 #: Names of the parameters that every estimator of the power law returns.
@@ -52,7 +53,7 @@ class Estimate(ABC):
     def dose_at(self, level: float) -> Any:
         """Dose at which integrity falls to a level, ``(n_member, …space…, window)``."""
 
-    def intensity(self, dose: np.ndarray) -> Any:
+    def intensity(self, dose: np.ndarray) -> Array:
         """Modelled intensity a C + b, ``(n_member, …space…, window, n_dose)``."""
         amplitude = self.parameter("amplitude")[..., np.newaxis]
         return amplitude * self.integrity(dose) + self.parameter("offset")[..., np.newaxis]
@@ -63,20 +64,20 @@ class Estimate(ABC):
         """Mean of a parameter over the members, ``(…space…, window)``."""
         return self.parameter(name).mean(axis=0)
 
-    def mean_integrity(self, dose: np.ndarray) -> Any:
+    def mean_integrity(self, dose: np.ndarray) -> Array:
         """Mean integrity, ``(…space…, window, n_dose)``."""
         return self.integrity(dose).mean(axis=0)
 
-    def mean_intensity(self, dose: np.ndarray) -> Any:
+    def mean_intensity(self, dose: np.ndarray) -> Array:
         """Mean intensity, ``(…space…, window, n_dose)``."""
         return self.intensity(dose).mean(axis=0)
 
-    def mean_dose_at(self, level: float) -> Any:
+    def mean_dose_at(self, level: float) -> Array:
         """Mean of the doses at a level, ``(…space…, window)``; NaN where a member never falls."""
         dose = self.dose_at(level)
         return np.where(np.isfinite(dose), dose, np.nan).mean(axis=0)
 
-    def change_dose(self, largest: float) -> Any:
+    def change_dose(self, largest: float) -> Array:
         """Dose at which half of the change up to a largest dose is done, ``(…space…, window)``."""
         return half_change(np.asarray(self.mean_integrity(SHARES * largest))) * largest
 
@@ -115,7 +116,7 @@ class ExactEstimate(Estimate):
         """The same, ``(…space…, window, n_dose)``."""
         return self._at(dose, ())
 
-    def intensity(self, dose: np.ndarray) -> Any:
+    def intensity(self, dose: np.ndarray) -> Array:
         """Modelled intensity a C + b, ``(1, …space…, window, n_dose)``."""
         return self.mean_intensity(dose)[np.newaxis]
 
@@ -127,11 +128,11 @@ class ExactEstimate(Estimate):
         """Dose at which integrity falls to a level, ``(1, …space…, window)``."""
         return self._dose_at(level, never=np.inf)[np.newaxis]
 
-    def mean_dose_at(self, level: float) -> Any:
+    def mean_dose_at(self, level: float) -> Array:
         """The same, ``(…space…, window)``; NaN where the integrity never falls so far."""
         return self._dose_at(level, never=np.nan)
 
-    def change_dose(self, largest: float) -> Any:
+    def change_dose(self, largest: float) -> Array:
         """Dose at which half of the change up to a largest dose is done, ``(…space…, window)``."""
         return map_blocks(
             _change_doses,
@@ -160,7 +161,7 @@ class ExactEstimate(Estimate):
             law=self.maps.law,
         )
 
-    def _dose_at(self, level: float, never: float) -> Any:
+    def _dose_at(self, level: float, never: float) -> Array:
         stored = _STORED_DOSES.get(level)
         names = self.maps.parameter_names if stored is None else (stored,)
         return map_blocks(

@@ -14,10 +14,11 @@ from hyperspy_dosekin.numerics.threads import torch_threads
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.lazy.arrays import Array
     from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
 
 
-def examined(maps: ExactMaps) -> Any:
+def examined(maps: ExactMaps) -> Array:
     """Fields of the examination, ``(…space…, field, window)``; lazy where the maps are."""
     data, law = maps.data, maps.law
     rows = [maps.field(name) for name in (*maps.parameter_names, "amplitude", "offset")]

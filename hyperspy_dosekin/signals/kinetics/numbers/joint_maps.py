@@ -115,13 +115,13 @@ class JointMaps(ExactMaps):
         lower, upper = (np.reshape(end, shape) for end in ends)
         return lower, upper
 
-    def band(self, normalised_dose: Sequence[float]) -> tuple[Any, Any]:
+    def band(self, normalised_dose: Sequence[float]) -> tuple[Array, Array]:
         """Ends of the 95 % interval of a·C + b, ``(window, n_dose)`` each."""
         with torch_threads(1):
             lower, upper = intensity_interval(self.posterior, tuple(normalised_dose), LEVEL)
         return lower[0], upper[0]
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """What a file has to hold beside the arrays."""
         assert self.nodes is not None
         return {

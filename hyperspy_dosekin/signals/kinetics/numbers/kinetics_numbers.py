@@ -24,6 +24,7 @@ from hyperspy_dosekin.signals.signatures import did_you_mean
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.network.certificate import Certificate
+    from hyperspy_dosekin.lazy.arrays import Array
 
 #: Ways to an interval.
 INTERVAL_METHODS = ("posterior", "profile")
@@ -95,7 +96,7 @@ class KineticsNumbers(FittedSeries):
         relative = self.maps.data.relative_dose
         return dose if relative is None else dose * relative[..., np.newaxis] ** power
 
-    def _dose_at(self, level: float) -> Any:
+    def _dose_at(self, level: float) -> Array:
         return self.estimate.mean_dose_at(checked_integrity("level", level))
 
     def _parameter(self, name: str) -> Any:
@@ -117,10 +118,10 @@ class KineticsNumbers(FittedSeries):
     def _identifiable(self) -> Any:
         return self._examined_field("identifiable", "whether the data determine D½") == 1
 
-    def _log_evidence(self) -> Any:
+    def _log_evidence(self) -> Array:
         return self._examined_field("log_evidence", "the evidence of the law")
 
-    def _examined_field(self, name: str, what: str) -> Any:
+    def _examined_field(self, name: str, what: str) -> Array:
         if not self.has_intervals:
             raise ValueError(
                 f"{what} was not examined, because the fit was made with intervals=False; repeat "
@@ -145,7 +146,7 @@ class KineticsNumbers(FittedSeries):
         found = config.bounded(curves)
         return nothing if found is None else found[0] & ~curves.dead[0]
 
-    def _field(self, name: str) -> Any:
+    def _field(self, name: str) -> Array:
         return taken(self.maps.field(name), self.shown, -1)
 
     # Intervals
@@ -188,13 +189,13 @@ class KineticsNumbers(FittedSeries):
 
     def integrity_interval(
         self, dose: np.ndarray, level: float = 0.95, method: str = "posterior"
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Array, Array]:
         """Ends of the interval of C at any doses, ``(…space…, window, n_dose)``."""
         normalised = tuple(checked_doses(dose) / self.dose_scale)
         lower, upper = self.maps.interval("integrity", level, method, normalised_dose=normalised)
         return taken(lower, self.shown, -2), taken(upper, self.shown, -2)
 
-    def intensity_interval(self, dose: np.ndarray) -> tuple[Any, Any]:
+    def intensity_interval(self, dose: np.ndarray) -> tuple[Array, Array]:
         """Ends of the 95 % interval of a C + b, ``(…space…, window, n_dose)``."""
         lower, upper = self.maps.band(tuple(checked_doses(dose) / self.dose_scale))
         return taken(lower, self.shown, -2), taken(upper, self.shown, -2)

@@ -242,7 +242,7 @@ class ExactMaps:
         ends = over_pixels(kernel, self.data, self.offset, "e,w,v", sizes, PIXELS_WITH_INTERVALS)
         return ends[..., 0, :, :], ends[..., 1, :, :]
 
-    def band(self, normalised_dose: Sequence[float]) -> tuple[Any, Any]:
+    def band(self, normalised_dose: Sequence[float]) -> tuple[Array, Array]:
         """Ends of the 95 % interval of a·C + b, ``(…space…, window, n_dose)`` each."""
         first, wanted = len(self.field_names), tuple(normalised_dose)
         fields = self.fields

@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from hyperspy_dosekin.lazy.merging import merge_chunks
 from hyperspy_dosekin.numerics.progress import Progress, Stop, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.lazy.arrays import Array
 
 _logger = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ def over_pixels(
     sizes: dict[str, int],
     step: int,
     progress: Progress = no_progress,
-) -> Any:
+) -> Array:
     """Call a kernel of values, variance and offset on whole blocks, without the absent ones.
 
     Parameters

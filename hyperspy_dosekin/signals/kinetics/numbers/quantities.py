@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import real_number, real_numbers, short
 from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
+
+if TYPE_CHECKING:
+    pass
 
 #: Quantities that have an interval beside the parameters of the law, and the unit in which the
 #: law gives them.
@@ -25,7 +28,7 @@ INTERVAL_SCALES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def checked_doses(dose: Any) -> np.ndarray:
+def checked_doses(dose: object) -> np.ndarray:
     """Doses to ask for, ``(n_dose,)``, checked.
 
     Raises

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.signals.kinetics.numbers.estimates import Estimate
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.lazy.arrays import Array
 
 
 def window_first(array: Any) -> Any:
@@ -53,7 +56,7 @@ class ShownEstimate(Estimate):
         """Integrity at some doses, ``(n_member, …space…, window, n_dose)``."""
         return taken(self.whole.integrity(dose), self.places, -2)
 
-    def intensity(self, dose: np.ndarray) -> Any:
+    def intensity(self, dose: np.ndarray) -> Array:
         """Modelled intensity, ``(n_member, …space…, window, n_dose)``."""
         return taken(self.whole.intensity(dose), self.places, -2)
 
@@ -61,10 +64,10 @@ class ShownEstimate(Estimate):
         """Dose at which integrity falls to a level, ``(n_member, …space…, window)``."""
         return taken(self.whole.dose_at(level), self.places, -1)
 
-    def mean_dose_at(self, level: float) -> Any:
+    def mean_dose_at(self, level: float) -> Array:
         """Mean of the doses at a level, ``(…space…, window)``."""
         return taken(self.whole.mean_dose_at(level), self.places, -1)
 
-    def change_dose(self, largest: float) -> Any:
+    def change_dose(self, largest: float) -> Array:
         """Dose at which half of the change up to a largest dose is done."""
         return taken(self.whole.change_dose(largest), self.places, -1)

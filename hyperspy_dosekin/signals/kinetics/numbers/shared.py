@@ -199,7 +199,7 @@ class SharedMaps(ExactMaps):
         )
         return ends[..., 0, :, :], ends[..., 1, :, :]
 
-    def band(self, normalised_dose: Sequence[float]) -> tuple[Any, Any]:
+    def band(self, normalised_dose: Sequence[float]) -> tuple[Array, Array]:
         """Ends of the 95 % interval of a·C + b, ``(…space…, window, n_dose)`` each."""
         wanted = tuple(normalised_dose)
         maps = self
@@ -208,7 +208,7 @@ class SharedMaps(ExactMaps):
         ends = np.moveaxis(maps.fields[..., len(self.field_names) :, :], -2, -1)
         return ends[..., : len(wanted)], ends[..., len(wanted) :]
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """What a file has to hold beside the arrays, of plain numbers and texts."""
         return {
             "spatial": self.spatial,
@@ -292,7 +292,7 @@ def _named(
 
 
 def kernel_with_progress(
-    *arrays: Any, kernel: Callable[..., np.ndarray], progress: Progress, stop: Stop
+    *arrays: Array, kernel: Callable[..., np.ndarray], progress: Progress, stop: Stop
 ) -> np.ndarray:
     """Call a kernel, unless the fit has been stopped; then nothing is fitted."""
     if stop():
