@@ -163,11 +163,12 @@ class LiveEstimator:
         ]
         maps = ExactMaps.side_by_side([part.maps for part in parts], data.window_names)
         with_band = DoseKinetics(KineticsNumbers(maps, options))
-        lower, upper = with_band.intensity_interval(grid)
+        lower, upper = map(np.asarray, with_band.intensity_interval(grid))
         # What is kept of the fit is what everybody else gets of it.
         plain = replace(maps, data=data, fields=maps.fields[: len(maps.field_names)], band_dose=())
         kinetics = DoseKinetics(KineticsNumbers(plain, options))
-        return LiveFit(kinetics, grid, kinetics.estimate.mean_intensity(grid), lower, upper)
+        fitted = np.asarray(kinetics.estimate.mean_intensity(grid))
+        return LiveFit(kinetics, grid, fitted, lower, upper)
 
     def _fitted(
         self,

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from hyperspy.axes import BaseDataAxis
 
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
-    from hyperspy_dosekin.lazy.arrays import Array
     from hyperspy_dosekin.windows.definitions import Window
 
 
@@ -345,7 +344,7 @@ def _new_axis(variance: Any) -> Any:
     return None if variance is None else variance[..., np.newaxis, :]
 
 
-def _variance_like(series: Series) -> Array | None:
+def _variance_like(series: Series) -> Any:
     """Noise variance as an array of the shape of the series, or ``None``."""
     variance = checked_variance(series)
     if variance is None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from prettytable import PrettyTable
 
     from hyperspy_dosekin.kinetics.network.certificate import Certificate
+    from hyperspy_dosekin.lazy.arrays import Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,7 +81,7 @@ class KineticsIntervals(Face):
 
     def integrity_interval(
         self, dose: np.ndarray, level: float = 0.95, method: str = "posterior"
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Array, Array]:
         """Interval of the integrity at any doses, arrays ``(…space…, window, n_dose)``.
 
         Parameters
@@ -108,7 +109,7 @@ class KineticsIntervals(Face):
         """
         return self.numbers.integrity_interval(dose, level, method)
 
-    def intensity_interval(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def intensity_interval(self, dose: np.ndarray) -> tuple[Array, Array]:
         """95 % posterior interval of the fitted intensity a C + b at any doses.
 
         It says where the curve of the fit lies, with all parameters unknown, and can be narrow

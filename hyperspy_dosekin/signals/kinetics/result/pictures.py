@@ -81,8 +81,9 @@ def curve_picture(
     extent = real_number("extent", extent, _EXTENT, above=0.0, most=1e6)
     _require_curves(numbers)
     grid = np.linspace(0.0, extent * numbers.dose_max, CURVE_POINTS)
-    intensity, integrity = numbers.estimate.intensity(grid), numbers.estimate.integrity(grid)
-    several = len(numbers.estimate.labels) > 1
+    estimate = numbers.estimate
+    intensity, integrity = map(np.asarray, (estimate.intensity(grid), estimate.integrity(grid)))
+    several = len(estimate.labels) > 1
     bounds: dict[str, Any] = {}
     if numbers.has_intervals:
         lower, upper = numbers.interval("half_integrity_dose")
