@@ -80,12 +80,13 @@ def series_of(values):
 
 
 def judged(result, half):
-    """Rms error, coverage, and share determined, of each window."""
+    """Rms error, coverage, share determined, and of these within 0.25, of each window."""
     error = np.log(result.half_integrity_dose.data) - half
     lower, upper = (np.log(end.data) for end in result.interval("half_integrity_dose"))
     inside = ((lower <= half) & (half <= upper)).mean((1, 2))
-    known = result.identifiable.data.mean((1, 2))
-    return np.stack([np.sqrt(np.nanmean(error**2, (1, 2))), inside, known])
+    known = result.identifiable.data
+    right = (known & (np.abs(error) < 0.25)).sum((1, 2)) / np.maximum(known.sum((1, 2)), 1)
+    return np.stack([np.sqrt(np.nanmean(error**2, (1, 2))), inside, known.mean((1, 2)), right])
 
 
 def main():
@@ -97,7 +98,7 @@ def main():
     options = parser.parse_args()
     spatial, width = ("field", 3.0) if options.field else ("population", 0.0)
     quiet = {"spatial": spatial, "show_progressbar": False}
-    print("alone -> together of each window: rms of ln D1/2 | coverage of 95 % | determined")
+    print("alone -> together of each window: rms of ln D1/2 | coverage | determined | right")
     for case in options.cases:
         every, found = [], []
         for seed in options.seeds:
