@@ -17,6 +17,8 @@ from hyperspy_dosekin.processing.low_loss.zero_loss import SIGMA_PER_FWHM, find_
 
 #: Of wider peaks, in channels, the area is right within a thousandth.
 WIDEST = 4.0
+#: Widths are told by so much, and one spectrum more or less does not change all others.
+_STEP = 0.05
 #: Widths that are tried, and places of peaks that are looked at, at most.
 _WIDTHS, _PLACES = np.linspace(1.0, WIDEST, 31), 32
 #: Largest share of the area that is put right: below 1.5 channels nothing is known.
@@ -52,7 +54,7 @@ def width_of_core(position: np.ndarray, fwhm: float) -> float | None:
     models = _gaussian(np.repeat(_WIDTHS, few.size), fraction, 16)
     shown = find_zero_loss(models, widest=16).fwhm.reshape(_WIDTHS.size, few.size)
     middle = np.maximum.accumulate(np.nan_to_num(np.median(shown, axis=-1), posinf=0.0))
-    return float(np.interp(fwhm, middle, _WIDTHS))
+    return _STEP * round(float(np.interp(fwhm, middle, _WIDTHS)) / _STEP)
 
 
 def with_its_area(mirrored: np.ndarray, centre: np.ndarray, width: float) -> np.ndarray:
