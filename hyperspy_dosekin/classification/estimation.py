@@ -19,7 +19,11 @@ import numpy as np
 from hyperspy_dosekin.classification.ascent import ascended
 from hyperspy_dosekin.classification.explanations import Explanations
 from hyperspy_dosekin.classification.likelihood import MOST_STRANGE
-from hyperspy_dosekin.classification.noise import NoiseModel, PrincipalComponents, estimate_noise
+from hyperspy_dosekin.classification.noise import (
+    NoiseModel,
+    PrincipalComponents,
+    estimate_blurred_noise,
+)
 from hyperspy_dosekin.classification.nuisances import (
     Nuisances,
     background_basis,
@@ -75,6 +79,7 @@ def estimate_nuisances(
     options: EstimationOptions | None = None,
     after_round: Callable[[int, int], bool] | None = None,
     variance: np.ndarray | None = None,
+    start: Nuisances | None = None,
 ) -> Nuisances:
     """Distributions of scale, shift and background, and the shares of the classes.
 
@@ -94,6 +99,8 @@ def estimate_nuisances(
         Called with rounds done and rounds in all; ``True`` ends them.
     variance
         Noise variance of each spectrum, of the same shape; by default that of the model.
+    start
+        Where to begin, such as with other curves of the background.
 
     Returns
     -------
@@ -108,14 +115,16 @@ def estimate_nuisances(
     else:
         variance = variance[chosen]
     basis = background_basis(references.energy_ev)
-    estimator = _Estimator(spectra[chosen], variance, references, components, rng)
+    estimator = _Estimator(spectra[chosen], variance, references, components, rng, noise)
+    if start is not None:
+        return _climbed(estimator, replace(start, noise=noise), options, after_round)
     found = _estimated(estimator, basis, noise, options, after_round)
     if not estimator.poor(found, noise):
         return found
     # More than one scattering makes of every reference what no smooth background imitates.
     curve = plural_curve(references.energy_ev, references.class_means().mean(axis=0), TYPICAL)
     twice = np.concatenate([basis, curve[None]])
-    other = _Estimator(spectra[chosen], variance, references, components, rng)
+    other = _Estimator(spectra[chosen], variance, references, components, rng, noise)
     again = _estimated(other, twice, noise, options, after_round)
     gain = other.fit(again) - estimator.fit(found)
     if gain < _CLEARLY_BETTER:
@@ -131,10 +140,20 @@ def _estimated(
     options: EstimationOptions,
     after_round: Callable[[int, int], bool] | None,
 ) -> Nuisances:
-    """All rounds, and the refinement, with some curves of the background."""
+    """The same with some curves of the background."""
     current = estimator.start(noise, options.find_factor, basis)
     if len(basis) > 2:  # more than smooth curves
         current = estimator.with_background(current)
+    return _climbed(estimator, current, options, after_round)
+
+
+def _climbed(
+    estimator: _Estimator,
+    current: Nuisances,
+    options: EstimationOptions,
+    after_round: Callable[[int, int], bool] | None,
+) -> Nuisances:
+    """All rounds, and the refinement, from where they begin."""
     last: list[Nuisances] = []
     for done in range(options.rounds):
         final = done >= options.rounds - _AVERAGED
@@ -172,11 +191,12 @@ def likeliest(
     unit = float(chosen.std()) or 1.0
     chosen = chosen / unit
     components = _components(chosen)
-    noise = estimate_noise(chosen, components)
+    noise = estimate_blurred_noise(chosen, components)
     variance = PixelNoise.of(chosen, noise, components).variance(chosen)
     fits = []
     for references in candidates:
-        estimator = _Estimator(chosen, variance, references.scaled(1 / unit), components, rng)
+        own = references.scaled(1 / unit)
+        estimator = _Estimator(chosen, variance, own, components, rng, noise)
         current = estimator.start(noise, True)
         for _ in range(rounds):
             current = hurried(current, estimator.refit(current))
@@ -241,7 +261,7 @@ class _Estimator(Starting):
         explained = scale[:, None] * found.templates[m, i]
         rest = self.spectra[kept] - explained
         noise = self._with_misfit(now, weight, rest, kept) if final else now.noise
-        basis = now.background_basis
+        basis = self.explainer.white(now.background_basis)
         variance = np.average(self.variance[kept], axis=0, weights=weight)
         weighted = basis / variance
         inverse = np.linalg.inv(np.linalg.inv(now.background_covariance) + weighted @ basis.T)
@@ -274,12 +294,12 @@ class _Estimator(Starting):
         self, now: Nuisances, weight: np.ndarray, rest: np.ndarray, kept: np.ndarray
     ) -> NoiseModel:
         """Noise model that also covers what no explanation reaches, channel by channel."""
-        basis = now.background_basis
+        basis = self.explainer.white(now.background_basis)
         variance = np.average(self.variance[kept], axis=0, weights=weight)
         weighted = basis / variance
         coefficients = rest @ weighted.T @ np.linalg.inv(weighted @ basis.T)
         squares = np.average((rest - coefficients @ basis) ** 2, axis=0, weights=weight)
-        ratio = squares / variance
+        ratio = squares / (self.usual * variance)
         # Sampling error of the ratio, with room for the draws not being the best explanations.
         allowed = 1.03 + 3 * np.sqrt(2 / max(weight.sum(), 1))
         excess = np.where(ratio > allowed, ratio - 1, 0.0) * variance

@@ -10,6 +10,7 @@ import numpy as np
 
 from hyperspy_dosekin.classification.calibration import CalibrationCurve, calibration_curve, softmax
 from hyperspy_dosekin.classification.likelihood import MOST_STRANGE, Best, Likelihood
+from hyperspy_dosekin.classification.misfit import where
 from hyperspy_dosekin.classification.nuisances import Nuisances, shift_templates
 
 #: Spectra that are looked at.
@@ -22,6 +23,8 @@ _DISTANCE, _RELATIVE = 1.5, 0.02
 #: Share of spectra that may resemble no class, scale of a class relative to the others, and
 #: residual background relative to the strongest reference.
 _STRANGE, _UNEQUAL, _BACKGROUND = 0.05, 1.6, 0.2
+#: Part of the variance of the noise that may be a misfit, if most spectra resemble the classes.
+_LITTLE = 0.15
 #: Mean shift in channels, and in standard deviations of the shift.
 _ZERO_CHANNELS, _ZERO_DEVIATIONS = 2.5, 1.5
 #: Distance of a typical spectrum, relative to that of simulated ones.
@@ -91,7 +94,8 @@ def examine(
     strange = likelihood.novelty(distance) > 3
     best = likelihood.best(spectra, given, nuisances, energy_ev)
     rest = spectra - best.explained - best.background
-    problems = _of_the_whole(nuisances, likelihood, strange, energy_ev)
+    taken = float((np.broadcast_to(likelihood.noise.excess, energy_ev.shape) / variance).mean())
+    problems = _of_the_whole(nuisances, likelihood, strange, taken, energy_ev)
     cosine = np.full(len(names), np.nan)
     cosines = np.full((len(names), len(names)), np.nan)
     scales = np.full(len(names), np.nan)
@@ -101,6 +105,8 @@ def examine(
     moved = shift_templates(means, np.array([nuisances.shift_mean_ev / step]))[:, 0]
     sizes = np.linalg.norm(moved, axis=1)
     sizes = np.where(sizes > 1e-9 * sizes.max(), sizes, np.nan)
+    white = likelihood.explainer(energy_ev).white
+    chance = likelihood.noise.model.left_white.sum()
     for k, name in enumerate(names):
         own = np.flatnonzero((label == k) & ~strange & (probability[:, k] > 0.8))
         if len(own) < _FEWEST or np.ptp(means[k]) <= 1e-9 * np.ptp(means):
@@ -112,7 +118,7 @@ def examine(
         scales[k] = np.median(best.scale[own])
         left = rest[own].mean(axis=0)
         noise = variance[own].mean(axis=0)
-        apart = np.sqrt(max((left**2 / noise).sum() - noise.size / len(own), 0.0))
+        apart = np.sqrt(max((white(left) ** 2 / noise).sum() - chance / len(own), 0.0))
         relative = np.sqrt(max((left**2 - noise / len(own)).mean(), 0.0) / (explained**2).mean())
         if apart > _DISTANCE and relative > _RELATIVE:
             worst = energy_ev[np.argmax(np.abs(left) / np.sqrt(noise))]
@@ -130,6 +136,22 @@ def examine(
                 "its reference, as the others: the references are not in the same unit of "
                 "intensity, or its thickness is another."
             )
+    typical = variance.mean(axis=0)
+    misfit = nuisances.misfit(white(nuisances.background_basis)) / typical
+    size = nuisances.misfit(nuisances.background_basis).mean()
+    apart, relative = (
+        float(np.sqrt(misfit.sum())),
+        float(np.sqrt(size / (best.explained**2).mean())),
+    )
+    if apart > _DISTANCE and relative > _RELATIVE:
+        ranges = where(np.sqrt(misfit), energy_ev)
+        problems.append(
+            f"the references do not fit, most in {ranges}: most spectra differ there from theirs "
+            f"in the same way, by {apart:.2g} standard deviations of the noise of one spectrum "
+            f"({100 * relative:.2g} % of it). It is taken for a nuisance of these data, so that "
+            "novelty is that of single spectra; look at the broadening of the references "
+            '(fwhm="estimate"), plural scattering, and the gain of the channels.'
+        )
     background = float(np.sqrt((best.background**2).mean()))
     if background > _BACKGROUND * largest:
         problems.append(
@@ -141,9 +163,13 @@ def examine(
 
 
 def _of_the_whole(
-    nuisances: Nuisances, likelihood: Likelihood, strange: np.ndarray, energy_ev: np.ndarray
+    nuisances: Nuisances,
+    likelihood: Likelihood,
+    strange: np.ndarray,
+    taken: float,
+    energy_ev: np.ndarray,
 ) -> list[str]:
-    """Problems of all classes together."""
+    """Problems of all classes together; `taken` is the part of the noise that is a misfit."""
     found = []
     step = float(np.median(np.diff(energy_ev)))
     allowed = max(_ZERO_CHANNELS * step, _ZERO_DEVIATIONS * nuisances.shift_sd_ev)
@@ -154,7 +180,14 @@ def _of_the_whole(
             "reference_spectra, since a shift can also be one of chemistry."
         )
     share = max(float(strange.mean()), nuisances.strange_share)
-    if nuisances.strange_share > MOST_STRANGE:
+    if nuisances.strange_share > MOST_STRANGE and taken < _LITTLE and strange.mean() < _STRANGE:
+        found.append(
+            "most spectra differ from a class by no more than their noise, but do not lie among "
+            "the classes as thickness and shift alone would have it: their compositions lie "
+            "between the classes (look at composition and mixed), or a reference is wrong and the "
+            f"shift of ± {nuisances.shift_sd_ev:.2g} eV hides it."
+        )
+    elif nuisances.strange_share > MOST_STRANGE:
         found.append(
             "most spectra resemble no class: they differ from every reference by more than the "
             "noise explains, and what they have in common was taken for noise; look at the "

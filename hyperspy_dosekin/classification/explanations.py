@@ -77,7 +77,7 @@ class Explanations:
     scale, scale_error
         Likeliest scale and its error, the same shape.
     templates
-        Shifted templates, ``(n_template, n_shift, n_channels)``.
+        Shifted templates, made white, ``(n_template, n_shift, n_channels)``.
     shifts_ev
         Shape ``(n_shift,)``.
     """
@@ -128,6 +128,9 @@ class Explanations:
 class Explainer:
     """Templates, and the explanations of spectra by them.
 
+    Where the noise of neighbouring channels is alike, spectra are those that `white` gives; what
+    they are compared with goes through the same filter.
+
     Parameters
     ----------
     templates
@@ -136,16 +139,29 @@ class Explainer:
         Class of each.
     energy_ev
         Energies of the channels.
+    whitening
+        Filter behind which channels are independent; see `NoiseModel.whitening`.
     """
 
-    def __init__(self, templates: np.ndarray, class_of: np.ndarray, energy_ev: np.ndarray) -> None:
+    def __init__(
+        self,
+        templates: np.ndarray,
+        class_of: np.ndarray,
+        energy_ev: np.ndarray,
+        whitening: np.ndarray | None = None,
+    ) -> None:
         self.templates, self.class_of = templates, class_of
+        self._filter = whitening
         self.step_ev = float(np.median(np.diff(energy_ev)))
         self.n_class = int(class_of.max()) + 1
 
+    def white(self, curves: np.ndarray) -> np.ndarray:
+        """Spectra or curves ``(…, n_channels)`` filtered so that channels are independent."""
+        return curves if self._filter is None else curves @ self._filter
+
     def shift_nodes(self, now: Nuisances, variance: np.ndarray) -> int:
         """Nodes that a typical noise variance ``(n_channels,)`` asks for."""
-        steepness = np.gradient(now.scale_mean * self.templates, self.step_ev, axis=1)
+        steepness = np.gradient(now.scale_mean * self.white(self.templates), self.step_ev, axis=1)
         information = float(((steepness**2) / variance).sum(axis=1).max())
         asked = 2 * REACH * now.shift_sd_ev * np.sqrt(information) / _SPACING
         return int(np.clip(np.ceil(asked), _FEWEST_SHIFTS, _MOST_SHIFTS)) // 2 * 2 + 1
@@ -158,6 +174,7 @@ class Explainer:
         n_shift: int = _FEWEST_SHIFTS,
         share: np.ndarray | None = None,
         foretold: Foretold | None = None,
+        measured: np.ndarray | None = None,
     ) -> Explanations:
         """All explanations of spectra ``(n, n_channels)`` with variances of the same shape.
 
@@ -174,14 +191,16 @@ class Explainer:
         foretold
             Noise that an explanation foretells by its scale. What the noise of the spectrum says
             about the scale then counts in the likelihood, not in distance and scale.
+        measured
+            The spectra before they were made white, which that is read from.
         """
         tables = self._tables(now, n_shift, share)
         size = tables.size
         log, distance, scale, error = (np.empty((len(spectra), *size)) for _ in range(4))
+        measured = spectra if measured is None else measured
         for rows in _blocks(len(spectra), size):
-            part, near, scaled = self._explained(
-                spectra[rows], variance[rows], now, tables, foretold
-            )
+            levels = foretold and self._levels(measured[rows], variance[rows], now, foretold)
+            part, near, scaled = self._explained(spectra[rows], variance[rows], now, tables, levels)
             log[rows], distance[rows] = part, near()
             scale[rows], error[rows] = scaled.best, scaled.error
         templates = tables.flat.reshape(*size, -1)
@@ -198,15 +217,22 @@ class Explainer:
             found[rows] = _summed(part)
         return found
 
+    def shifted(self, now: Nuisances, n_shift: int) -> np.ndarray:
+        """Templates at the nodes of the shift, ``(n_template, n_shift, n_channels)``."""
+        score = np.linspace(-REACH, REACH, n_shift)
+        shifts = now.shift_mean_ev + now.shift_sd_ev * score
+        return shift_templates(self.templates, shifts / self.step_ev)
+
     def _tables(self, now: Nuisances, n_shift: int, share: np.ndarray | None) -> _Tables:
         score = np.linspace(-REACH, REACH, n_shift)
         shifts = now.shift_mean_ev + now.shift_sd_ev * score
         log_shift = -0.5 * score**2
         log_shift -= np.log(np.exp(log_shift).sum())
-        templates = shift_templates(self.templates, shifts / self.step_ev)
-        flat = templates.reshape(-1, templates.shape[-1])
+        templates = self.shifted(now, n_shift)
+        flat = self.white(templates.reshape(-1, templates.shape[-1]))
         share = now.class_share if share is None else share
         prior = np.log(np.maximum(share, _TINY) / np.bincount(self.class_of))[self.class_of]
+        curves = self.white(now.background_basis)
         return _Tables(
             size=(len(templates), n_shift),
             shifts_ev=shifts,
@@ -214,7 +240,8 @@ class Explainer:
             log_prior=prior[:, None] + log_shift,
             flat=flat,
             flat_square=flat**2,
-            flat_curves=np.stack([flat * curve for curve in now.background_basis]),
+            curves=curves,
+            flat_curves=np.stack([flat * curve for curve in curves]),
         )
 
     def _explained(
@@ -223,11 +250,11 @@ class Explainer:
         variance: np.ndarray,
         now: Nuisances,
         tables: _Tables,
-        foretold: Foretold | None,
+        levels: _Levels | None,
     ) -> tuple[np.ndarray, Callable[[], np.ndarray], Scaled]:
         """Log-likelihoods of a block of spectra, what gives the distances, and the scales."""
         size, number = tables.size, len(now.background_basis)
-        basis, weight = now.background_basis, 1 / variance
+        basis, weight = tables.curves, 1 / variance
         precision = np.linalg.inv(now.background_covariance)
         rest = spectra - now.background_mean @ basis
         weighted = rest * weight
@@ -267,11 +294,9 @@ class Explainer:
             return found
 
         marginal = scaled.log_marginal
-        if foretold is not None:
-            typical = typical_template(self.templates, self.class_of, now.class_share)
-            fixed, rise = foretold.levels(spectra, weight, now.background_mean @ basis, typical)
-            rise = rise[:, None, None]
-            level = np.maximum(fixed[:, None, None] + rise * scaled.best, LEAST)
+        if levels is not None:
+            foretold, rise = levels.foretold, levels.rise
+            level = np.maximum(levels.fixed + rise * scaled.best, LEAST)
             n_channels = spectra.shape[1]
             seen = np.log(np.maximum(near().min(axis=(1, 2)), _TINY) / n_channels)[:, None, None]
             value, slope, bend = foretold.said_of_scale(seen, level, np.log(level), rise)
@@ -288,13 +313,31 @@ class Explainer:
         log += tables.log_prior
         return log, near, scaled
 
+    def _levels(
+        self, measured: np.ndarray, variance: np.ndarray, now: Nuisances, foretold: Foretold
+    ) -> _Levels:
+        """Noise that scales foretell, relative to that of each spectrum."""
+        typical = typical_template(self.templates, self.class_of, now.class_share)
+        background = now.background_mean @ now.background_basis
+        fixed, rise = foretold.levels(measured, 1 / variance, background, typical)
+        return _Levels(foretold, fixed[:, None, None], rise[:, None, None])
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """`Foretold.levels` of some spectra, ``(n, 1, 1)``."""
+
+    foretold: Foretold
+    fixed: np.ndarray
+    rise: np.ndarray
+
 
 @dataclass(frozen=True, eq=False)
 class _Tables:
     """What the explanations of all spectra have in common; a row of `flat` for each.
 
-    ``flat`` holds shifted templates, ``flat_square`` their squares, ``flat_curves`` their products
-    with each curve of the background.
+    ``flat`` holds shifted templates, ``flat_square`` their squares, ``curves`` the backgrounds and
+    ``flat_curves`` the products of the two, for each curve.
     """
 
     size: tuple[int, int]
@@ -303,6 +346,7 @@ class _Tables:
     log_prior: np.ndarray
     flat: np.ndarray
     flat_square: np.ndarray
+    curves: np.ndarray
     flat_curves: np.ndarray
 
 

@@ -24,6 +24,7 @@ from hyperspy_dosekin.classification.classifiers import (
 from hyperspy_dosekin.classification.estimation import EstimationOptions, estimate_nuisances
 from hyperspy_dosekin.classification.examination import examine
 from hyperspy_dosekin.classification.judging import make_likelihood, make_novelty
+from hyperspy_dosekin.classification.misfit import with_misfit
 from hyperspy_dosekin.classification.model import Model, classified_latents
 from hyperspy_dosekin.classification.network_training import (
     Task,
@@ -146,19 +147,20 @@ def _fit(
     variance = None if given.variance is None else given.variance / unit**2
     if given.nuisances is None:
         rough = estimate_blurred_noise(spectra, components)
-        real = components.beyond_noise(spectra, rough.variance(components.mean), rough.alike)
-        model = estimate_noise(spectra, real, rough.alike)
-        model = replace(model, blur=rough.blur, white=rough.white)
+        alike = rough.along(components.components)
+        real = components.beyond_noise(spectra, rough.variance(components.mean), alike)
+        model = estimate_noise(spectra, real, rough.along(real.components))
+        model = replace(model, colour=rough.colour, reach=rough.reach)
         noise = PixelNoise.of(spectra, model, real, variance)
-        found = estimate_nuisances(
-            spectra,
-            inside,
-            noise.model,
-            rng,
-            EstimationOptions(find_factor=settings.find_factor),
-            told,
-            noise.variance(spectra, variance),
-        )
+        options = EstimationOptions(find_factor=settings.find_factor)
+        variances = noise.variance(spectra, variance)
+        found = estimate_nuisances(spectra, inside, noise.model, rng, options, told, variances)
+        if settings.protocol != "paper" and complete:
+            seen = with_misfit(spectra, variance, inside, found, noise)
+            if seen is not None:
+                found = estimate_nuisances(
+                    spectra, inside, noise.model, rng, options, told, variances, seen
+                )
         noise = replace(noise, excess=found.noise.offset - noise.model.offset)
     else:
         found = in_units(given.nuisances, 1 / unit)
@@ -234,10 +236,11 @@ def _fit(
     report["problems"] = list(problems)
     report["confusable"] = confusable
     report["notes"] = [*report["notes"], *found.notes]
-    if found.noise.alike > 1:
+    if found.noise.colour is not None:
         report["notes"].append(
-            "the noise of neighbouring channels is alike, as behind a detector that blurs: "
-            f"{found.noise.alike:.1f} of them count as one."
+            "the noise of neighbouring channels is alike, as behind a detector that blurs: of slow "
+            f"changes along the energy it has {found.noise.colour[0]:.1f} times as much as if they "
+            "were independent. Spectra and references are compared with that taken out."
         )
     if settings.classifier == "likelihood" and settings.with_network is not False:
         model = replace(model, recipe=Recipe.of(inside, spectra, clean, config, unit))

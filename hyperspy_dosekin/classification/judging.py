@@ -60,7 +60,9 @@ def make_likelihood(
     """Bayes' rule with what was estimated, and the share of spectra that are of no class."""
     templates, class_of = class_templates(references, rng)
     typical = noise.variance(spectra[:_NOVELTY_MEASURED], _first(variance)).mean(axis=0)
-    nodes = Explainer(templates, class_of, references.energy_ev).shift_nodes(nuisances, typical)
+    white = noise.model.whitening
+    explainer = Explainer(templates, class_of, references.energy_ev, white)
+    nodes = explainer.shift_nodes(nuisances, typical)
     nothing, means = np.zeros(1), references.class_means()
     step = float(np.median(np.diff(references.energy_ev)))
     mixing = Mixing(means, step, np.zeros(len(means)))
@@ -84,9 +86,8 @@ def make_likelihood(
     )
     _, measured = draft.judged(spectra[:_NOVELTY_MEASURED], _first(variance), nuisances, energy)
     some = slice(_UNMIXED)
-    mixing = fit_mixing(
-        means, step, raw[some], noise.variance(raw, given)[some], nuisances, rate=MIXED_RATE
-    )
+    variances = noise.variance(raw, given)[some]
+    mixing = fit_mixing(means, step, raw[some], variances, nuisances, MIXED_RATE, white)
     draft = replace(draft, mixing=mixing)
     # A cloud may also describe some of a class; then nothing is far from the classes.
     far = float((measured > np.quantile(known, 1 - _FAR)).mean())

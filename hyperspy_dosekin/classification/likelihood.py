@@ -10,6 +10,7 @@ import numpy as np
 
 from hyperspy_dosekin.classification.explanations import Explainer, typical_template
 from hyperspy_dosekin.classification.foretold import LEAST, Foretold
+from hyperspy_dosekin.classification.misfit import backgrounds
 from hyperspy_dosekin.classification.mixing import Mixing, Unmixed
 from hyperspy_dosekin.classification.nuisances import Nuisances
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
@@ -22,8 +23,9 @@ LONGER = 25.0
 MOST_STRANGE = 0.6
 #: Fewer spectra do not say how well a scale foretells their noise.
 _FEWEST_LEVELS = 100
-#: How far the typical distance of the data may correct the noise level.
-_CORRECTION = 0.05
+#: How far the typical distance of the data may correct the noise level, and how far where the
+#: nearest tenth of the spectra, none of them strange, says so as well.
+_CORRECTION, _BY_ALL = 0.05, 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ class Likelihood:
 
     def explainer(self, energy_ev: np.ndarray) -> Explainer:
         """Templates at energies."""
-        return Explainer(self.templates, self.class_of, energy_ev)
+        return Explainer(self.templates, self.class_of, energy_ev, self.noise.model.whitening)
 
     def blocks(self, number: int) -> list[slice]:
         """Parts of so many spectra whose tables fit the memory."""
@@ -126,8 +128,9 @@ class Likelihood:
         for rows in self.blocks(len(spectra)):
             part = spectra[rows]
             variance = self.noise.variance(part, _part(given, rows))
+            white = explainer.white(part)
             found = explainer.explain(
-                part, variance, nuisances, self.n_shift, uniform, self.foretold
+                white, variance, nuisances, self.n_shift, uniform, self.foretold, part
             )
             log[rows] = found.by_class(self.class_of, explainer.n_class)
             distance[rows] = found.nearest
@@ -152,23 +155,20 @@ class Likelihood:
     ) -> Best:
         """The best explanation of each spectrum ``(n, n_channels)``, and its background."""
         explainer = self.explainer(energy_ev)
-        basis = nuisances.background_basis
-        precision = np.linalg.inv(nuisances.background_covariance)
+        shifted = explainer.shifted(nuisances, self.n_shift)
         explained, background = np.empty(spectra.shape), np.empty(spectra.shape)
         scale = np.empty(len(spectra))
         for rows in self.blocks(len(spectra)):
             part = spectra[rows]
             variance = self.noise.variance(part, _part(given, rows))
-            found = explainer.explain(part, variance, nuisances, self.n_shift)
+            found = explainer.explain(explainer.white(part), variance, nuisances, self.n_shift)
             row = np.arange(len(part))
             best = found.log.reshape(len(part), -1).argmax(axis=1)
             m, i = np.unravel_index(best, found.log.shape[1:])
             scale[rows] = found.scale[row, m, i]
-            explained[rows] = scale[rows, None] * found.templates[m, i]
-            rest = (part - explained[rows] - nuisances.background_mean @ basis) / variance
-            bend = precision + np.einsum("nc,ic,jc->nij", 1 / variance, basis, basis, optimize=True)
-            own = np.linalg.solve(bend, (rest @ basis.T)[..., None])[..., 0]
-            background[rows] = (nuisances.background_mean + own) @ basis
+            explained[rows] = scale[rows, None] * shifted[m, i]
+            left = explainer.white(part - explained[rows])
+            background[rows] = backgrounds(left, variance, nuisances, explainer)
         return Best(explained, background, scale)
 
     def after_longer_exposure(
@@ -194,7 +194,9 @@ class Likelihood:
         size = max(16, _TABLE // (len(self.templates) * nodes))
         for i in range(0, len(spectra), size):
             rows = slice(i, i + size)
-            found = explainer.explain(clean[rows], variance[rows], nuisances, nodes, uniform)
+            found = explainer.explain(
+                explainer.white(clean[rows]), variance[rows], nuisances, nodes, uniform
+            )
             log[rows] = found.by_class(self.class_of, explainer.n_class)
         return log
 
@@ -207,7 +209,8 @@ class Likelihood:
     ) -> Unmixed:
         """Shares of the classes in each spectrum, with intervals of a probability."""
         variance = self.noise.variance(spectra, given)
-        return self.mixing.unmixed(spectra, variance, nuisances, level)
+        white = self.noise.model.whitening
+        return self.mixing.unmixed(spectra, variance, nuisances, level, white)
 
     def calibrated(
         self, known: np.ndarray, measured: np.ndarray, strange_share: float
@@ -229,7 +232,9 @@ class Likelihood:
         part = strange_share if strange_share < MOST_STRANGE else 0.0
         typical = float(np.quantile(measured, 0.5 * (1 - part)))
         ratio = float(np.median(score)) / typical
-        correction = np.clip(ratio, 1 - _CORRECTION, 1 + _CORRECTION)
+        nearest = float(np.quantile(score, 0.1) / np.quantile(measured, 0.1 * (1 - part)))
+        low, high = sorted([1.0, np.clip(nearest, 1 - _BY_ALL, 1 + _BY_ALL)])
+        correction = np.clip(ratio, min(low, 1 - _CORRECTION), max(high, 1 + _CORRECTION))
         # Half a spectrum beyond the farthest one, so that its logarithm is finite.
         tail = np.unique(np.round(np.geomspace(1, n, 80)).astype(int))[::-1]
         return replace(
@@ -272,7 +277,7 @@ class Likelihood:
         for rows in self.blocks(len(spectra)):
             part = spectra[rows]
             variance = self.noise.variance(part, _part(given, rows))
-            found = explainer.explain(part, variance, nuisances, self.n_shift)
+            found = explainer.explain(explainer.white(part), variance, nuisances, self.n_shift)
             row = np.arange(len(part))
             best = found.log.reshape(len(part), -1).argmax(axis=1)
             m, i = np.unravel_index(best, found.log.shape[1:])

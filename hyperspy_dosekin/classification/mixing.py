@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Mixing:
         variance: np.ndarray,
         now: Nuisances,
         level: float | None = 0.95,
+        whitening: np.ndarray | None = None,
     ) -> Unmixed:
         """Shares of the classes in spectra ``(n, n_channels)`` with noise variances.
 
@@ -53,9 +54,18 @@ class Mixing:
             Distributions of the nuisances; that of the scale is not used.
         level
             Probability that an interval is to hold; without one there are no shares either.
+        whitening
+            Filter behind which channels are independent; see `NoiseModel.whitening`.
         """
+        score = np.linspace(-REACH, REACH, _SHIFTS)
+        shifts = now.shift_mean_ev + now.shift_sd_ev * score
+        moved = shift_templates(now.scale_mean * self.references, shifts / self.step_ev)
+        moved = moved.transpose(1, 0, 2)  # shift, class, channel
+        if whitening is not None:
+            moved, spectra = moved @ whitening, spectra @ whitening
+            now = replace(now, background_basis=now.background_basis @ whitening)
         parts = [
-            self._block(spectra[i : i + _BLOCK], variance[i : i + _BLOCK], now, level)
+            self._block(spectra[i : i + _BLOCK], variance[i : i + _BLOCK], now, moved, level)
             for i in range(0, len(spectra), _BLOCK)
         ]
         return Unmixed(
@@ -63,13 +73,15 @@ class Mixing:
         )
 
     def _block(
-        self, spectra: np.ndarray, variance: np.ndarray, now: Nuisances, level: float | None
+        self,
+        spectra: np.ndarray,
+        variance: np.ndarray,
+        now: Nuisances,
+        moved: np.ndarray,
+        level: float | None,
     ) -> Unmixed:
         n, n_class = len(spectra), len(self.references)
         score = np.linspace(-REACH, REACH, _SHIFTS)
-        shifts = now.shift_mean_ev + now.shift_sd_ev * score
-        moved = shift_templates(now.scale_mean * self.references, shifts / self.step_ev)
-        moved = moved.transpose(1, 0, 2)  # shift, class, channel
         onto, gram, own = _products(spectra, variance, now, moved)
         amounts = _non_negative(gram, onto)
         fall = (amounts * (2 * onto - np.einsum("nsij,nsj->nsi", gram, amounts))).sum(axis=2)
@@ -175,6 +187,7 @@ def fit_mixing(
     variance: np.ndarray,
     now: Nuisances,
     rate: float = 0.02,
+    whitening: np.ndarray | None = None,
 ) -> Mixing:
     """Find how far mixtures are nearer than single classes to spectra that hold one class.
 
@@ -190,9 +203,11 @@ def fit_mixing(
         Distributions of the nuisances.
     rate
         Share of them that may be taken for mixed.
+    whitening
+        Filter behind which channels are independent; see `NoiseModel.whitening`.
     """
     draft = Mixing(references, step_ev, np.zeros(len(references)))
-    found = draft.unmixed(spectra, variance, now, None)
+    found = draft.unmixed(spectra, variance, now, None, whitening)
     whole = np.quantile(found.fall, 1 - rate)
     thresholds = np.full(len(references), whole)
     for k in range(len(references)):

@@ -184,7 +184,7 @@ def _as_text(description: Mapping[str, Any]) -> str:
 
 
 def _assemble(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Model:
-    noise = NoiseModel(**_get("noise", arrays, description))
+    noise = _noise("noise", arrays, description)
     nuisances = _get("nuisances", arrays, description)
     nuisances["notes"] = tuple(nuisances.get("notes", ()))
     rest = _get("model", arrays, description)
@@ -212,13 +212,23 @@ def _assemble(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) 
     return model
 
 
+def _noise(
+    group: str, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]
+) -> NoiseModel:
+    parts = _get(group, arrays, description)
+    parts.pop("white", None)
+    if parts.pop("blur", 0.0) > 0:
+        raise ValueError("it is of an early version, which judged blurred noise in another way")
+    return NoiseModel(**parts)
+
+
 def _likelihood(
     arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]
 ) -> Likelihood | None:
     if "likelihood" not in description:
         return None
     noise = PixelNoise(
-        model=NoiseModel(**_get("pixel_model", arrays, description)),
+        model=_noise("pixel_model", arrays, description),
         components=PrincipalComponents(**_get("pixel_components", arrays, description)),
         **_get("pixel_noise", arrays, description),
     )
@@ -262,7 +272,9 @@ def _check_shapes(model: Model) -> None:
     }
     if model.likelihood is not None:
         found = model.likelihood
-        components = found.noise.components
+        components, colour = found.noise.components, found.noise.model.colour
+        if colour is not None:
+            expected["colour of the noise"] = (colour, (n_channel,))
         n_template = found.class_of.size
         expected |= {
             "templates": (found.templates, (n_template, n_channel)),

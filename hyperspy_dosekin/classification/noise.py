@@ -7,8 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.fft import dct
 
-from hyperspy_dosekin.classification.blurred_noise import find_blur, power
+from hyperspy_dosekin.classification.blurred_noise import find_colour, whitening
 
 #: Variance below this share of the variance of the data is taken for no noise at all.
 SMALLEST_NOISE = 1e-6
@@ -46,9 +47,11 @@ class NoiseModel:
         Standard deviation of the logarithm of the level.
     floor
         Smallest variance; by default a twentieth of the mean offset.
-    blur, white
-        Blur of the noise over neighbouring channels, standard deviation in channels, and the part
-        of its power at low frequencies that is not blurred, see `blurred_noise.power`.
+    colour
+        Power of the noise at the frequencies of a cosine transform, of mean 1, ``(n_channels,)``;
+        ``None`` where channels are independent.
+    reach
+        Part of the frequencies, from the lowest, at which all spectra have that power.
     """
 
     offset: np.ndarray
@@ -57,18 +60,33 @@ class NoiseModel:
     direction: np.ndarray | None = None
     level_sd: float = 0.0
     floor: float | None = None
-    blur: float = 0.0
-    white: float = 1.0
+    colour: np.ndarray | None = None
+    reach: float = 1.0
 
     @property
     def power(self) -> np.ndarray:
         """Power at the frequencies of a cosine transform, of mean 1, ``(n_channels,)``."""
-        return power(self.offset.size, self.blur, self.white)
+        return np.ones_like(self.offset) if self.colour is None else self.colour
 
     @property
-    def alike(self) -> float:
-        """Channels that count as one, as their noise is alike: 1 for noise that is not blurred."""
-        return float(self.power[0])
+    def whitening(self) -> np.ndarray | None:
+        """Filter behind which channels are independent, from the right of spectra, if it takes any.
+
+        Shape ``(n_channels, n_channels)``.
+        """
+        return None if self.colour is None else whitening(self.colour, self.reach)
+
+    @property
+    def left_white(self) -> np.ndarray:
+        """Variance of channels behind that filter in units of that before, ``(n_channels,)``."""
+        white = self.whitening
+        return np.ones_like(self.offset) if white is None else self.along(white.T)
+
+    def along(self, curves: np.ndarray) -> np.ndarray:
+        """Variance of noise, of 1 in every channel, along curves ``(n, n_channels)``, ``(n,)``."""
+        if self.colour is None:
+            return (curves**2).sum(axis=1)
+        return np.asarray(dct(curves, norm="ortho", axis=1)) ** 2 @ self.colour
 
     @property
     def smallest(self) -> float:
@@ -153,7 +171,7 @@ class PrincipalComponents:
         return (spectra - self.mean) @ self.components.T
 
     def beyond_noise(
-        self, spectra: np.ndarray, variance: np.ndarray, alike: float = 1.0
+        self, spectra: np.ndarray, variance: np.ndarray, alike: np.ndarray | float = 1.0
     ) -> PrincipalComponents:
         """Those that show more than noise, two at least.
 
@@ -168,16 +186,20 @@ class PrincipalComponents:
         variance
             Mean noise variance by channel, ``(n_channels,)``.
         alike
-            Power of the noise where it is largest, relative to its mean.
+            Variance of the noise along each, where that of every channel is 1; see
+            `NoiseModel.along`.
         """
         n, n_channels = spectra.shape
-        own = self.scores(spectra).var(axis=0) / (self.components**2 @ variance)
-        number = int((own / alike > _CLEARLY * (1 + np.sqrt(n_channels / n)) ** 2).sum())
-        return PrincipalComponents(self.mean, self.components[: max(number, 2)])
+        own = self.scores(spectra).var(axis=0) / (self.components**2 @ variance) / alike
+        real = own > _CLEARLY * (1 + np.sqrt(n_channels / n)) ** 2
+        real[:2] = True
+        return PrincipalComponents(self.mean, self.components[real])
 
 
 def estimate_noise(
-    spectra: np.ndarray, components: PrincipalComponents, alike: float = 1.0
+    spectra: np.ndarray,
+    components: PrincipalComponents,
+    alike: np.ndarray | float = 1.0,
 ) -> NoiseModel:
     """Noise model from what the principal components leave over.
 
@@ -188,18 +210,18 @@ def estimate_noise(
     components
         Their principal components; few against the number of spectra and channels.
     alike
-        Power of the noise at low frequencies, where components are, relative to its mean.
+        Variance of the noise along each component; see `NoiseModel.along`.
 
     Returns
     -------
-    The model, without a blur.
+    The model, of independent channels.
     """
     spectra = np.asarray(spectra, dtype=np.float64)
     n, n_channels = spectra.shape
     clean = components.clean(spectra)
     # The components took a share of the noise of each channel with them: its leverage.
-    leverage = (components.components**2).sum(axis=0)
-    kept = np.maximum(1 - alike * leverage, 0.1) * (1 - 1 / n)
+    leverage = (components.components**2).T @ np.broadcast_to(alike, len(components.components))
+    kept = np.maximum(1 - leverage, 0.1) * (1 - 1 / n)
     squares = (spectra - clean) ** 2 / kept
     floor = SMALLEST_NOISE * spectra.var() + np.finfo(float).tiny
     # Of the mean spectrum, the intensity that the thickness scales.
@@ -240,17 +262,17 @@ def estimate_noise(
 
 
 def estimate_blurred_noise(spectra: np.ndarray, components: PrincipalComponents) -> NoiseModel:
-    """Noise model with its blur over neighbouring channels; see `estimate_noise`."""
+    """Noise model with how alike neighbouring channels are; see `estimate_noise`."""
     found = estimate_noise(spectra, components)
-    leverage = (components.components**2).sum(axis=0)
+    curves = components.components
     clean = components.clean(spectra)
-    variance = found.variance(clean) * np.maximum(1 - leverage, 0.1)
-    blur, white = find_blur((spectra - clean) / np.sqrt(variance))
-    blurred = replace(found, blur=blur, white=white)
-    if not blurred.alike > 1:
+    variance = found.variance(clean)
+    seen = find_colour((spectra - clean) / np.sqrt(variance), curves)
+    if seen is None:
         return found
-    again = estimate_noise(spectra, components, blurred.alike)
-    return replace(again, blur=blur, white=white)
+    colour, reach = seen
+    alike = replace(found, colour=colour).along(curves)
+    return replace(estimate_noise(spectra, components, alike), colour=colour, reach=reach)
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,8 @@ class Nuisances:
         Share of each class among the spectra they were estimated from, ``(n_class,)``.
     strange_share
         Share of spectra, of those they were estimated from, that no class explains.
+    n_misfit
+        How many of the backgrounds, the last ones, are what most spectra leave of the references.
 
     Raises
     ------
@@ -62,6 +64,7 @@ class Nuisances:
     scale_shape: str = "normal"
     notes: tuple[str, ...] = field(default=())
     strange_share: float = 0.0
+    n_misfit: int = 0
 
     def __post_init__(self) -> None:
         for name in ("scale_sd", "shift_sd_ev"):
@@ -76,12 +79,10 @@ class Nuisances:
 
     def summary(self) -> dict[str, Any]:
         """The numbers that a report shows."""
-        background = np.einsum(
-            "ic,ij,jc->c",
-            self.background_basis,
-            self.background_covariance,
-            self.background_basis,
-        )
+        smooth = slice(len(self.background_mean) - self.n_misfit)
+        basis = self.background_basis[smooth]
+        covariance = self.background_covariance[smooth, smooth]
+        background = np.einsum("ic,ij,jc->c", basis, covariance, basis)
         return {
             "scale_mean": self.scale_mean,
             "scale_sd": self.scale_sd,
@@ -89,10 +90,23 @@ class Nuisances:
             "shift_mean_ev": self.shift_mean_ev,
             "shift_sd_ev": self.shift_sd_ev,
             "background_sd": float(np.sqrt(background.mean())),
-            "background_mean": float((self.background_mean @ self.background_basis).mean()),
+            "background_mean": float((self.background_mean[smooth] @ basis).mean()),
             "noise_gain": float(self.noise.gain),
             "noise_sd_at_zero": float(np.sqrt(self.noise.offset.mean())),
         }
+
+    def misfit(self, basis: np.ndarray) -> np.ndarray:
+        """Mean square of what most spectra leave of the references, ``(n_channels,)``.
+
+        Parameters
+        ----------
+        basis
+            `background_basis`, or what a filter makes of it.
+        """
+        curves = slice(len(self.background_mean) - self.n_misfit, None)
+        mean = self.background_mean[curves]
+        moments = self.background_covariance[curves, curves] + np.outer(mean, mean)
+        return np.einsum("ic,ij,jc->c", basis[curves], moments, basis[curves])
 
 
 def background_basis(energy_ev: np.ndarray, number: int = 2) -> np.ndarray:

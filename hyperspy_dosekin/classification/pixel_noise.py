@@ -15,8 +15,9 @@ from hyperspy_dosekin.classification.noise import (
     estimate_blurred_noise,
 )
 
-#: Levels are read from the upper two thirds of the frequencies, where spectra have no features.
-_FREQUENCIES = 0.65
+#: Levels are read from the upper two thirds of the frequencies, where spectra have no features, and
+#: from lower ones where those are not the same in all spectra.
+_FREQUENCIES, _LOWER = (0.35, 1.0), (0.15, 0.5)
 #: Standard errors by which levels have to scatter more than by chance to be taken for real.
 _CLEAR = 4.0
 #: Largest departure of a level from the typical one, as a factor.
@@ -83,7 +84,7 @@ class PixelNoise:
             Noise variance that is known for each, of the same shape, or ``None``.
         """
         curves = components.components
-        noise = model.alike * (curves**2 @ model.variance(components.mean))
+        noise = model.along(curves) * (curves**2 @ model.variance(components.mean))
         seen = np.maximum(components.scores(spectra).var(axis=0), np.finfo(float).tiny)
         draft = cls(model, components, kept=np.clip(1 - noise / seen, 0, 1))
         ratio = draft._high(spectra, model.variance(draft.expected(spectra)))
@@ -104,14 +105,17 @@ class PixelNoise:
         return replace(draft, model=replace(model, level_sd=level), usual=usual, usual_given=given)
 
     @property
-    def n_high(self) -> int:
+    def band(self) -> slice:
         """Frequencies that the level is read from."""
-        return max(8, int(_FREQUENCIES * self.components.mean.size))
+        low, high = _FREQUENCIES if self.model.reach == 1 else _LOWER
+        n_channels = self.components.mean.size
+        end = int(high * n_channels)
+        return slice(min(end - int((high - low) * n_channels), end - 8), end)
 
     @property
     def _error(self) -> float:
         """Standard error of the logarithm of a level."""
-        high = self.model.power[-self.n_high :]
+        high = self.model.power[self.band]
         return float(np.sqrt(2 * (high**2).sum()) / high.sum())
 
     def of_others(self, spectra: np.ndarray, given: np.ndarray | None = None) -> PixelNoise:
@@ -119,7 +123,7 @@ class PixelNoise:
         if len(spectra) < _FEWEST:
             return self
         usual = self.usual if self.usual_given is None or given is None else 1.0
-        variance = self.variance(spectra, given) / self.model.alike
+        variance = self.variance(spectra, given)
         seen = float(np.median(self._high(spectra, variance))) / usual
         if abs(np.log(max(seen, 1e-9))) < _DIFFERENT:
             return self
@@ -151,8 +155,6 @@ class PixelNoise:
     def variance(self, spectra: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
         """Noise variance of spectra ``(n, n_channels)``, of the same shape.
 
-        As that of independent channels which tell as much: larger where neighbours are alike.
-
         Parameters
         ----------
         spectra
@@ -162,9 +164,9 @@ class PixelNoise:
             that of the model and the level of each spectrum.
         """
         if self.usual_given is not None and given is not None:
-            return self.model.alike * self.usual_given * self.smooth(spectra, given) + self.excess
+            return self.usual_given * self.smooth(spectra, given) + self.excess
         found = self.model.variance(self.expected(spectra))
-        return self.model.alike * found * self.levels(spectra)[:, None] + self.excess
+        return found * self.levels(spectra)[:, None] + self.excess
 
     @property
     def by_intensity(self) -> NoiseModel:
@@ -202,13 +204,13 @@ class PixelNoise:
         return np.maximum(fitted, 0.1 * variance.mean(axis=1, keepdims=True))
 
     def _high(self, spectra: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        """Mean square of the high frequencies of what the components leave, in units of it."""
+        """Mean square of high frequencies of what the components leave, in units of it."""
         leverage = (self.components.components**2).sum(axis=0)
         rest = spectra - self.components.clean(spectra)
         white = rest / np.sqrt(variance * np.maximum(1 - leverage, 0.1))
         waves = np.asarray(dct(white, norm="ortho", axis=1))
-        expected = self.model.power[-self.n_high :].mean()
-        return np.mean(waves[:, -self.n_high :] ** 2, axis=1) / expected
+        expected = self.model.power[self.band].mean()
+        return np.mean(waves[:, self.band] ** 2, axis=1) / expected
 
     def scaled(self, factor: float) -> PixelNoise:
         """The noise of spectra that are multiplied by a factor."""

@@ -87,8 +87,8 @@ class Simulator:
         self._slope = None if noise.slope is None else tensor(noise.slope)
         self._direction = None if noise.direction is None else tensor(noise.direction)
         self._blur = None
-        if noise.alike > 1:
-            self._blur = tensor(blurring(noise.offset.size, noise.blur, noise.white))
+        if noise.colour is not None:
+            self._blur = tensor(blurring(noise.colour))
         self._poisson = self._few_counts(references)
 
     def _few_counts(self, references: ReferenceSet) -> bool:

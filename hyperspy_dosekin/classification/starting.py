@@ -33,7 +33,7 @@ _START_SHIFT = 0.5
 
 
 class Starting:
-    """Spectra with the templates that may explain them."""
+    """Spectra with the templates that may explain them, as independent channels see them."""
 
     def __init__(
         self,
@@ -42,15 +42,21 @@ class Starting:
         references: ReferenceSet,
         components: PrincipalComponents,
         rng: np.random.Generator,
+        noise: NoiseModel,
     ) -> None:
         self.rng = rng
         self.references = references
         templates, class_of = class_templates(references, rng)
-        self.explainer = Explainer(templates, class_of, references.energy_ev)
+        self.explainer = Explainer(templates, class_of, references.energy_ev, noise.whitening)
         self.energy_ev = references.energy_ev
         self.has_signal = np.ptp(templates, axis=1) > 1e-9 * np.abs(templates).max()
         number = max(200, _TABLE // (9 * len(templates)))
-        self.spectra, self.variance = spectra[:number], variance[:number]
+        self.spectra, self.variance = self.explainer.white(spectra[:number]), variance[:number]
+        if noise.colour is not None:
+            most = min(len(components.components), len(self.spectra) - 1)
+            components = PrincipalComponents.of(self.spectra, most)
+        #: Variance that noise has in a channel of these spectra, in units of what it is said to be.
+        self.usual = noise.left_white
         self.plain_variance = self.variance
         self.strangers = Strangers(self.spectra, self.variance, components)
         self.rows = slice(None)
@@ -72,7 +78,7 @@ class Starting:
         row = np.arange(len(found.log))
         m, i = np.unravel_index(found.log.reshape(len(row), -1).argmax(axis=1), found.log.shape[1:])
         rest = self.spectra[some] - found.scale[row, m, i][:, None] * found.templates[m, i]
-        coefficients = rest @ np.linalg.pinv(now.background_basis)
+        coefficients = rest @ np.linalg.pinv(self.explainer.white(now.background_basis))
         middle = np.median(coefficients, axis=0)
         spread = 1.5 * np.median(np.abs(coefficients - middle), axis=0)
         covariance = now.background_covariance + np.diag((0.5 * spread) ** 2)
@@ -86,7 +92,8 @@ class Starting:
         n_class = self.references.n_class
         basis = background_basis(self.energy_ev) if basis is None else basis
         first, most = _START_BACKGROUND[: len(basis)], _MOST_BACKGROUND[: len(basis)]
-        least = first / np.sqrt((basis**2 / self.variance.mean(axis=0)).sum(axis=1))
+        white = self.explainer.white(basis)
+        least = first / np.sqrt((white**2 / self.variance.mean(axis=0)).sum(axis=1))
 
         def at(factor: float) -> Nuisances:
             return Nuisances(
@@ -130,7 +137,8 @@ class Starting:
 
     def _rough_factor(self, basis: np.ndarray) -> float:
         """Factor from references to data of the strongest spectra."""
-        means = self.references.class_means()
+        means = self.explainer.white(self.references.class_means())
+        basis = self.explainer.white(basis)
         variance = self.variance.mean(axis=0)
         best = means[np.argmax((means**2 / variance).sum(axis=1))]
         # What the background can imitate says nothing about the scale.

@@ -52,14 +52,17 @@ def make_rule_problem():
             made[0] = fit_model(spectra, references, settings, nuisances=known), spectra, label
         model, spectra, label = made[0]
         noise = model.likelihood.noise
-        blur = 0.35 if level_sd else 0.0
-        noise = replace(noise, model=replace(noise.model, level_sd=level_sd, blur=blur, white=0.2))
+        colour = None
+        if level_sd:
+            colour = 0.4 + np.exp(-((np.arange(48) / 20) ** 2))
+            colour /= colour.mean()
+        noise = replace(noise, model=replace(noise.model, level_sd=level_sd, colour=colour))
         return (
             replace(
                 model,
                 share=np.array([0.5, 0.3, 0.2]),
                 nuisances=replace(model.nuisances, scale_shape=shape),
-                likelihood=replace(model.likelihood, noise=noise, correction=noise.model.alike),
+                likelihood=replace(model.likelihood, noise=noise, correction=0.97),
             ),
             spectra,
             label,

@@ -82,12 +82,12 @@ def _variance(tape: Tape, noise: PixelNoise) -> Value:
         leverage = (curves**2).sum(axis=0)
         white = left / (found * np.maximum(1 - leverage, 0.1)).sqrt()
         waves = np.asarray(dct(np.eye(components.mean.size), norm="ortho", axis=1))
-        waves = white @ waves[:, -noise.n_high :]
-        expected = model.power[-noise.n_high :].sum()
+        waves = white @ waves[:, noise.band]
+        expected = model.power[noise.band].sum()
         ratio = (waves * waves).sum() / float(expected * noise.usual)
         logarithm = ratio.least(1 / FARTHEST).most(FARTHEST).log()
         found = found * (logarithm * noise.level_weight).exp()
-    return found * model.alike + noise.excess
+    return found + noise.excess
 
 
 def _explained(tape: Tape, rule: Likelihood, now: Nuisances, energy_ev: np.ndarray) -> _Found:
@@ -97,12 +97,17 @@ def _explained(tape: Tape, rule: Likelihood, now: Nuisances, energy_ev: np.ndarr
     log_shift = -0.5 * score**2
     log_shift -= np.log(np.exp(log_shift).sum())
     step = float(np.median(np.diff(energy_ev)))
+    explainer = rule.explainer(energy_ev)
     flat = shift_templates(rule.templates, shifts / step).reshape(-1, energy_ev.size)
+    flat = explainer.white(flat)
     prior = -np.log(np.bincount(rule.class_of))[rule.class_of]
     weight = 1.0 / _variance(tape, rule.noise)
-    basis = now.background_basis
+    basis = explainer.white(now.background_basis)
     number = range(len(basis))
-    rest = tape.spectra - now.background_mean @ basis
+    white = tape.spectra
+    if rule.noise.model.colour is not None:
+        white = white @ explainer.white(np.eye(energy_ev.size))
+    rest = white - now.background_mean @ basis
     weighted = rest * weight
     precision = np.linalg.inv(now.background_covariance)
     inverse = _inverse(
@@ -129,7 +134,8 @@ def _explained(tape: Tape, rule: Likelihood, now: Nuisances, energy_ev: np.ndarr
     if foretold is not None:
         n_channels = energy_ev.size
         typical = typical_template(rule.templates, rule.class_of, now.class_share)
-        fixed, rising = foretold.noise.by_scale(now.background_mean @ basis, typical)
+        background = now.background_mean @ now.background_basis
+        fixed, rising = foretold.noise.by_scale(background, typical)
         rise = weight @ (rising[:, None] / n_channels)
         own = (weight * tape.spectra).sum() * (foretold.noise.gain / n_channels)
         level = (weight @ (fixed[:, None] / n_channels) + own + rise * best).least(LEAST)
