@@ -80,7 +80,7 @@ def test_descriptions_of_any_content(stored, kind, spectra, tmp_path):
     refused = 0
     left_out = ("checksum", "kind", "report")
     parts = {name: part for name, part in whole.items() if name not in left_out}
-    for place in some_places({k: parts[k] for k in CLASSIFIERS[kind] or parts if k in parts}, rng):
+    for place in some_places({k: parts[k] for k in CLASSIFIERS[kind] or parts if k in parts}):
         (value,) = rng.sample((KeyError, *WRONG), 1)
         refused += forged(path, arrays, changed(whole, place, value), spectra)
     assert refused
@@ -116,7 +116,7 @@ def test_arrays_of_any_shape_and_type(stored, kind, spectra, tmp_path):
 def test_a_report_of_any_content_can_be_shown(stored, spectra, tmp_path):
     arrays, whole = stored["likelihood"]
     rng, path = random.Random(9), tmp_path / "forged.safetensors"
-    for place in some_places(whole["report"], rng):
+    for place in some_places(whole["report"]):
         (value,) = rng.sample((KeyError, *WRONG), 1)
         description = copy.deepcopy(whole)
         description["report"] = changed(whole["report"], place, value)

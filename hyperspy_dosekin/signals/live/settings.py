@@ -71,10 +71,15 @@ def arguments_of(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
 
     Raises
     ------
+    TypeError
+        If the settings are none.
     ValueError
         If something could not be kept, and is not given.
     """
-    missing = [name for name in settings.get("lost", []) if name not in given]
+    lost = settings.get("lost", [])
+    if not isinstance(lost, list) or not all(isinstance(name, str) for name in lost):
+        raise TypeError(f"lost={lost!r} must be a list of names.")
+    missing = [name for name in lost if name not in given]
     if missing:
         raise MissingArgumentError(
             f"the file could not hold {missing}, which are no plain values; give them again, such "
