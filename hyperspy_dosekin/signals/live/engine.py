@@ -140,7 +140,8 @@ class LiveEngine:
             self._answer(np.arange(self.n_curve), last_dose)
             return self.estimate
         oldest = np.argsort(self.seen, kind="stable")
-        pieces = iter(np.array_split(oldest, math.ceil(self.n_curve / TOGETHER)))
+        n_piece = math.ceil(self.n_curve / TOGETHER)
+        pieces = iter(np.array_split(oldest, n_piece))
         end = math.inf if budget is None else time.perf_counter() + budget
         # What the pixels share is found with the first of them.
         self._answer(next(pieces), last_dose)
@@ -156,7 +157,10 @@ class LiveEngine:
 
         import torch
 
-        number = torch.get_num_threads()
+        number = min(torch.get_num_threads(), n_piece - 1)
+        if number < 2:
+            work(0)
+            return self.estimate
         with torch_threads(1), ThreadPoolExecutor(number) as pool:
             list(pool.map(work, range(number)))
         return self.estimate
