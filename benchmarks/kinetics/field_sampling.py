@@ -28,7 +28,6 @@ from hyperspy_dosekin.kinetics.field.population import fit_population
 from hyperspy_dosekin.kinetics.field.readout import Sums, readout_after
 from hyperspy_dosekin.kinetics.field.smooth import Bonds
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose
-from hyperspy_dosekin.kinetics.laws.power_law_torch import power_law_curve
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 LEAPFROGS, WARM_UP = 12, 0.3
@@ -74,7 +73,11 @@ class Target:
         shared, free = self.free(point)
         lower, upper = (end[:, None] for end in self.curves.box)
         free = torch.maximum(torch.minimum(free, upper), lower)
-        integrity = power_law_curve(self.curves.dose[:, None], free[0], free[1].log())[0]
+        # Slopes of the law itself: where C reaches 0 those of Torch are no numbers.
+        with torch.no_grad():
+            integrity, slopes = self.curves.with_slopes(free)
+        for slope, row in zip(slopes, free, strict=True):
+            integrity = integrity + slope * (row - row.detach())
         sums = Sums.of(self.curves, integrity)
         likelihood = readout_after(self.curves, sums, free, shared).log_likelihood.sum()
         squares = sum(row @ matrix @ row for row, matrix in zip(field, self.prior, strict=True))
