@@ -78,7 +78,11 @@ def try_out(
     if chain.deconvolve or chain.normalise:
         warn_if_negative(found["t_over_lambda"], found["zero_loss_intensity"], chain, zero_loss)
     if residue is not None and chain.deconvolve and chain.normalise == "zero_loss":
-        warn_of_residue(np.nanmean(spectra, axis=0), residue, chain)
+        # Without a word of NumPy where no spectrum has a channel.
+        seen = np.isfinite(spectra)
+        number = np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
+        single = np.where(seen, spectra, 0.0).sum(axis=0) / number
+        warn_of_residue(single, residue, chain)
 
 
 def warn_of_residue(single: np.ndarray, residue: np.ndarray, chain: LowLossChain) -> None:
