@@ -75,6 +75,7 @@ CONDITIONS = {
     "law": st.sampled_from(("power law", "first order", *LAWS)),
     "windows": st.sampled_from((None, "w0", ["w0"], ["nothing"])),
     "shape": st.sampled_from(("shared", "each")),
+    "offset_ratio": st.sampled_from(("each", "each", "shared")),
     "exponent": st.sampled_from((None, 1.0)),
     "offset": st.sampled_from((None, 5.0, [5.0, 5.0, 5.0, 5.0])),
     "nonnegative": st.sampled_from((None, True, False)),

@@ -59,7 +59,7 @@ def odd_channels(total: np.ndarray, variance: np.ndarray, protected: np.ndarray)
         noise = np.nan_to_num(np.sqrt(np.maximum(variance, 0.0)) / total, posinf=np.inf, nan=np.inf)
         # Of few counts the logarithm has long tails, and neighbours know less than the channel.
         own = noise * np.sqrt(1 + (weights**2).sum())
-        beside = np.sqrt(noise**2 + through(np.minimum(noise, 1.0) ** 2, weights**2))
+        beside = np.hypot(noise, np.sqrt(through(np.minimum(noise, 1.0) ** 2, weights**2)))
         score = np.where(noise < 0.1, deviation / own, ratio / np.maximum(own, beside))
     usual = np.abs(score[~protected & np.isfinite(score)])
     scatter = max(float(np.median(usual)) * SIGMA_PER_MAD, 1.0) if usual.size else np.inf
