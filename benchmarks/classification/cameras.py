@@ -78,6 +78,19 @@ def camera(name, rng, made, table):
         counts, below = spread(counts, 0), below
         table = np.stack([np.interp(energy + 0.3, energy, each) for each in table])
         counts = rng.poisson(np.maximum(spread(made.clean, wide) + below, 0)).astype(float)
+    elif name.startswith("drift"):
+        # The zero drifts over the map, by more than the shifts that the estimation expects.
+        drift = 0.8 * np.sin(np.linspace(0, 3 * np.pi, len(counts)))
+
+        def moved(rows):
+            places = valences.ENERGY - drift[:, None]
+            return np.array(
+                [np.interp(places[n], valences.ENERGY, row) for n, row in enumerate(rows)]
+            )
+
+        counts, below = rng.poisson(np.maximum(moved(made.clean + below), 0.0)), moved(below)
+        if name == "drift, read 2.5":
+            counts = counts + 0.4 * noise * correlated(rng, shape, 2.5)
     elif name == "shape of background":
         # What was subtracted is a power law of an exponent that is not the right one.
         below = below * (valences.ENERGY / 700) ** 0.15
@@ -88,7 +101,7 @@ def camera(name, rng, made, table):
 
 CASES = ("plain", "read", "read 1", "read 1.5", "read 2.5", "read 5", "scintillator", "tails",
          "tails, read 2", "tails, theory", "gain 3", "aligned", "gain of channels", "session",
-         "shape of background")  # fmt: skip
+         "shape of background", "drift", "drift, read 2.5")  # fmt: skip
 
 
 def judged(name, seed, counts, unknown, names=valences.NAMES):
