@@ -68,6 +68,39 @@ def white_residuals(
     return best, taken
 
 
+def likely_shared(residual: np.ndarray, deviation: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """The part of residuals that errors which frames share have most likely made.
+
+    Parameters
+    ----------
+    residual
+        Data less the fit, ``(n, n_dose)``; NaN for missing frames.
+    deviation
+        Standard deviation of the noise, of the same shape.
+    errors
+        Errors of one standard deviation, ``(n_error, n, n_dose)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the shape of the residuals; 0 in missing frames.
+
+    Examples
+    --------
+    Where the noise is small, all that is alike in all frames is theirs:
+
+    >>> residual = 0.3 + 0.001 * np.array([[1.0, -1.0, -1.0, 1.0]])
+    >>> likely_shared(residual, np.full((1, 4), 0.001), np.full((1, 1, 4), 0.1)).round(3)
+    array([[0.3, 0.3, 0.3, 0.3]])
+    """
+    there = np.isfinite(residual) & (deviation > 0)
+    noise = np.where(there, deviation, 1.0)
+    each = np.where(there, np.nan_to_num(errors), 0.0) / noise
+    basis = basis_of(torch.as_tensor(np.ascontiguousarray(each.transpose(2, 0, 1))))
+    columns = torch.as_tensor(np.ascontiguousarray((np.where(there, residual, 0.0) / noise).T))
+    return noise * (columns - without_shared(without_shared(columns, basis), basis)).numpy().T
+
+
 def _without_shared(rows: np.ndarray, shared: np.ndarray) -> np.ndarray:
     """Take shared errors out of rows ``(n, n_row, n_dose)``, both in units of the noise."""
     basis = basis_of(torch.as_tensor(np.ascontiguousarray(shared.transpose(2, 0, 1))))

@@ -1,15 +1,15 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Interval of the fitted intensity a·C + b: where the curve of the fit lies, all unknowns in it.
+"""What the readout of a fit may be: the interval of a·C + b, and whether a is negative.
 
-It can be narrow where nothing else is: data say well where their own curve runs, and still next to
-nothing about the half-integrity dose.
+The interval can be narrow where nothing else is: data say well where their own curve runs, and
+still next to nothing about the half-integrity dose.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -77,16 +77,62 @@ def intensity_interval(
     grid = torch.as_tensor(np.asarray(normalised_dose, dtype=np.float64))
     ascending, place = torch.unique(grid, return_inverse=True)
     ends = np.full((2, unit.size, grid.numel()), np.nan)
+    for index, nodes, parts, column, degree in _curves(posterior):
+        with torch.no_grad():
+            both = _ends(*_readouts(nodes, parts, column, ascending), degree, level)
+        ends[:, index] = unit[index] * both[:, place].cpu().numpy()
+    lower, upper = ends.reshape(2, *shape, grid.numel())
+    return lower, upper
+
+
+def probability_of_growth(posterior: KineticPosterior) -> np.ndarray:
+    """How likely a is negative, so that the window grows while C falls.
+
+    Parameters
+    ----------
+    posterior
+        Posterior of the parameters, from `kinetic_posterior`.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n_curve, n_window)``; NaN where there is no estimate.
+
+    Examples
+    --------
+    >>> from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
+    >>> from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+    >>> dose = np.linspace(100.0, 900.0, 9)
+    >>> noise = np.random.default_rng(0).normal(scale=0.02, size=9)
+    >>> decays, noisy = 5 + 2 * np.exp(-3 * dose / 900) + noise, 5 + noise
+    >>> problem = DoseProblem(dose, np.stack([decays, noisy])[None], ("C–O", "M–O"))
+    >>> found = probability_of_growth(kinetic_posterior(problem))[0]
+    >>> bool(found[0] < 0.001), bool(0.01 < found[1] < 0.99)
+    (True, True)
+    """
+    found = np.full(posterior.unit.size, np.nan)
+    for index, nodes, parts, column, degree in _curves(posterior):
+        negative, whole = 0.0, 0.0
+        with torch.no_grad():
+            for own, chosen, share in _likely(nodes, parts, column):
+                mean, variance = own.amplitude([each[:, None] for each in chosen])
+                score = _normal_score(-mean / variance.clamp(min=1e-300).sqrt(), degree)
+                negative += float(torch.special.ndtr(score[:, 0]) @ share)
+                whole += float(share.sum())
+        found[index] = negative / whole
+    return found.reshape(posterior.problem.values.shape[:2])
+
+
+def _curves(
+    posterior: KineticPosterior,
+) -> Iterator[tuple[int, Nodes, list[ScanData], int, float]]:
+    """Every curve: its place, its nodes, their parts, its column there, degrees of freedom."""
     for nodes in posterior.nodes():
         parts = posterior.parts(nodes.index)[0]
         degrees = _degrees(parts[0])
         some = [parts[number] for number in nodes.parts]
         for column, index in enumerate(nodes.index):
-            with torch.no_grad():
-                both = _ends(*_readouts(nodes, some, column, ascending), degrees[column], level)
-            ends[:, index] = unit[index] * both[:, place].cpu().numpy()
-    lower, upper = ends.reshape(2, *shape, grid.numel())
-    return lower, upper
+            yield int(index), nodes, some, column, float(degrees[column])
 
 
 def _degrees(data: ScanData) -> np.ndarray:
@@ -109,8 +155,23 @@ def _readouts(
     dose
         Normalised doses, ascending, ``(n_dose,)``.
     """
-    law, weight = nodes.parameters.law, nodes.weight[..., column]
+    law = nodes.parameters.law
     means, variances, shares = [], [], []
+    for own, chosen, share in _likely(nodes, parts, column):
+        found = curve(law, dose.to(share)[:, None], nodes.parameters.complete(chosen))[0]
+        mean, variance = own.readout([each[:, None] for each in chosen], found[..., None])
+        means.append(mean[..., 0])
+        variances.append(variance[..., 0])
+        shares.append(share)
+    whole = torch.cat(shares)
+    return torch.cat(means, 1), torch.cat(variances, 1).sqrt(), whole / whole.sum()
+
+
+def _likely(
+    nodes: Nodes, parts: Sequence[ScanData], column: int
+) -> Iterator[tuple[ScanData, list[Tensor], Tensor]]:
+    """Of each part: the likelihood of one curve, its nodes that matter and their weight."""
+    weight = nodes.weight[..., column]
     for number, data in enumerate(parts):
         share = weight[number].reshape(-1)
         kept = torch.nonzero(share > _NEGLIGIBLE * weight.max())[:, 0]
@@ -120,14 +181,7 @@ def _readouts(
             each.expand(nodes.weight.shape)[number, ..., column].reshape(-1)[kept]
             for each in nodes.search
         ]
-        found = curve(law, dose.to(share)[:, None], nodes.parameters.complete(chosen))[0]
-        own = data.select(kept.new_tensor([column]))
-        mean, variance = own.readout([each[:, None] for each in chosen], found[..., None])
-        means.append(mean[..., 0])
-        variances.append(variance[..., 0])
-        shares.append(share[kept])
-    whole = torch.cat(shares)
-    return torch.cat(means, 1), torch.cat(variances, 1).sqrt(), whole / whole.sum()
+        yield data.select(kept.new_tensor([column])), chosen, share[kept]
 
 
 def _ends(mean: Tensor, scale: Tensor, weight: Tensor, freedom: float, level: float) -> Tensor:

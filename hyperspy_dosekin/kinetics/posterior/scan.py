@@ -226,18 +226,27 @@ class ScanData(WhitenedCurves):
             C there at any doses, ``(n_dose, …, n)``.
         """
         sums = self.sums(search)
+        amplitude, noise, norm = self._amplitude(sums)
+        share = 0.0 if self.share is None else self.share
+        decay = integrity - self.pin - share * sums.mean
+        mean = self.base + share * self._level / self.weight_sum + amplitude * decay
+        return mean, noise * (decay.square() / norm + share / self.weight_sum)
+
+    def amplitude(self, search: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Mean and variance of a, in the unit of the values, at nodes ``(…, n)``."""
+        amplitude, noise, norm = self._amplitude(self.sums(search))
+        return amplitude, noise / norm
+
+    def _amplitude(self, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean of a, the variance of the noise and that over the variance of a."""
         freedom = self.freedom.clamp(min=1)
         noise = torch.ones_like(sums.squares) if self.noise == "given" else sums.squares / freedom
         if self.noise == "floor":
             noise = noise.clamp(min=1.0)
-        share = 0.0 if self.share is None else self.share
-        decay = integrity - self.pin - share * sums.mean
         # Where a decay is over before the first frame, the data leave its amplitude open.
         least = LARGEST_SIGNAL**-2 if self.parameters.informed else 1e-300
         norm = sums.norm + least
-        amplitude = sums.amplitude * (sums.norm / norm)
-        mean = self.base + share * self._level / self.weight_sum + amplitude * decay
-        return mean, noise * (decay.square() / norm + share / self.weight_sum)
+        return sums.amplitude * (sums.norm / norm), noise, norm
 
     def log_density(self, search: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Log posterior density on the scales of estimation, and S, at nodes ``(…, n)``."""

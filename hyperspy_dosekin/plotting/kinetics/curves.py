@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 #: Distance of two intervals of D½ that would overlap, in units of C.
 _LANE = 0.022
+_SHARED_NOTE = (
+    "Data: without the errors that frames share (drift, processing), as the fit sees them; small "
+    "grey points: as measured."
+)
 
 
 def _status(picture: CurvePicture, index: int) -> str:
@@ -282,9 +286,8 @@ def plot_fit(
     if picture.grid[-1] > picture.dose_max:
         shown[f"{style.BEYOND}: extrapolated by the law"] = style.hatched()
     strips = "Δ = data − fit" + ("." if picture.sigma is None else ", grey band ±1σ of the noise.")
-    if picture.shared is not None:
-        strips += " Thin bars, light band: with what frames share (drift, processing)."
-    notes = [*_notes(picture), strips if residuals else ""]
+    shares = _SHARED_NOTE if picture.shared is not None else ""
+    notes = [*_notes(picture), strips if residuals else "", shares]
     layout.put_legend(figure, list(shown.values()), list(shown), notes, columns=2)
     layout.put_quantity(figure, left, picture.quantity)
     layout.put_title(figure, picture.title)
@@ -305,18 +308,18 @@ def _fit_panel(
     if not picture.has_data[index]:
         style.say_no_data(axes)
         return
+    if picture.shared is not None:
+        measured: dict[str, Any] = {"marker": ".", "ms": 4, "color": style.GREY, "ls": "none"}
+        axes.plot(picture.dose, picture.values[index], **measured, zorder=2)
+        shown["as measured"] = Line2D([], [], **measured)
     style.draw_data(
         axes,
         picture.dose,
-        picture.values[index],
+        _of_fit(picture, index),
         None if picture.sigma is None else picture.sigma[index],
         look,
         shown,
     )
-    whole = _with_shared(picture, index)
-    if whole is not None:
-        bars = {"fmt": "none", "ecolor": look.colour, "elinewidth": 0.6, "alpha": 0.6, "zorder": 2}
-        axes.errorbar(picture.dose, picture.values[index], yerr=np.nan_to_num(whole), **bars)
     fitted = picture.fitted[index]
     axes.plot(picture.grid, fitted, color=look.colour, lw=1.6, zorder=3)
     shown["fit a C + b"] = Line2D([], [], color="0.2", lw=1.6)
@@ -327,12 +330,10 @@ def _fit_panel(
         shown[style.OPTIMISER_SPREAD] = Line2D([], [], color="0.3", lw=0.9, ls=":")
 
 
-def _with_shared(picture: CurvePicture, index: int) -> np.ndarray | None:
-    """Standard deviation of a window's frames, with noise and what they share, ``(n_dose,)``."""
-    if picture.shared is None:
-        return None
-    noise = 0.0 if picture.sigma is None else picture.sigma[index]
-    return np.hypot(picture.shared[index], noise)
+def _of_fit(picture: CurvePicture, index: int) -> np.ndarray:
+    """Data of a window without what frames share, which the line describes, ``(n_dose,)``."""
+    values = picture.values[index]
+    return values if picture.shared is None else values - picture.shared[index]
 
 
 def _residual_strip(axes: Axes, picture: CurvePicture, index: int, look: style.WindowStyle) -> None:
@@ -342,19 +343,14 @@ def _residual_strip(axes: Axes, picture: CurvePicture, index: int, look: style.W
     if not picture.has_data[index]:
         axes.set_yticks([])
         return
-    residual = picture.values[index] - np.interp(picture.dose, picture.grid, picture.fitted[index])
+    fitted = np.interp(picture.dose, picture.grid, picture.fitted[index])
+    residual = _of_fit(picture, index) - fitted
     smallest = 0.0
     if picture.sigma is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
             residual = residual / picture.sigma[index]
         # Noise reaches ±2σ: with less room, small residuals would look large.
         smallest = 2.0
-        whole = _with_shared(picture, index)
-        if whole is not None:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                reach = whole / picture.sigma[index]
-            band = axes.fill_between(picture.dose, -reach, reach, color="0.94", lw=0, zorder=0)
-            band.set_label("_what frames share")
         axes.axhspan(-1, 1, color="0.87", lw=0, zorder=0)
     shown = np.isfinite(residual)
     dose, residual = picture.dose[shown], residual[shown]

@@ -8,7 +8,7 @@ import pytest
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.laws.power_law import power_law_integrity
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
+from hyperspy_dosekin.kinetics.posterior.band import intensity_interval, probability_of_growth
 from hyperspy_dosekin.kinetics.posterior.marginal import LARGEST_SIGNAL
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 
@@ -112,3 +112,16 @@ def test_level_is_checked():
     posterior = kinetic_posterior(DoseProblem(DOSE, values[:1], ("a",)))
     with pytest.raises(ValueError, match="level"):
         intensity_interval(posterior, GRID, 95)
+
+
+def test_a_mirrored_window_falls_as_likely_as_the_window_grows():
+    random = np.random.default_rng(8)
+    sign = random.choice([-1.0, 1.0], (40, 1))
+    amplitude = np.repeat([0.0, 0.5, 1.0, 3.0, 30.0], 8)[:, None] * sign
+    values = (amplitude * np.exp(-DOSE / DOSE[3]) + random.normal(size=(40, DOSE.size)))[:, None]
+    problems = (DoseProblem(DOSE, each, ("a",), np.ones_like(each)) for each in (values, -values))
+    grows, falls = (probability_of_growth(kinetic_posterior(problem)) for problem in problems)
+    np.testing.assert_allclose(grows + falls, 1.0, atol=0.01)
+    clear = np.abs(amplitude[:, 0]) > 10
+    np.testing.assert_allclose(grows[clear, 0], amplitude[clear, 0] < 0, atol=1e-3)
+    assert (np.abs(grows[amplitude == 0] - 0.5) < 0.475).mean() > 0.7

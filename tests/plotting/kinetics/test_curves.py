@@ -208,22 +208,19 @@ def test_fit_shows_data_with_their_noise(curve_picture, read):
     assert figure.axes[1].get_ylabel() == "Δ"
 
 
-def test_what_frames_share_is_drawn_beside_the_noise(curve_picture, read):
-    picture = curve_picture()
+def test_the_line_runs_through_data_without_what_frames_share(curve_picture, read):
+    picture = curve_picture(grid=152.0 * np.arange(10), **_on_doses(curve_picture))
     assert "frames share" not in read(plot_fit(picture)).text
-    shared = 3.0 * np.asarray(picture.sigma)
-    figure = plot_fit(dataclasses.replace(picture, shared=shared))
-    assert "with what frames share" in read(figure).text
-    wide = [
-        path
-        for axes in figure.axes
-        for path in axes.collections
-        if path.get_label() == "_what frames share"
-    ]
-    assert len(wide) == len(picture.window_names)
-    for band in wide:
-        heights = band.get_paths()[0].vertices[:, 1]
-        assert heights.max() == pytest.approx(np.sqrt(10))
+    shared = np.outer(np.arange(4.0), np.linspace(5, -5, 9))
+    moved = dataclasses.replace(picture, values=picture.values + shared, shared=shared)
+    figure = plot_fit(moved)
+    assert "without the errors that frames share" in read(figure).text
+    assert "as measured" in read(figure).legend
+    for index, (panel, strip) in enumerate(zip(figure.axes[::2], figure.axes[1::2], strict=True)):
+        assert_allclose(panel.lines[0].get_ydata(), moved.values[index])
+        assert_allclose(panel.containers[0][0].get_ydata(), picture.values[index])
+        expected = (picture.values[index] - picture.fitted[index, 1:]) / picture.sigma[index]
+        assert_allclose(strip.lines[-1].get_ydata(), expected, atol=1e-9)
 
 
 def test_residual_is_data_minus_fit_in_noise_units(curve_picture):

@@ -37,8 +37,8 @@ class CurvePicture(Picture):
     sigma
         Standard deviation of the noise of `values`, of the same shape, if known.
     shared
-        Standard deviation of what errors that frames share move them against each other, of the
-        same shape; ``None`` for none.
+        What errors that frames share, such as a drift, have most likely added to `values`, of the
+        same shape; ``None`` where there are no such errors.
     fitted_spread, integrity_spread
         Standard deviation over the members of an ensemble, shapes of `fitted` and `integrity`:
         how far optimisers agree, which is no uncertainty and never drawn as one.

@@ -14,11 +14,10 @@ import torch
 from hyperspy_dosekin.kinetics.block import LEVEL, block_fields, examined, fitted, stacked
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
-from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
 from hyperspy_dosekin.kinetics.joint.series import JointSeries, joint_nodes
 from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
-from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior, kinetic_posterior
+from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
@@ -93,13 +92,7 @@ class JointMaps(ExactMaps):
     def posterior(self) -> KineticPosterior:
         """Posterior of the windows."""
         assert self.nodes is not None
-        errors = [np.asarray(error)[None] for error in self.data.shared_errors.values()]
-        problem = replace(
-            self.data.problem(quiet=True), shared_error=np.stack(errors) if errors else None
-        )
-        known = None if self.offset is None else np.asarray(self.offset)[None]
-        problem, config = with_moved_frames(problem, replace(self.config, offset=known))
-        return kinetic_posterior(problem, config, fit=self.as_fit()).on([self.nodes])
+        return super().posterior.on([self.nodes])
 
     def _interval(self, quantity: Quantity, level: float, method: str) -> tuple[Array, Array]:
         """An interval that is not in the fields; the profile is that of the series by itself."""

@@ -7,10 +7,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.posterior.band import probability_of_growth
+from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.numbers.examination import examined_field
 from hyperspy_dosekin.signals.kinetics.numbers.fitted import FittedSeries
 from hyperspy_dosekin.signals.kinetics.numbers.quantities import (
@@ -149,6 +152,19 @@ class KineticsNumbers(FittedSeries):
     def _field(self, name: str) -> Array:
         return taken(self.maps.field(name), self.shown, -1)
 
+    @cached_property
+    def growth(self) -> np.ndarray:
+        """How likely each window of a series without space axes grows while C falls, ``(window,)``.
+
+        By the fit, 1 or 0, where no posterior was computed or D½ is determined.
+        """
+        grows = np.asarray(self.map("amplitude") < 0, dtype=np.float64)
+        if not self.has_intervals or self.map("identifiable").all():
+            return grows
+        with torch_threads(1):
+            found = taken(probability_of_growth(self.maps.posterior)[0], self.shown, -1)
+        return np.where(self.map("identifiable"), grows, np.nan_to_num(found))
+
     # Intervals
 
     def interval(
@@ -254,6 +270,7 @@ _MAPS: Mapping[str, Callable[[KineticsNumbers], object]] = {
     "reached": KineticsNumbers._reached,
     "identifiable": KineticsNumbers._identifiable,
     "adequate": lambda numbers: examined_field(numbers.law, numbers.examination, "adequate") == 1,
+    "noise_sigma": lambda numbers: numbers._field("noise_sigma"),
     "shrinkage": lambda numbers: numbers._field("shrinkage"),
     "not_fitted": lambda numbers: numbers._field("dead") != 0,
 }

@@ -24,6 +24,7 @@ from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
 from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
 from hyperspy_dosekin.kinetics.laws.solution import streams
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior, kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
 from hyperspy_dosekin.numerics.device import resolve_device
@@ -179,6 +180,16 @@ class ExactMaps:
             converged=self._whole("converged") == 1,
             dead=self._whole("dead") == 1,
         )
+
+    @property
+    def posterior(self) -> KineticPosterior:
+        """Posterior of the windows of a series without space axes."""
+        errors = [np.asarray(error)[None] for error in self.data.shared_errors.values()]
+        problem = self.data.problem(quiet=True)
+        problem = replace(problem, shared_error=np.stack(errors) if errors else None)
+        offset = offset_of(self.offset, len(self.data.window_names))
+        problem, config = with_moved_frames(problem, replace(self.config, offset=offset))
+        return kinetic_posterior(problem, config, fit=self.as_fit())
 
     def of_noise_alone(self) -> ExactFit:
         """The same fit without the errors that frames share, of which a network knows nothing."""

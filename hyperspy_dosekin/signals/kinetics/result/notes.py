@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.block import LEVEL
 from hyperspy_dosekin.kinetics.model.parameters import is_determined, known_before
 from hyperspy_dosekin.signals.kinetics.data.recorded import TAKEN
 from hyperspy_dosekin.signals.kinetics.numbers.absorbed import fluence_note
@@ -58,6 +59,7 @@ MIXED = (
     "{names}: mixed response (a < 0). The window grows while C falls, so C is a monotonic "
     "coordinate there, not a bond population."
 )
+SIGN = "{names}: the data do NOT determine whether the window falls or grows (the sign of a)."
 NOT_REACHED = (
     "{names}: D½ is not reached in the measured range, {low:.4g} to {high}; the number "
     "is an extrapolation of the law."
@@ -225,8 +227,13 @@ def _notes_on_windows(numbers: KineticsNumbers) -> list[str]:
         notes.append(RECOVERY.format(rate=rate, values=text))
     if numbers.network is not None and numbers.has_intervals:
         notes += numbers.certificate().warnings()
-    mixed = _named(numbers.window_names, numbers.map("amplitude") < 0)
-    notes += [MIXED.format(names=mixed)] if mixed else []
+    sure, growth = 0.5 + 0.5 * LEVEL, numbers.growth
+    for text, chosen in (
+        (MIXED, growth > sure),
+        (SIGN, (growth <= sure) & (growth >= 1 - sure)),
+    ):
+        names = _named(numbers.window_names, chosen)
+        notes += [text.format(names=names)] if names else []
     if never.any():
         notes.append(NEVER.format(names=_named(numbers.window_names, never)))
     outside = _named(numbers.window_names, ~numbers.map("reached") & ~nowhere & ~unfitted)

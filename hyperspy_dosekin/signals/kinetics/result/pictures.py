@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.block import LEVEL
 from hyperspy_dosekin.numerics.arguments import real_number
 from hyperspy_dosekin.plotting.kinetics.pictures.ablation import AblationPicture
 from hyperspy_dosekin.plotting.kinetics.pictures.curves import CurvePicture
@@ -51,12 +52,20 @@ def _measured(numbers: KineticsNumbers) -> dict[str, Any]:
 
 
 def _shared(numbers: KineticsNumbers) -> np.ndarray | None:
-    """How far errors that frames share move them against each other; their mean moves b alone."""
-    errors = [np.asarray(error, dtype=float) for error in numbers.data.shared_errors.values()]
-    if not errors:
+    """What errors that frames share have most likely added to the data, by the fit."""
+    data = numbers.data
+    if not data.shared_errors:
         return None
-    each = np.stack(errors)
-    return np.sqrt(np.square(each - np.nanmean(each, axis=-1, keepdims=True)).sum(axis=0))
+    from hyperspy_dosekin.kinetics.adequacy.whitening import likely_shared
+
+    values = np.asarray(data.values, dtype=float)
+    fitted = np.asarray(numbers.estimate.intensity(data.dose)).mean(axis=0)
+    if data.variance is None:
+        deviation = np.broadcast_to(numbers.map("noise_sigma")[:, None], values.shape)
+    else:
+        deviation = np.sqrt(np.maximum(data.variance, 0.0))
+    errors = np.stack([np.asarray(error, dtype=float) for error in data.shared_errors.values()])
+    return likely_shared(values - fitted, deviation, errors)
 
 
 def _require_curves(numbers: KineticsNumbers) -> None:
@@ -104,7 +113,7 @@ def curve_picture(
         half_dose=numbers.map("half_integrity_dose"),
         reached=numbers.map("reached"),
         adequate=numbers.map("adequate"),
-        grows=numbers.map("amplitude") < 0,
+        grows=numbers.growth > 0.5 + 0.5 * LEVEL,
         **bounds,
     )
 
@@ -185,7 +194,7 @@ def parameter_picture(numbers: KineticsNumbers) -> ParameterPicture:
         dose_max=numbers.dose_max,
         identifiable=numbers.map("identifiable") if numbers.has_intervals else None,
         adequate=numbers.map("adequate"),
-        grows=numbers.map("amplitude") < 0,
+        grows=numbers.growth > 0.5 + 0.5 * LEVEL,
     )
 
 

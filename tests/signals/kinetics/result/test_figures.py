@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import hyperspy_dosekin
+from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from tests.signals.kinetics.kinetics_series import NAMES, SHORT, make_series, values
 
 
@@ -78,3 +79,29 @@ def test_the_certificate_reads_as_text():
     assert f"{short.certificate.loss_ratio[2]:.3g} × exact" in lines[2]
     # So short a training has not ended.
     assert any("Do not use these numbers" in line for line in lines[4:])
+
+
+def test_lines_run_through_data_without_what_frames_share():
+    """A level that is wrong by ten times what the data can be below zero is taken off them."""
+    series = make_series(noise=0.002)
+    level = np.ones_like(series.data)
+    series.data = series.data - 3.0 * level
+    attach_shared_errors(series, {"level": level / series.data})
+    result = _fit(series, nonnegative=True)
+    assert (result.offset.data >= -0.01).all()
+    for place, axes in enumerate(zip(*[iter(result.plot_fit().axes)] * 2, strict=True)):
+        measured, points = (line.get_ydata() for line in axes[0].lines[:2])
+        np.testing.assert_allclose(measured, series.data[place])
+        assert (points > measured + 0.4).all()
+        assert np.abs(axes[1].lines[-1].get_ydata()).max() < 6
+
+
+def test_a_sign_that_drift_hides_is_not_said_to_be_known():
+    series = make_series(noise=0.03)
+    assert "falls or grows" not in str(_fit(series))
+    assert "mixed response" in str(_fit(series))
+    drift = np.ptp(series.data, axis=-1, keepdims=True) * np.linspace(5, -5, len(series.dose))
+    attach_shared_errors(series, {"drift": drift / series.data})
+    text = str(_fit(series, hierarchy=()))
+    assert "M–O: the data do NOT determine whether the window falls or grows" in text
+    assert "mixed response" not in text

@@ -47,8 +47,8 @@ def test_numbers_are_the_same_to_the_last_digit(folder, numbers, name):
             found = result.interval(words[0])[words[-1] == "upper"]
         else:
             found = result.parameters.get(words[0]) or getattr(result, words[0])
-        # Trajectories are computed anew from the stored parameters, all else is stored.
-        tolerance = 1e-14 if words[0] == "integrity" else 0.0
+        # These are computed anew from what is stored, and processors round differently.
+        tolerance = 1e-14 if words[0] == "integrity" or which == "network" else 0.0
         np.testing.assert_allclose(found.data, expected, rtol=tolerance, err_msg=key)
         compared += 1
     assert compared > 12
