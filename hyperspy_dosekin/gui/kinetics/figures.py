@@ -236,6 +236,7 @@ def live_curves(tool: DoseKineticsTool) -> list[LiveCurve]:
     names = ("half_integrity_dose", "amplitude", "offset", "identifiable", "reached")
     half, amplitude, offset, identifiable, reached = (numbers.map(name) for name in names)
     half_lower, half_upper = numbers.interval("half_integrity_dose")
+    shared = numbers.likely_shared
     other = None
     if tool.network is not None:
         other = tool.network.estimate.intensity(live.grid).mean(axis=0)
@@ -248,6 +249,7 @@ def live_curves(tool: DoseKineticsTool) -> list[LiveCurve]:
                 dose=data.dose,
                 values=np.asarray(data.values[place], dtype=float),
                 sigma=None if variance is None else np.sqrt(np.maximum(variance, 0.0)),
+                shared=None if shared is None else shared[place],
                 grid=live.grid,
                 fitted=live.fitted[place],
                 lower=live.lower[place],

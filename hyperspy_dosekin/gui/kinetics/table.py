@@ -28,7 +28,8 @@ NO_CHANGE = (
 )
 #: What the panels of the live figure show.
 FIGURE = (
-    "Panels: band, 95 % posterior interval of the fit a C + b; bar, that of D½, at the intensity "
+    "Panels: data without the errors that frames share, and with them small grey points, as "
+    "measured; band, 95 % posterior interval of the fit a C + b; bar, that of D½, at the intensity "
     "at which it lies, dashed where D½ is not determined; circle, D½; black dashes, the network."
 )
 _HALF = "half_integrity_dose"

@@ -101,6 +101,8 @@ class LiveCurve:
         Data, ``(n_dose,)`` each; doses in one unit throughout, NaN marks a missing frame.
     sigma
         Standard deviation of the noise, ``(n_dose,)``, or ``None``.
+    shared
+        What errors that frames share have most likely added to the values, or ``None``.
     grid, fitted, lower, upper
         Fit and its interval, ``(n_grid,)`` each; NaN where there is none.
     other
@@ -119,6 +121,7 @@ class LiveCurve:
     fitted: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+    shared: np.ndarray | None = None
     other: np.ndarray | None = None
     half_dose: float = np.nan
     half_dose_lower: float = np.nan
@@ -154,6 +157,7 @@ class CurvePanel:
         (self._points,) = axes.plot(
             [], [], look.marker, color=look.colour, ms=5, mec="black", mew=0.5, zorder=4
         )
+        (self._measured,) = axes.plot([], [], ".", color=style.GREY, ms=4, zorder=2)
         (self._fit,) = axes.plot([], [], color=look.colour, lw=1.8, zorder=3)
         (self._other,) = axes.plot([], [], color="black", lw=1.4, ls=(0, (4, 2)), zorder=3.5)
         (self._half_line,) = axes.plot([], [], color="black", lw=1.1, zorder=5)
@@ -188,8 +192,13 @@ class CurvePanel:
         """Show another curve."""
         present = np.isfinite(curve.values)
         dose, values = curve.dose[present], curve.values[present]
-        self._points.set_data(dose, values)
         limits = [values]
+        self._measured.set_data([], [])
+        if curve.shared is not None:
+            self._measured.set_data(dose, values)
+            values = values - curve.shared[present]
+            limits.append(values)
+        self._points.set_data(dose, values)
         self._bars.set_segments([])
         if curve.sigma is not None:
             sigma = np.nan_to_num(curve.sigma[present])

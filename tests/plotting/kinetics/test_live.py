@@ -56,6 +56,16 @@ def test_data_change_in_the_same_axes(panels):
     assert len({axes.get_position().y0 for axes in panels.figure.axes}) == 2, "two rows"
 
 
+def test_data_without_what_frames_share(panels):
+    plain = curve()
+    panels.update([curve(values=plain.values + 2.0, shared=np.full_like(plain.values, 2.0))])
+    measured, points = panels.panels[0]._measured, panels.panels[0]._points
+    np.testing.assert_allclose(measured.get_ydata(), plain.values + 2.0)
+    np.testing.assert_allclose(points.get_ydata(), plain.values)
+    panels.update([plain])
+    assert len(measured.get_ydata()) == 0
+
+
 def test_half_dose_with_its_interval(panels):
     panels.update([curve()])
     panel = panels.panels[0]

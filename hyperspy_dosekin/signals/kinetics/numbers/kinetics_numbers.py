@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.adequacy.whitening import likely_shared
 from hyperspy_dosekin.kinetics.posterior.band import probability_of_growth
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.numbers.examination import examined_field
@@ -164,6 +165,24 @@ class KineticsNumbers(FittedSeries):
         with torch_threads(1):
             found = taken(probability_of_growth(self.maps.posterior)[0], self.shown, -1)
         return np.where(self.map("identifiable"), grows, np.nan_to_num(found))
+
+    @cached_property
+    def likely_shared(self) -> np.ndarray | None:
+        """What errors that frames share have most likely added to a series, ``(window, n_dose)``.
+
+        By the fit; ``None`` where there are no such errors.
+        """
+        data = self.data
+        if not data.shared_errors:
+            return None
+        values = np.asarray(data.values, dtype=float)
+        fitted = np.asarray(self.estimate.intensity(data.dose)).mean(axis=0)
+        if data.variance is None:
+            deviation = np.broadcast_to(self.map("noise_sigma")[:, None], values.shape)
+        else:
+            deviation = np.sqrt(np.maximum(data.variance, 0.0))
+        errors = np.stack([np.asarray(error, dtype=float) for error in data.shared_errors.values()])
+        return likely_shared(values - fitted, deviation, errors)
 
     # Intervals
 

@@ -51,23 +51,6 @@ def _measured(numbers: KineticsNumbers) -> dict[str, Any]:
     }
 
 
-def _shared(numbers: KineticsNumbers) -> np.ndarray | None:
-    """What errors that frames share have most likely added to the data, by the fit."""
-    data = numbers.data
-    if not data.shared_errors:
-        return None
-    from hyperspy_dosekin.kinetics.adequacy.whitening import likely_shared
-
-    values = np.asarray(data.values, dtype=float)
-    fitted = np.asarray(numbers.estimate.intensity(data.dose)).mean(axis=0)
-    if data.variance is None:
-        deviation = np.broadcast_to(numbers.map("noise_sigma")[:, None], values.shape)
-    else:
-        deviation = np.sqrt(np.maximum(data.variance, 0.0))
-    errors = np.stack([np.asarray(error, dtype=float) for error in data.shared_errors.values()])
-    return likely_shared(values - fitted, deviation, errors)
-
-
 def _require_curves(numbers: KineticsNumbers) -> None:
     if numbers.space_shape:
         raise ValueError(
@@ -104,7 +87,7 @@ def curve_picture(
     return CurvePicture(
         **_common(numbers),
         **_measured(numbers),
-        shared=_shared(numbers),
+        shared=numbers.likely_shared,
         grid=grid,
         fitted=intensity.mean(axis=0),
         fitted_spread=intensity.std(axis=0, ddof=1) if several else None,
