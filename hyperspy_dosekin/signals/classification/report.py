@@ -9,20 +9,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from prettytable import PrettyTable
 
 from hyperspy_dosekin.classification.calibration import CalibrationCurve
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.plotting.classification.representations import plot_cosine, plot_report
 from hyperspy_dosekin.signals.drawing import framed
+from hyperspy_dosekin.signals.results import TabledResult, as_frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
+    from pandas import DataFrame
 
-    from hyperspy_dosekin.classification.calibration import CalibrationCurve
     from hyperspy_dosekin.classification.model import Model
 
 
-class VAEReport:
+class VAEReport(TabledResult):
     """Findings of a training: nuisances, active latents, learning curves, calibration.
 
     ``print`` it for a table, `plot` draws it.
@@ -156,51 +158,57 @@ class VAEReport:
         """Time that estimation, training and calibration took."""
         return dict(self._model.report.get("seconds", {}))
 
-    def __str__(self) -> str:
-        """The findings as a table."""
-        known, rows = self.nuisances, []
-        rows.append(("classes", ", ".join(self._model.names)))
+    def to_dataframe(self) -> DataFrame:
+        """Return the findings as a table: what was found, and its value as it is printed."""
+        return as_frame(self._findings(), ["finding", "value"])
+
+    def __repr__(self) -> str:
+        """One line."""
+        return printable(f"<VAEReport, {', '.join(self._model.names)}>")
+
+    def _findings(self) -> list[tuple[str, str]]:
+        known = self.nuisances
         network = "not trained; latents ask for it"
         if self._model.has_network:
             steps = self._model.report.get("steps", 0)
             network = (
                 f"{self.active_latents} of {self._model.n_latent} latents active, {steps} steps"
             )
-        rows.append(("network", network))
-        rows.append(
-            (
-                "scale",
-                f"{known['scale_mean']:.4g} ± {known['scale_sd']:.2g}, {known['scale_shape']}",
-            )
-        )
-        rows.append(
-            ("energy shift", f"{known['shift_mean_ev']:.2g} ± {known['shift_sd_ev']:.2g} eV")
-        )
+        scale = f"{known['scale_mean']:.4g} ± {known['scale_sd']:.2g}, {known['scale_shape']}"
+        shift = f"{known['shift_mean_ev']:.2g} ± {known['shift_sd_ev']:.2g} eV"
+        found = [
+            ("classes", ", ".join(self._model.names)),
+            ("network", network),
+            ("scale", scale),
+            ("energy shift", shift),
+        ]
         if self.fwhm_ev is not None:
-            rows.append(("broadening", f"{self.fwhm_ev:.3g} eV FWHM, estimated"))
-        rows.append(("residual background", f"± {known['background_sd']:.3g}"))
-        rows.append(
-            ("noise", f"gain {known['noise_gain']:.3g}, sd at zero {known['noise_sd_at_zero']:.3g}")
-        )
+            found.append(("broadening", f"{self.fwhm_ev:.3g} eV FWHM, estimated"))
+        noise = f"gain {known['noise_gain']:.3g}, sd at zero {known['noise_sd_at_zero']:.3g}"
         share = ", ".join(f"{name} {100 * part:.1f} %" for name, part in self.class_share.items())
-        rows.append(("class prior", share))
-        rows.append(
-            (
-                "on simulations",
-                f"accuracy {self.simulated_accuracy:.3f}, calibration error "
-                f"{self.calibration_error:.3f}",
-            )
+        simulated = (
+            f"accuracy {self.simulated_accuracy:.3f}, calibration error "
+            f"{self.calibration_error:.3f}"
         )
+        found += [
+            ("residual background", f"± {known['background_sd']:.3g}"),
+            ("noise", noise),
+            ("class prior", share),
+            ("on simulations", simulated),
+        ]
         looked = self.data_calibration
         if looked is not None:
-            rows.append(("with what the data leave", f"calibration error {looked.error:.3f}"))
+            found.append(("with what the data leave", f"calibration error {looked.error:.3f}"))
         cosine = ", ".join(f"{name} {value:.4f}" for name, value in self.cosine.items())
-        rows.append(("cosine with its mean", cosine))
-        width = max(len(name) for name, _ in rows)
-        lines = [f"{name:<{width}}  {text}" for name, text in rows]
-        if not self.complete:
-            lines.append("The training was interrupted; the best weights so far were kept.")
-        return printable("\n".join([*lines, *self.notes, *self.confusable, *self.problems]))
+        return [*found, ("cosine with its mean", cosine)]
+
+    def _said(self) -> tuple[list[PrettyTable], list[str]]:
+        table = PrettyTable(["finding", "value"])
+        table.align = "l"
+        table.add_rows(self._findings())
+        cut = "The training was interrupted; the best weights so far were kept."
+        stopped = [] if self.complete else [cut]
+        return [table], [*stopped, *self.notes, *self.confusable, *self.problems]
 
     def plot(self, **options: Any) -> FigureBase:
         """Draw learning curves, activity of the latents and calibration."""

@@ -12,9 +12,11 @@ import numpy as np
 from prettytable import PrettyTable
 
 from hyperspy_dosekin.numerics.text import printable
-from hyperspy_dosekin.signals.results import Result
+from hyperspy_dosekin.signals.results import TabledResult, as_frame
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
 
 
@@ -26,7 +28,7 @@ _ARRAYS = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DosePosterior(Result):
+class DosePosterior(TabledResult):
     """Posterior of D½ by window after a frame; `LiveKinetics.update` returns it.
 
     Arrays are ``(window, …space…)``, NaN where nothing can be said yet.
@@ -95,6 +97,26 @@ class DosePosterior(Result):
     def __len__(self) -> int:
         """Number of windows."""
         return len(self.window_names)
+
+    def to_dataframe(self) -> DataFrame:
+        """Return what is known as a table: one row for each window, or each pixel and window."""
+        single = len(self.window_names) == 1 and np.ndim(self.age) == 0
+        arrays = {name: np.asarray(getattr(self, name)) for name in (*_ARRAYS, "age")}
+        if single:
+            arrays = {name: array[None] for name, array in arrays.items()}
+        shape = arrays["age"].shape
+        places = np.indices(shape).reshape(len(shape), -1)
+        columns: dict[str, object] = {
+            "window": np.array(self.window_names, dtype=object)[places[0]],
+            **{f"axis_{number}_index": index for number, index in enumerate(places[1:])},
+            **{name: array.reshape(-1) for name, array in arrays.items()},
+            "level": self.level,
+            "n_frames": self.n_frames,
+            "dose": self.dose,
+            "dose_unit": self.dose_unit,
+        }
+        doses = ("half_integrity_dose", "lower", "upper", "dose")
+        return as_frame(columns, units=dict.fromkeys(doses, self.dose_unit))
 
     @property
     def table(self) -> PrettyTable:

@@ -155,6 +155,9 @@ def test_report_says_what_was_found(result):
     text = str(report)
     for word in ("latents", "energy shift", "fluoride", "calibration error"):
         assert word in text
+    found = dict(report.to_dataframe().itertuples(index=False))
+    assert found["classes"] == ", ".join(report.class_share)
+    assert report.to_latex().count("\\\\") == len(found) + 1
 
 
 # Lazy

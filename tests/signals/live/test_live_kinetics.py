@@ -6,6 +6,7 @@ import pytest
 import hyperspy_dosekin
 from hyperspy_dosekin import LiveKinetics
 from tests.signals.live.frames import RATE, TIME, WINDOWS, counts, frame, offline, same, watched
+from tests.tables import check_tables
 
 
 @pytest.mark.parametrize(
@@ -280,6 +281,20 @@ def test_frames_that_cannot_begin():
         live.result()
     with pytest.raises(ValueError, match=r"update\(frame, dose"):
         LiveKinetics(WINDOWS).update([1.0, 2.0, 3.0])
+
+
+def test_tables(tmp_path):
+    posterior = watched(counts(6)).posterior
+    check_tables(posterior, tmp_path, rows=3)
+    frame = posterior["C–O"].to_dataframe()
+    assert list(frame["window"]) == ["C–O"]
+    assert frame["half_integrity_dose"][0] == posterior["C–O"].half_integrity_dose
+    image = LiveKinetics({"a": (1, 2), "b": (2, 3)}, dose_rate=1.0, frame_time=1.0)
+    for signal in (9.0, 7.0, 5.0, 4.0):
+        image.update(signal + np.arange(12.0).reshape(2, 3, 2))
+    check_tables(image.posterior, tmp_path, rows=12)
+    frame = image.posterior.to_dataframe().set_index(["window", "axis_0_index", "axis_1_index"])
+    assert frame["sd_log_half_dose"]["b", 1, 2] == image.posterior.sd_log_half_dose[1, 1, 2]
 
 
 def test_texts():
