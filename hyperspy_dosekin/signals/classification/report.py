@@ -205,7 +205,7 @@ class VAEReport(TabledResult):
     def _said(self) -> tuple[list[PrettyTable], list[str]]:
         table = PrettyTable(["finding", "value"])
         table.align = "l"
-        table.add_rows(self._findings())
+        table.add_rows([list(row) for row in self._findings()])
         cut = "The training was interrupted; the best weights so far were kept."
         stopped = [] if self.complete else [cut]
         return [table], [*stopped, *self.notes, *self.confusable, *self.problems]
