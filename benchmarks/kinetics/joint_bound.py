@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether errors of ln D½ reach the Cramér–Rao bound, alone and with what series have in common.
 
-    python benchmarks/kinetics/joint_bound.py [--repeats 60] [--known]
+    python benchmarks/kinetics/joint_bound.py [--repeats 60] [--known] [--rows 4] [--rates 0.5 2]
 
 Nine frames, first-order decays fitted with the power law, b = a. The bound is that for noise of 1 %
 of the amplitude and no priors, by numerical derivatives. Where it is 13, no error is that of a
@@ -22,7 +22,7 @@ from hyperspy_dosekin.kinetics.conditions.fit import fit_window
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.joint.fit import fit_jointly
-from hyperspy_dosekin.kinetics.joint.ratio import with_offset
+from hyperspy_dosekin.kinetics.joint.offset import with_offset
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 DOSE = np.arange(1, 10) / 9
@@ -136,6 +136,9 @@ def likeliest(model, point, values):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=60)
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--rows", type=int, nargs="*", help="rows, counted from 1")
+    parser.add_argument("--rates", type=float, nargs="*", default=[0.5, 1.0, 2.0])
     parser.add_argument("--known", action="store_true", help="the size of the noise is known")
     options = parser.parse_args()
     cases = {
@@ -160,13 +163,13 @@ def main():
         ),
     }
     print("sd of ln D½ at 1 % noise", "k", "bound", "error", "error / bound", "possible", sep="  ")
-    for name, (model, at, error, more) in cases.items():
-        for rate in (0.5, 1.0, 2.0):
+    for place, (name, (model, at, error, more)) in enumerate(cases.items(), 1):
+        for rate in options.rates if place in (options.rows or [place]) else ():
             point = np.array(at(rate), dtype=float)
             limit, whole = bound(model, point), model(point)
             noise = NOISE * min(REACH / limit, 1.0)
             truth, found, possible = log_half(point[0], point[1]), [], []
-            for seed in range(more * options.repeats):
+            for seed in range(options.first, options.first + more * options.repeats):
                 random = np.random.default_rng(seed)
                 values = whole + noise * random.normal(size=whole.size)
                 known = noise if options.known else None

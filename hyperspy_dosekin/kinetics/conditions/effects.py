@@ -26,6 +26,8 @@ PRIOR_SD: Mapping[str, float] = {
     "factor": 3.0,
     "number": 3.0,
 }
+# Conditions with an effect of their own, and their units.
+_UNITS = {"dose_rate": "e⁻/Å²/s", "temperature": "kelvin"}
 # Share of the range of a condition by which a prediction may lie outside it.
 _BEYOND = 1.0
 
@@ -69,7 +71,22 @@ class Condition:
             If a value is not possible, they do not vary, or the reference is none of the levels.
         """
         given = [value.item() if isinstance(value, np.generic) else value for value in values]
+        missing = [
+            str(place + 1)
+            for place, value in enumerate(given)
+            if value is None or (isinstance(value, float) and math.isnan(value))
+        ]
+        if missing:
+            raise ValueError(
+                f"condition {name!r} has no value for series {', '.join(missing)}: it is {given}. "
+                "Give one for each, or leave these series out."
+            )
         if any(isinstance(value, str | bool) for value in given):
+            if name in _UNITS:
+                raise ValueError(
+                    f"condition {name!r} has the values {given}; it is a number in {_UNITS[name]}, "
+                    "without its unit. For levels take another name."
+                )
             return cls._factor(name, [str(value) for value in given], reference, must_vary)
         try:
             numbers = [float(value) for value in given]  # type: ignore[arg-type]
@@ -79,10 +96,10 @@ class Condition:
                 "text for each."
             ) from error
         wrong = [value for value in numbers if not math.isfinite(value)]
-        positive = name in ("dose_rate", "temperature")
+        positive = name in _UNITS
         wrong += [value for value in numbers if positive and value <= 0]
         if wrong:
-            unit = " (in kelvin)" if name == "temperature" else ""
+            unit = f" (in {_UNITS[name]})" if name in _UNITS else ""
             raise ValueError(
                 f"condition {name!r} has the values {wrong}; they must be finite"
                 f"{' and positive' + unit if positive else ''}."
@@ -92,7 +109,7 @@ class Condition:
                 f"condition {name!r} is {numbers[0]:g} in every series: its effect cannot be "
                 "known. Leave it out, or add series with another value."
             )
-        kind: Kind = name if name in ("dose_rate", "temperature") else "number"  # type: ignore
+        kind: Kind = name if name in _UNITS else "number"  # type: ignore
         if reference is None:
             array = np.asarray(numbers)
             middle = {

@@ -96,24 +96,41 @@ def agreement(scans: Sequence[RateScan], names: Sequence[str]) -> Agreement | No
     plain = np.concatenate([_heights(scan, shared, values) for scan in scans])
     best = int(np.argmax(plain.sum(axis=0)))
     height = np.concatenate([_drawn(scan, shared, values, best, random) for scan in scans])
-    found = _differences(height)  # (1 + n_draw, n_curve + 1), the data first
-    p_value = (1 + (found[1:] >= np.maximum(found[0], 1e-9)).sum(axis=0)) / len(found)
-    usual = np.quantile(found[1:], _LEVEL, axis=0)
-    over = found / np.maximum(usual, _LEAST)
-    largest = over.max(axis=1)
-    whole = (1 + (largest[1:] >= max(largest[0], 1e-9)).sum()) / len(found)
+    whole, by_curve, worst = judged(_differences(height))
     spacing = np.ones(len(values[0])) if nodes is None else np.gradient(nodes)
     ends = []
     for row in plain:
         at, share = marginals(free, values, np.exp(row - row.max()) * spacing)[0]
         ends.append(np.interp(_ENDS, share.cumsum() / share.sum(), at))
     return Agreement(
-        float(whole),
-        p_value[:-1],
+        whole,
+        by_curve,
         np.array([values[0][int(np.argmax(row))] for row in plain]),
         free[0].from_free(torch.as_tensor(np.transpose(ends))).numpy(),
-        int(np.argmax(over[0, :-1])),
+        worst,
     )
+
+
+def judged(found: np.ndarray) -> tuple[float, np.ndarray, int]:
+    """How probable differences as large as those of the data are.
+
+    Parameters
+    ----------
+    found
+        Twice the differences of log likelihoods, of each curve against the others and of all, of
+        the data first and then of draws, ``(1 + n_draw, n_curve + 1)``.
+
+    Returns
+    -------
+    Probability of the largest, be it of all or of any curve; that of each curve, ``(n_curve,)``;
+    and the place of the curve that is most unlike the others.
+    """
+    p_value = (1 + (found[1:] >= np.maximum(found[0], 1e-9)).sum(axis=0)) / len(found)
+    usual = np.quantile(found[1:], _LEVEL, axis=0)
+    over = found / np.maximum(usual, _LEAST)
+    largest = over.max(axis=1)
+    whole = (1 + (largest[1:] >= max(largest[0], 1e-9)).sum()) / len(found)
+    return float(whole), p_value[:-1], int(np.argmax(over[0, :-1]))
 
 
 def _differences(height: np.ndarray) -> np.ndarray:
@@ -187,7 +204,7 @@ def _drawn(
         rate, shape = np.unravel_index(int(deviance[:, common].argmin()), (len(rates), n_own))
         shape = int(shape) + common.start
         at = [here[0][rate, shape], *(each[0, shape] for each in others)]
-        curves = _with_draws(data, at, random)
+        curves = drawn_curves(data, at, random)
         with torch.no_grad():
             rows = torch.logsumexp(-0.5 * curves.deviance_at(here), 0)
         rows = torch.logsumexp(rows.reshape(-1, n_own, rows.shape[-1]), 1)
@@ -196,15 +213,27 @@ def _drawn(
     return np.stack(found)
 
 
-def _with_draws(
-    data: ScanData, at: Sequence[torch.Tensor], random: np.random.Generator
+def drawn_curves(
+    data: ScanData, at: Sequence[torch.Tensor], random: np.random.Generator, taken: float = 1.0
 ) -> ScanData:
-    """A curve, and beside it draws of the same decay with noise like that of its residuals."""
+    """A curve, and beside it draws of the same decay with noise like that of its residuals.
+
+    Parameters
+    ----------
+    data
+        The curve.
+    at
+        Free parameters of the decay on their scale of search, ``(1,)``.
+    random
+        Of the noise.
+    taken
+        Parameters that were fitted to the curve beside its readout: what they have taken from the
+        residuals. Of one that several curves share each counts a part.
+    """
     fitted, left = data.fitted(at), data.sums(at).squares
     noise = torch.ones_like(left)
     if data.noise != "given":
-        # What the rate and its part of the shared parameters have taken from the residuals.
-        noise = left / (data.freedom - 1).clamp(min=1)
+        noise = left / (data.freedom - taken).clamp(min=1)
     if data.noise == "floor":
         noise = noise.clamp(min=1.0)
     there = (data.ones != 0).to(fitted)

@@ -22,10 +22,11 @@ from scipy import special
 from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateScan
 from hyperspy_dosekin.kinetics.conditions.shapes import FOLLOWING, between, followed, ratio_ends
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.laws.with_offset import ANGLES, OFFSET_ANGLE, WithOffset
+from hyperspy_dosekin.kinetics.laws.with_offset import ANGLES
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
-from .agreement import agreement
+from .offset import with_offset
+from .ratio_agreement import ratio_p_value
 from .shape import CurveNodes, SharedShape, log_rate_prior
 
 
@@ -45,12 +46,6 @@ class RatioResult:
 
     ratios: dict[str, tuple[float, float, float]]
     p_values: dict[str, float]
-
-
-def with_offset(config: ExactConfig, box: tuple[float, float] = ANGLES) -> ExactConfig:
-    """Options of a fit with the offset in the law."""
-    law = WithOffset(config.parameters.law, box)
-    return replace(config, law=law, offset=0.0, nonnegative=False, zero_error=None, hierarchy=())
 
 
 @dataclass(eq=False)
@@ -181,38 +176,6 @@ class CommonRatio:
                 p_value = ratio_p_value(problems, configs, estimate)
                 p_values[name] = min(len(several) * p_value, 1.0)
         return RatioResult(ratios, p_values)
-
-
-def ratio_p_value(
-    problems: Sequence[DoseProblem],
-    configs: Sequence[ExactConfig],
-    shape: Sequence[tuple[str, float]],
-) -> float:
-    """Probability of b/a as unlike as those of some curves if they were the same.
-
-    Parameters
-    ----------
-    problems, configs
-        One for each curve, ``(1, 1, n_dose)``, with the options of its own fit.
-    shape
-        Values of the parameters of the law but the rate, by name.
-    """
-    configs = [replace(each, held=(*each.held, *shape)) for each in configs]
-    curves = list(zip(problems, configs, strict=True))
-    ends = []
-    for problem, config in curves:
-        scan = RateScan.of(problem, with_offset(config))
-
-        def alone(angles: np.ndarray, scan: RateScan = scan) -> np.ndarray:
-            rates = scan.likelihoods([angles.ravel()])[0]
-            return rates.log_integral.reshape(angles.shape)
-
-        nodes, _ = followed(alone, np.array(ANGLES[:1]), np.array(ANGLES[1:]))
-        ends.append((nodes[0, 0], nodes[0, -1]))
-    low, high = np.array(ends).T
-    box = float(low.min()), float(high.max())
-    found = agreement([RateScan.of(p, with_offset(c, box)) for p, c in curves], (OFFSET_ANGLE,))
-    return float("nan") if found is None else found.p_value
 
 
 def _beside(curves: Sequence[CurveNodes]) -> CurveNodes:

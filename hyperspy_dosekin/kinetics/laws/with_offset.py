@@ -32,8 +32,6 @@ class WithOffset(ClosedForm):
     ----------
     law
         The law, of any kind.
-    box
-        Ends of θ.
 
     Examples
     --------
@@ -45,10 +43,10 @@ class WithOffset(ClosedForm):
     [1.4142, 0.7071]
     """
 
-    def __init__(self, law: KineticLaw, box: tuple[float, float] = ANGLES) -> None:
+    def __init__(self, law: KineticLaw) -> None:
         self.law = law
         self.name = law.name
-        angle = LawParameter(OFFSET_ANGLE, *box, 0.5 * sum(box))
+        angle = LawParameter(OFFSET_ANGLE, *ANGLES, 0.5 * sum(ANGLES))
         self.parameters = (*law.parameters, angle)
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
@@ -61,8 +59,8 @@ class WithOffset(ClosedForm):
         self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
     ) -> tuple[Tensor, list[Tensor | None]]:
         """That of the law, times cos θ and raised by sin θ."""
-        parameter, inner = self.parameters[-1], list(slopes[:-1])
-        angle = parameter.from_search(search[-1])
+        # The scale of search is θ itself, since it may be negative.
+        angle, inner = search[-1], list(slopes[:-1])
         integrity, found = curve(self.law, dose, search[:-1], slopes=inner)
         level = integrity * angle.cos() + angle.sin()
         if not slopes:
@@ -72,5 +70,4 @@ class WithOffset(ClosedForm):
         changed = [None if each is None else each * angle.cos() for each in found]
         if not slopes[-1]:
             return level, [*changed, None]
-        by_angle = integrity * angle.sin() - angle.cos()
-        return level, [*changed, by_angle * angle if parameter.lower > 0 else by_angle]
+        return level, [*changed, integrity * angle.sin() - angle.cos()]

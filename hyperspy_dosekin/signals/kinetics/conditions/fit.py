@@ -156,7 +156,8 @@ def fit_dose_conditions(
     """
     from hyperspy_dosekin.kinetics.conditions.effects import Condition, Design
     from hyperspy_dosekin.kinetics.conditions.fit import check_law_of_conditions, fit_window
-    from hyperspy_dosekin.kinetics.joint.ratio import ratio_p_value, with_offset
+    from hyperspy_dosekin.kinetics.joint.offset import with_offset
+    from hyperspy_dosekin.kinetics.joint.ratio_agreement import ratio_p_value
     from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 
     given = list(series)
