@@ -17,6 +17,8 @@ KERNELS = (7, 7, 3, 3)
 #: Fewer channels leave nothing after four halvings.
 FEWEST_CHANNELS = 32
 _SLOPE = 0.3
+#: Mean square, in network units, below which a scatter is none.
+LEAST_SCATTER = 1e-12
 _BLOCK = 128
 
 
@@ -84,6 +86,42 @@ class Decoder(nn.Module):
         return self.convolutions(hidden).squeeze(1)
 
 
+class Reader(nn.Module):
+    """Classes of spectra by their parts along some directions, and how much the rest scatters.
+
+    Parameters
+    ----------
+    n_channels
+        Channels of a spectrum.
+    n_class
+        Classes.
+    n_direction
+        Orthonormal directions.
+    """
+
+    centre: Tensor
+    directions: Tensor
+    middle: Tensor
+    spread: Tensor
+
+    def __init__(self, n_channels: int, n_class: int, n_direction: int) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(n_channels))
+        self.register_buffer("directions", torch.zeros(n_direction, n_channels))
+        # Of what is read, typical values.
+        self.register_buffer("middle", torch.zeros(n_direction + 1))
+        self.register_buffer("spread", torch.ones(n_direction + 1))
+        self.dense = _dense(n_direction + 1, n_class)
+
+    def features(self, raw: Tensor) -> Tensor:
+        """What is read of spectra in network units, ``(n, n_direction + 1)``."""
+        departure = raw - self.centre
+        scores = departure @ self.directions.T
+        rest = departure - scores @ self.directions
+        level = torch.log(rest.square().mean(dim=1, keepdim=True) + LEAST_SCATTER)
+        return (torch.cat([scores, level], dim=1) - self.middle) / self.spread
+
+
 class DualAutoencoder(nn.Module):
     """Both encoders, the decoder, the head, and the output for noise-free entropy.
 
@@ -110,10 +148,20 @@ class DualAutoencoder(nn.Module):
         self.clean_head = _dense(n_latent, n_class)
         #: Noise-free entropy to be expected, from raw latents.
         self.expected_entropy = _dense(n_latent, 1)
+        #: What classifies in place of the head, once it has learned to; latents do not need it.
+        self.reader: Reader | None = None
 
     def encode_raw(self, raw: Tensor) -> Tensor:
         """Latents of raw spectra, ``(n, n_latent)``."""
         return _in_blocks(self.plain, raw)
+
+    def read(self, raw: Tensor) -> Tensor:
+        """What is classified of raw spectra: what the reader reads, or else latents."""
+        return self.encode_raw(raw) if self.reader is None else self.reader.features(raw)
+
+    def judge(self, read: Tensor) -> Tensor:
+        """Logits of what `read` gives, ``(n, n_class)``."""
+        return self.head(read) if self.reader is None else self.reader.dense(read)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Spectra of latents, ``(n, n_channels)``."""
@@ -145,11 +193,14 @@ def make_network(
     *,
     dropout: float = 0.0,
     device: torch.device | str = "cpu",
+    n_direction: int = 0,
 ) -> DualAutoencoder:
     """A network whose weights have not been set, made without Torch's global generator."""
     # Modules set their own weights when they are made, except where there is no memory for them.
     with torch.device("meta"):
         network = DualAutoencoder(n_channels, n_class, n_latent, dropout)
+        if n_direction:
+            network.reader = Reader(n_channels, n_class, n_direction)
     return network.to_empty(device=device)
 
 

@@ -55,7 +55,9 @@ def fit_temperature(log_probability: np.ndarray, label: np.ndarray) -> float:
 def reweighted(probability: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Probabilities under other class priors than the uniform one they were trained with."""
     weighted = probability * (share * len(share))
-    return weighted / np.maximum(weighted.sum(axis=-1, keepdims=True), _TINY)
+    # However sure a class of no share was, the others share all of it.
+    least = np.finfo(np.float64).tiny
+    return weighted / np.maximum(weighted.sum(axis=-1, keepdims=True), least)
 
 
 def estimate_share(probability: np.ndarray, rounds: int = 200) -> np.ndarray:

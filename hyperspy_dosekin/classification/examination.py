@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hyperspy_dosekin.classification.calibration import CalibrationCurve, calibration_curve, softmax
+from hyperspy_dosekin.classification.far import said_of_far
 from hyperspy_dosekin.classification.likelihood import MOST_STRANGE, Best, Likelihood
 from hyperspy_dosekin.classification.misfit import where
 from hyperspy_dosekin.classification.nuisances import Nuisances, shift_templates
@@ -48,6 +49,8 @@ class Examination:
         Of the mean of each class with each reference, ``(n_class, n_class)``.
     problems
         What does not fit, in words.
+    notes
+        What to know of spectra that are far from every class.
     calibration
         Accuracy against confidence on explanations of the data to which what other spectra of the
         data leave was added: noise and misfit as they are, of every channel.
@@ -56,6 +59,7 @@ class Examination:
     cosine: np.ndarray
     cosines: np.ndarray
     problems: tuple[str, ...]
+    notes: tuple[str, ...]
     calibration: CalibrationCurve
 
 
@@ -91,7 +95,8 @@ def examine(
     log, distance = likelihood.judged(spectra, given, nuisances, energy_ev)
     probability = softmax(log + np.log(np.maximum(nuisances.class_share, 1e-12)))
     label = probability.argmax(axis=1)
-    strange = likelihood.novelty(distance) > 3
+    novelty = likelihood.novelty(distance)
+    strange = novelty > 3
     best = likelihood.best(spectra, given, nuisances, energy_ev)
     rest = spectra - best.explained - best.background
     taken = float((np.broadcast_to(likelihood.noise.excess, energy_ev.shape) / variance).mean())
@@ -159,7 +164,9 @@ def examine(
             "reference: remove the background of the data, or simulate it on the references."
         )
     curve = _resampled(best, rest, variance, label, likelihood, nuisances, energy_ev, rng)
-    return Examination(cosine, cosines, tuple(problems), curve)
+    far = said_of_far(spectra, given, novelty, likelihood, nuisances)
+    notes = () if far is None else (far,)
+    return Examination(cosine, cosines, tuple(problems), notes, curve)
 
 
 def _of_the_whole(

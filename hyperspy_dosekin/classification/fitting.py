@@ -235,7 +235,7 @@ def _fit(
     problems = [*problems, *report["problems"]]
     report["problems"] = list(problems)
     report["confusable"] = confusable
-    report["notes"] = [*report["notes"], *found.notes]
+    report["notes"] = [*report["notes"], *found.notes, *looked.notes]
     if found.noise.colour is not None:
         report["notes"].append(
             "the noise of neighbouring channels is alike, as behind a detector that blurs: of slow "
@@ -292,7 +292,7 @@ def _calibrated(
     number = (entry and entry.calibrated_on) or _CALIBRATION
     held, fresh = simulator.draw(number), simulator.draw(number)
     if draft.has_network and draft.protocol != "paper":
-        held_log = draft.log_probability(draft.encode(held.raw.cpu().numpy()))
+        held_log = draft.log_probability(draft.read(held.raw.cpu().numpy()))
         draft = replace(draft, power=fit_temperature(held_log, held.label.cpu().numpy()))
     uniform = np.full(len(draft.names), 1 / len(draft.names))
     probability = _classified(draft, fresh.raw.cpu().double().numpy(), None, uniform)
@@ -322,7 +322,7 @@ def _classified(
     """Probabilities of spectra under a prior."""
     if model.classifier == "likelihood":
         return model.posterior(model.judged(spectra, given)[0], None, share=share)
-    return model.probability(model.encode(spectra), share=share)
+    return model.probability(model.read(spectra), share=share)
 
 
 def summary(model: Model) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Mixing:
         is_mixed = fallen > self.thresholds[nearest]
         if level is None:
             nothing = np.empty((n, 0))
-            return Unmixed(nothing, nothing, nothing, fallen, nearest, is_mixed)
+            return Unmixed(nothing, nothing, nothing, mixed.min(axis=1), fallen, nearest, is_mixed)
         # Draws of the amounts: of the shift by its weight, then of the noise, solved again.
         weight = np.exp(-0.5 * (mixed - mixed.min(axis=1, keepdims=True)))
         weight = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
@@ -110,7 +110,7 @@ class Mixing:
         even = np.full_like(drawn, 1 / n_class)
         share = np.where(total > 0, drawn / np.where(total > 0, total, 1), even)
         low, high = np.quantile(share, [(1 - level) / 2, (1 + level) / 2], axis=1)
-        return Unmixed(share.mean(axis=1), low, high, fallen, nearest, is_mixed)
+        return Unmixed(share.mean(axis=1), low, high, mixed.min(axis=1), fallen, nearest, is_mixed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +121,8 @@ class Unmixed:
     ----------
     share, low, high
         Share of each class, mean and interval, ``(n, n_class)``.
+    distance
+        Squared distance to the nearest mixture, ``(n,)``.
     fall
         How much nearer a mixture is than the nearest single class, as a fall of χ², ``(n,)``.
     nearest
@@ -132,6 +134,7 @@ class Unmixed:
     share: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    distance: np.ndarray
     fall: np.ndarray
     nearest: np.ndarray
     mixed: np.ndarray

@@ -141,7 +141,10 @@ class Model:
     @cached_property
     def network(self) -> DualAutoencoder:
         """The network, for inference."""
-        network = make_network(len(self.energy_ev), len(self.names), self.n_latent)
+        directions = self.weights.get("reader.directions", np.empty(0))
+        network = make_network(
+            len(self.energy_ev), len(self.names), self.n_latent, n_direction=len(directions)
+        )
         state = {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
         network.load_state_dict(state)
         return network.eval().requires_grad_(False)
@@ -169,19 +172,30 @@ class Model:
         spectra = self._moved(spectra, -self.zero_ev)
         return self._through("encode_raw", self.units.apply(spectra), self.n_latent)
 
-    def log_probability(self, latents: np.ndarray) -> np.ndarray:
-        """Log-probabilities of raw latents, uncalibrated, for a uniform prior."""
+    def read(self, spectra: np.ndarray) -> np.ndarray:
+        """What the network classifies of spectra ``(n, n_channels)``, float32.
+
+        Raw latents for a classifier of those, and where the network has no reader.
+        """
+        number = len(self.weights.get("reader.directions", ()))
+        if not number or self._predict_latents is not None:
+            return self.encode(spectra)
+        spectra = self._moved(spectra, -self.zero_ev)
+        return self._through("read", self.units.apply(spectra), number + 1)
+
+    def log_probability(self, read: np.ndarray) -> np.ndarray:
+        """Log-probabilities of what `read` gives, uncalibrated, for a uniform prior."""
         if self._predict_latents is not None:
             # As published all latents are read, those that carry nothing too.
             chosen = self.active if self.protocol == "fast" else np.ones_like(self.active)
-            active = latents[:, classified_latents(chosen)]
+            active = read[:, classified_latents(chosen)]
             return np.log(np.maximum(self._predict_latents(active), 1e-6))
-        logits = self._through("head", latents, len(self.names)).astype(np.float64)
+        logits = self._through("judge", read, len(self.names)).astype(np.float64)
         return np.log(np.maximum(softmax(logits), _TINY))
 
-    def probability(self, latents: np.ndarray, *, share: np.ndarray | None = None) -> np.ndarray:
-        """Calibrated probabilities of raw latents, under a prior (by default that of the model)."""
-        uniform = softmax(self.power * self.log_probability(latents))
+    def probability(self, read: np.ndarray, *, share: np.ndarray | None = None) -> np.ndarray:
+        """Calibrated probabilities of what `read` gives, under a prior (that of the model)."""
+        uniform = softmax(self.power * self.log_probability(read))
         return reweighted(uniform, self.share if share is None else share)
 
     def judged(
@@ -197,31 +211,31 @@ class Model:
             Noise variance of each, of the same shape, or ``None``.
         """
         if self.likelihood is None:
-            return self.log_probability(self.encode(spectra)), self.novelty.novelty(spectra)
+            return self.log_probability(self.read(spectra)), self.novelty.novelty(spectra)
         log, distance = self.likelihood.judged(spectra, given, self.placed, self.energy_ev)
         return log, self.likelihood.novelty(distance)
 
     def posterior(
         self,
         log_likelihood: np.ndarray,
-        latents: np.ndarray | None,
+        read: np.ndarray | None,
         *,
         share: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Probabilities by what classifies: the likelihood of the spectra, or their latents.
+        """Probabilities by what classifies: the likelihood of the spectra, or the network.
 
         Parameters
         ----------
         log_likelihood
             Of the classes, ``(n, n_class)``; see `judged`.
-        latents
-            Raw latents, ``(n, n_latent)``, which the other classifiers need.
+        read
+            What `read` gives, which the other classifiers need.
         share
             Class prior, by default that of the model.
         """
-        if self.classifier == "likelihood" or latents is None:
+        if self.classifier == "likelihood" or read is None:
             return reweighted(softmax(log_likelihood), self.share if share is None else share)
-        return self.probability(latents, share=share)
+        return self.probability(read, share=share)
 
     @property
     def has_network(self) -> bool:

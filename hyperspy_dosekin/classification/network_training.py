@@ -18,6 +18,7 @@ from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.learning import Training
 from hyperspy_dosekin.classification.model import Model
 from hyperspy_dosekin.classification.paper import fingerprints, fit_head, train_paper
+from hyperspy_dosekin.classification.reader import with_reader
 from hyperspy_dosekin.classification.references import ReferenceSet
 from hyperspy_dosekin.classification.rescaling import in_data_units
 from hyperspy_dosekin.classification.settings import FitSettings
@@ -87,7 +88,7 @@ def with_network(
     with threadpool_limits(1, user_api="blas"):
         inside, training = train_network(inside, task)
         held = simulator.draw(_CALIBRATION)
-        log = inside.log_probability(inside.encode(held.raw.cpu().numpy()))
+        log = inside.log_probability(inside.read(held.raw.cpu().numpy()))
     found = training_report(training, inside, recipe.config)
     report = {
         **model.report,
@@ -133,6 +134,10 @@ def training_report(training: Training, model: Model, config: VAEConfig) -> dict
 
 def train_network(draft: Model, task: Task) -> tuple[Model, Training]:
     """The model with a network that learned from simulated spectra what the likelihood says."""
+
+    def teacher(rows: np.ndarray) -> np.ndarray:
+        return softmax(draft.judged(rows, None)[0])
+
     training = train(
         task.simulator,
         Measured(task.spectra, task.clean),
@@ -140,7 +145,10 @@ def train_network(draft: Model, task: Task) -> tuple[Model, Training]:
         task.config,
         progress=task.progress,
         stop=task.stop,
-        teacher=lambda rows: softmax(draft.judged(rows, None)[0]),
+        teacher=teacher,
+    )
+    training = with_reader(
+        training, task.simulator, draft.units, task.config, teacher, task.progress, task.stop
     )
     return _carrying(draft, training, task), training
 

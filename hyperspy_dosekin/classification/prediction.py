@@ -38,9 +38,9 @@ def predict(spectra: np.ndarray, given: np.ndarray | None = None, *, model: Mode
     found = np.full((len(rows), model.n_output), np.nan, dtype=np.float32)
     rows, given = _usable_rows(rows, given, good)
     if len(rows):
-        latents = None if model.classifier == "likelihood" else model.encode(rows)
+        read = None if model.classifier == "likelihood" else model.read(rows)
         log_likelihood, novelty = model.judged(rows, given)
-        probability = model.posterior(log_likelihood, latents)
+        probability = model.posterior(log_likelihood, read)
         found[good] = np.column_stack([probability, novelty])
     return found.reshape(*spectra.shape[:-1], -1)
 

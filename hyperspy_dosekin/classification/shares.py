@@ -52,10 +52,10 @@ def chosen_share(
         if len(spectra) < FEWEST_FOR_SHARES:
             return model.share
         log, novelty = model.judged(spectra, given)
-        latents = None if model.classifier == "likelihood" else model.encode(spectra)
+        read = None if model.classifier == "likelihood" else model.read(spectra)
         # A phase that is not among the references says nothing about their shares.
         known = novelty <= _NOT_COUNTED
-        probability = model.posterior(log, latents, share=uniform)
+        probability = model.posterior(log, read, share=uniform)
         return estimate_share(probability[known] if known.any() else probability)
     if isinstance(prior, Mapping):
         unknown = sorted(set(prior) - set(model.names))

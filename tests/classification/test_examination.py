@@ -42,6 +42,7 @@ def test_references_that_fit_are_not_complained_about(seed):
     spectra, _ = counts(seed=seed)
     report = fitted(spectra).report
     assert report["problems"] == []
+    assert report["notes"] == []
     assert (np.asarray(report["cosine"]) > 0.995).all()
     error = report["data_weight"] * np.abs(report["data_confidence"] - report["data_accuracy"])
     assert error.sum() < 0.01
@@ -73,10 +74,24 @@ def test_what_most_spectra_leave_is_said_once_and_hides_no_phase():
     problems = model.report["problems"]
     assert sum("references do not fit" in problem for problem in problems) == 1
     assert any("resemble no class" in problem for problem in problems)
+    assert any("beyond novelty 2" in note for note in model.report["notes"])
     assert not any("not like their reference" in problem for problem in problems)
     novelty = predict((spectra + below) * gain - below, model=model)[:, 2]
     assert (novelty[label < 2] > 2).mean() < 0.04
     assert (novelty[label == 2] > 2).mean() > 0.9
+
+
+def test_what_far_spectra_differ_by_is_said():
+    """A background that a twentieth has and the others do not is told from a phase that is not."""
+    said = []
+    for what in (np.linspace(25, -25, ENERGY.size), 25 * np.sin(np.arange(ENERGY.size) / 2)):
+        spectra, _ = counts(700)
+        spectra[:40] += what
+        (note,) = fitted(spectra).report["notes"]
+        assert 5 <= float(note.split(" %")[0]) < 7.5
+        said.append(float(note.split("describes ")[1].split(" %")[0]))
+    assert said[0] > 80
+    assert said[1] < 30
 
 
 def test_plural_scattering_becomes_a_nuisance():

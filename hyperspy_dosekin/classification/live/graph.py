@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The arithmetic from a spectrum to probabilities, as arrays that any runtime can take.
 
-Bayes' rule, or normalisation, plain encoder, head, temperature and class prior; and, if wanted,
-novelty. What is linear and follows upon something linear is folded into it.
+Bayes' rule, or normalisation, reader (in models without one encoder and head), temperature and
+class prior; and, if wanted, novelty. What is linear and follows upon something linear is folded
+into it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hyperspy_dosekin.classification.architecture import LEAST_SCATTER
 from hyperspy_dosekin.classification.live.rule import NOVELTY, PROBABILITY, rule_tape
 from hyperspy_dosekin.classification.live.tape import Tape
 from hyperspy_dosekin.classification.model import Model
@@ -43,6 +45,29 @@ class Affine:
 
 
 @dataclass(frozen=True, eq=False)
+class Scatter:
+    """How much normalised spectra scatter: ``(ln⟨(y − yVᵀV)²⟩ − middle) / spread``, y = x − centre.
+
+    Parameters
+    ----------
+    centre
+        Shape ``(n_channels,)``.
+    directions
+        V, orthonormal, ``(n_direction, n_channels)``.
+    middle, spread
+        Its typical values.
+    least
+        What is added to the mean square.
+    """
+
+    centre: np.ndarray
+    directions: np.ndarray
+    middle: float
+    spread: float
+    least: float = LEAST_SCATTER
+
+
+@dataclass(frozen=True, eq=False)
 class LiveGraph:
     """What is computed for a spectrum, float32.
 
@@ -60,9 +85,12 @@ class LiveGraph:
     convolutions
         Stride 2, zeros beyond the ends, each followed by a leaky rectifier.
     dense
-        From activations, flattened as (output, position), to latents.
+        From activations, flattened as (output, position), to latents; from normalised spectra
+        where there are no convolutions.
+    scatter
+        What the head reads beside them, if anything; then there are no convolutions.
     head
-        Dense layers with GELU between them, from latents to logits.
+        Dense layers with GELU between them, to logits.
     power, log_share
         Inverse temperature and log prior, ``(n_class,)``, where they could not be folded into the
         last layer; else ``None``.
@@ -75,6 +103,7 @@ class LiveGraph:
     rule: Tape | None = None
     convolutions: tuple[Affine, ...] = ()
     dense: Affine | None = None
+    scatter: Scatter | None = None
     head: tuple[Affine, ...] = ()
     power: float | None = None
     log_share: np.ndarray | None = None
@@ -151,8 +180,9 @@ def live_graph(model: Model, *, novelty: bool = False, head: bool | None = None)
 
 
 def _with_network(graph: LiveGraph, model: Model) -> LiveGraph:
-    """The graph with encoder and head."""
-    head = _layers(model, "head")
+    """The graph with reader, or encoder and head."""
+    reads = "reader.directions" in model.weights
+    head = _layers(model, "reader.dense" if reads else "head")
     share = np.maximum(model.share, _SMALLEST_SHARE)
     log_share = np.log(share * len(share))
     power: float | None = model.power
@@ -163,14 +193,27 @@ def _with_network(graph: LiveGraph, model: Model) -> LiveGraph:
         last = head[-1]
         head = (*head[:-1], Affine(last.weight * power, last.bias * power + log_share))
         power = None
-    return replace(
+    graph = replace(
         graph,
-        convolutions=_in_single(_layers(model, "plain.convolutions")),
-        dense=_in_single(_layers(model, "plain", "dense"))[0],
         head=_in_single(head),
         power=power,
         log_share=None if power is None else _single(log_share),
     )
+    if not reads:
+        return replace(
+            graph,
+            convolutions=_in_single(_layers(model, "plain.convolutions")),
+            dense=_in_single(_layers(model, "plain", "dense"))[0],
+        )
+    centre, directions, middle, spread = (
+        model.weights[f"reader.{name}"].astype(np.float64)
+        for name in ("centre", "directions", "middle", "spread")
+    )
+    scores = Affine(
+        directions / spread[:-1, None], -(directions @ centre + middle[:-1]) / spread[:-1]
+    )
+    scatter = Scatter(_single(centre), _single(directions), float(middle[-1]), float(spread[-1]))
+    return replace(graph, dense=_in_single((scores,))[0], scatter=scatter)
 
 
 def _single(array: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hyperspy_dosekin.classification.live.graph import SLOPE, LiveGraph, on_pairs
+from hyperspy_dosekin.classification.live.graph import SLOPE, LiveGraph, Scatter, on_pairs
 from hyperspy_dosekin.classification.live.rule import NOVELTY, PROBABILITY
 from hyperspy_dosekin.classification.live.tape import TapeNetwork
 
@@ -32,6 +32,8 @@ class LiveNetwork(nn.Module):
     centre: Tensor
     inverse_spread: Tensor
     log_share: Tensor
+    read_centre: Tensor
+    directions: Tensor
 
     def __init__(self, graph: LiveGraph, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -61,10 +63,16 @@ class LiveNetwork(nn.Module):
             weight = weight.contiguous(memory_format=torch.channels_last)
             self.weights.append(nn.Parameter(weight, requires_grad=False))
             self.biases.append(nn.Parameter(tensor(layer.bias, dtype), requires_grad=False))
-        # Flattened with the outputs of a position side by side nothing has to be moved.
-        n_output = len(graph.convolutions[-1].bias)
-        dense = graph.dense.weight.reshape(len(graph.dense.bias), n_output, -1)
-        dense = dense.transpose(0, 2, 1).reshape(len(graph.dense.bias), -1)
+        dense = graph.dense.weight
+        if graph.convolutions:
+            # Flattened with the outputs of a position side by side nothing has to be moved.
+            n_output = len(graph.convolutions[-1].bias)
+            dense = dense.reshape(len(graph.dense.bias), n_output, -1)
+            dense = dense.transpose(0, 2, 1).reshape(len(graph.dense.bias), -1)
+        self._scatter = graph.scatter
+        if graph.scatter is not None:
+            self.register_buffer("read_centre", tensor(graph.scatter.centre))
+            self.register_buffer("directions", tensor(graph.scatter.directions))
         for weight, bias in (
             (dense, graph.dense.bias),
             *((layer.weight, layer.bias) for layer in graph.head),
@@ -105,11 +113,23 @@ class LiveNetwork(nn.Module):
             found.append(functional.leaky_relu(hidden, SLOPE))
         return found
 
+    def _scattered(self, spectra: Tensor, scatter: Scatter) -> Tensor:
+        """How much spectra scatter, ``(n, 1)``, computed in float32: it is a small difference."""
+        departure = (spectra - self.centre) * self.inverse_spread - self.read_centre
+        rest = departure - departure @ self.directions.T @ self.directions
+        level = torch.log(rest.square().mean(dim=1, keepdim=True) + scatter.least)
+        return ((level - scatter.middle) / scatter.spread).to(self._dtype)
+
     def _logits(self, spectra: Tensor) -> Tensor:
-        hidden = self.activations(spectra)[-1].permute(0, 2, 3, 1).flatten(1)
+        if self._n_convolution:
+            hidden = self.activations(spectra)[-1].permute(0, 2, 3, 1).flatten(1)
+        else:
+            hidden = ((spectra - self.centre) * self.inverse_spread).to(self._dtype)
         hidden = functional.linear(
             hidden, self.weights[self._n_convolution], self.biases[self._n_convolution]
         )
+        if self._scatter is not None:
+            hidden = torch.cat([hidden, self._scattered(spectra, self._scatter)], dim=1)
         last = len(self.weights) - 1
         for i in range(self._n_convolution + 1, last + 1):
             hidden = functional.linear(hidden, self.weights[i], self.biases[i])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.classification.live.graph import SLOPE, Affine, LiveGraph, on_pairs
+from hyperspy_dosekin.classification.live.graph import SLOPE, Affine, LiveGraph, Scatter, on_pairs
 from hyperspy_dosekin.classification.live.missing import import_realtime
 from hyperspy_dosekin.classification.live.rule import NOVELTY, PROBABILITY
 from hyperspy_dosekin.classification.live.tape import INPUT, Tape
@@ -125,7 +125,9 @@ def onnx_model(
             to.constant(graph.inverse_spread),
         )
     if PROBABILITY in parts and not graph.by_rule:
-        hidden = _convolutions(to, graph, normalised, layout, ranges)
+        hidden = normalised
+        if graph.convolutions:
+            hidden = _convolutions(to, graph, normalised, layout, ranges)
         logits = _dense_layers(to, graph, hidden, layout, ranges is not None)
         if graph.power is not None:
             logits = _calibrated(to, graph, logits)
@@ -227,17 +229,31 @@ def _in_steps(to: _Writer, hidden: str, low: float, high: float) -> str:
 
 def _dense_layers(to: _Writer, graph: LiveGraph, hidden: str, layout: Layout, rounded: bool) -> str:
     assert graph.dense is not None
-    dense = graph.dense.weight
-    if layout.position_first:
+    dense, spectra = graph.dense.weight, hidden
+    if layout.position_first and graph.convolutions:
         n_output = len(graph.convolutions[-1].bias)
         dense = dense.reshape(len(dense), n_output, -1).transpose(0, 2, 1).reshape(len(dense), -1)
         hidden = to.node("Transpose", hidden, perm=[0, 2, 3, 1] if layout.image else [0, 2, 1])
-    hidden = to.node("Flatten", hidden, axis=1)
+    if graph.convolutions:
+        hidden = to.node("Flatten", hidden, axis=1)
     weight = _rounded(to, dense) if rounded else to.constant(dense)
     hidden = to.node("Gemm", hidden, weight, to.constant(graph.dense.bias), transB=1)
+    if graph.scatter is not None:
+        hidden = to.node("Concat", hidden, _scattered(to, spectra, graph.scatter), axis=1)
     for layer in graph.head[:-1]:
         hidden = _gelu(to, _dense(to, hidden, layer))
     return _dense(to, hidden, graph.head[-1])
+
+
+def _scattered(to: _Writer, spectra: str, scatter: Scatter) -> str:
+    """How much normalised spectra scatter."""
+    departure = to.node("Sub", spectra, to.constant(scatter.centre))
+    scores = to.node("Gemm", departure, to.constant(scatter.directions), transB=1)
+    rest = to.node("Sub", departure, to.node("MatMul", scores, to.constant(scatter.directions)))
+    mean = to.node("ReduceMean", to.node("Mul", rest, rest), axes=[1], keepdims=1)
+    level = to.node("Log", to.node("Add", mean, to.constant(np.float32(scatter.least))))
+    level = to.node("Sub", level, to.constant(np.float32(scatter.middle)))
+    return to.node("Mul", level, to.constant(np.float32(1 / scatter.spread)))
 
 
 def _dense(to: _Writer, hidden: str, layer: Affine) -> str:

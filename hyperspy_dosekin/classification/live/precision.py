@@ -96,7 +96,7 @@ def simulate(model: Model, number: int = _SPECTRA, seed: int = 0) -> tuple[np.nd
 
 
 def activation_ranges(graph: LiveGraph, spectra: np.ndarray) -> list[tuple[float, float]]:
-    """Smallest and largest activation after each convolution, for 8-bit arithmetic.
+    """Smallest and largest activation after each convolution, if any, for 8-bit arithmetic.
 
     Parameters
     ----------
@@ -105,6 +105,8 @@ def activation_ranges(graph: LiveGraph, spectra: np.ndarray) -> list[tuple[float
     spectra
         Typical spectra ``(n, n_channels)``, float32.
     """
+    if not graph.convolutions:
+        return []
     network = LiveNetwork(graph)
     with torch.inference_mode():
         parts = [
