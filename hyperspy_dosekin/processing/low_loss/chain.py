@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,8 +40,6 @@ DIAGNOSTICS = (
 INTENSITIES = ("dark_level", "zero_loss_intensity", "background_level")
 #: Batches of spectra in which spikes are looked for at a time.
 _SPIKES_AT_A_TIME = 16
-#: Channels beside those kept that a cubic needs.
-_MARGIN = 2
 
 
 def process_block(
@@ -144,7 +141,7 @@ def process_spectra(
     if watch is not _nobody:
         watch("recorded", {"spectra": np.where(missing[:, np.newaxis], 1.0, spectra)})
     if touched is not None:
-        diagnostics["spikes"] = touched.sum(axis=-1).astype(float)
+        diagnostics["spikes"] = touched.sum(axis=-1).astype(float) if touched.any() else 0.0 * fwhm
         watch("spikes", {"spectra": values, "touched": touched})
 
     noise_variance = None
@@ -160,13 +157,10 @@ def process_spectra(
             noise_variance[touched] = replaced[touched]
 
     before = alternation(values, np.round(position), chain.ringing_taper)
-    # What comes from beside the channels kept when a part of a channel is left to move.
-    margin = _MARGIN if chain.align in ("cubic", "linear") else 0
-    begin = max(chain.start - margin, 0)
-    wide = replace(chain, start=begin, stop=min(chain.stop + margin, values.shape[-1]))
-    kept = slice(chain.start - begin, chain.stop - begin)
+    channels = chain.channels(values.shape[-1])
+    kept = slice(chain.start - channels.start, chain.stop - channels.start)
     values, noise_variance, centre, rest = aligned(
-        values, noise_variance, position, wide, dtype=np.float32 if single else np.float64
+        values, noise_variance, position, chain, dtype=np.float32 if single else np.float64
     )
     watch("align", {"spectra": values[:, kept], "alternation": before})
     n_dark = chain.n_dark
@@ -188,7 +182,7 @@ def process_spectra(
     if chain.normalise == "total":
         whole = values[:, kept].sum(axis=-1, dtype=np.float64)
     if chain.background is not None:
-        values, noise_variance, fit, end = subtract_background(values, noise_variance, rest, wide)
+        values, noise_variance, fit, end = subtract_background(values, noise_variance, rest, chain)
         diagnostics["exponent"], diagnostics["background_level"] = fit.exponent, fit.level
         watch("background", {"spectra": values[:, kept], "background": fit})
 
@@ -208,7 +202,7 @@ def process_spectra(
             if noise_variance is not None:
                 noise_variance = deconvolved_variance(noise_variance, elastic, centre, end, chain)
             watch("deconvolve", {"spectra": values[:, kept]})
-    if margin:
+    if chain.moves_rest:
         # A cubic would swing below zero beside the zero-loss peak, if that is still there.
         smooth = chain.align == "cubic" and chain.deconvolve
         values = (shift_cubic if smooth else shift_linear)(values, rest)

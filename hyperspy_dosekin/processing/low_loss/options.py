@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ FEWEST_DARK = 16
 #: Window in which ringing is looked for: it begins so many widths beyond the peak and is so wide,
 #: in eV or channels, whatever is more.
 _RINGING_WIDTHS, _RINGING_EV, _RINGING_CHANNELS = 3.0, 8.0, 16
+#: Channels beside those kept that a cubic needs.
+_MARGIN = 2
 #: More than any spectrometer has.
 _MOST_CHANNELS = 2**16
 
@@ -163,6 +166,16 @@ class LowLossChain:
         return number if number >= FEWEST_DARK else self.pedestal
 
     @property
+    def moves_rest(self) -> bool:
+        """Whether a part of a channel is left to move once the zero-loss peak is gone."""
+        return self.align in ("cubic", "linear")
+
+    def channels(self, number: int) -> slice:
+        """Channels, of so many recorded ones, that those kept are made of."""
+        margin = _MARGIN if self.moves_rest else 0
+        return slice(max(self.start - margin, 0), min(self.stop + margin, number))
+
+    @cached_property
     def ringing_taper(self) -> np.ndarray:
         """Weights of the channels from the peak on in which ringing is looked for."""
         begin = int(np.ceil(max(_RINGING_WIDTHS * self.fwhm, 3)))

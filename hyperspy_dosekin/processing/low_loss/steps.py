@@ -94,7 +94,9 @@ def subtract_background(
 ) -> tuple[np.ndarray, np.ndarray | None, Any, int]:
     """Subtract the power law from the beginning of its window on."""
     assert chain.background is not None
-    energy = chain.energy_ev
+    # The channels kept, and those beside them where there are.
+    first = chain.channels(chain.stop).start
+    energy = (np.arange(first, first + values.shape[-1]) - chain.origin) * chain.scale_ev
     left, right = chain.background
     window = np.flatnonzero((energy >= left) & (energy <= right))
     # The same in all spectra, so that their levels can be compared.
@@ -146,10 +148,11 @@ def aligned(
     rest
         What is left of the shift, less than a channel; zero where nothing is to follow.
     """
-    kept = slice(chain.start, chain.stop)
+    kept = chain.channels(values.shape[-1])
+    first = kept.start
     rest = np.zeros(len(values))
     if chain.align == "none":
-        moved, noise, centre = values, variance, position - chain.start
+        moved, noise, centre = values, variance, position - first
     else:
         shift = chain.origin - position
         whole = np.round(shift).astype(np.intp)
@@ -161,7 +164,7 @@ def aligned(
             moved = shift_whole(values, whole, kept)
             noise = None if variance is None else shift_whole(variance, whole, kept)
             kept = slice(None)
-        centre = (chain.origin - chain.start) - rest
+        centre = (chain.origin - first) - rest
     moved = moved[:, kept].astype(dtype, copy=moved is values)
     if noise is not None:
         noise = noise[:, kept].astype(dtype, copy=noise is variance)
@@ -174,16 +177,20 @@ def alternation(
     """How much intensity alternates from channel to channel beyond the peak, and its mean."""
     begin = int(np.flatnonzero(taper)[0])
     taper = taper[begin:]
-    sign = 1.0 - 2.0 * (np.arange(taper.size) % 2)
-    weights = np.stack([sign * taper, taper], axis=-1).astype(values.dtype)
+    weights = np.stack([taper, taper], axis=-1).astype(values.dtype)
+    weights[1::2, 0] *= -1
     found = np.empty((len(values), 2))
     places = centre.astype(np.intp)
+    last = values.shape[-1] - 1
     # Most spectra have their peak in one of a few channels: slices need no index of each channel.
-    for place in np.unique(places):
+    for place in set(places.tolist()):
         rows = places == place
-        index = np.clip(place + begin + np.arange(taper.size), 0, values.shape[-1] - 1)
-        part = slice(index[0], index[-1] + 1) if index[-1] - index[0] == taper.size - 1 else index
-        found[rows] = values[rows][:, part] @ weights
+        first, stop = place + begin, place + begin + taper.size
+        if first >= 0 and stop <= last + 1:
+            part = values[:, first:stop]
+        else:
+            part = values[:, np.clip(np.arange(first, stop), 0, last)]
+        found[rows] = part[rows] @ weights
     return np.abs(found[:, 0]), found[:, 1]
 
 

@@ -72,7 +72,8 @@ class Noise:
 
     def variance(self, expected: np.ndarray) -> np.ndarray:
         """Variance where an intensity is expected."""
-        variance = self._counting(expected) + _SPARE * self.electron**2
+        variance = self._counting(expected)
+        variance += _SPARE * self.electron**2
         return np.maximum(variance, _TINY, out=variance)
 
     def skewness(self, expected: np.ndarray, variance: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -146,7 +147,14 @@ class Noise:
         return np.where(believed, 1.0, middle) ** 2
 
     def _counting(self, expected: np.ndarray) -> np.ndarray:
-        variance = self.gain * np.maximum(expected, 0.0) + self.offset
+        variance = np.maximum(expected, 0.0)
+        if np.ndim(self.gain) > 1 or np.ndim(self.offset) > 1:
+            variance = self.gain * variance + self.offset
+        else:
+            variance *= self.gain
+            variance += self.offset
+            if self.gain >= 0 and self.offset >= 0:
+                return variance
         return np.maximum(variance, 0.0, out=variance)
 
 

@@ -150,7 +150,8 @@ class _Search:
             if not self.subspace.sufficient:
                 break
             shut = closed[rows] | ~self.placed.covered
-            judged = self._judge(cleaned[rows], noise, fit, shut, shut | touched[rows])
+            able, *judged = self._judge(cleaned[rows], noise, fit, shut, shut | touched[rows])
+            rows = rows[able]
             found = Found.strongest(judged[0])
             found.replace(rows, *judged[1:], (cleaned, touched, replaced))
             rows = rows[np.unique(found.row)]
@@ -163,10 +164,11 @@ class _Search:
         least = (self.threshold - _LENIENCE) * np.sqrt(1 - placed.leverage)
         square = np.abs(residual)
         square *= residual
-        unlikely = square > np.multiply(fit.variance, least**2)
-        unlikely &= placed.covered
-        unlikely &= ~closed
-        row, channel = np.nonzero(unlikely)
+        unlikely = square > fit.variance * least**2
+        # Few are left, and those are looked up.
+        row, channel = np.divmod(np.flatnonzero(unlikely), residual.shape[-1])
+        asked = placed.covered[channel] & ~closed[row, channel]
+        row, channel = row[asked], channel[asked]
         last = residual.shape[-1] - 1
         sides = (np.maximum(channel - 1, 0), channel, np.minimum(channel + 1, last))
         left, own, right = (
@@ -238,55 +240,79 @@ class _Search:
         fit: _Fit,
         unseen: np.ndarray,
         closed: np.ndarray,
-    ) -> tuple[dict[int, np.ndarray], dict[int, list[np.ndarray]], dict[int, list[np.ndarray]]]:
-        """Excess over the limit, what is expected and its variance, for one channel and for two."""
+    ) -> tuple[
+        np.ndarray,
+        dict[int, np.ndarray],
+        dict[int, list[np.ndarray]],
+        dict[int, list[np.ndarray]],
+    ]:
+        """Rows with outliers, and their excess, what is expected and its variance, by width."""
         placed = self.placed
         # The components are noisy too, since they are made of noisy spectra.
         variance = fit.variance + placed.uncertainty(fit.coefficients)
         sigma = np.sqrt(variance)
-        residual = np.where(unseen, 0.0, (spectra - fit.expected) / sigma)
+        residual = spectra - fit.expected
+        residual /= sigma
+        residual[unseen] = 0.0
+        candidates = self._candidates(residual, closed)
+        rows = np.unique(np.concatenate([row for row, _ in candidates.values()]))
+        shape = (rows.size, residual.shape[-1])
         used = placed.fitted & placed.covered
         excess, values, uncertainty = {}, {}, {}
-        for width in (1, 2):
-            mean = residual if width == 1 else 0.5 * (residual + next_of(residual))
-            # What follows only makes an excess smaller: all else is none.
-            least = limit(width, self.threshold) / np.sqrt(width)
-            able = mean > np.sqrt(1 - placed.leverage) * least
-            if width > 1:
-                able &= np.minimum(residual, next_of(residual)) >= EACH
-            able &= ~(closed if width == 1 else pairs_of(closed))
-            row, channel = np.nonzero(able)
+        for width, (row, channel) in candidates.items():
             line, spread = line_height(residual, width, row, channel, self.subspace.fwhm)
             leverage = placed.leverage[channel]
             # Spectra that the subspace does not describe scatter more, and so do pairs of channels
             # that share noise.
             some, which = np.unique(row, return_inverse=True)
-            scatter = SIGMA_PER_MAD * np.median(np.abs(mean[some][:, used]), axis=-1)[which]
+            mean = residual[some]
+            if width > 1:
+                mean = 0.5 * (mean + next_of(mean))
+            scatter = SIGMA_PER_MAD * np.median(np.abs(mean[:, used]), axis=-1)[which]
             scatter = np.maximum(scatter * np.sqrt(width), 1.0)
             # What the line adds is noisy too.
             shot = scatter**2 + noise.electron_in(row) / sigma[row, channel] * line
             of_line = np.where(line > 0, spread**2 * shot, 0.0)
-            mean = mean[row, channel]
+            mean = mean[which, channel]
             score = (mean / np.sqrt(1 - leverage) - line) / np.sqrt(shot / width + of_line)
             skewness = noise.skewness(fit.expected[row, channel], fit.variance[row, channel], row)
             score -= limit(width, self.threshold, skewness)
             if width > 1:
                 both = np.minimum(residual[row, channel], residual[row, channel + 1])
                 score[both - line < EACH] = 0.0
-            excess[width] = np.zeros(residual.shape)
-            excess[width][row, channel] = score
+            place = np.searchsorted(rows, row), channel
+            excess[width] = np.zeros(shape)
+            excess[width][place] = score
             # What the channels themselves have had to say in the fit is taken back.
             share = np.minimum(leverage / (1 - np.minimum(width * leverage, 0.9)), 1)
             own = width * share * np.clip(mean, -_CLIPPED, _CLIPPED)
             values[width], uncertainty[width] = [], []
             for step in range(width):
                 at = (row, channel + step)
-                made, known = np.zeros(residual.shape), np.zeros(residual.shape)
-                made[row, channel] = fit.expected[at] + (line - own) * sigma[at]
-                known[row, channel] = (
+                made, known = np.zeros(shape), np.zeros(shape)
+                made[place] = fit.expected[at] + (line - own) * sigma[at]
+                known[place] = (
                     placed.leverage[at[1]] * fit.variance[at] + variance[at] - fit.variance[at]
                 )
-                known[row, channel] += np.where(line > 0, (spread * sigma[at]) ** 2, 0.0)
+                known[place] += np.where(line > 0, (spread * sigma[at]) ** 2, 0.0)
                 values[width].append(made)
                 uncertainty[width].append(known)
-        return excess, values, uncertainty
+        return rows, excess, values, uncertainty
+
+    def _candidates(
+        self, residual: np.ndarray, closed: np.ndarray
+    ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """Rows and channels of what may exceed the limit: all that follows makes it only less."""
+        share = np.sqrt(1 - self.placed.leverage)
+        least = {width: limit(width, self.threshold) / np.sqrt(width) for width in (1, 2)}
+        last = residual.shape[-1] - 1
+        high = residual >= np.minimum(share * least[1], EACH)
+        row, channel = np.divmod(np.flatnonzero(high), last + 1)
+        open_ = ~closed[row, channel]
+        row, channel = row[open_], channel[open_]
+        own, after = residual[row, channel], np.minimum(channel + 1, last)
+        beside = residual[row, after]
+        single = own > share[channel] * least[1]
+        pair = 0.5 * (own + beside) > share[channel] * least[2]
+        pair &= (np.minimum(own, beside) >= EACH) & (channel < last) & ~closed[row, after]
+        return {1: (row[single], channel[single]), 2: (row[pair], channel[pair])}
