@@ -12,6 +12,7 @@ from scipy.ndimage import convolve1d
 from scipy.signal import savgol_coeffs
 
 from .photon_line import is_structure, straight_line, weighted_median
+from .threads import one_blas_thread
 
 #: Channels and order of the polynomial that is taken for the signal, between spectra.
 _WIDTH, _ORDER = 9, 2
@@ -136,7 +137,7 @@ def photon_transfer(
     2.0
     """
     # What is infinite, or so large that its square is, is left out below.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
         parts = [
             _scatter(np.asarray(box, dtype=np.float64), None if claimed is None else claimed[place])
             for place, box in enumerate(spectra)

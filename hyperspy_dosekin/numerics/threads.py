@@ -1,18 +1,42 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Threads of Torch, set for a piece of work and put back afterwards."""
+"""Threads of Torch and of BLAS, set for a piece of work and put back afterwards."""
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+
+from threadpoolctl import ThreadpoolController
 
 # Torch's thread count belongs to the process: of several pieces of work at the same time, only
 # the first may remember what to go back to, and only the last may go back.
 _lock = threading.Lock()
 _active: list[int] = []
 _before: list[int] = []
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    """The BLAS of this process; looking for it takes milliseconds."""
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Run a block of code with one thread of NumPy's BLAS.
+
+    Small matrices lose time on more than one: they wait for each other longer than they compute.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with one_blas_thread():
+    ...     print(np.ones((2, 3)) @ np.ones(3))
+    [3. 3.]
+    """
+    return _blas().limit(limits=1, user_api="blas")
 
 
 @contextmanager

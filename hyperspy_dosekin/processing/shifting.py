@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,6 @@ from hyperspy_dosekin.processing.batches import run_in_batches
 # SciPy's transforms have no types that a checker could follow.
 fft: Any = scipy.fft
 
-#: Intensities that stay in the cache with what is made of them.
-_AT_A_TIME = 2**14
 #: Channels appended to a spectrum, over which it runs from its last to its first value.
 _JOINT = 64
 #: Channels above this share of the highest are the top of a peak.
@@ -100,7 +97,15 @@ def shift_linear(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     >>> shift_linear(np.array([[0.0, 4.0, 0.0, 0.0]]), np.array([0.25]))
     array([[0., 3., 1., 0.]])
     """
-    return _shifted(spectra, shift, lambda f: (1 - f, f), first=0)
+    below = np.floor(shift).astype(np.intp)
+    fraction = (shift - below)[:, np.newaxis].astype(np.result_type(spectra, np.float32))
+    moved = shift_whole(spectra, below)
+    # What comes from the channel before.
+    passed = fraction * moved
+    result = moved - passed
+    result[:, 1:] += passed[:, :-1]
+    result[:, :1] += passed[:, :1]
+    return result
 
 
 def shift_cubic(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -119,56 +124,13 @@ def shift_cubic(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     >>> shift_cubic(np.arange(6.0)[np.newaxis] ** 2, np.array([-0.5]))[0, 2:4]
     array([ 6.25, 12.25])
     """
-    return _shifted(spectra, shift, _cubic, first=1)
-
-
-def _shifted(
-    spectra: np.ndarray, shift: np.ndarray, weights_at: Callable[[Any], tuple[Any, ...]], first: int
-) -> np.ndarray:
-    """Spectra moved by sums of neighbouring channels.
-
-    Parameters
-    ----------
-    spectra, shift
-        As for `shift_spectra`.
-    weights_at
-        Weights of some neighbours, from the highest channel to the lowest, by the fraction of a
-        channel.
-    first
-        How far above the channel itself the first of them is, for a shift from 0 to 1.
-    """
-    # Shifts of less than a channel, either way, need no copy of each spectrum at another place.
-    near = (shift >= -1) & (shift < 1)
-    if not near.all():
-        whole = np.where(near, 0, np.floor(shift)).astype(np.intp)
-        spectra, shift = shift_whole(spectra, whole), shift - whole
-    kind = np.result_type(spectra, np.float32)
-    below = np.floor(shift)
-    of_each = np.stack(weights_at(shift - below), axis=-1)
-    # One place more, since some spectra move down and some up.
-    weights = np.zeros((len(spectra), of_each.shape[-1] + 1), kind)
-    down = below < 0
-    weights[down, :-1], weights[~down, 1:] = of_each[down], of_each[~down]
-    above, n_channels = first + 1, spectra.shape[-1]
-    reach = weights.shape[-1] - 1 - above
-    result = np.empty(spectra.shape, kind)
-    step = max(_AT_A_TIME // n_channels, 1)
-    spare = np.empty((step, n_channels), kind)
-    for begin in range(0, len(spectra), step):
-        rows = slice(begin, begin + step)
-        inner = result[rows, reach : n_channels - above]
-        term = spare[: len(inner), : inner.shape[-1]]
-        for place in range(weights.shape[-1]):
-            start = reach + above - place
-            part = spectra[rows, start : start + inner.shape[-1]]
-            np.multiply(weights[rows, place, np.newaxis], part, out=term if place else inner)
-            if place:
-                inner += term
-    last = n_channels - 1
-    # What comes in at an end repeats the channel there.
-    for channel in (*range(min(reach, n_channels)), *range(max(last + 1 - above, reach), last + 1)):
-        index = np.clip(channel + above - np.arange(weights.shape[-1]), 0, last)
-        result[:, channel] = (weights * spectra[:, index]).sum(axis=-1)
+    below = np.floor(shift).astype(np.intp)
+    f = (shift - below)[:, np.newaxis].astype(spectra.dtype)
+    moved = shift_whole(spectra, below)
+    wide = np.concatenate([moved[:, :1], moved[:, :1], moved, moved[:, -1:]], axis=-1)
+    result, spare = np.zeros_like(moved), np.empty_like(moved)
+    for place, weight in enumerate(_cubic(f)):
+        result += np.multiply(weight, wide[:, 3 - place : 3 - place + moved.shape[-1]], out=spare)
     return result
 
 

@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
+from hyperspy_dosekin.numerics.threads import one_blas_thread
 from hyperspy_dosekin.windows.weights import WindowWeights
 
 #: Intensities that are converted to float64 at a time: half a MiB, which with the copy they are
@@ -113,12 +112,6 @@ def integrate_with_noise(
     return areas, variance
 
 
-@functools.cache
-def _blas() -> ThreadpoolController:
-    """The BLAS of this process; looking for it takes milliseconds."""
-    return ThreadpoolController()
-
-
 def _pass_over(
     block: np.ndarray, weights: WindowWeights, workers: int, *, with_squares: bool
 ) -> list[np.ndarray]:
@@ -160,7 +153,7 @@ def _pass_over(
         work(0)
     else:
         # Copies and products release Python's lock. Threads of BLAS within them would compete.
-        with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(workers - 1) as pool:
+        with one_blas_thread(), ThreadPoolExecutor(workers - 1) as pool:
             others = [pool.submit(work, start) for start in range(share, len(portions), share)]
             work(0)
             for other in others:

@@ -19,8 +19,9 @@ from .rows import Rows
 from .sampling import sampled_nodes
 from .scan import ScanData
 
-# Curves whose nodes are found at once: 35 × 23 nodes of 128 curves make 0.8 MB an array.
-_PIECE, _SAMPLED_PIECE = 128, 32
+# Curves whose nodes are found at once: 18 × 12 nodes of 256 curves and one part make half a MB an
+# array, and what single curves need again is done for so many together.
+_PIECE, _SAMPLED_PIECE = 384, 32
 # A part whose mode is so far below that of another in ln density is left out.
 _NEGLIGIBLE = 11.0
 

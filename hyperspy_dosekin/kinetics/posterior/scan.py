@@ -143,6 +143,8 @@ class ScanData(WhitenedCurves):
 
     def _products(self, search: Sequence[Tensor], slopes: Sequence[bool] = ()) -> _Products:
         """Sums over doses of products of the columns with each other, the values, a constant."""
+        if self._of_all(search) and not any(slopes):
+            return self._products_of_all(search)
         values, ones = self._twice
         count = 1 + sum(slopes)
         errors = [] if self.basis is None else list(self.basis.unbind(1))
@@ -168,6 +170,42 @@ class ScanData(WhitenedCurves):
                     shared[i][number] = _added(shared[i][number], each, along)
         if common:
             level = [torch.cat(column, -1) @ values for column in zip(*common, strict=True)]
+        return self._without_offset(inner, level, mean, shared)
+
+    def _of_all(self, search: Sequence[Tensor]) -> bool:
+        """Whether the decays at nodes are those of all curves, which differ in weights alone."""
+        alike = max(each.shape[-1] for each in search) == 1 < self.count
+        return alike and self.filter_ is None and self.basis is None
+
+    def _products_of_all(self, search: Sequence[Tensor]) -> _Products:
+        """The same where the decays are those of all curves: products of matrices."""
+        whole = self.parameters.complete(search)
+        along = [1] * max(each.ndim for each in whole)
+        integrity, _ = curve(self.parameters.law, self.dose.reshape(-1, *along), whole)
+        decay = integrity[..., 0].movedim(0, -1)
+        weight = torch.ones_like(self.ones) if self.root_weight is None else self.root_weight
+        by_value, by_one = weight * self.values, weight * self.ones
+
+        def less(pin: float) -> list[Tensor]:
+            column = decay - pin
+            return [column.square() @ weight.square(), column @ by_value, column @ by_one]
+
+        if isinstance(self.pin, Tensor):
+            pairs = zip(less(0.0), less(1.0), strict=True)
+            found = [torch.where(self.pin == 0, free, pinned) for free, pinned in pairs]
+        else:
+            found = less(self.pin)
+        inner, level, mean = found
+        return self._without_offset([[inner]], [level], [mean], [[]])
+
+    def _without_offset(
+        self,
+        inner: list[list[Tensor]],
+        level: list[Tensor],
+        mean: list[Tensor],
+        shared: list[list[Tensor]],
+    ) -> _Products:
+        """Products with shared errors and the offset projected out."""
         size = inner[0][0].clone()
         if self.basis is not None:
             # (1 − B Bᵀ)² takes from products what columns have along the shared errors.

@@ -22,8 +22,8 @@ Complex = npt.NDArray[np.complexfloating]
 RESOLUTIONS = ("zero_loss", "sharpened")
 #: Share of the zero-loss peak, at a frequency, below which it is no longer looked at.
 _NOTHING = 0.02
-#: Values that stay in the cache, with what is made of them.
-_AT_A_TIME = 2**15
+#: Frequencies that stay in the cache, with what is made of them.
+_AT_A_TIME = 2**14
 
 
 def fourier_log(
@@ -85,31 +85,28 @@ def fourier_log(
     area = zero_loss.sum(axis=-1, keepdims=True)
     # Single precision has room for shares of the peak, whatever the unit; an empty one is none.
     unit = np.where(area > 0, area, 1.0).astype(spectra.dtype, copy=False)
-    centre = np.broadcast_to(np.asarray(origin, dtype=float), len(spectra))
-    result = np.empty_like(spectra)
-    step = max(_AT_A_TIME // length, 1)
-    extended = np.empty((step, length), spectra.dtype)
-    for first in range(0, len(spectra), step):
-        part = slice(first, first + step)
-        losses, scale = spectra[part] - zero_loss[part], unit[part]
-        padded = extended[: len(losses)]
-        np.divide(zero_loss[part], scale, out=padded[:, :n_channels])
-        padded[:, n_channels:] = 0.0
-        elastic = fft.rfft(padded, axis=-1)
-        np.divide(losses, scale, out=padded[:, :n_channels])
-        _continue(padded, spectra[part], scale)
-        lost = fft.rfft(padded, axis=-1)
-        plural = _plural(lost, elastic)
-        if resolution == "sharpened":
-            plural += lost
-            elastic *= turns(2 * np.pi / length * centre[part], elastic.shape[-1])
-            np.subtract(2.0, elastic, out=elastic)
-            plural *= elastic
+    losses = spectra - zero_loss
+    extended = np.empty((len(spectra), length), spectra.dtype)
+    np.divide(zero_loss, unit, out=extended[:, :n_channels])
+    extended[:, n_channels:] = 0.0
+    elastic = fft.rfft(extended, axis=-1)
+    np.divide(losses, unit, out=extended[:, :n_channels])
+    _continue(extended, spectra, unit)
+    lost = fft.rfft(extended, axis=-1)
+    plural = _plural(lost, elastic)
+    if resolution == "zero_loss":
         scattered = fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
-        np.multiply(scattered, scale, out=result[part])
-        if resolution == "zero_loss":
-            result[part] += losses
-    return result
+        scattered *= unit
+        scattered += losses
+    else:
+        plural += lost
+        centre = np.broadcast_to(np.asarray(origin, dtype=float), len(spectra))
+        elastic *= turns(2 * np.pi / length * centre, elastic.shape[-1])
+        np.subtract(2.0, elastic, out=elastic)
+        plural *= elastic
+        scattered = fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
+        scattered *= unit
+    return scattered
 
 
 @lru_cache(maxsize=64)
@@ -121,39 +118,46 @@ def _plural(lost: Complex, elastic: Complex) -> Complex:
     """Plural scattering with the sign turned, Z ln(1 + D/Z) - D, where the peak has something.
 
     With D = J - Z it is as exact as D itself. The angle of the logarithm stays within ±π, because
-    it cannot exceed t/λ. What takes long is memory: as few passes as can be, and NumPy's fast
-    functions want real and imaginary parts apart.
+    it cannot exceed t/λ. What takes long is memory: as few passes as can be, over rows so few that
+    all of it stays in the cache, and NumPy's fast functions want real and imaginary parts apart.
 
     Parameters
     ----------
     lost, elastic
         Transforms of D and Z, shape ``(n_spectra, n)``, in units of the area of Z.
     """
-    result: Complex = np.conjugate(elastic)
-    square = (result * elastic).real.copy()
-    result *= lost
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        along, across = result.real / square, result.imag / square
-        # The logarithm of the modulus of 1 + D/Z.
-        modulus = along + 2.0
-        modulus *= along
-        modulus += across * across
-        np.log1p(modulus, out=modulus)
-        modulus *= 0.5
-        along += 1.0
-        np.arctan2(across, along, out=across)
-        result.real, result.imag = modulus, across
-        result *= elastic
-        result -= lost
-        # Where the peak has nothing, the logarithm is one of errors, and plural scattering nowhere.
-        square /= _NOTHING**2
-        square *= square
-        np.add(square, 1.0, out=along)
-        square /= along
-        result *= square
-    if not np.isfinite(result.sum()):
-        result[~np.isfinite(result)] = 0.0
-    return result
+    plural = np.empty_like(lost)
+    step = max(_AT_A_TIME // lost.shape[-1], 1)
+    for first in range(0, len(lost), step):
+        part = slice(first, first + step)
+        d, z = lost[part], elastic[part]
+        result: Complex = plural[part]
+        np.conjugate(z, out=result)
+        square = (result * z).real.copy()
+        result *= d
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            along, across = result.real / square, result.imag / square
+            # The logarithm of the modulus of 1 + D/Z.
+            modulus = along + 2.0
+            modulus *= along
+            modulus += across * across
+            np.log1p(modulus, out=modulus)
+            modulus *= 0.5
+            along += 1.0
+            np.arctan2(across, along, out=across)
+            result.real, result.imag = modulus, across
+            result *= z
+            result -= d
+            # Where the peak has nothing, the logarithm is one of errors, and plural scattering
+            # nowhere.
+            square /= _NOTHING**2
+            square *= square
+            np.add(square, 1.0, out=along)
+            square /= along
+            result *= square
+        if not np.isfinite(result.sum()):
+            result[~np.isfinite(result)] = 0.0
+    return plural
 
 
 def _continue(extended: np.ndarray, spectra: np.ndarray, unit: np.ndarray) -> None:

@@ -64,15 +64,19 @@ def cleaned_of(
     chain: LowLossChain,
 ) -> Cleaned:
     """Replace spikes; parameters as for `process_block` of the chain."""
-    values = spectra.astype(np.float64)
+    search = chain.spikes and spectra.shape[-1] >= FEWEST_SEARCHED
+    # Where spikes are looked for, a copy is made there.
+    values = spectra.astype(np.float64, copy=not search)
     # Peaks where none was found would be moved out of the axis.
     missing = ~np.isfinite(position)
     if np.issubdtype(spectra.dtype, np.floating):
-        missing |= ~np.isfinite(values).all(axis=-1)
-    values[missing] = 1.0
+        # Sums are finite if all is, and then nothing is missing.
+        lost = np.flatnonzero(~np.isfinite(values.sum(axis=-1)))
+        missing[lost] |= ~np.isfinite(values[lost]).all(axis=-1)
+    if missing.any():
+        values = np.where(missing[:, np.newaxis], 1.0, values)
     position = np.where(missing, chain.origin, position)
-    n_channels = values.shape[-1]
-    if not chain.spikes or n_channels < FEWEST_SEARCHED:
+    if not search:
         return Cleaned(values, position, missing, None, None)
     noise: dict[str, Any] = {"gain": chain.gain, "offset": chain.offset}
     if variance is not None:

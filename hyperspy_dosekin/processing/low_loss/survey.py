@@ -60,7 +60,7 @@ def survey_low_loss(
     """
 
     def look(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        values = spectra.astype(np.float64)
+        values = spectra.astype(np.float64, copy=False)
         # Sums are finite if all is, and then nothing is missing.
         lost = ~np.isfinite(values.sum(axis=-1))
         if lost.any():

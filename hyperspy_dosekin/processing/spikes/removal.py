@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
-from threadpoolctl import threadpool_limits
 
+from hyperspy_dosekin.numerics.threads import one_blas_thread
 from hyperspy_dosekin.processing.spikes.found import THRESHOLD
 from hyperspy_dosekin.processing.spikes.noise import Calibration, Noise, calibrate
 from hyperspy_dosekin.processing.spikes.polynomials import (
@@ -190,7 +190,7 @@ def learn_subspace(
     subspace = None
     for _ in range(_ROUNDS + 1):
         # Matrices so small are slower on several threads.
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             subspace = fit_subspace(
                 spectra,
                 noise,

@@ -16,7 +16,6 @@ from hyperspy_dosekin.processing.spikes.found import (
     Found,
     limit,
     next_of,
-    pairs_of,
 )
 from hyperspy_dosekin.processing.spikes.lines import line_height
 from hyperspy_dosekin.processing.spikes.noise import SIGMA_PER_MAD, Noise
@@ -150,10 +149,12 @@ class _Search:
             if not self.subspace.sufficient:
                 break
             shut = closed[rows] | ~self.placed.covered
-            able, *judged = self._judge(cleaned[rows], noise, fit, shut, shut | touched[rows])
+            able, excess, values, known = self._judge(
+                cleaned[rows], noise, fit, shut, shut | touched[rows]
+            )
             rows = rows[able]
-            found = Found.strongest(judged[0])
-            found.replace(rows, *judged[1:], (cleaned, touched, replaced))
+            found = Found.strongest(excess)
+            found.replace(rows, values, known, (cleaned, touched, replaced))
             rows = rows[np.unique(found.row)]
         return doubtful
 
