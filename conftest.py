@@ -120,9 +120,21 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Keep what is there for good out of the search for cycles, a quarter of the tests' time."""
+    """Keep what is there for good out of the search for cycles, a quarter of the tests' time.
+
+    HyperSpy makes some ten thousand objects for each signal: the search comes after more of them.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Do the same after each file, whose fixtures are gone: what is left stays."""
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        pytest_collection_finish()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,6 +8,7 @@ latter once, and runs each piece of code that it is given in a copy of itself.
 
 import atexit
 import functools
+import gc
 import importlib
 import inspect
 import json
@@ -101,6 +102,7 @@ def _serve():
         importlib.import_module(name)
     ours = {"hyperspy", "exspy", "hyperspy_dosekin"}
     assert not ours & {name.split(".")[0] for name in sys.modules}
+    gc.freeze()
     for line in sys.stdin:
         sys.stdout.write(json.dumps(_in_a_copy(json.loads(line))) + "\n")
         sys.stdout.flush()

@@ -91,6 +91,46 @@ def test_an_error_of_dose_zero_beyond_everything():
     assert not found.identifiable.data.any()
 
 
+def test_an_error_of_dose_zero_beyond_everything_of_several_series():
+    series = [data.dose_series(processed=True).integrate_windows() for _ in range(3)]
+    options = {"zero_error": 1e300, **QUIET}
+    found = hyperspy_dosekin.fit_dose_jointly(dict(zip("ab", series, strict=False)), **options)
+    assert not found["a"].identifiable.data.any()
+    conditions = {"dose_rate": [1, 2, 3]}
+    hyperspy_dosekin.fit_dose_conditions(series, conditions=conditions, **options)
+
+
+def test_series_of_no_frame_beside_one_that_has_some():
+    whole = data.dose_series_image(processed=True, shape=(2, 3)).integrate_windows()
+    none = whole._deepcopy_with_new_data(whole.data[..., :0])
+    none.axes_manager[-1].size = 0
+    with pytest.raises(ValueError, match=r"fram|dose"):
+        hyperspy_dosekin.fit_dose_jointly({"a": whole, "b": none}, **QUIET)
+
+
+def test_spectra_of_no_frame_or_without_noise():
+    spectra = data.dose_series(processed=True)
+    none = eels(np.zeros((0, 64)))
+    none.axes_manager[0].name, none.axes_manager[0].units = "dose", "e⁻/Å²"
+    with pytest.raises(ValueError, match="no frames"):
+        none.fit_dose_spectra(**QUIET)
+    curves = np.exp(-np.outer(np.arange(1.0, 10), [0.1, 0.7]))
+    spectra.data = curves @ np.abs(np.random.default_rng(0).normal(size=(2, 512))) * 1e-299
+    spectra.set_noise_variance(None)
+    with pytest.raises(ValueError, match=r"no noise of their own|powers|unit"):
+        spectra.fit_dose_spectra(n_components=1, **QUIET)
+
+
+def test_claims_and_energies_beyond_the_squares_of_numbers():
+    spectra = eels(np.outer([1.0, 2.0, 3.0], np.linspace(9, 1, 64)) * 1e-300)
+    spectra.set_noise_variance(spectra._deepcopy_with_new_data(np.full((3, 64), 1e300)))
+    spectra.integrate_windows([(4, 7)], dose_axis=0)
+    with pytest.raises(ValueError, match=r"must ascend|energy_ev"):
+        hyperspy_dosekin.reference_spectra([spectra], energy_ev=[1.7e308, -1.7e308])
+    with pytest.raises(ValueError, match="largest number"):
+        hyperspy_dosekin.plan_dose_series(1.7e308, noise=0.1, dose_budget=1.0)
+
+
 def test_options_of_simulations_that_are_none():
     with pytest.raises(TypeError, match="unknown options"):
         data.dose_series_image(options=1)

@@ -73,6 +73,41 @@ def test_questions(name):
     refuses(ASKED[name])
 
 
+TOGETHER = {
+    "share": lambda each: jointly(share=each),
+    "conditions": lambda each: conditions(conditions=each),
+    **{
+        name: lambda each, name=name: conditions(**{name: each})
+        for name in ("reference", "shape", "exponent", "offset_ratio", "noise", "dose_scale")
+    },
+    **{
+        name: lambda each, name=name: conditions(**{name: each})
+        for name in ("names", "n_draws", "seed", "zero_error", "correlated", "offset")
+    },
+    "residue": lambda each: spectra(residue=each),
+    "groups": lambda each: spectra(groups=each),
+}
+
+
+def jointly(**options):
+    each = {"one": a_result().data, "other": a_result().data}
+    hyperspy_dosekin.fit_dose_jointly(each, show_progressbar=False, **options)
+
+
+def conditions(**options):
+    options = {"conditions": {"dose_rate": [1, 2, 3]}, **options}
+    hyperspy_dosekin.fit_dose_conditions([a_result().data] * 3, **options)
+
+
+def spectra(**options):
+    data.dose_series(processed=True).fit_dose_spectra(show_progressbar=False, **options)
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_fits_of_several_series_and_of_spectra(name):
+    refuses(TOGETHER[name])
+
+
 def test_paths_to_save_to():
     refuses(a_result().save, "nonsense")
 

@@ -197,12 +197,12 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 kind = sys.argv[1]
-base = dose_series_image(0, shape=(8, 8), channels=1024, energy_scale=0.1)
+base = dose_series_image(0, shape=(8, 8), channels=4096, energy_scale=0.025)
 tile = base.data.astype(np.uint16)
-n = 22
+n = 11
 data = da.map_blocks(
     lambda block_info=None: np.roll(tile, block_info[None]["chunk-location"][1], axis=1),
-    chunks=((9,), (8,) * n, (8,) * n, (1024,)), dtype=np.uint16, meta=np.empty((0,) * 4, np.uint16),
+    chunks=((9,), (8,) * n, (8,) * n, (4096,)), dtype=np.uint16, meta=np.empty((0,) * 4, np.uint16),
 )
 lazy = exspy.signals.LazyEELSSpectrum(data)
 for name in ("scale", "offset", "units", "name"):
@@ -229,7 +229,7 @@ def test_memory_stays_far_below_the_size_of_the_data():
     ).stdout.split()
     size, before, peak = (float(number) for number in out[-3:])
     assert size > 540
-    # Two threads with a block of 9 MB, and fits of some thousand pixels.
+    # Two threads with some blocks of 5 MB, and fits of some thousand pixels.
     assert peak - before < 200
 
 

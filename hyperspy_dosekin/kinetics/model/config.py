@@ -25,6 +25,8 @@ from hyperspy_dosekin.numerics.arguments import check_fields, real_numbers
 DEFAULT_HIERARCHY = (("C–O", "C–C"),)
 LOSSES = (None, "huber", "soft_l1")
 NOISE = ("absolute", "relative", "floor")
+#: Larger ones say the same, nothing, and their squares overflow.
+_MOST_ERROR = 1e100
 _ZERO_ERROR = "give a standard deviation in the unit of the data, or None"
 
 
@@ -110,6 +112,8 @@ class ExactConfig:
             real_numbers("zero_error", self.zero_error, _ZERO_ERROR) < 0
         ):
             raise ValueError(f"zero_error={self.zero_error!r} must not be negative; {_ZERO_ERROR}.")
+        if self.zero_error is not None and np.max(self.zero_error, initial=0.0) > _MOST_ERROR:
+            object.__setattr__(self, "zero_error", np.minimum(self.zero_error, _MOST_ERROR))
         law = kinetic_law(self.law)
         object.__setattr__(self, "law", law)
         check_exponent(self.exponent)

@@ -205,5 +205,11 @@ def expected_curves(
             f"no curve of the law {law.name!r} that is expected ever falls to one half; expect "
             "other values of its parameters."
         )
-    scale = np.exp(log_half[usable]) / at_half[usable]
+    with np.errstate(over="ignore"):
+        scale = np.exp(log_half[usable]) / at_half[usable]
+    if not np.isfinite(scale).all():
+        raise ValueError(
+            "half-integrity doses that are expected are beyond the largest number; expect smaller "
+            "ones, or give doses in a larger unit."
+        )
     return Expectation(law, values[:, usable], scale, prior)

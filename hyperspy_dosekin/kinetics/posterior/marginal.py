@@ -81,6 +81,8 @@ def _looked_up(
     low, high, count = grid
     x = ((place - low) * ((count - 1) / (high - low))).clamp(0, count - 1.001)
     left = x.floor()
+    # Where the place is no number, nor is what is found.
+    left = left.nan_to_num(0.0)
     index = left.long() if row is None else row * count + left.long()
     flat = tables.reshape(-1)
     return torch.lerp(flat[index], flat[index + 1], x - left)

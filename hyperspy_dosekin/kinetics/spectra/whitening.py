@@ -29,6 +29,10 @@ _COMPONENTS = 5
 # How far the largest eigenvalue of noise may lie above its middle, in units of its own scale: the
 # 0.999 quantile of the distribution of Tracy and Widom.
 _ABOVE = 3.3
+_WITHOUT_NOISE = (
+    "the spectra have no noise of their own, so that nothing can be said of intervals; set the "
+    "noise variance with s.set_noise_variance, or simulate with noise."
+)
 # Rounds of balancing, and of an estimate of the noise.
 _ROUNDS, _ESTIMATES = 30, 3
 # Channels over which an estimated noise is taken to be alike.
@@ -118,10 +122,7 @@ def whitened(
     scale = float((residual**2).sum() / freedom)
     if not known:
         if not scale > 1e-20 * float((shown**2).mean()):
-            raise ValueError(
-                "the spectra have no noise of their own, so that nothing can be said of intervals; "
-                "set the noise variance with s.set_noise_variance, or simulate with noise."
-            )
+            raise ValueError(_WITHOUT_NOISE)
         channel, shown, first = channel * np.sqrt(scale), shown / np.sqrt(scale), first * scale
     found = WhitenedSpectra(shown, frame, channel, first, known, scale)
     return replace(found, inflation=_inflation(residual))
@@ -136,11 +137,18 @@ def sized(spectra: WhitenedSpectra, number: int) -> WhitenedSpectra:
         The series.
     number
         Spectra that it is made of, the residue among them.
+
+    Raises
+    ------
+    ValueError
+        If they leave nothing.
     """
     if spectra.known or not 0 < number < min(spectra.values.shape):
         return spectra
     rest = np.linalg.eigvalsh(spectra.moment)[: spectra.n_frame - number].sum()
     scale = float(rest) / (spectra.n_frame - number) / (spectra.n_channel - number)
+    if not scale > 0:
+        raise ValueError(_WITHOUT_NOISE)
     return replace(
         spectra,
         values=spectra.values / np.sqrt(scale),

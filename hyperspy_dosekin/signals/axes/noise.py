@@ -68,7 +68,7 @@ def noise_of(signal: BaseSignal) -> Noise | None:
             raise TypeError(
                 f"the noise variance is {recorded!r}, neither a number nor a signal; {_REMEDY}"
             )
-        if not 0 <= float(recorded) < np.inf:
+        if not 0 <= _number(recorded) < np.inf:
             raise ValueError(
                 f"the noise variance is {recorded}, but must be finite and not negative; {_REMEDY}"
             )
@@ -89,9 +89,17 @@ def noise_of(signal: BaseSignal) -> Noise | None:
     return None
 
 
+def _number(value: Real) -> float:
+    """A number as a float; infinite where it is a whole number that no float holds."""
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
+
+
 def _model_parameter(model: Any, name: str, default: float) -> float:
     value = model.get_item(name, default)
-    if not isinstance(value, Real) or not 0 <= float(value) < np.inf:
+    if not isinstance(value, Real) or not 0 <= _number(value) < np.inf:
         raise ValueError(
             f"metadata.Signal.Noise_properties.Variance_linear_model.{name} is {value!r}, but must "
             "be a finite number and not negative; correct it, or delete "

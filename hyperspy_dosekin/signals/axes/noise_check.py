@@ -238,13 +238,18 @@ def _model_behind(boxes: list[np.ndarray], variances: list[np.ndarray]) -> Noise
     use = np.isfinite(data) & np.isfinite(variance) & (data > 0)
     if use.sum() < 2 or np.ptp(data[use]) == 0:
         return None
-    gain, offset = np.polyfit(data[use], variance[use], 1)
-    scale = np.abs(variance[use]).max()
-    offset = 0.0 if abs(offset) < 1e-6 * scale else offset
-    line = gain * data[use] + offset
-    if gain <= 0 or offset < 0 or np.abs(variance[use] - line).max() > 1e-6 * scale:
+    unit, scale = data[use].max(), np.abs(variance[use]).max()
+    if not 0 < scale < np.inf:
         return None
-    return Noise(gain=float(gain), offset=float(offset))
+    # In units of the largest, whose squares are numbers whatever these are.
+    data, variance = data[use] / unit, variance[use] / scale
+    gain, offset = np.polyfit(data, variance, 1)
+    offset = 0.0 if abs(offset) < 1e-6 else offset
+    if gain <= 0 or offset < 0 or np.abs(variance - gain * data - offset).max() > 1e-6:
+        return None
+    with np.errstate(over="ignore"):
+        found = Noise(gain=float(gain * (scale / unit)), offset=float(offset * scale))
+    return found if np.isfinite(found.gain) else None
 
 
 def _believed(

@@ -115,7 +115,7 @@ def _checked_energies(energy_ev: object) -> np.ndarray:
     """Energies of the result."""
     remedy = "give two or more ascending energies in eV"
     found = real_numbers("energy_ev", energy_ev, remedy)
-    if found.ndim != 1 or found.size < 2 or np.any(np.diff(found) <= 0):
+    if found.ndim != 1 or found.size < 2 or np.any(found[1:] <= found[:-1]):
         raise ValueError(f"energy_ev={short(energy_ev)} must ascend; {remedy}.")
     return found
 

@@ -75,7 +75,7 @@ class FrameReader:
                 self._set_energy(energy_in_ev(energy_axis))
             else:
                 remedy = "give the energy of each channel in eV"
-                self._set_energy(real_numbers("energy_axis", energy_axis, remedy))
+                self._set_energy(np.atleast_1d(real_numbers("energy_axis", energy_axis, remedy)))
 
     @property
     def names(self) -> tuple[str, ...]:

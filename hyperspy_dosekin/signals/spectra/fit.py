@@ -179,6 +179,8 @@ def fit_dose_spectra(
             f"spectra of {self.data.dtype} cannot be fitted; they must hold real numbers."
         )
     warn_if_unprocessed(self)
+    if not axis.size:
+        raise ValueError("the dose axis has no frames; spectra of four or more are needed.")
     largest = float(np.max(doses_of(axis.axis, axis.units)[0]))
     law = law_under(kinetic_law(law), conditions_of(self), dose_scale or largest)
     config = replace(config, law=law)

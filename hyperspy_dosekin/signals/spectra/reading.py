@@ -11,7 +11,7 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.model.dose_error import DoseError
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute, crop_last
-from hyperspy_dosekin.numerics.arguments import real_numbers
+from hyperspy_dosekin.numerics.arguments import real_numbers, short
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 from hyperspy_dosekin.signals.axes.noise import Noise
 from hyperspy_dosekin.signals.axes.noise_check import check_noise
@@ -137,7 +137,9 @@ def known_residue(residue: object, part: slice, channels: np.ndarray) -> np.ndar
     """The residue that is known in the channels of the fit; one 0 where it is fitted."""
     if residue is None:
         return np.zeros(1)
-    values = real_numbers("residue", np.asarray(getattr(residue, "data", residue)), _RESIDUE)
+    values = real_numbers("residue", getattr(residue, "data", residue), _RESIDUE)
+    if values.size and np.abs(values).max() > _MOST_VALUE:
+        raise ValueError(f"residue={short(residue)} is beyond {_MOST_VALUE:g}; {_RESIDUE}.")
     size = part.stop - part.start
     if values.ndim == 0 or values.size == 1:
         return np.full(int(channels.sum()), float(values.reshape(-1)[0]))

@@ -299,9 +299,14 @@ def test_dose_series_keep_the_step_too():
         ratio.fit_dose_pinn(estimator="exact", intervals=False)
 
 
-@pytest.fixture
-def processed():
+@pytest.fixture(scope="module")
+def once():
     return dose_series(spike_rate=0.0).process_low_loss()
+
+
+@pytest.fixture
+def processed(once):
+    return once.deepcopy()
 
 
 @pytest.mark.parametrize("factor", [2.0, 1e-3, -1.0])

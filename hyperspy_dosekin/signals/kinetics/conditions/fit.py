@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.numerics.arguments import real_numbers, short
+from hyperspy_dosekin.numerics.arguments import check_arguments, real_numbers, short
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.axes.noise import check_absolute
 from hyperspy_dosekin.signals.kinetics.conditions.result import ConditionKinetics
@@ -160,6 +160,9 @@ def fit_dose_conditions(
     from hyperspy_dosekin.kinetics.joint.ratio_agreement import ratio_p_value
     from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 
+    check_arguments(fit_dose_conditions, locals())
+    if seed < 0:
+        raise ValueError(f"seed={seed} must not be negative.")
     given = list(series)
     if len(given) < 2:
         raise ValueError(f"{len(given)} series cannot be compared; give two or more.")
@@ -341,6 +344,8 @@ def _names_of(series: Sequence[Any], names: Sequence[str] | None) -> tuple[str, 
                 "integrate_windows()."
             )
     if names is not None:
+        if not isinstance(names, Iterable):
+            raise TypeError(f"names={short(names)} must be a sequence of names, one a series.")
         found = tuple(str(name) for name in names)
         if len(found) != len(series) or len(set(found)) != len(found):
             raise ValueError(

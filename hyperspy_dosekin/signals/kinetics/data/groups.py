@@ -49,7 +49,10 @@ class Groups:
         """
         if groups is None:
             return cls(np.zeros(tuple(space), dtype=np.int64), {0: ""})
-        labels = np.asarray(getattr(groups, "data", groups))
+        try:
+            labels = np.asarray(getattr(groups, "data", groups))
+        except ValueError:
+            labels = np.empty(0, dtype="O")
         if labels.dtype.kind not in "iub":
             raise TypeError(
                 f"groups of {labels.dtype} must be integer labels, one for each pixel; give a "

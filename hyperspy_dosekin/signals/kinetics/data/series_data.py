@@ -248,7 +248,7 @@ class SeriesData:
             variance = np.where(number > 0, sums[1] / number**2, np.nan) if sums[1:] else None
             means = [total / np.maximum(number, 1) for total in of_errors]
             errors = dict(zip(self.shared_errors, means, strict=True))
-        left_out = n_pixel - int(number.max(axis=-1).min(initial=n_pixel))
+        left_out = n_pixel - int(number.max(axis=-1).min()) if number.size else 0
         if left_out:
             warnings.warn(
                 f"{left_out} of {n_pixel} pixels miss frames and are left out of the mean.",

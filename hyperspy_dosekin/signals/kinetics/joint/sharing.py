@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from hyperspy_dosekin.kinetics.laws.variants import (
     PreExposed,
     RecoveryRate,
 )
+from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.signatures import did_you_mean
 
@@ -70,8 +71,14 @@ class Sharing:
         ------
         ValueError
             If there is no such thing, or it makes no sense with the law.
+        TypeError
+            If it is no name.
         """
-        names = [share] if isinstance(share, str) else list(share)
+        one = isinstance(share, str) or not isinstance(share, Iterable)
+        given = [share] if one else list(share)
+        names = [name for name in given if isinstance(name, str)]
+        if len(names) < len(given):
+            raise TypeError(f"share={short(share)} must be names of what series share.")
         known = [parameter.name for parameter in parameters.free[1:]]
         law = parameters.law
         if parameters.free[0].name != "rate":
