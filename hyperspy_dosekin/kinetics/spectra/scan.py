@@ -41,7 +41,7 @@ from .bound import BoundedSpectra
 #: A frame is never taken to be darker than this.
 LEAST_FACTOR = 0.1
 # Numbers that are worked on at once.
-_AT_ONCE = 3_000_000
+_AT_ONCE = 300_000
 # A column that is left shorter than this share of itself lies in the space of those before.
 _DEPENDENT = 1e-9
 
@@ -195,22 +195,24 @@ class SpectraScan:
     def deviance(self, columns: Tensor) -> Tensor:
         """−2 ln L of columns ``(n, n_frame, n_column)``, without what does not depend on them."""
         basis = _orthonormal(columns)
-        values, vectors = self._directions(basis)
-        deviance = -self.channels * _gain(values).sum(-1)
         if self.errors is None or self.centre is None:
-            return deviance
-        score, precision = self._of_errors(basis, values, vectors)
+            values = torch.linalg.eigvalsh(self._inner(basis)[0])
+            return -self.channels * _gain(values).sum(-1)
+        values, *turned = self._directions(basis)
+        deviance = -self.channels * _gain(values).sum(-1)
+        score, precision = self._of_errors(basis, values, *turned)
         factor = torch.linalg.cholesky(precision)
         move = torch.linalg.solve_triangular(factor, score[..., None], upper=False)
         volume = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         return deviance + self.centre.square().sum() - move.square().sum((1, 2)) + volume
 
-    def _of_errors(self, basis: Tensor, values: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    def _of_errors(
+        self, basis: Tensor, values: Tensor, vectors: Tensor, moved: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Half the slope of −deviance by ε, ``(n, n_error)``, and half its curvature."""
         assert self.errors is not None
         assert self.centre is not None
-        rest = self.moment @ vectors
-        rest = rest - basis @ (basis.mT @ rest)
+        rest = moved - basis @ (basis.mT @ moved)
         seen, energy = self._seen(values)
         by_frame = self.channels * (seen[:, None] * vectors * rest).sum(-1)
         signal = (vectors * energy[:, None]) @ vectors.mT
@@ -254,11 +256,18 @@ class SpectraScan:
             extra.append(bound if self.bound is None else self.bound.log_factor(columns))
         return torch.cat(deviance), torch.cat(extra)
 
-    def _directions(self, basis: Tensor) -> tuple[Tensor, Tensor]:
-        """Eigenvalues λ in the space of a basis, and the eigenvectors, ``(n, n_frame, n_col)``."""
-        inner = basis.mT @ (self.moment @ basis)
-        values, vectors = torch.linalg.eigh(0.5 * (inner + inner.mT))
-        return values, basis @ vectors
+    def _inner(self, basis: Tensor) -> tuple[Tensor, Tensor]:
+        """M in the space of a basis, and M times the basis, ``(n, n_frame, n_column)``."""
+        # M is symmetric, and from this side all nodes are one product of two matrices.
+        moved = (basis.mT @ self.moment).mT
+        inner = basis.mT @ moved
+        return 0.5 * (inner + inner.mT), moved
+
+    def _directions(self, basis: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Eigenvalues λ in the space of a basis, eigenvectors v and M v of its size."""
+        inner, moved = self._inner(basis)
+        values, vectors = torch.linalg.eigh(inner)
+        return values, basis @ vectors, moved @ vectors
 
     def evaluate(
         self, search: Sequence[Tensor], slopes: Sequence[bool]
@@ -274,7 +283,7 @@ class SpectraScan:
     ) -> tuple[Tensor, Tensor, Tensor]:
         columns, changes = self.columns(search, slopes)
         basis = _orthonormal(columns)
-        values, vectors = self._directions(basis)
+        values, vectors, moved = self._directions(basis)
         deviance = -self.channels * _gain(values).sum(-1)
         # Coordinates of the eigenvectors in the columns, (n, n_column, n_column).
         inner = basis.mT @ columns
@@ -282,8 +291,7 @@ class SpectraScan:
         size = inner.diagonal(dim1=-2, dim2=-1).abs().amax(-1)[:, None, None]
         inverse = torch.linalg.solve(inner + 1e-12 * size.clamp(min=1e-200) * unit, basis.mT)
         place = inverse @ vectors
-        rest = self.moment @ vectors
-        rest = rest - basis @ (basis.mT @ rest)
+        rest = moved - basis @ (basis.mT @ moved)
         seen, energy = self._seen(values)
         mixed = (place * energy[:, None]) @ place.mT
         count, n = len(changes), columns.shape[0]
@@ -299,7 +307,7 @@ class SpectraScan:
                 hessian[first, second] = hessian[second, first] = cross
         if count and self.errors is not None:
             # What the errors take of the slopes, and of the curvature.
-            slope, precision = self._of_errors(basis, values, vectors)
+            slope, precision = self._of_errors(basis, values, vectors, moved)
             inner = (vectors * energy[:, None]) @ place.mT
             mixed_with = (
                 torch.stack(
