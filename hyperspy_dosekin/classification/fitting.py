@@ -299,10 +299,7 @@ def _calibrated(
     label = fresh.label.cpu().numpy()
     curve = calibration_curve(probability, label)
     given = None if variance is None else variance[:_FOR_SHARES]
-    prior = settings.prior
-    if draft.protocol == "paper" and isinstance(prior, str):
-        prior = "uniform"
-    share = chosen_share(prior, draft, spectra[:_FOR_SHARES], given)
+    share = chosen_share(settings.prior, draft, spectra[:_FOR_SHARES], given)
     return replace(
         draft,
         share=share,

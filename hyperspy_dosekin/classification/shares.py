@@ -29,7 +29,8 @@ def chosen_share(
     Parameters
     ----------
     prior
-        ``"estimated"`` from the spectra, ``"uniform"``, or shares by class name or in order.
+        ``"estimated"`` from the spectra, except with the published protocol, ``"uniform"``, or
+        shares by class name or in order.
     model
         Classifier.
     spectra
@@ -47,7 +48,9 @@ def chosen_share(
     prior = plain_prior(prior)
     if isinstance(prior, str):
         uniform = np.full(n_class, 1 / n_class)
-        if prior == "uniform":
+        # As published, shares are not looked for: latents of measured spectra that lie elsewhere
+        # than those of the references would make one class of nearly all.
+        if prior == "uniform" or model.protocol == "paper":
             return uniform
         if len(spectra) < FEWEST_FOR_SHARES:
             return model.share

@@ -19,6 +19,7 @@ from hyperspy_dosekin.classification.paper import (
 )
 from hyperspy_dosekin.classification.prediction import predict
 from hyperspy_dosekin.classification.settings import FitSettings
+from hyperspy_dosekin.classification.shares import chosen_share
 
 from .test_likelihood import counted, references
 
@@ -47,6 +48,7 @@ def test_probabilities_come_from_the_latents_of_the_references(trained, tmp_path
     assert model.classifier_arrays["latents"].shape[1] == model.n_latent
     assert model.power == 1
     assert model.share == pytest.approx([0.5, 0.5])
+    assert chosen_share("estimated", model, spectra) == pytest.approx([0.5, 0.5])
     save_model(model, tmp_path / "m.safetensors")
     again = load_model(tmp_path / "m.safetensors")
     assert again.protocol == "paper"

@@ -68,8 +68,8 @@ class DualVAE(TrainedModel):
     ----------
     classifier
         ``"likelihood"``, Bayes' rule with the nuisances that were estimated; ``"head"``, a small
-        dense network that learned from it; ``"gaussian_process"`` or ``"knn"`` on the active latents.
-        By default the likelihood, and with ``protocol="paper"`` the Gaussian process.
+        dense network that learned from it; ``"gaussian_process"`` or ``"knn"`` on the active
+        latents. By default the likelihood, and with ``protocol="paper"`` the Gaussian process.
     protocol
         ``"fast"``, or ``"paper"``: the published training, on the measured spectra alone. Its note
         and its weaknesses are in the report.
