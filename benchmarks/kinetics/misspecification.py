@@ -2,151 +2,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is called determined, and how often it is right, where law, noise or dose are wrong.
 
-Run ``python benchmarks/kinetics/misspecification.py [--repeats 1000] [--only delayed ...]``. Every
-truth is made in this file, by closed forms and generators of its own, and the product is called as
-a user calls it. *Kept*: share of the windows that are identifiable and adequate; *right*: share of
-these within 0.2 of ln D½; *covered*: share of all truths inside the 95 % interval.
+Run ``python benchmarks/kinetics/misspecification.py [--repeats 1000] [--only delayed ...]``; pieces
+of a long run that end in one ``--json`` file make the table with ``--only --json FILE --rst PATH``.
+Every truth is made in `_truths.py`, by closed forms and generators of its own, and the product is
+called as a user calls it. *Kept*: share of the windows that are identifiable and adequate; *right*:
+share of these within 0.2 of ln D½; *covered*: share of all truths inside the 95 % interval.
 """
 
 import argparse
 import sys
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import hyperspy.api as hs
 import numpy as np
 
 import hyperspy_dosekin
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _table import Rows, add_json_option
+from _table import Rows, add_json_option, read_rows
+from _truths import DOSE_MAX, Drawn, Truth
+from run import as_rst
 
 from hyperspy_dosekin.kinetics.adequacy.together import SIZE, together
 
-DOSE_MAX = 1368.0
 NEAR = 0.2
 #: Below this share a failure cannot mislead many.
 FEW = 0.03
-
-
-def power(phi, k, p):
-    """C of dC/dφ = −k C^p, element by element."""
-    q = np.where(np.abs(p - 1) < 1e-9, 1.0, p - 1)
-    with np.errstate(all="ignore"):
-        found = np.where(1 + q * k * phi > 0, np.abs(1 + q * k * phi) ** (-1 / q), 0.0)
-    return np.where(np.abs(p - 1) < 1e-9, np.exp(-k * phi), found)
-
-
-def recovery(phi, k, p):
-    """DC/dφ = −k C + 0.3 k (1 − C)."""
-    return (0.3 + np.exp(-1.3 * k * phi)) / 1.3
-
-
-LAWS: dict[str, Callable] = {
-    "power law": power,
-    "first order": lambda phi, k, p: np.exp(-k * phi),
-    "delayed": lambda phi, k, p: np.exp(-k * np.maximum(phi - 0.15, 0)),
-    "two populations 50/50": lambda phi, k, p: (
-        0.5 * np.exp(-2 * k * phi) + 0.5 * np.exp(-k * phi / 5)
-    ),
-    "two populations 80/20": lambda phi, k, p: (
-        0.8 * np.exp(-1.5 * k * phi) + 0.2 * np.exp(-0.05 * k * phi)
-    ),
-    "plateau": lambda phi, k, p: 0.2 + 0.8 * np.exp(-k * phi),
-    "recovery": recovery,
-}
-
-
-@dataclass(frozen=True)
-class Truth:
-    """One kind of series; rates and exponents are drawn for each."""
-
-    law: str = "power law"
-    frames: int = 9
-    noise: float = 0.01
-    b: float = 1.0
-    correlation: float = 0.0
-    counting: bool = False
-    dose_scale_error: float = 0.0
-    increment_error: float = 0.0
-    frame_error: float = 0.0
-    outlier: float = 0.0
-    rate: tuple[float, float] | None = None
-    first_order: bool = False
-
-    def draw(self, repeats: int, seed: int) -> "Drawn":
-        """Make series; k ~ lognormal, p ~ N(1, 0.7), cut off at the box of the estimator."""
-        random = np.random.default_rng(seed)
-        k, p = np.zeros(repeats), np.zeros(repeats)
-        while (bad := (k < 0.01) | (k > 20) | (p < 0.1) | (p > 5)).any():
-            k[bad] = np.exp(random.normal(0, 1, bad.sum()))
-            p[bad] = random.normal(1, 0.7, bad.sum())
-        if self.rate is not None:
-            k = random.uniform(*self.rate, repeats)
-        if self.first_order:
-            p = np.ones(repeats)
-        k, p = k[:, None], p[:, None]
-        scale = np.exp(self.dose_scale_error * random.standard_normal((repeats, 1)))
-        law = LAWS[self.law]
-        shape = (repeats, self.frames)
-        true = scale * np.cumsum(1 + self.increment_error * random.standard_normal(shape), axis=1)
-        true = true * (1 + self.frame_error * random.standard_normal(shape)) / self.frames
-        clean = law(true, k, p) + self.b
-        error = random.standard_normal(clean.shape)
-        if self.correlation:
-            for frame in range(1, self.frames):
-                error[:, frame] = self.correlation * error[:, frame - 1]
-                error[:, frame] += np.sqrt(1 - self.correlation**2) * random.standard_normal(
-                    repeats
-                )
-        if self.outlier:
-            place = random.integers(0, self.frames, repeats)
-            error[np.arange(repeats), place] += self.outlier * random.choice([-1, 1], repeats)
-        values = clean + self.noise * error
-        # D½ is counted in true dose; the axis says phi.
-        return Drawn(self, values, log_half(law, k, p))
-
-
-def log_half(law, k, p):
-    """Ln of the normalised dose at which C is ½, by bisection; infinite where never."""
-    low, high = np.full(k.shape, 1e-6), np.full(k.shape, 1e6)
-    never = law(high, k, p)[:, 0] > 0.5
-    for _ in range(90):
-        middle = np.sqrt(low * high)
-        above = law(middle, k, p) > 0.5
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.where(never, np.inf, np.log(np.sqrt(low * high))[:, 0])
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Simulated intensities ``(n, n_dose)`` with true ln D½ ``(n,)`` in normalised dose."""
-
-    truth: Truth
-    values: np.ndarray
-    log_half: np.ndarray
-
-    def series(self):
-        """The series as a user has it, one pixel for each repeat."""
-        n, frames = self.values.shape
-        dose = DOSE_MAX * np.arange(1, frames + 1) / frames
-        axes = [
-            {"size": n, "name": "x"},
-            {"size": 1, "name": "window"},
-            {"axis": dose, "name": "dose", "units": "e⁻/Å²"},
-        ]
-        series = hs.signals.Signal1D(self.values[:, None].copy(), axes=axes)
-        series.set_signal_type("DoseSeries")
-        series.metadata.set_item("Dose.window_names", ["w"])
-        series.metadata.set_item("Dose.dose_rate", 1.0)
-        if self.truth.counting:
-            series.set_noise_variance(
-                series._deepcopy_with_new_data(np.full_like(series.data, self.truth.noise**2))
-            )
-        return series
 
 
 @dataclass(frozen=True)
@@ -229,7 +113,7 @@ def delayed(rows: Rows, repeats: int) -> None:
     """Nothing happens up to 0.15 of the range."""
     for frames in (9, 30, 100):
         truth = Truth("delayed", frames=frames, counting=True)
-        judged = fitted(truth.draw(2 * repeats if frames < 30 else repeats // 4, 2))
+        judged = fitted(truth.draw(2 * repeats if frames < 30 else repeats, 2))
         report(rows, f"delayed by 0.15, {frames} frames, counting variance", judged, 0.9)
 
 
@@ -245,17 +129,30 @@ def laws(rows: Rows, repeats: int) -> None:
         ("recovery", 9, None),
         ("recovery", 30, 1.0),
     ):
-        drawn = Truth(law, frames=frames).draw(repeats // (2 if frames < 30 else 10), 5)
+        drawn = Truth(law, frames=frames).draw(repeats, 5)
         known = "" if offset is None else ", b known"
         what = f"{law}, {frames} frames{known}"
         report(rows, f"{what}, average", averaged(drawn, offset=offset), 0.9)
         report(rows, f"{what}, power law alone", fitted(drawn, offset=offset), None)
 
 
+def waves(rows: Rows, repeats: int) -> None:
+    """A swing, and a recovery at the end, with and without counting variance."""
+    for law in ("power law", "oscillation", "late recovery"):
+        for offset in (1.0, None):
+            for frames in (9, 12, 20, 30, 100):
+                for counting in (True, False):
+                    truth = Truth(law, frames=frames, counting=counting, rate=(1.5, 4))
+                    judged = fitted(truth.draw(repeats, 12), offset=offset)
+                    noise = "variance" if counting else "no variance"
+                    end = "b free" if offset is None else "b known"
+                    report(rows, f"{law}, {frames} frames, {noise}, {end}", judged, None)
+
+
 def correlated(rows: Rows, repeats: int) -> None:
     """Noise that follows itself with 0.9."""
     for frames in (30, 100):
-        judged = fitted(Truth(frames=frames, correlation=0.9).draw(repeats // 4, 3))
+        judged = fitted(Truth(frames=frames, correlation=0.9).draw(repeats, 3))
         note = f"kept {judged.kept:.3f}, of these right {judged.right:.2f}"
         what = f"coverage, correlation 0.9, {frames} frames"
         rows.add(what, asked="≥ 0.92", measured=judged.covered, unit="", note=note)
@@ -371,7 +268,7 @@ def bounded(rows: Rows, repeats: int) -> None:
         rows.add(f"its coverage, b/a = {b}", asked="≥ 0.93", measured=covered, unit="")
 
 
-STUDIES = (base, delayed, laws, correlated, dose, outlier, kept, tests, bounded)
+STUDIES = (base, delayed, waves, laws, correlated, dose, outlier, kept, tests, bounded)
 
 
 def main() -> None:
@@ -379,12 +276,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1000)
     parser.add_argument("--only", nargs="*", choices=[study.__name__ for study in STUDIES])
     add_json_option(parser)
+    parser.add_argument("--rst", metavar="PATH", help="write the rows of the JSON file as a table")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     rows = Rows(options.json)
     for study in STUDIES:
         if options.only is None or study.__name__ in options.only:
             study(rows, options.repeats)
+    if options.rst:
+        found = {"misspecification": read_rows(options.json) if options.json else rows.kept}
+        Path(options.rst).write_text(as_rst(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from hyperspy_dosekin.kinetics.posterior.parts import is_correlated
 
 from .common_mode import CommonGain, common_gain, common_mode_test
 from .projection import ProjectedResiduals
-from .residual_tests import residual_tests
+from .residual_tests import residual_tests, shape_tests
 from .together import SIZE, strained, together
 from .whitening import white_residuals
 
@@ -94,6 +94,8 @@ class FittedCurves:
         Names of parameters that were not estimated.
     correlated
         Whether the noise of neighbouring frames may be correlated.
+    said
+        Whether the user said that it is: if not, a wrong law looks the same.
     dose_error
         How well the doses are known; those of single frames are taken out of the residuals.
     robust_weight
@@ -108,6 +110,7 @@ class FittedCurves:
     offset_free: bool = True
     held: tuple[str, ...] = ()
     correlated: bool = False
+    said: bool = False
     dose_error: DoseError = EXACT
     robust_weight: np.ndarray | None = None
 
@@ -162,9 +165,13 @@ class FittedCurves:
 
 @dataclass(frozen=True, eq=False)
 class _Residuals:
-    """Projected residuals of all windows, fitted intensities and correlations, one each."""
+    """Projected residuals of all windows, fitted intensities and correlations, one each.
+
+    In `windows` the noise is white, in `plain` it may follow itself.
+    """
 
     windows: list[ProjectedResiduals]
+    plain: list[ProjectedResiduals]
     scaled: list[np.ndarray]
     correlation: list[np.ndarray]
 
@@ -199,10 +206,10 @@ def _residuals(fit: FittedCurves) -> _Residuals:
     if fit.robust_weight is not None:
         root_weight = root_weight * np.sqrt(fit.robust_weight)
     shared = problem.shared_error
-    windows, scaled, correlations = [], [], []
+    windows, plain, scaled, correlations = [], [], [], []
     for place in range(problem.values.shape[1]):
         weight = root_weight[:, place]
-        white, correlation = white_residuals(
+        white, correlation, with_it = white_residuals(
             residual[:, place],
             columns[:, place],
             weight,
@@ -210,9 +217,10 @@ def _residuals(fit: FittedCurves) -> _Residuals:
             correlated=fit.correlated,
         )
         windows.append(white)
+        plain.append(with_it)
         scaled.append(fitted[:, place] * weight)
         correlations.append(correlation)
-    return _Residuals(windows, scaled, correlations)
+    return _Residuals(windows, plain, scaled, correlations)
 
 
 def examine(fit: FittedCurves) -> Examination:
@@ -264,8 +272,13 @@ def examine(fit: FittedCurves) -> Examination:
         for name in tests.p_value:
             statistic[name][:, place] = tests.statistic[name]
             p_value[name][:, place] = np.where(perfect, 1.0, tests.p_value[name])
-    if fit.correlated:
-        # The fit takes such noise, and the residuals are freed of it.
+        follows = np.flatnonzero(found.correlation[place] > 0)
+        if follows.size:
+            # The intervals allow for such noise. But what a wrong law leaves follows itself, too.
+            serial = shape_tests(found.plain[place].select(follows).closed_up())
+            statistic["serial"][follows, place] = serial.statistic["serial"]
+            p_value["serial"][follows, place] = serial.p_value["serial"]
+    if fit.said:
         p_value["serial"][:] = np.nan
     if fit.robust_weight is not None:
         # Frames that do not belong are what a robust loss is for.
@@ -370,6 +383,7 @@ def fitted_curves(
         offset_free=config.offset is None,
         held=tuple(name for name, _ in config.parameters.held),
         correlated=is_correlated(config, problem.dose.size),
+        said=config.correlated is True,
         dose_error=config.dose_error,
         robust_weight=robust,
     )

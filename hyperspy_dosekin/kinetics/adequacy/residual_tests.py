@@ -24,6 +24,7 @@ import numpy as np
 from scipy import special
 
 from .projection import ProjectedResiduals
+from .together import together
 
 #: Draws for every curve, and for curves of which a p value is not plainly large after those.
 DRAWS = (64, 1024)
@@ -33,8 +34,9 @@ _AT_ONCE = 2_000_000
 #: A frame of which the fit leaves less than this share of the variance says nothing by itself.
 _LEAST_VARIANCE = 0.05
 _LEAST_START = 0.01
-#: Smooth functions that could be left over: the next polynomials after those that the fit takes.
-_SMOOTH = 2
+#: Smooth functions that could be left over, the next polynomials after those that the fit takes,
+#: and how many frames must be left over for so many.
+_SMOOTH = {2: 4, 4: 8, 8: 16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,18 +79,27 @@ def residual_tests(residuals: ProjectedResiduals, *, variance_known: np.ndarray)
         p_value = {"chi2": np.where(known, special.chdtrc(freedom, squares), np.nan)}
     statistic["curvature"], p_value["curvature"] = curvature_test(residuals, variance_known)
     statistic["start"], p_value["start"] = start_test(residuals, variance_known)
+    shape = shape_tests(residuals)
+    statistic |= shape.statistic
+    p_value |= shape.p_value
+    return ResidualTests(statistic, p_value)
+
+
+def shape_tests(residuals: ProjectedResiduals) -> ResidualTests:
+    """The tests of how residuals follow each other, and of the largest one, by simulation."""
+    freedom = residuals.freedom
+    statistic, p_value = np.full((2, 2, len(freedom)), np.nan)
     # With one frame left over the shape of the residuals is that of M, whatever the data are.
-    alive = np.flatnonzero((freedom > 1) & (squares > 0))
-    for name in ("serial", "largest"):
-        statistic[name] = np.full(len(freedom), np.nan)
-        p_value[name] = np.full(len(freedom), np.nan)
+    alive = np.flatnonzero((freedom > 1) & (residuals.squares > 0))
     part = residuals.select(alive)
     observed = _shape_statistics(part.residual[:, None], part)
-    statistic["serial"][alive] = observed[0][:, 0]
-    statistic["largest"][alive] = np.sqrt(observed[1][:, 0] * freedom[alive])
-    serial, largest = simulated_p_values(part, observed)
-    p_value["serial"][alive], p_value["largest"][alive] = serial, largest
-    return ResidualTests(statistic, p_value)
+    statistic[0, alive] = observed[0][:, 0]
+    statistic[1, alive] = np.sqrt(observed[1][:, 0] * freedom[alive])
+    p_value[:, alive] = simulated_p_values(part, observed)
+    names = ("serial", "largest")
+    return ResidualTests(
+        dict(zip(names, statistic, strict=True)), dict(zip(names, p_value, strict=True))
+    )
 
 
 @lru_cache(maxsize=8)
@@ -183,25 +194,47 @@ def start_test(
 def curvature_test(
     residuals: ProjectedResiduals, variance_known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """F test of the smooth part of the residuals, χ² where the noise is known; both are exact.
+    """F test of the smooth part of the residuals, χ² where the noise is known.
 
     The smooth functions are the Legendre polynomials, in the order of the frames, of the degrees
-    that follow on those that so many coefficients can take.
+    that follow on those that so many coefficients can take: two, and of longer series also more, in
+    which a curve may bend several times. With one number of functions p is exact; those of
+    several are judged together.
 
     Returns
     -------
     F, or χ² over its degrees of freedom, and p, each ``(n,)``.
     """
-    size = residuals.residual.shape[-1]
-    rank, n_used = residuals.rank, residuals.n_used
-    # Two functions where they leave two frames or more for the noise, otherwise one.
-    number = np.where(residuals.freedom >= _SMOOTH + 2, _SMOOTH, 1)
-    place = 2.0 * np.arange(size) / np.maximum(n_used - 1, 1)[:, None] - 1.0
-    highest = int(rank.max(initial=0)) + _SMOOTH
+    table = _smooth_functions(residuals)
+    ratios, p_values = [], []
+    for number, least in _SMOOTH.items():
+        # One function where two would not leave two frames or more for the noise.
+        fewer = 1 if number == min(_SMOOTH) else 0
+        count = np.where(residuals.freedom >= least, number, fewer)
+        columns = table[:, :number] * (np.arange(number) < count[:, None])[..., None]
+        ratio, p_value = _smooth_test(residuals, columns, variance_known)
+        ratios.append(ratio)
+        p_values.append(p_value)
+    smallest = np.argmin(np.nan_to_num(p_values, nan=np.inf), axis=0)
+    ratio = np.take_along_axis(np.array(ratios), smallest[None], axis=0)[0]
+    return ratio, together(np.array(p_values))
+
+
+def _smooth_functions(residuals: ProjectedResiduals) -> np.ndarray:
+    """Polynomials that the coefficients of a fit do not take, ``(n, max(_SMOOTH), n_dose)``."""
+    size, rank, most = residuals.residual.shape[-1], residuals.rank, max(_SMOOTH)
+    place = 2.0 * np.arange(size) / np.maximum(residuals.n_used - 1, 1)[:, None] - 1.0
+    highest = int(rank.max(initial=0)) + most
     table = np.polynomial.legendre.legvander(np.where(residuals.used, place, 0.0), highest)
-    degrees = rank[:, None] + np.arange(_SMOOTH)
+    degrees = rank[:, None] + np.arange(most)
     columns = np.take_along_axis(table, degrees[:, None], axis=2).transpose(0, 2, 1)
-    columns = columns * residuals.used[:, None] * (np.arange(_SMOOTH) < number[:, None])[..., None]
+    return columns * residuals.used[:, None]
+
+
+def _smooth_test(
+    residuals: ProjectedResiduals, columns: np.ndarray, variance_known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """F, or χ² over its degrees of freedom, of some functions, and p; columns of 0 are none."""
     space = np.concatenate([residuals.basis, columns], axis=1)
     smooth = ProjectedResiduals.of(residuals.residual, space, residuals.used.astype(float))
     left = smooth.freedom

@@ -29,8 +29,10 @@ def white_residuals(
     *,
     shared: np.ndarray | None = None,
     correlated: bool = False,
-) -> tuple[ProjectedResiduals, np.ndarray]:
+) -> tuple[ProjectedResiduals, np.ndarray, ProjectedResiduals]:
     """Residuals of one window, projected, and the correlation that was taken out of each curve.
+
+    The third are the residuals with it.
 
     Parameters
     ----------
@@ -49,9 +51,9 @@ def white_residuals(
         rows = _without_shared(rows, shared * weight)
     best = ProjectedResiduals.of_white(rows[:, 0], rows[:, 1:], used)
     taken = np.zeros(len(residual))
-    if not correlated:
-        return best, taken
     plain = best
+    if not correlated:
+        return best, taken, plain
     highest = _log_likelihood(best, rows[:, 1:], rows[:, 1:], 0.0) + _EARNED
     for correlation in CORRELATIONS[1:]:
         white, log_size = _filtered(rows, used, correlation)
@@ -65,7 +67,7 @@ def white_residuals(
             np.where(better[:, None, None], trial.basis, best.basis),
             used,
         )
-    return best, taken
+    return best, taken, plain
 
 
 def likely_shared(residual: np.ndarray, deviation: np.ndarray, errors: np.ndarray) -> np.ndarray:

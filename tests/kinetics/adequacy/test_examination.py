@@ -206,19 +206,38 @@ def correlated_fit(values, variance=None, **options):
     return fitted_curves(problem, config, fit.parameters, fit.amplitude, fit.offset)
 
 
-def test_correlated_noise_that_the_fit_takes_is_no_failure():
+def test_correlated_noise_is_no_failure_where_it_was_said():
     values, variance = curves(first_order(2.0), n=400, n_dose=30, autocorrelation=0.9)
-    assert examine(correlated_fit(values, variance)).adequate.mean() > 0.9
+    assert examine(correlated_fit(values, variance, correlated=True)).adequate.mean() > 0.9
+    assert examine(correlated_fit(values, variance)).adequate.mean() < 0.3
     assert examine(correlated_fit(values, variance, correlated=False)).adequate.mean() < 0.3
+
+
+def swing(phi):
+    return np.exp(-2 * phi) * (1 + 0.1 * np.sin(4 * np.pi * phi))
+
+
+def late_recovery(phi):
+    return np.exp(-3 * phi) + 0.7 * np.maximum(phi - 0.6, 0.0)
+
+
+@pytest.mark.parametrize("law", [swing, late_recovery])
+@pytest.mark.parametrize(("n_dose", "known"), [(12, True), (20, False), (30, False), (100, False)])
+def test_a_swing_and_a_late_recovery_are_not_taken_for_noise(law, n_dose, known):
+    values, variance = curves(law, n=100, n_dose=n_dose)
+    assert examine(correlated_fit(values, variance if known else None)).adequate.mean() < 0.2
 
 
 def test_tests_that_allow_for_correlation_keep_their_size_in_white_noise():
     values, variance = curves(first_order(2.0), n=1500, n_dose=30)
     missing = np.random.default_rng(0).random(values.shape) < 0.05
-    found = examine(correlated_fit(np.where(missing, np.nan, values), variance))
-    assert np.isnan(found.p_value["serial"]).all()
-    for name in ("chi2", "largest", "start", "curvature"):
+    values = np.where(missing, np.nan, values)
+    found = examine(correlated_fit(values, variance))
+    for name in ("chi2", "serial", "largest", "start", "curvature"):
         assert 0.03 < rejected(found, name) < 0.07, name
+    assert found.adequate.mean() > 0.94
+    said = examine(correlated_fit(values[:50], variance[:50], correlated=True))
+    assert np.isnan(said.p_value["serial"]).all()
 
 
 def test_a_robust_fit_is_examined_as_it_weighs():

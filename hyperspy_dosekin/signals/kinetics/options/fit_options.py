@@ -117,6 +117,7 @@ class FitOptions:
     correlated
         Whether the noise of neighbouring frames may be correlated, by an unknown amount that the
         intervals take into account (exact estimator); ``None`` for series of 30 frames and more.
+        ``True`` also says that residuals which follow each other are noise, and not a wrong law.
     dose_scale
         Dose that counts as 1 in rates and in their prior, in the unit of the dose axis; the
         largest measured one if not given. Give one number where series of different length are

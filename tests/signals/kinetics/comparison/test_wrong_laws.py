@@ -58,7 +58,8 @@ def test_shoulder_with_residuals_that_follow_each_other():
     # The noise does follow itself, and with that D½ is right, though the law is not.
     assert "residuals of neighbouring frames are correlated" in str(result)
     assert "p is at the lower end of its box" in str(result)
-    assert "does NOT describe the data (a parameter at the end" in str(result)
+    reasons = "residuals that follow each other; a parameter at the end of its box"
+    assert f"does NOT describe the data ({reasons}" in str(result)
     assert "doubtful |" in str(result)
     lower, upper = (end.data[0] for end in result.interval("half_integrity_dose"))
     assert lower < 12 * 111 * (0.35 + np.log(2) / 2.2) < upper
