@@ -258,13 +258,25 @@ def _among_spectra(
 def _between_channels(
     box: np.ndarray, claimed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    square, around = third_differences(box, claimed)
+    inside = (..., slice(1, square.shape[-1] + 1))
+    return _local(box)[inside].ravel(), square.ravel(), around.ravel()
+
+
+def third_differences(box: np.ndarray, claimed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Squares of the noise of channels and the variance claimed around them, each 3 channels less.
+
+    Parameters
+    ----------
+    box, claimed
+        Arrays ``(…, n_channels)``.
+    """
     count = box.shape[-1] - 3
     difference = np.zeros((*box.shape[:-1], count))
     for place, weight in enumerate(_THIRD):
         difference += weight * box[..., place : place + count]
-    square = difference**2 / (_THIRD**2).sum()
-    inside = (..., slice(1, count + 1))
-    return _local(box)[inside].ravel(), square.ravel(), _local(claimed)[inside].ravel()
+    around = np.asarray(_local(np.asarray(claimed, dtype=np.float64)))
+    return difference**2 / (_THIRD**2).sum(), around[..., 1 : count + 1]
 
 
 def _local(values: np.ndarray) -> np.ndarray:

@@ -14,6 +14,8 @@ _MOST = 1.0
 #: Widths from the peak at which the excess of the loss side is compared, the factor by which it
 #: falls between them at least, and the share of the height of the peak that it is at least.
 _EXCESS, _FALLS, _ASYMMETRIC = (1.0, 1.5), 2.0, 0.01
+#: The same factor for what may be a tail, and may be losses: it stays, and is claimed.
+_MAY_FALL = 1.05
 #: What may be wrong with its continuation, as a share of it, and how many decays it is continued.
 _UNSURE, _DECAYS = 0.5, 12.0
 #: It is fitted up to so many widths, to so many channels at least, with decays in widths of these.
@@ -70,7 +72,7 @@ def residue_of(
     # Noise about zero is no tail.
     side = np.maximum(gain_side, 0.0) / area
     residue = ratio * np.interp(distance, np.arange(end + 1), side, right=0.0)
-    falls = _falling(near_gain, near_loss, fwhm)
+    falls = _falling(near_gain, near_loss, fwhm, _MAY_FALL)
     if falls is not None:
         near, decay, begin = falls
         excess = excess_of(near_gain, near_loss, fwhm)
@@ -113,7 +115,7 @@ def residue_of_model(
     """
     distance = np.arange(model.size) - place
     residue = _UNSURE * np.maximum(model, 0.0)
-    falls = _falling(near_gain, near_loss, fwhm)
+    falls = _falling(near_gain, near_loss, fwhm, _MAY_FALL)
     area = float(2 * near_gain.sum() - near_gain[0])
     if falls is not None and area > 0:
         near, decay, begin = falls
@@ -121,8 +123,13 @@ def residue_of_model(
     return np.where(distance > _EXCESS[0] * fwhm, residue, 0.0)
 
 
-def _falling(near_gain: np.ndarray, near_loss: np.ndarray, fwhm: float) -> tuple[float, ...] | None:
-    """Excess of the loss side one width from the peak, how fast it falls, and where that is."""
+def _falling(
+    near_gain: np.ndarray, near_loss: np.ndarray, fwhm: float, least: float = _FALLS
+) -> tuple[float, ...] | None:
+    """Excess of the loss side one width from the peak, how fast it falls, and where that is.
+
+    ``None`` where it does not fall by the factor `least` over half a width.
+    """
     places = [np.clip(each * fwhm, 1.0, None) for each in _EXCESS]
     channel = np.arange(min(near_gain.size, near_loss.size))
     if channel[-1] < places[1]:
@@ -131,10 +138,10 @@ def _falling(near_gain: np.ndarray, near_loss: np.ndarray, fwhm: float) -> tuple
         np.interp(places, channel, side[: channel.size]) for side in (near_gain, near_loss)
     )
     near, far = loss - gain
-    if not (far > 0 and near > _FALLS * far and near > _ASYMMETRIC * near_gain[0]):
+    if not (far > 0 and near > least * far and near > _ASYMMETRIC * near_gain[0]):
         return None
     # The gain side falls faster, and is not the same on another scale.
-    if loss[1] * gain[0] < _FALLS * loss[0] * gain[1]:
+    if loss[1] * gain[0] < least * loss[0] * gain[1]:
         return None
     return float(near), float((places[1] - places[0]) / np.log(near / far)), float(places[0])
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute, is_lazy
+from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute, is_lazy, map_blocks
 from hyperspy_dosekin.lazy.making import made_of
 from hyperspy_dosekin.lazy.sampling import spread_boxes
+from hyperspy_dosekin.numerics.noise_of_spectra import noise_by_spectra, ratio_of_spectra
 from hyperspy_dosekin.numerics.photon_transfer import PhotonTransfer, joined, photon_transfer
 from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
 from hyperspy_dosekin.signals.axes.variance import follows, warn_user
@@ -35,6 +36,17 @@ NO_NOISE = (
     "the metadata say that the data have no noise: their variance is zero, or no number, "
     "everywhere. The scatter of neighbouring spectra and channels is taken instead. Set "
     "metadata.Signal.Noise_properties right to be rid of this."
+)
+#: What is said where the noise of spectra differs, as after a division by exposures of their own.
+_APART = (
+    "the noise of these spectra, by the scatter of neighbouring channels, is from {0.least:.2g} to "
+    "{0.most:.2g} times the variance that the metadata say, as where spectra were divided by "
+    "exposures of their own. "
+)
+EACH = _APART + "The data are believed, spectrum by spectrum."
+NOT_EACH = (
+    _APART + "Noise of their neighbouring channels is alike, so that no single spectrum tells its "
+    "own: the variance of single spectra may be wrong by as much. Set it with s.set_noise_variance."
 )
 #: A gain whose product with that claimed is 1 up to this factor is its inverse.
 _INVERSE = 1.4
@@ -91,6 +103,14 @@ def check_noise(signal: BaseSignal) -> CheckedNoise:
     found = verdict.found
     if found is None:
         return CheckedNoise(claimed, {}, boxes)
+    apart = None if claimed.variance is not None else noise_by_spectra(boxes, variances)
+    if apart is not None:
+        note = (EACH if apart.independent else NOT_EACH).format(apart)
+        _say(signal, note)
+        noise = claimed
+        if apart.independent:
+            noise = Noise(variance=_by_spectra(signal, claimed))
+        return CheckedNoise(noise, _record(found, claimed, note), boxes)
     if not verdict.note:
         return CheckedNoise(_without_zeros(claimed, found), _record(found, claimed), boxes)
     used = Noise(gain=found.gain, offset=found.offset)
@@ -146,6 +166,23 @@ class _Verdict:
         if self.found is None or not self.note:
             return np.array([claimed.gain, claimed.offset, 1.0])
         return np.array([self.found.gain, self.found.offset, self.found.ratio])
+
+
+def _by_spectra(signal: BaseSignal, claimed: Noise) -> Any:
+    """Variance of each intensity, that claimed times what each spectrum says, as lazy as it."""
+
+    def variance(block: np.ndarray) -> np.ndarray:
+        whole = _variance(claimed, block)
+        ratio = ratio_of_spectra(block, whole)
+        return whole * np.where(np.isfinite(ratio), ratio, 1.0)[..., np.newaxis]
+
+    return map_blocks(
+        variance,
+        "(e)->(e)",
+        signal.data,
+        output_dtypes=(np.float64,),
+        method="processing",
+    )
 
 
 def largest_in(boxes: list[np.ndarray]) -> float:

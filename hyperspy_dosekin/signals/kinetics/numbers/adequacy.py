@@ -52,8 +52,8 @@ GAIN = (
 )
 CORRELATED = (
     "{names}: the residuals of neighbouring frames are correlated ({values}). The intervals allow "
-    "for it as noise, but a wrong law looks the same: see compare_laws. If it is noise, such as that "
-    "of the beam current, correlated=True says so."
+    "for it as noise, but a wrong law looks the same: see compare_laws. If it is noise, as that of "
+    "the beam current can be, correlated=True says so."
 )
 ASSUMES = (
     "D½ assumes that {windows}: no residual can show where a window ends. Give offset= if known."
