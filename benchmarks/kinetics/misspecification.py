@@ -129,7 +129,7 @@ def laws(rows: Rows, repeats: int) -> None:
         ("recovery", 9, None),
         ("recovery", 30, 1.0),
     ):
-        drawn = Truth(law, frames=frames).draw(repeats, 5)
+        drawn = Truth(law, frames=frames).draw(repeats // (1 if frames < 30 else 10), 5)
         known = "" if offset is None else ", b known"
         what = f"{law}, {frames} frames{known}"
         report(rows, f"{what}, average", averaged(drawn, offset=offset), 0.9)
