@@ -13,6 +13,7 @@ below the table, and makes the exit status 1. A missed bound does not.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -85,6 +86,11 @@ def run(benchmark: Benchmark, folder: Path) -> tuple[list[Row], str | None]:
     return rows, None
 
 
+def plain(text: str) -> str:
+    """Text on one line, in which no character is markup."""
+    return re.sub(r"([\\*`|]|_(?!\w))", r"\\\1", " ".join(text.split()))
+
+
 def as_rst(found: dict[str, list[Row]]) -> str:
     """The table as reStructuredText."""
     lines = [".. list-table::", "   :header-rows: 1", "   :widths: 30 10 14 46", ""]
@@ -94,8 +100,8 @@ def as_rst(found: dict[str, list[Row]]) -> str:
             asked = "" if row.asked is None else f"{row.asked} {row.unit}"
             mark = {True: "", False: " (missed)", None: ""}[row.reached]
             measured = "not measured" if row.measured is None else f"{row.measured:.4g} {row.unit}"
-            lines += [f"   * - {row.what}", f"     - {asked}", f"     - {measured}{mark}"]
-            lines += [f"     - {row.note}"]
+            lines += [f"   * - {plain(row.what)}", f"     - {asked}", f"     - {measured}{mark}"]
+            lines += [f"     - {plain(row.note)}"]
     return "\n".join(lines) + "\n"
 
 
