@@ -20,12 +20,14 @@ SHOWN = "figure = live.plot(follow=True)\ndisplay(figure.canvas)"
 #: The same where figures are pictures: ten of them would be a long page.
 INLINE = """
 %matplotlib inline
-_ = live.plot(follow=True)
+other = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0, estimator="exact")
+_ = other.plot(follow=True)
 for frame in s:
-    _ = live.update(frame)
+    _ = other.update(frame)
 import matplotlib.pyplot as plt
 plt.close("all")
 """
+WIDGETS = "%matplotlib widget"
 TOOL = """
 import tempfile
 folder = tempfile.mkdtemp()
@@ -44,7 +46,7 @@ def coloured(seen):
 
 @pytest.fixture(scope="module")
 def watched(open_notebook):
-    return open_notebook([START, SHOWN], name="live-kinetics")
+    return open_notebook([START, INLINE, WIDGETS, SHOWN], name="live-kinetics")
 
 
 def test_figure_follows_the_frames(watched):
@@ -66,13 +68,12 @@ def test_figure_follows_the_frames(watched):
     assert np.abs(near - COLOUR).sum(axis=-1).min() < 60
 
 
-def test_inline_picture_is_shown_once_and_is_the_last(open_notebook):
-    found = open_notebook([START, INLINE], name="live-inline", wait_for="img")
-    pictures = found.page.locator(".jp-OutputArea-output img, .output_png img, img[src^='data:']")
+def test_inline_picture_is_shown_once_and_is_the_last(watched):
+    pictures = watched.page.locator(".jp-OutputArea-output img, .output_png img, img[src^='data:']")
     assert pictures.count() == 1
     width = pictures.first.evaluate("picture => picture.naturalWidth")
     assert width > 300
-    assert found.kernel.eval("live.n_frames") == 9
+    assert watched.kernel.eval("other.n_frames") == 9
 
 
 def test_folder_is_followed_in_the_tool(open_notebook):

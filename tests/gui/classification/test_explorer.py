@@ -2,10 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the explorer of classifications shows is what the result says, without any widget."""
 
-import inspect
-import subprocess
-import sys
-
 import dask.array as da
 import exspy
 import hyperspy.api as hs
@@ -15,7 +11,6 @@ from traits.api import TraitError
 
 from hyperspy_dosekin.gui.tools import ClassificationExplorer
 from tests.gui.classified import CHANNELS, DEAD, NAMES, SHAPE, make_map, make_result, make_series
-from tests.patience import PROCESS
 
 
 @pytest.fixture
@@ -166,28 +161,6 @@ def test_a_pixel_is_selected_as_a_whole_or_not(tool):
 def test_other_things_cannot_be_explored():
     with pytest.raises(TypeError, match="Signal1D cannot be explored"):
         ClassificationExplorer(hs.signals.Signal1D(np.ones((2, 3))))
-
-
-def test_state_needs_no_widgets():
-    code = """
-    import sys
-    import hyperspy.api as hs
-    import numpy as np
-    from hyperspy_dosekin.gui.tools import ClassificationExplorer
-    signal = hs.signals.Signal2D(np.array([[0, 1, 1], [1, 0, -1]]))
-    signal.set_signal_type("ClassMap")
-    tool = ClassificationExplorer(signal)
-    tool.x = 0
-    print(sorted({"ipywidgets", "ipympl", "link_traits"} & set(sys.modules)))
-    """
-    found = subprocess.run(
-        [sys.executable, "-c", inspect.cleandoc(code)],
-        capture_output=True,
-        text=True,
-        timeout=PROCESS,
-        check=True,
-    )
-    assert found.stdout.splitlines()[-1] == "[]"
 
 
 def test_explore_gives_the_tool_or_its_widgets(result):

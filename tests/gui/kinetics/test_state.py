@@ -832,9 +832,17 @@ def test_worker_passes_errors_on():
 
 
 def test_no_widgets_are_imported():
-    code = (
-        "import sys, hyperspy_dosekin.gui.tools;"
-        "print(sorted({'ipywidgets', 'ipympl', 'link_traits'} & set(sys.modules)))"
-    )
+    """By neither tool: the state of the explorer is changed without them, too."""
+    code = """
+import sys
+import hyperspy.api as hs
+import numpy as np
+from hyperspy_dosekin.gui.tools import ClassificationExplorer
+signal = hs.signals.Signal2D(np.array([[0, 1, 1], [1, 0, -1]]))
+signal.set_signal_type("ClassMap")
+tool = ClassificationExplorer(signal)
+tool.x = 0
+print(sorted({"ipywidgets", "ipympl", "link_traits"} & set(sys.modules)))
+"""
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"
