@@ -180,7 +180,7 @@ def annealing_series(
     n_frame, n_y, n_x = checked_sizes(shape, 3, "(temperature, y, x)")
     sizes = (n_frame, n_y, n_x)
     require(seed >= 0, "seed", seed, "must not be negative")
-    if not 0 < peak_snr <= _LARGEST_SNR:
+    if not 0 < peak_snr <= _LARGEST_SNR or peak_snr**2 == 0:
         raise ValueError(f"peak_snr={peak_snr} must be positive, and at most {_LARGEST_SNR:g}.")
     for name, value in (
         ("thickness_variation", thickness_variation),

@@ -66,12 +66,14 @@ def _unit(row: np.ndarray, rounding: float) -> float:
     smallest = float(min(values[0], np.mean(apart[apart < _EQUAL * apart.min()])))
     for number in _SMALLEST:
         unit = _refined(values, smallest / number)
-        multiple = values / unit
+        with np.errstate(over="ignore"):
+            multiple = values / unit
         sharp = rounding * multiple < _BLURRED
         if np.count_nonzero(sharp) < max(_FEWEST, _MOST * values.size):
             continue
+        multiple = multiple[sharp]
         off = np.abs(multiple - np.round(multiple)) - rounding * multiple
-        if off[sharp].max() < _OFF:
+        if off.max() < _OFF:
             return unit
     return np.nan
 

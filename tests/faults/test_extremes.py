@@ -121,6 +121,24 @@ def test_spectra_of_no_frame_or_without_noise():
         spectra.fit_dose_spectra(n_components=1, **QUIET)
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_infinities_of_both_signs_in_spectra(lazy):
+    whole = data.dose_series(processed=True).data[:, np.newaxis, ::4] * [[1.0], [0.9]]
+    spectra = eels(whole.astype(np.float32))
+    spectra.axes_manager[1].name, spectra.axes_manager[1].units = "dose", "e⁻/Å²"
+    spectra.data[2, 0, 7], spectra.data[2, 1, 7] = np.inf, -np.inf
+    spectra = spectra.as_lazy() if lazy else spectra
+    found = spectra.fit_dose_spectra(1, **QUIET)
+    assert np.isfinite(found.spectra.data).mean() > 0.98
+    with pytest.raises(ValueError, match="no pixels"):
+        spectra._deepcopy_with_new_data(spectra.data[:, :0]).fit_dose_spectra(**QUIET)
+
+
+def test_simulated_noise_beyond_everything():
+    with pytest.raises(ValueError, match=r"peak_snr=1e-300 must be positive"):
+        data.annealing_series(shape=(1, 2, 2), peak_snr=1e-300)
+
+
 def test_claims_and_energies_beyond_the_squares_of_numbers():
     spectra = eels(np.outer([1.0, 2.0, 3.0], np.linspace(9, 1, 64)) * 1e-300)
     spectra.set_noise_variance(spectra._deepcopy_with_new_data(np.full((3, 64), 1e300)))

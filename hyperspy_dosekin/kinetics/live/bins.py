@@ -165,7 +165,7 @@ class DoseBins:
         number, w, wx, wxx = self._weights[:, :n_bin, wide]
         wy, wxy, wyy = self._values[:, :n_bin, index]
         origin = np.zeros(self.n_curve) if self._origin is None else self._origin
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             at, mean = wx / w, wy / w
             sxx, sxy, syy = wxx - wx * at, wxy - wx * mean, wyy - wy * mean
             left = np.where(number > 2, syy - sxy * sxy / np.where(sxx > 0, sxx, np.inf), 0.0)

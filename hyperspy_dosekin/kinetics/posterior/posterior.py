@@ -92,7 +92,10 @@ class KineticPosterior:
         start = np.stack(
             [p.to_search(row.clamp(p.lower, p.upper)) for p, row in zip(free, rows, strict=True)]
         )
-        sigma = self.fit.noise_sigma / curves.unit * np.sqrt(np.maximum(curves.mean_weight, 1e-300))
+        weight = np.sqrt(np.maximum(curves.mean_weight, 1e-300))
+        # Of curves without a unit nothing is asked.
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            sigma = self.fit.noise_sigma / curves.unit * weight
         return _Source(
             curves,
             start,

@@ -68,8 +68,12 @@ def mean_spectra(
     """Mean spectra ``(frame, channel)``, their variance, a drift, and the number of pixels."""
 
     def mean(array: Any) -> Any:
+        if array.dtype.kind == "f" and hasattr(array, "dask"):
+            # The sum of infinities of both signs is no number, and threads of dask say so.
+            array = np.where(np.isfinite(array), array, np.nan)
         if chosen is None:
-            return array.mean(axis=space, dtype=np.float64)
+            with np.errstate(invalid="ignore", over="ignore"):
+                return array.mean(axis=space, dtype=np.float64)
         moved = np.moveaxis(array, place, -2)
         inside = np.where(chosen[..., np.newaxis, np.newaxis], moved, 0.0)
         return inside.sum(axis=tuple(range(chosen.ndim)), dtype=np.float64) / chosen.sum()
@@ -79,6 +83,8 @@ def mean_spectra(
     space = tuple(p for p in range(signal.data.ndim - 1) if p != place)
     pixels = int(np.prod([signal.data.shape[p] for p in space], dtype=int))
     pixels = pixels if chosen is None else int(chosen.sum())
+    if not pixels:
+        raise ValueError("the spectra have no pixels, so that there is no mean of them.")
     wanted = [mean(crop_last(signal.data, part))]
     if noise is not None and noise.variance is not None:
         wanted.append(mean(crop_last(as_lazy_as(noise.variance, signal.data), part)))
