@@ -58,11 +58,11 @@ def noise_by_spectra(
 
     Examples
     --------
-    >>> exposure = np.array([[0.1], [1.0], [3.0]])
-    >>> counts = np.random.default_rng(0).poisson(1e3 * exposure, (3, 400)) / exposure
+    >>> exposure = np.geomspace(0.1, 3, 9)[:, np.newaxis]
+    >>> counts = np.random.default_rng(0).poisson(1e3 * exposure, (9, 1000)) / exposure
     >>> found = noise_by_spectra([counts], [counts])
     >>> print(f"{found.least:.1f} to {found.most:.0f}", found.independent)
-    0.3 to 10
+    0.4 to 10 True
     """
     if not spectra or spectra[0].shape[-1] < _FEWEST:
         return None
