@@ -4,6 +4,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
@@ -45,6 +46,33 @@ def test_a_window_that_grows_has_its_bound_at_the_start():
     fit = fit_exact(DoseProblem(NINE, values, ("w",)), ExactConfig(nonnegative=True))
     assert np.all(fit.amplitude < 0)
     assert np.all(fit.amplitude + fit.offset >= -1e-12)
+
+
+def test_squares_on_templates_are_those_of_least_squares():
+    # Decays that all curves share, each curve with weights of its own: falling and growing.
+    random = np.random.default_rng(5)
+    sigma = random.uniform(0.01, 0.05, size=(6, 1, 9))
+    decay = np.exp(-2 * NINE)
+    values = np.where(np.arange(6)[:, None, None] % 2, 1 - decay, decay + 0.1)
+    values = values + sigma * random.normal(size=sigma.shape)
+    problem = DoseProblem(NINE, values, ("w",), sigma**2)
+    parts, n_bound = kinetic_posterior(problem, ExactConfig(nonnegative=True)).parts(np.arange(6))
+    rate, exponent = np.array([0.3, 1.0, 4.0]), np.array([0.5, 2.0])
+    search = [torch.as_tensor(np.log(each)) for each in (rate[:, None, None], exponent[:, None])]
+    left = np.maximum(1 + (exponent - 1)[:, None] * rate[:, None, None] * NINE, 0.0)
+    curves = left ** (-1 / (exponent - 1))[:, None]
+    for part, bounded in ((parts[0], False), (parts[-n_bound], True)):
+        squares = part.sums(search).squares.numpy()
+        for number in range(6):
+            weight, pin = 1 / sigma[number, 0], number % 2 if bounded else 0.0
+            wanted = np.empty((3, 2))
+            for place in np.ndindex(3, 2):
+                columns = [curves[place] - pin] if bounded else [np.ones(9), curves[place]]
+                matrix = np.stack(columns, axis=-1) * weight[:, None]
+                wanted[place] = np.linalg.lstsq(matrix, values[number, 0] * weight)[1].item()
+            # Up to the unit of the curve.
+            ratio = squares[..., number] / wanted
+            assert ratio == pytest.approx(ratio[0, 0], rel=1e-8)
 
 
 def test_residuals_that_are_small_by_luck_make_no_certainty_above_a_floor():
