@@ -96,7 +96,7 @@ def processing(rows: Rows, repeats: int, side: int) -> None:
             f"process_low_loss {what} against eXSpy step by step", asked="≥ 15",
             measured=slow / fast, unit="×", note="processor time of one core, in one run",
         )  # fmt: skip
-    small = s.inav[:5, :5].isig[:512]
+    small = s.inav[:5, :5].isig[:1024]
     small.process_low_loss()
     rows.add(
         "process_low_loss of a small image, with its diagnostics not looked at", asked=None,

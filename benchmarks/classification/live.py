@@ -150,12 +150,12 @@ def main():
     network = model.network
 
     def offline(batch):
-        return model.probability(model.encode(batch.astype(np.float32)))
+        return model.probability(model.read(batch.astype(np.float32)))
 
     def plain(batch):
         with torch.inference_mode():
             normalised = torch.from_numpy(model.units.apply(batch.astype(np.float32)))
-            return torch.softmax(network.head(network.plain(normalised)), 1).numpy()
+            return torch.softmax(network.judge(network.read(normalised)), 1).numpy()
 
     functions = {
         ("plain Torch", "float32"): plain,

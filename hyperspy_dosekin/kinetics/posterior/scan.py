@@ -178,24 +178,27 @@ class ScanData(WhitenedCurves):
         return alike and self.filter_ is None and self.basis is None
 
     def _products_of_all(self, search: Sequence[Tensor]) -> _Products:
-        """The same where the decays are those of all curves: products of matrices."""
+        """The same where the decays are those of all curves, a few nodes at a time.
+
+        Sums are made frame by frame: products of matrices would be faster, but round by how many
+        curves there are, and no curve may depend on those beside it.
+        """
         whole = self.parameters.complete(search)
         along = [1] * max(each.ndim for each in whole)
         integrity, _ = curve(self.parameters.law, self.dose.reshape(-1, *along), whole)
-        decay = integrity[..., 0].movedim(0, -1)
+        decay = integrity.flatten(1)[..., None]
         weight = torch.ones_like(self.ones) if self.root_weight is None else self.root_weight
-        by_value, by_one = weight * self.values, weight * self.ones
-
-        def less(pin: float) -> list[Tensor]:
-            column = decay - pin
-            return [column.square() @ weight.square(), column @ by_value, column @ by_one]
-
-        if isinstance(self.pin, Tensor):
-            pairs = zip(less(0.0), less(1.0), strict=True)
-            found = [torch.where(self.pin == 0, free, pinned) for free, pinned in pairs]
-        else:
-            found = less(self.pin)
-        inner, level, mean = found
+        square, by_value, by_one = weight * weight, weight * self.values, weight * self.ones
+        totals = decay.new_zeros(3, decay.shape[1], self.count)
+        step = max(_AT_ONCE // self.count, 1)
+        for first in range(0, decay.shape[1], step):
+            inner, level, mean = totals[:, first : first + step]
+            for frame, each in enumerate(decay[:, first : first + step]):
+                column = each - self.pin
+                inner.addcmul_(column.square(), square[frame])
+                level.addcmul_(column, by_value[frame])
+                mean.addcmul_(column, by_one[frame])
+        inner, level, mean = totals.reshape(3, *integrity.shape[1:-1], self.count)
         return self._without_offset([[inner]], [level], [mean], [[]])
 
     def _without_offset(
