@@ -3,9 +3,11 @@
 """How often the interval of the dose-rate exponent holds the truth, and finds an effect.
 
     python benchmarks/kinetics/conditions.py [--repeats 300] [--rst docs/benchmarks/conditions.inc]
+        [--only reversible temperature dose_rate]
 
 The truths are made here: first order, nine frames, 1 % noise, three dose rates 1 : 3 : 10 with two
-specimens each, ln k of which differ by a normal number of standard deviation ω.
+specimens each, ln k of which differ by a normal number of standard deviation ω; or 100, 200 and
+300 K.
 """
 
 import argparse
@@ -19,8 +21,9 @@ from hyperspy_dosekin.kinetics.conditions.fit import fit_window
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.model.parameters import is_determined
 
-RATES = np.repeat([1.0, 3.0, 10.0], 2)
+RATES, KELVIN = np.repeat([1.0, 3.0, 10.0], 2), np.repeat([100.0, 200.0, 300.0], 2)
 DOSE = np.arange(1, 10) / 9
 
 
@@ -29,12 +32,13 @@ def series(random, rate, noise):
     return DoseProblem(DOSE, values[None, None], ("window",), None, 1.0)
 
 
-def study(repeats, spread, slope, law, noise=0.01, level=2.0):
-    design = Design((Condition.of("dose_rate", RATES),), RATES.size)
+def study(repeats, spread, slope, law, noise=0.01, level=2.0, first=0, **condition):
+    known = [Condition.of(*each) for each in (condition or {"dose_rate": RATES}).items()]
+    design = Design(tuple(known), RATES.size)
     columns = design.matrix
     inside, rejected, widths, omega = [], [], [], []
     start = time.process_time()
-    for seed in range(repeats):
+    for seed in range(first, first + repeats):
         random = np.random.default_rng(seed)
         log_rate = columns @ [np.log(level), slope] + spread * random.normal(size=RATES.size)
         problems = [series(random, np.exp(each), noise) for each in log_rate]
@@ -52,7 +56,7 @@ def study(repeats, spread, slope, law, noise=0.01, level=2.0):
 
 def reversible(repeats, dose_rates, noise=0.01):
     """How often the interval of r/k holds the truth; r/k and k are other ones each time."""
-    inside, widths = [], []
+    inside, widths, determined = [], [], []
     law = kinetic_law("reversible")
     reference = float(np.exp(np.log(dose_rates).mean()))
     design = Design((), len(dose_rates), 1)
@@ -74,17 +78,41 @@ def reversible(repeats, dose_rates, noise=0.01):
         low, high = np.quantile(found, [0.025, 0.975])
         inside.append(low <= np.log(recovery) <= high)
         widths.append(found.std())
-    return np.mean(inside), np.median(widths)
+        own = configs[0].parameters.free[1]
+        ends = np.exp([[low], [high]]) / reference
+        determined.append(is_determined(own, configs[0].prior, *ends)[0])
+    return np.mean(inside), np.median(widths), np.mean(determined)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=300)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--rst", type=Path)
+    parser.add_argument("--only", nargs="*", default=["reversible", "temperature", "dose_rate"])
     options = parser.parse_args()
-    for dose_rates in ((2.0, 10.0), (1.0, 3.0, 10.0)):
-        covered, width = reversible(options.repeats // 2, dose_rates)
-        print(f"r/k at {dose_rates}: covered {covered:.3f}, sd of ln r/k {width:.2f}", flush=True)
+    for dose_rates in ((2.0, 10.0), (1.0, 3.0, 10.0), (3.0, 3.0)):
+        if "reversible" not in options.only:
+            break
+        covered, width, determined = reversible(options.repeats // 2, dose_rates)
+        print(
+            f"r/k at {dose_rates}: covered {covered:.3f}, sd of ln r/k {width:.2f}, "
+            f"determined {determined:.3f}",
+            flush=True,
+        )
+    for slope, spread in ((0.0, 0.1), (0.0, 0.3), (0.005, 0.1)):
+        if "temperature" not in options.only:
+            break
+        covered, rejected, width, omega, _ = study(
+            options.repeats, spread, slope, "first order", first=options.first, temperature=KELVIN
+        )
+        print(
+            f"E_a of {slope:g} eV, ω {spread:g}: covered {covered:.3f}, 0 rejected {rejected:.3f}, "
+            f"sd {width:.4f} eV, ω covered {omega:.3f}",
+            flush=True,
+        )
+    if "dose_rate" not in options.only:
+        return
     head = ("fitted law", "true β", "true ω", "β covered", "β = 0 rejected", "sd of β", "ω covered")
     lines = [".. list-table::", "   :header-rows: 1", ""]
     lines += [f"   {'*' if not place else ' '} - {name}" for place, name in enumerate(head)]
@@ -92,7 +120,9 @@ def main():
     for law in ("first order", "power law"):
         for slope, spread in ((0.0, 0.0), (0.0, 0.1), (0.0, 0.3), (0.3, 0.1)):
             repeats = options.repeats if law == "first order" else options.repeats // 4
-            covered, rejected, width, omega, seconds = study(repeats, spread, slope, law)
+            covered, rejected, width, omega, seconds = study(
+                repeats, spread, slope, law, first=options.first
+            )
             row = (
                 law,
                 f"{slope:g}",

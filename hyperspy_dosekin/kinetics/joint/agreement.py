@@ -98,17 +98,14 @@ def agreement(scans: Sequence[RateScan], names: Sequence[str]) -> Agreement | No
     height = np.concatenate([_drawn(scan, shared, values, best, random) for scan in scans])
     whole, by_curve, worst = judged(_differences(height))
     spacing = np.ones(len(values[0])) if nodes is None else np.gradient(nodes)
-    ends = []
+    alone, ends = np.array([values[0][int(np.argmax(row))] for row in plain]), []
     for row in plain:
         at, share = marginals(free, values, np.exp(row - row.max()) * spacing)[0]
         ends.append(np.interp(_ENDS, share.cumsum() / share.sum(), at))
-    return Agreement(
-        whole,
-        by_curve,
-        np.array([values[0][int(np.argmax(row))] for row in plain]),
-        free[0].from_free(torch.as_tensor(np.transpose(ends))).numpy(),
-        worst,
-    )
+    low, high = free[0].from_free(torch.as_tensor(np.transpose(ends))).numpy()
+    # The likeliest value may lie at an end of the box, beyond equal tails.
+    ends = np.stack([np.minimum(low, alone), np.maximum(high, alone)])
+    return Agreement(whole, by_curve, alone, ends, worst)
 
 
 def judged(found: np.ndarray) -> tuple[float, np.ndarray, int]:

@@ -89,7 +89,7 @@ def fit_jointly(
     ValueError
         If a window has too few usable doses or is constant.
     """
-    freed, moved, gains, powers, correlations = [], [], [], [], []
+    freed, moved, tested, gains, powers, correlations = [], [], [], [], [], []
     for problem, config in zip(problems, configs, strict=True):
         config = replace(config, hierarchy=())
         plain = plain_config(config)
@@ -106,6 +106,8 @@ def fit_jointly(
         powers.append(power)
         freed.append(changed)
         moved.append(with_moved_frames(changed, config))
+        estimated = changed.variance is not None and problem.variance is None
+        tested.append(_of_unknown_noise(*moved[-1]) if estimated else moved[-1])
         gains.append(gain)
     scans = [RateScan.of(problem, config) for problem, config in moved]
     common = None if ratios is None else CommonRatio.of(moved, ratios, powers)
@@ -114,7 +116,11 @@ def fit_jointly(
     else:
         scans = [replace(scan, n_bound=0) for scan in scans]
         shape, curves = shared_shape(scans, shared, common.shares, common.curves)
-    tests, rates = agreement(scans, shared), None
+    others = [
+        scan if pair is plain else RateScan.of(*pair)
+        for scan, pair, plain in zip(scans, tested, moved, strict=True)
+    ]
+    tests, rates = agreement(others, shared), None
     if model is not None:
         model = replace(model, correlations=tuple(correlations))
         shape, every, rates = with_rates(scans, shape, curves, model, powers)
@@ -131,8 +137,16 @@ def fit_jointly(
         )
         for alone, pair, nodes, gain in zip(freed, moved, every, gains, strict=True)
     )
-    found = None if common is None else common.result(shape, moved)
+    found = None if common is None else common.result(shape, tested)
     return JointFit(series, shape, tests, rates, found)
+
+
+def _of_unknown_noise(problem: DoseProblem, config: ExactConfig) -> tuple[DoseProblem, ExactConfig]:
+    """A series to be tested, where a few residuals have said what the noise beside the gain is.
+
+    A test that took this noise for certain would doubt what is right.
+    """
+    return problem, replace(config, noise="relative")
 
 
 def _weighed(nodes: CurveNodes, shape: SharedShape, places: slice, scan: RateScan) -> Nodes:

@@ -31,6 +31,8 @@ GAIN = (
     "The windows of a frame had {percent:.2g} % of their intensity in common beside the law "
     "(thickness, beam current), which was taken off: the data shown are without it."
 )
+# How names of shared numbers begin that are not parameters of the shape.
+_BESIDE = ("offset ratio ", "rate ", "dose scale ")
 #: A p value below this is said without reserve.
 SURE = 0.01
 #: What a small p of a test of what is shared beside the shape says.
@@ -54,10 +56,12 @@ def check_table(found: JointNumbers) -> PrettyTable:
     """Tests of what was shared, and of the residuals of each series; see `JointKinetics.check`."""
     table = PrettyTable(["series", "window", "test", "value", "p", "a small p says"])
     table.align = "l"
-    what = ", ".join(each.name for each in found.shared)
+    # What is shared beside the shape has tests of its own.
+    shape = [each for each in found.shared if not each.name.startswith(_BESIDE)]
+    what = ", ".join(each.name for each in shape)
     if found.p_by_window:
         says = f"the windows do not have the same {what}"
-        value = ", ".join(number(each.estimate) for each in found.shared)
+        value = ", ".join(number(each.estimate) for each in shape)
         table.add_row(["all", "all", f"common {what}", value, f"{found.p_value:.2g}", says])
     for (name, window), p in found.p_by_window.items():
         says = "this one is unlike the others"
