@@ -10,6 +10,7 @@ from scipy import integrate, special
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
+from hyperspy_dosekin.kinetics.joint import fit as joint_fit
 from hyperspy_dosekin.kinetics.joint.common_mode import without_common_mode
 from hyperspy_dosekin.kinetics.joint.dependence import power_of_windows
 from hyperspy_dosekin.kinetics.joint.fit import fit_jointly
@@ -139,6 +140,15 @@ def test_gain_needs_windows_and_frames(problem):
     same, gain = without_common_mode(problem, config, fit_exact(problem, config))
     assert gain is None
     assert same is problem
+
+
+def test_noise_that_was_estimated_beside_a_gain_is_not_known_to_the_tests(monkeypatch):
+    seen = []
+    monkeypatch.setattr(joint_fit, "agreement", lambda scans, names: seen.extend(scans))
+    given = [series(seed, (2.0, 1.0, 4.0), [1.3] * 3, gain=0.03) for seed in (6, 7)]
+    found = fit_jointly(given, [ExactConfig()] * 2, ("exponent",))
+    assert all(each.gain is not None for each in found.series)
+    assert {part.noise for scan in seen for part in scan.parts} == {"free"}
 
 
 def test_nothing_shared_is_the_single_fit():
