@@ -178,7 +178,8 @@ class SpectraScan:
             found.append((column.expand(shape) - float(self.offset_free)) * weight)
             # `curve` gives minus the derivative.
             changes += [-(change.expand(shape)) * weight for change in by if change is not None]
-        return torch.stack(found, -1).movedim(1, 0), [change.T for change in changes]
+        # Each column in one piece, as the products below read it.
+        return torch.stack([each.T for each in found], 1).mT, [change.T for change in changes]
 
     def log_density(self, search: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Log posterior density on the scales of estimation, and −2 ln L, at nodes ``(…)``."""
@@ -354,4 +355,4 @@ def _orthonormal(columns: Tensor) -> Tensor:
         left = torch.linalg.vector_norm(column, dim=-1, keepdim=True)
         good = left > _DEPENDENT * size.clamp(min=1e-200)
         found.append(torch.where(good, column / left.clamp(min=1e-300), 0.0))
-    return torch.stack(found, -1)
+    return torch.stack(found, 1).mT
