@@ -310,7 +310,8 @@ def sum_of_spectra(array: Array) -> Array:
     leading = tuple(range(array.ndim - 1))
     if is_lazy(array) and np.issubdtype(array.dtype, np.floating):
         return da.nansum(array, axis=leading, dtype=np.float64)
-    total = array.sum(axis=leading, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum(axis=leading, dtype=np.float64)
     if is_lazy(array) or not np.isnan(total).any():
         return total
     # Counting NaN as zero takes a copy of everything, which few data need.

@@ -137,7 +137,8 @@ def _extent(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
     span = rows.shape[-1] - rows.shape[0]
 
     def crossing(inner: Tensor, outer: Tensor) -> Tensor:
-        inner, outer = inner[None], outer.clamp(0, count - 1)[None]
+        # Where no density is a number, no row is inside.
+        inner, outer = (each.clamp(0, count - 1)[None] for each in (inner, outer))
         above, below = root.gather(0, inner), root.gather(0, outer)
         share = (_DEPTH**0.5 - above) / (below - above).clamp(min=1e-12)
         share = (1.1 * share).clamp(0, 1)

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.signals.axes.dose import AxisLike
     from hyperspy_dosekin.signals.kinetics.spectra.result import DoseSpectra
 
+#: A dose scale is not so many times larger or smaller than doses.
+_FARTHEST = 1e-6
 _SPATIAL = ("auto", "mean", "pixel", "population", "field")
 
 
@@ -182,6 +184,11 @@ def fit_dose_spectra(
     if not axis.size:
         raise ValueError("the dose axis has no frames; spectra of four or more are needed.")
     largest = float(np.max(doses_of(axis.axis, axis.units)[0]))
+    if dose_scale is not None and not _FARTHEST < dose_scale / (largest or 1.0) < 1 / _FARTHEST:
+        raise ValueError(
+            f"dose_scale={dose_scale} is no scale of doses up to {largest:g}; give one of their "
+            "size, or None for the largest."
+        )
     law = law_under(kinetic_law(law), conditions_of(self), dose_scale or largest)
     config = replace(config, law=law)
     part = energy_channels(self, energy_range)

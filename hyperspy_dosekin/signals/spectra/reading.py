@@ -69,8 +69,9 @@ def mean_spectra(
 
     def mean(array: Any) -> Any:
         if array.dtype.kind == "f" and hasattr(array, "dask"):
-            # The sum of infinities of both signs is no number, and threads of dask say so.
-            array = np.where(np.isfinite(array), array, np.nan)
+            # Sums of what is as good as missing overflow, and threads of dask say so.
+            most = min(_MOST_VALUE, float(np.finfo(array.dtype).max))
+            array = np.where(abs(array) <= most, array, np.nan)
         if chosen is None:
             with np.errstate(invalid="ignore", over="ignore"):
                 return array.mean(axis=space, dtype=np.float64)

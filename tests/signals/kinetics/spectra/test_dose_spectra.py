@@ -285,6 +285,7 @@ def test_processed_series_carry_their_drift():
         ({"energy_range": (12.0, 12.2)}, ValueError, "too few|no channel"),
         ({"frame_error": -1.0}, ValueError, "frame_error"),
         ({"dose_scale": 0.0}, ValueError, "dose_scale"),
+        ({"dose_scale": 1e-200}, ValueError, "no scale of doses up to"),
         ({"noise": "floor"}, ValueError, "noise"),
         ({"residue": 0.0, "nonnegative": True}, ValueError, "leave one of them out"),
         ({"prior": {"rate": (0, 1)}}, ValueError, "prior"),
