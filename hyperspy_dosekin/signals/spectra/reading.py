@@ -107,7 +107,8 @@ def mean_spectra(
 
 
 def _variance(noise: Noise, values: np.ndarray) -> np.ndarray:
-    return noise.gain * np.maximum(values, 0.0) + noise.offset
+    with np.errstate(over="ignore", invalid="ignore"):
+        return noise.gain * np.maximum(values, 0.0) + noise.offset
 
 
 def without_gaps(values: np.ndarray, variance: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
