@@ -97,15 +97,13 @@ def floating_point_peak():
 
 def operations(model):
     """Products and sums for one spectrum."""
-    length, total = model.energy_ev.size, 0
+    total = 0
     for name, weight in model.weights.items():
-        if not name.endswith("weight"):
-            continue
-        if name.startswith("plain.convolutions"):
-            length = (length + 1) // 2
-            total += 2 * weight.size * length
-        elif name.startswith(("plain.dense", "head.")):
+        if name.startswith("reader.dense") and name.endswith("weight"):
             total += 2 * weight.size
+        elif name == "reader.directions":
+            # Scores for the head, and for what they leave of the spectrum.
+            total += 3 * 2 * weight.size
     return total
 
 

@@ -32,6 +32,8 @@ DIRECTIONS, _FROM = 24, 8192
 #: Simulated spectra that the teacher is asked about, for each training step of the network, and
 #: at most; and so many of them at a time.
 _PER_STEP, _MOST, _BLOCK = 96, 49_152, 8192
+#: Share of them that lie between two spectra of the classes.
+_BETWEEN = 0.3
 #: Steps for each training step of the network, spectra in one, and the largest learning rate.
 _STEPS, _BATCH, _RATE, _WARM = 8, 512, 4e-3, 0.05
 #: Steps after which it is said how far it has come.
@@ -94,10 +96,10 @@ def _learned(
     reader: Reader | None = None
     features, told = [], []
     for start in range(0, number, _BLOCK):
-        batch = simulator.draw(min(_BLOCK, number - start))
-        answers = teacher(batch.raw.cpu().double().numpy())
+        spectra = _asked(simulator, min(_BLOCK, number - start))
+        answers = teacher(spectra.cpu().double().numpy())
         told.append(torch.as_tensor(answers.astype(np.float32), device=device))
-        raw = (batch.raw - centre) / spread
+        raw = (spectra - centre) / spread
         if reader is None:
             reader = _directed(clean, raw, told[0].shape[1])
             initialise(reader.dense, generator)
@@ -110,6 +112,19 @@ def _learned(
         reader.dense, torch.cat(features), torch.cat(told), config, generator, progress, stop
     )
     return reader.eval() if complete else None
+
+
+def _asked(simulator: Simulator, number: int) -> Tensor:
+    """Spectra of the classes, and some between them.
+
+    Where there is little noise hardly any spectrum of the classes lies where one class becomes
+    another. The teacher has an answer for any spectrum, so that more may be drawn there.
+    """
+    batch = simulator.draw(number)
+    some, generator = round(_BETWEEN * number), simulator.generator
+    part = torch.rand((some, 1), generator=generator, device=generator.device)
+    clean = part * batch.clean[:some] + (1 - part) * batch.clean[number - some :]
+    return torch.cat([simulator.measured(clean), batch.raw[some:]])
 
 
 def _directed(clean: Tensor, raw: Tensor, n_class: int) -> Reader:

@@ -189,7 +189,8 @@ def _with_network(graph: LiveGraph, model: Model) -> LiveGraph:
     # Log-probabilities are cut off before the temperature. Where that moves no probability, logits
     # serve as well, and temperature and prior are part of the last layer.
     seen = share.size * share.max() / share[model.share > 0].min() * _TINY**model.power
-    if seen < _INVISIBLE:
+    # Where a class of no share is sure, what is cut off is all that the others have.
+    if seen < _INVISIBLE and (model.share > 0).all():
         last = head[-1]
         head = (*head[:-1], Affine(last.weight * power, last.bias * power + log_share))
         power = None
