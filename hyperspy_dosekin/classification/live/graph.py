@@ -25,7 +25,7 @@ _TINY = 1e-12
 #: Change of a probability that nobody sees.
 _INVISIBLE = 1e-7
 #: A share of zero, whose logarithm float32 still holds.
-_SMALLEST_SHARE = 1e-30
+_SMALLEST_SHARE = 1e-60
 
 
 @dataclass(frozen=True, eq=False)
