@@ -18,14 +18,19 @@ import torch
 from scipy import sparse
 
 from .curves import SharedCurves
+from .newton import NewtonSteps, blocks_of, precision_of, pulled
 from .pixels import PixelPrior, curvature
 from .readout import Shared
 from .smooth import Bonds, factorised
 
-# Steps to the mode, and the largest in units of the population. The search ends where a step gains
-# less of ln posterior than this: fields that differ by so little are equally likely, and to follow
-# the flat directions to their end takes three times as long and moves no interval.
-_STEPS, _LARGEST_STEP, _LEAST_GAIN = 60, 1.5, 0.1
+# Steps to the mode, and the largest of a pixel in units of the population. The search ends where a
+# step gains less of ln posterior than this for each unknown: fields that differ by so little are
+# equally likely, and to follow the flat directions to their end takes three times as long and moves
+# no interval.
+_STEPS, _LARGEST_STEP, _LEAST_GAIN = 60, 1.0, 1e-4
+# A pixel whose likelihood falls short of its expansion, where C reaches 0 or a curve says little,
+# is damped by itself: it alone does not hold up the others.
+_SHORT_BY, _SHORT_AT_LEAST = 0.3, 0.02
 # Random fields from which variances are computed.
 _DRAWS = 48
 # Step of numerical second derivatives in units of the population.
@@ -36,9 +41,9 @@ _LEAST_PRECISION = 0.7
 
 @dataclass(frozen=True, eq=False)
 class Sites:
-    """Gradient and curvature of the likelihood of every pixel, in units of the population."""
+    """Likelihood of every pixel, its gradient and curvature, in units of the population."""
 
-    value: float
+    value: np.ndarray
     gradient: np.ndarray
     curvature: np.ndarray
 
@@ -75,25 +80,7 @@ def likelihood_near(
     bent = -(shared.factor.T @ hessian @ shared.factor)
     values, axes = torch.linalg.eigh(bent)
     bent = (axes * values.clamp(min=0.0)[:, None, :]) @ axes.transpose(1, 2)
-    found = (power * value.sum(), power * slope, power * bent)
-    return Sites(float(found[0]), found[1].numpy(), found[2].numpy())
-
-
-def blocks_of(curvature: np.ndarray) -> sparse.spmatrix:
-    """Sparse matrix with the curvature of each pixel, ``(n, d, d)``, on its diagonal."""
-    n, d, _ = curvature.shape
-    shape = (n * d, n * d)
-    return sparse.bsr_matrix((curvature, np.arange(n), np.arange(n + 1)), shape=shape)
-
-
-def precision_of(roots: Sequence[sparse.csc_matrix]) -> sparse.csc_matrix:
-    """Of all fields, the numbers of a pixel next to each other."""
-    d = len(roots)
-    parts = [
-        sparse.kron(root @ root, sparse.csc_matrix(([1.0], ([k], [k])), shape=(d, d)))
-        for k, root in enumerate(roots)
-    ]
-    return sparse.csc_matrix(sum(parts[1:], parts[0]))
+    return Sites(*((power * each).numpy() for each in (value, slope, bent)))
 
 
 def find_fields(
@@ -129,35 +116,39 @@ def find_fields(
     weight = np.ones(bonds.n_bond) if start is None else start.weight
     roots = bonds.roots(lengths, weight)
     sites = likelihood_near(curves, shared, field, power)
+    newton, damping = NewtonSteps(), np.zeros(n)
     for _ in range(steps):
-        prior = precision_of(roots)
-        whole = prior + blocks_of(sites.curvature)
-        slope = sites.gradient.ravel() - prior @ field.ravel()
-        step = factorised(whole).solve(slope).reshape(n, d)
-        step *= min(1.0, _LARGEST_STEP / max(np.abs(step).max(), 1e-12))
-        value = log_posterior(sites, roots, field)
-        share = 1.0
-        for _ in range(6):
-            trial = field + share * step
-            found = likelihood_near(curves, shared, trial, power)
-            gain = log_posterior(found, roots, trial) - value
-            if gain >= -1e-6 * abs(value):
-                break
-            share *= 0.4
-        else:
-            break
-        field, sites = trial, found
+        slope = sites.gradient - pulled(roots, field)
+        step = newton.step(roots, sites.curvature + damping[:, None, None] * np.eye(d), slope)
+        expected = 0.5 * float((slope * step).sum())
+        step = np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+        found = likelihood_near(curves, shared, field + step, power)
+        gain = log_posterior(found, roots, field + step) - log_posterior(sites, roots, field)
+        damping = _damped(damping, sites, found, step)
+        if not gain >= -1e-6 * abs(float(sites.value.sum())):
+            continue
+        field, sites = field + step, found
         weight = bonds.weights(field, lengths)
         roots = bonds.roots(lengths, weight)
-        if gain < _LEAST_GAIN:
+        if max(gain, expected) < _LEAST_GAIN * n * d:
             break
     return Mode(field, weight, tuple(lengths))
+
+
+def _damped(damping: np.ndarray, before: Sites, after: Sites, step: np.ndarray) -> np.ndarray:
+    """Damping of every pixel, ``(n,)``: more where the likelihood gains less than expected."""
+    bent = np.einsum("ni,nij,nj->n", step, before.curvature, step)
+    expected = np.einsum("ni,ni->n", before.gradient, step) - 0.5 * bent
+    margin = np.maximum(_SHORT_BY * np.abs(expected), _SHORT_AT_LEAST)
+    short = ~(after.value - before.value >= expected - margin)
+    more = np.maximum(4 * damping, 1.0) + np.abs(before.gradient).max(1)
+    return np.where(short, more, np.where(damping > 1e-2, 0.3 * damping, 0.0))
 
 
 def log_posterior(sites: Sites, roots: Sequence[sparse.csc_matrix], field: np.ndarray) -> float:
     """Ln posterior of fields, up to what does not depend on them."""
     squares = sum(((root @ row) ** 2).sum() for root, row in zip(roots, field.T, strict=True))
-    return sites.value - 0.5 * float(squares)
+    return float(sites.value.sum()) - 0.5 * float(squares)
 
 
 def neighbours_say(
@@ -199,7 +190,10 @@ def neighbours_say(
         ],
         -1,
     )
-    draws = factor.solve(pull.reshape(n * d, _DRAWS)).reshape(n, d, _DRAWS)
+    # One by one: SuperLU takes four times as long for many right sides at once.
+    columns = pull.reshape(n * d, _DRAWS).T
+    draws = np.stack([factor.solve(row) for row in np.ascontiguousarray(columns)], 1)
+    draws = draws.reshape(n, d, _DRAWS)
     # The variance of a pixel is that at given neighbours and that of its mean at given neighbours:
     # the first is exact, and only the second comes from the draws.
     own = prior.diagonal().reshape(n, d)

@@ -21,12 +21,11 @@ from .evidence import log_half_dose
 from .fields import (
     Mode,
     Sites,
-    blocks_of,
     find_fields,
     likelihood_near,
     neighbours_say,
-    precision_of,
 )
+from .newton import blocks_of, precision_of
 from .pixels import PixelPrior
 from .population import Population
 from .readout import Shared

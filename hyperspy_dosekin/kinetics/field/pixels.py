@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .curves import SharedCurves
-from .readout import Shared, Sums, readout_after
+from .readout import Shared, Sums, likelihood_by_curve, readout_after
 
 # Step of numerical second derivatives, and the least curvature of the posterior, both in units of
 # the prior: the data may make a pixel less certain in one place, but not that much.
@@ -91,14 +91,13 @@ def likelihood_slopes(curves: SharedCurves, shared: Shared, free: Tensor) -> tup
     """Ln likelihood ``(…, n)`` and its gradient ``(d, …, n)`` on the scale of estimation."""
     with torch.no_grad():
         integrity, slopes = curves.with_slopes(free)
-    with torch.enable_grad():
-        trajectory = integrity.detach().requires_grad_()
-        leaf = free.detach().requires_grad_()
-        sums = Sums.of(curves, trajectory)
-        value = readout_after(curves, sums, leaf, shared).log_likelihood
-        by_curve, direct = torch.autograd.grad(value.sum(), [trajectory, leaf])
-    gradient = torch.stack([(by_curve * slope).sum(0) for slope in slopes])
-    return value.detach(), gradient + direct
+        after = readout_after(curves, Sums.of(curves, integrity), free, shared)
+    value, by_curve, by_mean = likelihood_by_curve(curves, after, integrity, free, shared)
+    gradient = [
+        (by_curve * slope).sum(0) + sum(m * by for m, by in zip(row, by_mean, strict=True))
+        for slope, row in zip(slopes, shared.slope.T, strict=True)
+    ]
+    return value, torch.stack(gradient)
 
 
 def curvature(

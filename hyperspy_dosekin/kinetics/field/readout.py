@@ -142,6 +142,15 @@ def readout_after(curves: SharedCurves, sums: Sums, free: Tensor, shared: Shared
         What the pixels have in common.
     """
     mean_a, mean_b = shared.expected(free)
+    found = _after(sums, mean_a, mean_b, shared)
+    if not curves.nonnegative:
+        return found
+    bounded = _bounded(curves, found, mean_a, mean_b, shared)
+    return replace(found, log_likelihood=found.log_likelihood + bounded)
+
+
+def _after(sums: Sums, mean_a: Tensor, mean_b: Tensor, shared: Shared) -> _Readout:
+    """The same without a bound, from the means of a and b before the data."""
     (taa, tab), (_, tbb) = shared.readout_cov
     det_t = taa * tbb - tab * tab
     noise = shared.sigma**2
@@ -159,26 +168,103 @@ def readout_after(curves: SharedCurves, sums: Sums, free: Tensor, shared: Shared
     squares = torch.addcmul(torch.addcmul(squares, a, pull_a, value=-1), b, pull_b, value=-1)
     same = (sums.count - 2) * noise.log() + det_t.log()
     log_likelihood = -0.5 * (squares / noise + det.log() + same)
-    found = _Readout(log_likelihood, a, b, noise, gaa, gab, gbb, det)
-    if not curves.nonnegative:
-        return found
-    return replace(
-        found, log_likelihood=log_likelihood + _bounded(curves, found, mean_a, mean_b, shared)
+    return _Readout(log_likelihood, a, b, noise, gaa, gab, gbb, det)
+
+
+def likelihood_by_curve(
+    curves: SharedCurves, after: _Readout, integrity: Tensor, free: Tensor, shared: Shared
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """Ln likelihood and its derivatives by C ``(n_dose, …, n)`` and by the means of a and b.
+
+    The derivative is the mean of that with a and b known, over a and b after the data (Fisher).
+
+    Parameters
+    ----------
+    curves, free, shared
+        As for `readout_after`.
+    after
+        What it has found.
+    integrity
+        C at the nodes, ``(n_dose, …, n)``.
+    """
+    (taa, tab), (_, tbb) = shared.readout_cov
+    det_t = taa * tbb - tab * tab
+    lead = [1] * (integrity.ndim - 2)
+    values, weight = (
+        each.reshape(len(each), *lead, -1) for each in (curves.values, curves.weight)
     )
+    a, b = after.amplitude, after.offset
+    left = torch.addcmul(values - b, a, integrity, value=-1)
+    by_curve = torch.addcmul(a * left - after.cov_ab, after.var_a, integrity, value=-1)
+    by_curve *= weight / after.noise
+    mean_a, mean_b = shared.expected(free)
+    away_a, away_b = a - mean_a, b - mean_b
+    by_a = (tbb * away_a - tab * away_b) / det_t
+    by_b = (taa * away_b - tab * away_a) / det_t
+    if curves.nonnegative:
+        more, more_a, more_b = _bound_by_curve(curves, after, integrity, mean_a, mean_b, shared)
+        by_curve, by_a, by_b = by_curve + more, by_a + more_a, by_b + more_b
+    return after.log_likelihood, by_curve, (by_a, by_b)
+
+
+def _bound(
+    curves: SharedCurves, found: _Readout, mean_a: Tensor, mean_b: Tensor, shared: Shared
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Whether the window grows; b (a + b) above zero and its variance, after and before."""
+    scale = curves.scale
+    zero = -scale.centre / scale.unit
+    softness = (scale.zero_error / scale.unit) ** 2
+    (taa, tab), (_, tbb) = shared.readout_cov
+    grows = (shared.readout[0] < 0).to(mean_a)
+    after = found.offset + grows * found.amplitude - zero
+    var_after = found.var_b + grows * (found.var_a + 2 * found.cov_ab) + softness
+    before = mean_b + grows * mean_a - zero
+    var_before = tbb + grows * (taa + 2 * tab) + softness
+    return grows, after, var_after, before, var_before
 
 
 def _bounded(
     curves: SharedCurves, found: _Readout, mean_a: Tensor, mean_b: Tensor, shared: Shared
 ) -> Tensor:
     """Ln of the share of a normal b (a + b where the window grows) above zero, after and before."""
-    scale = curves.scale
-    zero = -scale.centre / scale.unit
-    softness = (scale.zero_error / scale.unit) ** 2
+    _, after, var_after, before, var_before = _bound(curves, found, mean_a, mean_b, shared)
+    inside = torch.special.log_ndtr(after * var_after.rsqrt())
+    return inside - torch.special.log_ndtr(before * var_before.rsqrt())
+
+
+def _bound_by_curve(
+    curves: SharedCurves,
+    found: _Readout,
+    integrity: Tensor,
+    mean_a: Tensor,
+    mean_b: Tensor,
+    shared: Shared,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Derivatives of `_bounded` by C and by the means of a and b."""
+    grows, after, var_after, before, var_before = _bound(curves, found, mean_a, mean_b, shared)
+    lead = [1] * (integrity.ndim - 2)
+    values, weight = (
+        each.reshape(len(each), *lead, -1) for each in (curves.values, curves.weight)
+    )
+    # G⁻¹ times the direction (grows, 1), of which "after" is the component of h.
+    za = (grows * found.gbb - found.gab) / found.det
+    zb = (found.gaa - grows * found.gab) / found.det
     (taa, tab), (_, tbb) = shared.readout_cov
-    grows = (shared.readout[0] < 0).to(mean_a)
-    after = found.offset + grows * found.amplitude
-    var_after = found.var_b + grows * (found.var_a + 2 * found.cov_ab)
-    before = mean_b + grows * mean_a
-    var_before = tbb + grows * (taa + 2 * tab)
-    inside = torch.special.log_ndtr((after - zero) * (var_after + softness).rsqrt())
-    return inside - torch.special.log_ndtr((before - zero) * (var_before + softness).rsqrt())
+    unit = found.noise / (taa * tbb - tab * tab)
+    a, b = found.amplitude, found.offset
+    along = torch.addcmul(zb, za, integrity)
+    by_after = za * torch.addcmul(values - b, a, integrity, value=-1) - a * along
+    by_variance = -2 * found.noise * za * along
+    pull = _mills(after, var_after)
+    by_curve = weight * (by_after - 0.5 * after / var_after * by_variance) * pull
+    push = _mills(before, var_before)
+    by_a = pull * unit * (za * tbb - zb * tab) - grows * push
+    by_b = pull * unit * (zb * taa - za * tab) - push
+    return by_curve, by_a, by_b
+
+
+def _mills(value: Tensor, variance: Tensor) -> Tensor:
+    """Derivative of ln Φ(value/√variance) by the value."""
+    scaled = value * variance.rsqrt()
+    log_density = -0.5 * scaled**2 - torch.special.log_ndtr(scaled)
+    return (log_density.exp() * variance.rsqrt()) / (2 * torch.pi) ** 0.5

@@ -13,9 +13,9 @@ from hyperspy_dosekin.kinetics.field.fields import (
     find_fields,
     likelihood_near,
     neighbours_say,
-    precision_of,
 )
 from hyperspy_dosekin.kinetics.field.lengths import Lengths, find_lengths
+from hyperspy_dosekin.kinetics.field.newton import precision_of
 from hyperspy_dosekin.kinetics.field.population import fit_population
 from hyperspy_dosekin.kinetics.field.smooth import Bonds, factorised, lattice, log_determinant
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
