@@ -1,15 +1,21 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Threads of Torch and of BLAS, set for a piece of work and put back afterwards."""
+"""Threads of Torch and BLAS, put back after a piece of work, and work side by side."""
 
 from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
+
+_Item = TypeVar("_Item")
+_Found = TypeVar("_Found")
 
 # Torch's thread count belongs to the process: of several pieces of work at the same time, only
 # the first may remember what to go back to, and only the last may go back.
@@ -76,3 +82,37 @@ def torch_threads(number: int) -> Iterator[None]:
             _active.pop()
             if not _active:
                 torch.set_num_threads(_before.pop())  # noqa: TID251
+
+
+def side_by_side(
+    function: Callable[[_Item], _Found], items: Iterable[_Item], workers: int
+) -> list[_Found]:
+    """Results of a function of every item, in their order, some at a time in threads.
+
+    Parameters
+    ----------
+    function
+        Work that mostly runs in compiled code; it must not change anything that others use.
+    items
+        What it is called with.
+    workers
+        Threads, at most; with one, the calling thread does it.
+
+    Examples
+    --------
+    >>> side_by_side(abs, [-1, 2, -3], 2)
+    [1, 2, 3]
+    """
+    each = list(items)
+    workers = min(workers, len(each))
+    if workers <= 1:
+        return [function(item) for item in each]
+    # How NumPy treats what is not finite belongs to a thread.
+    treated = np.geterr()
+
+    def work(item: _Item) -> _Found:
+        with np.errstate(**treated):
+            return function(item)
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, each))

@@ -22,6 +22,7 @@ from hyperspy_dosekin.kinetics.identifiability import SHARED_NEAR
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+from hyperspy_dosekin.numerics.threads import side_by_side
 
 from .curves import SharedCurves
 from .fields import find_fields
@@ -185,6 +186,7 @@ class SharedBlock:
         labels: np.ndarray,
         *,
         lengths: Mapping[tuple[int, int], Lengths],
+        workers: int = 1,
     ) -> np.ndarray:
         """What is known of pixels before their data, where their neighbours agree.
 
@@ -196,6 +198,8 @@ class SharedBlock:
             Groups of the pixels, ``(…space…)``; there is no bond across a border.
         lengths
             Lengths by window and group.
+        workers
+            Windows and groups that are worked on at a time.
 
         Returns
         -------
@@ -211,17 +215,21 @@ class SharedBlock:
         every = np.stack(np.unravel_index(np.arange(labels.size), labels.shape), -1)
         bare = known[:, :1]
         alone = replace(self, pairs={})
-        for window, place, posterior in alone.posteriors(values, variance, offset, bare):
+
+        def heard_by(found: Found) -> None:
+            window, place, posterior = found
             curves = posterior.curves
             label = int(labels.reshape(-1)[place[0]])
             population, length = self.populations[window, label], lengths[window, label]
             where = place[curves.alive]
-            if not where.size:
-                continue
-            bonds = Bonds.of(every[where])
-            start = find_fields(curves, population.shared, bonds, length.best, power=length.power)
-            priors = field_priors(curves, population, bonds, length, start)
-            known[where, 1:, window] = packed(priors)
+            if where.size:
+                bonds = Bonds.of(every[where])
+                shared, power = population.shared, length.power
+                start = find_fields(curves, shared, bonds, length.best, power=power)
+                priors = field_priors(curves, population, bonds, length, start)
+                known[where, 1:, window] = packed(priors)
+
+        side_by_side(heard_by, alone.posteriors(values, variance, offset, bare), workers)
         return known.reshape(*labels.shape, -1, n_window)
 
     def posteriors(

@@ -190,9 +190,7 @@ def likelihood_by_curve(
     (taa, tab), (_, tbb) = shared.readout_cov
     det_t = taa * tbb - tab * tab
     lead = [1] * (integrity.ndim - 2)
-    values, weight = (
-        each.reshape(len(each), *lead, -1) for each in (curves.values, curves.weight)
-    )
+    values, weight = (each.reshape(len(each), *lead, -1) for each in (curves.values, curves.weight))
     a, b = after.amplitude, after.offset
     left = torch.addcmul(values - b, a, integrity, value=-1)
     by_curve = torch.addcmul(a * left - after.cov_ab, after.var_a, integrity, value=-1)
@@ -243,9 +241,7 @@ def _bound_by_curve(
     """Derivatives of `_bounded` by C and by the means of a and b."""
     grows, after, var_after, before, var_before = _bound(curves, found, mean_a, mean_b, shared)
     lead = [1] * (integrity.ndim - 2)
-    values, weight = (
-        each.reshape(len(each), *lead, -1) for each in (curves.values, curves.weight)
-    )
+    values, weight = (each.reshape(len(each), *lead, -1) for each in (curves.values, curves.weight))
     # G⁻¹ times the direction (grows, 1), of which "after" is the component of h.
     za = (grows * found.gbb - found.gab) / found.det
     zb = (found.gaa - grows * found.gab) / found.det

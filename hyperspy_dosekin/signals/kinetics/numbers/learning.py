@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.lazy.blocks import compute, is_lazy
+from hyperspy_dosekin.lazy.blocks import compute, cpu_count, is_lazy
 from hyperspy_dosekin.lazy.overlapping import blocks_with_halo
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
-from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.numerics.threads import side_by_side, torch_threads
 from hyperspy_dosekin.signals.kinetics.data.common_error import CommonErrors
 from hyperspy_dosekin.signals.kinetics.data.groups import Groups
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
@@ -23,6 +23,7 @@ from hyperspy_dosekin.signals.kinetics.numbers.shared import SharedMaps
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.curves import CommonScale, SharedCurves
+    from hyperspy_dosekin.kinetics.field.population import Population
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 #: Pixels of a lazy series that are read to learn its population, at most about.
@@ -78,23 +79,28 @@ def learned(maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop) ->
 
     data, labels, places = _sample(maps, groups.labels)
     wanted = [(w, label) for w in range(len(data.window_names)) for label in groups.names]
+    noise = _NOISE[maps.config.noise if data.variance is not None else "relative"]
+
+    def population(key: tuple[int, int]) -> Population:
+        window, label = key
+        chosen = labels == label
+        try:
+            curves = window_curves(maps, data, window, chosen)
+            return fit_population(curves, places[chosen.ravel()][curves.alive], noise)
+        except ValueError as error:
+            name = groups.names[label]
+            where = f" of group {name!r}" if name else ""
+            raise ValueError(f"window {data.window_names[window]!r}{where}: {error}") from error
+
+    found: dict[tuple[int, int], Population] = {}
     with torch_threads(1):
-        for step, (window, label) in enumerate(wanted):
+        for step in range(0, len(wanted), cpu_count()):
             progress("population", step, len(wanted))
             if stop():
-                return replace(maps, complete=False)
-            chosen = labels == label
-            try:
-                curves = window_curves(maps, data, window, chosen)
-                noise = maps.config.noise if data.variance is not None else "relative"
-                population = fit_population(
-                    curves, places[chosen.ravel()][curves.alive], _NOISE[noise]
-                )
-            except ValueError as error:
-                name = groups.names[label]
-                where = f" of group {name!r}" if name else ""
-                raise ValueError(f"window {data.window_names[window]!r}{where}: {error}") from error
-            maps = replace(maps, populations={**maps.populations, (window, label): population})
+                return replace(maps, complete=False, populations=found)
+            some = wanted[step : step + cpu_count()]
+            found |= zip(some, side_by_side(population, some, cpu_count()), strict=True)
+        maps = replace(maps, populations=found)
         for label in groups.names:
             maps = _together(maps, data, label, labels == label, places)
         progress("population", len(wanted), len(wanted))
@@ -132,12 +138,15 @@ def _together(
 def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop) -> SharedMaps:
     """The same with what neighbours say of every pixel; lazy where the data are."""
     lengths: dict[tuple[int, int], Any] = {}
-    for step, key in enumerate(maps.populations):
-        progress("lengths", step, len(maps.populations))
+    keys = list(maps.populations)
+    for step in range(0, len(keys), cpu_count()):
+        progress("lengths", step, len(keys))
         if stop():
             return replace(maps, complete=False)
+        some = keys[step : step + cpu_count()]
         with torch_threads(1):
-            lengths[key] = learned_lengths(maps, groups.labels, *key)
+            learn = partial(learned_lengths, maps, groups.labels)
+            lengths |= zip(some, side_by_side(learn, some, cpu_count()), strict=True)
     progress("lengths", len(lengths), max(len(lengths), 1))
     data, n_space = maps.data, groups.labels.ndim
     arrays: dict[str, Any] = {"values": data.values, "labels": groups.labels[..., None, None]}
@@ -155,7 +164,7 @@ def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: 
     tile = TILE[min(n_space, 3)]
     if not lazy and max(data.space_shape) <= tile + 2 * HALO[min(n_space, 3)]:
         progress("fields", 0, 1)
-        known = kernel(*arrays.values())
+        known = kernel(*arrays.values(), workers=cpu_count())
         progress("fields", 1, 1)
         return _windows_of_field(replace(maps, known=known, lengths=best), groups)
     halo = min(max(int(np.ceil(longest)), 4), HALO[min(n_space, 3)])
@@ -198,7 +207,12 @@ def _windows_of_field(maps: SharedMaps, groups: Groups) -> SharedMaps:
 
 
 def _neighbours(
-    *arrays: np.ndarray, names: Sequence[str], block: Any, lengths: object, n_space: int
+    *arrays: np.ndarray,
+    names: Sequence[str],
+    block: Any,
+    lengths: object,
+    n_space: int,
+    workers: int = 1,
 ) -> np.ndarray:
     found = dict(zip(names, arrays, strict=True))
     offset = found.get("offset")
@@ -209,14 +223,16 @@ def _neighbours(
             None if offset is None else offset[..., 0],
             found["labels"][..., 0, 0],
             lengths=lengths,
+            workers=workers,
         )
 
 
-def learned_lengths(maps: SharedMaps, labels: np.ndarray, window: int, label: int) -> Any:
+def learned_lengths(maps: SharedMaps, labels: np.ndarray, key: tuple[int, int]) -> Any:
     """Over how many pixels neighbours of a group are alike, from a part of the map."""
     from hyperspy_dosekin.kinetics.field.lengths import find_lengths
     from hyperspy_dosekin.kinetics.field.smooth import Bonds
 
+    window, label = key
     chosen = labels == label
     part = _most_of(chosen)
     small, chosen = _only(maps, part), chosen[part]

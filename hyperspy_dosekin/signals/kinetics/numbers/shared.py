@@ -14,9 +14,9 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.block import LEVEL
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
-from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
+from hyperspy_dosekin.lazy.blocks import cpu_count, is_lazy, map_blocks
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
-from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.numerics.threads import side_by_side, torch_threads
 from hyperspy_dosekin.signals.kinetics.data.common_error import (
     CommonErrors,
     is_logarithmic,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 #: Pixels that are worked on at a time.
-PIXELS_AT_A_TIME = 2048
+PIXELS_AT_A_TIME = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +123,7 @@ class SharedMaps(ExactMaps):
             method="fit_dose_pinn",
             kernel_of_all=kernel,
             names=tuple(arrays),
+            eager_options={"workers": cpu_count()},
         )
 
     def with_fields(self, progress: Progress = no_progress, stop: Stop = never_stop) -> SharedMaps:
@@ -265,7 +266,10 @@ def _pair_widened(
 
 
 def _named(
-    *arrays: np.ndarray, kernel_of_all: Callable[..., np.ndarray], names: Sequence[str]
+    *arrays: np.ndarray,
+    kernel_of_all: Callable[..., np.ndarray],
+    names: Sequence[str],
+    workers: int = 1,
 ) -> np.ndarray:
     """Call the kernel on a part of the pixels at a time, with what is there in its places."""
     found = dict(zip(names, arrays, strict=True))
@@ -277,17 +281,16 @@ def _named(
         for name, a in found.items()
         for core in [1 if name == "offset" else 2]
     }
-    number = len(flat["values"])
-    parts = []
+
+    def of_part(start: int) -> np.ndarray:
+        some = {name: a[start : start + PIXELS_AT_A_TIME] for name, a in flat.items()}
+        return kernel_of_all(
+            some["values"], some.get("variance"), some.get("offset"), some["known"]
+        )
+
+    starts = range(0, max(len(flat["values"]), 1), PIXELS_AT_A_TIME)
     with torch_threads(1):
-        for start in range(0, max(number, 1), PIXELS_AT_A_TIME):
-            some = {name: a[start : start + PIXELS_AT_A_TIME] for name, a in flat.items()}
-            parts.append(
-                kernel_of_all(
-                    some["values"], some.get("variance"), some.get("offset"), some["known"]
-                )
-            )
-    whole = np.concatenate(parts)
+        whole = np.concatenate(side_by_side(of_part, starts, workers))
     return whole.reshape(*lead, *whole.shape[1:])
 
 
