@@ -22,6 +22,7 @@ from hyperspy_dosekin.kinetics.identifiability import SHARED_RIGHT
 from .curves import CommonScale, SharedCurves
 from .dependence import godambe, redundancy
 from .evidence import answer_by_numbers, log_half_dose, pixel_evidence, scores
+from .frames import common_gain
 from .hyper import Layout
 from .pixels import PixelNodes, PixelPrior, find_modes
 from .readout import Shared, Sums
@@ -69,6 +70,8 @@ class Population:
         Independent pixels that would say as much of its mean.
     least_near
         Least probability of a determined pixel that its ln D½ is near the estimate (`flag`).
+    gain
+        Standard deviation of a gain of the frames that all pixels have in common (`frames`).
     """
 
     layout: Layout
@@ -79,6 +82,7 @@ class Population:
     n_pixel: int
     n_effective: float
     least_near: float = SHARED_RIGHT
+    gain: float = 0.0
 
     @property
     def shared(self) -> Shared:
@@ -167,6 +171,7 @@ def fit_population(
         design.numpy(),
         curves.number,
         curves.number / inflation,
+        gain=common_gain(nodes, layout.shared(vector)),
     )
 
 

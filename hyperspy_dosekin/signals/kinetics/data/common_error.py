@@ -65,7 +65,12 @@ class CommonErrors:
 
     @classmethod
     def of(
-        cls, data: SeriesData, config: ExactConfig, offset: Any, groups: Groups
+        cls,
+        data: SeriesData,
+        config: ExactConfig,
+        offset: Any,
+        groups: Groups,
+        gains: Mapping[tuple[int, int], float] | None = None,
     ) -> CommonErrors | None:
         """What the errors of a series with space axes move; ``None`` where it has none.
 
@@ -79,11 +84,22 @@ class CommonErrors:
             Known offset of each pixel, ``(…space…, window)``, or ``None``.
         groups
             Groups of the pixels.
+        gains
+            Standard deviation of a gain of the frames by the place of the window and the label of
+            the group, where the series knows of no error.
         """
-        if not data.shared_errors and not config.dose_error:
+        gains = {} if gains is None or data.shared_errors else gains
+        if not data.shared_errors and not config.dose_error and not any(gains.values()):
             return None
         labels = np.array(sorted(groups.names))
-        each = [_moved(data, config, offset, groups.labels == label) for label in labels]
+        windows = range(len(data.window_names))
+        each = [
+            _moved(
+                data, config, offset, groups.labels == label,
+                np.array([gains.get((window, int(label)), 0.0) for window in windows]),
+            )
+            for label in labels
+        ]  # fmt: skip
         moved = {name: np.stack([one[name] for one in each], 2) for name in each[0]}
         return cls(labels, moved, config.dose_error.scale)
 
@@ -170,7 +186,7 @@ class CommonErrors:
 
 
 def _moved(
-    data: SeriesData, config: ExactConfig, offset: object, chosen: np.ndarray
+    data: SeriesData, config: ExactConfig, offset: object, chosen: np.ndarray, gain: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Fits of the mean of some pixels with every error, ``(2, n_error, n_window)`` by name."""
     whole = bool(chosen.all())
@@ -190,6 +206,11 @@ def _moved(
     if config.dose_error.moves_frames:
         plain = replace(config, dose_error=EXACT)
         errors += _of_doses(problem, config, fit_exact(problem, plain))
+    if gain.any():
+        errors += [
+            gain[:, None] * np.nan_to_num(problem.values[0]) * frame
+            for frame in np.eye(problem.dose.size)
+        ]
     config = replace(config, dose_error=EXACT)
     both = np.array([[sign * error for error in errors] for sign in (1.0, -1.0)])
     number = both.shape[0] * both.shape[1]

@@ -64,8 +64,6 @@ def fit_shared(
         data, config, offset, None, band_dose=tuple(band_dose), known=labels.astype(np.float64),
         group_names=found.names, spatial=spatial,
     )  # fmt: skip
-    errors = None if stop() else CommonErrors.of(data, config, offset, found)
-    maps = replace(maps, errors=errors)
     maps = learned(maps, found, progress, stop)
     maps = replace(maps, complete=maps.complete and not stop())
     if spatial == "field" and maps.complete:
@@ -100,7 +98,9 @@ def learned(maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop) ->
                 return replace(maps, complete=False, populations=found)
             some = wanted[step : step + cpu_count()]
             found |= zip(some, side_by_side(population, some, cpu_count()), strict=True)
-        maps = replace(maps, populations=found)
+        gains = {key: each.gain for key, each in found.items()}
+        errors = CommonErrors.of(maps.data, maps.config, maps.offset, groups, gains)
+        maps = replace(maps, populations=found, errors=errors)
         for label in groups.names:
             maps = _together(maps, data, label, labels == label, places)
         progress("population", len(wanted), len(wanted))

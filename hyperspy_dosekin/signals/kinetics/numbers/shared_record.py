@@ -20,7 +20,10 @@ def population_written(population: Population) -> dict[str, Any]:
     return {
         **{name: asdict(getattr(population, name)) for name in ("layout", "scale")},
         **{name: getattr(population, name).tolist() for name in ("vector", "covariance", "design")},
-        **{name: getattr(population, name) for name in ("n_pixel", "n_effective", "least_near")},
+        **{
+            name: getattr(population, name)
+            for name in ("n_pixel", "n_effective", "least_near", "gain")
+        },
     }
 
 
@@ -47,6 +50,7 @@ def population_read(entry: Mapping[str, Any]) -> Population:
         entry["n_effective"],
         # Files of the version before were flagged with this one.
         entry.get("least_near", 0.75),
+        entry.get("gain", 0.0),
     )
 
 
