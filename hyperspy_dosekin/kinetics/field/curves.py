@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ class CommonScale:
         Standard deviation of the zero of the intensities, in the unit of the data.
     nonnegative
         Whether intensities cannot be negative.
+    frame_noise
+        Noise variance of the frames over that of weight 1, where none is given; empty for equal.
     """
 
     centre: float
@@ -41,6 +43,7 @@ class CommonScale:
     variance: float
     zero_error: float = 0.0
     nonnegative: bool = False
+    frame_noise: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, problem: DoseProblem, config: ExactConfig) -> CommonScale:
@@ -137,6 +140,8 @@ class SharedCurves:
             offset = np.broadcast_to(np.asarray(config.offset, float), shape)[alive, 0]
             values = values - offset[:, None]
         weight = usable.astype(np.float64)
+        if scale.frame_noise:
+            weight /= np.array(scale.frame_noise)
         if problem.variance is not None:
             variance = problem.variance[alive, 0]
             positive = np.where(usable & (variance > 0), variance, np.inf).min(-1, keepdims=True)
@@ -168,6 +173,12 @@ class SharedCurves:
             self.nonnegative,
             self.alive[place.numpy()],
         )
+
+    def with_frame_noise(self, noise: np.ndarray) -> SharedCurves:
+        """The same with other noise variances of the frames ``(n_dose,)`` than equal ones."""
+        scale = replace(self.scale, frame_noise=tuple(float(each) for each in noise))
+        usable = (self.weight > 0).to(self.weight)
+        return replace(self, scale=scale, weight=usable / torch.as_tensor(noise)[:, None])
 
     @property
     def number(self) -> int:

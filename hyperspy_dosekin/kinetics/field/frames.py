@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with whole frames: a gain of all pixels.
+"""What is wrong with whole frames: unequal noise, and a gain of all pixels.
 
 The beam current of a frame multiplies all of its pixels alike. Each pixel takes most of it for its
 own decay, so that all are wrong together and no single one shows it. What is left over is the same
@@ -19,17 +19,67 @@ from scipy import stats
 from .pixels import PixelNodes, PixelPrior
 from .readout import Shared, readout_after
 
-# A gain is found where the residuals of the mean are that unlikely without.
+# A gain, or unequal noise, is found where the residuals are that unlikely without.
 _FOUND = 0.001
+# Share of the noise of a frame that is left over at least, noise of the largest intensity that is
+# tried, over the rest, and the change of ln noise that is none.
+_LEAST_FREE, _GROWTH, _SETTLED = 0.05, np.array([0.0, *np.geomspace(0.02, 500, 80)]), 0.03
 
 
-def residuals(nodes: PixelNodes, shared: Shared) -> torch.Tensor:
-    """Values less what is expected of them after the data, ``(n_dose, n)``."""
+def _expected(nodes: PixelNodes, shared: Shared) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of a·C + b after the data at the frames, ``(n_dose, n)``."""
     curves = nodes.curves
     weight = torch.softmax(nodes.log_weight(shared, PixelPrior.common(shared)), 0).nan_to_num(0.0)
     after = readout_after(curves, nodes.sums, nodes.free, shared)
-    expected = weight * after.amplitude * curves.integrity(nodes.free) + weight * after.offset
-    return curves.values - expected.sum(1)
+    integrity = curves.integrity(nodes.free)
+    value = after.amplitude * integrity + after.offset
+    spread = (after.var_a * integrity + 2 * after.cov_ab) * integrity + after.var_b
+    mean = (weight * value).sum(1)
+    variance = (weight * (value**2 + spread)).sum(1) - mean**2
+    return mean.numpy(), variance.clamp(min=0).numpy()
+
+
+def frame_noise(nodes: PixelNodes, shared: Shared) -> np.ndarray | None:
+    """Noise variance of the frames over that of weight 1, ``(n_dose,)``; ``None`` for no change.
+
+    Noise that grows with the intensity, as that of counts or of a gain of every pixel does, is
+    larger in frames in which more is left: 1 + β ȳ² with one number β. Frames of their own would
+    not do: those at the ends are hardly left over.
+
+    Parameters
+    ----------
+    nodes
+        The pixels, with the frame noise that is known of them so far.
+    shared
+        Their population.
+    """
+    curves = nodes.curves
+    mean, variance = _expected(nodes, shared)
+    usable = curves.weight.numpy() > 0
+    count = usable.sum(1)
+    if (count < 2).any():
+        return None
+    values = np.where(usable, curves.values.numpy(), 0.0)
+    left = np.where(usable, values - mean, 0.0)
+    # What all pixels have in common is no noise.
+    left = np.where(usable, left - (left.sum(1) / count)[:, None], 0.0)
+    before = np.array(curves.scale.frame_noise or np.ones(len(count)))
+    known = before * float(shared.sigma) ** 2
+    # A frame that the fit follows leaves less than its noise.
+    free = 1 - np.where(usable, variance, 0.0).sum(1) / count / known
+    free = np.clip(free, _LEAST_FREE, 1.0)
+    found = np.log(np.maximum((left**2).sum(1) / (count - 1) / free, 1e-300))
+    precision = 0.5 * (count - 1) * free
+    level = values.sum(1) / count + curves.scale.centre / curves.scale.unit
+    shapes = np.log(1 + _GROWTH[:, None] * (level / np.abs(level).max()) ** 2)
+    shapes -= (shapes @ precision / precision.sum())[:, None]
+    found -= precision @ found / precision.sum()
+    misfit = ((found - shapes) ** 2) @ precision
+    best = int(misfit.argmin())
+    if not curves.scale.frame_noise and misfit[0] - misfit[best] < stats.chi2.isf(_FOUND, 1):
+        return None
+    noise = np.exp(shapes[best])
+    return None if np.abs(np.log(noise / before)).max() < _SETTLED else noise
 
 
 def common_gain(nodes: PixelNodes, shared: Shared) -> float:
@@ -50,7 +100,8 @@ def common_gain(nodes: PixelNodes, shared: Shared) -> float:
     weight = curves.weight.numpy()
     total = weight.sum(1)
     seen = total > 0
-    left = (weight * residuals(nodes, shared).numpy()).sum(1)[seen] / total[seen]
+    left = curves.values.numpy() - _expected(nodes, shared)[0]
+    left = (weight * left).sum(1)[seen] / total[seen]
     level = curves.scale.centre / curves.scale.unit
     values = (weight * curves.values.numpy()).sum(1)[seen] / total[seen] + level
     integrity, slopes = curves.with_slopes(shared.mean[:, None])

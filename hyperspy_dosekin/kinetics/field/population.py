@@ -22,7 +22,7 @@ from hyperspy_dosekin.kinetics.identifiability import SHARED_RIGHT
 from .curves import CommonScale, SharedCurves
 from .dependence import godambe, redundancy
 from .evidence import answer_by_numbers, log_half_dose, pixel_evidence, scores
-from .frames import common_gain
+from .frames import common_gain, frame_noise
 from .hyper import Layout
 from .pixels import PixelNodes, PixelPrior, find_modes
 from .readout import Shared, Sums
@@ -34,7 +34,11 @@ LEAST_PIXELS = 8
 #: Populations that stand for what is unknown of it.
 N_DESIGN = 12
 # Rounds of placing nodes and climbing, and steps of each: first of some of the pixels.
-_FIRST_PIXELS, _FIRST_ROUNDS, _ROUNDS, _STEPS, _SETTLED = 160, 4, 4, 15, 0.03
+_FIRST_PIXELS, _FIRST_ROUNDS, _ROUNDS, _STEPS, _SETTLED = 160, 6, 12, 15, 0.03
+# A round that gains less of ln posterior is the last, and how often one that loses is cut short.
+_LEAST_CLIMB, _HALVINGS = 0.02, 4
+# Rounds of the noise of the frames.
+_NOISE_ROUNDS = 6
 # Degrees of freedom of what is known of a population, at least.
 _LEAST_PIXELS_FREE = 3.0
 #: Standard deviation of the mean ln D½ above which a population is on the ridge. There nothing but
@@ -149,6 +153,7 @@ def fit_population(
     vector = _start(curves, layout)
     some = curves.select(subset(curves.number, _FIRST_PIXELS))
     vector = _settled(some, layout, vector, 1.0, _FIRST_ROUNDS)
+    curves, vector = _with_frame_noise(curves, layout, vector)
     # Neighbours repeat each other: their likelihood has less weight against what is assumed.
     nodes = _nodes(curves, layout.shared(vector), None)[0]
     score = scores(nodes, layout, vector)
@@ -198,16 +203,45 @@ def subset(number: int, most: int) -> np.ndarray:
 def _settled(
     curves: SharedCurves, layout: Layout, vector: Tensor, power: float, rounds: int
 ) -> Tensor:
-    """Climb and place nodes anew, until nothing changes."""
-    free = None
+    """Climb and place nodes anew, until nothing changes.
+
+    Nodes are good near where they were placed. Whether a climb is one is seen on those that are
+    placed where it ends.
+    """
+    nodes, free = _nodes(curves, layout.shared(vector), None)
+    height = float(_total(nodes, layout, vector, power))
     for _ in range(rounds):
-        nodes, free = _nodes(curves, layout.shared(vector), free)
-        found = _climbed(nodes, layout, vector, power)
-        change = (found - vector).abs().max()
-        vector = found
-        if change < _SETTLED:
+        move = _climbed(nodes, layout, vector, power) - vector
+        for _ in range(_HALVINGS):
+            there = _nodes(curves, layout.shared(vector + move), free)
+            found = float(_total(there[0], layout, vector + move, power))
+            if found > height - _LEAST_CLIMB:
+                break
+            move = move / 3
+        else:
+            break
+        vector, (nodes, free) = vector + move, there
+        climbed, height = found - height, found
+        if climbed < _LEAST_CLIMB or move.abs().max() < _SETTLED:
             break
     return vector
+
+
+def _with_frame_noise(
+    curves: SharedCurves, layout: Layout, vector: Tensor
+) -> tuple[SharedCurves, Tensor]:
+    """The pixels with the noise of their frames, where it is unequal and nothing is given."""
+    known = curves.scale.variance != curves.scale.unit**2
+    if known or layout.noise != "free":
+        return curves, vector
+    for _ in range(_NOISE_ROUNDS):
+        noise = frame_noise(_nodes(curves, layout.shared(vector), None)[0], layout.shared(vector))
+        if noise is None:
+            break
+        curves = curves.with_frame_noise(noise)
+        some = curves.select(subset(curves.number, _FIRST_PIXELS))
+        vector = _settled(some, layout, vector, 1.0, _FIRST_ROUNDS)
+    return curves, vector
 
 
 def _start(curves: SharedCurves, layout: Layout) -> Tensor:
