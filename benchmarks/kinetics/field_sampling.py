@@ -4,8 +4,9 @@
 
 Run ``python benchmarks/kinetics/field_sampling.py [--size 16] [--draws 1200]``. The chain samples
 the kinetic fields of all pixels and all numbers of the population together, with their priors, by
-the gradients of Torch (S. Duane et al., doi:10.1016/0370-2693(87)91197-X); lengths and weights of
-the bonds are those of the fit. Its step is in units of the curvature at the fit.
+the gradients of Torch (S. Duane et al., doi:10.1016/0370-2693(87)91197-X); lengths, weights of the
+bonds and the power of the likelihood (neighbours repeat each other) are those of the fit. Its step
+is in units of the curvature at the fit.
 """
 
 import argparse
@@ -44,12 +45,15 @@ class Target:
         population = fit_population(self.curves, places)
         self.layout, vector = population.layout, torch.as_tensor(population.vector)
         bonds = Bonds.of(places)
-        lengths = find_lengths(self.curves, population.shared, bonds, places, 0.6 * size)[0].best
-        mode = find_fields(self.curves, population.shared, bonds, lengths, steps=60)
+        found = find_lengths(self.curves, population.shared, bonds, places, 0.6 * size)[0]
+        lengths, self.power = found.best, found.power
+        mode = find_fields(
+            self.curves, population.shared, bonds, lengths, power=self.power, steps=60
+        )
         roots = bonds.roots(lengths, mode.weight)
         self.prior = [torch.as_tensor((root @ root).toarray()) for root in roots]
         # Begin at the fit, in units of the curvature there.
-        sites = likelihood_near(self.curves, population.shared, mode.field)
+        sites = likelihood_near(self.curves, population.shared, mode.field, self.power)
         n, d = mode.field.shape
         whole = torch.block_diag(*self.prior).reshape(d, n, d, n)
         for pixel in range(n):
@@ -81,7 +85,7 @@ class Target:
         sums = Sums.of(self.curves, integrity)
         likelihood = readout_after(self.curves, sums, free, shared).log_likelihood.sum()
         squares = sum(row @ matrix @ row for row, matrix in zip(field, self.prior, strict=True))
-        return likelihood + self.layout.log_prior(vector) - 0.5 * squares
+        return self.power * likelihood + self.layout.log_prior(vector) - 0.5 * squares
 
     def slope(self, away):
         away = away.detach().requires_grad_()
@@ -132,13 +136,15 @@ def main():
     series, half, _ = simulated("smooth", 0, options.size, 0.4, options.noise)
     result = series.fit_dose_pinn(spatial="field", show_progressbar=False)
     ends = [np.log(end.data[0]).ravel() for end in result.interval("half_integrity_dose")]
-    chain, accepted = sample(Target(series.data[:, :, 0]), options.draws)
+    target = Target(series.data[:, :, 0])
+    chain, accepted = sample(target, options.draws)
     low, high = np.quantile(chain, [0.025, 0.975], axis=0)
     truth = half.ravel()
     width = float(np.median((ends[1] - ends[0]) / (high - low)))
     away = float(np.median(np.abs(0.5 * (ends[0] + ends[1] - low - high)) / (high - low)))
     held = [float(((a <= truth) & (truth <= b)).mean()) for a, b in (ends, (low, high))]
     note = f"{options.size} × {options.size}, {options.draws} draws, accepted {accepted:.2f}"
+    note += f", power {target.power:.2f}"
     first = np.median(chain[: len(chain) // 2], 0) - np.median(chain[len(chain) // 2 :], 0)
     note += f"; halves of the chain differ by {np.abs(first).mean():.3f} in ln D½"
     rows.add("width of a field's intervals over those of the chain", asked=None, measured=width,

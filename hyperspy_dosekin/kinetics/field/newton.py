@@ -63,8 +63,8 @@ class NewtonSteps:
             found = self._by_products(self._factor, roots, curvature, slope)
             if found is not None:
                 return found
-        self._factor = factorised(precision_of(roots) + blocks_of(curvature))
-        return self._factor.solve(slope.ravel()).reshape(slope.shape)
+        factor = self._factor = factorised(precision_of(roots) + blocks_of(curvature))
+        return factor.solve(slope.ravel()).reshape(slope.shape)
 
     def _by_products(
         self,

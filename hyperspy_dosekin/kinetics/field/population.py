@@ -14,17 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy import stats
-from scipy.optimize import minimize
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.identifiability import SHARED_RIGHT
 
+from .climb import information, log_posterior, nodes_of, settled
 from .curves import CommonScale, SharedCurves
 from .dependence import godambe, redundancy
-from .evidence import answer_by_numbers, log_half_dose, pixel_evidence, scores
+from .evidence import answer_by_numbers, log_half_dose, scores
 from .frames import common_gain, frame_noise
 from .hyper import Layout
-from .pixels import PixelNodes, PixelPrior, find_modes
+from .pixels import PixelNodes
 from .readout import Shared, Sums
 
 #: Pixels that the numbers of a population are estimated from, at most.
@@ -33,10 +33,8 @@ MOST_PIXELS = 768
 LEAST_PIXELS = 8
 #: Populations that stand for what is unknown of it.
 N_DESIGN = 12
-# Rounds of placing nodes and climbing, and steps of each: first of some of the pixels.
-_FIRST_PIXELS, _FIRST_ROUNDS, _ROUNDS, _STEPS, _SETTLED = 160, 6, 12, 15, 0.03
-# A round that gains less of ln posterior is the last, and how often one that loses is cut short.
-_LEAST_CLIMB, _HALVINGS = 0.02, 4
+# Rounds of placing nodes and climbing: first of some of the pixels.
+_FIRST_PIXELS, _FIRST_ROUNDS, _ROUNDS = 160, 6, 12
 # Rounds of the noise of the frames.
 _NOISE_ROUNDS = 6
 # Degrees of freedom of what is known of a population, at least.
@@ -152,18 +150,18 @@ def fit_population(
     layout = Layout.of(curves, noise)
     vector = _start(curves, layout)
     some = curves.select(subset(curves.number, _FIRST_PIXELS))
-    vector = _settled(some, layout, vector, 1.0, _FIRST_ROUNDS)
+    vector = settled(some, layout, vector, 1.0, _FIRST_ROUNDS)
     curves, vector = _with_frame_noise(curves, layout, vector)
     # Neighbours repeat each other: their likelihood has less weight against what is assumed.
-    nodes = _nodes(curves, layout.shared(vector), None)[0]
+    nodes = nodes_of(curves, layout.shared(vector), None)[0]
     score = scores(nodes, layout, vector)
     asked = answer_by_numbers(nodes, layout, vector)
-    power = 1 / redundancy(_information(score, layout, vector, 1.0), score, asked, places)
-    vector = _settled(curves, layout, vector, power, _ROUNDS)
-    nodes = _nodes(curves, layout.shared(vector), None)[0]
+    power = 1 / redundancy(information(score, layout, vector, 1.0), score, asked, places)
+    vector = settled(curves, layout, vector, power, _ROUNDS)
+    nodes = nodes_of(curves, layout.shared(vector), None)[0]
     score = scores(nodes, layout, vector)
-    inflation = godambe(_information(score, layout, vector, 1.0), score, places)[1]
-    hessian = _information(power * score, layout, vector, power)
+    inflation = godambe(information(score, layout, vector, 1.0), score, places)[1]
+    hessian = information(power * score, layout, vector, power)
     covariance = godambe(hessian, power * score, places)[0]
     design = _designed(
         nodes, layout, vector, covariance, hessian, power, n_design, curves.number / inflation
@@ -200,33 +198,6 @@ def subset(number: int, most: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(number, most, replace=False))
 
 
-def _settled(
-    curves: SharedCurves, layout: Layout, vector: Tensor, power: float, rounds: int
-) -> Tensor:
-    """Climb and place nodes anew, until nothing changes.
-
-    Nodes are good near where they were placed. Whether a climb is one is seen on those that are
-    placed where it ends.
-    """
-    nodes, free = _nodes(curves, layout.shared(vector), None)
-    height = float(_total(nodes, layout, vector, power))
-    for _ in range(rounds):
-        move = _climbed(nodes, layout, vector, power) - vector
-        for _ in range(_HALVINGS):
-            there = _nodes(curves, layout.shared(vector + move), free)
-            found = float(_total(there[0], layout, vector + move, power))
-            if found > height - _LEAST_CLIMB:
-                break
-            move = move / 3
-        else:
-            break
-        vector, (nodes, free) = vector + move, there
-        climbed, height = found - height, found
-        if climbed < _LEAST_CLIMB or move.abs().max() < _SETTLED:
-            break
-    return vector
-
-
 def _with_frame_noise(
     curves: SharedCurves, layout: Layout, vector: Tensor
 ) -> tuple[SharedCurves, Tensor]:
@@ -235,12 +206,12 @@ def _with_frame_noise(
     if known or layout.noise != "free":
         return curves, vector
     for _ in range(_NOISE_ROUNDS):
-        noise = frame_noise(_nodes(curves, layout.shared(vector), None)[0], layout.shared(vector))
+        noise = frame_noise(nodes_of(curves, layout.shared(vector), None)[0], layout.shared(vector))
         if noise is None:
             break
         curves = curves.with_frame_noise(noise)
         some = curves.select(subset(curves.number, _FIRST_PIXELS))
-        vector = _settled(some, layout, vector, 1.0, _FIRST_ROUNDS)
+        vector = settled(some, layout, vector, 1.0, _FIRST_ROUNDS)
     return curves, vector
 
 
@@ -264,51 +235,6 @@ def _start(curves: SharedCurves, layout: Layout) -> Tensor:
         max(float(squares.median().sqrt()), 1e-3),
         float(1.5 * (b - b.median()).abs().median()),
     )
-
-
-def _nodes(curves: SharedCurves, shared: Shared, start: Tensor | None) -> tuple[PixelNodes, Tensor]:
-    prior = PixelPrior.common(shared)
-    modes = find_modes(curves, shared, prior, start)
-    return PixelNodes.around(curves, modes, few=True), modes.free
-
-
-def _total(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) -> Tensor:
-    shared = layout.shared(vector)
-    likelihood = pixel_evidence(nodes, shared, PixelPrior.common(shared)).sum()
-    return power * likelihood + layout.log_prior(vector)
-
-
-def _climbed(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) -> Tensor:
-    """A few steps up the marginal likelihood with the nodes as they are."""
-    # In units of what the scores say, every direction is about as steep as the others.
-    score = power * scores(nodes, layout, vector)
-    information = _information(score, layout, vector, power)
-    values, axes = torch.linalg.eigh(information)
-    units = axes / values.clamp(min=1e-2).sqrt()
-
-    def loss(away: np.ndarray) -> tuple[float, np.ndarray]:
-        at = (vector + units @ torch.as_tensor(away)).requires_grad_()
-        with torch.enable_grad():
-            value = -_total(nodes, layout, at, power)
-            slope = torch.autograd.grad(value, at)[0]
-        if not bool(value.isfinite() & slope.isfinite().all()):
-            return 1e12, np.zeros(len(away))
-        return value.item(), (units.T @ slope).numpy()
-
-    found = minimize(
-        loss, np.zeros(len(vector)), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS}
-    )
-    # The nodes are good near where they were placed: no further than that at once.
-    return vector + (units @ torch.as_tensor(found.x)).clamp(-1.0, 1.0)
-
-
-def _information(score: Tensor, layout: Layout, vector: Tensor, power: float) -> Tensor:
-    """Curvature of −ln posterior, from the scores of the pixels times the power, ``(n, n)``."""
-    with torch.enable_grad():
-        before = torch.autograd.functional.hessian(layout.log_prior, vector)
-    assert isinstance(before, Tensor)
-    values, axes = torch.linalg.eigh(-0.5 * (before + before.T))
-    return score.T @ score / power + (axes * values.clamp(min=0)) @ axes.T
 
 
 def _designed(
@@ -335,14 +261,14 @@ def _designed(
     effect = torch.stack([of_mean(vector + s) for s in steps.T])
     steps = steps[:, effect.sub(of_mean(vector)).abs().argsort(descending=True)]
     n = len(vector)
-    top = _total(nodes, layout, vector, power).detach()
+    top = log_posterior(nodes, layout, vector, power).detach()
     sides = torch.ones(2, n, dtype=vector.dtype)
     with torch.no_grad():
         for axis in range(n):
             expected = 0.5 * _PROBE**2 * (steps[:, axis] @ hessian @ steps[:, axis])
             for side, sign in enumerate((-1.0, 1.0)):
                 moved = vector + sign * _PROBE * steps[:, axis]
-                fall = top - _total(nodes, layout, moved, power)
+                fall = top - log_posterior(nodes, layout, moved, power)
                 ratio = torch.sqrt(expected / fall.clamp(min=1e-3 * expected))
                 sides[side, axis] = ratio.clamp(1 / _LOPSIDED, _LOPSIDED)
     # Stratified scores, shuffled along every axis; normal ones would have unit variance.

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from hyperspy_dosekin.signals.kinetics.numbers.shared import SharedMaps
 if TYPE_CHECKING:
     from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
 
+#: A gain of frames below this is not worth a note.
+_LEAST_GAIN = 0.001
 #: Spread of the median of ln D½ above which a population itself is not determined.
 DETERMINED = 0.25
 SHARES = (
@@ -35,6 +38,16 @@ ON_THE_RIDGE = (
 TOGETHER = (
     "Windows of a pixel go together: {pairs}. What a window tells of a pixel is used in the others "
     "(result.population.between)."
+)
+GAIN = (
+    "{names}: the mean over all pixels does not follow a decay as closely as the noise would let "
+    "it. Frames are wrong by about {percent} % in all pixels alike, as the beam current of a frame "
+    "is; how far that may move D½ is in every interval and in the flag. Divide each frame by its "
+    "current or its zero-loss peak."
+)
+GROWING_NOISE = (
+    "{names}: the noise is larger where the intensity is, and frames have weights to match. Give "
+    "the variance if it is known."
 )
 APART = "What a window tells of a pixel is not used in the others: they do not go together."
 
@@ -178,12 +191,34 @@ def notes_on_sharing(numbers: KineticsNumbers) -> list[str]:
         mean = [round(sum(each) / len(each)) for each in maps.lengths.values()]
         notes.append(FIELD.format(lengths=_range(mean)))
     notes += _note_on_windows(numbers, maps)
+    notes += _notes_on_frames(maps, numbers.window_names)
     open_ones = [
         f"{row.window} {row.group}".strip()
         for row in population_rows(numbers)[0]
         if row.quantity == "half_integrity_dose" and not _known(row)
     ]
     return [*notes, *([ON_THE_RIDGE.format(names=", ".join(open_ones))] if open_ones else [])]
+
+
+def _notes_on_frames(maps: SharedMaps, wanted: Sequence[str]) -> list[str]:
+    """What is wrong with frames."""
+    names = maps.data.window_names
+    shown = {key: each for key, each in maps.populations.items() if names[key[0]] in wanted}
+
+    def called(keys: list[tuple[int, int]]) -> str:
+        return ", ".join(f"{names[w]} {maps.group_names[group]}".strip() for w, group in keys)
+
+    # Where the series knows of errors of all pixels, these are theirs.
+    known = bool(maps.data.shared_errors)
+    wrong = [] if known else [key for key, each in shown.items() if each.gain > _LEAST_GAIN]
+    growing = [key for key, each in shown.items() if each.scale.frame_noise]
+    notes = []
+    if wrong:
+        percent = f"{100 * max(shown[key].gain for key in wrong):.2g}"
+        notes.append(GAIN.format(names=called(wrong), percent=percent))
+    if growing:
+        notes.append(GROWING_NOISE.format(names=called(growing)))
+    return notes
 
 
 def _known(row: PopulationRow) -> bool:

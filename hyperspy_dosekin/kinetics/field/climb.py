@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The search for the numbers of a population of the highest posterior density."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from .curves import SharedCurves
+from .evidence import pixel_evidence, scores
+from .hyper import Layout
+from .pixels import PixelNodes, PixelPrior, find_modes
+from .readout import Shared
+
+# Steps of a round, and the change after which nothing changes.
+_STEPS, _SETTLED = 15, 0.03
+# A round that gains less of ln posterior is the last, and how often one that loses is cut short.
+_LEAST_CLIMB, _HALVINGS = 0.02, 4
+
+
+def settled(
+    curves: SharedCurves, layout: Layout, vector: Tensor, power: float, rounds: int
+) -> Tensor:
+    """Climb and place nodes anew, until nothing changes.
+
+    Nodes are good near where they were placed. Whether a climb is one is seen on those that are
+    placed where it ends.
+    """
+    nodes, free = nodes_of(curves, layout.shared(vector), None)
+    height = float(log_posterior(nodes, layout, vector, power))
+    for _ in range(rounds):
+        move = _climbed(nodes, layout, vector, power) - vector
+        for _ in range(_HALVINGS):
+            there = nodes_of(curves, layout.shared(vector + move), free)
+            found = float(log_posterior(there[0], layout, vector + move, power))
+            if found > height - _LEAST_CLIMB:
+                break
+            move = move / 3
+        else:
+            break
+        vector, (nodes, free) = vector + move, there
+        climbed, height = found - height, found
+        if climbed < _LEAST_CLIMB or move.abs().max() < _SETTLED:
+            break
+    return vector
+
+
+def nodes_of(
+    curves: SharedCurves, shared: Shared, start: Tensor | None
+) -> tuple[PixelNodes, Tensor]:
+    """Nodes of the pixels under their population, and their modes."""
+    prior = PixelPrior.common(shared)
+    modes = find_modes(curves, shared, prior, start)
+    return PixelNodes.around(curves, modes, few=True), modes.free
+
+
+def log_posterior(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) -> Tensor:
+    """Ln posterior of a vector, with the likelihood raised to a power."""
+    shared = layout.shared(vector)
+    likelihood = pixel_evidence(nodes, shared, PixelPrior.common(shared)).sum()
+    return power * likelihood + layout.log_prior(vector)
+
+
+def _climbed(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) -> Tensor:
+    """A few steps up the marginal likelihood with the nodes as they are."""
+    # In units of what the scores say, every direction is about as steep as the others.
+    score = power * scores(nodes, layout, vector)
+    hessian = information(score, layout, vector, power)
+    values, axes = torch.linalg.eigh(hessian)
+    units = axes / values.clamp(min=1e-2).sqrt()
+
+    def loss(away: np.ndarray) -> tuple[float, np.ndarray]:
+        at = (vector + units @ torch.as_tensor(away)).requires_grad_()
+        with torch.enable_grad():
+            value = -log_posterior(nodes, layout, at, power)
+            slope = torch.autograd.grad(value, at)[0]
+        if not bool(value.isfinite() & slope.isfinite().all()):
+            return 1e12, np.zeros(len(away))
+        return value.item(), (units.T @ slope).numpy()
+
+    found = minimize(
+        loss, np.zeros(len(vector)), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS}
+    )
+    # The nodes are good near where they were placed: no further than that at once.
+    return vector + (units @ torch.as_tensor(found.x)).clamp(-1.0, 1.0)
+
+
+def information(score: Tensor, layout: Layout, vector: Tensor, power: float) -> Tensor:
+    """Curvature of −ln posterior, from the scores of the pixels times the power, ``(n, n)``."""
+    with torch.enable_grad():
+        before = torch.autograd.functional.hessian(layout.log_prior, vector)
+    assert isinstance(before, Tensor)
+    values, axes = torch.linalg.eigh(-0.5 * (before + before.T))
+    return score.T @ score / power + (axes * values.clamp(min=0)) @ axes.T
