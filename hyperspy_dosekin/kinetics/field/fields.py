@@ -27,7 +27,7 @@ from .smooth import Bonds, factorised
 # step gains less of ln posterior than this for each unknown: fields that differ by so little are
 # equally likely, and to follow the flat directions to their end takes three times as long and moves
 # no interval.
-_STEPS, _LARGEST_STEP, _LEAST_GAIN = 60, 1.0, 1e-4
+_STEPS, _LARGEST_STEP, _LEAST_GAIN, _LEAST_GAIN_OF_ALL = 60, 1.0, 1e-4, 0.1
 # A pixel whose likelihood falls short of its expansion, where C reaches 0 or a curve says little,
 # is damped by itself: it alone does not hold up the others.
 _SHORT_BY, _SHORT_AT_LEAST = 0.3, 0.02
@@ -130,7 +130,7 @@ def find_fields(
         field, sites = field + step, found
         weight = bonds.weights(field, lengths)
         roots = bonds.roots(lengths, weight)
-        if max(gain, expected) < _LEAST_GAIN * n * d:
+        if max(gain, expected) < max(_LEAST_GAIN * n * d, _LEAST_GAIN_OF_ALL):
             break
     return Mode(field, weight, tuple(lengths))
 
