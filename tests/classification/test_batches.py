@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hyperspy_dosekin.classification.architecture import Encoder
+from hyperspy_dosekin.classification.architecture import Encoder, Reader
 from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.fitting import fit_model
 from hyperspy_dosekin.classification.gradients import PartedGradients
@@ -42,15 +42,17 @@ def model(problem):
 
 
 def _small_memory(monkeypatch, rows, *, with_gradients=False):
-    """Encoders on a device that holds no more than `rows` spectra (and what gradients need)."""
-    forward = Encoder.forward
+    """A device that holds no more than `rows` spectra (and what gradients of encoders need)."""
+    parts = ((Encoder, "forward"), *(() if with_gradients else ((Reader, "features"),)))
+    for part, name in parts:
+        whole = getattr(part, name)
 
-    def limited(self, spectra):
-        if len(spectra) > rows and torch.is_grad_enabled() >= with_gradients:
-            raise torch.OutOfMemoryError(f"simulated: {len(spectra)} spectra")
-        return forward(self, spectra)
+        def limited(self, spectra, whole=whole):
+            if len(spectra) > rows and torch.is_grad_enabled() >= with_gradients:
+                raise torch.OutOfMemoryError(f"simulated: {len(spectra)} spectra")
+            return whole(self, spectra)
 
-    monkeypatch.setattr(Encoder, "forward", limited)
+        monkeypatch.setattr(part, name, limited)
 
 
 def test_the_number_of_threads_does_not_change_the_model(problem, model):
