@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from _table import Rows
+from hyperspy.exceptions import VisibleDeprecationWarning
 
 Work = Callable[[Rows, Path], None]
 
@@ -62,7 +63,7 @@ def listening() -> Iterator[Messages]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield heard
-        others = (DeprecationWarning, ImportWarning, FutureWarning)
+        others = (DeprecationWarning, ImportWarning, FutureWarning, VisibleDeprecationWarning)
         heard.texts += [str(one.message) for one in caught if not issubclass(one.category, others)]
     finally:
         logger.removeHandler(heard)
