@@ -5,6 +5,8 @@
 import numpy as np
 import pytest
 
+from tests.e2e.notebook import PATIENCE, wait_for
+
 START = """
 import logging, warnings
 warnings.simplefilter("ignore")
@@ -84,7 +86,11 @@ def test_dragged_edge_moves_the_fit_in_kernel_and_picture(series):
     assert not line_is_at(series, curves, x, y + 0.3 * (high - low) * (1 if y < high / 2 else -1))
     # What the person reads in the line of the window.
     shown = series.page.locator(".dk-window").nth(1).locator("input").nth(2)
-    assert float(shown.input_value()) == pytest.approx(right, abs=1e-3)
+    wait_for(
+        lambda: float(shown.input_value()),
+        lambda number: abs(number - right) < 1e-3,
+        f"{right:.4f} in the line of the window",
+    )
 
 
 def test_network_with_progress_and_stop(series):
@@ -125,8 +131,11 @@ def test_code_gives_the_same_numbers(series):
     page.locator(".dk-code-button").click()
     field = page.locator(".dk-code textarea")
     field.wait_for(state="visible")
-    code = field.input_value()
-    kernel.wait("tool.code", lambda text: text == code)
+    code, _ = wait_for(
+        lambda: (field.input_value(), kernel.eval("tool.code")),
+        lambda both: both[0] == both[1],
+        "the code of the tool in its field",
+    )
     page.locator(".dk-apply-button").click()
     kernel.wait("tool.result is not None", bool)
     # As a person would: copied to a new cell.
@@ -139,6 +148,8 @@ def test_code_gives_the_same_numbers(series):
 
 
 def test_pixel_is_switched_with_the_mouse_and_by_number(image):
+    from playwright.sync_api import expect
+
     page, kernel = image.page, image.kernel
     navigator = image.canvas("figures['navigator'].figure", ".dk-navigator")
     curves = image.canvas(f"{CURVES}.figure", ".dk-curves")
@@ -153,7 +164,7 @@ def test_pixel_is_switched_with_the_mouse_and_by_number(image):
     assert kernel.wait(FITTED, lambda found: found != before) != before
     curves.wait_changed(picture)
     field = page.locator(".dk-index input").nth(1)
-    assert field.input_value() == "2"
+    expect(field).to_have_value("2", timeout=1000 * PATIENCE)
     field.fill("3")
     field.press("Enter")
     kernel.wait_equal("list(tool.region.indices)", [4, 3])
@@ -212,12 +223,20 @@ def test_nothing_is_cut_on_narrow_screens_and_wide_ones_are_used(series, image):
 
 
 def test_typed_with_a_comma_undone_and_copied(series):
+    from playwright.sync_api import expect
+
     page, kernel = series.page, series.kernel
+    # The lines are new ones after a reset: what is typed into an old one is lost with it.
+    old = page.locator(".dk-window").nth(1).element_handle()
     kernel.run("tool.windows.reset()")
+    old.wait_for_element_state("hidden", timeout=1000 * PATIENCE)
     field = page.locator(".dk-window").nth(1).locator("input").nth(2)
+    expect(field).to_have_value("7", timeout=1000 * PATIENCE)
     field.fill("7,5")
     field.press("Enter")
     kernel.wait_equal("tool.windows.as_dict()['C–C'][1]", 7.5)
+    # The answer of the kernel comes into the field too, and over what is typed before it.
+    expect(field).to_have_value("7.5", timeout=1000 * PATIENCE)
     field.fill("seven")
     field.press("Enter")
     page.locator(".dk-message-error").get_by_text("'seven' is no number").wait_for()

@@ -244,6 +244,8 @@ def test_names_can_be_typed(view):
     assert "&lt;b&gt;carbon" in view["table"].value, "names are text, not markup"
     panels = view["figures"]["curves"].panels.panels
     assert [panel.axes.get_title(loc="left") for panel in panels][1] == "<b>carbon</b>"
+    assert view["windows"].lines[1] is line, "the next Tab goes on from here"
+    assert line.left.tooltip == "Left limit of <b>carbon</b>"
 
 
 def test_windows_come_and_go(view):

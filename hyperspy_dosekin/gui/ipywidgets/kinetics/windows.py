@@ -29,9 +29,9 @@ class WindowLine:
     """One window: colour, name, limits, and a button to remove it."""
 
     def __init__(self, tool: DoseKineticsTool, row: WindowRow, colour: Any) -> None:
-        self.tool, self.row = tool, row
+        self.tool, self.row, self.colour = tool, row, to_hex(colour)
         self._busy = False
-        css = f"width:14px;height:14px;margin-top:8px;background:{to_hex(colour)}"
+        css = f"width:14px;height:14px;margin-top:8px;background:{self.colour}"
         swatch = ipywidgets.HTML(element("div", css=css))
         self.name = ipywidgets.Text(
             value=row.name,
@@ -40,14 +40,9 @@ class WindowLine:
             layout={"width": "112px"},
         )
         self.left, self.right = (
-            NumberText(tool.refuse, _DIGITS, layout=_NUMBER, tooltip=f"{side} limit of {row.name}")
-            for side in ("Left", "Right")
+            NumberText(tool.refuse, _DIGITS, layout=_NUMBER) for _ in ("left", "right")
         )
-        self.remove = ipywidgets.Button(
-            icon="times",
-            tooltip=f"Remove {row.name}",
-            layout={"width": "34px"},
-        )
+        self.remove = ipywidgets.Button(icon="times", layout={"width": "34px"})
         self.remove.add_class("dk-remove")
         self.widget = row_of(
             [
@@ -77,7 +72,12 @@ class WindowLine:
         """Show what the state is."""
         self._busy = True
         try:
-            self.name.value = self.row.name
+            name = self.name.value = self.row.name
+            self.left.tooltip, self.right.tooltip = (
+                f"Left limit of {name}",
+                f"Right limit of {name}",
+            )
+            self.remove.tooltip = f"Remove {name}"
             left, right = self.row.limits
             if np.isfinite([left, right]).all():
                 self.left.number, self.right.number = left, right
@@ -147,14 +147,17 @@ class WindowList:
         self.show()
 
     def refresh(self) -> None:
-        """A line for each window that is there now."""
-        for line in self.lines:
-            line.close()
+        """A line for each window that is there now; one that was there keeps focus and typing."""
         rows = self.tool.windows.rows
-        looks = window_styles(len(rows))
+        colours = [to_hex(look.colour) for look in window_styles(len(rows))]
+        old = {(id(line.row), line.colour): line for line in self.lines}
         self.lines = [
-            WindowLine(self.tool, row, look.colour) for row, look in zip(rows, looks, strict=True)
+            old.pop((id(row), colour), None) or WindowLine(self.tool, row, colour)
+            for row, colour in zip(rows, colours, strict=True)
         ]
+        for line in old.values():
+            line.close()
+        self.show()
         self._box.children = [line.widget for line in self.lines]
 
     def show(self) -> None:
