@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from hyperspy_dosekin.signals.kinetics.conditions.result import ConditionKinetic
 from hyperspy_dosekin.signals.kinetics.data.recorded import PLACES, places_of, recorded
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.data.several import (
+    check_windows,
     common_unit,
     read_series,
     scaled_problem,
@@ -205,6 +206,8 @@ def fit_dose_conditions(
         nonnegative=False if one_ratio else nonnegative,
         zero_error=zero_error,
     )
+    if not _are_names(windows):
+        check_windows(given, windows)  # type: ignore[arg-type]
     data = _common_windows([read_series(each, windows) for each in given], windows)
     for title, each in zip(titles, data, strict=True):
         check_absolute(noise, each.variance, f"those of series {title!r}")
@@ -411,13 +414,12 @@ def _common_windows(
     common = [
         name for name in data[0].window_names if all(name in each.window_names for each in data[1:])
     ]
-    if isinstance(windows, str):
-        windows = [windows]
-    if isinstance(windows, list | tuple) and all(isinstance(name, str) for name in windows):
-        unknown = [name for name in windows if name not in common]
+    if _are_names(windows):
+        asked = [windows] if isinstance(windows, str) else list(windows)
+        unknown = [name for name in asked if name not in common]
         if unknown:
             raise ValueError(f"windows {unknown} are not in all series, which share {common}.")
-        common = list(windows)
+        common = asked
     if not common:
         raise ValueError(
             "the series have no window in common: "
@@ -430,3 +432,9 @@ def _common_windows(
             f"windows {left_out} are not in all series and are left out.", UserWarning, stacklevel=3
         )
     return [each.select([each.window_names.index(name) for name in common]) for each in data]
+
+
+def _are_names(windows: object) -> TypeGuard[str | list[str] | tuple[str, ...]]:
+    return isinstance(windows, str) or (
+        isinstance(windows, list | tuple) and all(isinstance(name, str) for name in windows)
+    )

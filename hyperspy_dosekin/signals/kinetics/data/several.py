@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import numpy as np
 from hyperspy_dosekin.dose.conversion import is_dose_unit
 from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
+from hyperspy_dosekin.windows.definitions import parse_windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,35 @@ def read_series(
             'one with set_signal_type("DoseSeries").'
         )
     return SeriesData.of(signal).averaged()
+
+
+def check_windows(series: Iterable[BaseSignal], windows: WindowsLike | None) -> None:
+    """Refuse windows that are none, or that nothing would be integrated over.
+
+    Parameters
+    ----------
+    series
+        Spectra, or dose series, which are integrated already.
+    windows
+        As a user gave them to a fit of all of `series`; not their names.
+
+    Raises
+    ------
+    TypeError
+        If `windows` describes none.
+    ValueError
+        If it cannot be, or if there are no spectra.
+    """
+    if windows is None:
+        return
+    parse_windows(windows)
+    for each in series:
+        if hasattr(each, "integrate_windows"):
+            return
+    raise ValueError(
+        f"windows={short(windows)} is for spectra, and all series are integrated already; leave it "
+        "out, or give the spectra."
+    )
 
 
 def scaled_problem(data: SeriesData, scale: float | None) -> DoseProblem:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from hyperspy_dosekin.signals.axes.noise import check_absolute
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.data.several import (
     check_units,
+    check_windows,
     read_series,
     scaled_problem,
 )
@@ -141,8 +142,11 @@ def fit_dose_jointly(
     refuse_unknown("fit_dose_jointly", options, set(METHOD_OPTIONS) - set(UNUSED))
     plain = FitOptions.of("fit_dose_jointly", estimator=estimator, hierarchy=(), **options)
     by_network = plain.resolved(())[1] == "pinn"
-    data = {name: _read(signal, _of_series(windows, name), plain) for name, signal in given.items()}
-    offsets = {name: _of_series(offset, name) for name in given}
+    ranges = _of_series("windows", windows, given)
+    for each in {id(one): one for one in ranges.values()}.values():
+        check_windows([given[name] for name in given if ranges[name] is each], each)
+    data = {name: _read(signal, ranges[name], plain) for name, signal in given.items()}
+    offsets = _of_series("offset", offset, given)
     chosen = {name: plain.replaced(offset=each) for name, each in offsets.items()}
     configs, known = {}, {}
     check_units(data)
@@ -289,14 +293,16 @@ def _named_series(series: Mapping[str, BaseSignal]) -> dict[str, BaseSignal]:
     return dict(series)
 
 
-def _of_series(value: object, name: str) -> Any:
-    """What is meant for one series: an entry of a mapping by the names of series."""
-    if isinstance(value, Mapping) and name in value:
-        return value[name]
-    is_by_series = isinstance(value, Mapping) and not all(
-        isinstance(each, tuple | list) and len(each) == 2 for each in value.values()
-    )
-    return None if is_by_series else value
+def _of_series(argument: str, value: object, series: Collection[str]) -> dict[str, Any]:
+    """What is meant for each series: the entries of a mapping by their names, or one for all."""
+    if not (isinstance(value, Mapping) and any(name in value for name in series)):
+        return dict.fromkeys(series, value)
+    unknown = [name for name in value if name not in series]
+    if unknown:
+        raise ValueError(
+            f"{argument}= has entries for {unknown}, which are none of the series {list(series)}."
+        )
+    return {name: value.get(name) for name in series}
 
 
 def _read(signal: BaseSignal, windows: WindowsLike | None, options: FitOptions) -> SeriesData:

@@ -8,6 +8,7 @@ import pytest
 
 import hyperspy_dosekin
 from hyperspy_dosekin import fit_dose_jointly
+from hyperspy_dosekin.windows.definitions import Window
 from tests.tables import check_tables
 
 LAST = 900.0
@@ -192,6 +193,11 @@ def test_options_of_single_fits_meet(pair):
         ({"spatial": "pixel"}, TypeError, "spatial"),
         ({"noise": "absolute"}, ValueError, "noise variance"),
         ({"law": "no law"}, ValueError, "no law"),
+        ({"windows": object}, TypeError, "describes no windows"),
+        ({"windows": {"low loss": {"C–O": (10, 15)}}}, ValueError, "integrated already"),
+        ({"windows": {"low loss": None, "high": None}}, ValueError, "none of the series"),
+        ({"offset": {"low loss": 1.0, "high": 2.0}}, ValueError, "none of the series"),
+        ({"offset": {"high": 2.0}}, TypeError, "not a number"),
     ],
 )
 def test_what_cannot_be_is_refused(pair, changes, error, words):
@@ -223,6 +229,12 @@ def test_spectra_are_integrated():
     assert found["low"].window_names == ("one", "two")
     assert found["again"].window_names == ("K",)
     assert len(found.plot().axes) >= 1
+    with_one = fit_dose_jointly({"low": s, "again": s.integrate_windows()}, windows=windows)
+    assert len(with_one["low"].window_names) == 2
+    assert len(with_one["again"].window_names) == 4
+    by_object = {"C–O": Window("C–O", 10, 15), "M–O": Window("M–O", 20, 25)}
+    of_both = fit_dose_jointly({"low": s, "again": s}, windows=by_object)
+    assert of_both["again"].window_names == ("C–O", "M–O")
 
 
 def test_network_beside_the_exact_joint_fit(pair, found, tmp_path):
