@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
@@ -26,6 +26,9 @@ from dask.delayed import delayed
 from dask.layers import ArraySliceDep
 
 from hyperspy_dosekin.lazy.portable import Portable
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.lazy.arrays import Array
 
 #: Options of more bytes are a node of their own rather than a part of every task.
 LARGE_OPTIONS = 4096
@@ -156,7 +159,7 @@ def _core_sizes(inputs: Sequence[Sequence[str]], arrays: Sequence[Any]) -> dict[
     return sizes
 
 
-def _as_dask(array: Any, n_core: int, model: Any) -> da.Array:
+def _as_dask(array: Array, n_core: int, model: Any) -> da.Array:
     """A dask array of a NumPy array, in the leading chunks of another one where they fit."""
     if isinstance(array, da.Array):
         return array

@@ -78,7 +78,7 @@ def replaced_when_written(path: str | Path) -> Iterator[Path]:
             raise
 
 
-def with_extension(path: str | Path, allowed: Sequence[str], what: str) -> Path:
+def with_extension(path: str | os.PathLike[str], allowed: Sequence[str], what: str) -> Path:
     """Return the path with the first extension added where it has none.
 
     Parameters

@@ -16,6 +16,8 @@ from hyperspy_dosekin.numerics.arguments import file_path, short
 from hyperspy_dosekin.numerics.files import digest, replaced_when_written, with_extension
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from hyperspy.signals import BaseSignal
 
 _logger = logging.getLogger(__name__)
@@ -26,7 +28,9 @@ EXTENSIONS = (".hspy", ".zspy")
 _LONGEST_NAME = 255
 
 
-def save_signal(signal: BaseSignal, path: Any, what: str, *, overwrite: bool | None = None) -> None:
+def save_signal(
+    signal: BaseSignal, path: str | PathLike[str], what: str, *, overwrite: bool | None = None
+) -> None:
     """Write a signal; whatever happens meanwhile, the old file or the new one is there, whole.
 
     Parameters
@@ -67,7 +71,7 @@ def save_signal(signal: BaseSignal, path: Any, what: str, *, overwrite: bool | N
         signal.save(beside, overwrite=True)
 
 
-def read_signal(path: Any, *, lazy: bool = False) -> Any:
+def read_signal(path: str | PathLike[str], *, lazy: bool = False) -> Any:
     """Read a signal that `save_signal` wrote.
 
     Parameters
@@ -149,7 +153,9 @@ def seal(series: BaseSignal, arrays: Mapping[str, np.ndarray], text: str) -> str
 
 
 @contextmanager
-def told_as_damage(path: Any, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def told_as_damage(
+    path: str | PathLike[str], but: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
     """Tell whatever wrong types, names and shapes in a file lead to as damage of that file.
 
     Parameters
@@ -167,7 +173,9 @@ def told_as_damage(path: Any, but: tuple[type[Exception], ...] = ()) -> Iterator
         raise ValueError(f"{path} is damaged: {error}; fit the data again.") from error
 
 
-def check_seal(path: Any, found: str | None, expected: str, *, needed: bool = False) -> None:
+def check_seal(
+    path: str | PathLike[str], found: str | None, expected: str, *, needed: bool = False
+) -> None:
     """Raise if a file is not what was saved.
 
     Parameters

@@ -31,6 +31,8 @@ from hyperspy_dosekin.signals.live.kinetics import LiveKinetics
 from hyperspy_dosekin.signals.live.settings import MissingArgumentError, arguments_of
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
@@ -41,7 +43,7 @@ _NO_DAMAGE = (OtherLawError, MissingArgumentError)
 _Stored = tuple[Callable[[], Any], str | None, str]
 
 
-def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
+def load(path: str | PathLike[str], *, law: str | KineticLaw | None = None) -> Any:
     """Load a result that its ``save`` wrote.
 
     Parameters
@@ -82,7 +84,9 @@ def load(path: Any, *, law: str | KineticLaw | None = None) -> Any:
     return result_of(read_signal(path), path, law)
 
 
-def result_of(signal: BaseSignal, path: Any, law: str | KineticLaw | None = None) -> Any:
+def result_of(
+    signal: BaseSignal, path: str | PathLike[str], law: str | KineticLaw | None = None
+) -> Any:
     """The result that a signal from a file holds.
 
     Parameters

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from hyperspy_dosekin.classification.live.runtimes.runtime import LiveSettings
 from hyperspy_dosekin.classification.live.selection import Chosen, LiveReport, choose
 from hyperspy_dosekin.classification.live.slots import LivePrediction, Slot, make_probe
 from hyperspy_dosekin.classification.model import Model
+
+if TYPE_CHECKING:
+    from os import PathLike
 
 #: Share of a batch that has to be used for it to be worth while.
 _WORTH = 0.75
@@ -208,7 +211,7 @@ class CompiledClassifier:
             noise = np.random.default_rng(0).random((size, self.n_channels), dtype=np.float32)
             self.classify(noise)
 
-    def export_onnx(self, path: Any, *, overwrite: bool = False) -> Path:
+    def export_onnx(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
         """Write an ONNX file that runs without this package.
 
         Its input is ``spectra``, float32 ``(batch, n_channels)``, in the unit of the training; its

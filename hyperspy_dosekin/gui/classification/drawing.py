@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperspy_dosekin.gui.classification.explorer import ClassificationExplorer
 from hyperspy_dosekin.plotting.classification.exploration import (
@@ -15,6 +15,9 @@ from hyperspy_dosekin.plotting.classification.exploration import (
 )
 from hyperspy_dosekin.signals.classification.class_map import UNKNOWN_NAME
 from hyperspy_dosekin.signals.classification.explored import ExploredClassification
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class ExplorerDrawing:
@@ -33,7 +36,7 @@ class ExplorerDrawing:
         """Width and height of the figure in inches."""
         return FIGURE_SIZE if obj.has_spectra else MAP_SIZE
 
-    def __init__(self, obj: ClassificationExplorer, figure: Any) -> None:
+    def __init__(self, obj: ClassificationExplorer, figure: Figure) -> None:
         self._state, self._figure = obj, figure
         explored = obj.explored
         size = {"pixel_size": explored.pixel_size, "units": explored.units}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,10 @@ from hyperspy_dosekin.gui.kinetics.state import DoseKineticsTool
 from hyperspy_dosekin.plotting import style
 from hyperspy_dosekin.plotting.kinetics.growing import plot_growing
 from hyperspy_dosekin.plotting.kinetics.live import CurvePanels, Frames, LiveCurve, plain_number
+
+if TYPE_CHECKING:
+    from matplotlib.backend_bases import MouseEvent
+    from matplotlib.figure import Figure
 
 #: Opacity of a span, through which spectra are still seen.
 _ALPHA = 0.13
@@ -35,7 +39,7 @@ class LiveFigure:
         Figure to draw in.
     """
 
-    def __init__(self, tool: DoseKineticsTool, figure: Any) -> None:
+    def __init__(self, tool: DoseKineticsTool, figure: Figure) -> None:
         self.tool = tool
         self.figure = figure
         self.alive = True
@@ -69,7 +73,7 @@ class LiveFigure:
 class SpectraFigure(LiveFigure):
     """All frames over each other, and a span for each window, to be dragged."""
 
-    def __init__(self, tool: DoseKineticsTool, figure: Any) -> None:
+    def __init__(self, tool: DoseKineticsTool, figure: Figure) -> None:
         super().__init__(tool, figure)
         self._host = _host(tool)
         with pyplot_left_alone():
@@ -81,7 +85,7 @@ class SpectraFigure(LiveFigure):
         left, right, bottom, top = 0.75 / width, 1.0 / width, 0.46 / height, 0.12 / height
         self.axes.set_position([left, bottom, 1 - left - right, 1 - bottom - top])
         bar = figure.add_axes(
-            [1 - 0.9 / width, bottom, 0.13 / width, 1 - bottom - top], label="dose"
+            (1 - 0.9 / width, bottom, 0.13 / width, 1 - bottom - top), label="dose"
         )
         self.frames = Frames(self.axes, bar)
         self.axes.set_title("")
@@ -106,11 +110,11 @@ class SpectraFigure(LiveFigure):
             self._widgets = {}
         super().close()
 
-    def _pressed(self, event: Any) -> None:
+    def _pressed(self, event: MouseEvent) -> None:
         if event.inaxes is self.axes:
             self.tool.windows.hold()
 
-    def _released(self, event: Any) -> None:
+    def _released(self, event: object) -> None:
         if self.tool.windows.held:
             self.tool.attempt(self.tool.windows.release)
             self._place_labels()
@@ -188,7 +192,7 @@ class SpectraFigure(LiveFigure):
 class CurvesFigure(LiveFigure):
     """Areas against dose with the exact fit and its interval, a panel for each window."""
 
-    def __init__(self, tool: DoseKineticsTool, figure: Any) -> None:
+    def __init__(self, tool: DoseKineticsTool, figure: Figure) -> None:
         super().__init__(tool, figure)
         self.panels = CurvePanels(figure, "Window area")
         self._show()
@@ -215,7 +219,7 @@ class CurvesFigure(LiveFigure):
 class GrowingFigure(LiveFigure):
     """Areas and D½ of the frames of a folder that is followed."""
 
-    def __init__(self, tool: DoseKineticsTool, figure: Any) -> None:
+    def __init__(self, tool: DoseKineticsTool, figure: Figure) -> None:
         super().__init__(tool, figure)
         figure.set_layout_engine("constrained")
         self.follow(tool.following, lambda event: self._show(), "picture")

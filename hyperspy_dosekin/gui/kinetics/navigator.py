@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.roi import Point1DROI, Point2DROI, RectangularROI, SpanROI
@@ -13,13 +13,16 @@ from hyperspy_dosekin.gui.kinetics.figures import LiveFigure, pyplot_left_alone
 from hyperspy_dosekin.gui.kinetics.state import DoseKineticsTool
 from hyperspy_dosekin.plotting import style
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _POINTER = "#D55E00"
 
 
 class NavigatorFigure(LiveFigure):
     """The image (or line) of all pixels, with the pixel or the rectangle that is looked at."""
 
-    def __init__(self, tool: DoseKineticsTool, figure: Any) -> None:
+    def __init__(self, tool: DoseKineticsTool, figure: Figure) -> None:
         super().__init__(tool, figure)
         self._field, self.note = _field(tool)
         options: dict[str, Any] = {"fig": figure}

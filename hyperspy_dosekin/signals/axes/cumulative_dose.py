@@ -24,6 +24,7 @@ from hyperspy_dosekin.signals.axes.exposure import (
 from hyperspy_dosekin.signals.axes.units import in_unit
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from hyperspy.signals import BaseSignal
 
 _logger = logging.getLogger(__name__)
@@ -87,14 +88,14 @@ def cumulative_dose(
     signal: BaseSignal,
     n_frame: int,
     *,
-    dose: Any,
-    dose_rate: Any,
-    frame_time: Any,
-    beam_current: Any,
-    area: Any,
+    dose: npt.ArrayLike | None,
+    dose_rate: npt.ArrayLike | None,
+    frame_time: npt.ArrayLike | None,
+    beam_current: npt.ArrayLike | None,
+    area: npt.ArrayLike | None,
     pre_exposure: Any,
     at: At,
-    probe_area: Any = None,
+    probe_area: npt.ArrayLike | None = None,
     frame_axis: Any = None,
 ) -> CumulativeDose:
     """Return the dose of each frame, as `hyperspy_dosekin.signals.axes.dose.set_dose_axis` says.
@@ -159,11 +160,11 @@ class _Exposure:
         self,
         at: At,
         *,
-        dose_rate: Any,
-        frame_time: Any,
-        beam_current: Any,
-        area: Any,
-        probe_area: Any,
+        dose_rate: npt.ArrayLike | None,
+        frame_time: npt.ArrayLike | None,
+        beam_current: npt.ArrayLike | None,
+        area: npt.ArrayLike | None,
+        probe_area: npt.ArrayLike | None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Cumulative doses from a rate and the time of each frame, and their record."""
         spread = {"beam_current": beam_current, "area": area, "probe_area": probe_area}
@@ -268,7 +269,7 @@ class _Exposure:
             )
         return exposed
 
-    def _time(self, frame_time: Any, exposed: ExposedArea | None) -> np.ndarray:
+    def _time(self, frame_time: npt.ArrayLike | None, exposed: ExposedArea | None) -> np.ndarray:
         """Seconds that each frame takes."""
         if frame_time is None and exposed is None:
             frame_time = _time_of_axis(self.frame_axis)
@@ -280,10 +281,10 @@ class _Exposure:
                     "(Acquisition_instrument.TEM.Detector.EELS.exposure or dwell_time); pass "
                     "frame_time= in s."
                 )
-            frame_time = found.value
+            time: npt.ArrayLike = found.value
             if exposed is not None and found.each_pixel:
-                frame_time = np.multiply(frame_time, exposed.positions)
-            shown = _shown(np.ravel(frame_time))
+                time = np.multiply(time, exposed.positions)
+            frame_time, shown = time, _shown(np.ravel(time))
             self._take("frame_time", f"{shown} s", found.where)
             scanned = self.signal.axes_manager.navigation_dimension > 1 and found.each_pixel
             _logger.log(

@@ -48,7 +48,7 @@ def set_dose_axis(
     self: Any,
     dose: npt.ArrayLike | None = None,
     *,
-    axis: Any = None,
+    axis: AxisLike | None = None,
     dose_rate: npt.ArrayLike | None = None,
     frame_time: npt.ArrayLike | None = None,
     beam_current: float | None = None,
@@ -56,7 +56,7 @@ def set_dose_axis(
     probe_area: float | None = None,
     pre_exposure: float | Mapping[str, float] | Sequence[float | Mapping[str, float]] = 0.0,
     at: At = "end",
-    dose_map: Any = None,
+    dose_map: npt.ArrayLike | None = None,
     composition: str | Mapping[str, float] | None = None,
     uncertainty: float | Mapping[str, float] | None = None,
 ) -> None:
@@ -232,9 +232,11 @@ def set_dose_axis(
         self.plot()
 
 
-def _relative_doses(signal: BaseSignal, series_axis: object, dose_map: Any) -> np.ndarray:
+def _relative_doses(
+    signal: BaseSignal, series_axis: object, dose_map: npt.ArrayLike | None
+) -> np.ndarray:
     """The map of relative doses as an array of the shape of the other navigation axes."""
-    values = getattr(dose_map, "data", dose_map)
+    values: Any = getattr(dose_map, "data", dose_map)
     if not isinstance(dose_map, np.ndarray) and hasattr(values, "compute"):
         values = values.compute()
     try:
@@ -336,7 +338,7 @@ def no_dose_axis(signal: BaseSignal) -> str:
     )
 
 
-def _choose_axis(signal: BaseSignal, axis: BaseDataAxis) -> Any:
+def _choose_axis(signal: BaseSignal, axis: AxisLike | None) -> Any:
     if axis is not None:
         return _navigation_axis(signal, axis, "axis")
     axes = signal.axes_manager.navigation_axes

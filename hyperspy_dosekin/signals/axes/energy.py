@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from hyperspy.axes import BaseDataAxis
 
-def ev_per_unit(axis: Any) -> float:
+
+def ev_per_unit(axis: BaseDataAxis) -> float:
     """Return the number of electronvolts in the unit of an axis.
 
     Parameters
@@ -46,7 +49,7 @@ def ev_per_unit(axis: Any) -> float:
         raise ValueError(f"{label} is in {units!r}, which pint cannot read; {remedy}") from error
 
 
-def energy_in_ev(axis: Any) -> np.ndarray:
+def energy_in_ev(axis: BaseDataAxis) -> np.ndarray:
     """Return the values of an energy axis in eV, shape ``(n_channels,)``, float64.
 
     Parameters

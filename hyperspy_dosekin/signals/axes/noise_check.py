@@ -20,6 +20,8 @@ from hyperspy_dosekin.signals.axes.variance import follows, warn_user
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
+    from hyperspy_dosekin.lazy.arrays import Array
+
 #: Where a result says what is known of the noise.
 NOISE = "Dosekin.noise"
 #: Boxes of neighbouring spectra that are looked at, and spectra of each, about.
@@ -238,7 +240,7 @@ def _sample(signal: BaseSignal, claimed: Noise | None) -> list[object]:
     return found
 
 
-def sample_boxes(array: Any) -> list[Any]:
+def sample_boxes(array: Array) -> list[Any]:
     """A few boxes of neighbouring spectra, in places that do not depend on chunks.
 
     Parameters

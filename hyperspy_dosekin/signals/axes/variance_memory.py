@@ -8,12 +8,15 @@ kept with the variance; what has become of them says what was done.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.lazy.blocks import is_lazy
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.lazy.arrays import Array
 
 #: Where the values are, in the metadata of the variance, and how many.
 _NODE, _NUMBER = "Dosekin.remembered", 64
@@ -86,7 +89,7 @@ def _remembered(signal: BaseSignal, variance: BaseSignal) -> tuple[np.ndarray, n
     return np.asarray(node.data), np.asarray(node.variance)
 
 
-def _some(array: Any) -> np.ndarray:
+def _some(array: Array) -> np.ndarray:
     flat = np.linspace(0, array.size - 1, min(_NUMBER, array.size)).astype(np.intp)
     return np.array(array[np.unravel_index(flat, array.shape)], dtype=np.float64)
 

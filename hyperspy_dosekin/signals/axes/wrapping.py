@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import BaseSignal, LazySignal, LazySignal1D, Signal1D
 
 from hyperspy_dosekin.lazy.blocks import wrap
 from hyperspy_dosekin.signals.axes.dose import DOSE_NAME
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.lazy.arrays import Array
 
 Axis = dict[str, Any]
 
@@ -36,7 +39,7 @@ def dose_axis(dose: np.ndarray, unit: str) -> Axis:
 
 
 def make_map(
-    array: Any,
+    array: Array,
     space_axes: Sequence[Axis],
     window_names: Sequence[str],
     *,
@@ -62,7 +65,7 @@ def make_map(
 
 
 def make_dose_series(
-    array: Any,
+    array: Array,
     dose: np.ndarray,
     space_axes: Sequence[Axis],
     window_names: Sequence[str],

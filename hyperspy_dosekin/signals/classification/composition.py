@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.classification.labels import is_marked
 from hyperspy_dosekin.lazy.blocks import map_blocks
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.lazy.arrays import Array
 
 
 class Composition:
@@ -110,7 +113,7 @@ class Composition:
         return self._signal2d(array, axes, title, quantity)
 
 
-def moved(array: Any, source: int, target: int) -> Any:
+def moved(array: Array, source: int, target: int) -> Any:
     """An axis moved, of NumPy and dask arrays alike."""
     order = list(range(array.ndim))
     order.insert(array.ndim + target, order.pop(source))

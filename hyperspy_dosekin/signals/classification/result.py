@@ -244,7 +244,7 @@ class VAEClassification(Composition, ClassificationPlots):
         return f"(e)->({output})" if self._variance is None else f"(e),(e)->({output})"
 
     @property
-    def denoised(self) -> Any:
+    def denoised(self) -> BaseSignal:
         """Spectra without their noise, an `EELSSpectrum` on the axes of the data."""
         from hyperspy_dosekin.classification.prediction import denoise
 

@@ -19,6 +19,7 @@ from hyperspy_dosekin.signals.classification.report import VAEReport
 from hyperspy_dosekin.signals.progress import progress_bars
 
 if TYPE_CHECKING:
+    from os import PathLike
     from typing import TypeVar
 
     from hyperspy_dosekin.classification.model import Model
@@ -126,7 +127,7 @@ class TrainedModel:
                     _logger.warning("%s", "\n".join(new))
         return self
 
-    def save(self, path: Any, *, overwrite: bool = False) -> None:
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model to a ``.safetensors`` file, arrays and a JSON description.
 
         The settings ``prior``, ``seed`` and ``max_spectra`` go along, so that it classifies the
@@ -175,7 +176,7 @@ class TrainedModel:
         save_model(self.trained, path, settings)
 
     @classmethod
-    def load(cls: type[Loaded], path: Any) -> Loaded:
+    def load(cls: type[Loaded], path: str | PathLike[str]) -> Loaded:
         """Read a model that `save` wrote. Nothing in the file is executed.
 
         Settings that are not in the file are the default ones.

@@ -19,6 +19,8 @@ from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions, ta
 from hyperspy_dosekin.windows.definitions import Window
 
 if TYPE_CHECKING:
+    from hyperspy.axes import BaseDataAxis
+
     from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 
 _POSITION_NAMES = {"x", "y", "z"}
@@ -85,7 +87,7 @@ class DoseSeries(_Followed):
         return np.asarray(self.axes_manager.signal_axes[0].axis, dtype=np.float64)
 
     @property
-    def window_axis(self) -> Any:
+    def window_axis(self) -> BaseDataAxis | None:
         """The navigation axis that counts windows, or ``None`` where there is a single window.
 
         It is the axis called "window". Without one it is the navigation axis next to the dose (the

@@ -6,17 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperspy_dosekin.numerics.arguments import file_path
 from hyperspy_dosekin.numerics.stream.folder import watched_files
+
+if TYPE_CHECKING:
+    from os import PathLike
 
 #: Files of the usual programs, and of HyperSpy.
 FILES = ("*.dm3", "*.dm4", "*.hspy", "*.zspy", "*.emd")
 
 
 def frames_of_folder(
-    folder: Any,
+    folder: str | PathLike[str],
     patterns: Sequence[str],
     *,
     poll: float,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import BaseSignal
@@ -26,6 +26,9 @@ from hyperspy_dosekin.windows.weights import WindowWeights, window_weights
 
 from .areas import FrameAreas
 from .steps import steps_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: Widths of the zero-loss peak, in its full width at half maximum, that its mirror image reaches.
 _REACH = 6.0
@@ -60,7 +63,7 @@ class FrameReader:
         self.quantity = "Window area"
         self.space_axes: tuple[dict[str, object], ...] = ()
         self.shape: tuple[int, ...] | None = None
-        self.dtype: Any = None
+        self.dtype: npt.DTypeLike | None = None
         self._energy: np.ndarray | None = None
         self._weights: WindowWeights | None = None
         self._binned = True

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -15,8 +14,6 @@ from .areas import FrameAreas
 
 # Room for so many frames at first; it doubles.
 _ROOM = 64
-
-
 #: Frames that no series has.
 _MOST_FRAMES = 10**9
 #: Doses of a frame, in whatever unit, that can be multiplied by numbers of frames and squared.
@@ -42,7 +39,12 @@ class Exposure:
     pre_exposure: float = 0.0
 
     @classmethod
-    def of(cls, dose_rate: Any, frame_time: Any, pre_exposure: Any) -> Exposure:
+    def of(
+        cls,
+        dose_rate: float | None,
+        frame_time: float | None,
+        pre_exposure: float,
+    ) -> Exposure:
         """Checked.
 
         Raises

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hyperspy_dosekin.numerics.arguments import check_callable, real_number
 from hyperspy_dosekin.numerics.html import Html, report
@@ -20,6 +20,8 @@ from .saved import SavedKinetics
 from .shown import FollowedFigure, picture_of
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from matplotlib.figure import FigureBase
     from typing_extensions import Unpack
 
@@ -198,7 +200,7 @@ class LiveKinetics(SavedKinetics):
 
     def watch(
         self,
-        folder: Any,
+        folder: str | PathLike[str],
         *,
         pattern: str | Sequence[str] = FILES,
         poll: float = 0.5,

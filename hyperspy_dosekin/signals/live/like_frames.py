@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import BaseSignal, Signal1D
@@ -13,6 +13,9 @@ from hyperspy.signals import BaseSignal, Signal1D
 from hyperspy_dosekin.signals.files import read_signal
 
 from .growing import Exposure
+
+if TYPE_CHECKING:
+    from os import PathLike
 
 # Where the noise of a signal says how it follows from the intensity.
 _MODEL = "Signal.Noise_properties.Variance_linear_model"
@@ -64,7 +67,7 @@ def like_frame(
     return of_signal if isinstance(frame, BaseSignal) else of_array
 
 
-def template_of(path: Any) -> Any:
+def template_of(path: str | PathLike[str]) -> Any:
     """A signal like the frames of a file, without data; ``None`` where frames are areas.
 
     Parameters

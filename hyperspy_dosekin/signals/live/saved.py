@@ -29,6 +29,8 @@ from .settings import arguments_of
 from .store import FrameStore
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from hyperspy.signals import BaseSignal
 
 Live = TypeVar("Live", bound="SavedKinetics")
@@ -40,7 +42,7 @@ FORMAT, NODE = 1, "Dosekin.live"
 class SavedKinetics(FittedKinetics):
     """A growing series that can be saved, and gone on with."""
 
-    def save(self, path: Any, *, overwrite: bool | None = None) -> None:
+    def save(self, path: str | PathLike[str], *, overwrite: bool | None = None) -> None:
         """Save the state to a ``.hspy`` or ``.zspy`` file, from which `load` goes on.
 
         HyperSpy opens the file as the `DoseSeries` of the areas so far. The frames themselves are
@@ -89,7 +91,7 @@ class SavedKinetics(FittedKinetics):
         save_signal(series, path, "a live series", overwrite=overwrite)
 
     @classmethod
-    def load(cls: type[Live], path: Any, **arguments: Any) -> Live:
+    def load(cls: type[Live], path: str | PathLike[str], **arguments: Any) -> Live:
         """Go on from a state that `save` wrote.
 
         Parameters
@@ -137,7 +139,7 @@ class SavedKinetics(FittedKinetics):
         return live
 
     @classmethod
-    def resume(cls: type[Live], store: Any, **arguments: Any) -> Live:
+    def resume(cls: type[Live], store: str | PathLike[str], **arguments: Any) -> Live:
         """Go on from the frames of a store, after the process died.
 
         Parameters

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,8 @@ from hyperspy_dosekin.numerics.arguments import file_path
 from hyperspy_dosekin.numerics.files import replaced_when_written
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from hyperspy.signals import BaseSignal
 
 #: Version of the layout.
@@ -71,7 +72,7 @@ class FrameStore:
         self._early: list[tuple[int, object, dict[str, object]]] = []
 
     @classmethod
-    def opened(cls, path: Path) -> FrameStore:
+    def opened(cls, path: str | PathLike[str]) -> FrameStore:
         """A store that is there, and mended where its process was killed.
 
         Raises

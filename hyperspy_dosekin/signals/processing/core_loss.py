@@ -32,6 +32,7 @@ from hyperspy_dosekin.signals.processing.result import processed_signal, result_
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy.typing as npt
     from exspy.signals import EELSSpectrum
     from hyperspy.signals import BaseSignal
 
@@ -46,12 +47,12 @@ def process_core_loss(
     local_average: float | None = None,
     normalise: bool = True,
     reference_background: tuple[float, float] | None = None,
-    low_loss: Any = None,
+    low_loss: BaseSignal | None = None,
     background: tuple[float, float] | None = None,
     edge: float | None = None,
     crop: tuple[float, float] | None = None,
     components: int | str | None = None,
-    dtype: Any = None,
+    dtype: npt.DTypeLike | None = None,
     show_progressbar: bool | None = None,
 ) -> EELSSpectrum | tuple[EELSSpectrum, BaseSignal]:
     r"""Process core-loss spectra: from counts to edges without background.

@@ -4,15 +4,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.lazy.blocks import compute
 
 
-def denoise(signal: BaseSignal, components: int | str) -> Any:
+def denoise(signal: BaseSignal, components: int | str) -> BaseSignal:
     """Return a signal rebuilt from its first principal components.
 
     Parameters

@@ -44,7 +44,9 @@ from hyperspy_dosekin.signals.processing.zero_loss_model import (
 )
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from exspy.signals import EELSSpectrum
+    from hyperspy.signal import BaseSignal
 
 #: Quantity of the result, which says that its areas are integrals over energy.
 QUANTITY = "Single scattering (1/eV)"
@@ -59,14 +61,14 @@ def process_low_loss(
     background: tuple[float, float] | None = None,
     deconvolve: bool = True,
     normalise: bool | str = True,
-    zero_loss: Any = "auto",
+    zero_loss: str | float | BaseSignal = "auto",
     zero_loss_range: tuple[float, float] | None = None,
     spike_threshold: float = THRESHOLD,
     resolution: str = "zero_loss",
-    also_align: Sequence[Any] = (),
+    also_align: Sequence[BaseSignal] = (),
     vacuum_threshold: float = 0.03,
     survey: str = "auto",
-    dtype: Any = None,
+    dtype: npt.DTypeLike | None = None,
     show_progressbar: bool | None = None,
 ) -> EELSSpectrum:
     r"""Process low-loss spectra: from counts to the single-scattering distribution S per eV.

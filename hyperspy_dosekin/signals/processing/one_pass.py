@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from hyperspy_dosekin.processing.low_loss.one_pass import NUMBERS, look_and_proc
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV
 from hyperspy_dosekin.signals.processing.recorded import Recorded, run_chain
 from hyperspy_dosekin.signals.processing.survey import Survey, counted_gain
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 CHOICES = ("auto", "all", "sample")
 #: Bytes up to which ``"auto"`` looks at all.
@@ -97,7 +100,7 @@ def room_for(survey: Survey) -> float:
 
 
 def run_in_one_pass(
-    recorded: Recorded, search: slice, near: slice | None, chain: Any, dtype: Any
+    recorded: Recorded, search: slice, near: slice | None, chain: Any, dtype: npt.DTypeLike
 ) -> tuple[Any, Any, Any, Seen]:
     """Spectra, diagnostics, noise variance (or ``None``) and what was seen, as lazy as the data.
 

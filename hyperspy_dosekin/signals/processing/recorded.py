@@ -30,6 +30,8 @@ from hyperspy_dosekin.signals.processing.record import record_of
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
+    from hyperspy_dosekin.lazy.arrays import Array
+
 #: Larger blocks of lazy data are cut along navigation: a few of them and their work arrays have
 #: to fit in memory at a time.
 LARGEST_BLOCK = 2**25
@@ -166,7 +168,7 @@ def read(signal: BaseSignal, method: str, *, as_it_is: bool = False) -> Recorded
     )
 
 
-def in_unit(unit: Any, array: Any, power: int = 1) -> Any:
+def in_unit(unit: Any, array: Array, power: int = 1) -> Any:
     """What was computed from counts, in the intensities of the signal again.
 
     Parameters
@@ -257,7 +259,7 @@ def _bridged(
     return _all_bridged(data, dead), dead, known
 
 
-def _all_bridged(array: Any, dead: tuple[int, ...] = ()) -> Any:
+def _all_bridged(array: Array, dead: tuple[int, ...] = ()) -> Any:
     dtype = np.result_type(array.dtype, np.float32) if dead else array.dtype
     return map_blocks(
         bridge,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import LazySignal1D, Signal1D
@@ -16,11 +16,14 @@ from hyperspy_dosekin.signals.axes.energy import ev_per_unit
 from hyperspy_dosekin.signals.axes.noise_check import NOISE
 from hyperspy_dosekin.signals.axes.variance import attach_variance
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 #: Attribute that holds what `plot_processing` needs; it is not saved and not copied.
 CONTEXT = "_dosekin_context"
 
 
-def result_type(recorded: Any, dtype: Any) -> np.dtype:
+def result_type(recorded: Any, dtype: npt.DTypeLike | None) -> np.dtype:
     """Type of processed spectra: float32 where that holds all the data say.
 
     Raises

@@ -209,7 +209,7 @@ def _elsewhere(numbers: np.ndarray, near: slice) -> np.ndarray:
     return (found == 0) | (position < near.start) | (position > near.stop - 1)
 
 
-def some_of(array: Any) -> tuple[slice, ...]:
+def some_of(array: Array) -> tuple[slice, ...]:
     """Return slices that take some spectra, evenly spaced, of an array ``(…, energy)``."""
     leading = array.shape[:-1]
     each = max(round(_SOME ** (1 / max(len(leading), 1))), 1)

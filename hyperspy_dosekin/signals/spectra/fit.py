@@ -33,6 +33,7 @@ from .reading import (
 )
 
 if TYPE_CHECKING:
+    from hyperspy.roi import SpanROI
     from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
@@ -49,7 +50,7 @@ def fit_dose_spectra(
     self: Any,
     n_components: int | None = None,
     *,
-    energy_range: Any = None,
+    energy_range: Sequence[float] | SpanROI | None = None,
     law: str | KineticLaw = "power law",
     exponent: float | None = None,
     prior: Prior | Mapping[str, Sequence[float]] | None = DEFAULT_PRIOR,

@@ -19,6 +19,9 @@ from hyperspy_dosekin.signals.processing.normalisation import NAME, normalisatio
 from hyperspy_dosekin.windows.definitions import LOW_LOSS_WINDOWS, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hyperspy.roi import SpanROI
     from hyperspy.signals import BaseSignal
 
 #: Where the zero-loss peak is taken to have ended, in eV: the lowest window.
@@ -28,7 +31,7 @@ _RESIDUE = "give None to fit it, 0, or one spectrum of the channels of the fit"
 _MOST_VALUE = 1e140
 
 
-def energy_channels(signal: BaseSignal, energy_range: Any) -> slice:
+def energy_channels(signal: BaseSignal, energy_range: Sequence[float] | SpanROI | None) -> slice:
     """The channels of the fit."""
     axis = signal.axes_manager.signal_axes[0]
     energy = np.asarray(axis.axis, dtype=np.float64)
@@ -40,7 +43,7 @@ def energy_channels(signal: BaseSignal, energy_range: Any) -> slice:
         if in_ev.min() < 0 and in_ev.max() > 2 * _LOWEST_EV:
             inside = in_ev >= _LOWEST_EV
     else:
-        ends = energy_range
+        ends: Any = energy_range
         if hasattr(ends, "left") and hasattr(ends, "right"):
             ends = (ends.left, ends.right)
         if isinstance(ends, str) or not hasattr(ends, "__len__") or len(ends) != 2:

@@ -87,7 +87,7 @@ class Controls:
             "pre_exposure", dose, "pre_exposure", dose.trait("pre_exposure").label
         )
 
-        def enable(event: Any = None) -> None:
+        def enable(event: object = None) -> None:
             for widget in (*rates, moment):
                 widget.disabled = dose.source != "rate"
 
@@ -116,7 +116,7 @@ class Controls:
             [("as recorded", "zero_loss"), ("sharpened", "sharpened")],
         )
 
-        def enable(event: Any = None) -> None:
+        def enable(event: object = None) -> None:
             for widget in (*steps, background, resolution):
                 widget.disabled = not processing.on
             for widget in ends:
@@ -193,7 +193,7 @@ class Controls:
             )
         rows.append(protocol)
 
-        def enable(event: Any = None) -> None:
+        def enable(event: object = None) -> None:
             offset.disabled = not fit.offset_known
             # What the others have no use for.
             for widget in (exponent, hierarchy, estimator, protocol):

@@ -36,6 +36,7 @@ from hyperspy_dosekin.signals.signatures import did_you_mean
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy.typing as npt
     import pandas as pd
     from hyperspy.signals import Signal1D
     from matplotlib.figure import FigureBase
@@ -205,7 +206,7 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
             rows.append((window, *summary(np.exp(over))))
         return as_frame(rows, ["window", "estimate", "lower", "upper"])
 
-    def predict(self, dose: Any = None, **conditions: Any) -> ConditionPrediction:
+    def predict(self, dose: npt.ArrayLike | None = None, **conditions: Any) -> ConditionPrediction:
         """Predict the integrity and D½ of a new specimen.
 
         Parameters

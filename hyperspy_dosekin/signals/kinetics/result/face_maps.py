@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from hyperspy_dosekin.signals.kinetics.result.population import PopulationTable
 from hyperspy_dosekin.signals.kinetics.result.quantities import KineticQuantities
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from hyperspy.signals import BaseSignal, Signal1D
 
 
@@ -41,7 +42,7 @@ class KineticsMaps(Face, KineticQuantities):
         """Modelled intensity a C + b at the measured doses, a `DoseSeries`, mean over members."""
         return self.predict(self.numbers.dose)
 
-    def predict(self, dose: Any) -> Signal1D:
+    def predict(self, dose: npt.ArrayLike) -> Signal1D:
         """Modelled intensity a C + b at any doses.
 
         Parameters

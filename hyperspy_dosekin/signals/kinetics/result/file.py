@@ -39,11 +39,14 @@ from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions
 from hyperspy_dosekin.signals.kinetics.options.law_names import is_power_law, law_record
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from hyperspy.signals import Signal1D
 
     from hyperspy_dosekin.kinetics.field.network_fit import FieldNetworkFit
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
+    from hyperspy_dosekin.lazy.arrays import Array
 
 #: Where the result lies in the metadata of the series.
 NODE = "Dosekin.kinetics"
@@ -75,7 +78,9 @@ def _fields_of_format_1(maps: ExactMaps) -> tuple[str, ...]:
     return (*names, *_READOUT_OF_FORMAT_1, *doses, *_FLAGS_OF_FORMAT_1, *ends)
 
 
-def save(numbers: KineticsNumbers, path: Any, *, overwrite: bool | None = None) -> None:
+def save(
+    numbers: KineticsNumbers, path: str | PathLike[str], *, overwrite: bool | None = None
+) -> None:
     """Write a result to a ``.hspy`` or ``.zspy`` file; see `DoseKinetics.save`."""
     save_signal(signal_of(numbers), path, "a result", overwrite=overwrite)
 
@@ -197,7 +202,7 @@ def _in_order(stored: np.ndarray, names: Sequence[str] | None, maps: ExactMaps) 
 def series_of(data: SeriesData) -> Signal1D:
     """The `DoseSeries` of arrays, with its noise variance."""
 
-    def make(array: Any, title: str, quantity: str) -> Signal1D:
+    def make(array: Array, title: str, quantity: str) -> Signal1D:
         return make_dose_series(
             array,
             data.dose,

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from hyperspy_dosekin.signals.kinetics.options.law_names import (
 )
 
 if TYPE_CHECKING:
+    from hyperspy.models.model1d import Model1D
     from hyperspy.signals import Signal1D
 
     from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 PARAMETERS = {"k": "rate", "p": "exponent", "a": "amplitude", "b": "offset"}
 
 
-def kinetics_model(numbers: KineticsNumbers, series: Signal1D) -> Any:
+def kinetics_model(numbers: KineticsNumbers, series: Signal1D) -> Model1D:
     """Model of the fitted series with one component; see `DoseKinetics.as_model`."""
     law = numbers.law
     if isinstance(law, StoredLaw):

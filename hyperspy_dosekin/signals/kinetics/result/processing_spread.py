@@ -164,7 +164,7 @@ class ProcessingSpread(TabledResult):
         attach_shared_errors(series, relative_errors(self.data))
         return series
 
-    def fit(self, **options: Any) -> Any:
+    def fit(self, **options: object) -> Any:
         """Fit the series with the error of processing in the intervals.
 
         Parameters

@@ -25,6 +25,7 @@ from hyperspy_dosekin.signals.kinetics.result.table import kinetics_line, kineti
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hyperspy.models.model1d import Model1D
     from hyperspy.signals import Signal1D
     from prettytable import PrettyTable
 
@@ -313,7 +314,7 @@ class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExpor
     def _said(self) -> tuple[list[PrettyTable], list[str]]:
         return kinetics_tables(self.numbers), notes_of(self.numbers)
 
-    def as_model(self) -> Any:
+    def as_model(self) -> Model1D:
         """Make a HyperSpy model of the data with the fitted law as its component.
 
         Returns

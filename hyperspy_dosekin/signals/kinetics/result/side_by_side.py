@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from prettytable import PrettyTable
@@ -20,6 +20,7 @@ from hyperspy_dosekin.signals.kinetics.result.table import interval_text, number
 from hyperspy_dosekin.signals.results import TabledResult, as_frame
 
 if TYPE_CHECKING:
+    from hyperspy.signal import BaseSignal
     from matplotlib.figure import FigureBase
     from pandas import DataFrame
     from typing_extensions import Unpack
@@ -40,16 +41,16 @@ class WithHalfDose(Protocol):
         ...
 
     @property
-    def half_integrity_dose(self) -> Any:
+    def half_integrity_dose(self) -> BaseSignal:
         """Map of D½."""
         ...
 
     @property
-    def identifiable(self) -> Any:
+    def identifiable(self) -> BaseSignal:
         """Map of the flag."""
         ...
 
-    def interval(self, name: str) -> Any:
+    def interval(self, name: str) -> tuple[BaseSignal, BaseSignal]:
         """Ends of an interval."""
         ...
 

@@ -73,7 +73,7 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
     # Signals
 
     @property
-    def spectra(self) -> Any:
+    def spectra(self) -> BaseSignal:
         """Dose-associated spectra (component | energy): what decays with each integrity.
 
         Sum of all components and residue is the spectrum at no dose. Channels that had gaps are
@@ -82,17 +82,17 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
         return self._spectrum(self.spectra_values[:-1], "Dose-associated spectra", "component")
 
     @property
-    def residue(self) -> Any:
+    def residue(self) -> BaseSignal:
         """Spectrum of what no dose removes."""
         return self._spectrum(self.spectra_values[-1] + self.known_residue, "Residue")
 
     @property
-    def residual(self) -> Any:
+    def residual(self) -> BaseSignal:
         """Data less fit (dose | energy)."""
         return self._spectrum(self.fit.problem.values - self.fitted_values, "Residual", "dose")
 
     @property
-    def fitted(self) -> Any:
+    def fitted(self) -> BaseSignal:
         """What the fit makes of the spectra (dose | energy)."""
         return self._spectrum(self.fitted_values + self.known_residue, "Fitted spectra", "dose")
 
@@ -101,7 +101,7 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
         """Integrity of each component from no dose to the largest (component | dose)."""
         return self._series(integrities(self.fit, self.grid / self.dose_scale), "Integrity")
 
-    def project(self, signal: BaseSignal, *, dose_axis: AxisLike | None = None) -> Any:
+    def project(self, signal: BaseSignal, *, dose_axis: AxisLike | None = None) -> Signal1D:
         """How much of each component is in every spectrum of a signal.
 
         The spectra are taken for sums of the dose-associated spectra, by least squares with the
