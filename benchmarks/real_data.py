@@ -12,17 +12,16 @@ file that is not there, or that fails, is a row that says so.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from _cases.sample import listening
 from _real_fits import FITS
 from _table import Rows, add_json_option
 
@@ -69,42 +68,6 @@ VACUUM = {
     "EELSfitter/Specimen_3": ((-0.93, 9.07), ((1.5, 2.5), (3.0, 5.0), (5.0, 8.0))),
     "EELSfitter/Specimen_4": ((-4.054, 45.471), ((3.0, 6.0), (10.0, 15.0), (20.0, 25.0))),
 }
-
-
-class Messages(logging.Handler):
-    """Keeps what the package says."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
-
-    def __str__(self) -> str:
-        """The first words of each, once."""
-        short = (" ".join(text.split()) for text in self.texts)
-        short = (f"{text[:110]} …" if len(text) > 110 else text for text in short)
-        said = " ".join(dict.fromkeys(short))
-        return f"Said: {said}" if said else ""
-
-
-@contextmanager
-def listening() -> Iterator[Messages]:
-    """The warnings of the package, by either way."""
-    heard, logger = Messages(), logging.getLogger("hyperspy_dosekin")
-    logger.addHandler(heard)
-    before, logger.propagate = logger.propagate, False
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield heard
-        heard.texts += [
-            str(one.message) for one in caught if "hyperspy_dosekin" in str(one.filename)
-        ]
-    finally:
-        logger.removeHandler(heard)
-        logger.propagate = before
 
 
 def load(path: Path):

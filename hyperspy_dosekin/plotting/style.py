@@ -235,6 +235,42 @@ def say_no_data(axes: Axes) -> None:
     axes.set_yticks([])
 
 
+def draw_interval(axes: Axes, row: float, lower: float, upper: float, **look: Any) -> bool:
+    """Draw an interval; an end that is open or outside the axis becomes an arrow.
+
+    Parameters
+    ----------
+    axes
+        Axes to draw in, with their limits.
+    row
+        Its height.
+    lower, upper
+        Its ends; nothing is drawn if one is NaN.
+    **look
+        Of the line and the arrows, such as ``color``.
+
+    Returns
+    -------
+    bool
+        Whether there is an interval.
+    """
+    left, right = axes.get_xlim()
+    if np.isnan([lower, upper]).any():
+        return False
+    axes.plot(
+        np.clip([lower, upper], left, right),
+        [row, row],
+        lw=2,
+        solid_capstyle="butt",
+        zorder=3,
+        **look,
+    )
+    for end, arrow, outside in ((left, "<", lower < left), (right, ">", upper > right)):
+        if outside:
+            axes.plot([end], [row], arrow, ms=5.5, clip_on=False, zorder=5, **look)
+    return True
+
+
 def draw_data(
     axes: Axes,
     dose: np.ndarray,

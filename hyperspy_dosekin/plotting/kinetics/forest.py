@@ -114,16 +114,10 @@ def plot_forest(
         for result, look in enumerate(looks):
             row = window + 0.7 * ((result + 0.5) / n_result - 0.5)
             ends = picture.lower[result, window], picture.upper[result, window]
-            if np.isnan(ends).any():
-                continue
-            inside = np.clip(ends, low, high)
-            axes.plot(inside, [row, row], color=look.colour, lw=2, solid_capstyle="butt")
-            for end, sign, marker in ((ends[0], low, "<"), (ends[1], high, ">")):
-                if not low <= end <= high:
-                    axes.plot([sign], [row], marker, color=look.colour, ms=5, clip_on=False)
-            if picture.identifiable[result, window]:
+            known = style.draw_interval(axes, row, *ends, color=look.colour)
+            if known and picture.identifiable[result, window]:
                 dose = picture.value[result, window]
-                axes.plot([dose], [row], look.marker, color=look.colour, ms=5.5)
+                axes.plot([dose], [row], look.marker, color=look.colour, ms=5.5, zorder=4)
     axes.set_yticks(range(n_window), picture.window_names, fontsize=style.SMALL)
     axes.set_ylim(n_window - 0.5, -0.5)
     for line in range(n_window - 1):

@@ -94,16 +94,8 @@ def plot_laws(
                 "alpha": 0.25 + 0.75 * float(np.nan_to_num(picture.weights[law, column])),
             }
             ends = picture.lower[law, column], picture.upper[law, column]
-            if np.isnan(ends).any():
-                continue
-            panel.plot(np.clip(ends, low, high), [row, row], lw=2, **look)
-            for beyond, place, marker in (
-                (ends[0] < low, low, "<"),
-                (ends[1] > high, high, ">"),
-            ):
-                if beyond:
-                    panel.plot([place], [row], marker, ms=5, clip_on=False, **look)
-            panel.plot([picture.middle[law, column]], [row], "o", ms=5, **look)
+            if style.draw_interval(panel, row, *ends, **look):
+                panel.plot([picture.middle[law, column]], [row], "o", ms=5, zorder=4, **look)
         panel.axvline(picture.dose_max, color=style.GREY, ls=":", lw=1.0)
         panel.axhline(0.5, color="0.85", lw=0.8)
         layout.panel_title(panel, window, "", layout.panel_width(figure, n_window))

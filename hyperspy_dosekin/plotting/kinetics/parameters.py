@@ -201,7 +201,7 @@ def _forest(axes: Axes, picture: ParameterPicture, estimate: Estimate, *, ratios
         determined = style.flag(picture.identifiable, i, True)
         colour = look.colour if determined else "0.55"
         if estimate.lower is not None and estimate.upper is not None:
-            _bar(axes, i, estimate.lower[i], estimate.upper[i], colour)
+            style.draw_interval(axes, i, estimate.lower[i], estimate.upper[i], color=colour)
         value = estimate.value[i]
         if not np.isfinite(value):
             if estimate.lower is None or np.isnan(estimate.lower[i]):
@@ -214,15 +214,3 @@ def _forest(axes: Axes, picture: ParameterPicture, estimate: Estimate, *, ratios
             span = np.clip(value + estimate.spread[i] * np.array([-1, 1]), left, right)
             axes.plot(span, [row, row], color=colour, lw=0.8, marker="|", ms=4)
             axes.plot([value], [row], "d", color=colour, mfc="white", mew=0.8, ms=3.5)
-
-
-def _bar(axes: Axes, row: int, lower: float, upper: float, colour: object) -> None:
-    """Draw an interval; an end that is open or outside the axis becomes an arrow."""
-    left, right = axes.get_xlim()
-    if np.isnan([lower, upper]).any():
-        return
-    ends = np.clip([lower, upper], left, right)
-    axes.plot(ends, [row, row], color=colour, lw=2, solid_capstyle="butt", zorder=3)
-    for end, arrow, outside in ((ends[0], "<", lower < left), (ends[1], ">", upper > right)):
-        if outside:
-            axes.plot([end], [row], arrow, color=colour, ms=6, clip_on=False, zorder=5)
