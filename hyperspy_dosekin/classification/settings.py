@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from hyperspy_dosekin.numerics.arguments import check_fields, real_numbers, shor
 
 #: How a network is trained.
 PROTOCOLS = ("fast", "paper")
+#: Prior of the classes: a word, or shares in order or by name.
+ClassPrior: TypeAlias = str | Sequence[float] | Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class FitSettings:
         object.__setattr__(self, "prior", plain_prior(self.prior))
 
 
-def plain_prior(prior: Any) -> str | list[float] | dict[str, float]:
+def plain_prior(prior: ClassPrior) -> str | list[float] | dict[str, float]:
     """A prior as text and plain numbers, which a file can hold, whatever array or mapping it was.
 
     Raises

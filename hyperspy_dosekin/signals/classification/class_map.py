@@ -16,12 +16,13 @@ from hyperspy_dosekin.plotting.classification.maps import (
     class_colour_map,
     plot_fractions,
 )
-from hyperspy_dosekin.signals.drawing import framed
+from hyperspy_dosekin.signals.drawing import FigureOptions, framed, takes_figure_options
 from hyperspy_dosekin.signals.tools import open_tool
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
     from matplotlib.figure import FigureBase
+    from typing_extensions import Unpack
 
 #: Name of that label, and of pixels that resemble no reference.
 NONE_NAME = "none"
@@ -108,13 +109,14 @@ class ClassMap(Signal2D):
         }
         return wrap(Signal1D, LazySignal1D, share, axes=axes, metadata=metadata)
 
-    def plot_fractions(self, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot_fractions(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw the share of each class along the frames.
 
         Parameters
         ----------
         **options
-            Passed to the figure.
+            Of the figure.
 
         Returns
         -------

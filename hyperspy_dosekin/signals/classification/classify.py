@@ -12,24 +12,31 @@ from hyperspy_dosekin.signals.classification.dual_vae import MODEL_OPTIONS, Dual
 from hyperspy_dosekin.signals.signatures import documentation_of, refuse_unknown, takes_options
 
 if TYPE_CHECKING:
+    from os import PathLike
+
+    import numpy.typing as npt
+    from hyperspy.signals import BaseSignal
+
+    from hyperspy_dosekin.classification.nuisances import Nuisances
+    from hyperspy_dosekin.classification.settings import ClassPrior
     from hyperspy_dosekin.signals.classification.result import VAEClassification
 
 
 @takes_options(MODEL_OPTIONS, documentation_of(DualVAE, MODEL_OPTIONS))
 def classify_vae(
     self: Any,
-    references: Any = None,
+    references: BaseSignal | Sequence[object] | npt.ArrayLike | None = None,
     *,
     labels: Sequence[object] | None = None,
-    model: Any = None,
+    model: DualVAE | str | PathLike[str] | None = None,
     classifier: str | None = None,
-    prior: Any = None,
+    prior: ClassPrior | None = None,
     spatial: str | None = None,
     spatial_strength: float | None = None,
     spatial_frames: bool = False,
-    clean: Any = None,
-    nuisances: Any = None,
-    low_loss: Any = None,
+    clean: BaseSignal | npt.ArrayLike | None = None,
+    nuisances: Nuisances | None = None,
+    low_loss: BaseSignal | None = None,
     show_progressbar: bool | None = None,
     stop: Callable[[], bool] | None = None,
     **options: Any,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -33,10 +33,15 @@ from hyperspy_dosekin.signals.signatures import (
 )
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+    import torch
     from hyperspy.signals import BaseSignal
 
-    from hyperspy_dosekin.classification.settings import FitSettings
+    from hyperspy_dosekin.classification.nuisances import Nuisances
+    from hyperspy_dosekin.classification.settings import ClassPrior, FitSettings
     from hyperspy_dosekin.signals.classification.result import VAEClassification
+
+Trained = TypeVar("Trained", bound=TrainedModel)
 
 #: Spectra to train on, at most; the nuisances need no more, and the rest is simulated.
 MOST_SPECTRA = 20_000
@@ -49,7 +54,7 @@ _TRAINING_OPTIONS = {
 }
 
 
-def _with_training_options(cls: type[DualVAE]) -> type[DualVAE]:
+def _with_training_options(cls: type[Trained]) -> type[Trained]:
     """Show the settings of the training among those of the class, and in its docstring."""
     show = takes_options(_TRAINING_OPTIONS, documentation_of(VAEConfig, _TRAINING_OPTIONS))
     show(cls.__init__)
@@ -116,12 +121,12 @@ class DualVAE(TrainedModel):
         classifier: str | None = None,
         protocol: str = "fast",
         network: bool | None = None,
-        prior: Any = "estimated",
+        prior: ClassPrior = "estimated",
         n_components: int = 10,
         fwhm: float | str = 0.0,
         max_spectra: int = MOST_SPECTRA,
         seed: int = 0,
-        device: Any = "auto",
+        device: str | torch.device = "auto",
         **network_options: Any,
     ) -> None:
         from hyperspy_dosekin.classification.settings import FitSettings
@@ -149,12 +154,12 @@ class DualVAE(TrainedModel):
     def fit(
         self,
         signal: BaseSignal,
-        references: Any,
+        references: BaseSignal | Sequence[object] | npt.ArrayLike,
         labels: Sequence[object] | None = None,
         *,
-        clean: Any = None,
-        nuisances: Any = None,
-        low_loss: Any = None,
+        clean: BaseSignal | npt.ArrayLike | None = None,
+        nuisances: Nuisances | None = None,
+        low_loss: BaseSignal | None = None,
         show_progressbar: bool | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> DualVAE:
@@ -254,7 +259,7 @@ class DualVAE(TrainedModel):
         self,
         signal: BaseSignal,
         *,
-        prior: Any = None,
+        prior: ClassPrior | None = None,
         spatial: str | None = None,
         spatial_strength: float | None = None,
         spatial_frames: bool = False,

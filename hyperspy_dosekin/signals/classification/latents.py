@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,10 +15,11 @@ from hyperspy_dosekin.classification.labels import NO_CLASS, most_probable
 from hyperspy_dosekin.lazy.blocks import sample_rows
 from hyperspy_dosekin.plotting.classification.representations import plot_latent, plot_silhouette
 from hyperspy_dosekin.signals.classification.frames import ClassifiedFrames
-from hyperspy_dosekin.signals.drawing import framed
+from hyperspy_dosekin.signals.drawing import FigureOptions, framed, takes_figure_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
+    from typing_extensions import Unpack
 
 #: Pixels embedded and pixels whose silhouette is taken, at most.
 _EMBEDDED = 1500
@@ -28,7 +29,8 @@ _SILHOUETTES = 600
 class LatentPlots(ClassifiedFrames):
     """Methods of `VAEClassification` that show latents."""
 
-    def plot_latent(self, *, seed: int = 0, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot_latent(self, *, seed: int = 0, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw the latents of some pixels in two dimensions beside their principal components.
 
         Both are embedded by t-SNE, so that what differs is not the embedding.
@@ -38,7 +40,7 @@ class LatentPlots(ClassifiedFrames):
         seed
             For the choice of pixels and for t-SNE.
         **options
-            ``ax``, ``title``, ``dpi``, ``fig``, ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -109,7 +111,8 @@ class LatentPlots(ClassifiedFrames):
                 found[name][k] = silhouette_score(points[own], label[own])
         return MappingProxyType(found)
 
-    def plot_silhouette(self, *, seed: int = 0, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot_silhouette(self, *, seed: int = 0, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw the silhouette by condition, of latents beside principal components.
 
         Parameters
@@ -117,7 +120,7 @@ class LatentPlots(ClassifiedFrames):
         seed
             For the choice of pixels.
         **options
-            ``ax``, ``title``, ``dpi``, ``fig``, ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------

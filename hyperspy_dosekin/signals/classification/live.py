@@ -16,10 +16,13 @@ from hyperspy_dosekin.classification.live.stream import LiveFrame, Stream
 from hyperspy_dosekin.plotting.classification.latency import plot_latency
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 from hyperspy_dosekin.signals.classification.spectra import ascending, check_spectra
-from hyperspy_dosekin.signals.drawing import framed
+from hyperspy_dosekin.signals.drawing import FigureOptions, framed, takes_figure_options
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+    from hyperspy.axes import BaseDataAxis
     from matplotlib.figure import FigureBase
+    from typing_extensions import Unpack
 
 
 class LiveClassifier(CompiledClassifier):
@@ -48,7 +51,7 @@ class LiveClassifier(CompiledClassifier):
         self,
         source: Iterable[object],
         *,
-        energy_axis: Any = None,
+        energy_axis: BaseDataAxis | npt.ArrayLike | None = None,
         policy: str = "newest",
         queue_size: int | None = None,
         copy: bool = True,
@@ -139,13 +142,14 @@ class LiveStream(Stream):
     [(8,), (8,), (8,)]
     """
 
-    def plot(self, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw the histogram of the latency so far, with its percentiles.
 
         Parameters
         ----------
         **options
-            ``ax``, ``title``, ``dpi``, ``fig``, ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,10 +19,11 @@ from hyperspy_dosekin.plotting.classification.maps import (
 )
 from hyperspy_dosekin.plotting.classification.representations import plot_denoised
 from hyperspy_dosekin.signals.classification.latents import LatentPlots
-from hyperspy_dosekin.signals.drawing import framed
+from hyperspy_dosekin.signals.drawing import FigureOptions, framed, takes_figure_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
+    from typing_extensions import Unpack
 
 #: Pixels whose denoised spectra are averaged, at most.
 _DENOISED = 20_000
@@ -33,7 +34,10 @@ _CLEARLY_NOVEL = 6.0
 class ClassificationPlots(LatentPlots):
     """Methods of `VAEClassification` that draw maps and spectra."""
 
-    def plot(self, *, threshold: float | None = None, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot(
+        self, *, threshold: float | None = None, **options: Unpack[FigureOptions]
+    ) -> FigureBase:
         """Draw the class map of every frame, or of evenly chosen ones, with the class names.
 
         Parameters
@@ -41,7 +45,7 @@ class ClassificationPlots(LatentPlots):
         threshold
             Novelty beyond which a pixel is drawn as "unknown", as for `class_map_with_unknown`.
         **options
-            ``ax``, ``title``, ``dpi``, ``fig``, ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -61,7 +65,10 @@ class ClassificationPlots(LatentPlots):
         draw = partial(plot_class_maps, labels, chosen.names, titles, **self._pixel())
         return framed(draw, options)
 
-    def plot_uncertainty(self, frames: Sequence[int] | None = None, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot_uncertainty(
+        self, frames: Sequence[int] | None = None, **options: Unpack[FigureOptions]
+    ) -> FigureBase:
         """Draw how sure the class of every pixel is: entropy, its part from noise, and novelty.
 
         Parameters
@@ -69,7 +76,7 @@ class ClassificationPlots(LatentPlots):
         frames
             Indices of the frames to draw; by default four evenly chosen ones.
         **options
-            ``ax``, ``title``, ``dpi``, ``fig``, ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -112,12 +119,13 @@ class ClassificationPlots(LatentPlots):
         draw = partial(plot_confidence, maps, self._frame_titles(chosen), **limits)
         return framed(draw, options)
 
+    @takes_figure_options
     def plot_peak_ratio(
         self,
         peak: tuple[float, float] | None = None,
         shoulder: tuple[float, float] | None = None,
         frames: Sequence[int] | None = None,
-        **options: Any,
+        **options: Unpack[FigureOptions],
     ) -> FigureBase:
         """Draw class maps above maps of a peak over its shoulder, as one would without references.
 
@@ -131,7 +139,7 @@ class ClassificationPlots(LatentPlots):
         frames
             Indices of the frames to draw; by default four evenly chosen ones.
         **options
-            ``ax``, ``title``, ``dpi``, ``fig``, ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------
@@ -195,7 +203,8 @@ class ClassificationPlots(LatentPlots):
         )
         return framed(draw, options)
 
-    def plot_denoised(self, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot_denoised(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw mean and standard deviation of the denoised spectra of each class.
 
         Beside them stands what ten principal components show of the same spectra.
@@ -203,7 +212,7 @@ class ClassificationPlots(LatentPlots):
         Parameters
         ----------
         **options
-            ``ax``, ``title``, ``dpi``, ``fig``, ``figsize`` of the figure.
+            Of the figure.
 
         Returns
         -------

@@ -19,6 +19,7 @@ from hyperspy_dosekin.numerics.arguments import real_number, real_numbers, short
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from hyperspy.signals import BaseSignal, Signal1D
 
 _logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def reference_spectra(
     *,
     shift_ev: float | Sequence[float] = 0.0,
     fwhm_ev: float = 0.0,
-    energy_ev: Any = None,
+    energy_ev: npt.ArrayLike | None = None,
 ) -> Signal1D:
     """Collect simulated or measured reference spectra in one signal.
 

@@ -14,12 +14,13 @@ from prettytable import PrettyTable
 from hyperspy_dosekin.classification.calibration import CalibrationCurve
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.plotting.classification.representations import plot_cosine, plot_report
-from hyperspy_dosekin.signals.drawing import framed
+from hyperspy_dosekin.signals.drawing import FigureOptions, framed, takes_figure_options
 from hyperspy_dosekin.signals.results import TabledResult, as_frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
     from pandas import DataFrame
+    from typing_extensions import Unpack
 
     from hyperspy_dosekin.classification.model import Model
 
@@ -210,7 +211,8 @@ class VAEReport(TabledResult):
         stopped = [] if self.complete else [cut]
         return [table], [*stopped, *self.notes, *self.confusable, *self.problems]
 
-    def plot(self, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw learning curves, activity of the latents and calibration."""
         history = self.history
         draw = partial(
@@ -223,7 +225,8 @@ class VAEReport(TabledResult):
         )
         return framed(draw, options)
 
-    def plot_cosine(self, **options: Any) -> FigureBase:
+    @takes_figure_options
+    def plot_cosine(self, **options: Unpack[FigureOptions]) -> FigureBase:
         """Draw the cosine of every reference with the mean of the spectra of every class.
 
         As the paper compares simulated with measured spectra. Means are without backgrounds, and
@@ -232,7 +235,7 @@ class VAEReport(TabledResult):
         Parameters
         ----------
         **options
-            ``ax``, ``title``, ``dpi``, ``fig``, ``figsize`` of the figure.
+            Of the figure.
 
         Examples
         --------

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from hyperspy_dosekin.classification.model import Model
-    from hyperspy_dosekin.classification.settings import FitSettings
+    from hyperspy_dosekin.classification.settings import ClassPrior, FitSettings
     from hyperspy_dosekin.signals.classification.live import LiveClassifier
     from hyperspy_dosekin.signals.classification.report import VAEReport
 
@@ -241,7 +241,7 @@ class TrainedModel:
         precision: str = "float32",
         threads: int = 1,
         device: str = "auto",
-        prior: Any = None,
+        prior: ClassPrior | None = None,
         novelty: bool = False,
         classifier: str | None = None,
         batch_sizes: Sequence[int] = (),

@@ -22,7 +22,7 @@ def plot_processing(
     self: Any,
     pixel: tuple[int, ...] | None = None,
     *,
-    fig: Any = None,
+    fig: FigureBase | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> FigureBase:
     """Plot one spectrum before and after each step of its processing.

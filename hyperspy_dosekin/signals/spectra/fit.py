@@ -33,6 +33,7 @@ from .reading import (
 )
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from hyperspy.roi import SpanROI
     from hyperspy.signals import BaseSignal
 
@@ -54,13 +55,13 @@ def fit_dose_spectra(
     law: str | KineticLaw = "power law",
     exponent: float | None = None,
     prior: Prior | Mapping[str, Sequence[float]] | None = DEFAULT_PRIOR,
-    residue: Any = None,
+    residue: BaseSignal | npt.ArrayLike | None = None,
     nonnegative: bool = False,
     noise: str = "relative",
     frame_error: float = 0.0,
     processing_error: bool = True,
     spatial: str = "auto",
-    groups: Any = None,
+    groups: BaseSignal | npt.ArrayLike | None = None,
     dose_axis: AxisLike | None = None,
     dose_scale: float | None = None,
     dose_uncertainty: float | Mapping[str, float] | None = None,

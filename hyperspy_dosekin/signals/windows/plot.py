@@ -30,7 +30,7 @@ def plot_windows(
     energies: tuple[float, float] | None = None,
     difference: bool | None = None,
     logarithmic: bool | None = None,
-    fig: Any = None,
+    fig: FigureBase | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> FigureBase:
     """Plot the spectra of a dose series, coloured by dose, with the windows shaded.

@@ -31,6 +31,7 @@ from hyperspy_dosekin.signals.progress import progress_bars
 from hyperspy_dosekin.signals.signatures import did_you_mean
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.kinetics.conditions.regression import Draws
@@ -47,7 +48,7 @@ def fit_dose_conditions(
     windows: WindowsLike | str | Sequence[str] | None = None,
     shape: str = "shared",
     exponent: float | None = None,
-    offset: Any = None,
+    offset: BaseSignal | npt.ArrayLike | None = None,
     offset_ratio: str = "each",
     nonnegative: bool | None = None,
     zero_error: float | None = None,

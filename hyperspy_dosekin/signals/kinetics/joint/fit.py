@@ -41,6 +41,7 @@ from hyperspy_dosekin.signals.progress import progress_bars
 from hyperspy_dosekin.signals.signatures import refuse_unknown
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.kinetics.joint.fit import JointFit
@@ -64,7 +65,7 @@ def fit_dose_jointly(
     estimator: str = "exact",
     windows: WindowsLike | Mapping[str, WindowsLike] | None = None,
     common_mode: bool = True,
-    offset: Any = None,
+    offset: BaseSignal | npt.ArrayLike | None = None,
     show_progressbar: bool | None = None,
     **options: Any,
 ) -> JointKinetics:

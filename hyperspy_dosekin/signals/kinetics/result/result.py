@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hyperspy.models.model1d import Model1D
+    from hyperspy.signal import BaseSignal
     from hyperspy.signals import Signal1D
     from prettytable import PrettyTable
 
@@ -239,7 +240,10 @@ class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExpor
         return self if numbers is self.numbers else DoseKinetics(numbers)
 
     def processing_spread(
-        self, choices: Mapping[str, Sequence[object]] | None = None, *, spectra: Any = None
+        self,
+        choices: Mapping[str, Sequence[object]] | None = None,
+        *,
+        spectra: BaseSignal | None = None,
     ) -> ProcessingSpread:
         """Process and fit again under every admissible choice of processing.
 

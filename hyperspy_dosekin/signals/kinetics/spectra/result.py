@@ -155,7 +155,7 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
 
     def interval(
         self, name: str, level: float = 0.95, *, dose_level: float | None = None
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Signal1D, Signal1D]:
         """Central interval of the posterior.
 
         Parameters
