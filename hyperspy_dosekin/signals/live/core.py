@@ -16,7 +16,7 @@ from hyperspy_dosekin.kinetics.live.rules import STOPPED_WIDER
 from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.numerics.stream.latency import LatencyHistogram
 from hyperspy_dosekin.signals.kinetics.options.configs import exact_config
-from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions
+from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions, takes_fit_options
 from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 
 from .areas import FrameAreas
@@ -33,6 +33,12 @@ from .shown import History
 from .store import FrameStore
 
 if TYPE_CHECKING:
+    from os import PathLike
+
+    import numpy.typing as npt
+    from hyperspy.axes import BaseDataAxis
+    from hyperspy.signals import BaseSignal
+
     from hyperspy_dosekin.kinetics.live.summary import LiveEstimate
     from hyperspy_dosekin.windows.definitions import Window, WindowsLike
 
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
 class GrowingKinetics:
     """A series that grows and what is known of it; see `LiveKinetics` for the parameters."""
 
+    @takes_fit_options()
     def __init__(
         self,
         windows: WindowsLike | None = None,
@@ -47,11 +54,11 @@ class GrowingKinetics:
         dose_rate: float | None = None,
         frame_time: float | None = None,
         pre_exposure: float = 0.0,
-        offset: Any = None,
+        offset: BaseSignal | npt.ArrayLike | None = None,
         stop_when: object = None,
-        energy_axis: Any = None,
+        energy_axis: BaseDataAxis | npt.ArrayLike | None = None,
         process: bool | str | Sequence[str] = False,
-        store: object = None,
+        store: str | PathLike[str] | None = None,
         on_update: Callable[[DosePosterior], object] | None = None,
         dose_unit: str = "e⁻/Å²",
         budget: float | None = BUDGET,

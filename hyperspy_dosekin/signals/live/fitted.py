@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperspy_dosekin.kinetics.live.rules import STOPPED_WIDER
 from hyperspy_dosekin.signals.kinetics.fit import fit_dose_series
-from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions
+from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions, takes_fit_options
 
 from .as_series import as_dose_series
 from .core import GrowingKinetics
@@ -60,15 +60,16 @@ class FittedKinetics(GrowingKinetics):
             raise ValueError("no frame has come yet that could be used; give some to update().")
         return as_dose_series(self._series, self._reader, self.exposure, self.dose_unit)
 
+    @takes_fit_options()
     def result(self, *, show_progressbar: bool | None = None, **fit_options: Any) -> DoseKinetics:
         """Fit all frames so far, as `DoseSeries.fit_dose_pinn` does afterwards.
 
         Parameters
         ----------
-        show_progressbar
-            Whether to show progress; ``None`` takes HyperSpy's preference.
         **fit_options
             Options of the fit in the place of those given before.
+        show_progressbar
+            Whether to show progress; ``None`` takes HyperSpy's preference.
 
         Returns
         -------

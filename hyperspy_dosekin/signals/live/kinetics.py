@@ -12,6 +12,7 @@ from hyperspy_dosekin.numerics.html import Html, report
 from hyperspy_dosekin.numerics.stream.frames import QUEUE_SIZES, FrameQueue
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.drawing import FigureOptions, drawn, takes_figure_options
+from hyperspy_dosekin.signals.kinetics.options.fit_options import takes_fit_options
 from hyperspy_dosekin.signals.signatures import refuse_unknown
 
 from .folder import FILES, frames_of_folder
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 WHERE = ("index", "time", "dose")
 
 
+@takes_fit_options()
 class LiveKinetics(SavedKinetics):
     """The kinetics of a dose series while it is recorded.
 
@@ -76,9 +78,7 @@ class LiveKinetics(SavedKinetics):
         says how old each is; `refresh` brings all of them up to date. ``None`` does so after every
         frame. Series and maps of up to 64 curves (pixels times windows) are always up to date.
     **fit_options
-        Options of the fit, see `FitOptions`. With ``estimator="exact"`` the live posterior knows
-        that intensities are not negative; with the network, which is the default for series
-        without space axes, it does not.
+        Options of the fit.
 
     Raises
     ------
@@ -93,7 +93,9 @@ class LiveKinetics(SavedKinetics):
     that neither time nor memory grow with the series but for the areas. Where the noise of the
     areas is known it is the least that the noise can be (``noise="floor"``), unless another
     ``noise`` is given: residuals that are small by luck must not stop a series. A result is the
-    offline fit of all frames.
+    offline fit of all frames. With ``estimator="exact"`` the live posterior knows that intensities
+    are not negative; with the network, which is the default for series without space axes, it does
+    not.
 
     Intervals of series that were stopped when they looked good have been tried, see "At the
     microscope" in the user guide: they hold where the noise is known and the rule can be reached

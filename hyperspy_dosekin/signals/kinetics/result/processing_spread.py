@@ -27,7 +27,11 @@ from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData, relat
 from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
 from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
 from hyperspy_dosekin.signals.kinetics.options.configs import exact_config
-from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions, unused_by
+from hyperspy_dosekin.signals.kinetics.options.fit_options import (
+    FitOptions,
+    takes_fit_options,
+    unused_by,
+)
 from hyperspy_dosekin.signals.kinetics.result.face import Face
 from hyperspy_dosekin.signals.results import TabledResult, as_frame
 
@@ -164,6 +168,7 @@ class ProcessingSpread(TabledResult):
         attach_shared_errors(series, relative_errors(self.data))
         return series
 
+    @takes_fit_options()
     def fit(self, **options: object) -> Any:
         """Fit the series with the error of processing in the intervals.
 
