@@ -5,8 +5,8 @@
 Run ``python benchmarks/kinetics/field_sampling.py [--size 16] [--draws 1200]``. The chain samples
 the kinetic fields of all pixels and all numbers of the population together, with their priors, by
 the gradients of Torch (S. Duane et al., doi:10.1016/0370-2693(87)91197-X); lengths, weights of the
-bonds and the power of the likelihood (neighbours repeat each other) are those of the fit. Its step
-is in units of the curvature at the fit.
+bonds and how many neighbours repeat each other are those of the fit. Its step is in units of the
+curvature at the fit.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from hyperspy_dosekin.kinetics.field.fields import find_fields, likelihood_near
 from hyperspy_dosekin.kinetics.field.lengths import find_lengths
 from hyperspy_dosekin.kinetics.field.population import fit_population
 from hyperspy_dosekin.kinetics.field.readout import Sums, readout_after
+from hyperspy_dosekin.kinetics.field.repeats import of_patches
 from hyperspy_dosekin.kinetics.field.smooth import Bonds
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
@@ -46,14 +47,14 @@ class Target:
         self.layout, vector = population.layout, torch.as_tensor(population.vector)
         bonds = Bonds.of(places)
         found = find_lengths(self.curves, population.shared, bonds, places, 0.6 * size)[0]
-        lengths, self.power = found.best, found.power
+        lengths, self.repeats = found.best, found.repeats
         mode = find_fields(
-            self.curves, population.shared, bonds, lengths, power=self.power, steps=60
+            self.curves, population.shared, bonds, lengths, repeats=self.repeats, steps=60
         )
         roots = bonds.roots(lengths, mode.weight)
         self.prior = [torch.as_tensor((root @ root).toarray()) for root in roots]
         # Begin at the fit, in units of the curvature there.
-        sites = likelihood_near(self.curves, population.shared, mode.field, self.power)
+        sites = likelihood_near(self.curves, population.shared, mode.field, self.repeats)
         n, d = mode.field.shape
         whole = torch.block_diag(*self.prior).reshape(d, n, d, n)
         for pixel in range(n):
@@ -69,7 +70,7 @@ class Target:
 
     def free(self, point):
         vector, field = self.parts(point)
-        shared = self.layout.shared(vector)
+        shared = of_patches(self.layout.shared(vector), self.repeats)
         return shared, shared.mean[:, None] + shared.factor @ field
 
     def value(self, point):
@@ -85,7 +86,7 @@ class Target:
         sums = Sums.of(self.curves, integrity)
         likelihood = readout_after(self.curves, sums, free, shared).log_likelihood.sum()
         squares = sum(row @ matrix @ row for row, matrix in zip(field, self.prior, strict=True))
-        return self.power * likelihood + self.layout.log_prior(vector) - 0.5 * squares
+        return likelihood / self.repeats + self.layout.log_prior(vector) - 0.5 * squares
 
     def slope(self, away):
         away = away.detach().requires_grad_()
@@ -144,7 +145,7 @@ def main():
     away = float(np.median(np.abs(0.5 * (ends[0] + ends[1] - low - high)) / (high - low)))
     held = [float(((a <= truth) & (truth <= b)).mean()) for a, b in (ends, (low, high))]
     note = f"{options.size} × {options.size}, {options.draws} draws, accepted {accepted:.2f}"
-    note += f", power {target.power:.2f}"
+    note += f", repeats {target.repeats:.1f}"
     first = np.median(chain[: len(chain) // 2], 0) - np.median(chain[len(chain) // 2 :], 0)
     note += f"; halves of the chain differ by {np.abs(first).mean():.3f} in ln D½"
     rows.add("width of a field's intervals over those of the chain", asked=None, measured=width,

@@ -224,8 +224,8 @@ class SharedBlock:
             where = place[curves.alive]
             if where.size:
                 bonds = Bonds.of(every[where])
-                shared, power = population.shared, length.power
-                start = find_fields(curves, shared, bonds, length.best, power=power)
+                shared, repeats = population.shared, length.repeats
+                start = find_fields(curves, shared, bonds, length.best, repeats=repeats)
                 priors = field_priors(curves, population, bonds, length, start)
                 known[where, 1:, window] = packed(priors)
 

@@ -21,6 +21,7 @@ from .curves import SharedCurves
 from .newton import NewtonSteps, blocks_of, precision_of, pulled
 from .pixels import PixelPrior, curvature
 from .readout import Shared
+from .repeats import of_patches
 from .smooth import Bonds, factorised
 
 # Steps to the mode, and the largest of a pixel in units of the population. The search ends where a
@@ -68,9 +69,10 @@ class Mode:
 
 
 def likelihood_near(
-    curves: SharedCurves, shared: Shared, field: np.ndarray, power: float = 1.0
+    curves: SharedCurves, shared: Shared, field: np.ndarray, repeats: float = 1.0
 ) -> Sites:
-    """Likelihood of pixels near fields ``(n, d)``, raised to a power."""
+    """Likelihood of pixels near fields ``(n, d)``, for each its share of that of its patch."""
+    shared = of_patches(shared, repeats)
     free = shared.mean[:, None] + shared.factor @ torch.as_tensor(field.T.copy())
     lower, upper = (end[:, None] for end in curves.box)
     inside = torch.maximum(torch.minimum(free, upper), lower)
@@ -80,7 +82,7 @@ def likelihood_near(
     bent = -(shared.factor.T @ hessian @ shared.factor)
     values, axes = torch.linalg.eigh(bent)
     bent = (axes * values.clamp(min=0.0)[:, None, :]) @ axes.transpose(1, 2)
-    return Sites(*((power * each).numpy() for each in (value, slope, bent)))
+    return Sites(*((each / repeats).numpy() for each in (value, slope, bent)))
 
 
 def find_fields(
@@ -90,7 +92,7 @@ def find_fields(
     lengths: Sequence[float],
     start: Mode | None = None,
     *,
-    power: float = 1.0,
+    repeats: float = 1.0,
     steps: int = _STEPS,
 ) -> Mode:
     """Fields of the highest posterior density, with bonds that give way where they jump.
@@ -105,8 +107,8 @@ def find_fields(
         Length of each field.
     start
         Where to begin.
-    power
-        Power of the likelihood.
+    repeats
+        Neighbours that have one amplitude and offset, see `repeats`.
     steps
         Steps of Newton's method, at most.
     """
@@ -115,14 +117,14 @@ def find_fields(
     field = np.zeros((n, d)) if start is None else start.field.copy()
     weight = np.ones(bonds.n_bond) if start is None else start.weight
     roots = bonds.roots(lengths, weight)
-    sites = likelihood_near(curves, shared, field, power)
+    sites = likelihood_near(curves, shared, field, repeats)
     newton, damping = NewtonSteps(), np.zeros(n)
     for _ in range(steps):
         slope = sites.gradient - pulled(roots, field)
         step = newton.step(roots, sites.curvature + damping[:, None, None] * np.eye(d), slope)
         expected = 0.5 * float((slope * step).sum())
         step = np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
-        found = likelihood_near(curves, shared, field + step, power)
+        found = likelihood_near(curves, shared, field + step, repeats)
         gain = log_posterior(found, roots, field + step) - log_posterior(sites, roots, field)
         damping = _damped(damping, sites, found, step)
         if not gain >= -1e-6 * abs(float(sites.value.sum())):
@@ -157,7 +159,7 @@ def neighbours_say(
     bonds: Bonds,
     mode: Mode,
     seed: int = 0,
-    power: float = 1.0,
+    repeats: float = 1.0,
 ) -> PixelPrior:
     """Prior of every pixel from all but its own data.
 
@@ -169,11 +171,11 @@ def neighbours_say(
         Most probable fields.
     seed
         Of the random fields.
-    power
-        Power of the likelihood of the neighbours.
+    repeats
+        As for `find_fields`.
     """
     n, d = mode.field.shape
-    sites = likelihood_near(curves, shared, mode.field, power)
+    sites = likelihood_near(curves, shared, mode.field, repeats)
     roots = bonds.roots(mode.lengths, mode.weight)
     prior = precision_of(roots)
     whole = prior + blocks_of(sites.curvature)

@@ -1,11 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Over how many pixels neighbours are alike, and how often they repeat each other.
-
-Amplitudes and offsets are independent draws of the population to the likelihood. In a specimen
-those of neighbours are alike, too, so that what neighbours say of k and p is wrong together. How
-often they repeat each other is seen in their scores, and their likelihood is raised to the inverse.
-"""
+"""Over how many pixels neighbours are alike."""
 
 from __future__ import annotations
 
@@ -13,11 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from .curves import SharedCurves
-from .dependence import redundancy
-from .evidence import log_half_dose
 from .fields import (
     Mode,
     Sites,
@@ -29,13 +21,13 @@ from .newton import blocks_of, precision_of
 from .pixels import PixelPrior
 from .population import Population
 from .readout import Shared
+from .repeats import repeats_of
 from .smooth import Bonds, factorised, log_determinant
 
 #: Lengths that are tried, in pixels.
 LENGTHS = (1.5, 2.5, 4.0, 6.0, 8.5, 12.0, 17.0, 24.0)
-# Rounds of lengths and fields; step of numerical derivatives in units of the population.
-_LENGTH_ROUNDS = 2
-_DIFFERENCE = 1e-3
+# Rounds of lengths and fields, and of fields and how often their pixels repeat each other.
+_LENGTH_ROUNDS, _REPEAT_ROUNDS = 2, 2
 
 
 def log_evidence(
@@ -74,13 +66,13 @@ class Lengths:
         Lengths that were tried, ``(n_length,)``.
     chance
         Their probabilities for each field, ``(d, n_length)``.
-    power
-        Power of the likelihood of neighbours, which repeat each other.
+    repeats
+        Neighbours that have one amplitude and offset, see `repeats`.
     """
 
     tried: np.ndarray
     chance: np.ndarray
-    power: float = 1.0
+    repeats: float = 1.0
 
     @property
     def best(self) -> tuple[float, ...]:
@@ -115,12 +107,14 @@ def find_lengths(
     tried = np.array([x for x in LENGTHS if x <= max(largest, LENGTHS[1])])
     d = curves.n_parameter
     lengths = (float(tried[tried.size // 2]),) * d
-    mode = find_fields(curves, shared, bonds, lengths)
-    power = 1 / _repeats(curves, shared, mode, places)
-    mode = find_fields(curves, shared, bonds, lengths, mode, power=power)
+    mode, repeats = None, 1.0
+    for _ in range(_REPEAT_ROUNDS):
+        mode = find_fields(curves, shared, bonds, lengths, mode, repeats=repeats)
+        repeats = repeats_of(curves, shared, mode.field, places)
+    mode = find_fields(curves, shared, bonds, lengths, mode, repeats=repeats)
     chance = np.zeros((d, tried.size))
     for _ in range(_LENGTH_ROUNDS):
-        sites = likelihood_near(curves, shared, mode.field, power)
+        sites = likelihood_near(curves, shared, mode.field, repeats)
         for field in range(d):
             evidence = np.array(
                 [
@@ -135,23 +129,8 @@ def find_lengths(
             chance[field] = _blurred(likely / likely.sum())
         if lengths == mode.lengths:
             break
-        mode = find_fields(curves, shared, bonds, lengths, mode, power=power)
-    return Lengths(tried, chance, power), mode
-
-
-def _repeats(curves: SharedCurves, shared: Shared, mode: Mode, places: np.ndarray) -> float:
-    """How often neighbours say the same of ln D½ that is not in the fields."""
-    sites = likelihood_near(curves, shared, mode.field)
-    hessian = torch.as_tensor(sites.curvature.sum(0))
-    by_field = []
-    for shift in np.eye(mode.field.shape[1]):
-        ends = []
-        for sign in (1, -1):
-            field = torch.as_tensor((mode.field + sign * _DIFFERENCE * shift).T.copy())
-            ends.append(log_half_dose(curves, shared.mean[:, None] + shared.factor @ field))
-        by_field.append((ends[0] - ends[1]) / (2 * _DIFFERENCE))
-    score = torch.as_tensor(sites.gradient)
-    return redundancy(hessian, score, torch.stack(by_field, 1), places)
+        mode = find_fields(curves, shared, bonds, lengths, mode, repeats=repeats)
+    return Lengths(tried, chance, repeats), mode
 
 
 def _blurred(chance: np.ndarray) -> np.ndarray:
@@ -183,9 +162,15 @@ def field_priors(
     start
         Fields to begin with.
     """
-    found, power = [], lengths.power
+    found, repeats = [], lengths.repeats
     drawn = lengths.drawn(len(population.design))
-    for seed, (shared, each) in enumerate(zip(population.designs, drawn, strict=True)):
-        mode = find_fields(curves, shared, bonds, each, start, power=power)
-        found.append(neighbours_say(curves, shared, bonds, mode, seed, power))
+    every = zip(population.designs, population.shares, drawn, strict=True)
+    for seed, (shared, alike, each) in enumerate(every):
+        if not alike:
+            # Amplitudes that may be anything in every pixel of a patch would make it wrong and sure
+            # (Neyman and Scott): pixels that share nothing do not hear their neighbours either.
+            found.append(PixelPrior.common(shared).each(curves.number))
+            continue
+        mode = find_fields(curves, shared, bonds, each, start, repeats=repeats)
+        found.append(neighbours_say(curves, shared, bonds, mode, seed, repeats))
     return found

@@ -62,6 +62,10 @@ class PixelPrior:
             covariance = covariance + (square + away[:, :, None] * away[:, None, :]) / len(priors)
         return cls(mean, torch.linalg.cholesky(covariance))
 
+    def each(self, number: int) -> PixelPrior:
+        """The same with a prior for each of so many pixels, where all have one."""
+        return PixelPrior(self.mean.repeat(1, number), self.factor.repeat(number, 1, 1))
+
     def select(self, index: Tensor) -> PixelPrior:
         """Those of some pixels."""
         if self.mean.shape[1] == 1:

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fields in which neighbours are alike, against dense matrices and truths of other kinds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.field.block import SharedBlock, shared_fields
@@ -14,9 +17,10 @@ from hyperspy_dosekin.kinetics.field.fields import (
     likelihood_near,
     neighbours_say,
 )
-from hyperspy_dosekin.kinetics.field.lengths import Lengths, find_lengths
+from hyperspy_dosekin.kinetics.field.lengths import Lengths, field_priors, find_lengths
 from hyperspy_dosekin.kinetics.field.newton import precision_of
 from hyperspy_dosekin.kinetics.field.population import fit_population
+from hyperspy_dosekin.kinetics.field.repeats import alike
 from hyperspy_dosekin.kinetics.field.smooth import Bonds, factorised, lattice, log_determinant
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
@@ -92,7 +96,7 @@ def test_pixels_that_are_not_there_have_no_bonds():
 def test_bonds_give_way_where_a_field_jumps():
     bonds = Bonds.of(places_of(SHAPE))
     field = np.zeros((*SHAPE, 1))
-    field[:, 6:] = 2.0
+    field[:, 6:] = 3.0
     weight = bonds.weights(field.reshape(-1, 1), (8.0,))
     across = np.abs(bonds.differences @ field.reshape(-1)) > 1
     assert weight[across].max() < 0.25
@@ -123,6 +127,47 @@ def test_what_neighbours_say_is_the_marginal_without_a_pixel(fitted):
     assert np.median(ratio) == pytest.approx(1.0, rel=0.2)
     assert ratio.min() > 0.4
     assert ratio.max() < 2.5
+
+
+def test_repeats_are_counted_where_amplitudes_are_alike(fitted):
+    """A patch of as many pixels as the correlation of smoothed noise has in all."""
+    random = np.random.default_rng(0)
+    places = places_of((40, 40))
+    rough = random.standard_normal((2, 40, 40))
+    assert alike(rough.reshape(2, -1), places) < 1.3
+    for width in (1.0, 1.5):
+        even = gaussian_filter(rough, (0, width, width), mode="wrap")
+        even /= even.std(axis=(1, 2), keepdims=True)
+        expected = 4 * np.pi * width**2
+        assert alike(even.reshape(2, -1), places) == pytest.approx(expected, rel=0.25)
+    line = random.standard_normal((1, 500)).repeat(4, axis=1)
+    assert alike(line, places_of((2000,))) == pytest.approx(4.0, rel=0.2)
+    # Amplitudes of the simulation are rough.
+    assert fitted[3].repeats < 2
+
+
+def test_a_patch_says_once_what_its_amplitude_says(fitted):
+    """Its likelihood is that of the mean of its curves, of which the amplitude is one draw."""
+    curves, population, *_ = fitted
+    n, d = 4, curves.n_parameter
+    same = curves.select(np.zeros(n, int))
+    shared = population.shared
+    field = np.tile([0.3, -0.2], (n, 1))[:, :d]
+    patch = likelihood_near(same, shared, field, n)
+    once = likelihood_near(same, replace(shared, sigma=shared.sigma / 2), field)
+    np.testing.assert_allclose(patch.curvature.sum(0), once.curvature[0], rtol=1e-9)
+    np.testing.assert_allclose(patch.gradient.sum(0), once.gradient[0], rtol=1e-9)
+
+
+def test_pixels_that_share_nothing_do_not_hear_their_neighbours(fitted):
+    curves, population, bonds, lengths, mode = fitted
+    vector = torch.as_tensor(population.vector)
+    design = np.stack([population.layout.nothing_shared(vector).numpy(), population.vector])
+    alone, heard = field_priors(curves, replace(population, design=design), bonds, lengths, mode)
+    nothing = population.layout.shared(torch.as_tensor(design[0]))
+    np.testing.assert_array_equal(alone.mean, nothing.mean[:, None].repeat(1, curves.number))
+    np.testing.assert_array_equal(alone.factor, nothing.factor.repeat(curves.number, 1, 1))
+    assert heard.mean.std() > 0.1
 
 
 def test_lengths_are_drawn_by_their_chances():
