@@ -7,6 +7,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import nnls
 
+from hyperspy_dosekin.processing.low_loss.wings import (
+    asymmetry_of_wings,
+    left_beyond_mirror,
+    left_by_wings,
+)
+
 #: Widths from the peak between which its asymmetry is seen: nearer it has none, further are losses.
 _ASYMMETRY = (0.5, 1.5)
 #: Asymmetry that is believed at most: more are losses.
@@ -18,6 +24,8 @@ _EXCESS, _FALLS, _ASYMMETRIC = (1.0, 1.5), 2.0, 0.01
 _MAY_FALL = 1.05
 #: What may be wrong with its continuation, as a share of it, and how many decays it is continued.
 _UNSURE, _DECAYS = 0.5, 12.0
+#: Widths from the peak beyond which there is no flank, but a tail.
+_WINGS = 2.0
 #: It is fitted up to so many widths, to so many channels at least, with decays in widths of these.
 _FITTED, _FEWEST_FITTED = 2.5, 4
 _DECAY_RANGE = np.geomspace(0.08, 1.5, 120)
@@ -33,12 +41,14 @@ def residue_of(
     *,
     number: int,
     ended: bool,
+    reach: int | None = None,
 ) -> np.ndarray:
     """One standard deviation of what is left of a mirrored zero-loss peak, channel by channel.
 
     Where there is a gain side, the mirror image is wrong by as much as the peak is asymmetric near
-    its top; where the loss side exceeds the gain side, by a share of what `excess_of` continues.
-    Beyond the end of the gain side it is a tail
+    its top; where the loss side exceeds the gain side, by a share of what `excess_of` continues,
+    and by the tail that `left_by_wings` finds. Where the gain side is longer than what is mirrored,
+    by what is there. Beyond the end of the gain side it is a tail
     that falls as one over the energy from the level at the end on: so do vacuum spectra of two
     monochromated instruments that come with EELSfitter.
 
@@ -54,6 +64,8 @@ def residue_of(
         Channels from the peak on that are wanted.
     ended
         Whether the tail has ended before the gain side does.
+    reach
+        Channels that are mirrored; by default all.
 
     Returns
     -------
@@ -82,6 +94,20 @@ def residue_of(
         else:
             continued = _UNSURE * np.interp(distance, np.arange(excess.size), excess, right=0.0)
         residue = np.maximum(residue, np.where(distance < begin, 0.0, continued) / area)
+    size = min(near_gain.size, near_loss.size)
+    leftover = near_loss[:size] - near_gain[:size]
+    excess = excess_of(near_gain, near_loss, fwhm)
+    if excess is not None:
+        leftover = leftover - np.interp(np.arange(size), np.arange(excess.size), excess, right=0.0)
+    # Further away nobody sees whether the tail of the loss side is that of the gain side.
+    share = min(asymmetry_of_wings(near_gain[:size], near_loss[:size], fwhm), _UNSURE)
+    mirrored = np.interp(distance, np.arange(end + 1), side, right=0.0)
+    residue = np.maximum(residue, np.where(distance < _WINGS * fwhm, 0.0, share * mirrored))
+    wings = left_by_wings(leftover, near_loss[:size], fwhm, np.zeros(number))
+    residue = np.maximum(residue, wings / area)
+    if reach is not None and reach < end:
+        beyond = left_beyond_mirror(gain_side, reach + 1) / area
+        residue = np.maximum(residue, np.interp(distance, np.arange(end + 1), beyond, right=0.0))
     if ended:
         return residue
     several = max(_FEWEST, int(_SHARE * gain_side.size))
@@ -90,7 +116,13 @@ def residue_of(
 
 
 def residue_of_model(
-    model: np.ndarray, place: float, fwhm: float, near_gain: np.ndarray, near_loss: np.ndarray
+    model: np.ndarray,
+    place: float,
+    fwhm: float,
+    near_gain: np.ndarray,
+    near_loss: np.ndarray,
+    *,
+    loss_side: np.ndarray,
 ) -> np.ndarray:
     """One standard deviation of what is left of a fitted zero-loss peak, channel by channel.
 
@@ -106,11 +138,13 @@ def residue_of_model(
         Its channel.
     fwhm, near_gain, near_loss
         As for `residue_of`.
+    loss_side
+        As for `left_by_wings`, in units of the area of the peak.
 
     Examples
     --------
-    >>> side = np.array([0.5, 0.1])
-    >>> print(residue_of_model(np.array([0.1, 0.5, 0.2, 0.1, 0.05]), 1.0, 1.2, side, side))
+    >>> model, side = np.array([0.1, 0.5, 0.2, 0.1, 0.05]), np.array([0.5, 0.1])
+    >>> print(residue_of_model(model, 1.0, 1.2, side, side, loss_side=model))
     [0.    0.    0.    0.05  0.025]
     """
     distance = np.arange(model.size) - place
@@ -120,6 +154,9 @@ def residue_of_model(
     if falls is not None and area > 0:
         near, decay, begin = falls
         residue = np.maximum(residue, near / area * np.exp(-(distance - begin) / decay))
+    after = np.interp(np.arange(model.size) + place, np.arange(model.size), model, right=0.0)
+    wings = left_by_wings(loss_side, loss_side, fwhm, after)
+    residue = np.maximum(residue, np.interp(distance, np.arange(model.size), wings))
     return np.where(distance > _EXCESS[0] * fwhm, residue, 0.0)
 
 

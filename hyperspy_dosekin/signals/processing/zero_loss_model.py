@@ -27,6 +27,8 @@ MODELS = ("auto", "reflected", "fitted")
 _FEWEST_WIDTHS = 3.0
 #: Share of the peak in a tail that was continued beyond the gain side, above which that is said.
 _MUCH_TAIL = 2e-4
+#: Pedestal, as a share of the height of the peak, below which it may be losses.
+_SMALL_PEDESTAL = 0.01
 _logger = logging.getLogger(__name__)
 _REMEDY = (
     "pass 'auto', 'reflected', 'fitted', an energy in eV at which the zero-loss peak ends, or a "
@@ -131,8 +133,20 @@ def model_shape(zero_loss: Any, measured: MeasuredPeak | None, survey: Survey, r
         return zero_loss
     middle = survey.peak.size // 2
     where = np.arange(-reach * PER_CHANNEL, reach * PER_CHANNEL + 1) / PER_CHANNEL
-    values = fit_zero_loss(survey.peak, middle, float(np.nanmedian(survey.fwhm)), where)
+    values = fit_zero_loss(
+        _peak_on_nothing(survey), middle, float(np.nanmedian(survey.fwhm)), where
+    )
     return PeakShape(values * (PER_CHANNEL / values.sum()), reach * PER_CHANNEL)
+
+
+def _peak_on_nothing(survey: Survey) -> np.ndarray:
+    """The mean peak as it stands in the spectra, but for a pedestal that is one.
+
+    What all spectra have at both ends is subtracted from it. If that is little, it may as well be
+    losses at the end of the axis, and the flank of a peak that the axis cuts.
+    """
+    level = float(np.mean(survey.pedestal[survey.found]))
+    return survey.peak + (level if level < _SMALL_PEDESTAL * survey.peak.max() else 0.0)
 
 
 def choose_model(zero_loss: Any, survey: Survey) -> Any:
@@ -225,7 +239,20 @@ def residue_in(survey: Survey, chain: LowLossChain, *, measured: bool) -> np.nda
     if isinstance(chain.zero_loss, PeakShape) and not measured:
         place = float(chain.origin - chain.start)
         (model,) = chain.zero_loss.at(np.array([place]), chain.stop - chain.start)
-        return residue_of_model(model, place, chain.fwhm, *_sides(survey, chain)) / chain.scale_ev
+        middle = survey.peak.size // 2
+        (there,) = chain.zero_loss.at(np.array([float(middle)]), survey.peak.size)
+        # As high as the mean peak where losses have no part.
+        core = slice(max(middle - round(1.5 * chain.fwhm), 0), middle + 1)
+        peak = _peak_on_nothing(survey)
+        height = peak[core].sum() / there[core].sum()
+        left = residue_of_model(
+            model,
+            place,
+            chain.fwhm,
+            *_sides(survey, chain),
+            loss_side=peak[middle:] / height,
+        )
+        return left / chain.scale_ev
     if not isinstance(chain.zero_loss, str) or survey.total.size < chain.stop:
         return None
     origin = chain.origin
@@ -240,6 +267,7 @@ def residue_in(survey: Survey, chain: LowLossChain, *, measured: bool) -> np.nda
         chain.fwhm,
         number=chain.stop - origin,
         ended=chain.n_dark > 0,
+        reach=chain.reach,
     )
     return np.concatenate([np.zeros(origin - chain.start), after]) / chain.scale_ev
 
