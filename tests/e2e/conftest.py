@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.browser import ADVICE, ARGUMENTS, find_browser, is_required
-from tests.e2e.notebook import PATIENCE, Kernel, NotebookPage, wait_for
+from tests.e2e.notebook import BEAT, PATIENCE, Kernel, NotebookPage, wait_for
 
 _LOCAL = re.compile(r"^https?://(?:127\.0\.0\.1|localhost)[:/]|^(?:data|blob|about):")
 _FAILED = pytest.StashKey[bool]()
@@ -145,7 +145,7 @@ def open_notebook(browser, voila, artifacts, request):
 
     def open_one(cells, *, wait_for=".jupyter-matplotlib canvas", width=1000, name=None):
         name = name or request.path.stem.removeprefix("test_")
-        _write(folder / f"{name}.ipynb", ["%matplotlib widget", *cells])
+        _write(folder / f"{name}.ipynb", ["%matplotlib widget", *cells, BEAT])
         before = set(runtime.rglob("kernel-*.json"))
         context = browser.new_context(viewport={"width": width, "height": 900})
         contexts.append(context)

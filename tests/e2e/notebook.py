@@ -5,6 +5,9 @@
 Tests say what a person does (`Canvas.click`, `Canvas.drag`, keys and buttons through
 `NotebookPage.page`, which is Playwright's) and check both sides: what the kernel knows
 (`Kernel.eval`, `Kernel.wait`) and which pixels are seen (`Canvas.pixels`).
+
+Page and kernel run at once, and neither is where the other is: `NotebookPage.settle` waits until
+both have done what was asked of them before.
 """
 
 import ast
@@ -25,6 +28,14 @@ _PAUSE = 0.1
 #: ipympl sends a mouse position every 33 ms at most: the last one needs time to get through.
 _SETTLE_MS = 150
 _SHOWN_MS = 700
+#: The last cell of each notebook: a button that nobody sees, which the kernel answers.
+BEAT = """
+import ipywidgets as _widgets
+_beat = _widgets.Button(description="0", layout={"display": "none"})
+_beat.add_class("e2e-beat")
+_beat.on_click(lambda beat: setattr(beat, "description", str(int(beat.description) + 1)))
+display(_beat)
+"""
 
 
 def wait_for(look: Callable[[], Any], accept: Callable[[Any], bool], what: str) -> Any:
@@ -149,11 +160,13 @@ class Canvas:
         self._notebook.page.wait_for_timeout(_SETTLE_MS)
         mouse.down()
         mouse.up()
+        self._notebook.settle()
 
     def drag(self, axes: str, start: tuple[float, float], stop: tuple[float, float]) -> None:
         """Press the mouse at a point of axes and let it go at another, in data coordinates."""
         first, last = self._place(axes, *start), self._place(axes, *stop)
         drag(self._notebook.page, first, last)
+        self._notebook.settle()
 
     def _place(self, axes: str, x: float, y: float) -> tuple[float, float]:
         """Where a point of axes is in the page."""
@@ -181,16 +194,6 @@ def drag(page: Any, start: tuple[float, float], stop: tuple[float, float]) -> No
     page.mouse.move(*stop, steps=4)
     page.wait_for_timeout(_SETTLE_MS)
     page.mouse.up()
-
-
-def drag_slider(page: Any, slider: Any, fraction: float) -> None:
-    """Drag the handle of a slider of ipywidgets to a fraction of its length."""
-    slider.scroll_into_view_if_needed()
-    handle = slider.locator(".noUi-handle").bounding_box()
-    rail = slider.locator(".noUi-target").bounding_box()
-    y = handle["y"] + handle["height"] / 2
-    start = handle["x"] + handle["width"] / 2
-    drag(page, (start, y), (rail["x"] + fraction * rail["width"], y))
 
 
 class NotebookPage:
@@ -234,6 +237,38 @@ class NotebookPage:
         """
         holder = self.page.locator(f"{within} .jupyter-matplotlib").nth(number)
         return Canvas(self, holder, figure)
+
+    def settle(self) -> None:
+        """Wait until the kernel has heard all from the page, and the page all from the kernel.
+
+        What each says to the other arrives in its order, so the answer to a click on a button comes
+        after everything that was said before. A figure asks once more before it is drawn.
+        """
+        beat = self.page.locator(".e2e-beat")
+        for _ in range(2):
+            number = int(beat.text_content())
+            beat.dispatch_event("click")
+            wait_for(
+                lambda: int(beat.text_content()),
+                lambda found, after=number: found > after,
+                "the kernel's answer to the page",
+            )
+
+    def run(self, code: str) -> None:
+        """Run statements in the kernel, and wait until the page shows what they changed."""
+        self.kernel.run(code)
+        self.settle()
+
+    def drag_slider(self, selector: str, fraction: float) -> None:
+        """Drag the handle of a slider of ipywidgets to a fraction of its length."""
+        slider = self.page.locator(selector)
+        slider.scroll_into_view_if_needed()
+        handle = slider.locator(".noUi-handle").bounding_box()
+        rail = slider.locator(".noUi-target").bounding_box()
+        y = handle["y"] + handle["height"] / 2
+        start = handle["x"] + handle["width"] / 2
+        drag(self.page, (start, y), (rail["x"] + fraction * rail["width"], y))
+        self.settle()
 
     def screenshot(self, name: str = "") -> Path:
         """Keep a picture of the whole page among the artefacts of the tests."""

@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from tests.e2e.notebook import PATIENCE, drag_slider
+from tests.e2e.notebook import PATIENCE
 
 #: All-different sizes: 3 frames of 8 × 11 pixels (y, x); patches of an unknown phase.
 CLASSIFY = """
@@ -45,7 +45,7 @@ def _start_again(notebook):
     """Every test finds the same state, whichever ran before, in the kernel and in the page."""
     from playwright.sync_api import expect
 
-    notebook.kernel.run("tool.trait_set(frame=0, x=5, y=4, threshold=2.0, mark_unknown=True)")
+    notebook.run("tool.trait_set(frame=0, x=5, y=4, threshold=2.0, mark_unknown=True)")
     for name, value in (("x", "5"), ("y", "4")):
         field = notebook.page.locator(f".dosekin-{name} input")
         expect(field).to_have_value(value, timeout=1000 * PATIENCE)
@@ -89,18 +89,17 @@ def test_map_shows_the_classes(notebook, canvas):
 
 
 def test_threshold_by_drag(notebook, canvas):
-    slider = notebook.page.locator(".dosekin-threshold")
     before, known = canvas.pixels(), notebook.kernel.eval(UNKNOWN)
-    drag_slider(notebook.page, slider, 0.97)
-    notebook.kernel.wait("tool.threshold", lambda value: value > 5.5)
+    notebook.drag_slider(".dosekin-threshold", 0.97)
+    assert notebook.kernel.eval("tool.threshold") > 5.5
     assert notebook.kernel.eval(UNKNOWN) < known
     canvas.wait_changed(before)
     assert_map_is_drawn(notebook, canvas)
     assert notebook.kernel.eval(
         "bool((tool.labels == c.class_map_with_unknown(tool.threshold).data[0]).all())"
     )
-    drag_slider(notebook.page, slider, 0.02)
-    notebook.kernel.wait("tool.threshold", lambda value: value < 0.3)
+    notebook.drag_slider(".dosekin-threshold", 0.02)
+    assert notebook.kernel.eval("tool.threshold") < 0.3
     assert notebook.kernel.eval(UNKNOWN) > known
     assert_map_is_drawn(notebook, canvas)
 
@@ -112,6 +111,7 @@ def test_threshold_by_keyboard(notebook, canvas):
     # The slider goes by its step of 0.05.
     notebook.kernel.wait("tool.threshold", lambda value: value == pytest.approx(2.05))
     readout = notebook.page.locator(".dosekin-threshold .widget-readout")
+    notebook.settle()
     before = canvas.pixels()
     readout.fill("0.1")
     readout.press("Enter")
@@ -121,7 +121,8 @@ def test_threshold_by_keyboard(notebook, canvas):
     # Off: no pixel is unknown any more, and the slider has no effect.
     notebook.page.locator(".dosekin-mark-unknown input").focus()
     notebook.page.keyboard.press("Space")
-    notebook.kernel.wait_equal(UNKNOWN, 0)
+    notebook.settle()
+    assert notebook.kernel.eval(UNKNOWN) == 0
     assert_map_is_drawn(notebook, canvas)
 
 
@@ -129,7 +130,7 @@ def test_click_selects_a_pixel(notebook, canvas):
     page, kernel = notebook.page, notebook.kernel
     before = canvas.pixels()
     canvas.click("axes", 8.2, 1.9)
-    kernel.wait_equal("[tool.x, tool.y]", [8, 2])
+    assert kernel.eval("[tool.x, tool.y]") == [8, 2]
     canvas.wait_changed(before)
     shown = page.locator(".dosekin-description")
     shown.get_by_text("pixel x 8, y 2").wait_for()
@@ -158,19 +159,20 @@ def test_pixel_by_keyboard(notebook, canvas):
 
 def test_frame_by_slider(notebook, canvas):
     before = canvas.pixels()
-    drag_slider(notebook.page, notebook.page.locator(".dosekin-frame"), 1.0)
-    notebook.kernel.wait_equal("tool.frame", 2)
+    notebook.drag_slider(".dosekin-frame", 1.0)
+    assert notebook.kernel.eval("tool.frame") == 2
     notebook.page.locator(".dosekin-frame-title").get_by_text("temperature 300 °C").wait_for()
     canvas.wait_changed(before)
     assert_map_is_drawn(notebook, canvas)
     notebook.page.locator(".dosekin-frame .noUi-handle").focus()
     notebook.page.keyboard.press("ArrowLeft")
-    notebook.kernel.wait_equal("tool.frame", 1)
+    notebook.settle()
+    assert notebook.kernel.eval("tool.frame") == 1
     assert_map_is_drawn(notebook, canvas)
 
 
 def test_pixel_without_data_is_shown_as_such(notebook, canvas):
-    notebook.kernel.run("tool.trait_set(frame=1)")
+    notebook.run("tool.trait_set(frame=1)")
     canvas.click("axes", 9.0, 2.0)
     notebook.page.locator(".dosekin-description").get_by_text("none, no data").wait_for()
     assert not [line for line in notebook.said if line.startswith("uncaught")]

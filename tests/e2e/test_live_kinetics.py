@@ -52,10 +52,10 @@ def watched(open_notebook):
 def test_figure_follows_the_frames(watched):
     canvas, kernel = watched.canvas("figure"), watched.kernel
     empty = canvas.wait_drawn()
-    kernel.run("for place in range(5): live.update(s.inav[place])")
+    watched.run("for place in range(5): live.update(s.inav[place])")
     five = canvas.wait_changed(empty)
     assert coloured(five) > coloured(empty)
-    kernel.run("for place in range(5, 9): live.update(s.inav[place])")
+    watched.run("for place in range(5, 9): live.update(s.inav[place])")
     nine = canvas.wait_changed(five)
     assert nine.shape == five.shape
     title = "9 frames, 1366 e⁻/Å²"
@@ -64,8 +64,12 @@ def test_figure_follows_the_frames(watched):
     x, y = kernel.eval(
         "[float(v[-1]) for v in figure.axes[0].lines[1].get_data()]",
     )
-    near = canvas.around("figure.axes[0]", x, y)[:, :3].astype(int)
-    assert np.abs(near - COLOUR).sum(axis=-1).min() < 60
+
+    def is_there(_):
+        near = canvas.around("figure.axes[0]", x, y)[:, :3].astype(int)
+        return np.abs(near - COLOUR).sum(axis=-1).min() < 60
+
+    canvas.wait_pixels(is_there, "last area")
 
 
 def test_inline_picture_is_shown_once_and_is_the_last(watched):

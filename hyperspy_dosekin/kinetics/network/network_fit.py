@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -105,15 +106,22 @@ class NetworkFit:
 
     def dose_at(self, level: float) -> np.ndarray:
         """Dose, unit of the series, at which C falls to `level`, ``(n_member, n_window)``."""
-        inside_dose = np.linspace(0.0, 1.0, CROSSING_SAMPLES)
-        inside = self._network(inside_dose)
-        found = crossing_of(inside_dose, inside, level, self._rate, self.exponent)
+        found = crossing_of(*self._trajectory, level, self._rate, self.exponent)
         return found * self.problem.dose_max
 
-    def _network(self, normalised_dose: np.ndarray) -> np.ndarray:
-        return self._value_and_slope(normalised_dose)[0]
+    @cached_property
+    def _trajectory(self) -> tuple[np.ndarray, np.ndarray]:
+        """Normalised doses up to the largest, and the integrity there."""
+        dose = np.linspace(0.0, 1.0, CROSSING_SAMPLES)
+        return dose, self._network(dose)
 
-    def _value_and_slope(self, normalised_dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _network(self, normalised_dose: np.ndarray) -> np.ndarray:
+        return self._value_and_slope(normalised_dose, len(normalised_dose))[0]
+
+    def _value_and_slope(
+        self, normalised_dose: np.ndarray, first_slope: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Integrity at every dose, and its derivative from the dose `first_slope` on."""
         import torch
 
         from hyperspy_dosekin.kinetics.network.architecture import fourier_features, integrity
@@ -121,7 +129,7 @@ class NetworkFit:
         parameters = {name: torch.as_tensor(value) for name, value in self.parameters.items()}
         with torch.no_grad():
             dose = torch.as_tensor(normalised_dose, dtype=torch.float64)
-            found = integrity(parameters, fourier_features(parameters, dose))
+            found = integrity(parameters, fourier_features(parameters, dose, first_slope))
         value, slope = (each.transpose(1, 2).numpy() for each in found)
         return value, slope
 

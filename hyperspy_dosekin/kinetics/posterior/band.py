@@ -25,8 +25,11 @@ from .scan import ScanData
 
 #: Nodes of less probability than this share of the largest do not matter.
 _NEGLIGIBLE = 1e-5
-#: Halvings of the interval that holds an end: one in 10⁹ of it is left.
-_HALVINGS = 30
+#: Newton's steps to an end, and halvings after them of the interval that holds it; an end that
+#: moves by less than a share of that interval is found.
+_NEWTON, _HALVINGS, _AT_REST = 12, 30, 1e-9
+#: An end is near where its tail is right to this share.
+_NO_JUMP = 1e-3
 
 
 def intensity_interval(
@@ -185,27 +188,67 @@ def _likely(
 
 
 def _ends(mean: Tensor, scale: Tensor, weight: Tensor, freedom: float, level: float) -> Tensor:
-    """Quantiles of a mixture of distributions t of one freedom, ``(2, n_dose)``."""
+    """Quantiles of a mixture of distributions t of one freedom, ``(2, n_dose)``.
+
+    Newton's steps, in normal scores: of a single part they would be right at once. What leaves the
+    interval that holds an end, or has not come to rest after some, is halved.
+    """
     tail = (1 - level) / 2
-    reach = scale * float(stats.t.isf(tail, freedom))
-    found = []
-    for sign in (-1.0, 1.0):
-        # The quantile of a mixture lies between those of its parts.
-        single = mean + sign * reach
-        low, high = single.amin(1), single.amax(1)
-        for _ in range(_HALVINGS):
-            middle = 0.5 * (low + high)
-            score = sign * (mean - middle[:, None]) / scale.clamp(min=1e-300)
-            beyond = torch.special.ndtr(_normal_score(score, freedom)) @ weight
-            outward = (beyond > tail) == (sign > 0)
-            low, high = torch.where(outward, middle, low), torch.where(outward, high, middle)
-        found.append(0.5 * (low + high))
-    return torch.stack(found)
+    goal = float(stats.norm.isf(tail))
+    # The lower end is the upper one of the mirrored mixture.
+    mean, scale = torch.cat([-mean, mean]), torch.cat([scale, scale]).clamp(min=1e-300)
+    # The quantile of a mixture lies between those of its parts.
+    single = mean + scale * float(stats.t.isf(tail, freedom))
+    low, high = single.amin(1), single.amax(1)
+    near = _AT_REST * (high - low)
+    centre = mean @ weight
+    spread = ((mean - centre[:, None]).square() + scale.square()) @ weight
+    end = torch.minimum(torch.maximum(centre + goal * spread.sqrt(), low), high)
+    found, rows = torch.full_like(end, math.nan), torch.arange(len(end), device=end.device)
+    for step in range(_NEWTON + _HALVINGS):
+        score = (mean - end[:, None]) / scale
+        normal = _normal_score(score, freedom)
+        beyond = torch.special.ndtr(normal) @ weight
+        low, high = torch.where(beyond > tail, end, low), torch.where(beyond > tail, high, end)
+        moved = 0.5 * (low + high)
+        if step < _NEWTON:
+            density = (_density(normal) * _slope(score, normal, freedom) / scale) @ weight
+            reached = torch.special.ndtri(beyond)
+            newton = end + (reached + goal) * _density(reached) / density
+            # Where parts without width make the sum jump, a short step is no sign of the end.
+            close = ((newton - end).abs() <= near) & ((beyond - tail).abs() < _NO_JUMP * tail)
+            moved = torch.where(close | ((low < newton) & (newton < high)), newton, moved)
+        found[rows] = moved
+        open_ones = (moved - end).abs() > near
+        if not open_ones.any():
+            break
+        rows, mean, scale, end = (each[open_ones] for each in (rows, mean, scale, moved))
+        low, high, near = (each[open_ones] for each in (low, high, near))
+    lower, upper = found.reshape(2, -1)
+    return torch.stack([-lower, upper])
+
+
+def _density(score: Tensor) -> Tensor:
+    """Normal density, without its constant factor."""
+    return torch.exp(-0.5 * score.square())
 
 
 def _normal_score(score: Tensor, freedom: float) -> Tensor:
     """Place in the normal distribution of one in Student's t, within .02 (Wallace, 1959)."""
     if math.isinf(freedom):
         return score
-    factor = (8 * freedom + 1) / (8 * freedom + 3)
-    return score.sign() * factor * (freedom * torch.log1p(score.square() / freedom)).sqrt()
+    return (
+        score.sign() * _factor(freedom) * (freedom * torch.log1p(score.square() / freedom)).sqrt()
+    )
+
+
+def _slope(score: Tensor, normal: Tensor, freedom: float) -> Tensor:
+    """Derivative of `_normal_score`."""
+    if math.isinf(freedom):
+        return torch.ones_like(score)
+    slope = _factor(freedom) ** 2 * score / ((1 + score.square() / freedom) * normal)
+    return torch.where(normal == 0, _factor(freedom), slope)
+
+
+def _factor(freedom: float) -> float:
+    return (8 * freedom + 1) / (8 * freedom + 3)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from hyperspy_dosekin.signals.kinetics.numbers.shared_record import (
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.block import SharedBlock
     from hyperspy_dosekin.kinetics.field.population import Population
+    from hyperspy_dosekin.kinetics.field.summary import PopulationSummary
     from hyperspy_dosekin.kinetics.field.windows import Pair
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.lazy.arrays import Array
@@ -93,6 +94,16 @@ class SharedMaps(ExactMaps):
         from hyperspy_dosekin.kinetics.field.block import shared_fields
 
         return shared_fields(self.law)
+
+    @cached_property
+    def summaries(self) -> dict[tuple[int, int], PopulationSummary]:
+        """What is known of each of the populations."""
+        from hyperspy_dosekin.kinetics.field.summary import summary_of
+
+        return {
+            key: summary_of(population, self.config.parameters)
+            for key, population in self.populations.items()
+        }
 
     def block(self) -> SharedBlock:
         """The kernel of these pixels."""

@@ -108,17 +108,14 @@ def population_rows(numbers: KineticsNumbers) -> tuple[list[PopulationRow], Corr
     AttributeError
         If they share nothing.
     """
-    from hyperspy_dosekin.kinetics.field.summary import summary_of
-
     maps = shared_maps(numbers)
     names = maps.data.window_names
     rows: list[PopulationRow] = []
     correlations: Correlations = {}
-    for (window, label), population in maps.populations.items():
+    for (window, label), found in maps.summaries.items():
         if names[window] not in numbers.window_names:
             continue
         group = maps.group_names[label]
-        found = summary_of(population, maps.config.parameters)
         for quantity, each in found.numbers.items():
             unit = numbers.data.scale if quantity == "half_integrity_dose" else 1.0
             ends = (each.mean, each.mean_lower, each.mean_upper)
