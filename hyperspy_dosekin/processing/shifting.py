@@ -81,7 +81,9 @@ def turns(angle: np.ndarray, number: int) -> np.ndarray:
     return product.reshape(len(angle), -1)[:, :number]
 
 
-def shift_linear(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def shift_linear(
+    spectra: np.ndarray, shift: np.ndarray, factor: np.ndarray | float = 1.0
+) -> np.ndarray:
     """Move spectra by straight lines between channels, which cannot ring.
 
     Areas stay what they are. A line is broadened: a fraction f of a channel adds f (1 - f) channel²
@@ -91,24 +93,22 @@ def shift_linear(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     ----------
     spectra, shift
         As for `shift_spectra`.
+    factor
+        By which each spectrum is multiplied on the way, a number or shape ``(n_spectra,)``.
 
     Examples
     --------
     >>> shift_linear(np.array([[0.0, 4.0, 0.0, 0.0]]), np.array([0.25]))
     array([[0., 3., 1., 0.]])
     """
-    below = np.floor(shift).astype(np.intp)
-    fraction = (shift - below)[:, np.newaxis].astype(np.result_type(spectra, np.float32))
-    moved = shift_whole(spectra, below)
-    # What comes from the channel before.
-    passed = fraction * moved
-    result = moved - passed
-    result[:, 1:] += passed[:, :-1]
-    result[:, :1] += passed[:, :1]
-    return result
+    below = np.floor(shift)
+    fraction = shift - below
+    return _weighted(spectra, below, np.stack([1 - fraction, fraction]) * factor)
 
 
-def shift_cubic(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def shift_cubic(
+    spectra: np.ndarray, shift: np.ndarray, factor: np.ndarray | float = 1.0
+) -> np.ndarray:
     """Move spectra by cubics through four neighbouring channels, which ring no further than those.
 
     Areas stay what they are, and curves of second order. Noise of neighbouring channels becomes
@@ -116,22 +116,45 @@ def shift_cubic(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    spectra, shift
-        As for `shift_spectra`.
+    spectra, shift, factor
+        As for `shift_linear`.
 
     Examples
     --------
     >>> shift_cubic(np.arange(6.0)[np.newaxis] ** 2, np.array([-0.5]))[0, 2:4]
     array([ 6.25, 12.25])
     """
-    below = np.floor(shift).astype(np.intp)
-    f = (shift - below)[:, np.newaxis].astype(spectra.dtype)
-    moved = shift_whole(spectra, below)
-    wide = np.concatenate([moved[:, :1], moved[:, :1], moved, moved[:, -1:]], axis=-1)
-    result, spare = np.zeros_like(moved), np.empty_like(moved)
-    for place, weight in enumerate(_cubic(f)):
-        result += np.multiply(weight, wide[:, 3 - place : 3 - place + moved.shape[-1]], out=spare)
-    return result
+    below = np.floor(shift)
+    return _weighted(spectra, below, np.stack(_cubic(shift - below)) * factor)
+
+
+def _weighted(spectra: np.ndarray, shift: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Move spectra by whole channels, and add up neighbouring channels.
+
+    Parameters
+    ----------
+    spectra, shift
+        As for `shift_spectra`; shifts are whole numbers.
+    weights
+        Two or four for each spectrum, the last one that of the lowest channel, shape
+        ``(n_weights, n_spectra)``.
+    """
+    number, n_channels = spectra.shape
+    n_weights = len(weights)
+    # By one channel, back, spectra are moved on the way.
+    back = np.clip(shift, -1, 0).astype(np.intp)
+    spectra = shift_whole(spectra, shift.astype(np.intp) - back)
+    begin = n_weights // 2
+    end = begin + n_channels
+    wide = np.empty((number, n_channels + n_weights), np.result_type(spectra, np.float32))
+    wide[:, begin:end] = spectra
+    wide[:, :begin] = spectra[:, :1]
+    wide[:, end:] = spectra[:, -1:]
+    moved = np.empty((number, n_channels), wide.dtype)
+    rows = weights[::-1].T.astype(wide.dtype)
+    for row, first in enumerate((-back).tolist()):
+        moved[row] = np.correlate(wide[row, first : first + n_channels + n_weights - 1], rows[row])
+    return moved
 
 
 def _cubic(f: Any) -> tuple[Any, Any, Any, Any]:
@@ -206,15 +229,17 @@ def between(wide: np.ndarray, fraction: np.ndarray) -> np.ndarray:
     return np.where(used, cubic, (1 - fraction) * second + fraction * third)
 
 
-def shift_variance(variance: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def shift_variance(
+    variance: np.ndarray, shift: np.ndarray, factor: np.ndarray | float = 1.0
+) -> np.ndarray:
     """Move noise variances along with spectra, by straight lines between channels.
 
     Parameters
     ----------
-    variance, shift
-        As for `shift_spectra`.
+    variance, shift, factor
+        As for `shift_linear`.
     """
-    return shift_linear(variance, shift)
+    return shift_linear(variance, shift, factor)
 
 
 def shift_block(

@@ -22,6 +22,7 @@ from hyperspy_dosekin.processing.low_loss.steps import (
     zero_loss_of,
 )
 from hyperspy_dosekin.processing.shifting import shift_cubic, shift_linear, shift_variance
+from hyperspy_dosekin.processing.spikes.noise import positive
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -141,20 +142,23 @@ def process_spectra(
     if watch is not _nobody:
         watch("recorded", {"spectra": np.where(missing[:, np.newaxis], 1.0, spectra)})
     if touched is not None:
-        diagnostics["spikes"] = touched.sum(axis=-1).astype(float) if touched.any() else 0.0 * fwhm
+        diagnostics["spikes"] = np.zeros(len(values))
+        changed = np.flatnonzero(touched.any(axis=-1))
+        diagnostics["spikes"][changed] = touched[changed].sum(axis=-1)
         watch("spikes", {"spectra": values, "touched": touched})
 
     noise_variance = None
     if with_variance:
         if variance is None:
-            noise_variance = np.maximum(values, 0.0)
+            noise_variance = positive(values)
             noise_variance *= chain.gain
             noise_variance += chain.offset
         else:
             noise_variance = np.array(variance, dtype=np.float64)
             noise_variance[missing] = 1.0
-        if touched is not None and replaced is not None and touched.any():
-            noise_variance[touched] = replaced[touched]
+        if touched is not None and replaced is not None:
+            row, channel = np.nonzero(touched[changed])
+            noise_variance[changed[row], channel] = replaced[changed[row], channel]
 
     before = alternation(values, np.round(position), chain.ringing_taper)
     channels = chain.channels(values.shape[-1])
@@ -202,28 +206,32 @@ def process_spectra(
             if noise_variance is not None:
                 noise_variance = deconvolved_variance(noise_variance, elastic, centre, end, chain)
             watch("deconvolve", {"spectra": values[:, kept]})
+    share = np.ones(len(values))
+    if chain.normalise:
+        intensity = diagnostics["zero_loss_intensity"] if whole is None else whole
+        share = 1 / (np.where(intensity > 0, intensity, np.nan) * chain.scale_ev)
+    column = share[:, np.newaxis].astype(values.dtype)
     if chain.moves_rest:
         # A cubic would swing below zero beside the zero-loss peak, if that is still there.
         smooth = chain.align == "cubic" and chain.deconvolve
-        values = (shift_cubic if smooth else shift_linear)(values, rest)
+        values = (shift_cubic if smooth else shift_linear)(values, rest, share)
         if noise_variance is not None:
-            noise_variance = shift_variance(noise_variance, rest)
+            noise_variance = shift_variance(noise_variance, rest, share)
+    elif chain.normalise:
+        values = values * column
+        if noise_variance is not None:
+            noise_variance = noise_variance * column
     values = values[:, kept]
-    if noise_variance is not None:
-        noise_variance = noise_variance[:, kept]
     centre = centre - kept.start
     after = alternation(values, np.round(centre + rest), chain.ringing_taper)
     with np.errstate(divide="ignore", invalid="ignore"):
-        diagnostics["ringing"] = (after[0] - before[0]) / np.abs(before[1])
-    if chain.normalise:
-        intensity = diagnostics["zero_loss_intensity"] if whole is None else whole
-        unit = np.where(intensity > 0, intensity, np.nan)[:, np.newaxis] * chain.scale_ev
-        unit = unit.astype(values.dtype)
-        values = values / unit
-        if noise_variance is not None:
+        diagnostics["ringing"] = (after[0] / share - before[0]) / np.abs(before[1])
+    if noise_variance is not None:
+        noise_variance = noise_variance[:, kept]
+        if chain.normalise:
             # Not by the square, which single precision may have no room for.
-            noise_variance = noise_variance / unit
-            noise_variance /= unit
+            noise_variance *= column
+    if chain.normalise:
         watch("normalise", {"spectra": values})
     values[missing] = np.nan
     numbers = np.stack([diagnostics[name] for name in DIAGNOSTICS], axis=-1)

@@ -79,7 +79,7 @@ def survey_low_loss(
                 seen.height,
                 seen.found,
                 seen.saturated,
-                np.count_nonzero(values < 0, axis=-1) / values.shape[-1],
+                _negative(values) / values.shape[-1],
                 seen.pedestal,
             ],
             axis=-1,
@@ -94,6 +94,14 @@ def survey_low_loss(
     outputs = [((len(SURVEY),), np.float64), ((2 * reach + 1,), np.float64)]
     numbers, peak = run_in_batches(look, [block], [1], outputs, workers=workers)
     return numbers, peak
+
+
+def _negative(values: np.ndarray) -> np.ndarray:
+    """How many values of each row are negative."""
+    number = np.zeros(len(values))
+    some = np.flatnonzero(values.min(axis=-1) < 0)
+    number[some] = np.count_nonzero(values[some] < 0, axis=-1)
+    return number
 
 
 def _search_again(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hyperspy_dosekin.processing.low_loss.flat_top import has_flat_top
+
 #: Wider peaks, in eV, are plasmons and edges, not the zero-loss peak of any source in use.
 WIDEST_EV = 5.0
 #: Channels nearer to the zero-loss peak, in units of its width, are never taken for spikes.
@@ -18,19 +20,11 @@ SIGMA_PER_FWHM = 1 / 2.3548200450309493
 #: depends on where the peak is in its channel, and that of a narrow Gaussian on it would move an
 #: asymmetric peak by a fiftieth of a channel and more.
 _NARROWEST = 3.5
-#: The error of the position falls by an order of magnitude in each step.
-_STEPS = 8
+#: The error of the position falls by an order of magnitude in each step; a step of so small a part
+#: of a channel is the last one.
+_STEPS, _SETTLED = 8, 1e-9
 #: Standard deviations of a Gaussian beyond which it is nothing, from wherever in a peak.
 _FARTHEST = 10.5
-#: As many channels of the largest value side by side are a flat, that is saturated, top.
-_FLAT_TOP = 3
-#: As many within a thousandth of it are one too, unless the peak has more channels than that.
-_ALIKE_TOP, _FINE = 4, 30
-#: Fewer counts are equal by chance, so that more channels in a row are asked for: as many as are
-#: equal in one of so many peaks. Fewer are alike by chance.
-_FEW_COUNTS, _BY_CHANCE, _MANY_COUNTS = 1e3, 1e-5, 1e5
-#: Fewer counts say nothing.
-_FEWEST_COUNTS = 30.0
 #: A peak before the highest one that is so high in comparison is the zero-loss peak; less is on the
 #: gain side. It is no part of the flank so many widths away.
 _FIRST_SHARE, _FLANK_WIDTHS = 0.05, 3.0
@@ -142,39 +136,42 @@ def find_zero_loss(
         spectra = np.nan_to_num(spectra)
     start, stop, _ = search.indices(n_channels)
     pedestal = _pedestal(spectra)
-    # The smaller of a channel and its larger neighbour: a spike of one channel is no peak.
-    beside = np.empty_like(spectra)
-    np.maximum(spectra[:, :-2], spectra[:, 2:], out=beside[:, 1:-1])
-    beside[:, 0], beside[:, -1] = spectra[:, 1], spectra[:, -2]
-    paired = np.minimum(spectra, beside, out=beside)
-    paired -= pedestal[:, np.newaxis]
-    top = start + paired[:, start:stop].argmax(axis=-1)
+    # The smaller of two neighbours: a spike of one channel is no peak.
+    pairs = np.minimum(spectra[:, :-1], spectra[:, 1:])
+    begin = max(start - 1, 0)
+    # The first channel of the highest pair.
+    top = np.maximum(begin + pairs[:, begin:stop].argmax(axis=-1), start)
     reach = int(min(np.ceil(widest) + 2, n_channels))
     around, fwhm = _around(spectra, pedestal, top, reach)
-    for row in _with_something_before(paired, start, top, fwhm):
-        first = _first_peak(paired[row], spectra[row], slice(start, stop), widest, gain)
+    for row in _with_something_before(pairs, pedestal, start, top, fwhm):
+        paired = _paired(spectra[row]) - pedestal[row]
+        first = _first_peak(paired, spectra[row], slice(start, stop), widest, gain)
         if first is not None and first != top[row]:
             top[row] = first
             part = slice(row, row + 1)
             around[part], fwhm[part] = _around(spectra[part], pedestal[part], top[part], reach)
     height = around[:, reach]
-    offset = np.arange(-reach, reach + 1)
+    offset = np.arange(-float(reach), reach + 1)
     found = np.isfinite(fwhm) & (fwhm <= widest) & (height > 0)
-    found &= paired[np.arange(len(top)), top] > _BESIDE * height
+    found &= _pair_at(pairs, top) - pedestal > _BESIDE * height
     sigma = np.where(found, np.maximum(fwhm, _NARROWEST) * SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
     own = np.where(found, np.maximum(fwhm, 1.0) * SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
     centre = _centre(around, offset, sigma, 1 + (own / sigma) ** 2)
     found &= np.abs(centre) < np.maximum(fwhm, 2.0)
-    # Most peaks need no test.
-    change = np.subtract(spectra[:, 1:], spectra[:, :-1], out=paired[:, 1:])
-    mean = np.abs(change, out=change).mean(axis=-1)
-    # No median is more than twice the mean.
-    for row in np.flatnonzero(found & (height < _CLEAR * 2 * mean)):
-        median = np.median(change[row])
+    # Most peaks need no test. The mean change from channel to channel, but for rounding: two
+    # numbers differ by their sum less twice the smaller one.
+    with np.errstate(over="ignore", invalid="ignore"):
+        ends = spectra[:, 0] + spectra[:, -1]
+        mean = (2 * spectra.sum(axis=-1) - ends - 2 * pairs.sum(axis=-1)) / (n_channels - 1)
+        # No median is more than twice the mean.
+        clear = height >= _CLEAR * 2.01 * mean
+    for row in np.flatnonzero(found & ~clear):
+        change = np.abs(np.diff(spectra[row]))
+        median = np.median(change)
         # With few counts most channels are equal.
-        if height[row] < _CLEAR * (median if median > 0 else mean[row]):
+        if height[row] < _CLEAR * (median if median > 0 else change.mean()):
             found[row] = significance(spectra[row], int(top[row]), fwhm[row], gain) > _SIGNIFICANT
-    saturated = found & _flat_top(around, pedestal, largest_value)
+    saturated = found & has_flat_top(around, pedestal, largest_value)
     position = top + np.where(found, centre, 0.0)
 
     def shaped(values: np.ndarray) -> np.ndarray:
@@ -207,17 +204,34 @@ def _around(
     return around, left + right
 
 
+def _paired(spectra: np.ndarray) -> np.ndarray:
+    """The smaller of each channel and its larger neighbour, shape of `spectra`."""
+    edge = np.full((*spectra.shape[:-1], 1), -np.inf)
+    pairs = np.concatenate([edge, np.minimum(spectra[..., :-1], spectra[..., 1:]), edge], axis=-1)
+    return np.maximum(pairs[..., :-1], pairs[..., 1:])
+
+
+def _pair_at(pairs: np.ndarray, channel: np.ndarray) -> np.ndarray:
+    """The same of one channel of each spectrum, from the smaller ones of all neighbours."""
+    row, last = np.arange(len(pairs)), pairs.shape[-1] - 1
+    sides = np.maximum(channel - 1, 0), np.minimum(channel, last)
+    return np.maximum(pairs[row, sides[0]], pairs[row, sides[1]])
+
+
 def _with_something_before(
-    paired: np.ndarray, start: int, top: np.ndarray, fwhm: np.ndarray
+    pairs: np.ndarray, pedestal: np.ndarray, start: int, top: np.ndarray, fwhm: np.ndarray
 ) -> np.ndarray:
     """Rows with intensity below their highest peak, too far from it to be its flank."""
     width = np.where(np.isfinite(fwhm), fwhm, 0.0)
     before = top - np.ceil(_FLANK_WIDTHS * width).astype(np.intp)
-    highest = paired[np.arange(len(top)), top]
-    # In a channel less than this there is nothing: the maximum of all up to there.
-    upto = np.maximum.accumulate(paired[:, : max(int(before.max(initial=0)), 0) + 1], axis=-1)
-    level = upto[np.arange(len(top)), np.clip(before, 0, upto.shape[-1] - 1)]
-    return np.flatnonzero((before > start) & (level > _FIRST_SHARE * highest) & (highest > 0))
+    limit = _pair_at(pairs, top) - pedestal
+    asked = (before > start) & (limit > 0)
+    limit = _FIRST_SHARE * limit + pedestal
+    # In a channel less than this there is nothing; most rows have nothing in any of them.
+    upto = pairs[:, : max(int(before.max(initial=0)), 0) + 1].max(axis=-1)
+    rows = np.flatnonzero(asked & (upto > limit))
+    some = [pairs[row, : before[row] + 1].max() > limit[row] for row in rows]
+    return rows[np.array(some, dtype=bool)]
 
 
 def _first_peak(
@@ -287,40 +301,6 @@ def significance(spectrum: np.ndarray, channel: int, fwhm: float, gain: float = 
     return float(peak / spread) if spread > 0 else (np.inf if peak > 0 else 0.0)
 
 
-def _flat_top(around: np.ndarray, pedestal: np.ndarray, largest_value: float) -> np.ndarray:
-    """Whether channels side by side are as high as the highest, closer than counting makes them."""
-    top = around.max(axis=-1)
-    flat = np.zeros(len(around), dtype=bool)
-    # Hardly any peak has so many channels alike.
-    some = np.count_nonzero(around >= top[:, np.newaxis] * (1 - 1e-3), axis=-1) >= _FLAT_TOP
-    if some.any():
-        flat[some] = _has_flat_top(around[some])
-    return flat | (top + pedestal >= largest_value)
-
-
-def _has_flat_top(around: np.ndarray) -> np.ndarray:
-    highest = around.max(axis=-1, keepdims=True)
-    same = around >= highest * (1 - 1e-7)
-    equal = same & (highest > _FEW_COUNTS)
-    alike = (around >= highest * (1 - 1e-3)) & (highest > _MANY_COUNTS)
-    flat = _in_a_row(equal, _FLAT_TOP) | _in_a_row(alike, _ALIKE_TOP)
-    for row in np.flatnonzero((highest[:, 0] > _FEWEST_COUNTS) & (highest[:, 0] <= _FEW_COUNTS)):
-        # Two numbers of Poisson are equal with a probability of 1 / √(4π·mean).
-        often = np.log(_BY_CHANCE) / (-0.5 * np.log(4 * np.pi * highest[row, 0]))
-        flat[row] = _in_a_row(same[row : row + 1], 1 + int(np.ceil(often)))[0]
-    # A peak of many channels has a flat top by itself: no fewer channels are as high as its middle.
-    half = (around >= 0.5 * highest).sum(axis=-1)
-    flat &= ~(half > _FINE) | _in_a_row(equal, _FLAT_TOP)
-    return flat
-
-
-def _in_a_row(marked: np.ndarray, number: int) -> np.ndarray:
-    together = marked[:, : marked.shape[-1] - number + 1].copy()
-    for place in range(1, number):
-        together &= marked[:, place : marked.shape[-1] - number + 1 + place]
-    return together.any(axis=-1)
-
-
 def _half_width(side: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Distance from the top, the first channel, to half of it; infinite where it is not reached."""
     half = side[:, :1] / 2
@@ -347,6 +327,7 @@ def _centre(
     part = slice(max(middle - reach, 0), middle + reach + 1)
     around, offset = around[:, part], offset[part]
     centre, narrow = np.zeros((len(around), 1)), -0.5 / sigma**2
+    moving = np.ones(centre.shape, dtype=bool)
     for _ in range(_STEPS):
         distance = offset - centre
         weight = distance * distance
@@ -357,5 +338,9 @@ def _centre(
         weight *= distance
         moment = weight.sum(axis=-1, keepdims=True)
         step = stride * moment / np.where(total > 0, total, 1.0)
-        centre = centre + np.clip(step, -sigma, sigma)
+        centre = centre + np.where(moving, np.clip(step, -sigma, sigma), 0.0)
+        # Each by itself, so that the others have no influence.
+        moving &= np.abs(step) > _SETTLED
+        if not moving.any():
+            break
     return centre[:, 0]

@@ -230,12 +230,16 @@ def learn_subspace(
 
 
 def _closed(spectra: np.ndarray, protected: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    closed = np.zeros(spectra.shape, dtype=bool)
     if protected is None:
-        return np.zeros(spectra.shape, dtype=bool)
-    first, last = (np.asarray(limit)[:, np.newaxis] for limit in protected)
-    channel = np.arange(float(spectra.shape[-1]))
-    closed = channel >= first
-    closed &= channel <= last
+        return closed
+    n_channels = spectra.shape[-1]
+    first, last = (np.nan_to_num(each, nan=n_channels) for each in protected)
+    # Slices of each row are several times faster than to compare all channels.
+    begin = np.clip(first, 0, n_channels).astype(np.intp).tolist()
+    end = np.clip(last + 1, 0, n_channels).astype(np.intp).tolist()
+    for row, left, right in zip(closed, begin, end, strict=True):
+        row[left:right] = True
     return closed
 
 

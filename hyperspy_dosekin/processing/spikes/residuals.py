@@ -163,11 +163,14 @@ class _Search:
         placed = self.placed
         # Squares spare a root of each channel; few of them are left.
         least = (self.threshold - _LENIENCE) * np.sqrt(1 - placed.leverage)
+        least[closed.all(axis=0) | ~placed.covered] = np.inf
         square = np.abs(residual)
         square *= residual
         unlikely = square > fit.variance * least**2
         # Few are left, and those are looked up.
-        row, channel = np.divmod(np.flatnonzero(unlikely), residual.shape[-1])
+        rows = np.flatnonzero(unlikely.any(axis=-1))
+        row, channel = np.divmod(np.flatnonzero(unlikely[rows]), residual.shape[-1])
+        row = rows[row]
         asked = placed.covered[channel] & ~closed[row, channel]
         row, channel = row[asked], channel[asked]
         last = residual.shape[-1] - 1
@@ -213,8 +216,7 @@ class _Search:
     def _fit(self, spectra: np.ndarray, noise: Noise) -> _Fit:
         coefficients = self.placed.coefficients(spectra)
         expected = self.placed.expected(coefficients)
-        variance = noise.variance(expected)
-        variance *= self.placed.scale**2
+        variance = noise.variance(expected, self.placed.scale**2)
         return _Fit(coefficients, expected, variance)
 
     def _robust(self, spectra: np.ndarray, noise: Noise) -> _Fit:
@@ -256,12 +258,20 @@ class _Search:
         residual /= sigma
         residual[unseen] = 0.0
         candidates = self._candidates(residual, closed)
+        lines = {}
+        for width, (row, channel) in candidates.items():
+            line = line_height(residual, width, row, channel, self.subspace.fwhm)
+            score = self._score((residual, sigma), noise, fit, width, row, channel, line)
+            # Spectra that scatter more have less.
+            above = score > 0
+            candidates[width] = row[above], channel[above]
+            lines[width] = line[0][above], line[1]
         rows = np.unique(np.concatenate([row for row, _ in candidates.values()]))
         shape = (rows.size, residual.shape[-1])
         used = placed.fitted & placed.covered
         excess, values, uncertainty = {}, {}, {}
         for width, (row, channel) in candidates.items():
-            line, spread = line_height(residual, width, row, channel, self.subspace.fwhm)
+            line, spread = lines[width]
             leverage = placed.leverage[channel]
             # Spectra that the subspace does not describe scatter more, and so do pairs of channels
             # that share noise.
@@ -271,16 +281,10 @@ class _Search:
                 mean = 0.5 * (mean + next_of(mean))
             scatter = SIGMA_PER_MAD * np.median(np.abs(mean[:, used]), axis=-1)[which]
             scatter = np.maximum(scatter * np.sqrt(width), 1.0)
-            # What the line adds is noisy too.
-            shot = scatter**2 + noise.electron_in(row) / sigma[row, channel] * line
-            of_line = np.where(line > 0, spread**2 * shot, 0.0)
             mean = mean[which, channel]
-            score = (mean / np.sqrt(1 - leverage) - line) / np.sqrt(shot / width + of_line)
-            skewness = noise.skewness(fit.expected[row, channel], fit.variance[row, channel], row)
-            score -= limit(width, self.threshold, skewness)
-            if width > 1:
-                both = np.minimum(residual[row, channel], residual[row, channel + 1])
-                score[both - line < EACH] = 0.0
+            score = self._score(
+                (residual, sigma), noise, fit, width, row, channel, lines[width], scatter
+            )
             place = np.searchsorted(rows, row), channel
             excess[width] = np.zeros(shape)
             excess[width][place] = score
@@ -299,6 +303,49 @@ class _Search:
                 values[width].append(made)
                 uncertainty[width].append(known)
         return rows, excess, values, uncertainty
+
+    def _score(
+        self,
+        spectra: tuple[np.ndarray, np.ndarray],
+        noise: Noise,
+        fit: _Fit,
+        width: int,
+        row: np.ndarray,
+        channel: np.ndarray,
+        lines: tuple[np.ndarray, float],
+        scatter: np.ndarray | float = 1.0,
+    ) -> np.ndarray:
+        """Standard deviations by which candidates exceed a line and the limit.
+
+        Parameters
+        ----------
+        spectra
+            Residuals in standard deviations, and these.
+        noise, fit
+            Of the spectra.
+        width, row, channel
+            Of the candidates.
+        lines
+            From `line_height`.
+        scatter
+            Of the residuals of their spectra.
+        """
+        residual, sigma = spectra
+        line, spread = lines
+        mean = residual[row, channel]
+        if width > 1:
+            beside = residual[row, channel + 1]
+            lower, mean = np.minimum(mean, beside), 0.5 * (mean + beside)
+        # What the line adds is noisy too.
+        shot = scatter**2 + noise.electron_in(row) / sigma[row, channel] * line
+        of_line = np.where(line > 0, spread**2 * shot, 0.0)
+        share = np.sqrt(1 - self.placed.leverage[channel])
+        score = (mean / share - line) / np.sqrt(shot / width + of_line)
+        skewness = noise.skewness(fit.expected[row, channel], fit.variance[row, channel], row)
+        score -= limit(width, self.threshold, skewness)
+        if width > 1:
+            score[lower - line < EACH] = 0.0
+        return score
 
     def _candidates(
         self, residual: np.ndarray, closed: np.ndarray
