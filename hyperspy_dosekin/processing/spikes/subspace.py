@@ -238,9 +238,14 @@ def fit_subspace(
     spread = np.sqrt(variance.mean(axis=0))
     level = np.sqrt((variance / spread**2)[:, fitted].mean(axis=-1, keepdims=True))
     significant, most = 0, number // _SPECTRA_PER_COMPONENT
-    for _ in range(_FITS):
-        scaled = np.where(known, values, expected) / level
-        whitened = scaled[:, fitted] / spread[fitted]
+    scaled = np.where(known, values, expected) / level
+    weight = np.where(fitted, 1 / spread, 0.0)
+    row, channel = np.nonzero(~known)
+    for turn in range(_FITS if row.size else 1):
+        if turn:
+            # Only what is not known has changed.
+            scaled[row, channel] = (vectors[row] * components[:, channel].T).sum(axis=-1)
+        whitened = scaled * weight
         power, vectors = np.linalg.eigh(whitened @ whitened.T)
         size, vectors = np.sqrt(np.maximum(power[::-1], 0.0)), vectors[:, ::-1]
         n_fitted = int(fitted.sum())
@@ -253,7 +258,7 @@ def fit_subspace(
         n_component = min(max(significant, 1), _MOST_COMPONENTS, most)
         vectors = vectors[:, :n_component]
         components = vectors.T @ scaled
-        expected = level * (vectors @ components)
+    expected = level * (vectors @ components)
     variance = noise.variance(expected)
     score = (values - expected) / np.sqrt(variance) / np.sqrt(1 - n_component / number)
     scale = local_scale(score, known & fitted)
@@ -283,7 +288,7 @@ def fit_subspace(
     return Subspace(
         components=whole(components),
         variance=whole(uncertainty * scale**2),
-        weight=whole(np.where(fitted, 1 / spread, 0.0)),
+        weight=whole(weight),
         scale=whole(scale, 1.0),
         structure=np.zeros(n_frame),
         covered=(covered.start, covered.stop),
