@@ -126,8 +126,8 @@ def process_spectra(
 ) -> tuple[np.ndarray, ...]:
     """Run the chain on a few spectra; parameters and results as for `process_block`.
 
-    `cleaned` is what `cleaned_of` returns for them, if that is known already. With `single` what
-    follows is computed in single precision, but for sums.
+    `cleaned` is what `cleaned_of` returns for them, if that is known already. With `single`, of the
+    chain or here, what follows is computed in single precision, but for sums.
 
     `watch` is called after each step with its name and what it has made, for those who want to
     look.
@@ -163,8 +163,9 @@ def process_spectra(
     before = alternation(values, np.round(position), chain.ringing_taper)
     channels = chain.channels(values.shape[-1])
     kept = slice(chain.start - channels.start, chain.stop - channels.start)
+    kind = np.float32 if single or chain.single else np.float64
     values, noise_variance, centre, rest = aligned(
-        values, noise_variance, position, chain, dtype=np.float32 if single else np.float64
+        values, noise_variance, position, chain, dtype=kind
     )
     watch("align", {"spectra": values[:, kept], "alternation": before})
     n_dark = chain.n_dark

@@ -112,6 +112,9 @@ class LowLossChain:
         Of the deconvolution.
     normalise
         One of `NORMALISATIONS`: what spectra are divided by, or nothing.
+    single
+        Whether what follows the spikes is computed in single precision: its rounding is hidden by
+        the noise.
     """
 
     scale_ev: float
@@ -138,6 +141,7 @@ class LowLossChain:
     core: float | None = None
     resolution: str = "zero_loss"
     normalise: str | bool = "zero_loss"
+    single: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.normalise, bool | np.bool_):

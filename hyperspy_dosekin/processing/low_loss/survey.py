@@ -60,9 +60,11 @@ def survey_low_loss(
     """
 
     def look(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        values = spectra.astype(np.float64, copy=False)
-        # Sums are finite if all is, and then nothing is missing.
-        lost = ~np.isfinite(values.sum(axis=-1))
+        values = spectra
+        lost = np.zeros(len(values), dtype=bool)
+        if values.dtype.kind == "f":
+            # Sums are finite if all is, and then nothing is missing.
+            lost = ~np.isfinite(values.sum(axis=-1, dtype=np.float64))
         if lost.any():
             lost[lost] = ~np.isfinite(values[lost]).all(axis=-1)
             values = np.nan_to_num(values)

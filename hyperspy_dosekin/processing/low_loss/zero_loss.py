@@ -41,6 +41,8 @@ _SAME_LEVEL = 0.1
 _BESIDE = 0.05
 #: Peaks of one spectrum that are tested at most.
 _TESTED = 8
+#: Types in which spectra are compared as they are recorded; others become float64.
+_AS_THEY_ARE = tuple(np.dtype(kind) for kind in ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8"))
 #: Peaks so many times as high as the median change from channel to channel need no test.
 _CLEAR = 100.0
 
@@ -131,9 +133,13 @@ def find_zero_loss(
     """
     block = np.asarray(block)
     *lead, n_channels = block.shape
-    spectra = block.reshape(-1, n_channels).astype(np.float64, copy=False)
-    if not np.isfinite(spectra.sum()):
+    spectra = block.reshape(-1, n_channels)
+    if spectra.dtype not in _AS_THEY_ARE:
+        spectra = spectra.astype(np.float64, copy=False)
+    total = spectra.sum(axis=-1, dtype=np.float64)
+    if not np.isfinite(total).all():
         spectra = np.nan_to_num(spectra)
+        total = spectra.sum(axis=-1, dtype=np.float64)
     start, stop, _ = search.indices(n_channels)
     pedestal = _pedestal(spectra)
     # The smaller of two neighbours: a spike of one channel is no peak.
@@ -144,8 +150,9 @@ def find_zero_loss(
     reach = int(min(np.ceil(widest) + 2, n_channels))
     around, fwhm = _around(spectra, pedestal, top, reach)
     for row in _with_something_before(pairs, pedestal, start, top, fwhm):
-        paired = _paired(spectra[row]) - pedestal[row]
-        first = _first_peak(paired, spectra[row], slice(start, stop), widest, gain)
+        spectrum = spectra[row].astype(np.float64)
+        paired = _paired(spectrum) - pedestal[row]
+        first = _first_peak(paired, spectrum, slice(start, stop), widest, gain)
         if first is not None and first != top[row]:
             top[row] = first
             part = slice(row, row + 1)
@@ -161,16 +168,17 @@ def find_zero_loss(
     # Most peaks need no test. The mean change from channel to channel, but for rounding: two
     # numbers differ by their sum less twice the smaller one.
     with np.errstate(over="ignore", invalid="ignore"):
-        ends = spectra[:, 0] + spectra[:, -1]
-        mean = (2 * spectra.sum(axis=-1) - ends - 2 * pairs.sum(axis=-1)) / (n_channels - 1)
+        ends = spectra[:, [0, -1]].sum(axis=-1, dtype=np.float64)
+        mean = (2 * total - ends - 2 * pairs.sum(axis=-1, dtype=np.float64)) / (n_channels - 1)
         # No median is more than twice the mean.
         clear = height >= _CLEAR * 2.01 * mean
     for row in np.flatnonzero(found & ~clear):
-        change = np.abs(np.diff(spectra[row]))
+        spectrum = spectra[row].astype(np.float64)
+        change = np.abs(np.diff(spectrum))
         median = np.median(change)
         # With few counts most channels are equal.
         if height[row] < _CLEAR * (median if median > 0 else change.mean()):
-            found[row] = significance(spectra[row], int(top[row]), fwhm[row], gain) > _SIGNIFICANT
+            found[row] = significance(spectrum, int(top[row]), fwhm[row], gain) > _SIGNIFICANT
     saturated = found & has_flat_top(around, pedestal, largest_value)
     position = top + np.where(found, centre, 0.0)
 
@@ -186,7 +194,8 @@ def _pedestal(spectra: np.ndarray) -> np.ndarray:
     It is one only if both are alike. Otherwise the axis begins within the peak or beyond it.
     """
     number = int(np.clip(spectra.shape[-1] // 64, 4, 32))
-    first, last = spectra[:, :number].mean(axis=-1), spectra[:, -number:].mean(axis=-1)
+    ends = spectra[:, :number], spectra[:, -number:]
+    first, last = (each.mean(axis=-1, dtype=np.float64) for each in ends)
     alike = np.abs(first - last) <= _SAME_LEVEL * (spectra.max(axis=-1) - np.minimum(first, last))
     return np.where(alike, np.minimum(first, last), 0.0)
 

@@ -23,7 +23,7 @@ from hyperspy_dosekin.signals.processing.low_loss_background import (
     check_background,
     warn_if_no_tail,
 )
-from hyperspy_dosekin.signals.processing.low_loss_chain import make_chain
+from hyperspy_dosekin.signals.processing.low_loss_chain import make_chain, noise_hides_rounding
 from hyperspy_dosekin.signals.processing.low_loss_steps import low_loss_steps
 from hyperspy_dosekin.signals.processing.one_pass import Seen, room_for, run_in_one_pass, sample_of
 from hyperspy_dosekin.signals.processing.record import make_record
@@ -150,7 +150,9 @@ def process_low_loss(
         so that both give the same. With `also_align` all are looked at.
     dtype
         Type of the result: by default float32 for data of that type or of 16 bits or fewer,
-        float64 for all others.
+        float64 for all others. The latter are computed in single precision, which takes a third
+        less time, where that leaves less than a thousandth of the noise in any channel; pass
+        ``"float64"`` for double precision in any case.
     show_progressbar
         Whether to show the progress of the first look at lazy data; by default as set in
         HyperSpy's preferences.
@@ -256,6 +258,8 @@ def process_low_loss(
         check_found(survey_found, looked_at, zero_loss_range)
         warn_of_trouble(survey_found, looked_at)
         room = 0.0 if sample is None else room_for(survey_found)
+        # A type that was asked for is the type in which it is computed.
+        options["single"] = dtype is None and noise_hides_rounding(recorded, survey_found)
         chain = make_chain(recorded, survey_found, how, zero_loss, measured, options, room)
         warn_of_pedestal(survey_found, looked_at, chain.n_dark > 0)
         seen = Seen.of(survey_found)
