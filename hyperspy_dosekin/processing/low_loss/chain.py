@@ -211,13 +211,15 @@ def process_spectra(
     if chain.normalise:
         intensity = diagnostics["zero_loss_intensity"] if whole is None else whole
         share = 1 / (np.where(intensity > 0, intensity, np.nan) * chain.scale_ev)
-    column = share[:, np.newaxis].astype(values.dtype)
+    # Infinite where single precision has no room for it.
+    with np.errstate(over="ignore", invalid="ignore"):
+        column = share[:, np.newaxis].astype(values.dtype)
     if chain.moves_rest:
         # A cubic would swing below zero beside the zero-loss peak, if that is still there.
         smooth = chain.align == "cubic" and chain.deconvolve
-        values = (shift_cubic if smooth else shift_linear)(values, rest, share)
+        values = (shift_cubic if smooth else shift_linear)(values, rest, column[:, 0])
         if noise_variance is not None:
-            noise_variance = shift_variance(noise_variance, rest, share)
+            noise_variance = shift_variance(noise_variance, rest, column[:, 0])
     elif chain.normalise:
         values = values * column
         if noise_variance is not None:

@@ -113,8 +113,7 @@ class LowLossChain:
     normalise
         One of `NORMALISATIONS`: what spectra are divided by, or nothing.
     single
-        Whether what follows the spikes is computed in single precision: its rounding is hidden by
-        the noise.
+        Whether single precision is used: its rounding is hidden by the noise.
     """
 
     scale_ev: float

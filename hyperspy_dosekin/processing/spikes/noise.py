@@ -84,8 +84,8 @@ class Noise:
         if self._is_plain:
             # As few passes over the channels as can be.
             variance = positive(expected)
-            variance *= self.gain * factor
-            variance += max(self.offset + spare, _TINY) * factor
+            variance *= float(self.gain) * factor
+            variance += float(max(self.offset + spare, _TINY)) * factor
             return variance
         variance = self._counting(expected)
         variance += spare

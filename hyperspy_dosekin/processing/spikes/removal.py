@@ -70,7 +70,8 @@ def remove_spikes(
     Parameters
     ----------
     spectra
-        Intensities, shape ``(n_spectra, n_channels)``, float64.
+        Intensities, shape ``(n_spectra, n_channels)``, float64, or float32 for a `subspace` where
+        the noise is far above its rounding.
     gain, offset
         Noise variance of a channel as far as it is known: `gain` times its intensity plus `offset`,
         a number or an array of the shape of the spectra.
@@ -105,6 +106,7 @@ def remove_spikes(
     noise = Noise.of(spectra, gain, offset)
     closed = _closed(spectra, protected)
     if subspace is None or position is None:
+        spectra = spectra.astype(np.float64, copy=False)
         noise = noise.of_each(*scatter(spectra))
         return remove_by_channels(spectra, noise, closed, threshold, fwhm)
     n_channels = spectra.shape[-1]
@@ -121,7 +123,7 @@ def remove_spikes(
         inside = np.ix_(rows, np.arange(n_channels)[part])
         shut = closed[inside] | touched[inside] | ~wanted
         cleaned[inside], more, variance = remove_by_channels(
-            cleaned[inside], noise.part(rows, part), shut, threshold, fwhm
+            cleaned[inside].astype(np.float64), noise.part(rows, part), shut, threshold, fwhm
         )
         touched[inside] |= more
         replaced[inside] += variance

@@ -58,7 +58,8 @@ def remove_by_subspace(
     Parameters
     ----------
     spectra
-        Shape ``(n_spectra, n_channels)``.
+        Shape ``(n_spectra, n_channels)``, float64, or float32 where that tells a tenth of the
+        noise; those that may have spikes are judged in double precision.
     noise
         Of these spectra.
     closed
@@ -77,11 +78,11 @@ def remove_by_subspace(
     """
     cleaned = spectra.copy()
     touched, doubtful = (np.zeros(spectra.shape, dtype=bool) for _ in range(2))
-    replaced = np.zeros(spectra.shape)
+    replaced = np.zeros_like(spectra)
     noise = subspace.calibration(noise)
     n_channels = spectra.shape[-1]
     suspect = np.zeros(len(spectra), dtype=bool)
-    for rows, placed in _groups(start, n_channels, subspace):
+    for rows, placed in _groups(start, n_channels, subspace, spectra.dtype == np.float32):
         search = _Search(placed, noise.part(rows), subspace, threshold)
         suspect[rows], doubtful[rows] = search.look(spectra[rows], closed[rows])
     # Few spectra are left, and they are judged many at a time.
@@ -89,7 +90,7 @@ def remove_by_subspace(
     for part, placed in _groups(start[left], n_channels, subspace):
         rows = left[part]
         search = _Search(placed, noise.part(rows), subspace, threshold)
-        into = tuple(each[rows] for each in (cleaned, touched, replaced))
+        into = cleaned[rows].astype(np.float64), touched[rows], replaced[rows].astype(np.float64)
         doubtful[rows] = search.run(closed[rows], into)
         # What was changed is a copy.
         for whole, changed in zip((cleaned, touched, replaced), into, strict=True):
@@ -98,11 +99,11 @@ def remove_by_subspace(
 
 
 def _groups(
-    start: np.ndarray, n_channels: int, subspace: Subspace
+    start: np.ndarray, n_channels: int, subspace: Subspace, single: bool = False
 ) -> Iterator[tuple[np.ndarray | slice, Placed]]:
     most = max(_AT_A_TIME // n_channels, 1)
     for each in np.unique(start):
-        placed = place(subspace, int(each), n_channels)
+        placed = place(subspace, int(each), n_channels, single)
         group = np.flatnonzero(start == each)
         for first in range(0, group.size, most):
             part = group[first : first + most]

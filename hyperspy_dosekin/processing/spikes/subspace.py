@@ -117,8 +117,19 @@ class Placed:
 
 
 @lru_cache(maxsize=64)
-def place(subspace: Subspace, start: int, n_channels: int) -> Placed:
-    """Put the subspace where a spectrum begins with channel `start` of it."""
+def place(subspace: Subspace, start: int, n_channels: int, single: bool = False) -> Placed:
+    """Put the subspace where a spectrum begins with channel `start` of it.
+
+    With `single`, in single precision.
+    """
+    if single:
+        double = vars(place(subspace, start, n_channels)).items()
+        return Placed(
+            **{
+                name: each.astype(np.float32) if each.dtype.kind == "f" else each
+                for name, each in double
+            }
+        )
     index = start + np.arange(n_channels)
     covered = (index >= subspace.covered[0]) & (index < subspace.covered[1])
     index = np.clip(index, 0, subspace.weight.size - 1)
@@ -241,10 +252,10 @@ def fit_subspace(
     scaled = np.where(known, values, expected) / level
     weight = np.where(fitted, 1 / spread, 0.0)
     row, channel = np.nonzero(~known)
-    for turn in range(_FITS if row.size else 1):
-        if turn:
-            # Only what is not known has changed.
-            scaled[row, channel] = (vectors[row] * components[:, channel].T).sum(axis=-1)
+    unknown = scaled[row, channel]
+    # Where all is known, nothing changes.
+    for _ in range(_FITS if row.size else 1):
+        scaled[row, channel] = unknown
         whitened = scaled * weight
         power, vectors = np.linalg.eigh(whitened @ whitened.T)
         size, vectors = np.sqrt(np.maximum(power[::-1], 0.0)), vectors[:, ::-1]
@@ -258,6 +269,7 @@ def fit_subspace(
         n_component = min(max(significant, 1), _MOST_COMPONENTS, most)
         vectors = vectors[:, :n_component]
         components = vectors.T @ scaled
+        unknown = (vectors[row] * components[:, channel].T).sum(axis=-1)
     expected = level * (vectors @ components)
     variance = noise.variance(expected)
     score = (values - expected) / np.sqrt(variance) / np.sqrt(1 - n_component / number)

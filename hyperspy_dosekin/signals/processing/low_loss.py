@@ -259,7 +259,9 @@ def process_low_loss(
         warn_of_trouble(survey_found, looked_at)
         room = 0.0 if sample is None else room_for(survey_found)
         # A type that was asked for is the type in which it is computed.
-        options["single"] = dtype is None and noise_hides_rounding(recorded, survey_found)
+        options["single"] = noise_hides_rounding(recorded, survey_found) and (
+            dtype is None or out_type == np.float32
+        )
         chain = make_chain(recorded, survey_found, how, zero_loss, measured, options, room)
         warn_of_pedestal(survey_found, looked_at, chain.n_dark > 0)
         seen = Seen.of(survey_found)

@@ -26,6 +26,8 @@ _TAIL_WIDTHS, _TAIL_EV = 15.0, 10.0
 #: standard deviations is nothing.
 _BEYOND_WIDTHS, _BLOCK = 3.0, 16
 _ROUNDING, _HIDDEN = 5e-8, 1e-3
+#: Numbers whose squares single precision has.
+_SMALLEST, _LARGEST = 1e-12, 1e15
 
 
 def make_chain(
@@ -127,5 +129,9 @@ def noise_hides_rounding(recorded: Recorded, survey: Survey) -> bool:
         return False
     mean = losses[:, : number * _BLOCK].reshape(len(losses), number, _BLOCK).mean(axis=-1)
     # Half an electron more, as in the search for spikes: a single one is no noise of its own.
-    least = gain * max(float(mean.min()), 0.0) + offset + 0.5 * gain**2
-    return bool(_ROUNDING * float(losses.max()) <= _HIDDEN * np.sqrt(least))
+    least = np.sqrt(gain * max(float(mean.min()), 0.0) + offset + 0.5 * gain**2)
+    # Squares have to have room too, and what is divided by the width of a channel.
+    low, high = min(least, recorded.scale_ev), max(survey.sample.max(), recorded.scale_ev)
+    if not (low > _SMALLEST and high < _LARGEST):
+        return False
+    return bool(_ROUNDING * float(losses.max()) <= _HIDDEN * least)
