@@ -253,6 +253,7 @@ def fit_subspace(
     weight = np.where(fitted, 1 / spread, 0.0)
     row, channel = np.nonzero(~known)
     unknown = scaled[row, channel]
+    vectors = components = np.empty((0, 0))
     # Where all is known, nothing changes.
     for _ in range(_FITS if row.size else 1):
         scaled[row, channel] = unknown
