@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
+import numpy as np
+
+from hyperspy_dosekin.numerics.arguments import real_number, real_numbers, short
 from hyperspy_dosekin.plotting.layout import put_title
 from hyperspy_dosekin.plotting.style import wrap
 from hyperspy_dosekin.signals.signatures import documentation_of, refuse_unknown, takes_options
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
+#: Largest resolution and side of a figure.
+_MOST_DPI, _MOST_INCHES = 10_000.0, 1000.0
 #: Names of more windows than these would lie upon each other.
 MOST_NAMES = 10
 
@@ -97,6 +102,30 @@ takes_map_options = takes_options(
 )
 
 
+def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a figure of ours; ``axes`` is what `drawn` may be given for ``ax``."""
+    kept = dict(options)
+    refuse_unknown("the figure", [name for name in kept if name != "axes"], _FIGURE_OPTIONS)
+    _check_dpi(kept.get("dpi"))
+    axes, title, size = kept.get("axes", kept.get("ax")), kept.get("title"), kept.get("figsize")
+    if axes is not None and not hasattr(axes, "get_subplotspec"):
+        raise TypeError(f"ax={short(axes)} must be axes of Matplotlib.")
+    if title is not None and not isinstance(title, str):
+        raise TypeError(f"title={short(title)} must be a text.")
+    if size is not None:
+        remedy = "give width and height in inches"
+        if np.shape(real_numbers("figsize", size, remedy)) != (2,):
+            raise ValueError(f"figsize={size!r} must be two numbers; {remedy}.")
+        for side in size:
+            real_number("figsize", side, remedy, above=0.0, most=_MOST_INCHES)
+    return kept
+
+
+def _check_dpi(dpi: object) -> None:
+    if dpi is not None:
+        real_number("dpi", dpi, "give dots per inch", above=0.0, most=_MOST_DPI)
+
+
 def options_of_curves(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a figure of curves; those of images are none of it.
 
@@ -150,6 +179,7 @@ def show_maps(
     refuse_unknown(method, options, _MAP_OPTIONS)
     kept = dict(options)
     title, dpi = (kept.pop(name, None) for name in ("title", "dpi"))
+    _check_dpi(dpi)
     own = [name for name in kept if name in _FIGURE_OPTIONS]
     if own:
         raise TypeError(
@@ -187,11 +217,14 @@ def drawn(draw: Callable[..., Any], picture: Any, options: Mapping[str, Any]) ->
     Raises
     ------
     TypeError
-        If `ax` are no axes of a grid of Matplotlib, or `fig` is given with it.
+        If `ax` are no axes of a grid of Matplotlib, `fig` is given with it, or an option is unknown
+        or of another kind.
+    ValueError
+        If `dpi` or `figsize` is not possible.
     """
     from matplotlib import rc_context
 
-    kept, parent = dict(options), None
+    kept, parent = _checked(options), None
     axes, title, dpi = (kept.pop(name, None) for name in ("ax", "title", "dpi"))
     own_title = hasattr(picture, "title")
     if title is not None and own_title:

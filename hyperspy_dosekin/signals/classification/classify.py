@@ -34,7 +34,7 @@ def classify_vae(
     spatial: str | None = None,
     spatial_strength: float | None = None,
     spatial_frames: bool = False,
-    clean: BaseSignal | npt.ArrayLike | None = None,
+    clean: BaseSignal | None = None,
     nuisances: Nuisances | None = None,
     low_loss: BaseSignal | None = None,
     show_progressbar: bool | None = None,

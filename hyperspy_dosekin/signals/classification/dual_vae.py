@@ -12,7 +12,7 @@ import numpy as np
 
 from hyperspy_dosekin.classification.config import LOSS_WEIGHTS, VAEConfig
 from hyperspy_dosekin.lazy.blocks import map_blocks
-from hyperspy_dosekin.numerics.arguments import check_arguments
+from hyperspy_dosekin.numerics.arguments import check_arguments, short
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.classification.references import read_references
@@ -157,7 +157,7 @@ class DualVAE(TrainedModel):
         references: BaseSignal | Sequence[object] | npt.ArrayLike,
         labels: Sequence[object] | None = None,
         *,
-        clean: BaseSignal | npt.ArrayLike | None = None,
+        clean: BaseSignal | None = None,
         nuisances: Nuisances | None = None,
         low_loss: BaseSignal | None = None,
         show_progressbar: bool | None = None,
@@ -210,6 +210,7 @@ class DualVAE(TrainedModel):
         <DualVAE, 4 classes, 160 channels, likelihood>
         """
         from hyperspy_dosekin.classification.fitting import fit_model
+        from hyperspy_dosekin.classification.nuisances import Nuisances
         from hyperspy_dosekin.numerics.device import resolve_device
         from hyperspy_dosekin.numerics.progress import never_stop
         from hyperspy_dosekin.signals.classification.training_data import (
@@ -220,6 +221,11 @@ class DualVAE(TrainedModel):
         )
         from hyperspy_dosekin.signals.progress import progress_bars
 
+        if nuisances is not None and not isinstance(nuisances, Nuisances):
+            raise TypeError(
+                f"nuisances={short(nuisances)} must be Nuisances; leave them out, and they are "
+                "estimated."
+            )
         energy, data = training_axis(signal)
         # References are checked before anything is computed.
         width = 0.0 if isinstance(self._fwhm, str) else float(self._fwhm)

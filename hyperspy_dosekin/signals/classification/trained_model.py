@@ -7,11 +7,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arguments import file_path
 from hyperspy_dosekin.numerics.device import resolve_device
 from hyperspy_dosekin.numerics.files import with_extension
 from hyperspy_dosekin.numerics.progress import never_stop
@@ -215,7 +215,7 @@ class TrainedModel:
         from hyperspy_dosekin.classification.model_file import load_model, load_settings
         from hyperspy_dosekin.classification.shares import chosen_share
 
-        path = Path(path)
+        path = file_path(path, "model")
         model = load_model(path)
         saved = load_settings(path)
         try:

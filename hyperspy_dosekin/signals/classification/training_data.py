@@ -63,6 +63,11 @@ def training_rows(
 
     arrays = [data]
     if clean is not None:
+        if not hasattr(clean, "axes_manager"):
+            raise TypeError(
+                f"clean={short(clean)} must be a signal with the axes of the data, such as "
+                "s.get_decomposition_model(10)."
+            )
         if clean.data.shape != signal.data.shape:
             raise ValueError(
                 f"clean has the shape {clean.data.shape}, the data {signal.data.shape}; they "

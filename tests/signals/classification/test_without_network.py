@@ -129,6 +129,19 @@ def test_figures_take_axes_title_and_resolution(result):
     assert result.report.cosines[0, 0] > result.report.cosines[0, 1]
 
 
+def test_what_is_no_input_is_refused_before_anything_is_computed(series, result):
+    for option, text in (
+        ({"clean": 5}, "clean=5 must be a signal"),
+        ({"nuisances": 5}, "nuisances=5 must be Nuisances"),
+    ):
+        with pytest.raises(TypeError, match=text):
+            series.classify_vae(reference_spectra(), **option)
+    with pytest.raises(TypeError, match="5 is not the path of a model"):
+        series.classify_vae(model=5)
+    with pytest.raises(TypeError, match="did you mean 'title'"):
+        result.plot(titel="classes")
+
+
 def test_a_saved_model_classifies_as_before(series, result, tmp_path):
     result.model.save(tmp_path / "m")
     again = DualVAE.load(tmp_path / "m.safetensors").classify(series)

@@ -311,6 +311,25 @@ def test_axes_and_figure_contradict_each_other(result, close_figures):
         result.plot_fit(ax=loose)
 
 
+@pytest.mark.parametrize(
+    ("option", "error", "text"),
+    [
+        ({"dpi": "high"}, TypeError, "dpi='high' is not a number"),
+        ({"dpi": 0}, ValueError, "dpi=0 must be positive"),
+        ({"figsize": (0, 1)}, ValueError, "figsize=0 must be positive"),
+        ({"figsize": 3}, ValueError, "figsize=3 must be two numbers"),
+        ({"ax": 3}, TypeError, "ax=3 must be axes"),
+        ({"title": 5}, TypeError, "title=5 must be a text"),
+        ({"titel": "x"}, TypeError, "did you mean 'title'"),
+    ],
+)
+def test_figures_refuse_in_words(result, option, error, text):
+    before = plt.get_fignums()
+    with pytest.raises(error, match=text):
+        result.plot_fit(**option)
+    assert plt.get_fignums() == before
+
+
 def test_maps_return_figures_with_names_of_windows(maps, close_figures):
     figure = maps.plot()
     assert isinstance(figure, Figure)
