@@ -112,11 +112,18 @@ def slow_sum(block):
     return block.sum(axis=-1)
 
 
+def wait_for_work(client):
+    """Until a worker has something to do."""
+    deadline = time.monotonic() + EVENT
+    while not any(client.processing().values()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def test_a_worker_that_is_killed_changes_nothing(client, cluster):
     data = da.from_array(np.arange(60.0 * 4 * 8).reshape(60, 4, 8), chunks=(1, 4, 8))
     lazy = map_blocks(slow_sum, "(e)->()", data)
     future = client.compute(lazy)
-    time.sleep(0.4)
+    wait_for_work(client)
     assert not future.done()
     victim = next(iter(cluster.workers.values())).pid
     os.kill(victim, signal.SIGKILL)
@@ -233,7 +240,7 @@ def test_a_scheduler_that_closes_ends_the_computation():
         lazy = map_blocks(slow_sum, "(e)->()", data)
         thread = threading.Thread(target=compute, args=(lazy,), daemon=True)
         thread.start()
-        time.sleep(1)
+        wait_for_work(client)
         cluster.close()
         thread.join(EVENT)
         assert not thread.is_alive()

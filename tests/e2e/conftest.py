@@ -12,6 +12,7 @@ See `tests.e2e.notebook` for what can be done with it. Nothing outside this mach
 """
 
 import os
+import random
 import re
 import signal
 import socket
@@ -66,9 +67,7 @@ def voila(tmp_path_factory):
     notebooks, runtime = folder / "notebooks", folder / "kernels"
     notebooks.mkdir()
     runtime.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     environment = {
         **os.environ,
         **{f"JUPYTER_{name}_DIR": str(folder / name) for name in ("RUNTIME", "CONFIG", "DATA")},
@@ -102,6 +101,15 @@ def voila(tmp_path_factory):
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+def _free_port():
+    """None of those that other programs are given when they ask for any."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", port)):
+                return port
+    raise OSError("no port is free")
 
 
 def _is_installed(module):

@@ -29,17 +29,28 @@ def live(make_live_problem):
     return CompiledClassifier(model, LiveSettings(runtime="torch", batch_sizes=(20,)))
 
 
+def until(condition):
+    """Wait until a thread has brought something about."""
+    deadline = time.monotonic() + EVENT
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert condition()
+
+
+def threads_left():
+    return [thread for thread in threading.enumerate() if "live stream" in thread.name]
+
+
 @pytest.fixture(autouse=True)
 def no_thread_stays_behind():
     yield
-    deadline = time.monotonic() + EVENT
-    while time.monotonic() < deadline:
-        left = [thread for thread in threading.enumerate() if "live stream" in thread.name]
-        if not left:
-            return
-        gc.collect()
-        time.sleep(0.01)
-    pytest.fail(f"{left} did not end")
+
+    def all_ended():
+        if threads_left():
+            gc.collect()
+        return not threads_left()
+
+    until(all_ended)
 
 
 def frames_of(spectra, number, size=20):
@@ -96,7 +107,7 @@ def test_newest_frames_are_kept_for_a_slow_consumer(live, spectra):
 
     def source():
         yield spectra[:20]
-        assert go_on.wait(5)
+        assert go_on.wait(EVENT)
         for i in range(1, 11):
             yield spectra[i : i + 20]
         all_sent.set()
@@ -104,7 +115,7 @@ def test_newest_frames_are_kept_for_a_slow_consumer(live, spectra):
     stream = Stream(live, source(), policy="newest", queue_size=3)
     assert next(stream).index == 0
     go_on.set()
-    assert all_sent.wait(5)
+    assert all_sent.wait(EVENT)
     rest = list(stream)
     assert [frame.index for frame in rest] == [8, 9, 10]
     assert rest[-1].dropped == 7
@@ -125,6 +136,7 @@ def test_a_blocked_source_waits(live, spectra):
 
     stream = Stream(live, source(), policy="block", queue_size=2)
     next(stream)
+    until(lambda: len(sent) == 4)
     time.sleep(0.2)
     # one looked at, two waiting, one in the hand of the source
     assert sent == [0, 1, 2, 3]
@@ -136,14 +148,16 @@ def test_a_detector_may_use_its_memory_again(live, spectra):
     def source(memory):
         for i in range(6):
             memory[:] = spectra[i * 20 : i * 20 + 20]
+            sent.append(i)
             yield memory
 
     expected = [live.classify(spectra[i * 20 : i * 20 + 20])[0].tolist() for i in range(6)]
     for copy, same in ((True, True), (False, False)):
+        sent = []
         stream = Stream(
             live, source(np.empty((20, CHANNELS))), policy="block", queue_size=5, copy=copy
         )
-        time.sleep(0.1)
+        until(lambda sent=sent: len(sent) == 6)
         found = [frame.labels.tolist() for frame in stream]
         assert (found == expected) is same
 
@@ -206,8 +220,8 @@ def test_error_of_the_source_is_raised_before_frames_that_wait(live, spectra):
         raise OSError("cable")
 
     stream = Stream(live, source(), policy="block", queue_size=8)
-    assert failed.wait(5)
-    time.sleep(0.05)
+    assert failed.wait(EVENT)
+    until(lambda: not threads_left())
     with pytest.raises(OSError, match="cable"):
         next(stream)
     assert stream.report.classified == 0

@@ -51,7 +51,7 @@ def view(series):
     wdict = shown(series)
     yield wdict
     wdict["close_button"].click()
-    assert wdict["tool"].worker.wait(60)
+    assert wdict["tool"].worker.wait(EVENT)
 
 
 @pytest.fixture
@@ -59,6 +59,7 @@ def image_view(image):
     wdict = shown(image)
     yield wdict
     wdict["close_button"].click()
+    assert wdict["tool"].worker.wait(EVENT)
 
 
 def mouse(figure, axes, kind, x, y):
@@ -363,7 +364,7 @@ def test_network_with_progress_and_stop(view):
     assert "Network" in view["what"].value
     view["stop_button"].click()
     assert "stopping" in view["what"].value
-    assert tool.worker.wait(60)
+    assert tool.worker.wait(EVENT)
     assert not view["network_button"].disabled
     assert view["progress"].layout.visibility == "hidden"
     panel = view["figures"]["curves"].panels.panels[0]
@@ -382,7 +383,7 @@ def test_figure_closed_while_a_fit_runs(series):
         canvas.close()
     tool.windows.set_limits("C–C", 4.3, 6.9)
     tool.worker.stop()
-    assert tool.worker.wait(120)
+    assert tool.worker.wait(EVENT)
     view["windows"].lines[0].left.number = 1.3
     assert tool.level == "info"
     assert tool.windows.as_dict()["π–π*"][0] == 1.3

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A folder that the tool follows, without widgets."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -32,9 +34,12 @@ def tool(series, tmp_path):
 
 
 def arrive(tool, series, places):
+    """Whole files: one written in the folder might rest for longer than it takes to settle."""
+    folder = Path(tool.following.folder)
     for place in places:
-        one = series.inav[place]
-        one.save(f"{tool.following.folder}/frame {place}.hspy")
+        beside = folder.parent / f"frame {place}.hspy"
+        series.inav[place].save(beside)
+        beside.replace(folder / beside.name)
 
 
 def until(tool, condition):

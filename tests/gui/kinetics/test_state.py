@@ -45,7 +45,7 @@ def tool(raw):
     tool = DoseKineticsTool(raw.deepcopy())
     yield tool
     tool.close()
-    assert tool.worker.wait(60)
+    assert tool.worker.wait(EVENT)
 
 
 def run_code(tool):
@@ -653,7 +653,7 @@ def test_maps_of_every_pixel(image):
     tool.fit.extent = "pixels"
     tool.windows.set_limits("C–C", 4.2, 6.9)
     tool.apply()
-    assert tool.worker.wait(120)
+    assert tool.worker.wait(EVENT)
     assert tool.result.space_shape == SHAPE[1::-1]
     assert "Applied" in tool.message
     names = {"s": image.deepcopy()}
@@ -683,7 +683,7 @@ def test_large_regions_are_read_beside_the_notebook(image, monkeypatch):
     tool = DoseKineticsTool(image)
     assert seen == [here]
     tool.region.mode = "all"
-    assert tool.worker.wait(60)
+    assert tool.worker.wait(EVENT)
     assert seen[1] != here
     assert tool.message == "Exact fit of mean of all 15 pixels."
     tool.close()
@@ -748,7 +748,7 @@ def test_network_is_fitted_in_a_thread_and_applied(tool):
     assert tool.worker.running
     assert "Fitting" in tool.message
     tool.windows.row("C–C")  # the state answers meanwhile
-    assert tool.worker.wait(120)
+    assert tool.worker.wait(EVENT)
     assert tool.network is tool.result
     assert tool.result.has_network
     assert tool.result.complete
@@ -777,7 +777,7 @@ def test_network_can_be_stopped(tool):
 def test_network_of_an_earlier_state_is_not_shown(tool):
     tool.fit_network()
     tool.windows.set_limits("C–C", 4.5, 6.0)
-    assert tool.worker.wait(120)
+    assert tool.worker.wait(EVENT)
     assert tool.network is None
     assert "earlier state" in tool.message
 
@@ -788,7 +788,7 @@ def test_only_one_thing_runs_at_a_time(tool):
     assert tool.level == "error"
     assert "still running" in tool.message
     tool.stop()
-    assert tool.worker.wait(120)
+    assert tool.worker.wait(EVENT)
 
 
 def test_closing_ends_what_runs(raw):
@@ -796,7 +796,7 @@ def test_closing_ends_what_runs(raw):
     tool.fit.protocol = "paper"
     tool.fit_network()
     tool.close()
-    assert tool.worker.wait(60)
+    assert tool.worker.wait(EVENT)
     tool.close()
 
 
@@ -826,7 +826,7 @@ def test_worker_passes_errors_on():
         raise ValueError("no luck")
 
     worker.start("work", work, print, failed.append)
-    assert worker.wait(10)
+    assert worker.wait(EVENT)
     assert str(failed[0]) == "no luck"
     assert not worker.running
 

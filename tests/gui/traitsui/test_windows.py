@@ -80,7 +80,7 @@ def test_kinetics_tool_is_typed_in_pressed_and_closed(window, tmp_path):
     panel.save = True
     assert (tmp_path / "kept.hspy").exists()
     panel.network = True
-    assert tool.worker.wait(300)
+    assert tool.worker.wait(EVENT)
     assert tool.network is not None
 
 

@@ -1,5 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -48,13 +49,21 @@ def _prior_curves(seed, shape, noise, **options):
     return simulate_curves(random, rate, exponent, noise=noise, **options)
 
 
-def _brute_force(dose, values, variance=None, offset=None, prior=None, exponent=None):
-    """Moments of ln D½ and quantiles of ln k from a plain fine grid, written independently."""
-    prior = prior or Prior()
+@functools.lru_cache(maxsize=2)
+def _grid(dose, exponent):
+    """Rates, exponents, integrity at the doses and ln D½ on a plain fine grid."""
     rates = np.linspace(*LOG_RATE_BOX, 1201)
     powers = np.linspace(*EXPONENT_BOX, 201) if exponent is None else np.array([exponent])
     rates, powers = np.meshgrid(rates, powers, indexing="ij")
-    column = power_law_integrity(dose / dose[-1], np.exp(rates)[..., None], powers[..., None])
+    normalised = np.array(dose) / dose[-1]
+    column = power_law_integrity(normalised, np.exp(rates)[..., None], powers[..., None])
+    return rates, powers, column, np.log(half_dose(np.exp(rates), powers))
+
+
+def _brute_force(dose, values, variance=None, offset=None, prior=None, exponent=None):
+    """Moments of ln D½ and quantiles of ln k from a plain fine grid, written independently."""
+    prior = prior or Prior()
+    rates, powers, column, log_dose = _grid(tuple(dose), exponent)
     target = values - (values.mean() if offset is None else offset)
     if offset is None:
         column = column - column.mean(-1, keepdims=True)
@@ -72,7 +81,6 @@ def _brute_force(dose, values, variance=None, offset=None, prior=None, exponent=
     log_density -= 0.5 * ((powers - prior.exponent[0]) / prior.exponent[1]) ** 2
     weight = np.exp(log_density - log_density.max())
     weight /= weight.sum()
-    log_dose = np.log(half_dose(np.exp(rates), powers))
     mean = (weight * log_dose).sum()
     spread = np.sqrt((weight * (log_dose - mean) ** 2).sum())
     cumulated = weight.sum(1).cumsum()

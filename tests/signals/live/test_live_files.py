@@ -264,7 +264,7 @@ def test_files_that_are_written_are_waited_for(tmp_path, notice):
 
     writer = threading.Thread(target=write)
     writer.start()
-    found = list(live.watch(growing, settle=0.4, poll=0.02, timeout=EVENT, notice=notice))
+    found = list(live.watch(growing, settle=1.5, poll=0.02, timeout=EVENT, notice=notice))
     writer.join()
     assert len(found) == 1
     assert not live.report.broken
