@@ -103,8 +103,8 @@ class DoseProblem:
             shared_error=None if self.shared_error is None else self.shared_error[:, :, chosen],
         )
 
-    def curves(self, part: slice) -> DoseProblem:
-        """The problem of some of the curves."""
+    def curves(self, part: slice | np.ndarray) -> DoseProblem:
+        """The problem of some of the curves, by a slice or their places."""
         return replace(
             self,
             values=self.values[part],

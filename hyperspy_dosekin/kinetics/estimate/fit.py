@@ -29,6 +29,7 @@ from hyperspy_dosekin.kinetics.curves.preparation import (
 )
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+from hyperspy_dosekin.kinetics.laws.prior import HIERARCHY_FREE
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.numerics.batching import Ferry, map_slices
 from hyperspy_dosekin.numerics.device import resolve_device
@@ -249,7 +250,8 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
     Notes
     -----
     Windows are fitted by themselves, unless ``exponent="shared"`` or a pair of the hierarchy
-    couples those of a curve; then their parameters are solved for jointly.
+    couples those of a curve; then their parameters are solved for jointly. Where the data
+    contradict a pair, so that it is likelier that there is none, windows are fitted without.
 
     Examples
     --------
@@ -367,7 +369,7 @@ def _fit_piece(problem: DoseProblem, config: ExactConfig, device: torch.device) 
     def masked(array: np.ndarray) -> np.ndarray:
         return np.where(dead, np.nan, np.broadcast_to(array, shape))
 
-    return ExactFit(
+    fit = ExactFit(
         law,
         dict(zip([p.name for p in law.parameters], map(masked, found.parameters), strict=True)),
         amplitude=masked(amplitude),
@@ -378,3 +380,36 @@ def _fit_piece(problem: DoseProblem, config: ExactConfig, device: torch.device) 
         converged=found.converged & ~dead,
         dead=dead,
     )
+    return _without_false_pairs(problem, config, device, fit)
+
+
+def _without_false_pairs(
+    problem: DoseProblem, config: ExactConfig, device: torch.device, fit: ExactFit
+) -> ExactFit:
+    """The fit, and where that is likelier one whose windows do not obey the hierarchy."""
+    pairs = config.pairs(problem.window_names)
+    if not pairs or config.exponent == "shared":
+        return fit
+    rate = fit.parameters[config.parameters.free[0].name]
+    pressed = np.any([rate[:, slow] > rate[:, fast] for fast, slow in pairs], axis=0)
+    index = np.flatnonzero(pressed)
+    if not index.size:
+        return fit
+    offset = None if config.offset is None else np.asarray(config.offset)[index]
+    alone = replace(config, hierarchy=(), offset=offset)
+    free = _fit_piece(problem.curves(index), alone, device)
+    # A window that was not fitted has no objective; together they have one.
+    together = np.nanmax(fit.objective[index], axis=1)
+    likelier = together - np.nansum(free.objective, axis=1) > HIERARCHY_FREE**2
+    if not likelier.any():
+        return fit
+    chosen = index[likelier]
+
+    def put(array: np.ndarray, other: np.ndarray) -> np.ndarray:
+        array = array.copy()
+        array[chosen] = other[likelier]
+        return array
+
+    arrays: dict[str, Any] = {n: put(getattr(fit, n), getattr(free, n)) for n in ARRAYS}
+    parameters = {n: put(each, free.parameters[n]) for n, each in fit.parameters.items()}
+    return replace(fit, parameters=parameters, **arrays)

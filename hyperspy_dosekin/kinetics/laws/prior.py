@@ -13,6 +13,12 @@ LOG_RATE_BOX = (math.log(1e-2), math.log(200.0))
 EXPONENT_BOX = (0.1, 5.0)
 #: Width, in ln k, of the soft step that keeps the faster window of a pair the faster one.
 HIERARCHY_WIDTH = 0.1
+#: Prior probability that a pair of the hierarchy is not one, and each window goes by itself.
+HIERARCHY_DOUBT = 0.1
+
+#: By so many widths a window is faster than it may be once the likelier of the two is that the pair
+#: is none: twice the logarithm of the odds of a pair, which half of all rates obey by chance.
+HIERARCHY_FREE = math.sqrt(2 * math.log(2 * (1 - HIERARCHY_DOUBT) / HIERARCHY_DOUBT))
 
 #: Standard deviations of a prior: squares of smaller ones vanish beside those of the box.
 _NARROWEST, _WIDEST = 1e-6, 1e6

@@ -47,8 +47,9 @@ class ExactConfig:
         Known p, ``"shared"`` for one p common to the windows of a curve, ``None`` for one p each.
     hierarchy
         Pairs of window names (faster, slower): k of the first is held above that of the second by
-        a soft prior, one standard deviation per 0.1 in ln k. Pairs with an absent window are
-        ignored.
+        a soft prior, one standard deviation per 0.1 in ln k, unless the data make it likelier that
+        there is no such pair, to which a tenth of the prior belongs. Pairs with an absent window
+        are ignored.
     loss
         ``None`` for squares; ``"huber"`` or ``"soft_l1"`` against outlying frames.
     noise

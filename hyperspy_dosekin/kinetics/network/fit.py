@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -16,7 +16,7 @@ import torch
 from hyperspy_dosekin.kinetics.curves.preparation import check_doses
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
-from hyperspy_dosekin.kinetics.laws.prior import Prior
+from hyperspy_dosekin.kinetics.laws.prior import HIERARCHY_FREE, HIERARCHY_WIDTH, Prior
 from hyperspy_dosekin.kinetics.network.architecture import (
     Parameters,
     initial_parameters,
@@ -104,7 +104,7 @@ def fit_network(
             score.mean.size,
         )
     if start is not None:
-        config = stiffened(config, start, score)
+        config = without_false_pairs(stiffened(config, start, score), start, problem.window_names)
     target = make_target(problem, score, config)
     started = {} if start is None else parameters_of(start, score, problem.reach)
     if start is not None and prior is not None:
@@ -240,6 +240,22 @@ def stiffened(config: NetworkConfig, start: ExactFit, score: StandardScore) -> N
     factor = max(1.0, (noise / STIFF_NOISE) ** 2)
     weights = {**config.loss_weights, "ode": config.loss_weights["ode"] * factor}
     return replace(config, loss_weights=weights)
+
+
+def without_false_pairs(
+    config: NetworkConfig, start: ExactFit, names: Sequence[str]
+) -> NetworkConfig:
+    """The configuration without pairs that the exact fit has let go, since the data contradict."""
+    if "rate" not in start.parameters:
+        return config
+    log_rate = dict(zip(names, np.log(start.rate[0]), strict=True))
+    least = -HIERARCHY_FREE * HIERARCHY_WIDTH
+    kept = tuple(
+        (fast, slow)
+        for fast, slow in config.hierarchy
+        if not log_rate.get(fast, np.nan) - log_rate.get(slow, np.nan) < least
+    )
+    return replace(config, hierarchy=kept)
 
 
 def parameters_of(start: ExactFit, score: StandardScore, reach: float) -> dict[str, np.ndarray]:

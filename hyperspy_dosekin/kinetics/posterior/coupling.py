@@ -5,7 +5,8 @@
 Each window has its nodes, weighed by its own likelihood and priors. Where the exponent is shared,
 the weight of a row takes what the other windows say of its p, with the prior of p counted once.
 Where a pair of the hierarchy joins two windows, the weight of a node takes the probability of the
-pair, integrated over the rate of the other window. Of windows in several pairs each pair is taken
+pair, integrated over the rate of the other window; a pair may be none, with a small probability,
+so that data which contradict it are heard. Of windows in several pairs each pair is taken
 by itself, and after the exponent.
 """
 
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.laws.prior import HIERARCHY_WIDTH
+from hyperspy_dosekin.kinetics.laws.prior import HIERARCHY_DOUBT, HIERARCHY_WIDTH
 from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
 
 from .nodes import Nodes
@@ -160,6 +161,8 @@ def _of_rates(nodes: Sequence[Nodes], pair: tuple[int, int], n_window: int) -> T
     # the other window that of the column.
     excess = (grid[:, None] - grid).clamp_(min=0.0) / HIERARCHY_WIDTH
     allowed = (-0.5 * excess * excess).exp_()
+    # Half of the prior obeys a pair by chance. Where the data contradict it, it is taken for none.
+    allowed.mul_(2 * (1 - HIERARCHY_DOUBT)).add_(HIERARCHY_DOUBT)
     found = []
     for each in nodes:
         said = grid.new_zeros(grid.numel(), each.weight.shape[-1])

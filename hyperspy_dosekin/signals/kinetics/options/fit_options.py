@@ -90,8 +90,9 @@ class FitOptions:
         estimator), or ``None`` to fit each.
     hierarchy
         Pairs (faster, slower) of window names: a soft prior that the first degrades with the larger
-        rate constant. A pair whose windows are not there counts for nothing, with a warning unless
-        it is the default one.
+        rate constant, with a probability of nine tenths: where the data contradict a pair, it is
+        let go. A pair whose windows are not there counts for nothing, with a warning unless it is
+        the default one.
     seeds
         Random seeds of the networks, one for each member.
     prior

@@ -225,7 +225,7 @@ def _prior(numbers: KineticsNumbers, options: FitOptions) -> str:
         if {fast, slow} <= set(numbers.maps.data.window_names)
     ]
     if present:
-        text += f" A soft prior held {' and '.join(present)}."
+        text += f" A soft prior held {' and '.join(present)}, nine to one."
     return text.strip()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hyperspy_dosekin.kinetics.block import LEVEL
+from hyperspy_dosekin.kinetics.laws.prior import HIERARCHY_FREE, HIERARCHY_WIDTH
 from hyperspy_dosekin.kinetics.model.parameters import is_determined, known_before
 from hyperspy_dosekin.signals.kinetics.data.recorded import TAKEN
 from hyperspy_dosekin.signals.kinetics.numbers.absorbed import fluence_note
@@ -51,9 +52,11 @@ BOUNDED = (
     "negative. For differences of intensities pass nonnegative=False."
 )
 FASTER = (
-    "k of {faster} was assumed to be larger than that of {slower}, which no spectrum need obey. "
-    "Where it is not, D½ of both is wrong: pass hierarchy=()."
+    "k of {faster} was assumed to be larger than that of {slower}, nine to one, which no spectrum "
+    "need obey. {where}hierarchy=() assumes nothing."
 )
+AGAINST = "The data contradict it, and it was let go. "
+AGAINST_SOME = "In {share:.2g} % of the pixels the data contradict it, and it was let go there. "
 NOT_EXAMINED = "Whether the data determine D½ was not examined (intervals=False)."
 MIXED = (
     "{names}: mixed response (a < 0). The window grows while C falls, so C is a monotonic "
@@ -190,8 +193,19 @@ def _notes_on_parameters(numbers: KineticsNumbers) -> list[str]:
 def _notes_on_hierarchy(numbers: KineticsNumbers) -> list[str]:
     """That some windows were taken to degrade faster than others."""
     names = numbers.window_names
-    pairs = numbers.maps.config.pairs(names)
-    return [FASTER.format(faster=names[first], slower=names[second]) for first, second in pairs]
+    config = numbers.maps.config
+    pairs = config.pairs(names)
+    notes = []
+    for fast, slow in pairs:
+        where = ""
+        if config.exponent != "shared":
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ahead = np.log(numbers.map("rate")[slow] / numbers.map("rate")[fast])
+            share = (ahead > HIERARCHY_FREE * HIERARCHY_WIDTH).mean()
+            where = AGAINST if share == 1 else AGAINST_SOME.format(share=100 * share)
+            where = where if share else ""
+        notes.append(FASTER.format(faster=names[fast], slower=names[slow], where=where))
+    return notes
 
 
 def _notes_on_bound(numbers: KineticsNumbers) -> list[str]:
