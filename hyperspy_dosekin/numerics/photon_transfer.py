@@ -11,6 +11,7 @@ import numpy as np
 from scipy.ndimage import convolve1d
 from scipy.signal import savgol_coeffs
 
+from .medians import median
 from .photon_line import is_structure, straight_line, weighted_median
 from .threads import one_blas_thread
 
@@ -217,7 +218,7 @@ def _on_their_maxima(rows: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray,
 
 def _typical(square: np.ndarray) -> float:
     known = square[np.isfinite(square)]
-    return float(np.median(known)) if known.size else np.inf
+    return float(median(known)) if known.size else np.inf
 
 
 def _among_spectra(

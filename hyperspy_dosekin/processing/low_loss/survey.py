@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.medians import median
 from hyperspy_dosekin.processing.batches import run_in_batches
 from hyperspy_dosekin.processing.low_loss.zero_loss import ZeroLossSurvey, find_zero_loss
 from hyperspy_dosekin.processing.shifting import shift_peak
@@ -176,12 +176,17 @@ def noise_from_scatter(
         quiet = _median_where(square, before | (level <= 0)) / _MEDIAN_SQUARE
         quiet = np.nan_to_num(quiet)
         ratio = (square - quiet[:, np.newaxis] * _MEDIAN_SQUARE) / level
-        bright = level > np.median(level, axis=-1, keepdims=True)
+        bright = level > median(level, keepdims=True)
         gain = _median_where(ratio, bright & ~near & (level > 0)) / _MEDIAN_SQUARE
     return np.maximum(np.nan_to_num(gain), 0.0), quiet
 
 
 def _median_where(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanmedian(np.where(where, values, np.nan), axis=-1)
+    """Median of each row where something holds, NaN where it does nowhere."""
+    where = where & ~np.isnan(values)
+    number = where.sum(axis=-1)
+    # To sort rows takes a tenth of the time that NumPy takes to leave out NaN.
+    ordered = np.sort(np.where(where, values, np.inf), axis=-1)
+    row = np.arange(len(values))
+    lower, upper = ordered[row, np.maximum(number - 1, 0) // 2], ordered[row, number // 2]
+    return np.where(number > 0, 0.5 * (lower + upper), np.nan)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hyperspy_dosekin.numerics.medians import median
 from hyperspy_dosekin.processing.low_loss.flat_top import has_flat_top
 
 #: Wider peaks, in eV, are plasmons and edges, not the zero-loss peak of any source in use.
@@ -175,9 +176,9 @@ def find_zero_loss(
     for row in np.flatnonzero(found & ~clear):
         spectrum = spectra[row].astype(np.float64)
         change = np.abs(np.diff(spectrum))
-        median = np.median(change)
+        middle = median(change)
         # With few counts most channels are equal.
-        if height[row] < _CLEAR * (median if median > 0 else change.mean()):
+        if height[row] < _CLEAR * (middle if middle > 0 else change.mean()):
             found[row] = significance(spectrum, int(top[row]), fwhm[row], gain) > _SIGNIFICANT
     saturated = found & has_flat_top(around, pedestal, largest_value)
     position = top + np.where(found, centre, 0.0)
@@ -250,7 +251,7 @@ def _first_peak(
     from scipy.signal import find_peaks, peak_prominences, peak_widths
 
     part = paired[search]
-    change = float(np.median(np.abs(np.diff(spectrum))))
+    change = float(median(np.abs(np.diff(spectrum))))
     # A height that noise does not reach, so that few peaks are left to be tested.
     height = max(_FIRST_SHARE * part.max(), _SIGNIFICANT * change)
     peaks, _ = find_peaks(part, height=height)

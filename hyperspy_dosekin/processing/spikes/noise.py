@@ -11,6 +11,8 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.optimize import least_squares
 
+from hyperspy_dosekin.numerics.medians import median
+
 #: Standard deviation of a normal variable in units of the median of its magnitude.
 SIGMA_PER_MAD = 1.4826
 #: Variance added, in squared electrons: a single electron where none is expected is no outlier.
@@ -155,7 +157,7 @@ class Noise:
         """
         counting = self._counting(expected)
         # Where there are counts: of a few, most deviations are the same.
-        bright = expected >= np.median(expected, axis=-1, keepdims=True)
+        bright = expected >= median(expected, keepdims=True)
         score = np.abs(deviation) / np.sqrt(np.maximum(counting, 1e-300))
         middle = SIGMA_PER_MAD * _median(score, bright)
         believed = (middle > _BELIEVED[0]) & (middle < _BELIEVED[1])
@@ -258,7 +260,7 @@ def _median(values: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def _variance_of(deviation: np.ndarray) -> float:
-    return float((SIGMA_PER_MAD * np.median(np.abs(deviation))) ** 2)
+    return float((SIGMA_PER_MAD * median(np.abs(deviation).ravel())) ** 2)
 
 
 def _slope_and_intercept(level: np.ndarray, variance: np.ndarray) -> tuple[float, float]:
@@ -304,11 +306,11 @@ def local_scale(score: np.ndarray, known: np.ndarray | None = None) -> np.ndarra
     middle = np.array([0.5 * (block.start + block.stop - 1) for block in blocks])
     channel = np.arange(n_channels)
     if known is not None:
-        found = [np.median(size[:, block][known[:, block]]) if known[:, block].any() else 0.0
+        found = [float(median(size[:, block][known[:, block]])) if known[:, block].any() else 0.0
                  for block in blocks]  # fmt: skip
         return SIGMA_PER_MAD * np.interp(channel, middle, found)
-    row = np.median(size, axis=-1, keepdims=True)
-    each = np.stack([np.median(size[:, block], axis=-1) for block in blocks], axis=-1)
+    row = median(size, keepdims=True)
+    each = np.stack([median(size[:, block]) for block in blocks], axis=-1)
     # Of one row a block says little: only what noise cannot explain is taken.
     each = np.where(each > _EXCESSIVE * row, each, row)
     number = np.arange(n_channels) // _BLOCK

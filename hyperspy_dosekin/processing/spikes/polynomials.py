@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import correlate1d
 
+from hyperspy_dosekin.numerics.medians import median
 from hyperspy_dosekin.processing.spikes.found import (
     EACH,
     ROUNDS,
@@ -171,9 +172,7 @@ def through(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     # Beyond the ends the median of the last channels: of two that a spike has, it does not know.
     beyond = weights.size // 2
     ends = (values[..., :_END], values[..., -_END:])
-    left, right = (
-        np.repeat(np.median(end, axis=-1, keepdims=True), beyond, axis=-1) for end in ends
-    )
+    left, right = (np.repeat(median(end, keepdims=True), beyond, axis=-1) for end in ends)
     padded = np.concatenate([left, values, right], axis=-1)
     return correlate1d(padded, weights, axis=-1)[..., beyond:-beyond]
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from hyperspy_dosekin.numerics.medians import median
 from hyperspy_dosekin.processing.spikes.found import (
     EACH,
     ROUNDS,
@@ -280,7 +281,7 @@ class _Search:
             mean = residual[some]
             if width > 1:
                 mean = 0.5 * (mean + next_of(mean))
-            scatter = SIGMA_PER_MAD * np.median(np.abs(mean[:, used]), axis=-1)[which]
+            scatter = SIGMA_PER_MAD * median(np.abs(mean[:, used]))[which]
             scatter = np.maximum(scatter * np.sqrt(width), 1.0)
             mean = mean[which, channel]
             score = self._score(
