@@ -41,16 +41,17 @@ def power_law_curve(
         Which derivatives are wanted; ``None`` takes the place of others.
     """
     dtype = log_rate.dtype
-    t = dose * log_rate.exp()
-    exponent = log_exponent.exp()
+    rate, exponent = log_rate.exp(), log_exponent.exp()
     excess = exponent - 1.0
     nearest = _NEAREST_TO_ONE[dtype]
     # Added where it is too near: a choice by element costs as much as a logarithm.
     excess = excess + (excess.abs() < nearest).to(dtype) * (2 * nearest)
+    if not (by_rate or by_exponent):
+        shifted = (dose * (rate * excess)).clamp_(min=-1.0)
+        return shifted.log1p_().mul_(-excess.reciprocal()).exp_(), None, None
+    t = dose * rate
     shifted = (t * excess).clamp_(min=-1.0)
     logarithm = shifted.log1p().mul_(-excess.reciprocal())
-    if not (by_rate or by_exponent):
-        return logarithm.exp_(), None, None
     logarithm = logarithm.clamp_(min=_SMALLEST_LOG[dtype])
     integrity = logarithm.exp()
     t = t.expand(shifted.shape)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.model.parameters import known_before
 
-from .nodes import Distribution, Nodes, quantiles
+from .nodes import Distribution, Nodes
 from .parts import bound_matters
 from .quantities import Quantity
 
@@ -87,7 +87,7 @@ def quantity_ends(
     spread = nodes.distribution(value) if spread is None else spread
     ends = spread.quantiles(probabilities)
     if nodes.n_bound:
-        ends = holding_bound(ends, value, nodes, probabilities)
+        ends = holding_bound(ends, spread, nodes, probabilities)
     ends = _to_bounds(ends, quantity, value, nodes, probabilities)
     ends = _opened(ends, quantity, nodes, probabilities)
     ends = _holding(ends, estimate, probabilities)
@@ -129,16 +129,13 @@ def _holding(ends: Tensor, estimate: Tensor, tails: Tensor) -> Tensor:
     return torch.where(upper, torch.maximum(ends, estimate), ends)
 
 
-def holding_bound(ends: Tensor, value: Tensor, nodes: Nodes, tails: Tensor) -> Tensor:
+def holding_bound(ends: Tensor, spread: Distribution, nodes: Nodes, tails: Tensor) -> Tensor:
     """Widen intervals to those of the parts at the bound, where the data do not speak against."""
-    weight = nodes.weight[-nodes.n_bound :]
-    mass = weight.sum((0, 1, 2))
+    mass = nodes.bound_mass
     index = bound_matters(mass)
     if index.numel() == 0:
         return ends
-    value = value.expand(nodes.weight.shape)[-nodes.n_bound :][..., index]
-    weight = weight[..., index] / mass[index]
-    own = quantiles(value, weight, tails, ordered=nodes.ordered)
+    own = spread.of_last(nodes.n_bound, len(nodes.weight), mass, index).quantiles(tails)
     some = ends[:, index]
     lower, upper = torch.minimum(some, own), torch.maximum(some, own)
     ends[:, index] = torch.where(tails[:, None] < 0.5, lower, upper)

@@ -79,32 +79,49 @@ def mixed_nodes(
                 nodes = ridge_nodes(data, placed.select(few), finer=finer)
             else:
                 nodes = sampled_nodes(data, starts[number][:, few])
-            found.append(_at_places(*nodes, column[few], every.numel()))
+            found.append((*nodes, column[few]))
             which.append(number)
         yield Nodes.of_parts(
             index[every.cpu().numpy()],
             parameters,
-            found,
+            _of_all(found, every.numel()),
             ordered=ordered,
             n_bound=sum(number >= len(parts) - n_bound for number in which),
             parts=which,
         )
 
 
-def _at_places(
-    search: list[Tensor], log_weight: Tensor, place: Tensor, count: int
-) -> tuple[list[Tensor], Tensor]:
-    """Nodes of some of `count` curves as nodes of all, of which the others have no weight."""
-    if place.numel() == count:
-        return search, log_weight
-    whole = log_weight.new_full((*log_weight.shape[:-1], count), -torch.inf)
-    whole[..., place] = log_weight
+def _of_all(
+    found: list[tuple[list[Tensor], Tensor, Tensor]], count: int
+) -> list[tuple[list[Tensor], Tensor]]:
+    """Nodes of the curves that each part has mass in as nodes of all `count` curves.
+
+    Others have no weight there, and the nodes that they have in another part: what is done with
+    nodes must not depend on the curves beside.
+
+    Parameters
+    ----------
+    found
+        Nodes of each part, their weights, and the places of its curves.
+    count
+        How many curves there are.
+    """
+    if all(place.numel() == count for _, _, place in found):
+        return [(search, log_weight) for search, log_weight, _ in found]
+    like = found[0][0]
+    own = [each.new_zeros((*each.shape[:-1], count)) for each in like]
+    for search, _, place in reversed(found):
+        for whole, each in zip(own, search, strict=True):
+            whole[..., place] = each
     wide = []
-    for each in search:
-        of_all = each[..., :1].expand(*each.shape[:-1], count).clone()
-        of_all[..., place] = each
-        wide.append(of_all)
-    return wide, whole
+    for search, log_weight, place in found:
+        whole = log_weight.new_full((*log_weight.shape[:-1], count), -torch.inf)
+        whole[..., place] = log_weight
+        nodes = [each.clone() for each in own]
+        for of_all, each in zip(nodes, search, strict=True):
+            of_all[..., place] = each
+        wide.append((nodes, whole))
+    return wide
 
 
 def _restarted(data: ScanData, start: Tensor) -> Tensor:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +17,12 @@ from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
 # Steps of a quantile at most, and the share of a tail that may be missing.
 _STEPS, _CLOSE, _EPS = 16, 2e-3, 1e-6
+# Least slope of the standard score, over the range of the values.
+_LEAST_SLOPE = 1e-3
+# Share of the curves below which those that are not done go on by themselves.
+_SOME = 0.6
+# Numbers that are added in double precision.
+_FEW = 64
 # Places at which a distribution function is looked at first.
 _PLACES = 12
 # Smallest distance over which the weight of a node is spread either way, and
@@ -85,14 +92,28 @@ class Nodes:
         """All parameters of the law, ``(n_parameter, n_part, n_row, n_node, n)``."""
         return self.parameters.values([each.expand(self.weight.shape) for each in self.search])
 
+    @cached_property
+    def bound_mass(self) -> Tensor:
+        """Probability of the parts with the offset at its bound, ``(n,)``."""
+        return self.weight[len(self.weight) - self.n_bound :].sum((0, 1, 2))
+
     @property
     def n_value(self) -> int:
         """Numbers held."""
         return (1 + len(self.search)) * self.weight.numel()
 
+    @cached_property
+    def _weights(self) -> Weights:
+        return Weights(self.weight, ordered=self.ordered)
+
+    @cached_property
+    def _row_weights(self) -> Weights:
+        return Weights(self.weight.sum(2, keepdim=True), ordered=self.ordered)
+
     def distribution(self, values: Tensor) -> Distribution:
         """Distribution of values at the nodes, of shapes that broadcast to that of the weights."""
-        return Distribution(values, self.weight, ordered=self.ordered)
+        by_row = self.ordered and values.shape[2] == 1
+        return Distribution(values, self._row_weights if by_row else self._weights)
 
     def quantiles(self, values: Tensor, probabilities: Tensor) -> Tensor:
         """Quantiles of values at the nodes, ``(n_probability, n)``."""
@@ -111,19 +132,70 @@ def _sharpened(weight: Tensor, dims: tuple[int, ...]) -> Tensor:
     return sharp.clamp_(min=0.0)
 
 
-def _spacing(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Room of each node as far as half way to its neighbours, and where its middle is from it.
+def _summed(values: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Sum in double precision of values in single precision.
 
-    Outermost nodes have none on their outer side; a single one has none at all.
+    The order in which numbers are added depends on how many curves there are; so the sums do not.
+    """
+    return values.sum(dims, dtype=torch.float64)
+
+
+def _folded(values: Tensor) -> Tensor:
+    """The same sum of the last dimension but one, ``(…, k, n)``, which is spoilt.
+
+    Halves are added to each other while there are many: that takes a third of the time.
+    """
+    count = values.shape[-2]
+    while count > _FEW:
+        half = count // 2
+        upper = values.narrow(-2, count - half, half)
+        values.narrow(-2, 0, half).add_(upper)
+        count -= half
+    return _summed(values.narrow(-2, 0, count), (-2,))
+
+
+def _below(start: Tensor, slope: Tensor, weight: Tensor, place: Tensor) -> Tensor:
+    """Mass below places ``(…, n)`` of nodes ``(k, n)`` spread evenly over their room."""
+    share = torch.addcmul(start, place.float()[..., None, :], slope)
+    return _folded(share.clamp_(0.0, 1.0).mul_(weight))
+
+
+def _neighbours(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Room of each value as far as half way to its neighbours, and the middle of that room.
+
+    Outermost values have none on their outer side; a single one has none at all.
     """
     length = values.shape[dim]
-    room, shift = torch.zeros_like(values), torch.zeros_like(values)
-    if length > 1:
-        half = values.diff(dim=dim).mul_(0.5)
-        for start, sign in ((0, 0.5), (1, -0.5)):
-            room.narrow(dim, start, length - 1).add_(half)
-            shift.narrow(dim, start, length - 1).add_(half, alpha=sign)
-    return room, shift
+    first, last = values.narrow(dim, 0, 1), values.narrow(dim, length - 1, 1)
+    padded = torch.cat([first, values, last], dim)
+    before, behind = padded.narrow(dim, 0, length), padded.narrow(dim, 2, length)
+    middle = (before + behind).mul_(0.25).add_(values, alpha=0.5)
+    return (behind - before).mul_(0.5), middle
+
+
+class Weights:
+    """Weights of nodes in single precision, and as they are spread between nodes.
+
+    Parameters
+    ----------
+    weight
+        ``(n_part, n_row, n_node, n)``; they may add up to anything.
+    ordered
+        Whether rows and nodes follow each other.
+    """
+
+    def __init__(self, weight: Tensor, *, ordered: bool) -> None:
+        self.ordered = ordered
+        plain = weight.float()
+        total = _summed(plain, (0, 1, 2)).clamp_(min=1e-300)
+        self.plain = plain / total.float()
+        sharp = _sharpened(self.plain, (1, 2)) if ordered else self.plain
+        self.spread = (sharp / _summed(sharp, (0, 1, 2)).float()).flatten(0, 2)
+
+    @cached_property
+    def by_row(self) -> Tensor:
+        """Weights of rows, ``(n_part, n_row, n)``."""
+        return _summed(self.plain, (2,))
 
 
 class Distribution:
@@ -135,78 +207,110 @@ class Distribution:
 
     Parameters
     ----------
-    values, weight
-        ``(n_part, n_row, n_node, n)``; weights of a curve add up to 1. Values that are the same on
-        a row, or on all rows, may have a dimension of 1 there.
-    ordered
-        Whether rows and nodes follow each other.
+    values
+        ``(n_part, n_row, n_node, n)``, or of shapes that broadcast to that of the weights.
+    weights
+        Of the nodes. Of values that are the same on a row those of the rows are enough.
     """
 
-    def __init__(self, values: Tensor, weight: Tensor, *, ordered: bool = False) -> None:
+    def __init__(self, values: Tensor, weights: Weights) -> None:
         self.finite_mass: Tensor | None = None
         self._rows: list[Tensor] | None = None
-        if ordered and values.shape[2] == 1:
-            weight = weight.sum(2, keepdim=True)
-        values = values.expand(weight.shape)
-        finite = torch.isfinite(values)
-        if not bool(finite.all()):
-            values, weight = torch.where(finite, values, 0.0), torch.where(finite, weight, 0.0)
-            self.finite_mass = weight.sum((0, 1, 2)).clamp(min=1e-300)
+        values = values.expand(weights.plain.shape)
+        if not bool(torch.isfinite(values.sum())):
+            finite = torch.isfinite(values)
+            weight = torch.where(finite, weights.plain, 0.0)
+            self.finite_mass = _summed(weight, (0, 1, 2)).clamp(min=1e-300)
+            weights = Weights(weight, ordered=weights.ordered)
             # Infinite values take no place among the others.
-            mean = (weight * values).sum((0, 1, 2)) / self.finite_mass
+            values = torch.where(finite, values, 0.0)
+            mean = (weights.plain * values).sum((0, 1, 2))
             values = torch.where(finite, values, mean)
-            weight = weight / self.finite_mass
-        n = values.shape[-1]
+        self._weight = weights.spread
         # About one of the values, few digits are enough.
         about = values[0, values.shape[1] // 2, values.shape[2] // 2]
-        place, weight = (values - about).float(), weight.float()
-        by_row, mass = (weight * place).sum(2), weight.sum(2)
-        mean = by_row.sum((0, 1))
-        place = place - mean
-        spread = (weight * place * place).sum((0, 1, 2)).sqrt().clamp(min=1e-30)
-        self.mean, self.spread = about + mean, spread.to(about)
-        place = place / spread
-        self.low, self.high = place.amin((0, 1, 2)), place.amax((0, 1, 2))
-        if ordered:
+        place, weight = (values - about).float(), weights.plain
+        first = _summed(weight * place, (2,))
+        mean = first.sum((0, 1))
+        place.sub_(mean.float())
+        second = _summed((weight * place).mul_(place), (2,))
+        self.mean = about + mean
+        self.spread = second.sum((0, 1)).sqrt().clamp(min=1e-30)
+        smallest = _SMALLEST_SPREAD * self.spread
+        low, high = place.amin((0, 1, 2)).double(), place.amax((0, 1, 2)).double()
+        if weights.ordered:
+            mass = weights.by_row
             # Rows without mass have no centre to speak of; they also do not matter.
-            centre = torch.where(mass > 1e-30, by_row / mass.clamp(min=1e-30) - mean, 0.0)
-            centre = centre / spread
-            rows, shift = _spacing(centre, 1)
-            half, shifted = _spacing(place, 2)
-            half = half.square_().add_(rows.square_()[:, :, None]).sqrt_().mul_(0.5)
-            # Rows of one value each end where they end; centres of others may be anywhere.
-            place = place + (shift[:, :, None] if place.shape[2] == 1 else shifted)
-            weight = _sharpened(weight, (1, 2))
+            centre = torch.where(mass > 1e-30, first / mass.clamp(min=1e-30) - mean, 0.0)
+            rows, middle = _neighbours(centre, 1)
+            square = rows.square()
+            if place.shape[2] > 1:
+                # A normal distribution for each row says about where quantiles are.
+                own = (second / mass.clamp(min=1e-30) - centre.square()).clamp_(min=0.0)
+                deviation = torch.maximum((own + square / 12).sqrt(), smallest)
+                self._rows = [each.flatten(0, 1).float() for each in (centre, deviation, mass)]
+                room, place = _neighbours(place, 2)
+                room.square_().add_(square.float()[:, :, None])
+            else:
+                # Rows of one value each end where they end; centres of others may be anywhere.
+                room = square.float()[:, :, None]
+                place.add_((middle - centre).float()[:, :, None])
+            # An integrity stays at 0 beyond extinction: no spread may vanish.
+            room = torch.maximum(room, (4 * smallest.square()).float())
+            reach = 0.5 * room.amax((0, 1, 2)).double().sqrt()
+            slope = room.rsqrt()
         else:
-            half = torch.full_like(place, _SMOOTHED)
-        # An integrity stays at 0 beyond extinction: no spread may vanish.
-        half.clamp_(min=_SMALLEST_SPREAD)
-        if ordered and place.shape[2] > 1:
-            # A normal distribution for each row says about where quantiles are.
-            square = (weight * (place - centre[:, :, None]).square()).sum(2)
-            deviation = (square / mass.clamp(min=1e-30) + rows.square() / 12).sqrt()
-            deviation = deviation.clamp(min=_SMALLEST_SPREAD)
-            self._rows = [each.reshape(-1, n) for each in (centre, deviation, mass)]
-        self._slope = (0.5 / half).reshape(-1, n)
-        self._start = 0.5 - place.reshape(-1, n) * self._slope
-        self._weight = (weight / weight.sum((0, 1, 2))).reshape(-1, n)
-        self.low, self.high = self.low - half.amax((0, 1, 2)), self.high + half.amax((0, 1, 2))
+            reach = _SMOOTHED * self.spread
+            slope = (0.5 / reach).float().expand_as(place)
+        self.low, self.high = low - reach, high + reach
+        self._slope = slope.flatten(0, 2)
+        self._start = 0.5 - (place * slope).flatten(0, 2)
+
+    def of_last(self, number: int, parts: int, mass: Tensor, index: Tensor) -> Distribution:
+        """The distribution of some of the curves over the last parts alone.
+
+        Parameters
+        ----------
+        number, parts
+            How many parts, of how many.
+        mass
+            Their probability, ``(n,)``.
+        index
+            Which curves; they have mass there.
+        """
+        part = copy(self)
+
+        def own(array: Tensor) -> Tensor:
+            return array[len(array) // parts * (parts - number) :, index]
+
+        part.mean, part.low, part.high = self.mean[index], self.low[index], self.high[index]
+        # Another mean and spread than those of the whole, which say nothing of its tails.
+        part.spread = torch.full_like(part.mean, torch.inf)
+        part._slope, part._start, weight = map(own, (self._slope, self._start, self._weight))
+        total = _summed(weight, (0,)).clamp(min=1e-300)
+        part._weight = weight / total.float()
+        if self.finite_mass is not None:
+            part.finite_mass = (total * self.finite_mass[index] / mass[index]).clamp(max=1.0)
+        if self._rows is not None:
+            centre, deviation, shares = map(own, self._rows)
+            part._rows = [centre, deviation, shares / total.float()]
+        return part
 
     def _below(self, place: Tensor) -> Tensor:
-        """Mass below places in units of the spread, ``(…, n)``."""
-        share = torch.addcmul(self._start, place[..., None, :], self._slope).clamp_(0.0, 1.0)
-        return share.mul_(self._weight).sum(-2)
+        """Mass below distances from the mean, ``(…, n)``."""
+        return _below(self._start, self._slope, self._weight, place)
 
     def _about_below(self, place: Tensor) -> Tensor:
         """About the same from the rows as a whole."""
         if self._rows is None:
             return self._below(place)
         centre, deviation, mass = self._rows
-        return (torch.special.ndtr((place[:, None] - centre) / deviation) * mass).sum(1)
+        score = (place.float()[:, None] - centre) / deviation
+        return _summed(torch.special.ndtr(score).mul_(mass), (1,))
 
     def below(self, value: Tensor) -> Tensor:
         """Probability of values up to some finite ones, ``(…, n)``."""
-        found = self._below(((value - self.mean) / self.spread).float()).to(value)
+        found = self._below(value - self.mean)
         return found if self.finite_mass is None else found * self.finite_mass
 
     def quantiles(self, probabilities: Tensor) -> Tensor:
@@ -214,14 +318,14 @@ class Distribution:
         wanted = probabilities[:, None].expand(-1, self.mean.numel())
         if self.finite_mass is not None:
             wanted = wanted / self.finite_mass
-        found = self.mean + self.spread * self._where(wanted.clamp(max=1.0).float())
+        found = self.mean + self._where(wanted.clamp(max=1.0))
         return torch.where(wanted > 1.0, torch.inf, found)
 
     def _where(self, wanted: Tensor) -> Tensor:
         """Where the distribution function reaches some values: a secant in standard scores."""
         # Chebyshev: no quantile lies further from the mean than this.
         tail = torch.minimum(wanted, 1 - wanted)
-        reach = 1.01 / tail.clamp(min=_EPS).sqrt()
+        reach = 1.01 * self.spread / tail.clamp(min=_EPS).sqrt()
         low, high = torch.maximum(self.low, -reach), torch.minimum(self.high, reach)
         score = torch.special.ndtri(wanted.clamp(_EPS, 1 - _EPS))
         # A few places at once say about where; between them it is a straight line in scores.
@@ -236,25 +340,39 @@ class Distribution:
         if self._rows is None:
             low = torch.where(missed_low < 0, torch.maximum(low, at_low), low)
             high = torch.where(missed_high > 0, torch.minimum(high, at_high), high)
-        slope = (missed_high - missed_low).clamp(min=1e-3) / (at_high - at_low).clamp(min=1e-6)
+        # Slopes are compared with those of the normal distribution over the range.
+        least = _LEAST_SLOPE / (self.high - self.low).clamp(min=1e-300)
+        slope = (missed_high - missed_low) / (at_high - at_low).clamp(min=1e-300)
+        slope = torch.maximum(slope, least)
         last = (at_high, missed_high) if self._rows is None else None
         at = (at_low - missed_low / slope).clamp(low, high)
+        found, index = at, torch.arange(at.shape[-1], device=at.device)
+        nodes = self._start, self._slope, self._weight
         for _ in range(_STEPS):
-            share = self._below(at)
+            share = _below(*nodes, at)
             miss = share - wanted
             done = miss.abs() <= _CLOSE * tail + 1e-7
-            if bool(done.all()):
+            undone = torch.nonzero(~done.all(0))[:, 0]
+            if undone.numel() == 0:
                 break
             low, high = torch.where(miss > 0, low, at), torch.where(miss > 0, at, high)
             missed = torch.special.ndtri(share.clamp(_EPS, 1 - _EPS)) - score
             if last is not None:
-                found = (missed - last[1]) / (at - last[0])
-                slope = torch.where(found > 1e-3, found, slope)
+                rise = (missed - last[1]) / (at - last[0])
+                slope = torch.where(rise > least, rise, slope)
             last = at, missed
             next_ = at - missed / slope
             inside = (next_ > low) & (next_ < high)
             at = torch.where(done, at, torch.where(inside, next_, 0.5 * (low + high)))
-        return at.double()
+            found = found.index_copy(-1, index, at)
+            if undone.numel() < _SOME * index.numel():
+                index, least = index[undone], least[undone]
+                at, low, high, slope, wanted, tail, score = (
+                    each[:, undone] for each in (at, low, high, slope, wanted, tail, score)
+                )
+                last = last[0][:, undone], last[1][:, undone]
+                nodes = tuple(each.index_select(1, undone) for each in nodes)
+        return found
 
     @staticmethod
     def _shares(like: Tensor) -> Tensor:
@@ -267,4 +385,4 @@ def quantiles(
     values: Tensor, weight: Tensor, probabilities: Tensor, *, ordered: bool = False
 ) -> Tensor:
     """Weighed quantiles ``(n_probability, n)`` of values at nodes; see `Distribution`."""
-    return Distribution(values, weight, ordered=ordered).quantiles(probabilities)
+    return Distribution(values, Weights(weight, ordered=ordered)).quantiles(probabilities)

@@ -107,7 +107,8 @@ class Quantity:
             raise ValueError(f"quantity {self.name!r} is not one of {(*names, *DERIVED)}.")
         at = names.index(self.name)
         whole = parameters.complete(search)
-        found = torch.broadcast_tensors(*whole)[at]
+        # That of a row is there once.
+        found = whole[at] if whole[at].ndim else torch.broadcast_tensors(*whole)[at]
         parameter = law.parameters[at]
         direct = parameter.logarithmic or parameter.lower <= 0
         return found if direct else found.exp()

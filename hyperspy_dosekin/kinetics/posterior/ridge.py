@@ -31,6 +31,9 @@ _REACH, _EXTRAPOLATED = 5.0, 0.1
 # Steps towards the best rate of a row at first, and when rows are moved a little; the middle of
 # nodes need not be nearer to it than this share of the width of the row.
 _STEPS, _FEW_STEPS, _NEAR = 12, 4, 0.25
+# Deviances that differ by less are the same: of a decay that one frame alone has seen all rates
+# fit alike, and rounding must not choose.
+_SAME = 1e-6
 # Rows are wanted down to this in ln density below the highest, nodes below that of their row: not
 # further, since the tails of Student's t would leave no nodes for the middle.
 _DEPTH, _ROW_DEPTH, _MATTERS = 9.0, 5.5, 6.0
@@ -91,7 +94,7 @@ def _first_rows(data: ScanData, start: Tensor) -> Rows:
     return best_on_rows(
         data,
         rows,
-        torch.where(trials[0] <= trials[1], line, other),
+        torch.where(trials[0] < trials[1] - _SAME, line, other),
         iterations=_STEPS,
         near=_NEAR,
     )

@@ -38,6 +38,8 @@ from .whitened import WhitenedCurves
 _ROUNDING = 1e-13
 # Numbers of an array that are worked on at once: arrays of this size stay in the cache.
 _AT_ONCE = 2**14
+# The same of a law, what of it does not know the dose being worked out once.
+_OF_LAW = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ class Sums:
     amplitude
         Best amplitude.
     mean
-        Mean of the decay, weighed.
+        Mean of the decay less the pin of the curves, weighed.
     """
 
     squares: Tensor
@@ -66,13 +68,14 @@ class _Products(NamedTuple):
     """Sums over doses of products, free of the offset.
 
     Of columns with each other (a triangle), the values and a constant; `size` is the first of them
-    with the offset.
+    with the offset, `pin` what was taken off the decay.
     """
 
     inner: list[list[Tensor]]
     level: list[Tensor]
     mean: list[Tensor]
     size: Tensor
+    pin: Tensor | float
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,25 +94,30 @@ class ScanData(WhitenedCurves):
 
     def _columns(
         self, search: Sequence[Tensor], slopes: Sequence[bool] = ()
-    ) -> Iterator[tuple[slice, list[Tensor]]]:
+    ) -> Iterator[tuple[slice, list[Tensor], Tensor | float]]:
         """The decay less its pin, and minus its slopes, weighed and filtered, of some doses.
 
         A few doses at once where there are many nodes, so that arrays stay in the cache; many where
-        there are few nodes, for which a step of Python would take longer than the arithmetic.
+        there are few nodes, for which a step of Python would take longer than the arithmetic. The
+        third is the pin. Where the offset is free any constant may be taken off, and nodes that are
+        over before the first frame have 0: of differences from 1 nothing but rounding would be left.
         """
         whole = self.parameters.complete(search)
         law, number = self.parameters.law, self.dose.numel()
         wanted = iter(slopes)
         flags = [free and next(wanted, False) for free in self.parameters.is_free]
-        size = math.prod(np.broadcast_shapes(*(each.shape for each in whole)))
-        step = max(_AT_ONCE // max(size, 1), 1)
-        known = step if streams(law) else number
+        size = max(math.prod(np.broadcast_shapes(*(each.shape for each in whole))), 1)
+        step = max(_AT_ONCE // size, 1)
+        known = max(_OF_LAW // size, 1) if streams(law) else number
         along = [1] * max(each.ndim for each in whole)
         carried: Sequence[Tensor | None] = ()
+        pin = self.pin
         for begin in range(0, number, known):
             dose = self.dose[begin : begin + known].reshape(-1, *along)
             integrity, changes = curve(law, dose, whole, slopes=flags)
-            made = [integrity - self.pin, *(each for each in changes if each is not None)]
+            if begin == 0 and self.offset_free:
+                pin = (integrity[0] > 0.5).to(integrity)
+            made = [integrity - pin, *(each for each in changes if each is not None)]
             for first in range(0, len(dose), step):
                 columns = [each[first : first + step] for each in made]
                 places = slice(begin + first, begin + first + len(columns[0]))
@@ -128,7 +136,7 @@ class ScanData(WhitenedCurves):
                         (each - ratio * old) * scale
                         for each, old in zip(columns, earlier, strict=True)
                     ]
-                yield places, columns
+                yield places, columns, pin
 
     @cached_property
     def _gapless(self) -> bool:
@@ -154,7 +162,8 @@ class ScanData(WhitenedCurves):
         shared = [[nothing] * len(errors) for _ in range(count)]
         # Columns that all curves share, before each has weights of its own.
         common: list[list[Tensor]] = []
-        for places, columns in self._columns(search, slopes):
+        pin = self.pin
+        for places, columns, pin in self._columns(search, slopes):
             alike = columns[0].shape[-1] == 1 < self.count and self.basis is None
             if alike:
                 common.append([each[..., 0].movedim(0, -1) for each in columns])
@@ -170,7 +179,7 @@ class ScanData(WhitenedCurves):
                     shared[i][number] = _added(shared[i][number], each, along)
         if common:
             level = [torch.cat(column, -1) @ values for column in zip(*common, strict=True)]
-        return self._without_offset(inner, level, mean, shared)
+        return self._without_offset(inner, level, mean, shared, pin)
 
     def _of_all(self, search: Sequence[Tensor]) -> bool:
         """Whether the decays at nodes are those of all curves, which differ in weights alone."""
@@ -187,6 +196,11 @@ class ScanData(WhitenedCurves):
         along = [1] * max(each.ndim for each in whole)
         integrity, _ = curve(self.parameters.law, self.dose.reshape(-1, *along), whole)
         decay = integrity.flatten(1)[..., None]
+        pin = self.pin
+        if self.offset_free:
+            pin = (decay[0] > 0.5).to(decay)
+            decay = decay - pin
+            pin = pin.reshape(*integrity.shape[1:-1], 1)
         weight = torch.ones_like(self.ones) if self.root_weight is None else self.root_weight
         square, by_value, by_one = weight * weight, weight * self.values, weight * self.ones
         totals = decay.new_zeros(3, decay.shape[1], self.count)
@@ -194,12 +208,12 @@ class ScanData(WhitenedCurves):
         for first in range(0, decay.shape[1], step):
             inner, level, mean = totals[:, first : first + step]
             for frame, each in enumerate(decay[:, first : first + step]):
-                column = each - self.pin
+                column = each if self.offset_free else each - self.pin
                 inner.addcmul_(column.square(), square[frame])
                 level.addcmul_(column, by_value[frame])
                 mean.addcmul_(column, by_one[frame])
         inner, level, mean = totals.reshape(3, *integrity.shape[1:-1], self.count)
-        return self._without_offset([[inner]], [level], [mean], [[]])
+        return self._without_offset([[inner]], [level], [mean], [[]], pin)
 
     def _without_offset(
         self,
@@ -207,6 +221,7 @@ class ScanData(WhitenedCurves):
         level: list[Tensor],
         mean: list[Tensor],
         shared: list[list[Tensor]],
+        pin: Tensor | float,
     ) -> _Products:
         """Products with shared errors and the offset projected out."""
         size = inner[0][0].clone()
@@ -223,7 +238,7 @@ class ScanData(WhitenedCurves):
                     row[j] = torch.addcmul(row[j], mean[i] * part, mean[j], value=-1.0)
             if not isinstance(self.share, float):
                 level = [a - part * self._level * b for a, b in zip(level, mean, strict=True)]
-        return _Products(inner, level, mean, size)
+        return _Products(inner, level, mean, size, pin)
 
     def sums(self, search: Sequence[Tensor]) -> Sums:
         """Sums over doses at nodes.
@@ -239,7 +254,7 @@ class ScanData(WhitenedCurves):
         visible = norm > (1e-24 if self.share is None else 1e-12 * found.size)
         amplitude = visible * product / norm.clamp(min=1e-30)
         squares = torch.maximum(self.total - amplitude * product, _ROUNDING * self.total)
-        return Sums(squares, norm, amplitude, mean / self.weight_sum)
+        return Sums(squares, norm, amplitude, mean / self.weight_sum + (found.pin - self.pin))
 
     def fitted(self, search: Sequence[Tensor]) -> Tensor:
         """Fitted values at one node of each curve, whitened as the values are, ``(n_dose, n)``.
@@ -249,11 +264,12 @@ class ScanData(WhitenedCurves):
         search
             Free parameters on their scale of search, each ``(n,)``.
         """
-        column = torch.cat([columns[0] for _, columns in self._columns(search)])
-        column = without_shared(column, self.basis)
+        parts = list(self._columns(search))
+        column = without_shared(torch.cat([columns[0] for _, columns, _ in parts]), self.basis)
         sums = self.sums(search)
         share = 0.0 if self.share is None else self.share
-        level = share * (self._level / self.weight_sum - sums.amplitude * sums.mean)
+        mean = sums.mean + (self.pin - parts[0][2])
+        level = share * (self._level / self.weight_sum - sums.amplitude * mean)
         return sums.amplitude * column + level * self.ones
 
     def readout(self, search: Sequence[Tensor], integrity: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,14 @@ _BY_CURVE = (
 )
 
 
+def over_doses(rows: Tensor) -> Tensor:
+    """Sum over doses, ``(n,)``, that does not depend on how many curves there are.
+
+    The order in which `Tensor.sum` adds does, by rounding.
+    """
+    return rows.cumsum(0)[-1]
+
+
 @dataclass(frozen=True, eq=False)
 class WhitenedCurves:
     """Curves to scan, whitened: doses first and curves last, float64.
@@ -151,7 +159,7 @@ class WhitenedCurves:
 
     def centred(self) -> Self:
         """The same with the mean of the values taken off; only where the offset is free."""
-        mean = (self.ones * self.values).sum(0) / self.weight_sum
+        mean = over_doses(self.ones * self.values) / self.weight_sum
         return replace(self, values=self.values - self.ones * mean, base=self.base + mean)
 
     def uncentred(self) -> Self:
@@ -172,17 +180,17 @@ class WhitenedCurves:
     @cached_property
     def weight_sum(self) -> Tensor:
         """W: sum of squares of the whitened constant, ``(n,)`` or ``(1,)``."""
-        return (self.ones * self.ones).sum(0)
+        return over_doses(self.ones * self.ones)
 
     @cached_property
     def _level(self) -> Tensor:
         """Sum of values times the constant; 0 where they are centred."""
-        return (self.ones * self.values).sum(0)
+        return over_doses(self.ones * self.values)
 
     @cached_property
     def total(self) -> Tensor:
         """Sum of squares about the mean (or the known offset), ``(n,)``."""
-        total = (self.values * self.values).sum(0)
+        total = over_doses(self.values * self.values)
         if self.share is not None:
             total = total - self.share * self._level**2 / self.weight_sum
         return total

@@ -1,0 +1,364 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ends of posterior intervals against dense grids of the documented posterior.
+
+Run ``python benchmarks/kinetics/posterior_grid.py [LAW …]``; some minutes. Laws, likelihood, priors
+and quantiles are written anew with NumPy and SciPy. Every curve has its own grid: rows of the
+shapes, and on each row nodes of ln k over what is within exp(−16) of the highest density.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from _truths import power as decay
+from scipy import special
+
+from hyperspy_dosekin.kinetics.block import examined
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
+
+BOX = (np.log(0.01), np.log(200.0))
+RATE_PRIOR, EXPONENT_PRIOR, AT_BOUND = (1.0, 1.75), (1.0, 0.7), 0.03
+SIGNAL = (np.log(50.0), 2.0)
+DEPTH = 16.0
+PHI = np.arange(1, 10) / 9
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A parameter beside the rate: its box on the scale of its prior, and a normal prior."""
+
+    name: str
+    low: float
+    high: float
+    prior: tuple[float, float] | None = None
+    logarithmic: bool = False
+
+
+def half_of_populations(share: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    low, high = np.zeros_like(share), np.log(2) / ratio
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        above = share * np.exp(-middle) + (1 - share) * np.exp(-ratio * middle) > 0.5
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return low
+
+
+def half_of_power(exponent: np.ndarray, level: np.ndarray | float = 0.5) -> np.ndarray:
+    """Time kφ at which the power law reaches a level."""
+    away = np.where(np.abs(exponent - 1) < 1e-9, 1e-9, exponent - 1)
+    with np.errstate(all="ignore"):
+        return np.where(np.asarray(level) > 0, np.expm1(-away * np.log(level)) / away, np.inf)
+
+
+def delayed(phi, k, delay):
+    return np.exp(-k * np.maximum(phi - delay, 0))
+
+
+EXPONENT = Shape("exponent", 0.1, 5.0, EXPONENT_PRIOR)
+DELAY = Shape("delay", 0.0, 1.0)
+#: Shapes, the integrity from φ, k and shapes, and D½ from k and shapes; truths of the shapes.
+LAWS: dict[str, tuple[Sequence[Shape], Callable, Callable, Callable]] = {
+    "power law": (
+        [EXPONENT],
+        decay,
+        lambda k, p: half_of_power(p) / k,
+        lambda r: [np.abs(r.normal(1, 0.7)).clip(0.1, 5)],
+    ),
+    "first order": (
+        [],
+        lambda phi, k: np.exp(-k * phi),
+        lambda k: np.log(2) / k,
+        lambda r: [],
+    ),
+    "delayed": (
+        [DELAY],
+        delayed,
+        lambda k, d: d + np.log(2) / k,
+        lambda r: [r.uniform(0, 0.5)],
+    ),
+    "multi-hit": (
+        [Shape("hits", 0.0, np.log(10.0), logarithmic=True)],
+        lambda phi, k, m: -np.expm1(m * np.log(-np.expm1(-k * phi))),
+        lambda k, m: -np.log(-np.expm1(np.log(0.5) / m)) / k,
+        lambda r: [np.exp(r.uniform(0, np.log(10)))],
+    ),
+    "power law with plateau": (
+        [EXPONENT, Shape("plateau", 0.0, 0.95)],
+        lambda phi, k, p, c: c + (1 - c) * decay(phi, k, p),
+        lambda k, p, c: half_of_power(p, np.maximum((0.5 - c) / (1 - c), 0)) / k,
+        lambda r: [np.abs(r.normal(1, 0.5)).clip(0.1, 5), r.uniform(0, 0.4)],
+    ),
+    "delayed power law": (
+        [EXPONENT, DELAY],
+        lambda phi, k, p, d: decay(np.maximum(phi - d, 0), k, p),
+        lambda k, p, d: d + half_of_power(p) / k,
+        lambda r: [np.abs(r.normal(1, 0.5)).clip(0.1, 5), r.uniform(0, 0.4)],
+    ),
+    "two populations": (
+        [
+            Shape("share", 0.05, 0.95),
+            Shape("ratio", np.log(0.01), np.log(0.9), logarithmic=True),
+        ],
+        lambda phi, k, f, r: f * np.exp(-k * phi) + (1 - f) * np.exp(-r * k * phi),
+        lambda k, f, r: half_of_populations(f, r) / k,
+        lambda r: [r.uniform(0.2, 0.8), np.exp(r.uniform(np.log(0.02), np.log(0.5)))],
+    ),
+}
+
+
+def log_amplitude(score, absent, norm):
+    """The mixture of an amplitude that is seen and one that the noise hides."""
+    mean, width = SIGNAL
+    hidden = -0.5 * np.log(np.maximum(norm, 1e-300))
+    half = 0.5 * np.log1p(score)
+    seen = -0.5 * ((half + hidden - mean) / width) ** 2 - half - np.log(2 * width)
+    with np.errstate(divide="ignore"):
+        seen = seen + np.log(-np.expm1(np.minimum(absent, 0.0)))
+    return np.logaddexp(seen, absent + special.log_ndtr((hidden - mean + 0.5) / width))
+
+
+def log_likelihood(integrity, values, known: float | None, sigma, extent=None):
+    """Readout and noise integrated out, ``(…,)``; bounded to b ≥ 0 if an extent is given."""
+    number = values.size
+    target = values - (values.mean() if known is None else known)
+    column = integrity - (integrity.mean(-1, keepdims=True) if known is None else 0.0)
+    norm = (column**2).sum(-1)
+    product = column @ target
+    amplitude = np.where(norm > 0, product / np.where(norm > 0, norm, 1.0), 0.0)
+    residual = target - amplitude[..., None] * column
+    squares = (residual**2).sum(-1)
+    explained = amplitude * product
+    freedom = number - (2 if known is None else 1)
+    if sigma is None:
+        variance = np.maximum(squares, 1e-13 * (target**2).sum()) / freedom
+        found = -0.5 * (freedom * np.log(variance * freedom) + np.log(variance))
+        found += special.gammaln(freedom / 2) + freedom / 2 * np.log(2)
+        absent = -0.5 * (freedom + 1) * np.log1p(explained / variance / freedom)
+    else:
+        variance, found = sigma**2, -0.5 * squares / sigma**2
+        absent = -0.5 * explained / variance
+    found = found + log_amplitude(explained / variance, absent, norm)
+    if extent is None:
+        return found
+    end = np.where(amplitude >= 0, 0.0, 1.0) - integrity.mean(-1)
+    spread = variance * (1 / number + end**2 / np.maximum(norm, 1e-300))
+    score = (values.mean() + amplitude * end) / np.sqrt(spread)
+    share = special.log_ndtr(score) if sigma is not None else np.log(special.stdtr(freedom, score))
+    scale = 0.5 * np.log(2 * np.pi / number) - np.log(extent)
+    if sigma is not None:
+        # b and the values in one unit
+        scale = scale + np.log(sigma)
+    return found + share + scale + np.log(1 - AT_BOUND)
+
+
+class Grid:
+    """Weighed nodes of one part of the posterior of one curve."""
+
+    def __init__(self, law: str, density: Callable, rows: int, nodes: int) -> None:
+        self.shapes, self.integrity, self.half, _ = LAWS[law]
+        self.density = density
+        boxes = [(shape.low, shape.high) for shape in self.shapes]
+        coarse = self._on(boxes, min(rows, 48) if len(boxes) > 1 else rows, nodes, BOX)
+        inside = coarse[2].max(1) > coarse[2].max() - DEPTH
+        if boxes:
+            table = coarse[0][:, inside]
+            count = min(rows, 48) if len(boxes) > 1 else rows
+            steps = [(high - low) / (count - 1) for low, high in boxes]
+            boxes = [
+                (max(low, row.min() - step), min(high, row.max() + step))
+                for (low, high), row, step in zip(boxes, table, steps, strict=True)
+            ]
+        self.places, self.log_rate, self.log_density, self.spacing = self._zoomed(
+            boxes, rows, nodes
+        )
+
+    def _mesh(self, boxes, rows):
+        axes = [np.linspace(low, high, rows) for low, high in boxes]
+        if not axes:
+            return np.empty((0, 1)), np.zeros(1)
+        weight = [np.full(rows, axis[1] - axis[0]) for axis in axes]
+        for each in weight:
+            each[[0, -1]] *= 0.5
+        mesh = np.stack([each.ravel() for each in np.meshgrid(*axes, indexing="ij")])
+        area = np.prod([each.ravel() for each in np.meshgrid(*weight, indexing="ij")], axis=0)
+        return mesh, np.log(area)
+
+    def _values(self, places, log_rate):
+        """Log density without the spacing of rows at ``(n_row, n_node)``."""
+        shapes = [
+            (np.exp(row) if shape.logarithmic else row)[:, None, None]
+            for shape, row in zip(self.shapes, places, strict=True)
+        ]
+        found = np.empty(log_rate.shape)
+        step = max(200_000 // log_rate.shape[1], 1)
+        for begin in range(0, len(log_rate), step):
+            part = slice(begin, begin + step)
+            some = [each[part] for each in shapes]
+            integrity = self.integrity(PHI, np.exp(log_rate[part, :, None]), *some)
+            found[part] = self.density(integrity)
+        for shape, row in zip(self.shapes, places, strict=True):
+            if shape.prior is not None:
+                found -= 0.5 * (((row - shape.prior[0]) / shape.prior[1]) ** 2)[:, None]
+        return found - 0.5 * ((log_rate - RATE_PRIOR[0]) / RATE_PRIOR[1]) ** 2
+
+    def _on(self, boxes, rows, nodes, span):
+        places, area = self._mesh(boxes, rows)
+        log_rate = np.broadcast_to(np.linspace(*span, nodes), (places.shape[1], nodes)).copy()
+        return places, log_rate, self._values(places, log_rate), area
+
+    def _zoomed(self, boxes, rows, nodes):
+        places, log_rate, found, area = self._on(boxes, rows, nodes, BOX)
+        step = log_rate[0, 1] - log_rate[0, 0]
+        for _ in range(3):
+            # Rows that are far down keep what is near their own highest.
+            least = np.minimum(found.max() - DEPTH, found.max(1, keepdims=True) - 6)
+            inside = found > least
+            low = np.where(inside, log_rate, np.inf).min(1) - step
+            high = np.where(inside, log_rate, -np.inf).max(1) + step
+            low, high = np.maximum(low, BOX[0]), np.minimum(high, BOX[1])
+            log_rate = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, nodes)
+            step = (high - low) / (nodes - 1)
+            found = self._values(places, log_rate)
+        ends = np.zeros(nodes)
+        ends[[0, -1]] = np.log(0.5)
+        return places, log_rate, found, np.log(np.maximum(step, 1e-300))[:, None] + area[:, None] + ends
+
+    def quantities(self):
+        """Values at the nodes by name, logarithms of rates and doses."""
+        shapes = [
+            (np.exp(row) if shape.logarithmic else row)[:, None]
+            for shape, row in zip(self.shapes, self.places, strict=True)
+        ]
+        found = {"rate": self.log_rate}
+        for shape, row in zip(self.shapes, self.places, strict=True):
+            found[shape.name] = np.broadcast_to(row[:, None], self.log_rate.shape)
+        with np.errstate(divide="ignore"):
+            found["half_integrity_dose"] = np.log(self.half(np.exp(self.log_rate), *shapes))
+        return found
+
+
+def quantiles(values, log_weight, tails):
+    """Weighed quantiles of nodes, each in the middle of its weight."""
+    kept = log_weight > log_weight.max() - 25
+    values, weight = values[kept], np.exp(log_weight[kept] - log_weight.max())
+    # Nodes of equal values are one.
+    values, place = np.unique(values, return_inverse=True)
+    weight = np.bincount(place, weight)
+    cumulated = (weight.cumsum() - 0.5 * weight) / weight.sum()
+    return np.interp(tails, cumulated, values)
+
+
+def truth(law, values, *, known, sigma, bounded, grows, rows, nodes):
+    """Ends of 95 % intervals by name, without the rules for estimates and boxes, and sd of ln D½."""
+    extent = abs(values.mean()) + np.abs(values - values.mean()).max() if bounded else None
+    grids = [Grid(law, lambda c: log_likelihood(c, values, known, sigma, extent), rows, nodes)]
+    if bounded:
+        pin = 1.0 if grows else 0.0
+        grids.append(
+            Grid(
+                law,
+                lambda c: log_likelihood(c - pin, values, 0.0, sigma) + np.log(AT_BOUND),
+                rows,
+                nodes,
+            )
+        )
+    logs = [(grid.log_density + grid.spacing).ravel() for grid in grids]
+    highest = max(each.max() for each in logs)
+    masses = np.array([np.exp(each - highest).sum() for each in logs])
+    share = masses[-1] / masses.sum() if bounded else 0.0
+    odds = share / max(1 - share, 1e-300) * (1 - AT_BOUND) / AT_BOUND
+    found, made = {}, [grid.quantities() for grid in grids]
+    for name in made[0]:
+        whole = np.concatenate([each[name].ravel() for each in made])
+        ends = quantiles(whole, np.concatenate(logs), [0.025, 0.975])
+        if bounded and odds > 0.147 and share < 0.99:
+            own = quantiles(made[-1][name].ravel(), logs[-1], [0.025, 0.975])
+            ends = np.array([min(ends[0], own[0]), max(ends[1], own[1])])
+        found[name] = ends
+    return found
+
+
+def drawn(law: str, number: int, noise: float, offset: float, seed: int):
+    random = np.random.default_rng(seed)
+    shapes, integrity, _, draw = LAWS[law]
+    values = np.empty((number, PHI.size))
+    for row in values:
+        k = np.exp(random.normal(0.7, 1.0))
+        row[:] = integrity(PHI, k, *draw(random)) + offset + random.normal(0, noise, PHI.size)
+    return values
+
+
+def compare(law: str, number: int, noise: float, kind: str, rows: int, nodes: int, seed: int):
+    """Distances of ends from those of the grid as shares of the width, by quantity."""
+    known = {"offset known": 0.3}.get(kind)
+    sigma = noise if kind == "variance given" else None
+    bounded = kind == "b ≥ 0"
+    values = drawn(law, number, noise, 0.02 if bounded else 0.3, seed)
+    variance = None if sigma is None else np.full((number, 1, PHI.size), sigma**2)
+    problem = DoseProblem(900 * PHI, values[:, None], ("window",), variance)
+    config = ExactConfig(law=law, offset=known, nonnegative=bounded)
+    fit = fit_exact(problem, config)
+    found = examined(kinetic_posterior(problem, config, fit=fit))
+    shapes = {shape.name: shape for shape in LAWS[law][0]}
+    missed: dict[str, list[float]] = {}
+    for curve, row in enumerate(values):
+        known_ends = truth(
+            law, row, known=known, sigma=sigma, bounded=bounded,
+            grows=bool(fit.amplitude[curve, 0] < 0), rows=rows, nodes=nodes,
+        )  # fmt: skip
+        for name, (low, high) in known_ends.items():
+            ends = np.array([found[f"{name} {end}"][curve, 0] for end in ("lower", "upper")])
+            estimate = float(
+                fit.dose_at(0.5)[curve, 0] if name not in fit.parameters else fit.parameters[name][curve, 0]
+            )
+            logarithmic = name not in shapes or shapes[name].logarithmic
+            with np.errstate(divide="ignore"):
+                ends, estimate = (np.log(ends), np.log(estimate)) if logarithmic else (ends, estimate)
+            # Intervals hold the estimate.
+            expected = np.array([min(low, estimate), max(high, estimate)])
+            if name in shapes and shapes[name].prior is None:
+                box = np.array([shapes[name].low, shapes[name].high])
+                # Where the density has not fallen towards a box, the interval goes to it.
+                expected = np.where(np.isclose(ends, box, atol=1e-9), ends, expected)
+            width = high - low
+            both = np.isfinite(ends) & np.isfinite(expected)
+            if not np.isfinite(width) or width <= 0:
+                continue
+            missed.setdefault(name, []).extend((np.abs(ends - expected)[both] / width).tolist())
+    return missed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("laws", nargs="*", default=list(LAWS))
+    parser.add_argument("--curves", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.01, 0.03])
+    options = parser.parse_args()
+    for law in options.laws:
+        number = len(LAWS[law][0])
+        rows, nodes = {0: (1, 20000), 1: (360, 500), 2: (64, 160)}[number]
+        kinds = ["offset known", "offset free", "variance given", "b ≥ 0"]
+        if law == "power law with plateau":
+            kinds = kinds[:1]
+        for kind, noise in product(kinds, options.noise):
+            missed = compare(law, options.curves, noise, kind, rows, nodes, options.seed)
+            whole = np.concatenate(list(missed.values()))
+            each = "  ".join(
+                f"{name} {100 * np.median(m):.2f} {100 * np.max(m):.1f}" for name, m in missed.items()
+            )
+            print(
+                f"{law:23s} {kind:15s} {noise:5.3f}  median {100 * np.median(whole):.2f} %, 90 % "
+                f"{100 * np.quantile(whole, 0.9):.2f} %, worst {100 * whole.max():.1f} %   ({each})",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
