@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -74,8 +74,11 @@ def coupled(
             for each in nodes
         ]
     for pair in pairs:
-        said = _of_rates(nodes, pair, n_window)
-        nodes = [_weighed(each, _by_pair(each, pair, n_window, others, said)) for each in nodes]
+        cells = [[_Cells.of(each, window, n_window) for window in pair] for each in nodes]
+        said = _of_rates(nodes, cells)
+        nodes = [
+            _by_pair(each, own, pair, others, said) for each, own in zip(nodes, cells, strict=True)
+        ]
     return nodes
 
 
@@ -142,16 +145,37 @@ def _rates(parameters: Parameters) -> Tensor:
     return torch.linspace(low, high, number + 1, dtype=torch.float64)
 
 
-def _cells(nodes: Nodes, column: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """Cells of the rates of some curves' nodes, and places in them from 0 to 1."""
-    low, high = nodes.parameters.free[0].search_box
-    rate = nodes.search[0].expand(nodes.weight.shape)[..., column].flatten(0, 2)
-    place = ((rate - low) * ((number - 1) / (high - low))).clamp_(0.0, number - 1 - 1e-9)
-    cell = place.floor()
-    return cell.long(), place.sub_(cell)
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Where the nodes of one window of some curves lie among the rates that are compared.
+
+    Parameters
+    ----------
+    column
+        Which of the curves of the nodes, m of them; a slice where they follow each other.
+    cell, share
+        Cells of the rates of nodes, and places in them from 0 to 1, ``(n_node, m)``.
+    """
+
+    column: Tensor | slice
+    cell: Tensor
+    share: Tensor
+
+    @classmethod
+    def of(cls, nodes: Nodes, window: int, n_window: int) -> _Cells:
+        low, high = nodes.parameters.free[0].search_box
+        number = len(_rates(nodes.parameters))
+        chosen = np.flatnonzero(nodes.index % n_window == window)
+        column: Tensor | slice = torch.as_tensor(chosen, device=nodes.weight.device)
+        if chosen.size and chosen[-1] - chosen[0] + 1 == chosen.size:
+            column = slice(int(chosen[0]), int(chosen[-1]) + 1)
+        rate = nodes.search[0].expand(nodes.weight.shape)[..., column].flatten(0, 2)
+        place = ((rate - low) * ((number - 1) / (high - low))).clamp_(0.0, number - 1 - 1e-9)
+        cell = place.floor()
+        return cls(column, cell.long(), place.sub_(cell))
 
 
-def _of_rates(nodes: Sequence[Nodes], pair: tuple[int, int], n_window: int) -> Tensor:
+def _of_rates(nodes: Sequence[Nodes], cells: Sequence[Sequence[_Cells]]) -> Tensor:
     """Ln of the probability that each window of a pair gives to rates of the other one.
 
     ``(n_grid, n)``; zeros for other windows.
@@ -164,38 +188,41 @@ def _of_rates(nodes: Sequence[Nodes], pair: tuple[int, int], n_window: int) -> T
     # Half of the prior obeys a pair by chance. Where the data contradict it, it is taken for none.
     allowed.mul_(2 * (1 - HIERARCHY_DOUBT)).add_(HIERARCHY_DOUBT)
     found = []
-    for each in nodes:
+    for each, pair in zip(nodes, cells, strict=True):
         said = grid.new_zeros(grid.numel(), each.weight.shape[-1])
-        for window, probability in ((pair[0], allowed), (pair[1], allowed.T)):
-            chosen = np.flatnonzero(each.index % n_window == window)
-            column = torch.as_tensor(chosen, device=grid.device)
-            cell, share = _cells(each, column, grid.numel())
-            weight = each.weight[..., column].flatten(0, 2)
-            mass = grid.new_zeros(grid.numel(), chosen.size)
-            mass.scatter_add_(0, cell, weight * (1 - share))
-            mass.scatter_add_(0, cell + 1, weight * share)
-            said[:, column] = (probability @ mass).clamp_(min=1e-300).log_()
+        for own, probability in zip(pair, (allowed, allowed.T), strict=True):
+            weight = each.weight[..., own.column].flatten(0, 2)
+            upper = weight * own.share
+            mass = grid.new_zeros(grid.numel(), weight.shape[1])
+            mass.scatter_add_(0, own.cell, weight - upper)
+            mass[1:].scatter_add_(0, own.cell, upper)
+            said[:, own.column] = (probability @ mass).clamp_(min=1e-300).log_()
         found.append(said)
     return torch.cat(found, 1)
 
 
 def _by_pair(
     nodes: Nodes,
+    cells: Sequence[_Cells],
     pair: tuple[int, int],
-    n_window: int,
     others: Callable[[Nodes, int], Tensor],
     said: Tensor,
-) -> Tensor:
-    """Ln of the probability of a pair at the nodes of its windows; 0 at those of others."""
-    log_factor = torch.zeros_like(nodes.weight)
-    for window, other in (pair, pair[::-1]):
-        place = others(nodes, other)
-        chosen = np.flatnonzero((nodes.index % n_window == window) & (place.numpy() >= 0))
-        if chosen.size == 0:
-            continue
-        column = torch.as_tensor(chosen)
-        against = said[:, place[column]]
-        cell, share = _cells(nodes, column, len(said))
-        found = torch.lerp(against.gather(0, cell), against.gather(0, cell + 1), share)
-        log_factor[..., column] = found.reshape(*nodes.weight.shape[:-1], -1)
-    return log_factor
+) -> Nodes:
+    """The same with the probability of a pair in the weights of its windows."""
+    weight = nodes.weight.clone()
+    for own, other in zip(cells, pair[::-1], strict=True):
+        place = others(nodes, other).to(own.cell.device)[own.column]
+        against = said[:, place.clamp(min=0)]
+        rise = torch.cat([against.diff(dim=0), torch.zeros_like(against[:1])])
+        factor = against.gather(0, own.cell).addcmul_(rise.gather(0, own.cell), own.share)
+        factor = factor.sub_(factor.amax(0)).exp_()
+        some = nodes.weight[..., own.column]
+        found = some * factor.reshape(some.shape)
+        total = found.sum((0, 1, 2))
+        # Windows whose other one is dead, or that contradict each other beyond all numbers, stay by
+        # themselves.
+        sound = (total > 0) & (place >= 0)
+        if not bool(sound.all()):
+            found, total = torch.where(sound, found, some), torch.where(sound, total, 1.0)
+        weight[..., own.column] = found.div_(total)
+    return replace(nodes, weight=weight)

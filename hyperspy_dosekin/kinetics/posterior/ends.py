@@ -18,7 +18,8 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.model.parameters import known_before
 
-from .nodes import Distribution, Nodes
+from .distribution import Distribution
+from .nodes import Nodes
 from .parts import bound_matters
 from .quantities import Quantity
 

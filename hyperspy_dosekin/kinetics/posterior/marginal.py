@@ -42,6 +42,8 @@ _ASINH = (-9.0, 9.0, 1801)
 _LOG_SMALLEST = -690.0
 # Below these scores Φ is taken from its tail: erfc has no digits left there, and a series has all.
 _TAIL = {torch.float32: -8.0, torch.float64: -30.0}
+# Larger squares of a in standard deviations say the same.
+_LARGEST_SCORE = 1e30
 # What is further down, in ln, adds nothing to a sum.
 _NOTHING = -40.0
 
@@ -84,7 +86,7 @@ def _looked_up(
     # Where the place is no number, nor is what is found.
     left = left.nan_to_num(0.0)
     index = left.long() if row is None else row * count + left.long()
-    flat = tables.reshape(-1)
+    flat = tables.reshape(-1).to(place)
     return torch.lerp(flat[index], flat[index + 1], x - left)
 
 
@@ -181,13 +183,15 @@ def marginal_deviance(
         deviance = floor(squares.log())
     if not weigh_signal:
         return deviance + torch.log(explained + variance), variance
-    deviance = deviance + torch.log(variance)
-    score = explained / variance
+    deviance = deviance + torch.log(variance) if noise != "given" else deviance
+    # Ratios, of which the last digits do not matter, in single precision.
+    score = (explained / variance).clamp(max=_LARGEST_SCORE).float()
     if noise == "given":
         absent = -0.5 * score
     else:
-        absent = -0.5 * (freedom + 1) * torch.log1p(score / freedom)
-    return deviance - 2 * log_of_amplitude(score, absent, norm), variance
+        freedom = freedom.float()
+        absent = torch.log1p(score / freedom).mul_(-0.5 * (freedom + 1))
+    return deviance - 2 * log_of_amplitude(score, absent, norm.float()), variance
 
 
 def log_of_amplitude(score: Tensor, absent: Tensor, norm: Tensor) -> Tensor:

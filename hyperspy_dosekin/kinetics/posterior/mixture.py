@@ -18,12 +18,15 @@ from .ridge import ridge_nodes, ridge_rows
 from .rows import Rows
 from .sampling import sampled_nodes
 from .scan import ScanData
+from .templates import Templates
 
-# Curves whose nodes are found at once: 18 × 12 nodes of 256 curves and one part make half a MB an
+# Curves whose nodes are found at once: 18 × 12 nodes of 512 curves and one part make a MB an
 # array, and what single curves need again is done for so many together.
-_PIECE, _SAMPLED_PIECE = 384, 32
+_PIECE, _SAMPLED_PIECE = 768, 32
 # A part whose mode is so far below that of another in ln density is left out.
 _NEGLIGIBLE = 11.0
+# Nodes along each of three parameters among which the mode of a part is looked for.
+_GRID = (14, 5, 5)
 
 
 def mixed_nodes(
@@ -45,7 +48,11 @@ def mixed_nodes(
     parameters = parts[0].parameters
     ordered = len(parameters.free) < 3
     free = parts[0].offset_free
-    starts = [start if some.offset_free == free else _restarted(some, start) for some in parts]
+    templates = [Templates.of(some) if ordered else None for some in parts]
+    starts = [
+        start if some.offset_free == free else _restarted(some, start, known)
+        for some, known in zip(parts, templates, strict=True)
+    ]
     piece = _PIECE if ordered else _SAMPLED_PIECE
     if start.device.type != "cpu":
         piece = index.size
@@ -55,12 +62,13 @@ def mixed_nodes(
     likely[0] |= ~likely.any(0)
     rows: list[Rows | None] = []
     if ordered:
-        for some, at, who in zip(parts, starts, likely, strict=True):
+        for some, at, known, who in zip(parts, starts, templates, likely, strict=True):
             where = torch.nonzero(who)[:, 0]
-            if where.numel() == 0:
+            if where.numel() == 0 or known is None:
                 rows.append(None)
                 continue
-            rows.append(ridge_rows(some.select(where), at[:, where]).placed(where, index.size))
+            found = ridge_rows(some.select(where), at[:, where], known.select(where))
+            rows.append(found.placed(where, index.size))
     piece = max(2 * piece // (1 + len(parts)), 1)
     # Curves with mass in the same parts are beside each other: what has none costs nothing there.
     kind = (likely * 2 ** torch.arange(len(parts), device=likely.device)[:, None]).sum(0)
@@ -124,18 +132,18 @@ def _of_all(
     return wide
 
 
-def _restarted(data: ScanData, start: Tensor) -> Tensor:
+def _restarted(data: ScanData, start: Tensor, templates: Templates | None) -> Tensor:
     """Mode of a part that lies elsewhere than the estimate, ``(n_free, n)``."""
     free = data.parameters.free
-    number = {1: 48, 2: 24, 3: 14}[len(free)]
-    axes = []
-    for place, parameter in enumerate(free):
-        low, high = parameter.search_box
-        n_node = number if place == 0 else max(number // 3, 5)
-        axes.append(start.new_tensor(np.linspace(low, high, n_node + 2)[1:-1]))
-    grid = torch.stack([axis.reshape(-1) for axis in torch.meshgrid(*axes, indexing="ij")])
-    density = data.log_density([row[:, None] for row in grid])[0]
-    best = grid[:, density.argmax(0)]
+    if templates is not None:
+        best = templates.start(data)
+    else:
+        axes = [
+            start.new_tensor(np.linspace(*parameter.search_box, number + 2)[1:-1])
+            for parameter, number in zip(free, _GRID, strict=True)
+        ]
+        grid = torch.stack([axis.reshape(-1) for axis in torch.meshgrid(*axes, indexing="ij")])
+        best = grid[:, data.log_density([row[:, None] for row in grid])[0].argmax(0)]
     objective = _Whole(data)
     lower, upper = start.new_tensor([parameter.search_box for parameter in free]).T
     found = minimise_batched(

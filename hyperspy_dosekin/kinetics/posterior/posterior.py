@@ -38,7 +38,7 @@ from .quantities import Quantity, check_level
 from .scan import ScanData
 
 # Curves whose rows are found at once.
-_BLOCK = 1024
+_BLOCK = 4096
 # Curves at once on another device, where an array of nodes then takes 0.1 GB.
 _DEVICE_BLOCK = 2**15
 # Nodes of curves are kept between calls up to this number of values.
@@ -135,7 +135,9 @@ class KineticPosterior:
             yield from self._alone(alive[part])
             return
         curve = alive // number
-        made = list(self._alone(alive[(curve >= part.start) & (curve < part.stop)]))
+        chosen = alive[(curve >= part.start) & (curve < part.stop)]
+        # Curves of a window beside each other: what is done with one window need not look for them.
+        made = list(self._alone(chosen[np.argsort(chosen % number, kind="stable")]))
         shared = self.config.exponent == "shared"
         yield from coupled(made, number, shared=shared, pairs=self._pairs)
 

@@ -19,6 +19,7 @@ from .rows import (
     spread_rows,
 )
 from .scan import ScanData
+from .templates import Templates
 
 _LOG_TWO = math.log(2.0)
 # Rows, and nodes on each, on which the density is evaluated; then it is interpolated to more.
@@ -34,12 +35,14 @@ _STEPS, _FEW_STEPS, _NEAR = 12, 4, 0.25
 # Deviances that differ by less are the same: of a decay that one frame alone has seen all rates
 # fit alike, and rounding must not choose.
 _SAME = 1e-6
+# A row has stuck where its neighbours know a rate of a deviance that is lower by more.
+_STUCK = 0.5
+# It is looked for where second differences of the best rates are larger.
+_BENT = 0.15
 # Rows are wanted down to this in ln density below the highest, nodes below that of their row: not
 # further, since the tails of Student's t would leave no nodes for the middle.
 _DEPTH, _ROW_DEPTH, _MATTERS = 9.0, 5.5, 6.0
 _ROUNDS = 4
-# Rates and shapes of the templates that say where the ridge runs, far from the estimate too.
-_TEMPLATES, _TEMPLATE_ROWS = 40, 12
 # Nodes are even in the inverse hyperbolic sine
 # of the distance over so many widths: tails are long. Where a row is narrower than its curvature
 # says by more than a factor its nodes are placed anew.
@@ -50,6 +53,9 @@ _FEWEST = 6
 _LONGER, _ALONE_LONGER = (1.6, 1.2), (5.0, 5.0)
 # Places on a row, in widths, that say how much mass it has where the offset is bounded.
 _PLACES = (-4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5)
+# Second differences of ln densities that are larger are walls: a decay would be over before a frame
+# that still has some of it.
+_SHARP = 10.0
 # Densities so far below the highest are none.
 _LOWEST = 60.0
 
@@ -62,7 +68,7 @@ def _log_density(data: ScanData, log_rate: Tensor, shape: Tensor) -> Tensor:
     return density if rate.logarithmic or rate.lower <= 0 else density + log_rate
 
 
-def _first_rows(data: ScanData, start: Tensor) -> Rows:
+def _first_rows(data: ScanData, start: Tensor, templates: Templates) -> Rows:
     """Rows of the shape that the curvature at the estimate and templates suggest."""
     shape = data.parameters.free[1]
     _, _, hessian = data.evaluate(list(start), [True, True])
@@ -74,7 +80,7 @@ def _first_rows(data: ScanData, start: Tensor) -> Rows:
     low, high = shape.free_box
     # Ends at the corners of extinction hide curvature: never less than a little of the box.
     reach = _REACH * ((best if logarithm else 1.0) * spread).clamp(min=1e-4)
-    known, rates, deviance = _templates(data)
+    known, rates, deviance = templates
     # A row that is as good as this on a template is within the posterior.
     least = torch.minimum(deviance.amin(0), data.deviance_at(list(start)))
     good = deviance < least + 2 * _DEPTH
@@ -91,26 +97,38 @@ def _first_rows(data: ScanData, start: Tensor) -> Rows:
     line = line.clamp(*data.parameters.free[0].search_box)
     other = interpolate_rows(rows, known.expand(-1, data.count), rates, shape)
     trials = [data.deviance_at(searched(data, at, rows)) for at in (line, other)]
-    return best_on_rows(
-        data,
-        rows,
-        torch.where(trials[0] < trials[1] - _SAME, line, other),
-        iterations=_STEPS,
-        near=_NEAR,
-    )
+    guess = torch.where(trials[0] < trials[1] - _SAME, line, other)
+    return _from_neighbours(data, best_on_rows(data, rows, guess, iterations=_STEPS, near=_NEAR))
 
 
-def _templates(data: ScanData) -> tuple[Tensor, Tensor, Tensor]:
-    """Shapes ``(n_row, 1)`` for all curves, their best rates and deviances ``(n_row, n)``."""
-    free = data.parameters.free
-    rate = torch.linspace(*free[0].search_box, _TEMPLATES).to(data.dose)
-    shape = rate.new_zeros(1, 1)
-    if len(free) > 1:
-        ends = rate.new_tensor(free[1].free_box)[:, None]
-        shape = spread_rows(ends[0], ends[1], _TEMPLATE_ROWS, free[1])
-    squares = data.sums(searched(data, rate[:, None, None], shape)).squares
-    least, place = squares.expand(_TEMPLATES, shape.shape[0], data.count).min(0)
-    return shape, rate[place], data.deviance_of(least)
+def _from_neighbours(data: ScanData, rows: Rows) -> Rows:
+    """The same with rows that have stuck begun again where their neighbours point to.
+
+    Between walls the best rate of a row may be missed by a search from elsewhere.
+    """
+    index = torch.nonzero((rows.log_rate.diff(2, dim=0).abs() > _BENT).any(0))[:, 0]
+    for _ in range(_ROUNDS):
+        if index.numel() == 0:
+            break
+        some, part = data.select(index), rows.select(index)
+        at = part.log_rate
+        first, last = 2 * at[1:2] - at[2:3], 2 * at[-2:-1] - at[-3:-2]
+        guesses = [
+            torch.cat([first, at[:1], 2 * at[1:-1] - at[:-2]]),
+            torch.cat([2 * at[1:-1] - at[2:], at[-1:], last]),
+        ]
+        now = some.deviance_at(searched(some, at, part.shape))
+        for guess in guesses:
+            found = some.deviance_at(searched(some, guess, part.shape))
+            better = found < now - _STUCK
+            now, at = torch.where(better, found, now), torch.where(better, guess, at)
+        stuck = torch.nonzero((at != part.log_rate).any(0))[:, 0]
+        index, shape = index[stuck], part.shape[:, stuck]
+        if index.numel():
+            few = some.select(stuck)
+            found = best_on_rows(few, shape, at[:, stuck], iterations=_STEPS, near=_NEAR)
+            rows.replaced(index, found)
+    return rows
 
 
 def _row_mass(data: ScanData, rows: Rows) -> Tensor:
@@ -159,9 +177,9 @@ def _extent(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
     return low.clamp(*box), high.clamp(*box), last - first
 
 
-def _adapted_rows(data: ScanData, start: Tensor) -> Rows:
+def _adapted_rows(data: ScanData, start: Tensor, templates: Templates) -> Rows:
     """Rows that cover the posterior of the shape, and not much more."""
-    rows = _first_rows(data, start)
+    rows = _first_rows(data, start, templates)
     low, high, count = _extent(data, rows)
     for _ in range(_ROUNDS):
         span = rows.shape[-1] - rows.shape[0]
@@ -213,8 +231,8 @@ def _reach(data: ScanData) -> Tensor:
     return (freedom * torch.expm1(depth / freedom)).sqrt().clamp(max=_LONGEST)
 
 
-def _adapted_nodes(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor]:
-    """Nodes of the rate on each row, and logarithms of their weights, ``(n_row, n_node, n)``."""
+def _adapted_nodes(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+    """Nodes of the rate on each row, ln densities and of the spacing, ``(n_row, n_node, n)``."""
     alone = rows.shape.shape[0] == 1
     # Many nodes may look far.
     longer = rows.shape.new_tensor(_ALONE_LONGER if alone else _LONGER)[:, None, None]
@@ -260,10 +278,10 @@ def _adapted_nodes(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor]:
         padded = torch.cat([reach[:, :1], reach, reach[:, -1:]], 1)
         reach = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), reach)
         found[..., index] = torch.stack(_nodes(some, part, reach, number))
-    return found[0], found[1] + found[2]
+    return found[0], found[1], found[2]
 
 
-def ridge_rows(data: ScanData, start: Tensor) -> Rows:
+def ridge_rows(data: ScanData, start: Tensor, templates: Templates) -> Rows:
     """Rows that cover the posterior of some curves.
 
     Parameters
@@ -272,10 +290,12 @@ def ridge_rows(data: ScanData, start: Tensor) -> Rows:
         The curves.
     start
         Free parameters of their estimates on the scale of search, ``(n_free, n)``.
+    templates
+        What templates say of them.
     """
     if len(data.parameters.free) > 1:
-        return _adapted_rows(data, start)
-    _, rate, deviance = _templates(data)
+        return _adapted_rows(data, start, templates)
+    _, rate, deviance = templates
     rate = torch.where(deviance < data.deviance_at([start[:1]]), rate, start[:1])
     return best_on_rows(data, torch.zeros_like(rate), rate)
 
@@ -298,16 +318,36 @@ def ridge_nodes(data: ScanData, rows: Rows, *, finer: bool = False) -> tuple[lis
     the weights of that shape.
     """
     free, shape = data.parameters.free, rows.shape
-    log_rate, weight = _adapted_nodes(data, rows)
+    log_rate, density, spacing = _adapted_nodes(data, rows)
     if len(free) > 1:
-        log_rate, weight = _refined(log_rate), _refined(weight)
+        steep = torch.nonzero(_steep(density))[:, 0]
+        log_rate, weight = _refined(log_rate), _refined(density + spacing)
         if finer:
             log_rate, weight = _refined(log_rate, (0,)), _refined(weight, (0,))
         shape = spread_rows(shape[0], shape[-1], log_rate.shape[0], free[1])
+        if steep.numel():
+            # Nothing can be interpolated there.
+            some, spacing = data.select(steep), _refined(spacing[..., steep])
+            spacing = _refined(spacing, (0,)) if finer else spacing
+            exact = _log_density(some, log_rate[..., steep], shape[:, None, steep])
+            weight[..., steep] = torch.maximum(exact, exact.amax((0, 1)) - _LOWEST) + spacing
         steps = row_steps(shape, free[1]).clamp(min=1e-300).log().sub_(_LOG_TWO)
         weight += steps[:, None]
+    else:
+        weight = density + spacing
     weight += end_weights(log_rate.shape[1]).to(weight).log()[:, None]
     return searched(data, log_rate, shape[:, None]), weight
+
+
+def _steep(density: Tensor) -> Tensor:
+    """Curves whose density bends so sharply between nodes ``(n_row, n_node, n)`` that matter."""
+    matters = density > density.amax((0, 1)) - _MATTERS
+    found = torch.zeros_like(matters[0, 0])
+    for dim in (0, 1):
+        bend = density.diff(2, dim=dim).abs_()
+        inner = matters.narrow(dim, 1, matters.shape[dim] - 2)
+        found |= ((bend > _SHARP) & inner).any(0).any(0)
+    return found
 
 
 def _refined(values: Tensor, dims: tuple[int, ...] = (0, 1)) -> Tensor:

@@ -100,7 +100,7 @@ class ScanData(WhitenedCurves):
         A few doses at once where there are many nodes, so that arrays stay in the cache; many where
         there are few nodes, for which a step of Python would take longer than the arithmetic. The
         third is the pin. Where the offset is free any constant may be taken off, and nodes that are
-        over before the first frame have 0: of differences from 1 nothing but rounding would be left.
+        over before the first frame have 0: of differences from 1 only rounding would be left.
         """
         whole = self.parameters.complete(search)
         law, number = self.parameters.law, self.dose.numel()
@@ -162,8 +162,9 @@ class ScanData(WhitenedCurves):
         shared = [[nothing] * len(errors) for _ in range(count)]
         # Columns that all curves share, before each has weights of its own.
         common: list[list[Tensor]] = []
-        pin = self.pin
+        taken = self.pin
         for places, columns, pin in self._columns(search, slopes):
+            taken = pin
             alike = columns[0].shape[-1] == 1 < self.count and self.basis is None
             if alike:
                 common.append([each[..., 0].movedim(0, -1) for each in columns])
@@ -179,7 +180,7 @@ class ScanData(WhitenedCurves):
                     shared[i][number] = _added(shared[i][number], each, along)
         if common:
             level = [torch.cat(column, -1) @ values for column in zip(*common, strict=True)]
-        return self._without_offset(inner, level, mean, shared, pin)
+        return self._without_offset(inner, level, mean, shared, taken)
 
     def _of_all(self, search: Sequence[Tensor]) -> bool:
         """Whether the decays at nodes are those of all curves, which differ in weights alone."""
@@ -331,12 +332,13 @@ class ScanData(WhitenedCurves):
 
     def _share_above_bound(self, sums: Sums, variance: Tensor) -> Tensor:
         """Log of the probability that the smaller end of the curve is not negative."""
-        end = torch.where(sums.amplitude >= 0, 0.0, 1.0) - self.pin - sums.mean
+        end = (sums.amplitude < 0).to(sums.mean) - self.pin - sums.mean
         level = self.base + self._level / self.weight_sum + sums.amplitude * end
         spread = variance * (1 / self.weight_sum + end * end / sums.norm.clamp(min=1e-30))
         if self.softness is not None:
             spread = spread + self.softness**2
-        score = level / spread.sqrt()
+        # Few digits of a score are enough.
+        score = level.float() * spread.float().rsqrt()
         if self.noise == "given":
             return log_normal_share(score)
         return self._student(inverse_sinh(score))

@@ -22,6 +22,7 @@ from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.parts import AT_BOUND
 from hyperspy_dosekin.kinetics.posterior.ridge import ridge_nodes, ridge_rows
 from hyperspy_dosekin.kinetics.posterior.sampling import sampled_nodes
+from hyperspy_dosekin.kinetics.posterior.templates import Templates
 from hyperspy_dosekin.numerics.arguments import check_fields
 
 from .bound import BoundedSpectra
@@ -213,7 +214,7 @@ class SpectraFit:
             # Rows and nodes are those of the rate and the shape of a single component.
             ordered = self.n_component == 1 and len(self.parameters.free) < 3
             if ordered:
-                rows = ridge_rows(self.scan, self.search)  # type: ignore[arg-type]
+                rows = ridge_rows(self.scan, self.search, Templates.of(self.scan))  # type: ignore[arg-type]
                 found = [ridge_nodes(self.scan, rows)]  # type: ignore[arg-type]
             else:
                 found = [sampled_nodes(self.scan, self.search)]  # type: ignore[arg-type]

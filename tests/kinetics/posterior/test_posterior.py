@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import special, stats
 
+from hyperspy_dosekin.kinetics.block import examined
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.laws.power_law import dose_at, half_dose, power_law_integrity
 from hyperspy_dosekin.kinetics.laws.prior import EXPONENT_BOX, LOG_RATE_BOX, Prior
@@ -114,6 +115,28 @@ def test_equals_a_plain_fine_grid(knowledge, noise):
         width = ends[1] - ends[0]
         assert np.log(lower[place]) == pytest.approx(ends[0], abs=0.07 * width)
         assert np.log(upper[place]) == pytest.approx(ends[1], abs=0.07 * width)
+
+
+@pytest.mark.parametrize("nonnegative", [False, True])
+def test_no_curve_depends_on_those_beside_it(nonnegative):
+    # Also decays that one frame alone has seen, of which rounding must not choose the rate.
+    random = np.random.default_rng(0)
+    dose = np.arange(1.0, 10.0)
+    rate, power = np.exp(random.normal(1, 1, 60)), random.uniform(0.3, 0.9, 60)
+    rate[:20], power[:20] = 10.0, 0.55
+    left = np.maximum(1 - (1 - power[:, None]) * rate[:, None] * dose / 9, 0)
+    values = left ** (1 / (1 - power[:, None])) + 0.03 + random.normal(0, 0.01, (60, 9))
+    config = ExactConfig(nonnegative=nonnegative)
+
+    def found(some):
+        problem = DoseProblem(dose, values[some, None], ("window",))
+        return examined(kinetic_posterior(problem, config))
+
+    whole = found(slice(None))
+    parts = [found(slice(begin, begin + 7)) for begin in range(0, 60, 7)]
+    for name, each in whole.items():
+        beside = np.concatenate([part[name] for part in parts])
+        np.testing.assert_allclose(beside, each, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("noise", [0.002, 0.01, 0.05])

@@ -1,0 +1,297 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Distribution functions of values at weighed nodes, and their quantiles."""
+
+from __future__ import annotations
+
+from copy import copy
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+# Steps of a quantile at most, and the share of a tail that may be missing.
+_STEPS, _CLOSE, _EPS = 16, 2e-3, 1e-6
+# Least slope of the standard score, over the range of the values.
+_LEAST_SLOPE = 1e-3
+# Share of the curves below which those that are not done go on by themselves.
+_SOME = 0.6
+# Numbers that are added in double precision.
+_FEW = 64
+# Places at which a distribution function is looked at first.
+_PLACES = 12
+# Smallest distance over which the weight of a node is spread either way, and
+# that for nodes without order, in standard deviations.
+_SMALLEST_SPREAD, _SMOOTHED = 1e-6, 0.05
+
+
+def _sharpened(weight: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Weights that, spread evenly from node to node, have the moments of weights on nodes."""
+    sharp = weight.clone()
+    for dim in dims:
+        length = weight.shape[dim] - 2
+        if length > 0:
+            inner, left, right = (weight.narrow(dim, start, length) for start in (1, 0, 2))
+            excess = (left + right).sub_(inner, alpha=2.0)
+            sharp.narrow(dim, 1, length).sub_(excess, alpha=1 / 24)
+    return sharp.clamp_(min=0.0)
+
+
+def _summed(values: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Sum in double precision of values in single precision.
+
+    The order in which numbers are added depends on how many curves there are; so the sums do not.
+    """
+    return values.sum(dims, dtype=torch.float64)
+
+
+def _folded(values: Tensor) -> Tensor:
+    """The same sum of the last dimension but one, ``(…, k, n)``, which is spoilt.
+
+    Halves are added to each other while there are many: that takes a third of the time.
+    """
+    count = values.shape[-2]
+    while count > _FEW:
+        half = count // 2
+        upper = values.narrow(-2, count - half, half)
+        values.narrow(-2, 0, half).add_(upper)
+        count -= half
+    return _summed(values.narrow(-2, 0, count), (-2,))
+
+
+def _below(start: Tensor, slope: Tensor, weight: Tensor, place: Tensor) -> Tensor:
+    """Mass below places ``(…, n)`` of nodes ``(k, n)`` spread evenly over their room."""
+    share = torch.addcmul(start, place.float()[..., None, :], slope)
+    return _folded(share.clamp_(0.0, 1.0).mul_(weight))
+
+
+def _neighbours(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Room of each value as far as half way to its neighbours, and the middle of that room.
+
+    Outermost values have none on their outer side; a single one has none at all.
+    """
+    length = values.shape[dim]
+    first, last = values.narrow(dim, 0, 1), values.narrow(dim, length - 1, 1)
+    padded = torch.cat([first, values, last], dim)
+    before, behind = padded.narrow(dim, 0, length), padded.narrow(dim, 2, length)
+    middle = (before + behind).mul_(0.25).add_(values, alpha=0.5)
+    return (behind - before).mul_(0.5), middle
+
+
+class Weights:
+    """Weights of nodes in single precision, and as they are spread between nodes.
+
+    Parameters
+    ----------
+    weight
+        ``(n_part, n_row, n_node, n)``; they may add up to anything.
+    ordered
+        Whether rows and nodes follow each other.
+    """
+
+    def __init__(self, weight: Tensor, *, ordered: bool) -> None:
+        self.ordered = ordered
+        plain = weight.float()
+        total = _summed(plain, (0, 1, 2)).clamp_(min=1e-300)
+        self.plain = plain / total.float()
+        sharp = _sharpened(self.plain, (1, 2)) if ordered else self.plain
+        self.spread = (sharp / _summed(sharp, (0, 1, 2)).float()).flatten(0, 2)
+
+    @cached_property
+    def by_row(self) -> Tensor:
+        """Weights of rows, ``(n_part, n_row, n)``."""
+        return _summed(self.plain, (2,))
+
+
+class Distribution:
+    """Distribution function of values at weighed nodes, which may be infinite.
+
+    Where nodes are ordered the weight of a node is spread evenly as far as half way to its
+    neighbours, on its row and on the next rows: nodes come in clumps, one for each row of a narrow
+    ridge, and so would quantiles.
+
+    Parameters
+    ----------
+    values
+        ``(n_part, n_row, n_node, n)``, or of shapes that broadcast to that of the weights.
+    weights
+        Of the nodes. Of values that are the same on a row those of the rows are enough.
+    """
+
+    def __init__(self, values: Tensor, weights: Weights) -> None:
+        self.finite_mass: Tensor | None = None
+        self._rows: list[Tensor] | None = None
+        values = values.expand(weights.plain.shape)
+        if not bool(torch.isfinite(values.sum())):
+            finite = torch.isfinite(values)
+            weight = torch.where(finite, weights.plain, 0.0)
+            self.finite_mass = _summed(weight, (0, 1, 2)).clamp(min=1e-300)
+            weights = Weights(weight, ordered=weights.ordered)
+            # Infinite values take no place among the others.
+            values = torch.where(finite, values, 0.0)
+            mean = (weights.plain * values).sum((0, 1, 2))
+            values = torch.where(finite, values, mean)
+        self._weight = weights.spread
+        # About one of the values, few digits are enough.
+        about = values[0, values.shape[1] // 2, values.shape[2] // 2]
+        place, weight = (values - about).float(), weights.plain
+        first = _summed(weight * place, (2,))
+        mean = first.sum((0, 1))
+        place.sub_(mean.float())
+        second = _summed((weight * place).mul_(place), (2,))
+        self.mean = about + mean
+        self.spread = second.sum((0, 1)).sqrt().clamp(min=1e-30)
+        smallest = _SMALLEST_SPREAD * self.spread
+        low, high = place.amin((0, 1, 2)).double(), place.amax((0, 1, 2)).double()
+        if weights.ordered:
+            mass = weights.by_row
+            # Rows without mass have no centre to speak of; they also do not matter.
+            centre = torch.where(mass > 1e-30, first / mass.clamp(min=1e-30) - mean, 0.0)
+            rows, middle = _neighbours(centre, 1)
+            square = rows.square()
+            if place.shape[2] > 1:
+                # A normal distribution for each row says about where quantiles are.
+                own = (second / mass.clamp(min=1e-30) - centre.square()).clamp_(min=0.0)
+                deviation = torch.maximum((own + square / 12).sqrt(), smallest)
+                self._rows = [each.flatten(0, 1).float() for each in (centre, deviation, mass)]
+                room, place = _neighbours(place, 2)
+                room.square_().add_(square.float()[:, :, None])
+            else:
+                # Rows of one value each end where they end; centres of others may be anywhere.
+                room = square.float()[:, :, None]
+                place.add_((middle - centre).float()[:, :, None])
+            # An integrity stays at 0 beyond extinction: no spread may vanish.
+            room = torch.maximum(room, (4 * smallest.square()).float())
+            reach = 0.5 * room.amax((0, 1, 2)).double().sqrt()
+            slope = room.rsqrt()
+        else:
+            reach = _SMOOTHED * self.spread
+            slope = (0.5 / reach).float().expand_as(place)
+        self.low, self.high = low - reach, high + reach
+        self._slope = slope.flatten(0, 2)
+        self._start = 0.5 - (place * slope).flatten(0, 2)
+
+    def of_last(self, number: int, parts: int, mass: Tensor, index: Tensor) -> Distribution:
+        """The distribution of some of the curves over the last parts alone.
+
+        Parameters
+        ----------
+        number, parts
+            How many parts, of how many.
+        mass
+            Their probability, ``(n,)``.
+        index
+            Which curves; they have mass there.
+        """
+        part = copy(self)
+
+        def own(array: Tensor) -> Tensor:
+            return array[len(array) // parts * (parts - number) :, index]
+
+        part.mean, part.low, part.high = self.mean[index], self.low[index], self.high[index]
+        # Another mean and spread than those of the whole, which say nothing of its tails.
+        part.spread = torch.full_like(part.mean, torch.inf)
+        part._slope, part._start, weight = map(own, (self._slope, self._start, self._weight))
+        total = _summed(weight, (0,)).clamp(min=1e-300)
+        part._weight = weight / total.float()
+        if self.finite_mass is not None:
+            part.finite_mass = (total * self.finite_mass[index] / mass[index]).clamp(max=1.0)
+        if self._rows is not None:
+            centre, deviation, shares = map(own, self._rows)
+            part._rows = [centre, deviation, shares / total.float()]
+        return part
+
+    def _below(self, place: Tensor) -> Tensor:
+        """Mass below distances from the mean, ``(…, n)``."""
+        return _below(self._start, self._slope, self._weight, place)
+
+    def _about_below(self, place: Tensor) -> Tensor:
+        """About the same from the rows as a whole."""
+        if self._rows is None:
+            return self._below(place)
+        centre, deviation, mass = self._rows
+        score = (place.float()[:, None] - centre) / deviation
+        return _summed(torch.special.ndtr(score).mul_(mass), (1,))
+
+    def below(self, value: Tensor) -> Tensor:
+        """Probability of values up to some finite ones, ``(…, n)``."""
+        found = self._below(value - self.mean)
+        return found if self.finite_mass is None else found * self.finite_mass
+
+    def quantiles(self, probabilities: Tensor) -> Tensor:
+        """Values below which the mass is so large, ``(n_probability, n)``."""
+        wanted = probabilities[:, None].expand(-1, self.mean.numel())
+        if self.finite_mass is not None:
+            wanted = wanted / self.finite_mass
+        found = self.mean + self._where(wanted.clamp(max=1.0))
+        return torch.where(wanted > 1.0, torch.inf, found)
+
+    def _where(self, wanted: Tensor) -> Tensor:
+        """Where the distribution function reaches some values: a secant in standard scores."""
+        # Chebyshev: no quantile lies further from the mean than this.
+        tail = torch.minimum(wanted, 1 - wanted)
+        reach = 1.01 * self.spread / tail.clamp(min=_EPS).sqrt()
+        low, high = torch.maximum(self.low, -reach), torch.minimum(self.high, reach)
+        score = torch.special.ndtri(wanted.clamp(_EPS, 1 - _EPS))
+        # A few places at once say about where; between them it is a straight line in scores.
+        places = torch.lerp(low.amin(0), high.amax(0), self._shares(wanted)[:, None])
+        shares = self._about_below(places).clamp(_EPS, 1 - _EPS)
+        right = (shares[:, None] < wanted).sum(0).clamp(1, len(places) - 1)
+        (at_low, at_high), (missed_low, missed_high) = (
+            (each.gather(0, right - 1), each.gather(0, right))
+            for each in (places, torch.special.ndtri(shares))
+        )
+        missed_low, missed_high = missed_low - score, missed_high - score
+        if self._rows is None:
+            low = torch.where(missed_low < 0, torch.maximum(low, at_low), low)
+            high = torch.where(missed_high > 0, torch.minimum(high, at_high), high)
+        # Slopes are compared with those of the normal distribution over the range.
+        least = _LEAST_SLOPE / (self.high - self.low).clamp(min=1e-300)
+        slope = (missed_high - missed_low) / (at_high - at_low).clamp(min=1e-300)
+        slope = torch.maximum(slope, least)
+        last = (at_high, missed_high) if self._rows is None else None
+        at = (at_low - missed_low / slope).clamp(low, high)
+        found, index = at, torch.arange(at.shape[-1], device=at.device)
+        rests = torch.zeros_like(at, dtype=torch.bool)
+        nodes = self._start, self._slope, self._weight
+        for _ in range(_STEPS):
+            share = _below(*nodes, at)
+            miss = share - wanted
+            close = rests | (miss.abs() <= _CLOSE * tail + 1e-7)
+            low, high = torch.where(miss > 0, low, at), torch.where(miss > 0, at, high)
+            missed = torch.special.ndtri(share.clamp(_EPS, 1 - _EPS)) - score
+            if last is not None:
+                change = (missed - last[1]) / (at - last[0])
+                slope = torch.where(change > least, change, slope)
+            last = at, missed
+            next_ = at - missed / slope
+            inside = (next_ > low) & (next_ < high)
+            # Also what is close takes a last step, so that it matters little where that is found.
+            next_ = torch.where(inside, next_, torch.where(close, at, 0.5 * (low + high)))
+            at, rests = torch.where(rests, at, next_), close
+            found = found.index_copy(-1, index, at)
+            undone = torch.nonzero(~rests.all(0))[:, 0]
+            if undone.numel() == 0:
+                break
+            if undone.numel() < _SOME * index.numel():
+                index, least = index[undone], least[undone]
+                at, rests, low, high, slope, wanted, tail, score = (
+                    each[:, undone] for each in (at, rests, low, high, slope, wanted, tail, score)
+                )
+                last = last[0][:, undone], last[1][:, undone]
+                start, rise, weight = (each.index_select(1, undone) for each in nodes)
+                nodes = start, rise, weight
+        return found
+
+    @staticmethod
+    def _shares(like: Tensor) -> Tensor:
+        """Places between the ends, closer together in the middle."""
+        even = torch.linspace(-1.0, 1.0, _PLACES, dtype=like.dtype, device=like.device)
+        return 0.5 + 0.5 * even * (0.4 + 0.6 * even * even)
+
+
+def quantiles(
+    values: Tensor, weight: Tensor, probabilities: Tensor, *, ordered: bool = False
+) -> Tensor:
+    """Weighed quantiles ``(n_probability, n)`` of values at nodes; see `Distribution`."""
+    return Distribution(values, Weights(weight, ordered=ordered)).quantiles(probabilities)

@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decays that all curves are compared with: they say where ridges run, far from estimates too."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .rows import searched, spread_rows
+from .scan import ScanData
+
+# Rates and shapes of the templates.
+_TEMPLATES, _TEMPLATE_ROWS = 40, 12
+
+
+class Templates(NamedTuple):
+    """What the decays that all curves are compared with say of their ridges.
+
+    Shapes ``(n_row, 1)``, best rates on these and their deviances ``(n_row, n)``.
+    """
+
+    shape: Tensor
+    rate: Tensor
+    deviance: Tensor
+
+    @classmethod
+    def of(cls, data: ScanData) -> Templates:
+        """Compare curves with templates; of laws with one or two free parameters."""
+        free = data.parameters.free
+        rate = torch.linspace(*free[0].search_box, _TEMPLATES).to(data.dose)
+        shape = rate.new_zeros(1, 1)
+        if len(free) > 1:
+            ends = rate.new_tensor(free[1].free_box)[:, None]
+            shape = spread_rows(ends[0], ends[1], _TEMPLATE_ROWS, free[1])
+        squares = data.sums(searched(data, rate[:, None, None], shape)).squares
+        squares = squares.expand(_TEMPLATES, shape.shape[0], data.count)
+        least, place = squares.min(0)
+        # A parabola through the best and its neighbours.
+        before, behind = (
+            squares.gather(0, (place + step).clamp(0, _TEMPLATES - 1)[None])[0] - least
+            for step in (-1, 1)
+        )
+        share = 0.5 * (before - behind) / (before + behind).clamp(min=1e-300)
+        best = rate[place] + share.clamp(-0.5, 0.5) * (rate[1] - rate[0])
+        least, found = data.deviance_of(least), data.deviance_at(searched(data, best, shape))
+        better = found < least
+        return cls(shape, torch.where(better, best, rate[place]), torch.where(better, found, least))
+
+    def select(self, index: Tensor) -> Templates:
+        """Those of some of the curves."""
+        return Templates(self.shape, self.rate[:, index], self.deviance[:, index])
+
+    def start(self, data: ScanData) -> Tensor:
+        """Free parameters of the best template with priors, ``(n_free, n)``."""
+        search = searched(data, self.rate, self.shape.expand(self.rate.shape))
+        row = (0.5 * self.deviance - data.parameters.log_prior(search)).argmin(0)[None]
+        return torch.cat([each.gather(0, row) for each in search])
