@@ -61,6 +61,9 @@ class Memory:
         self._size = size
         self._known: OrderedDict[Hashable, tuple[Any, tuple[Any, ...]]] = OrderedDict()
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._known
+
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What was made for a key, or is made now; its warnings are given every time.
 
@@ -106,8 +109,11 @@ class LiveAreas:
         ValueError, TypeError
             As `integrate_windows` does.
         """
+        new = {name: each for name, each in windows.items() if (name, each) not in self._memory}
+        if len(new) > 1:
+            self._integrate_at_once(new)
         parts = [
-            self._memory.get(window, lambda window=window: self._integrated(*window))
+            self._memory.get(window, lambda window=window: self._integrated(dict([window])))
             for window in windows.items()
         ]
         known = all(part.variance is not None for part in parts)
@@ -129,8 +135,18 @@ class LiveAreas:
             },
         )
 
-    def _integrated(self, name: str, limits: tuple[float, float]) -> SeriesData:
-        return SeriesData.of(self._signal.integrate_windows({name: limits})).averaged()
+    def _integrate_at_once(self, windows: Mapping[str, tuple[float, float]]) -> None:
+        """Remember several windows after one call; not where it warns, of whichever of them."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = self._integrated(windows)
+        if caught:
+            return
+        for place, window in enumerate(windows.items()):
+            self._memory.get(window, lambda place=place: found.select([place]))
+
+    def _integrated(self, windows: Mapping[str, tuple[float, float]]) -> SeriesData:
+        return SeriesData.of(self._signal.integrate_windows(windows)).averaged()
 
 
 class LiveEstimator:
