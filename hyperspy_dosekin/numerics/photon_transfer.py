@@ -26,8 +26,8 @@ _CHANGE = 4.0
 _SOME = 4
 #: Sums of squares of larger values overflow.
 _MOST_VALUE = 1e140
-#: Ways in which spectra may change that are not noise.
-_COMPONENTS = 4
+#: Ways in which spectra may change that are not noise, and channels that each of them needs.
+_COMPONENTS, _CHANNELS_EACH = 4, 16
 _BINS, _FEWEST, _FEWEST_IN_BIN = 16, 200, 40
 #: Intensities, about, that are sorted: the variance of each group is then known to 2 %.
 _ENOUGH = 2**16
@@ -244,7 +244,9 @@ def _among_spectra(
     # Noise of like size in all channels, so that the zero-loss peak is not all there is.
     size = np.sqrt(mean + np.quantile(mean, 0.25) + np.finfo(float).tiny)
     free = len(box) - 1
-    left_out = min(free // 2, _COMPONENTS)
+    # Of few channels the largest components would be most of the noise.
+    number = deviation.shape[-1]
+    left_out = min(free // 2, _COMPONENTS, number // _CHANNELS_EACH)
     if left_out:
         scaled = deviation / size
         # The largest are known well enough from the small matrix of products.
@@ -252,7 +254,7 @@ def _among_spectra(
         largest = vectors[:, -left_out:]
         deviation = (scaled - largest @ (largest.T @ scaled)) * size
     # Of independent noise, so much is left.
-    share = (1.0 - _SMOOTH[_WIDTH // 2]) * (free - left_out) / len(box)
+    share = (1.0 - _SMOOTH[_WIDTH // 2]) * (free - left_out) / len(box) * (1 - left_out / number)
     return level.ravel(), (deviation**2 / share).ravel(), claimed.ravel()
 
 

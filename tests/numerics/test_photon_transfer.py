@@ -110,3 +110,13 @@ def test_channels_of_like_intensity_and_unlike_noise():
     box = level + rng.normal(0, np.sqrt(variance))
     assert 0.8 < photon_transfer([box], [variance]).ratio < 1.25
     assert photon_transfer([box], [variance / 9]).ratio == pytest.approx(9, rel=0.25)
+
+
+@pytest.mark.parametrize("number", [12, 15, 25, 40])
+def test_components_of_few_channels_are_not_all_of_the_noise(number):
+    """Of 15 energies of images, the four largest components left a tenth of it."""
+    rng = np.random.default_rng(number)
+    mean = np.linspace(200, 1000, number)
+    boxes = [rng.poisson(mean, (32, number)).astype(float) for _ in range(4)]
+    found = photon_transfer(boxes, boxes)
+    assert 0.75 < found.ratio < 1.2

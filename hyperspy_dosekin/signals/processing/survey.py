@@ -334,8 +334,9 @@ def warn_of_pedestal(survey: Survey, recorded: Recorded, subtracted: bool) -> No
     what = (
         "It is subtracted; see the diagnostic 'dark_level'."
         if subtracted
-        else "It is NOT subtracted, since no channels below the peak have it alone, and t/λ and "
-        "all areas are too large: subtract a dark reference, or record more of the gain side."
+        else "It is NOT subtracted, since no channels below the peak have it alone: unless it is "
+        "the losses at the end of the axis, t/λ and all areas are too large. Subtract a dark "
+        "reference, or record more of the gain side."
     )
     _logger.warning(
         "The spectra stand on a pedestal of %.4g, %s the height of their zero-loss peak. %s",

@@ -11,6 +11,7 @@ import numpy as np
 from hyperspy_dosekin.kinetics.block import LEVEL
 from hyperspy_dosekin.kinetics.laws.prior import HIERARCHY_FREE, HIERARCHY_WIDTH
 from hyperspy_dosekin.kinetics.model.parameters import is_determined, known_before
+from hyperspy_dosekin.lazy.blocks import is_lazy
 from hyperspy_dosekin.signals.kinetics.data.recorded import TAKEN
 from hyperspy_dosekin.signals.kinetics.numbers.absorbed import fluence_note
 from hyperspy_dosekin.signals.kinetics.numbers.adequacy import notes_on_adequacy
@@ -81,6 +82,13 @@ SPREAD = (
     "networks can agree on a number that the data do not determine."
 )
 SHARED = "The intervals hold, beside noise, what may be wrong with all frames: {errors}.{remedy}"
+#: Change of t/λ that is said.
+_MATERIAL = 0.05
+MATERIAL = (
+    "t/λ {moves} by {change:.2g} from the first to the last frame. Where that is material that is "
+    "lost or deposited (mass loss, contamination), all windows follow it, and D½ is that of the "
+    "amount as well: divide areas by those of a window that no bond takes part in."
+)
 LEAVES_OUT = " processing_error=False leaves it out."
 #: Name of the errors that taking off the gain of frames leaves.
 #: What an error that frames share is called, by its name.
@@ -128,12 +136,27 @@ def notes_of(numbers: KineticsNumbers) -> list[str]:
         names = dict.fromkeys(SHARED_NAMES.get(kind, kind) for kind in kinds)
         remedy = "" if set(names) == {SHARED_NAMES[COMMON_MODE]} else LEAVES_OUT
         notes.append(SHARED.format(errors="; ".join(names), remedy=remedy))
+        notes += _note_on_material(numbers)
     error = numbers.maps.config.dose_error
     notes += [DOSES.format(text=error.text)] if error and numbers.has_intervals else []
     if "pre_exposure" not in numbers.data.dose_metadata and numbers.dose[0] > 0:
         text = ORIGIN if is_power_law(numbers.law) else ORIGIN_OF_LAWS
         notes.append(text.format(symbol=scale_symbol(numbers.options.dose_scale)))
     return [*notes, law_note(numbers), *fluence_note(numbers), *label]
+
+
+def _note_on_material(numbers: KineticsNumbers) -> list[str]:
+    """That the thickness changes with dose, as far as the error of the normalisation shows it."""
+    error = numbers.data.shared_errors.get("normalisation")
+    if error is None or is_lazy(error) or is_lazy(numbers.data.values):
+        return []
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = np.asarray(error)[..., [0, -1]] / np.asarray(numbers.data.values)[..., [0, -1]]
+    relative = np.where(np.isfinite(relative), relative, 0.0)
+    change = float(np.median(relative[..., 1] - relative[..., 0]))
+    if not abs(change) > _MATERIAL:
+        return []
+    return [MATERIAL.format(moves="rises" if change > 0 else "falls", change=abs(change))]
 
 
 def law_note(numbers: KineticsNumbers) -> str:
