@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arguments import file_path
+
 # Of renameat2(2): paths are relative to the working directory; swap the two names.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -93,15 +95,17 @@ def with_extension(path: str | os.PathLike[str], allowed: Sequence[str], what: s
 
     Raises
     ------
+    TypeError
+        If it is no path.
     ValueError
-        If the extension is that of another format.
+        If it is empty, or the extension is that of another format.
 
     Examples
     --------
     >>> with_extension("dose_1.5", [".hspy", ".zspy"], "a result").name
     'dose_1.5.hspy'
     """
-    path = Path(path)
+    path = file_path(path, what.removeprefix("a "))
     if path.suffix.lower() in allowed:
         return path
     # An extension begins with a letter and is short; anything else, a version too, is part of the

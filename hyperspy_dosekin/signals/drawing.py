@@ -110,6 +110,9 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
     axes, title, size = kept.get("axes", kept.get("ax")), kept.get("title"), kept.get("figsize")
     if axes is not None and not hasattr(axes, "get_subplotspec"):
         raise TypeError(f"ax={short(axes)} must be axes of Matplotlib.")
+    fig = kept.get("fig")
+    if fig is not None and not hasattr(fig, "add_subplot"):
+        raise TypeError(f"fig={short(fig)} must be a figure or subfigure of Matplotlib.")
     if title is not None and not isinstance(title, str):
         raise TypeError(f"title={short(title)} must be a text.")
     if size is not None:

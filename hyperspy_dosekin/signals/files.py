@@ -53,7 +53,7 @@ def save_signal(
     """
     from rsciio.utils.path import overwrite as ask
 
-    target = with_extension(file_path(path, what.removeprefix("a ")), EXTENSIONS, what)
+    target = with_extension(path, EXTENSIONS, what)
     _refuse_unwritable(signal.metadata.as_dictionary())
     if target.suffix == ".zspy":
         _refuse_long_title(signal.metadata.General.title)

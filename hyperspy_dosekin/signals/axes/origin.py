@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hyperspy.signals import LazySignal1D, Signal1D
 
 from hyperspy_dosekin.lazy.blocks import wrap
+from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
 from hyperspy_dosekin.signals.axes.variance import attach_variance
 
@@ -50,6 +51,8 @@ class Origin:
     @classmethod
     def of(cls, spectra: BaseSignal) -> Origin:
         """Recorded spectra with the options that `process_low_loss` has by default."""
+        if not hasattr(spectra, "process_low_loss"):
+            raise TypeError(f"spectra={short(spectra)} must be recorded EELS spectra.")
         shown = inspect.signature(spectra.process_low_loss).parameters.values()
         options = {each.name: each.default for each in shown if each.name not in _NO_CHOICE}
         axes = spectra.axes_manager._axes[:-1]

@@ -12,6 +12,7 @@ import numpy as np
 
 from hyperspy_dosekin.classification.labels import NO_CLASS, most_probable, peak_ratio
 from hyperspy_dosekin.lazy.blocks import sample_rows
+from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.plotting.classification.maps import (
     plot_beside,
     plot_class_maps,
@@ -148,6 +149,8 @@ class ClassificationPlots(LatentPlots):
 
         Raises
         ------
+        TypeError
+            If a window is no pair of numbers.
         ValueError
             If there is no such frame, or a window holds no channel.
 
@@ -161,6 +164,7 @@ class ClassificationPlots(LatentPlots):
         """
         from hyperspy_dosekin.classification.noise import PrincipalComponents
 
+        check_arguments(ClassificationPlots.plot_peak_ratio, locals())
         energy = self._trained.energy_ev
         if peak is None:
             highest = energy[np.abs(self._trained.novelty.mean).max(axis=0).argmax()]

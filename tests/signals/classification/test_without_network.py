@@ -140,6 +140,8 @@ def test_what_is_no_input_is_refused_before_anything_is_computed(series, result)
         series.classify_vae(model=5)
     with pytest.raises(TypeError, match="did you mean 'title'"):
         result.plot(titel="classes")
+    with pytest.raises(TypeError, match="peak='x' must be"):
+        result.plot_peak_ratio("x")
 
 
 def test_a_saved_model_classifies_as_before(series, result, tmp_path):

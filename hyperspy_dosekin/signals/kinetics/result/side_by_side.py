@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from prettytable import PrettyTable
 
+from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.numerics.units import with_unit
 from hyperspy_dosekin.plotting.kinetics.forest import ForestPicture, plot_forest
@@ -203,6 +204,8 @@ def compare_results(
 
     Raises
     ------
+    TypeError
+        If it is no list of results.
     ValueError
         If there is no result, the names do not fit, results are maps, have no intervals, or their
         doses are in different units.
@@ -218,7 +221,8 @@ def compare_results(
     <ResultComparison, 2 results, 4 windows>
     >>> figure = both.plot()
     """
-    results = list(results)
+    if not isinstance(results, Sequence) or not all(hasattr(r, "window_names") for r in results):
+        raise TypeError(f"results={short(results)} must be a list of results of fits.")
     names = [str(place + 1) for place in range(len(results))] if names is None else list(names)
     if not results or len(names) != len(results) or len(set(names)) != len(names):
         raise ValueError(

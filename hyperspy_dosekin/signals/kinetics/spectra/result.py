@@ -11,6 +11,7 @@ import numpy as np
 from hyperspy.signals import Signal1D
 
 from hyperspy_dosekin.kinetics.spectra.summary import component_values, integrities
+from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.plotting.kinetics.associated import plot_associated, plot_components
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series, make_map
@@ -123,6 +124,8 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
 
         Raises
         ------
+        TypeError
+            If it is no signal of EELS spectra.
         ValueError
             If the energies are others.
 
@@ -133,6 +136,8 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
         >>> s.fit_dose_spectra(1, energy_range=(8.0, 20.0)).project(s)
         <DoseSeries, title: ..., dimensions: (1|9)>
         """
+        if not hasattr(signal, "integrate_windows"):
+            raise TypeError(f"signal={short(signal)} must be EELS spectra with a dose axis.")
         energy = np.asarray(signal.axes_manager.signal_axes[0].axis, dtype=np.float64)
         wanted = self.origin.energy
         first = int(np.argmin(np.abs(energy - wanted[0])))

@@ -319,6 +319,7 @@ def test_axes_and_figure_contradict_each_other(result, close_figures):
         ({"figsize": (0, 1)}, ValueError, "figsize=0 must be positive"),
         ({"figsize": 3}, ValueError, "figsize=3 must be two numbers"),
         ({"ax": 3}, TypeError, "ax=3 must be axes"),
+        ({"fig": 5}, TypeError, "fig=5 must be a figure"),
         ({"title": 5}, TypeError, "title=5 must be a text"),
         ({"titel": "x"}, TypeError, "did you mean 'title'"),
     ],
@@ -328,6 +329,15 @@ def test_figures_refuse_in_words(result, option, error, text):
     with pytest.raises(error, match=text):
         result.plot_fit(**option)
     assert plt.get_fignums() == before
+
+
+def test_what_is_no_input_is_refused_in_words(result):
+    with pytest.raises(TypeError, match="5 is not the path of a NeXus file"):
+        result.to_nexus(5)
+    with pytest.raises(TypeError, match="spectra=5 must be recorded EELS spectra"):
+        result.processing_spread(spectra=5)
+    with pytest.raises(TypeError, match="results='x' must be a list of results"):
+        hyperspy_dosekin.compare_results("x")
 
 
 def test_maps_return_figures_with_names_of_windows(maps, close_figures):
