@@ -173,16 +173,19 @@ class LiveEstimator:
         grid = np.linspace(0.0, float(data.dose[-1]), CURVE_POINTS)
         options.check_windows(data.window_names)
         offset = known_offset(options.offset, (), len(data.window_names))
-        parts = [
-            self._fitted(data, np.array(places), options, offset, grid)
-            for places in exact_config(options).coupled(data.window_names)
-        ]
+        groups = [np.array(each) for each in exact_config(options).coupled(data.window_names)]
+        parts = [self._fitted(data, places, options, offset, grid) for places in groups]
         maps = ExactMaps.side_by_side([part.maps for part in parts], data.window_names)
         with_band = DoseKinetics(KineticsNumbers(maps, options))
         lower, upper = map(np.asarray, with_band.intensity_interval(grid))
         # What is kept of the fit is what everybody else gets of it.
         plain = replace(maps, data=data, fields=maps.fields[: len(maps.field_names)], band_dose=())
-        kinetics = DoseKinetics(KineticsNumbers(plain, options))
+        numbers = KineticsNumbers(plain, options)
+        # A property that is worked out once; windows that have not changed know theirs.
+        growth = vars(numbers)["growth"] = np.empty(len(data.window_names))
+        for places, part in zip(groups, parts, strict=True):
+            growth[places] = part.numbers.growth
+        kinetics = DoseKinetics(numbers)
         fitted = np.asarray(kinetics.estimate.mean_intensity(grid))
         return LiveFit(kinetics, grid, fitted, lower, upper)
 
