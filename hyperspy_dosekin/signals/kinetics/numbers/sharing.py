@@ -15,6 +15,7 @@ import numpy as np
 from hyperspy_dosekin.signals.kinetics.numbers.shared import SharedMaps
 
 if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.field.population import Population
     from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
 
 #: A gain of frames below this is not worth a note.
@@ -32,9 +33,9 @@ FIELD = (
 )
 ON_THE_RIDGE = (
     "{names}: the population itself is NOT determined. The pixels together leave its median D½ "
-    "open, so that intervals are wide everywhere: half of what they stand for is that pixels share "
-    "nothing."
+    "open, and with it that of every pixel."
 )
+HALF = " Half of what the intervals of {names} stand for is that pixels share nothing."
 TOGETHER = (
     "Windows of a pixel go together: {pairs}. What a window tells of a pixel is used in the others "
     "(result.population.between)."
@@ -194,16 +195,27 @@ def notes_on_sharing(numbers: KineticsNumbers) -> list[str]:
         for row in population_rows(numbers)[0]
         if row.quantity == "half_integrity_dose" and not _known(row)
     ]
-    return [*notes, *([ON_THE_RIDGE.format(names=", ".join(open_ones))] if open_ones else [])]
+    if open_ones:
+        note = ON_THE_RIDGE.format(names=", ".join(open_ones))
+        shown = _shown(maps, numbers.window_names)
+        half = [key for key, each in shown.items() if not each.shares.all()]
+        notes.append(note + (HALF.format(names=_called(maps, half)) if half else ""))
+    return notes
+
+
+def _shown(maps: SharedMaps, wanted: Sequence[str]) -> dict[tuple[int, int], Population]:
+    names = maps.data.window_names
+    return {key: each for key, each in maps.populations.items() if names[key[0]] in wanted}
+
+
+def _called(maps: SharedMaps, keys: Sequence[tuple[int, int]]) -> str:
+    names = maps.data.window_names
+    return ", ".join(f"{names[w]} {maps.group_names[group]}".strip() for w, group in keys)
 
 
 def _notes_on_frames(maps: SharedMaps, wanted: Sequence[str]) -> list[str]:
     """What is wrong with frames."""
-    names = maps.data.window_names
-    shown = {key: each for key, each in maps.populations.items() if names[key[0]] in wanted}
-
-    def called(keys: list[tuple[int, int]]) -> str:
-        return ", ".join(f"{names[w]} {maps.group_names[group]}".strip() for w, group in keys)
+    shown = _shown(maps, wanted)
 
     # Where the series knows of errors of all pixels, these are theirs.
     known = bool(maps.data.shared_errors)
@@ -212,9 +224,9 @@ def _notes_on_frames(maps: SharedMaps, wanted: Sequence[str]) -> list[str]:
     notes = []
     if wrong:
         percent = f"{100 * max(shown[key].gain for key in wrong):.2g}"
-        notes.append(GAIN.format(names=called(wrong), percent=percent))
+        notes.append(GAIN.format(names=_called(maps, wrong), percent=percent))
     if growing:
-        notes.append(GROWING_NOISE.format(names=called(growing)))
+        notes.append(GROWING_NOISE.format(names=_called(maps, growing)))
     return notes
 
 

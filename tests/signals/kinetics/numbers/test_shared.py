@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pixels that share something, through the signals."""
 
+from dataclasses import replace
+
 import hyperspy.api as hs
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
 
 import hyperspy_dosekin
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
 from hyperspy_dosekin.signals.kinetics.data.groups import Groups
+from hyperspy_dosekin.signals.kinetics.numbers.sharing import notes_on_sharing
 from tests.tables import check_tables
 
 QUIET = {"show_progressbar": False}
@@ -118,6 +122,23 @@ def test_what_is_shared_is_told(result, truth, tmp_path):
     assert "share a population of rate, exponent, amplitude and offset" in text
     assert "population" in repr(result)
     assert [row.window for row in result["M–O"].population] == ["M–O"] * 5
+
+
+def test_an_open_population_is_told_and_where_half_of_it_shares_nothing(result, monkeypatch):
+    monkeypatch.setattr("hyperspy_dosekin.kinetics.field.summary.DRAWS", 50)
+    numbers = result.numbers
+    populations = dict(numbers.maps.populations)
+    for window in (0, 1):
+        population = populations[window, 0]
+        populations[window, 0] = replace(population, covariance=1000 * population.covariance)
+    nothing = populations[1, 0].layout.nothing_shared(torch.as_tensor(populations[1, 0].vector))
+    design = populations[1, 0].design.copy()
+    design[::2] = nothing.numpy()
+    populations[1, 0] = replace(populations[1, 0], design=design)
+    maps = replace(numbers.maps, populations=populations)
+    note = notes_on_sharing(replace(numbers, maps=maps))[-1]
+    assert note.startswith("C–O, M–O: the population itself is NOT determined.")
+    assert note.endswith(" of M–O stand for is that pixels share nothing.")
 
 
 @pytest.mark.parametrize("name", ["rate", "exponent", "half_integrity_dose", "rate_per_dose"])
