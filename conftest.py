@@ -119,14 +119,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=place)
 
 
-def pytest_collection_finish():
-    """Keep what is there for good out of the search for cycles, a quarter of the tests' time.
+def pytest_configure():
+    """Search for cycles less often: HyperSpy makes some ten thousand objects for each signal."""
+    gc.set_threshold(50_000, 20, 20)
 
-    HyperSpy makes some ten thousand objects for each signal: the search comes after more of them.
-    """
+
+def pytest_collection_finish():
+    """Keep what is there for good out of the search for cycles, a quarter of the tests' time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)

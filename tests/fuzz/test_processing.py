@@ -80,7 +80,8 @@ def test_one_bad_spectrum_and_chunks_change_no_other(material):
         return attempt(lambda: numbers(signal.process_low_loss(**options, **more)))
 
     whole = processed(data)
-    chunks = tuple(material.draw(st.integers(1, n)) for n in data.shape)
+    # At most some tens of chunks: many more are many times the same.
+    chunks = tuple(material.draw(st.integers(max(n // 4, 1), n)) for n in data.shape)
     np.testing.assert_allclose(
         processed(da.from_array(data, chunks=chunks)), whole, rtol=1e-9, atol=1e-12
     )
