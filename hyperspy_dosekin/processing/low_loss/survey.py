@@ -17,6 +17,9 @@ from hyperspy_dosekin.processing.shifting import shift_peak
 
 #: What the survey says of each spectrum.
 SURVEY = ("position", "fwhm", "height", "found", "saturated", "negative", "pedestal")
+#: Factor by which more spectra are looked at together than usual: of most of them only the channels
+#: around the peak are worked on.
+_LARGER = 4
 #: Median of the square of a standard normal number.
 _MEDIAN_SQUARE = 0.4549364
 
@@ -94,7 +97,7 @@ def survey_low_loss(
         return numbers, np.where(seen.found[:, np.newaxis], peak, 0.0)
 
     outputs = [((len(SURVEY),), np.float64), ((2 * reach + 1,), np.float64)]
-    numbers, peak = run_in_batches(look, [block], [1], outputs, workers=workers)
+    numbers, peak = run_in_batches(look, [block], [1], outputs, workers=workers, larger=_LARGER)
     return numbers, peak
 
 
