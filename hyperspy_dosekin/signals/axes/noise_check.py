@@ -13,7 +13,12 @@ from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute, is_lazy, map_block
 from hyperspy_dosekin.lazy.making import made_of
 from hyperspy_dosekin.lazy.sampling import spread_boxes
 from hyperspy_dosekin.numerics.noise_of_spectra import noise_by_spectra, ratio_of_spectra
-from hyperspy_dosekin.numerics.photon_transfer import PhotonTransfer, joined, photon_transfer
+from hyperspy_dosekin.numerics.photon_transfer import PhotonTransfer, photon_transfer
+from hyperspy_dosekin.signals.axes.correlated_noise import (
+    FACTOR,
+    believed_noise,
+    noise_of_windows,
+)
 from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
 from hyperspy_dosekin.signals.axes.variance import follows, warn_user
 
@@ -26,13 +31,6 @@ if TYPE_CHECKING:
 NOISE = "Dosekin.noise"
 #: Boxes of neighbouring spectra that are looked at, and spectra of each, about.
 _BOXES, _BOX = 4, 32
-#: Beyond this factor, for more than this share of the channels, the data win.
-FACTOR, _SHARE = 2.0, 1 / 3
-#: Noise of joined channels that is larger by so much is correlated, and not as small as it looks.
-_CORRELATED = 3.0
-_INDEPENDENT = 1.5
-#: Joined elements that tell it; without them, correlation does not explain a smaller ratio.
-_FEWEST_JOINED, _ABSURD = 60, 0.01
 #: What is said where the metadata deny all noise.
 NO_NOISE = (
     "the metadata say that the data have no noise: their variance is zero, or no number, "
@@ -49,6 +47,15 @@ EACH = _APART + "The data are believed, spectrum by spectrum."
 NOT_EACH = (
     _APART + "Noise of their neighbouring channels is alike, so that no single spectrum tells its "
     "own: the variance of single spectra may be wrong by as much. Set it with s.set_noise_variance."
+)
+#: Times the claim beyond which the noise of windows is taken instead.
+_MORE = 1.2
+#: What is said then.
+CORRELATED = (
+    "the noise of neighbouring channels is correlated, as where spectra were interpolated: that of "
+    "windows of many channels is {ratio:.2g} times the variance that the metadata say, and that of "
+    "single channels {single:.2g} times. That of windows is taken. Set the variance with "
+    "s.set_noise_variance to be rid of this."
 )
 #: A gain whose product with that claimed is 1 up to this factor is its inverse.
 _INVERSE = 1.4
@@ -202,7 +209,11 @@ def _judge(boxes: list[np.ndarray], variances: list[np.ndarray], claimed: Noise)
         found = photon_transfer(boxes, [_variance(Noise(gain=1.0), box) for box in boxes])
         return _Verdict(found, "" if found is None else NO_NOISE)
     found = photon_transfer(boxes, variances)
-    believed = None if found is None else _believed(found, boxes, variances)
+    whole = None if found is None else noise_of_windows(found, boxes, variances)
+    if found is not None and whole is not None and whole.ratio > 1 / FACTOR:
+        note = CORRELATED.format(ratio=whole.ratio, single=found.ratio)
+        return _Verdict(whole, note) if whole.ratio > _MORE else _Verdict(found)
+    believed = None if found is None else believed_noise(found, boxes, variances)
     if believed is None:
         return _Verdict(found)
     return _Verdict(believed, _note(believed, claimed))
@@ -289,30 +300,6 @@ def _model_behind(boxes: list[np.ndarray], variances: list[np.ndarray]) -> Noise
     with np.errstate(over="ignore"):
         found = Noise(gain=float(gain * (scale / unit)), offset=float(offset * scale))
     return found if np.isfinite(found.gain) else None
-
-
-def _believed(
-    found: PhotonTransfer, boxes: list[np.ndarray], variances: list[np.ndarray]
-) -> PhotonTransfer | None:
-    """What the data say where they win over the claim, else ``None``."""
-    if found.share_beyond(FACTOR) <= _SHARE:
-        return None
-    if found.ratio >= 1:
-        return found
-    # Interpolated channels scatter less than their noise, since they share it. Pairs tell; in more
-    # joined channels of a single spectrum there is structure.
-    pairs, wide = (
-        photon_transfer(joined(boxes, n), joined(variances, n), fewest=_FEWEST_JOINED)
-        for n in (2, 4)
-    )
-    if pairs is not None and pairs.ratio < min(1 / FACTOR, _INDEPENDENT * found.ratio):
-        return found
-    if wide is None:
-        return found if boxes[0].shape[-1] < 64 or found.ratio < _ABSURD else None
-    if not wide.ratio < 1 / FACTOR:
-        return None
-    growth = wide.ratio / found.ratio
-    return found.times(growth) if growth >= _CORRELATED else found
 
 
 def _without_zeros(noise: Noise, found: PhotonTransfer) -> Noise:
