@@ -90,7 +90,6 @@ MATERIAL = (
     "amount as well: divide areas by those of a window that no bond takes part in."
 )
 LEAVES_OUT = " processing_error=False leaves it out."
-#: Name of the errors that taking off the gain of frames leaves.
 #: What an error that frames share is called, by its name.
 SHARED_NAMES = {
     "normalisation": "a drift of the normalisation, as large as that of the zero-loss peak's share "
