@@ -174,3 +174,25 @@ def examples_train_once(request, monkeypatch):
         return replace(_trained[key], report=dict(_trained[key].report))
 
     monkeypatch.setattr(fitting, "fit_model", train_or_remember)
+
+
+_joint = {}
+
+
+@pytest.fixture(autouse=True)
+def examples_fit_jointly_once(request, monkeypatch):
+    """Let examples in docstrings that fit the same series jointly share what was found."""
+    text = getattr(getattr(request.node, "dtest", None), "docstring", "")
+    if "fit_dose_jointly(" not in text:
+        return
+    from hyperspy_dosekin.kinetics.joint import fit as module
+
+    make = module.fit_jointly
+
+    def fit_or_remember(*problem, **options):
+        key = pickle.dumps((problem, options))
+        if key not in _joint:
+            _joint[key] = make(*problem, **options)
+        return _joint[key]
+
+    monkeypatch.setattr(module, "fit_jointly", fit_or_remember)
