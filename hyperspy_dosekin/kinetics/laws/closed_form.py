@@ -109,32 +109,40 @@ class ClosedForm(KineticLaw):
         import torch
 
         search = [p.to_search(parameters[p.name].to(torch.float64)) for p in self.parameters]
-        search = list(torch.broadcast_tensors(*search))
+        search = torch.stack(torch.broadcast_tensors(*search))
+        shape, search = search.shape[1:], search.flatten(1)
         low = torch.full_like(search[0], math.log(1e-8))
         high = torch.full_like(low, math.log(HORIZON))
         target = math.log(-math.log(level))
         with torch.no_grad():
-            never = self.curve(high.exp(), search)[0] > level
+            never = self.curve(high.exp(), list(search))[0] > level
             at = 0.5 * (low + high)
             if self.scales:
                 at = (target - search[0]).clamp(math.log(1e-8), math.log(HORIZON))
+            found, index = at, torch.arange(at.numel(), device=at.device)
             for _ in range(48):
                 # Newton's steps in ln(−ln C), a straight line for first order; halves of the
                 # bracket where they leave it, and where a law knows the dose.
-                integrity, slopes = self.curve(at.exp(), search, slopes=[self.scales])
+                integrity, slopes = self.curve(at.exp(), list(search), slopes=[self.scales])
                 above = integrity > level
                 low, high = torch.where(above, at, low), torch.where(above, high, at)
-                middle = 0.5 * (low + high)
+                at, middle = 0.5 * (low + high), at
                 if slopes and slopes[0] is not None:
                     left = integrity.clamp(1e-300, 1 - 1e-16)
                     lost = -left.log()
                     missed = lost.log() - target
                     step = missed * left * lost / slopes[0].clamp(min=1e-300)
-                    moved = at - step
+                    moved = middle - step
                     inside = (moved > low) & (moved < high)
-                    done = ((step.abs() < 1e-13) | never) & torch.isfinite(step)
-                    middle = torch.where(inside | done, moved, middle)
-                    if bool(done.all()):
+                    done = ((step.abs() < 1e-13) | never[index]) & torch.isfinite(step)
+                    at = torch.where(inside | done, moved, at)
+                    found = found.index_copy(0, index, at)
+                    left_over = torch.nonzero(~done)[:, 0]
+                    if left_over.numel() == 0:
                         break
-                at = middle
-        return torch.where(never, torch.inf, at.exp())
+                    if left_over.numel() < 0.7 * index.numel():
+                        index, at, low, high = (each[left_over] for each in (index, at, low, high))
+                        search = search[:, left_over]
+                else:
+                    found = at
+        return torch.where(never, torch.inf, found.exp()).reshape(shape)

@@ -288,10 +288,3 @@ class Distribution:
         """Places between the ends, closer together in the middle."""
         even = torch.linspace(-1.0, 1.0, _PLACES, dtype=like.dtype, device=like.device)
         return 0.5 + 0.5 * even * (0.4 + 0.6 * even * even)
-
-
-def quantiles(
-    values: Tensor, weight: Tensor, probabilities: Tensor, *, ordered: bool = False
-) -> Tensor:
-    """Weighed quantiles ``(n_probability, n)`` of values at nodes; see `Distribution`."""
-    return Distribution(values, Weights(weight, ordered=ordered)).quantiles(probabilities)

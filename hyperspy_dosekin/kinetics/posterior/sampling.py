@@ -41,6 +41,8 @@ _TAIL = 5.0
 # Length of a draw along the ridge: at first as a share of the box, then of the spread so far.
 _FIRST_LENGTH, _LENGTH = 0.15, 0.6
 _RELAXATIONS = 2
+# Densities of a draw that are smaller are those of nodes that nobody has drawn.
+_LEAST_DENSITY = 1e-37
 # Of the eigenvalues of a precision, which has to be factorised.
 _LEAST_RATIO = 1e-12
 
@@ -176,12 +178,17 @@ class _Mixture:
         start = torch.einsum("nkji,jnk->nki", self.factor, self.centre - middle)
         turned = torch.baddbmm(start.reshape(n, -1, 1).float(), rows.float(), points, beta=-1.0)
         distance = turned.square_().reshape(n, number, count, -1).sum(2)
-        volume = self.factor.diagonal(dim1=2, dim2=3).log().sum(2)
-        log_density = distance.div_(_TAIL).log1p_().mul_(-0.5 * (_TAIL + count))
-        log_density = log_density.add_(volume.float()[..., None])
+        # Of three dimensions the power of Student's t is a whole number.
+        share = distance.div_(_TAIL).add_(1.0).reciprocal_()
+        power = 0.5 * (_TAIL + count)
+        share = share.square_().square_() if power == 4.0 else share.pow_(power)
+        log_volume = self.factor.diagonal(dim1=2, dim2=3).log().sum(2)
+        largest = log_volume.amax(1, keepdim=True)
+        volume = (log_volume - largest).exp().float()[:, None]
+        density = volume.bmm(share)[:, 0].clamp_(min=_LEAST_DENSITY).to(nodes)
         constant = special.gammaln((_TAIL + count) / 2) - special.gammaln(_TAIL / 2)
         constant -= 0.5 * count * math.log(_TAIL * math.pi) + math.log(number)
-        return torch.logsumexp(log_density, dim=1).to(nodes) + float(constant)
+        return density.log_() + (largest + float(constant))
 
 
 @dataclass(frozen=True, eq=False)
