@@ -105,7 +105,8 @@ def _of_law(problem: DoseProblem, config: ExactConfig) -> np.ndarray:
         fields[3 : 3 + N_VALUES, nodes.index] = half.numpy() + scale
         fields[3 + N_VALUES :, nodes.index] = change.numpy() + scale
     fitted = fitted_curves(whole, config, fit.parameters, fit.amplitude, fit.offset)
-    p_value = np.stack([examine(fitted).p_value[name] for name in TESTS])
+    found = examine(fitted).p_value
+    p_value = np.stack([found[name] for name in TESTS])
     tested = np.isfinite(p_value)
     smallest = np.where(tested, p_value, np.inf).min(axis=0)
     fields[2] = np.where(np.isfinite(smallest), smallest, np.nan).reshape(-1)
