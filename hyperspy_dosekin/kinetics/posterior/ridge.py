@@ -53,9 +53,9 @@ _FEWEST = 6
 _LONGER, _ALONE_LONGER = (1.6, 1.2), (5.0, 5.0)
 # Places on a row, in widths, that say how much mass it has where the offset is bounded.
 _PLACES = (-4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5)
-# Second differences of ln densities that are larger are walls: a decay would be over before a frame
-# that still has some of it.
-_SHARP = 10.0
+# Second differences of ln densities that are larger than this cannot be interpolated: a decay would
+# be over before a frame that still has some of it.
+_SHARP = 2.0
 # Densities so far below the highest are none.
 _LOWEST = 60.0
 
@@ -340,14 +340,13 @@ def ridge_nodes(data: ScanData, rows: Rows, *, finer: bool = False) -> tuple[lis
 
 
 def _steep(density: Tensor) -> Tensor:
-    """Curves whose density bends so sharply between nodes ``(n_row, n_node, n)`` that matter."""
+    """Curves whose density bends sharply from row to row, ``(n_row, n_node, n)``, where it matters.
+
+    Bends along a row hardly count: its nodes stand closer where it falls.
+    """
     matters = density > density.amax((0, 1)) - _MATTERS
-    found = torch.zeros_like(matters[0, 0])
-    for dim in (0, 1):
-        bend = density.diff(2, dim=dim).abs_()
-        inner = matters.narrow(dim, 1, matters.shape[dim] - 2)
-        found |= ((bend > _SHARP) & inner).any(0).any(0)
-    return found
+    inner = matters[:-2] & matters[1:-1] & matters[2:]
+    return ((density.diff(2, dim=0).abs_() > _SHARP) & inner).any(0).any(0)
 
 
 def _refined(values: Tensor, dims: tuple[int, ...] = (0, 1)) -> Tensor:
