@@ -60,9 +60,7 @@ def assert_same(result, other, *, digits=False):
 
     With `digits` the same call has made them, up to the order of sums. Otherwise they come from
     searches for other windows at a time, each of which ends where a step promises less than 1e-7 in
-    the objective: half a thousandth of the uncertainty away at most. Where the data leave D½ open,
-    an end lies on a long tail, and moves by some hundredths with the nodes there, which depend on
-    the windows that are worked on together.
+    the objective: half a thousandth of the uncertainty away at most.
     """
     assert result.window_names == other.window_names
     np.testing.assert_array_equal(result.identifiable.data, other.identifiable.data)
@@ -81,11 +79,8 @@ def assert_same(result, other, *, digits=False):
         allowed = 1e-3 * np.where(np.isfinite(width), width, np.abs(b))
         if digits:
             allowed = 1e-6 * np.abs(b)
-        on_tail = 0.0 if digits else np.where(result.identifiable.data, 0.0, 0.04)
         for found, wanted in ((a, b), *zip(ends, expected, strict=True)):
             near = np.isclose(found, wanted, rtol=1e-6, atol=0, equal_nan=True)
-            if found is not a:
-                near |= np.abs(found - wanted) <= on_tail * np.abs(wanted)
             # Where neither estimate nor width is finite, the end itself says how large it is.
             enough = np.where(np.isnan(allowed), 1e-3 * np.abs(wanted), allowed)
             with np.errstate(invalid="ignore"):
