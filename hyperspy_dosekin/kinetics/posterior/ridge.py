@@ -321,16 +321,18 @@ def ridge_nodes(data: ScanData, rows: Rows, *, finer: bool = False) -> tuple[lis
     log_rate, density, spacing = _adapted_nodes(data, rows)
     if len(free) > 1:
         steep = torch.nonzero(_steep(density))[:, 0]
+        rough = log_rate[..., steep]
         log_rate, weight = _refined(log_rate), _refined(density + spacing)
+        if steep.numel():
+            # Rows half way between others cannot be interpolated there.
+            exact, between = _refined(density[..., steep], (0,)), _refined(rough, (0,))[1::2]
+            places = spread_rows(shape[0, steep], shape[-1, steep], len(exact), free[1])[1::2]
+            found = _log_density(data.select(steep), between, places[:, None])
+            exact[1::2] = torch.maximum(found, exact.amax((0, 1)) - _LOWEST)
+            weight[..., steep] = _refined(exact + _refined(spacing[..., steep], (0,)), (1,))
         if finer:
             log_rate, weight = _refined(log_rate, (0,)), _refined(weight, (0,))
         shape = spread_rows(shape[0], shape[-1], log_rate.shape[0], free[1])
-        if steep.numel():
-            # Nothing can be interpolated there.
-            some, spacing = data.select(steep), _refined(spacing[..., steep])
-            spacing = _refined(spacing, (0,)) if finer else spacing
-            exact = _log_density(some, log_rate[..., steep], shape[:, None, steep])
-            weight[..., steep] = torch.maximum(exact, exact.amax((0, 1)) - _LOWEST) + spacing
         steps = row_steps(shape, free[1]).clamp(min=1e-300).log().sub_(_LOG_TWO)
         weight += steps[:, None]
     else:
