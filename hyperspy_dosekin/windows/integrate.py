@@ -182,26 +182,28 @@ def _integrate_float32(
     block: np.ndarray, portions: list[_Portion], runs: list[_Run], output: np.ndarray
 ) -> None:
     """Fill `output`, ``(n_window, n_spectra)``, without a copy of the intensities."""
-    windows = [
-        (number, run.channels.start + span.start, weight, float(np.abs(weight).max()))
-        for run in runs
-        for number, span, weight, _ in run.windows
-    ]
+    windows, units = [], np.ones((len(output), 1))
+    for run in runs:
+        for number, span, weight, _ in run.windows:
+            # Weights about 1: products of small intensities would round where float32 ends.
+            units[number] = np.abs(weight).max()
+            single = (weight / units[number]).astype(np.float32)
+            windows.append((number, run.channels.start + span.start, weight, single))
     with np.errstate(over="ignore", invalid="ignore"):
         for portion in portions:
             part = block[(*portion.index, ...)]
             part = part.reshape(-1, part.shape[-1])
-            for number, start, weight, unit in windows:
-                values = part[:, start : start + weight.size]
-                # Weights about 1: products of small intensities would round where float32 ends.
-                areas = values @ (weight / unit).astype(np.float32)
-                found = output[number, portion.flat]
-                found[...] = areas
-                found *= unit
-                # NaN among the intensities, or a sum that only float64 can hold.
-                bad = ~np.isfinite(areas)
-                if bad.any():
-                    found[bad] = values[bad].astype(np.float64) @ weight
+            found = output[:, portion.flat]
+            for number, start, weight, single in windows:
+                found[number] = part[:, start : start + weight.size] @ single
+            found *= units
+            if np.isfinite(found.sum()):
+                continue
+            # NaN among the intensities, or a sum that only float64 can hold.
+            for number, start, weight, _ in windows:
+                bad = ~np.isfinite(found[number])
+                values = part[bad, start : start + weight.size]
+                found[number, bad] = values.astype(np.float64) @ weight
 
 
 def _integrate_portions(
