@@ -194,10 +194,11 @@ class FrameStore:
         self._group["axis-0"].attrs["size"] = number
 
     def _written(self) -> set[int]:
-        """Numbers of the frames whose chunk is there."""
+        """Numbers of the frames whose chunk is there, and not only its folder or a part of it."""
         folder = self.path / self._array.path
-        names = (path.name.split(".")[0] for path in folder.iterdir())
-        return {int(name) for name in names if name.isdigit()}
+        paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        names = (str(path.as_posix()).replace("/", ".").split(".") for path in paths)
+        return {int(name[0]) for name in names if all(part.isdigit() for part in name)}
 
     def _append(self, line: bytes) -> None:
         with (self.path / _LINES).open("ab") as file:

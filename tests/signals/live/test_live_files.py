@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -345,3 +346,20 @@ def test_the_one_loader_reads_it_too(tmp_path):
     live.save(tmp_path / "function.hspy")
     with pytest.raises(ValueError, match=r"could not hold \['stop_when'\]"):
         hyperspy_dosekin.load(tmp_path / "function.hspy")
+
+
+def test_killed_between_the_folder_of_a_frame_and_its_chunk(tmp_path):
+    path = tmp_path / "frames.zspy"
+    live = LiveKinetics([(1, 3), (4, 6)], store=path)
+    for number in range(3):
+        live.update([3.0 - number, 1.0], dose=10.0 * (number + 1))
+    (chunk,) = (
+        each
+        for each in path.rglob("*")
+        if each.is_file() and re.search(r"/data/2[./][\d./]+$", each.as_posix())
+    )
+    chunk.rename(chunk.with_name(f"{chunk.name}.0f3a.partial"))
+    again = LiveKinetics.resume(path)
+    assert again.n_frames == 2, "a frame without its chunk would be one of zeros"
+    again.update([1.0, 1.0], dose=30.0)
+    np.testing.assert_array_equal(LiveKinetics.resume(path).series.data[0], [3.0, 2.0, 1.0])
