@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: How far intervals may stretch the axis beyond the values.
 _STRETCH = 5.0
+#: Numbers that fit along the axis.
+_LABELS = 8
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,7 +110,7 @@ def plot_forest(
     low, high = low / _STRETCH, high * _STRETCH
     axes.set_xscale("log")
     axes.set_xlim(low, high)
-    style.logarithmic(axes.xaxis)
+    style.logarithmic(axes.xaxis, labels=_LABELS)
     looks = style.window_styles(n_result)
     for window in range(n_window):
         for result, look in enumerate(looks):
