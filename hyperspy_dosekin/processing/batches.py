@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from hyperspy_dosekin.numerics.memory import keep_work_memory
+
 #: Values of one work array: half a MiB as float64, so that several fit in the cache of a core.
 VALUES_AT_A_TIME = 2**16
 _BATCHES_PER_WORKER = 4
-#: Just below the largest block that the C library's allocator learns from.
-_LESSON = 31 * 2**20
 
 
 def run_in_batches(
@@ -68,10 +68,7 @@ def run_in_batches(
                 result[start:stop] = values
             start = stop
 
-    # The GNU allocator gives work arrays back to the system after each step, and fetching fresh
-    # pages takes as long as computing; it stops doing so for blocks smaller than the largest one
-    # that was ever freed. The block is never touched, so that it costs nothing.
-    np.empty(_LESSON, dtype=np.uint8)
+    keep_work_memory()
     workers = max(1, min(workers, len(starts) * larger // _BATCHES_PER_WORKER, len(starts)))
     if workers == 1:
         for start in starts:

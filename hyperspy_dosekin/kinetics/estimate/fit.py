@@ -33,6 +33,7 @@ from hyperspy_dosekin.kinetics.laws.prior import HIERARCHY_FREE
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.numerics.batching import Ferry, map_slices
 from hyperspy_dosekin.numerics.device import resolve_device
+from hyperspy_dosekin.numerics.memory import keep_work_memory
 
 if TYPE_CHECKING:
     import torch
@@ -282,6 +283,7 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
             ],
             groups,
         )
+    keep_work_memory()
     # Chunks of the processor are small, and stragglers of all of them are finished together.
     size = n_curve if device.type == "cpu" else _DEVICE_CURVES // max(n_window, 1)
     pieces: dict[int, ExactFit] = {}

@@ -170,6 +170,10 @@ def _better(first: Minimum, second: Minimum, index: Tensor) -> Minimum:
     return first
 
 
+def _part(minimum: Minimum, part: slice) -> Minimum:
+    return Minimum(minimum.parameters[:, part], minimum.objective[part], minimum.converged[part])
+
+
 def _on_kinks(objective: Deviance, reached: Tensor) -> Tensor:
     """Best parameters with extinction exactly on a frame, near where a curve has stalled.
 
@@ -247,13 +251,19 @@ def _minimise_all(objectives: list[Deviance], dictionary: Dictionary, steps: int
     start = torch.cat(starts, dim=1)
     value = torch.cat([m.objective[i] for m, i in zip(minima, left, strict=True)])
     final = Minimum(start.clone(), value, ~unfinished)
+    # The second starts go on together with the stragglers: a step of few costs as much as of many.
     where = torch.nonzero(unfinished)[:, 0]
-    final = _better(final, _minimise(together.select(where), start[:, where], steps), where)
+    second = torch.nonzero(torch.cat([flag for _, flag in rivals]))[:, 0]
+    trial = torch.cat([rows for rows, _ in rivals], dim=1)[:, second]
+    found = _minimise(
+        together.select(torch.cat([where, second])),
+        torch.cat([start[:, where], trial], dim=1),
+        steps,
+    )
+    number = where.numel()
+    final = _better(final, _part(found, slice(number)), where)
     if alone:
-        second = torch.cat([flag for _, flag in rivals])
-        where = torch.nonzero(second)[:, 0]
-        trial = torch.cat([rows for rows, _ in rivals], dim=1)[:, where]
-        final = _better(final, _minimise(together.select(where), trial, steps), where)
+        final = _better(final, _part(found, slice(number, None)), second)
         if isinstance(layout.parameters.law, PowerLaw) and layout.n_row == 2:
             stalled = ~final.converged & (final.parameters[1] < 0)
             where = torch.nonzero(stalled)[:, 0]

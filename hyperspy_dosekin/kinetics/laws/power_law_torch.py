@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The power law of dose damage in Torch, for speed rather than for the last digit.
 
-`torch.where` over (dose, curve) costs as much as a logarithm: there is none here. With
-``t = kφ``, ``e = p − 1`` and ``x = et`` it is ``ln C = −log1p(x)/e``, ``C^p = C/(1 + x)`` and
-``−dC/dp = (t/(1 + x) + ln C)·C/e``.
+With ``t = kφ``, ``e = p − 1`` and ``x = et`` it is ``ln C = −log1p(x)/e``, ``C^p = C/(1 + x)`` and
+``−dC/dp = (t/(1 + x) + ln C)·C/e``. Every walk over (dose, curve) counts: they are in place, powers
+are of 2, which take a third of the time of those of e, and there is no `torch.where`, which takes
+as long as a logarithm.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -16,9 +19,10 @@ from torch import Tensor
 _NEAREST_TO_ONE = {torch.float64: 1e-12, torch.float32: 1e-6}
 # … and below this one the derivative by p comes from its series, for which the other is too near.
 _SERIES_LIMIT = {torch.float64: 1e-5, torch.float32: 2e-3}
-# Smallest ln C, of which the exponential is 0 exactly, and 1 + x, whose inverse times 0 is 0.
-_SMALLEST_LOG = {torch.float64: -800.0, torch.float32: -120.0}
+# Smallest log₂ C, of which the power is 0 exactly, and 1 + x, whose inverse times 0 is 0.
+_SMALLEST_LOG = {torch.float64: -1150.0, torch.float32: -170.0}
 _EXTINCTION = {torch.float64: 1e-14, torch.float32: 1e-7}
+_LOG_2 = math.log(2.0)
 
 
 def power_law_curve(
@@ -44,28 +48,46 @@ def power_law_curve(
     rate, exponent = log_rate.exp(), log_exponent.exp()
     excess = exponent - 1.0
     nearest = _NEAREST_TO_ONE[dtype]
-    # Added where it is too near: a choice by element costs as much as a logarithm.
     excess = excess + (excess.abs() < nearest).to(dtype) * (2 * nearest)
+    per_log2 = (excess * -_LOG_2).reciprocal_()
     if not (by_rate or by_exponent):
         shifted = (dose * (rate * excess)).clamp_(min=-1.0)
-        return shifted.log1p_().mul_(-excess.reciprocal()).exp_(), None, None
+        return shifted.log1p_().mul_(per_log2).exp2_(), None, None
     t = dose * rate
     shifted = (t * excess).clamp_(min=-1.0)
-    logarithm = shifted.log1p().mul_(-excess.reciprocal())
-    logarithm = logarithm.clamp_(min=_SMALLEST_LOG[dtype])
-    integrity = logarithm.exp()
-    t = t.expand(shifted.shape)
-    quotient = t / shifted.add_(1.0).clamp_(min=_EXTINCTION[dtype])
-    if not by_exponent:
-        return integrity, quotient.mul_(integrity), None
-    slope = logarithm.add_(quotient).mul_(integrity).mul_(exponent / excess)
-    rate_slope = quotient.mul_(integrity)
-    near = (excess.abs() < _SERIES_LIMIT[dtype]).expand(shifted.shape)
-    if bool(near.any()):
-        few = t[near]
-        by_series = (2 / 3 * few * excess.expand(shifted.shape)[near] - 0.5) * few * few
-        slope[near] = by_series * integrity[near] * exponent.expand(shifted.shape)[near]
-    return integrity, rate_slope, slope
+    logarithm = shifted.log1p().mul_(per_log2).clamp_(min=_SMALLEST_LOG[dtype])
+    integrity = logarithm.exp2()
+    shifted.add_(1.0).clamp_(min=_EXTINCTION[dtype])
+    quotient = torch.div(t, shifted, out=shifted)
+    slope = None
+    if by_exponent:
+        slope = torch.add(quotient, logarithm, alpha=_LOG_2, out=logarithm)
+        slope = slope.mul_(integrity).mul_(exponent / excess)
+        _put_series(slope, t, excess, integrity, exponent)
+    return integrity, quotient.mul_(integrity), slope
+
+
+def _put_series(
+    slope: Tensor, t: Tensor, excess: Tensor, integrity: Tensor, exponent: Tensor
+) -> None:
+    """Replace −dC/d ln p by its series where p is near 1, in place.
+
+    Whole columns are replaced: of the axes before the first along which p differs.
+    """
+    near = excess.abs() < _SERIES_LIMIT[excess.dtype]
+    if not bool(near.any()):
+        return
+    shape = slope.shape or (1,)
+    own = (1,) * (len(shape) - near.ndim) + near.shape
+    first = next((axis for axis, size in enumerate(own) if size > 1), len(shape) - 1)
+    places = near.reshape(own[first:]).expand(shape[first:]).nonzero(as_tuple=True)
+
+    def few(array: Tensor) -> Tensor:
+        return array.expand(shape)[(..., *places)]
+
+    time = few(t)
+    series = (2 / 3 * time * few(excess) - 0.5) * time * time * few(integrity) * few(exponent)
+    slope.expand(shape)[(..., *places)] = series
 
 
 def power_law_time(level: float | Tensor, exponent: Tensor) -> Tensor:

@@ -152,11 +152,12 @@ class Deviance:
         """Select some of the curves."""
 
         def chosen(array: Tensor | None) -> Tensor | None:
-            return None if array is None else array.index_select(-1, index)
+            # On a processor a sixth of the time of `index_select`.
+            return None if array is None else array[..., index]
 
         return replace(
             self,
-            values=self.values.index_select(-1, index),
+            values=self.values[..., index],
             root_weight=chosen(self.root_weight),
             freedom=chosen(self.freedom),
             alive=chosen(self.alive),
@@ -202,24 +203,28 @@ class Deviance:
         where they say nothing beyond the prior.
         """
         search = self.layout.split(rows)
-        squares, _, hessian = self._squares(search)
-        hessian = hessian * self._factor(squares)
-        precision = torch.stack(self.layout.parameters.prior(search)[2])
-        unit = torch.eye(len(search), dtype=squares.dtype, device=squares.device)
-        scale = hessian.diagonal(dim1=0, dim2=1).movedim(-1, 0) + precision + 1e-20
-        whole = (hessian + unit[..., None, None] * (precision + 1e-20)) / (
-            scale[:, None] * scale[None]
-        ).sqrt()
-        data = hessian / (scale[:, None] * scale[None]).sqrt()
-        jitter = 1e-12 * unit
-        solved = torch.linalg.solve(
-            whole.permute(2, 3, 0, 1).double() + jitter.double(), data.permute(2, 3, 0, 1).double()
-        )
-        effective = solved.diagonal(dim1=2, dim2=3).sum(-1).clamp(0.0, len(search))
-        return squares, effective.to(squares.dtype)
+        squares, _, data = self._squares(search)
+        precision = torch.stack(self.layout.parameters.prior(search)[2]) + 1e-20
+        # Scaled, so that the diagonal of the sum is 1.
+        scale = (data.diagonal(dim1=0, dim2=1).movedim(-1, 0) + precision).rsqrt_().double()
+        data = data * scale * scale[:, None]
+        known = 1e-12 + precision * scale * scale
+        if len(search) == 1:
+            effective = data[0, 0] / (data[0, 0] + known[0])
+        elif len(search) == 2:
+            # tr(A⁻¹ D) with A = D + the prior, in closed form.
+            off = data[0, 1].square()
+            first, second = data[0, 0] + known[0], data[1, 1] + known[1]
+            trace = data[0, 0] * second + data[1, 1] * first - 2 * off
+            effective = trace / (first * second - off)
+        else:
+            whole = data + torch.diag_embed(known.movedim(0, -1)).movedim((-2, -1), (0, 1))
+            solved = torch.linalg.solve(whole.permute(2, 3, 0, 1), data.permute(2, 3, 0, 1))
+            effective = solved.diagonal(dim1=2, dim2=3).sum(-1)
+        return squares, effective.clamp(0.0, len(search)).to(squares.dtype)
 
     def _squares(self, search: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Sum of squares, half its gradient ``(n_free, …)`` and half its Hessian."""
+        """Sum of squares, and half the gradient ``(n_free, …)`` and Hessian of the deviance."""
         parameters = self.layout.parameters
         integrity, slopes = curve(
             parameters.law, self.dose, parameters.complete(search), slopes=parameters.is_free
@@ -227,12 +232,14 @@ class Deviance:
         if self.bound is not None:
             integrity = integrity - self.bound.nan_to_num(0.0)
         column = self.project(integrity)
-        floor = 1e-30 if column.dtype == torch.float64 else 1e-20
-        norm = (column * column).sum(0).clamp(min=floor)
-        amplitude = (column * self.values).sum(0) / norm
-        residual = self.values - amplitude * column
-        squares = (residual * residual).sum(0)
-        squared_amplitude = amplitude * amplitude
+        # One array for all products, which then stays in the cache.
+        product = column * column
+        norm = product.sum(0).clamp_(min=1e-30 if column.dtype == torch.float64 else 1e-20)
+        amplitude = torch.mul(column, self.values, out=product).sum(0).div_(norm)
+        residual = torch.addcmul(self.values, amplitude, column, value=-1)
+        squares = torch.mul(residual, residual, out=product).sum(0)
+        weight = amplitude if self.freedom is None else amplitude * self._factor(squares)
+        squared = amplitude * weight
         count = len(search)
         gradient = squares.new_empty((count, *squares.shape))
         hessian = squares.new_empty((count, count, *squares.shape))
@@ -240,12 +247,16 @@ class Deviance:
         for place, slope in enumerate(each for each in slopes if each is not None):
             # The derivatives are those of −C: the signs of gradients follow.
             first = self.project(slope)
-            gradient[place] = amplitude * (first * residual).sum(0)
-            first = first - column * ((first * column).sum(0) / norm)
+            along = torch.mul(first, residual, out=product).sum(0)
+            torch.mul(along, weight, out=gradient[place])
+            along = torch.mul(first, column, out=product).sum(0).div_(norm)
+            first = torch.addcmul(first, along, column, value=-1)
             projected.append(first)
             for other, second in enumerate(projected):
-                hessian[place, other] = squared_amplitude * (first * second).sum(0)
-                hessian[other, place] = hessian[place, other]
+                along = torch.mul(first, second, out=product).sum(0)
+                torch.mul(along, squared, out=hessian[place, other])
+                if other != place:
+                    hessian[other, place] = hessian[place, other]
         return squares, gradient, hessian
 
     def _factor(self, squares: Tensor) -> Tensor | float:
@@ -271,14 +282,11 @@ class Deviance:
             if self.floor:
                 above = deviance + self.freedom - self.freedom * self.freedom.log()
                 deviance = torch.where(squares <= self.freedom, squares, above)
-            factor = self._factor(squares)
-            gradient, hessian = gradient * factor, hessian * factor
-        for place in range(len(search)):
-            hessian[place, place] += _FLAT
-        penalty, score, precision = layout.parameters.prior(search, layout.prior_share)
-        total = deviance.sum(0)
+        torch.diagonal(hessian, dim1=0, dim2=1).add_(_FLAT)
+        total = deviance[0] if layout.n_window == 1 else deviance.sum(0)
         if layout.parameters.informed:
-            total = total + penalty.sum(0)
+            penalty, score, precision = layout.parameters.prior(search, layout.prior_share)
+            total = total + (penalty[0] if layout.n_window == 1 else penalty.sum(0))
             for place in range(len(search)):
                 gradient[place] += score[place]
                 hessian[place, place] += precision[place]

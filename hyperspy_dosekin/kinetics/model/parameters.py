@@ -141,7 +141,7 @@ class Parameters:
         """
         import torch
 
-        penalty = torch.zeros_like(search[0])
+        penalty: Tensor | None = None
         gradient, hessian = [], []
         times = [1.0] * len(search) if count is None else count
         for parameter, row, number in zip(self.free, search, times, strict=True):
@@ -153,12 +153,17 @@ class Parameters:
             mean, width = known
             direct = parameter.logarithmic or parameter.lower <= 0
             value = row if direct else row.exp()
-            score = (value - mean) / width
-            slope = torch.full_like(row, 1 / width) if direct else value / width
-            penalty = penalty + number * score * score
-            gradient.append(number * score * slope)
-            hessian.append(number * slope * slope)
-        return penalty, gradient, hessian
+            score = (value - mean).mul_(number**0.5 / width)
+            if direct:
+                gradient.append(score * (number**0.5 / width))
+                hessian.append(row.new_full((), number / width**2).expand_as(row))
+            else:
+                slope = value * (number**0.5 / width)
+                gradient.append(score * slope)
+                hessian.append(slope.square_())
+            own = score.square_()
+            penalty = own if penalty is None else penalty + own
+        return torch.zeros_like(search[0]) if penalty is None else penalty, gradient, hessian
 
     def log_prior(self, search: Sequence[Tensor]) -> Tensor:
         """Normalised log prior density on the scales of estimation, without regard to the box."""

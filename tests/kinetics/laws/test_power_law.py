@@ -141,12 +141,55 @@ def test_gradients_are_finite_everywhere(dose, rate, exponent, dtype):
     assert all(torch.isfinite(leaf.grad).all() for leaf in leaves)
 
 
-def test_torch_equals_numpy():
-    dose, rate, exponent = np.meshgrid(DOSES, RATES, EXPONENTS, indexing="ij")
-    integrity, by_rate, by_exponent = power_law_derivatives(dose, rate, exponent)
-    tensors = [torch.as_tensor(array) for array in (dose, np.log(rate), np.log(exponent))]
-    found = power_law_curve(*tensors, by_rate=True, by_exponent=True)
-    expected = integrity, -rate * by_rate, -exponent * by_exponent
-    # For speed: p keeps 1e-12 from 1, and its derivative loses digits where it is near.
-    for tensor, array, tolerance in zip(found, expected, (1e-11, 1e-11, 1e-9), strict=True):
-        np.testing.assert_allclose(tensor.numpy(), array, rtol=1e-9, atol=tolerance)
+# Shapes of dose, ln k and ln p: by curve, by window and curve, as laws with a delay have them, of
+# trajectories, one p for all, one p for every curve, numbers.
+SHAPES = (
+    ((3, 1), (8,), (8,)),
+    ((3, 1, 1), (1, 8), (1, 8)),
+    ((3, 8), (8,), (8,)),
+    ((3, 5, 8), (5, 8), (5, 8)),
+    ((3, 1, 1), (5, 1), (1, 8)),
+    ((3, 8, 5), (8, 5), (8, 1)),
+    ((3,), (8, 1), (8, 1)),
+    ((3, 1), (8,), ()),
+    ((3,), (), (1,)),
+    ((), (), ()),
+)
+
+
+@settings(max_examples=30)
+@given(
+    shapes=st.sampled_from(SHAPES),
+    seed=st.integers(0, 2**32 - 1),
+    single=st.booleans(),
+    slopes=st.sampled_from([(False, False), (True, False), (True, True)]),
+    turned=st.booleans(),
+)
+def test_curves_of_every_shape_are_exact(shapes, seed, single, slopes, turned):
+    random = np.random.default_rng(seed)
+    choices = DOSES, np.log(RATES), np.log([*EXPONENTS, 1.0011])
+    dtype = np.float32 if single else np.float64
+    arrays = [
+        np.asarray(random.choice(values, shape), dtype=dtype)
+        for values, shape in zip(choices, shapes, strict=True)
+    ]
+    if turned:
+        # In the memory the other way about.
+        arrays = [np.asfortranarray(array) for array in arrays]
+    tensors = [torch.from_numpy(array) for array in arrays]
+    before = [tensor.clone() for tensor in tensors]
+    found = power_law_curve(*tensors, by_rate=slopes[0], by_exponent=slopes[1])
+    assert all(map(torch.equal, tensors, before))
+    dose, rate, exponent = np.broadcast_arrays(arrays[0], *(np.exp(a) for a in arrays[1:]))
+    exact = np.vectorize(_exact)(dose, rate, exponent)
+    expected = exact[0], -rate * exact[1], -exponent * exact[2]
+    # For speed: p keeps 1e-12 (1e-6) from 1, and its derivative loses digits where it is near.
+    tolerances = (3e-6, 3e-6, 5e-4) if single else (1e-11, 1e-11, 1e-9)
+    for tensor, array, wanted, tolerance in zip(
+        found, expected, (True, *slopes), tolerances, strict=True
+    ):
+        assert (tensor is not None) == wanted
+        if tensor is not None:
+            assert tensor.shape == dose.shape
+            assert tensor.dtype == tensors[0].dtype
+            np.testing.assert_allclose(tensor.numpy(), array, rtol=tolerance, atol=tolerance)
