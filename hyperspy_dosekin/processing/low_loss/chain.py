@@ -203,7 +203,9 @@ def process_spectra(
         watch("zero_loss", {"spectra": values[:, kept], "zero_loss": elastic[:, kept]})
         if chain.deconvolve:
             with np.errstate(divide="ignore", invalid="ignore"):
-                values = fourier_log(values, elastic, centre, resolution=chain.resolution)
+                values = fourier_log(
+                    values, elastic, centre, resolution=chain.resolution, band=chain.band
+                )
             if noise_variance is not None:
                 noise_variance = deconvolved_variance(noise_variance, elastic, centre, end, chain)
             watch("deconvolve", {"spectra": values[:, kept]})

@@ -22,6 +22,11 @@ Complex = npt.NDArray[np.complexfloating]
 RESOLUTIONS = ("zero_loss", "sharpened")
 #: Share of the zero-loss peak, at a frequency, below which it is no longer looked at.
 _NOTHING = 0.02
+#: Where a peak has a smaller share, the logarithm would have a weight of 1e-6; noise of the mean
+#: peak that is larger than the second one hides where that is.
+_ABSENT, _HIDDEN = _NOTHING * 10**-1.5, _NOTHING / 10
+#: Standard deviations of that noise, and how much farther single spectra may reach.
+_ERRORS, _FARTHER = 4.0, 1.25
 #: Frequencies that stay in the cache, with what is made of them.
 _AT_A_TIME = 2**14
 
@@ -32,6 +37,7 @@ def fourier_log(
     origin: npt.ArrayLike,
     *,
     resolution: str = "zero_loss",
+    band: float = 0.5,
 ) -> np.ndarray:
     r"""Fourier-log deconvolution of spectra that hold the zero-loss peak.
 
@@ -56,6 +62,8 @@ def fourier_log(
         is between channels. The result has it there too.
     resolution
         One of `RESOLUTIONS`.
+    band
+        Cycles per channel above which no zero-loss peak has anything, from `band_of`; 0.5 is all.
 
     Returns
     -------
@@ -93,7 +101,10 @@ def fourier_log(
     np.divide(losses, unit, out=extended[:, :n_channels])
     _continue(extended, spectra, unit)
     lost = fft.rfft(extended, axis=-1)
-    plural = _plural(lost, elastic)
+    plural = np.empty_like(lost)
+    number = min(int(band * length) + 1, lost.shape[-1])
+    plural[:, number:] = 0.0
+    _put_plural(plural[:, :number], lost[:, :number], elastic[:, :number])
     if resolution == "zero_loss":
         scattered = fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
         scattered *= unit
@@ -114,7 +125,44 @@ def _fast_length(least: int) -> int:
     return fft.next_fast_len(least, real=True)
 
 
-def _plural(lost: Complex, elastic: Complex) -> Complex:
+def band_of(peak: np.ndarray, fwhm: np.ndarray, variance: float = 0.0) -> float:
+    """Cycles per channel above which zero-loss peaks have nothing that is looked at.
+
+    Parameters
+    ----------
+    peak
+        The mean zero-loss peak, shape ``(n_channels,)``.
+    fwhm
+        Widths of all peaks: the narrowest reaches farthest.
+    variance
+        Of the noise of its area.
+
+    Returns
+    -------
+    float
+        0.5, which is all frequencies, where the peak has something in all or noise hides it.
+
+    Examples
+    --------
+    >>> channel = np.arange(-40, 41)
+    >>> peak = np.exp(-0.5 * (channel / 5.0) ** 2)
+    >>> print(round(band_of(peak, np.array([11.8])), 2))
+    0.15
+    """
+    area = float(peak.sum())
+    if not area > 0:
+        return 0.5
+    # Between frequencies of a short peak there would be gaps.
+    length = _fast_length(8 * peak.size)
+    least = max(_ABSENT, _ERRORS * np.sqrt(variance) / area)
+    there = np.flatnonzero(np.abs(fft.rfft(peak, length)) > least * area)
+    if least > _HIDDEN:
+        return 0.5
+    narrower = float(np.median(fwhm) / fwhm.min())
+    return min(_FARTHER * narrower * (int(there[-1]) + 1) / length, 0.5)
+
+
+def _put_plural(plural: Complex, lost: Complex, elastic: Complex) -> None:
     """Plural scattering with the sign turned, Z ln(1 + D/Z) - D, where the peak has something.
 
     With D = J - Z it is as exact as D itself. The angle of the logarithm stays within ±π, because
@@ -123,10 +171,11 @@ def _plural(lost: Complex, elastic: Complex) -> Complex:
 
     Parameters
     ----------
+    plural
+        The result, shape ``(n_spectra, n)``.
     lost, elastic
-        Transforms of D and Z, shape ``(n_spectra, n)``, in units of the area of Z.
+        Transforms of D and Z, same shape, in units of the area of Z.
     """
-    plural = np.empty_like(lost)
     step = max(_AT_A_TIME // lost.shape[-1], 1)
     for first in range(0, len(lost), step):
         part = slice(first, first + step)
@@ -157,7 +206,6 @@ def _plural(lost: Complex, elastic: Complex) -> Complex:
             result *= square
         if not np.isfinite(result.sum()):
             result[~np.isfinite(result)] = 0.0
-    return plural
 
 
 def _continue(extended: np.ndarray, spectra: np.ndarray, unit: np.ndarray) -> None:

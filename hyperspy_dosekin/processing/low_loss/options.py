@@ -108,7 +108,7 @@ class LowLossChain:
         Full width at half maximum of a typical peak in channels.
     core
         Of a reflected peak of few channels, the width behind that: `width_of_core` tells.
-    resolution
+    resolution, band
         Of the deconvolution.
     normalise
         One of `NORMALISATIONS`: what spectra are divided by, or nothing.
@@ -139,6 +139,7 @@ class LowLossChain:
     fwhm: float = 4.0
     core: float | None = None
     resolution: str = "zero_loss"
+    band: float = 0.5
     normalise: str | bool = "zero_loss"
     single: bool = False
 

@@ -65,8 +65,7 @@ def cleaned_of(
 ) -> Cleaned:
     """Replace spikes; parameters as for `process_block` of the chain."""
     search = chain.spikes and spectra.shape[-1] >= FEWEST_SEARCHED
-    # Where spikes are looked for, a copy is made there.
-    values = spectra.astype(np.float32 if chain.single else np.float64, copy=not search)
+    values = spectra.astype(np.float32 if chain.single else np.float64)
     # Peaks where none was found would be moved out of the axis.
     missing = ~np.isfinite(position)
     if np.issubdtype(spectra.dtype, np.floating):
@@ -89,6 +88,7 @@ def cleaned_of(
         fwhm=chain.fwhm,
         subspace=chain.subspace,
         threshold=chain.threshold,
+        in_place=True,
     )
     return Cleaned(values, position, missing, touched, replaced)
 

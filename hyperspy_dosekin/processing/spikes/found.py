@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
 
 #: An outlier is a spike if it exceeds what is expected by so many standard deviations. One channel
 #: in 75 000 does so by chance.
@@ -47,63 +46,68 @@ def next_of(values: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """Spikes of some spectra, none near a stronger one.
+class Outliers:
+    """Channels, or pairs of them, of some spectra that exceed what is expected.
 
     Parameters
     ----------
     row, channel, width
-        Spectrum, first channel and number of channels of each, shape ``(n_spike,)``.
+        Spectrum, first channel and number of channels of each, shape ``(n,)``.
+    excess
+        Standard deviations over the limit, same shape; spikes are above zero.
+    values, variance
+        What belongs in the first channel and in the next, and how well that is known, shape
+        ``(n, 2)``; of a single channel the second is not used.
     """
 
     row: np.ndarray
     channel: np.ndarray
     width: np.ndarray
+    excess: np.ndarray
+    values: np.ndarray
+    variance: np.ndarray
 
     @classmethod
-    def strongest(cls, excess: Mapping[int, np.ndarray]) -> Found:
-        """Choose where the excess over the limit is largest within `APART` channels.
+    def joined(cls, parts: Sequence[Outliers]) -> Outliers:
+        """All of several, those of one channel before pairs if they come so."""
+        return cls(
+            *(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls))
+        )
 
-        Parameters
-        ----------
-        excess
-            For each width the excess of the channels from each on, shape
-            ``(n_rows, n_channels)``; spikes are above zero.
-        """
-        widths = np.array(list(excess))
-        # Few spectra have spikes.
-        rows = np.flatnonzero(np.any([each.max(axis=-1) > 0 for each in excess.values()], axis=0))
-        each = np.stack([values[rows] for values in excess.values()])
-        best = np.maximum(each.max(axis=0), 0.0)
-        peak = (best > 0) & (best >= maximum_filter1d(best, 2 * APART + 1, axis=-1))
-        row, channel = np.nonzero(peak)
-        return cls(rows[row], channel, widths[each[:, row, channel].argmax(axis=0)])
+    def strongest(self) -> Outliers:
+        """Those whose excess is positive and the largest within `APART` channels."""
+        some = np.flatnonzero(self.excess > 0)
+        # Rows apart from each other, in one list.
+        key = self.row[some] * (int(self.channel.max(initial=0)) + APART + 1) + self.channel[some]
+        order = np.argsort(key, kind="stable")
+        some, key = some[order], key[order]
+        own = self.excess[some]
+        best = own.copy()
+        for step in range(1, some.size):
+            near = np.flatnonzero(key[step:] - key[:-step] <= APART)
+            if not near.size:
+                break
+            best[near] = np.maximum(best[near], own[near + step])
+            best[near + step] = np.maximum(best[near + step], own[near])
+        # Of a channel and a pair that begins there, the channel if they are alike.
+        chosen = np.flatnonzero(own >= best)
+        chosen = some[chosen[np.diff(key[chosen], prepend=-1) > 0]]
+        return Outliers(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
-    def replace(
-        self,
-        rows: np.ndarray,
-        values: Mapping[int, Sequence[np.ndarray]],
-        variance: Mapping[int, Sequence[np.ndarray]],
-        into: tuple[np.ndarray, np.ndarray, np.ndarray],
-    ) -> None:
-        """Put what is expected where the spikes are.
+    def replace(self, rows: np.ndarray, into: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """Put what is expected where they are.
 
         Parameters
         ----------
         rows
             Spectra, by their place in `into`, that were searched.
-        values, variance
-            For each width what belongs in the channels from each on, and how well that is known:
-            as many arrays ``(n_rows, n_channels)``.
         into
             Spectra, channels that have been replaced, and their variance, all changed in place.
         """
         spectra, touched, replaced = into
-        for width in values:
-            here = self.width == width
-            row, channel = self.row[here], self.channel[here]
-            for step in range(width):
-                index = (rows[row], channel + step)
-                spectra[index] = values[width][step][row, channel]
-                touched[index] = True
-                replaced[index] = variance[width][step][row, channel]
+        for step in range(2):
+            here = self.width > step
+            index = (rows[self.row[here]], self.channel[here] + step)
+            spectra[index] = self.values[here, step]
+            touched[index] = True
+            replaced[index] = self.variance[here, step]

@@ -94,6 +94,14 @@ class Noise:
         np.maximum(variance, _TINY, out=variance)
         return variance if np.ndim(factor) == 0 and factor == 1 else variance * factor
 
+    def lowest(self, expected: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """The same, or less where less than nothing is expected, in fewer passes."""
+        if not self._is_plain:
+            return self.variance(expected, factor)
+        variance = expected * (float(self.gain) * factor)
+        variance += float(max(self.offset + _SPARE * self.electron**2, _TINY)) * factor
+        return variance
+
     def skewness(self, expected: np.ndarray, variance: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Skewness of counting in some channels; zero where other noise prevails.
 
@@ -119,6 +127,16 @@ class Noise:
             if np.ndim(value) < 2:
                 return value
             return value[rows][:, channels if value.shape[-1] > 1 else slice(None)]
+
+        return Noise(of(self.gain), of(self.offset), of(self.electron))
+
+    def at(self, row: np.ndarray, channel: np.ndarray) -> Noise:
+        """Noise of some channels ``(n, m)``, each of one spectrum ``(n,)``."""
+
+        def of(value: Any) -> Any:
+            if np.ndim(value) < 2:
+                return value
+            return value[row[:, np.newaxis], channel] if value.shape[-1] > 1 else value[row]
 
         return Noise(of(self.gain), of(self.offset), of(self.electron))
 

@@ -13,7 +13,7 @@ from hyperspy_dosekin.numerics.medians import median
 from hyperspy_dosekin.processing.spikes.found import (
     EACH,
     ROUNDS,
-    Found,
+    Outliers,
     limit,
     next_of,
     pairs_of,
@@ -70,11 +70,10 @@ def remove_by_channels(
     for _ in range(ROUNDS):
         if not rows.size:
             break
-        excess, values, variance = _judge(
+        found = _judge(
             cleaned[rows], noise.part(rows), closed[rows] | touched[rows], threshold, fwhm
-        )
-        found = Found.strongest(excess)
-        found.replace(rows, values, variance, (cleaned, touched, replaced))
+        ).strongest()
+        found.replace(rows, (cleaned, touched, replaced))
         rows = rows[np.unique(found.row)]
     return cleaned, touched, replaced
 
@@ -88,8 +87,8 @@ def scatter(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _judge(
     spectra: np.ndarray, noise: Noise, closed: np.ndarray, threshold: float, fwhm: float
-) -> tuple[dict[int, np.ndarray], dict[int, list[np.ndarray]], dict[int, list[np.ndarray]]]:
-    """Excess over the limit, what is expected and its variance, for one channel and for two."""
+) -> Outliers:
+    """Single channels and pairs that exceed the limit."""
     quietest = noise.variance(np.zeros(1))
     floor = _FLOOR * np.sqrt(quietest.min(axis=-1, keepdims=True))
     logarithm = np.log(np.maximum(spectra, -0.75 * floor) + floor)
@@ -98,35 +97,37 @@ def _judge(
     level = np.exp(through(logarithm, polynomial_weights(1, order=1))) - floor
     variance = noise.variance(level)
     sigma = np.sqrt(variance)
-    excess, values, uncertainty = {}, {}, {}
-    scale = np.ones(1)
+    found, scale = [], np.ones(1)
     for width in (1, 2):
         weights = polynomial_weights(width)
         expected = np.exp(through(logarithm, weights)) - floor
         of_prediction = (weights**2).sum()
         first = (spectra - expected) / sigma
-        second = (next_of(spectra) - expected) / next_of(sigma)
-        mean = first if width == 1 else 0.5 * (first + second)
-        score = mean / np.sqrt(1 / width + of_prediction)
         if width == 1:
+            score = first / np.sqrt(1 + of_prediction)
             scale = local_scale(score)
-        score = score / scale - limit(width, threshold)
-        if width > 1:
-            score[np.minimum(first, second) < EACH * scale] = 0.0
-        score[closed if width == 1 else pairs_of(closed)] = 0.0
-        row, channel = np.nonzero(score > 0)
+            shut = closed
+        else:
+            second = (next_of(spectra) - expected) / next_of(sigma)
+            score = 0.5 * (first + second) / np.sqrt(1 / width + of_prediction)
+            shut = pairs_of(closed) | (np.minimum(first, second) < EACH * scale)
+        score /= scale
+        score -= limit(width, threshold)
+        score[shut] = 0.0
+        row, channel = np.divmod(np.flatnonzero(score > 0), score.shape[-1])
+        excess = score[row, channel]
         if row.size and np.isfinite(fwhm):
             base = np.exp(through(logarithm, polynomial_weights(width + 2 * BESIDE, order=3)))
             one_electron = noise.electron_in(row) / sigma[row, channel]
             without = _without_line(
                 (spectra, base - floor, sigma), width, row, channel, one_electron, fwhm
             )
-            score[row, channel] = np.minimum(
-                score[row, channel], without / scale[row, channel] - limit(width, threshold)
-            )
-        excess[width], values[width] = score, [expected] * width
-        uncertainty[width] = [of_prediction * variance * scale**2] * width
-    return excess, values, uncertainty
+            excess = np.minimum(excess, without / scale[row, channel] - limit(width, threshold))
+        values = expected[row, channel]
+        uncertainty = of_prediction * variance[row, channel] * scale[row, channel] ** 2
+        both = (np.stack([each, each], axis=-1) for each in (values, uncertainty))
+        found.append(Outliers(row, channel, np.full(row.size, width), excess, *both))
+    return Outliers.joined(found)
 
 
 def _without_line(

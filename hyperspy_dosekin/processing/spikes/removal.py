@@ -53,6 +53,7 @@ def remove_spikes(
     fwhm: float = np.nan,
     subspace: Subspace | None = None,
     threshold: float = THRESHOLD,
+    in_place: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Replace X-ray spikes of one or two channels by what is expected there.
 
@@ -85,6 +86,8 @@ def remove_spikes(
         From `learn_subspace`.
     threshold
         In standard deviations.
+    in_place
+        Whether the spectra may be changed, and be what is returned.
 
     Returns
     -------
@@ -111,8 +114,15 @@ def remove_spikes(
         return remove_by_channels(spectra, noise, closed, threshold, fwhm)
     n_channels = spectra.shape[-1]
     start = first_channels(position, n_channels)
+    # Of few spectra their noise is asked for again.
     cleaned, touched, replaced, doubtful = remove_by_subspace(
-        spectra, noise, closed, subspace, start, threshold
+        spectra,
+        noise,
+        closed,
+        subspace,
+        start,
+        threshold,
+        in_place=in_place and not subspace.few,
     )
     noise = subspace.calibration(noise)
     if subspace.few:

@@ -115,6 +115,10 @@ class Placed:
         """Variance of these spectra, or some channels, due to the noise of the components."""
         return _product(coefficients**2, self.variance[:, channels])
 
+    def uncertainty_at(self, coefficients: np.ndarray, channel: np.ndarray) -> np.ndarray:
+        """The same in some channels of each spectrum, shape ``(n_spectra, n)``."""
+        return (coefficients[:, np.newaxis] ** 2 * self.variance.T[channel]).sum(axis=-1)
+
 
 @lru_cache(maxsize=64)
 def place(subspace: Subspace, start: int, n_channels: int, single: bool = False) -> Placed:

@@ -13,6 +13,7 @@ import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import compute, prepend
 from hyperspy_dosekin.numerics.arguments import real_number
+from hyperspy_dosekin.processing.low_loss.deconvolution import band_of
 from hyperspy_dosekin.processing.low_loss.gain_side import share_without_features, tail_of
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.peak_shape import PER_CHANNEL, PeakShape, fit_zero_loss
@@ -178,7 +179,8 @@ def look_at_gain_side(
     Returns
     -------
     dict
-        `share`, `tail` and `excess` of a `LowLossChain`; nothing where no gain side is left.
+        `share`, `tail`, `excess` and `band` of a `LowLossChain`; nothing where no gain side is
+        left.
     """
     middle = survey.peak.size // 2
     length = int(np.floor(np.nanmin(survey.position))) - start
@@ -216,7 +218,17 @@ def look_at_gain_side(
         )
     area = float(2 * side.sum() - side[0])
     excess = excess_of(side, survey.peak[middle:][: side.size], fwhm) if area > 0 else None
-    return {"share": share, "tail": tail, "excess": None if excess is None else excess / area}
+    whole = np.concatenate([side[:0:-1], side])
+    if excess is not None:
+        whole[side.size - 1 :][: excess.size] += excess[: side.size]
+    # The mirror image has the noise of the gain side once more.
+    noise = (survey.gain * max(area, 0.0) + survey.offset * whole.size) / survey.found.sum()
+    return {
+        "share": share,
+        "tail": tail,
+        "excess": None if excess is None else excess / area,
+        "band": band_of(whole, survey.fwhm[survey.found], 2 * noise),
+    }
 
 
 def residue_in(survey: Survey, chain: LowLossChain, *, measured: bool) -> np.ndarray | None:

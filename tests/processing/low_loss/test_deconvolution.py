@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperspy_dosekin.processing.low_loss.deconvolution import fourier_log
+from hyperspy_dosekin.processing.low_loss.deconvolution import band_of, fourier_log
+from hyperspy_dosekin.processing.low_loss.peak_shape import reflect
 
 N, ORIGIN = 400, 40
 CHANNEL = np.arange(N) - ORIGIN
@@ -90,3 +91,27 @@ def test_a_coarse_peak_between_channels_does_not_ring(fwhm, part, resolution):
         np.abs(np.diff(found[far], 3)).max()
         < 1e-3 * truth.max() + 2 * np.abs(np.diff(truth[far], 3)).max()
     )
+
+
+@pytest.mark.parametrize("sigma", [2.0, 5.0])
+@pytest.mark.parametrize("resolution", ["zero_loss", "sharpened"])
+def test_frequencies_that_the_peak_does_not_have_need_no_logarithm(sigma, resolution):
+    rng = np.random.default_rng(1)
+    peak = zero_loss(sigma)
+    single = np.roll(single_scattering(0.8), 25)
+    spectra = rng.poisson(plural(single, peak, 1e7), (40, N)).astype(float)
+    peaks = reflect(spectra, ORIGIN)
+    band = band_of(peaks.mean(axis=0), np.full(40, 2.3548 * sigma), 1e7 / 40)
+    assert band < 1.5 / sigma
+    given = {"resolution": resolution}
+    whole = fourier_log(spectra, peaks, ORIGIN, **given)
+    difference = fourier_log(spectra, peaks, ORIGIN, band=band, **given) - whole
+    # What is left out is noise of the peak, with next to no weight.
+    far = slice(ORIGIN + int(5 * sigma), None)
+    assert difference[:, far].std() < 1e-3 * np.sqrt(spectra[:, far].mean())
+
+
+@pytest.mark.parametrize("variance", [0.0, 1e9])
+def test_a_narrow_peak_or_a_noisy_one_has_all_frequencies(variance):
+    peak = 1e5 * zero_loss(0.6 if not variance else 5.0)
+    assert band_of(peak, np.array([1.4]), variance) == 0.5
