@@ -23,11 +23,12 @@ from fields import DOSE, simulated
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.field.curves import SharedCurves
-from hyperspy_dosekin.kinetics.field.fields import find_fields, likelihood_near
+from hyperspy_dosekin.kinetics.field.fields import find_fields
 from hyperspy_dosekin.kinetics.field.lengths import find_lengths
 from hyperspy_dosekin.kinetics.field.population import fit_population
 from hyperspy_dosekin.kinetics.field.readout import Sums, readout_after
 from hyperspy_dosekin.kinetics.field.repeats import of_patches
+from hyperspy_dosekin.kinetics.field.sites import likelihood_of
 from hyperspy_dosekin.kinetics.field.smooth import Bonds
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
@@ -54,7 +55,7 @@ class Target:
         roots = bonds.roots(lengths, mode.weight)
         self.prior = [torch.as_tensor((root @ root).toarray()) for root in roots]
         # Begin at the fit, in units of the curvature there.
-        sites = likelihood_near(self.curves, population.shared, mode.field, self.repeats)
+        sites = likelihood_of(self.curves, population.shared, mode.field, self.repeats)
         n, d = mode.field.shape
         whole = torch.block_diag(*self.prior).reshape(d, n, d, n)
         for pixel in range(n):

@@ -4,14 +4,15 @@
 
 Spread and correlation of the parameters over the pixels are those of the population; the length
 over which neighbours are alike is found by the evidence of the field. For each of the populations
-that stand for what is unknown, the mode of the fields is sought (Laplace), and the prior of a pixel
-is what is left of its normal marginal without its own data, so that these can be heard exactly.
+that stand for what is unknown, the normal distribution nearest to the posterior of the fields is
+sought (`sites`), and the prior of a pixel is what is left of its marginal without its own data, so
+that these can be heard exactly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,9 +20,9 @@ from scipy import sparse
 
 from .curves import SharedCurves
 from .newton import NewtonSteps, blocks_of, precision_of, pulled
-from .pixels import PixelPrior, curvature
+from .pixels import PixelPrior
 from .readout import Shared
-from .repeats import of_patches
+from .sites import Sites, likelihood_of
 from .smooth import Bonds, factorised
 
 # Steps to the mode, and the largest of a pixel in units of the population. The search ends where a
@@ -34,24 +35,15 @@ _STEPS, _LARGEST_STEP, _LEAST_GAIN, _LEAST_GAIN_OF_ALL = 60, 1.0, 1e-4, 0.1
 _SHORT_BY, _SHORT_AT_LEAST = 0.3, 0.02
 # Random fields from which variances are computed.
 _DRAWS = 48
-# Step of numerical second derivatives in units of the population.
-_DIFFERENCE = 1e-3
+# Rounds of fields and their spread.
+_MEAN_ROUNDS = 3
 # A pixel without its data is no less certain than the population, within a boundary's factor.
 _LEAST_PRECISION = 0.7
 
 
 @dataclass(frozen=True, eq=False)
-class Sites:
-    """Likelihood of every pixel, its gradient and curvature, in units of the population."""
-
-    value: np.ndarray
-    gradient: np.ndarray
-    curvature: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
 class Mode:
-    """Most probable fields of a population.
+    """Fields of a population, the most probable or the mean ones.
 
     Parameters
     ----------
@@ -61,28 +53,15 @@ class Mode:
         Weights of the bonds.
     lengths
         Length of each field.
+    spread
+        Covariance of every pixel over which likelihoods were averaged, ``(n, d, d)``; ``None`` for
+        the most probable fields.
     """
 
     field: np.ndarray
     weight: np.ndarray
     lengths: tuple[float, ...]
-
-
-def likelihood_near(
-    curves: SharedCurves, shared: Shared, field: np.ndarray, repeats: float = 1.0
-) -> Sites:
-    """Likelihood of pixels near fields ``(n, d)``, for each its share of that of its patch."""
-    shared = of_patches(shared, repeats)
-    free = shared.mean[:, None] + shared.factor @ torch.as_tensor(field.T.copy())
-    lower, upper = (end[:, None] for end in curves.box)
-    inside = torch.maximum(torch.minimum(free, upper), lower)
-    step = _DIFFERENCE * shared.factor.square().sum(1).sqrt()
-    value, gradient, hessian = curvature(curves, shared, inside, step)
-    slope = (shared.factor.T @ gradient).T
-    bent = -(shared.factor.T @ hessian @ shared.factor)
-    values, axes = torch.linalg.eigh(bent)
-    bent = (axes * values.clamp(min=0.0)[:, None, :]) @ axes.transpose(1, 2)
-    return Sites(*((each / repeats).numpy() for each in (value, slope, bent)))
+    spread: np.ndarray | None = None
 
 
 def find_fields(
@@ -96,6 +75,8 @@ def find_fields(
     steps: int = _STEPS,
 ) -> Mode:
     """Fields of the highest posterior density, with bonds that give way where they jump.
+
+    With the spread of a start, that density is the mean over normal distributions of that spread.
 
     Parameters
     ----------
@@ -116,15 +97,16 @@ def find_fields(
     n = curves.number
     field = np.zeros((n, d)) if start is None else start.field.copy()
     weight = np.ones(bonds.n_bond) if start is None else start.weight
+    spread = None if start is None else start.spread
     roots = bonds.roots(lengths, weight)
-    sites = likelihood_near(curves, shared, field, repeats)
+    sites = likelihood_of(curves, shared, field, repeats, spread)
     newton, damping = NewtonSteps(), np.zeros(n)
     for _ in range(steps):
         slope = sites.gradient - pulled(roots, field)
         step = newton.step(roots, sites.curvature + damping[:, None, None] * np.eye(d), slope)
         expected = 0.5 * float((slope * step).sum())
         step = np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
-        found = likelihood_near(curves, shared, field + step, repeats)
+        found = likelihood_of(curves, shared, field + step, repeats, spread)
         gain = log_posterior(found, roots, field + step) - log_posterior(sites, roots, field)
         damping = _damped(damping, sites, found, step)
         if not gain >= -1e-6 * abs(float(sites.value.sum())):
@@ -134,7 +116,39 @@ def find_fields(
         roots = bonds.roots(lengths, weight)
         if max(gain, expected) < max(_LEAST_GAIN * n * d, _LEAST_GAIN_OF_ALL):
             break
-    return Mode(field, weight, tuple(lengths))
+    return Mode(field, weight, tuple(lengths), spread)
+
+
+def find_means(
+    curves: SharedCurves,
+    shared: Shared,
+    bonds: Bonds,
+    lengths: Sequence[float],
+    start: Mode | None = None,
+    *,
+    repeats: float = 1.0,
+    seed: int = 0,
+) -> Mode:
+    """Fields and their spread of the normal distribution that is nearest to the posterior.
+
+    Parameters
+    ----------
+    curves, shared, bonds, lengths, repeats
+        As for `find_fields`.
+    start
+        Where to begin.
+    seed
+        Of the random fields.
+    """
+    found = find_fields(curves, shared, bonds, lengths, start, repeats=repeats)
+    for _ in range(_MEAN_ROUNDS if found.spread is None else _MEAN_ROUNDS - 1):
+        sites = likelihood_of(curves, shared, found.field, repeats, found.spread)
+        spread = _marginals(sites, bonds.roots(lengths, found.weight), seed)[0]
+        # Fields of more spread are flatter and those less so: half way they settle.
+        spread = spread if found.spread is None else 0.5 * (spread + found.spread)
+        start = replace(found, spread=spread)
+        found = find_fields(curves, shared, bonds, lengths, start, repeats=repeats)
+    return found
 
 
 def _damped(damping: np.ndarray, before: Sites, after: Sites, step: np.ndarray) -> np.ndarray:
@@ -153,33 +167,13 @@ def log_posterior(sites: Sites, roots: Sequence[sparse.csc_matrix], field: np.nd
     return float(sites.value.sum()) - 0.5 * float(squares)
 
 
-def neighbours_say(
-    curves: SharedCurves,
-    shared: Shared,
-    bonds: Bonds,
-    mode: Mode,
-    seed: int = 0,
-    repeats: float = 1.0,
-) -> PixelPrior:
-    """Prior of every pixel from all but its own data.
-
-    Parameters
-    ----------
-    curves, shared, bonds
-        The pixels, what they share, and their neighbours.
-    mode
-        Most probable fields.
-    seed
-        Of the random fields.
-    repeats
-        As for `find_fields`.
-    """
-    n, d = mode.field.shape
-    sites = likelihood_near(curves, shared, mode.field, repeats)
-    roots = bonds.roots(mode.lengths, mode.weight)
+def _marginals(
+    sites: Sites, roots: Sequence[sparse.csc_matrix], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Covariance of every pixel, ``(n, d, d)``, and its own precision before data, ``(n, d)``."""
+    n, d = sites.gradient.shape
     prior = precision_of(roots)
-    whole = prior + blocks_of(sites.curvature)
-    factor = factorised(whole)
+    factor = factorised(prior + blocks_of(sites.curvature))
     random = np.random.default_rng(seed)
     # Draws of precision K² + H: what is pulled has the precision as its covariance.
     values, axes = np.linalg.eigh(sites.curvature)
@@ -202,7 +196,32 @@ def neighbours_say(
     others = own[:, :, None] * draws - (prior @ draws.reshape(n * d, -1)).reshape(draws.shape)
     at_given = np.linalg.inv(own[:, :, None] * np.eye(d) + sites.curvature)
     shifts = np.einsum("nij,njs->nis", at_given, others)
-    marginal = at_given + np.einsum("nis,njs->nij", shifts, shifts) / _DRAWS
+    return at_given + np.einsum("nis,njs->nij", shifts, shifts) / _DRAWS, own
+
+
+def neighbours_say(
+    curves: SharedCurves,
+    shared: Shared,
+    bonds: Bonds,
+    mode: Mode,
+    seed: int = 0,
+    repeats: float = 1.0,
+) -> PixelPrior:
+    """Prior of every pixel from all but its own data.
+
+    Parameters
+    ----------
+    curves, shared, bonds
+        The pixels, what they share, and their neighbours.
+    mode
+        Their fields.
+    seed
+        Of the random fields.
+    repeats
+        As for `find_fields`.
+    """
+    sites = likelihood_of(curves, shared, mode.field, repeats, mode.spread)
+    marginal, own = _marginals(sites, bonds.roots(mode.lengths, mode.weight), seed)
     precision = np.linalg.inv(marginal) - sites.curvature
     values, axes = np.linalg.eigh(0.5 * (precision + precision.transpose(0, 2, 1)))
     most = np.maximum(own.max(axis=1, keepdims=True), _LEAST_PRECISION)

@@ -37,11 +37,12 @@ def assumed(population: Population, says: np.ndarray) -> list[Assumed]:
     numbers = torch.as_tensor(says.reshape(len(says), len(designs), -1))
     lower = torch.tril_indices(d, d)
     found = []
-    for place, each in enumerate(designs):
+    for place, (each, alike) in enumerate(zip(designs, population.shares, strict=True)):
         mean, below = numbers[:, place, :d].T, numbers[:, place, d:]
         factor = torch.zeros(len(says), d, d, dtype=torch.float64)
         factor[:, lower[0], lower[1]] = below
-        found.append(Assumed(each, PixelPrior(mean.contiguous(), factor)))
+        repeats = population.repeats if alike else 1.0
+        found.append(Assumed(each, PixelPrior(mean.contiguous(), factor), repeats))
     return found
 
 

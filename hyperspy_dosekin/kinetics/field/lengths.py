@@ -10,18 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .curves import SharedCurves
-from .fields import (
-    Mode,
-    Sites,
-    find_fields,
-    likelihood_near,
-    neighbours_say,
-)
+from .fields import Mode, find_fields, find_means, neighbours_say
 from .newton import blocks_of, precision_of
 from .pixels import PixelPrior
 from .population import Population
 from .readout import Shared
 from .repeats import repeats_of
+from .sites import Sites, likelihood_of
 from .smooth import Bonds, factorised, log_determinant
 
 #: Lengths that are tried, in pixels.
@@ -114,7 +109,7 @@ def find_lengths(
     mode = find_fields(curves, shared, bonds, lengths, mode, repeats=repeats)
     chance = np.zeros((d, tried.size))
     for _ in range(_LENGTH_ROUNDS):
-        sites = likelihood_near(curves, shared, mode.field, repeats)
+        sites = likelihood_of(curves, shared, mode.field, repeats)
         for field in range(d):
             evidence = np.array(
                 [
@@ -171,6 +166,6 @@ def field_priors(
             # (Neyman and Scott): pixels that share nothing do not hear their neighbours either.
             found.append(PixelPrior.common(shared).each(curves.number))
             continue
-        mode = find_fields(curves, shared, bonds, each, start, repeats=repeats)
+        mode = find_means(curves, shared, bonds, each, start, repeats=repeats, seed=seed)
         found.append(neighbours_say(curves, shared, bonds, mode, seed, repeats))
     return found

@@ -10,8 +10,9 @@ import torch
 from hyperspy_dosekin.kinetics.network.network_fit import continued, crossing_of
 
 from .curves import SharedCurves
-from .fields import Mode, likelihood_near, log_posterior
+from .fields import Mode, log_posterior
 from .network import NetworkCurves, law_residual, trajectory
+from .sites import likelihood_of
 from .training import FieldTask
 
 # Doses between zero and the largest one at which trajectories are compared and crossings sought.
@@ -100,7 +101,7 @@ def judge(
     noise = float((frames * shared.sigma.log()).sum())
 
     def misfit(of: SharedCurves, mode: Mode) -> float:
-        near = likelihood_near(of, shared, mode.field)
+        near = likelihood_of(of, shared, mode.field)
         roots = task.bonds.roots(mode.lengths, mode.weight)
         return -log_posterior(near, roots, mode.field) - noise
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .curves import SharedCurves
 from .readout import Shared, Sums, likelihood_by_curve, readout_after
+from .repeats import of_patches
 
 # Step of numerical second derivatives, and the least curvature of the posterior, both in units of
 # the prior: the data may make a pixel less certain in one place, but not that much.
@@ -259,10 +260,14 @@ class PixelNodes:
         sums = Sums.of(curves, curves.integrity(free))
         return cls(curves, free, log_volume, sums, modes.factor)
 
-    def log_weight(self, shared: Shared, prior: PixelPrior) -> Tensor:
-        """Logarithm of posterior mass at each node, not normalised, ``(n_node, n)``."""
-        likelihood = readout_after(self.curves, self.sums, self.free, shared).log_likelihood
-        return likelihood + prior.log_density(self.free) + self.log_volume
+    def log_weight(self, shared: Shared, prior: PixelPrior, repeats: float = 1.0) -> Tensor:
+        """Logarithm of posterior mass at each node, not normalised, ``(n_node, n)``.
+
+        With `repeats` the likelihood of a pixel is its share of that of its patch.
+        """
+        patch = of_patches(shared, repeats)
+        likelihood = readout_after(self.curves, self.sums, self.free, patch).log_likelihood
+        return likelihood / repeats + prior.log_density(self.free) + self.log_volume
 
     def moments(self, weight: Tensor) -> Modes:
         """Mean and covariance as new modes, from normalised weights."""

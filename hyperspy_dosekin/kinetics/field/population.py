@@ -74,6 +74,8 @@ class Population:
         Least probability of a determined pixel that its ln D½ is near the estimate (`flag`).
     gain
         Standard deviation of a gain of the frames that all pixels have in common (`frames`).
+    repeats
+        Neighbours that have one amplitude and offset, where they are heard (`repeats`).
     """
 
     layout: Layout
@@ -85,6 +87,7 @@ class Population:
     n_effective: float
     least_near: float = SHARED_RIGHT
     gain: float = 0.0
+    repeats: float = 1.0
 
     @property
     def shared(self) -> Shared:

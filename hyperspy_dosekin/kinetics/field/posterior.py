@@ -8,7 +8,7 @@ It is the mixture over the populations that stand for what is unknown of it, all
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -43,14 +43,18 @@ class Assumed:
         The population.
     prior
         Priors of the pixels.
+    repeats
+        Neighbours that have one amplitude and offset, see `repeats`: what the prior has heard of
+        these from the others is not said again.
     """
 
     shared: Shared
     prior: PixelPrior
+    repeats: float = 1.0
 
     def select(self, index: Tensor) -> Assumed:
         """For some of the pixels."""
-        return Assumed(self.shared, self.prior.select(index))
+        return replace(self, prior=self.prior.select(index))
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,7 +258,8 @@ def _piece(curves: SharedCurves, assumed: Sequence[Assumed]) -> _Piece:
 
 def _weights(nodes: PixelNodes, assumed: Assumed) -> Tensor:
     """Weights of the nodes under one population, ``(n_node, n)``."""
-    return torch.softmax(nodes.log_weight(assumed.shared, assumed.prior), 0).nan_to_num(0.0)
+    weight = nodes.log_weight(assumed.shared, assumed.prior, assumed.repeats)
+    return torch.softmax(weight, 0).nan_to_num(0.0)
 
 
 def _as_nodes(piece: _Piece) -> Nodes:

@@ -14,13 +14,15 @@ from hyperspy_dosekin.kinetics.field.block import SharedBlock, shared_fields
 from hyperspy_dosekin.kinetics.field.curves import SharedCurves
 from hyperspy_dosekin.kinetics.field.fields import (
     find_fields,
-    likelihood_near,
+    find_means,
     neighbours_say,
 )
 from hyperspy_dosekin.kinetics.field.lengths import Lengths, field_priors, find_lengths
-from hyperspy_dosekin.kinetics.field.newton import precision_of
+from hyperspy_dosekin.kinetics.field.newton import blocks_of, precision_of
 from hyperspy_dosekin.kinetics.field.population import fit_population
-from hyperspy_dosekin.kinetics.field.repeats import alike
+from hyperspy_dosekin.kinetics.field.readout import Sums, readout_after
+from hyperspy_dosekin.kinetics.field.repeats import alike, of_patches
+from hyperspy_dosekin.kinetics.field.sites import likelihood_of
 from hyperspy_dosekin.kinetics.field.smooth import Bonds, factorised, lattice, log_determinant
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
@@ -108,7 +110,7 @@ def test_what_neighbours_say_is_the_marginal_without_a_pixel(fitted):
     shared = population.shared
     mode = find_fields(curves, shared, bonds, lengths.best, mode)
     found = neighbours_say(curves, shared, bonds, mode)
-    sites = likelihood_near(curves, shared, mode.field)
+    sites = likelihood_of(curves, shared, mode.field)
     prior = precision_of(bonds.roots(mode.lengths, mode.weight)).toarray()
     n, d = mode.field.shape
     whole = prior.copy()
@@ -153,10 +155,51 @@ def test_a_patch_says_once_what_its_amplitude_says(fitted):
     same = curves.select(np.zeros(n, int))
     shared = population.shared
     field = np.tile([0.3, -0.2], (n, 1))[:, :d]
-    patch = likelihood_near(same, shared, field, n)
-    once = likelihood_near(same, replace(shared, sigma=shared.sigma / 2), field)
+    patch = likelihood_of(same, shared, field, n)
+    once = likelihood_of(same, replace(shared, sigma=shared.sigma / 2), field)
     np.testing.assert_allclose(patch.curvature.sum(0), once.curvature[0], rtol=1e-9)
     np.testing.assert_allclose(patch.gradient.sum(0), once.gradient[0], rtol=1e-9)
+
+
+def test_an_averaged_likelihood_has_its_own_gradient(fitted):
+    curves, population, *_ = fitted
+    few, shared = curves.select(np.arange(5)), population.shared
+    field, spread = np.full((5, 2), 0.2), np.tile([[0.3, 0.1], [0.1, 0.2]], (5, 1, 1))
+    near = likelihood_of(few, shared, field, 2.0)
+    close = likelihood_of(few, shared, field, 2.0, 1e-6 * spread)
+    for name in ("value", "gradient", "curvature"):
+        np.testing.assert_allclose(getattr(close, name), getattr(near, name), rtol=1e-3)
+    found = likelihood_of(few, shared, field, 2.0, spread)
+    for k, step in enumerate(1e-4 * np.eye(2)):
+        ends = [likelihood_of(few, shared, field + s, 2.0, spread).value for s in (step, -step)]
+        np.testing.assert_allclose((ends[0] - ends[1]) / 2e-4, found.gradient[:, k], rtol=1e-4)
+
+
+def test_mean_fields_are_those_of_the_posterior(fitted):
+    """Importance sampling over a line of pixels; their mode is far from their mean."""
+    curves, population, *_ = fitted
+    n, d, repeats = 12, 2, 6.0
+    few, shared, bonds = curves.select(np.arange(n)), population.shared, Bonds.of(places_of((n,)))
+    mode = find_fields(few, shared, bonds, (8.0, 8.0), repeats=repeats)
+    found = find_means(few, shared, bonds, (8.0, 8.0), repeats=repeats)
+    precision = precision_of(bonds.roots(found.lengths, found.weight)).toarray()
+    sites = likelihood_of(few, shared, found.field, repeats, found.spread)
+    whole = precision + blocks_of(sites.curvature).toarray()
+    score = np.random.default_rng(0).standard_normal((20000, n * d))
+    away = np.linalg.solve(np.linalg.cholesky(whole).T, score.T).T
+    field = (found.field.ravel() + away).reshape(-1, n, d)
+    free = shared.mean[:, None, None] + torch.einsum(
+        "ij,snj->isn", shared.factor, torch.as_tensor(field)
+    )
+    patch = of_patches(shared, repeats)
+    sums = Sums.of(few, few.integrity(free))
+    weight = readout_after(few, sums, free, patch).log_likelihood.sum(-1).numpy() / repeats
+    flat = field.reshape(-1, n * d)
+    weight += -0.5 * ((flat @ precision) * flat).sum(1) + 0.5 * (score**2).sum(1)
+    weight = np.exp(weight - weight.max())
+    exact = np.tensordot(weight / weight.sum(), field, 1)
+    assert weight.sum() ** 2 / (weight**2).sum() > 1000
+    assert np.abs(found.field - exact).max() < 0.4 * np.abs(mode.field - exact).max()
 
 
 def test_pixels_that_share_nothing_do_not_hear_their_neighbours(fitted):

@@ -148,6 +148,9 @@ def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: 
             learn = partial(learned_lengths, maps, groups.labels)
             lengths |= zip(some, side_by_side(learn, some, cpu_count()), strict=True)
     progress("lengths", len(lengths), max(len(lengths), 1))
+    repeats = {key: each.repeats for key, each in lengths.items()}
+    heard = {key: replace(each, repeats=repeats[key]) for key, each in maps.populations.items()}
+    maps = replace(maps, populations=heard)
     data, n_space = maps.data, groups.labels.ndim
     arrays: dict[str, Any] = {"values": data.values, "labels": groups.labels[..., None, None]}
     if data.variance is not None:

@@ -22,7 +22,7 @@ def population_written(population: Population) -> dict[str, Any]:
         **{name: getattr(population, name).tolist() for name in ("vector", "covariance", "design")},
         **{
             name: getattr(population, name)
-            for name in ("n_pixel", "n_effective", "least_near", "gain")
+            for name in ("n_pixel", "n_effective", "least_near", "gain", "repeats")
         },
     }
 
@@ -51,6 +51,7 @@ def population_read(entry: Mapping[str, Any]) -> Population:
         # Files of the version before were flagged with this one.
         entry.get("least_near", 0.75),
         entry.get("gain", 0.0),
+        entry.get("repeats", 1.0),
     )
 
 
