@@ -20,6 +20,8 @@ SIGMA_PER_MAD = 1.4826
 _SPARE = 0.5
 #: Channels over which a variance that was estimated from the noisy counts is averaged.
 _AVERAGED = 15
+#: Two numbers of Poisson with a mean of three are equal as often as this.
+_OFTEN_EQUAL = 0.17
 #: Channels in which one scale of the noise is estimated: its error is 1.17 / √(64) = 15 %.
 _BLOCK = 64
 #: Scale of a block, in units of that of the whole spectrum, that three errors do not explain.
@@ -34,6 +36,32 @@ _TINY = 1e-100
 _LEVELS, _INSIGNIFICANT = 12, 0.3
 #: Share of the classes that agree on one factor.
 _MOST = 0.6
+
+
+def of_few_counts(spectra: np.ndarray) -> np.ndarray:
+    """Where neighbouring channels are often equal, as they are with few counts.
+
+    Most deviations are then the same, and their median says nothing of their variance.
+
+    Parameters
+    ----------
+    spectra
+        Intensities in any unit, shape ``(n_spectra, n_channels)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Boolean, same shape.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> [bool(of_few_counts(random.poisson(mean, (1, 64))).all()) for mean in (0.5, 50)]
+    [True, False]
+    """
+    equal = np.zeros(spectra.shape, dtype=np.float32)
+    equal[:, 1:] = spectra[:, 1:] == spectra[:, :-1]
+    return np.asarray(uniform_filter1d(equal, 2 * _AVERAGED, axis=-1)) > _OFTEN_EQUAL
 
 
 def positive(values: np.ndarray) -> np.ndarray:
@@ -149,7 +177,7 @@ class Noise:
         more = score**2 * self._counting(expected)
         return Noise(self.gain, self.offset + more, self.electron)
 
-    def of_each(self, deviation: np.ndarray, expected: np.ndarray) -> Noise:
+    def of_each(self, deviation: np.ndarray, expected: np.ndarray, tells: np.ndarray) -> Noise:
         """Noise of each spectrum as it scatters, where that is not as said.
 
         Parameters
@@ -159,8 +187,10 @@ class Noise:
             ``(n_spectra, n_channels)``.
         expected
             The prediction, same shape.
+        tells
+            Where deviations tell the noise, boolean, same shape.
         """
-        noise = self.times(self.factor(deviation, expected))
+        noise = self.times(self.factor(deviation, expected, tells))
         # Noise that does not come from counting shows where there are few counts.
         faint = expected <= np.quantile(expected, 0.25, axis=-1, keepdims=True)
         scatter = (SIGMA_PER_MAD * _median(np.abs(deviation), faint)) ** 2
@@ -168,7 +198,7 @@ class Noise:
         more = np.where(scatter > _EXCESSIVE**2 * said, scatter - said, 0.0)
         return Noise(noise.gain, noise.offset + more, noise.electron) if more.any() else noise
 
-    def factor(self, deviation: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    def factor(self, deviation: np.ndarray, expected: np.ndarray, tells: np.ndarray) -> np.ndarray:
         """By which factor the variance of each spectrum is larger, shape ``(n_spectra, 1)``.
 
         Parameters are those of `of_each`. One where what is said is near enough.
@@ -176,6 +206,8 @@ class Noise:
         counting = self._counting(expected)
         # Where there are counts: of a few, most deviations are the same.
         bright = expected >= median(expected, keepdims=True)
+        some = np.count_nonzero(bright & tells, axis=-1) >= 0.5 * np.count_nonzero(bright, axis=-1)
+        bright &= tells & some[:, np.newaxis]
         score = np.abs(deviation) / np.sqrt(np.maximum(counting, 1e-300))
         middle = SIGMA_PER_MAD * _median(score, bright)
         believed = (middle > _BELIEVED[0]) & (middle < _BELIEVED[1])
@@ -216,14 +248,16 @@ class Calibration:
         return noise if self.factor == 1 else noise.times(self.factor)
 
 
-def calibrate(noise: Noise, deviation: np.ndarray, expected: np.ndarray) -> Calibration:
+def calibrate(
+    noise: Noise, deviation: np.ndarray, expected: np.ndarray, tells: np.ndarray
+) -> Calibration:
     """Compare the scatter of the data with what is said of the noise.
 
     Parameters
     ----------
     noise
         What is said.
-    deviation, expected
+    deviation, expected, tells
         As for `Noise.of_each`.
 
     Returns
@@ -233,14 +267,19 @@ def calibrate(noise: Noise, deviation: np.ndarray, expected: np.ndarray) -> Cali
         a factor if that explains it; and a gain and an offset otherwise.
     """
     if np.ndim(noise.offset) > 1:
-        return Calibration(factor=float(np.median(noise.factor(deviation, expected))))
-    order = np.argsort(expected, axis=None)
+        return Calibration(factor=float(np.median(noise.factor(deviation, expected, tells))))
+    if np.count_nonzero(tells) < _LEVELS * _BLOCK:
+        return Calibration()
+    counting, deviation, expected = (
+        each[tells] for each in (noise._counting(expected), deviation, expected)
+    )
+    order = np.argsort(expected)
     level, found, said = (
         np.array([of(part[chosen]) for chosen in np.array_split(order, _LEVELS)])
         for of, part in (
-            (np.mean, expected.ravel()),
-            (_variance_of, deviation.ravel()),
-            (np.mean, noise._counting(expected).ravel()),
+            (np.mean, expected),
+            (_variance_of, deviation),
+            (np.mean, counting),
         )
     )
     bright = slice(_LEVELS // 2, None)
@@ -308,7 +347,8 @@ def local_scale(score: np.ndarray, known: np.ndarray | None = None) -> np.ndarra
         Deviations in standard deviations, shape ``(n_rows, n_channels)``.
     known
         Those that count, of all rows together; then it may be less than one. By default all, and
-        each row by itself.
+        each row by itself. Where none do, the scale is that of the nearest that do, and 1 if
+        nothing is known.
 
     Returns
     -------
@@ -324,9 +364,11 @@ def local_scale(score: np.ndarray, known: np.ndarray | None = None) -> np.ndarra
     middle = np.array([0.5 * (block.start + block.stop - 1) for block in blocks])
     channel = np.arange(n_channels)
     if known is not None:
-        found = [float(median(size[:, block][known[:, block]])) if known[:, block].any() else 0.0
-                 for block in blocks]  # fmt: skip
-        return SIGMA_PER_MAD * np.interp(channel, middle, found)
+        told = [place for place, block in enumerate(blocks) if known[:, block].any()]
+        if not told:
+            return np.ones(n_channels)
+        found = [float(median(size[:, blocks[each]][known[:, blocks[each]]])) for each in told]
+        return SIGMA_PER_MAD * np.interp(channel, middle[told], found)
     row = median(size, keepdims=True)
     each = np.stack([median(size[:, block]) for block in blocks], axis=-1)
     # Of one row a block says little: only what noise cannot explain is taken.

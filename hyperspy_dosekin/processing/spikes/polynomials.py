@@ -19,7 +19,7 @@ from hyperspy_dosekin.processing.spikes.found import (
     pairs_of,
 )
 from hyperspy_dosekin.processing.spikes.lines import BESIDE, line_height
-from hyperspy_dosekin.processing.spikes.noise import Noise, local_scale
+from hyperspy_dosekin.processing.spikes.noise import Noise, local_scale, of_few_counts
 
 #: Channels on either side, and order, of the polynomial: of those tried, 4 to 6 and 3 or 5, the
 #: one that removes most without taking the tail of the zero-loss peak for spikes.
@@ -78,11 +78,15 @@ def remove_by_channels(
     return cleaned, touched, replaced
 
 
-def scatter(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Deviations from the polynomials, in units of those of single channels, and what they say."""
+def scatter(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Deviations from the polynomials, in units of those of single channels, and what they say.
+
+    The third array is true where the size of the deviations tells the noise: not of few counts.
+    """
     weights = polynomial_weights(1)
     predicted = through(spectra, weights)
-    return (spectra - predicted) / np.sqrt(1 + (weights**2).sum()), predicted
+    deviation = (spectra - predicted) / np.sqrt(1 + (weights**2).sum())
+    return deviation, predicted, ~of_few_counts(spectra)
 
 
 def _judge(

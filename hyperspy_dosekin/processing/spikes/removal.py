@@ -188,12 +188,12 @@ def learn_subspace(
     if number < FEWEST or n_channels < FEWEST_CHANNELS:
         return None
     noise = Noise.of(spectra, gain, offset)
-    deviation, expected = scatter(spectra)
+    deviation, expected, tells = scatter(spectra)
     calibration = Calibration()
     closed = _closed(spectra, protected)
     start = first_channels(position, n_channels)
     _, outlier, _ = remove_by_channels(
-        spectra, noise.of_each(deviation, expected), closed, _EAGER * THRESHOLD
+        spectra, noise.of_each(deviation, expected, tells), closed, _EAGER * THRESHOLD
     )
     # What is a line after all must be seen whole.
     wider = _WIDEST if number < FEW else _WIDER
@@ -216,7 +216,7 @@ def learn_subspace(
             return None
         if calibration == Calibration() and not subspace.believable:
             # Not before: polynomials take structure in coarse channels for noise.
-            calibration = calibrate(noise, deviation, expected)
+            calibration = calibrate(noise, deviation, expected, tells)
             if calibration != Calibration():
                 continue
         # A spectrum resembles a subspace that it is part of, its spikes included.

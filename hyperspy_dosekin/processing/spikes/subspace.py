@@ -10,7 +10,13 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from hyperspy_dosekin.processing.spikes.noise import Calibration, Noise, is_believable, local_scale
+from hyperspy_dosekin.processing.spikes.noise import (
+    Calibration,
+    Noise,
+    is_believable,
+    local_scale,
+    of_few_counts,
+)
 
 #: Spectra that say enough of each other.
 FEWEST = 8
@@ -278,7 +284,8 @@ def fit_subspace(
     expected = level * (vectors @ components)
     variance = noise.variance(expected)
     score = (values - expected) / np.sqrt(variance) / np.sqrt(1 - n_component / number)
-    scale = local_scale(score, known & fitted)
+    tells = known & fitted & framed(~of_few_counts(spectra))[:, covered]
+    scale = local_scale(score, tells)
     believable = is_believable(scale[fitted])
     if calibration != Calibration():
         # Polynomials follow less than components do, so that the estimate was too large.

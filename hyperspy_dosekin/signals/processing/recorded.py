@@ -216,7 +216,9 @@ def _bridged(
         return data, (), known
     some = np.concatenate([box.reshape(-1, data.shape[-1]) for box in boxes])
     stuck = dead_channels(some)
+    hot = some.size and (np.ptp(some[:, stuck], axis=0) > 0).any()
     one_value = "the same value" if some[:, stuck].any() else "nothing but zeros"
+    one_value = "one value, or much more than those beside it" if hot else one_value
     missing = np.zeros_like(stuck)
     if data.dtype.kind == "f":
         whole = some if is_lazy(data) else data.reshape(-1, data.shape[-1])
@@ -250,8 +252,8 @@ def _bridged(
             more = f" and {len(named) - 10} more" if len(named) > 10 else ""
             warn_user(
                 f"channel {', '.join(named[:10])}{more} of every spectrum holds {what}; up to "
-                f"{LONGEST} such channels side by side are bridged by a straight line, away from "
-                "the zero-loss peak. Crop others away with s.isig[…]."
+                f"{LONGEST} such channels side by side are bridged by a straight line, one or two in "
+                "the zero-loss peak by a curve. Crop others away with s.isig[…]."
             )
     dead = tuple(int(channel) for channel in np.flatnonzero(stuck))
     if not dead and (data.dtype.kind != "f" or (not is_lazy(data) and np.isfinite(data).all())):

@@ -194,3 +194,19 @@ def test_a_line_as_wide_as_the_resolution_is_no_spike_of_a_single_spectrum(fwhm,
     touched = remove_spikes(spectrum, **known, fwhm=fwhm)[1]
     assert touched[0, 100]
     assert not touched[0, 214:227].any()
+
+
+@pytest.mark.parametrize("number", [1, 9, 30])
+@pytest.mark.parametrize("unit", [1.0, 0.7])
+def test_few_electrons_are_no_spikes(number, unit):
+    """Most channels hold none, one or two: the median of their deviations says nothing."""
+    rng = np.random.default_rng(number)
+    shape = np.maximum(SHAPE - 20, 0) / 1500
+    spectra = unit * rng.poisson(shape, (number, 300)).astype(float)
+    place = np.full(number, 40.0), np.full(number, 4.0)
+    known = {"gain": unit, "offset": 0.0, "protected": tuple(each[:number] for each in PROTECTED)}
+    subspace = learn_subspace(spectra, *place, **known)
+    spectra[0, 250] += 15 * unit
+    _, touched, _ = remove_spikes(spectra, position=place[0], fwhm=4.0, subspace=subspace, **known)
+    assert touched[0, 250]
+    assert touched.sum() <= 1 + 0.02 * number
