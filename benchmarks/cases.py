@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _cases import calibration, laws, noise, peak, variance  # noqa: F401
+from _cases import calibration, detector, laws, noise, peak, variance  # noqa: F401
 from _cases.sample import SAMPLES
 from _table import Rows, add_json_option, read_rows
 from run import as_rst

@@ -11,6 +11,8 @@ from scipy.special import chdtri
 
 #: More channels side by side are not bridged: bands of the specimen are as wide.
 LONGEST = 4
+#: Share of the axis that is left out at either end where some spectra have no number there.
+_END = 0.1
 #: Where a spectrum is higher than this share of its maximum, what is bridged has to be smooth.
 _HIGH = 0.2
 #: Relative deviation of straight lines from either side, in the middle, that is smooth, and that
@@ -23,8 +25,8 @@ _FLANK, _STEEP, _CURVED, _AGREE = 0.01, 1.5, 2, 0.1
 #: Channels on either side of dead ones that are looked at, the share of their mean that is low, how
 #: seldom they are low where they have many counts, and spectra that show it.
 _BESIDE, _LOW, _SELDOM, _FEWEST = 5, 0.3, 0.1, 5
-#: A channel with so many times what those beside it have, in every spectrum, is hot; between channels
-#: with so many of the least counts, over all spectra, none is zero by chance.
+#: A channel with so many times what those beside it have, in every spectrum, is hot; between
+#: channels with so many of the least counts, over all spectra, none is zero by chance.
 _HOT, _BETWEEN = 5.0, 30.0
 #: Share of the highest peak beyond which it may be a zero-loss peak of few channels.
 _NOT_HIGHEST = 0.2
@@ -85,6 +87,8 @@ def _gap_in_a_peak(spectra: np.ndarray, first: int, last: int) -> bool:
     # What a curve bridges; more zeros may be what is between two lines of few counts.
     if last - first > _CURVED or not 0 < near < np.inf:
         return False
+    if len(spectra) < _FEWEST and near < _HIGH * float(np.nanmax(spectra)):
+        return False
     return near > _BETWEEN * float(spectra[spectra > 0].min())
 
 
@@ -105,9 +109,8 @@ def _hot_channels(spectra: np.ndarray) -> np.ndarray:
         own = least if width == 1 else pairs
         sides = np.maximum(beyond[: own.size], beyond[width + 1 :])
         paired = np.maximum(np.pad(pairs, 1)[:-1], np.pad(pairs, 1)[1:]) if width == 1 else pairs
-        for first in np.flatnonzero(
-            (own > _HOT * np.maximum(sides, 0.0)) & (paired < _NOT_HIGHEST * top)
-        ):
+        likely = (own > _HOT * np.maximum(sides, 0.0)) & (paired < _NOT_HIGHEST * top)
+        for first in np.flatnonzero(likely):
             near = slice(max(first - _BESIDE, 0), first + width + _BESIDE)
             others = np.delete(spectra[:, near], np.arange(width) + first - near.start, axis=-1)
             if own[first] > _HOT * max(float(np.nanmax(others, initial=0.0)), 0.0):
@@ -137,6 +140,40 @@ def _runs(marked: np.ndarray) -> Iterator[tuple[int, int, list[int]]]:
     for first, last in edges.reshape(-1, 2).tolist():
         if last - first <= LONGEST and first >= _BESIDE and last + _BESIDE <= marked.size:
             yield first, last, [*range(first - _BESIDE, first), *range(last, last + _BESIDE)]
+
+
+def known_part(spectra: np.ndarray) -> tuple[int, int]:
+    """First channel, and that behind the last, between ends without a number.
+
+    What is missing in all spectra is left out, and what was left empty where single spectra were
+    moved: a few channels, not near the highest ones.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(n_spectra, n_channels)``.
+
+    Examples
+    --------
+    >>> spectra = np.array([[np.nan, 2.0, 9.0, 2.0, 1.0] * 10, [1.0, 2.0, 9.0, 2.0, 1.0] * 10])
+    >>> known_part(spectra)
+    (1, 50)
+    """
+    known = np.isfinite(spectra)
+    number = known.shape[-1]
+    if known.all() or not known.any():
+        return 0, number
+    some = np.asarray(known.any(axis=0))
+    inner, outer = int(some.argmax()), number - int(some[::-1].argmax())
+    rows = known[known.any(axis=-1)]
+    first, last = rows.argmax(axis=-1), number - rows[:, ::-1].argmax(axis=-1)
+    # Of a spectrum that misses more, only what is left of it is lost.
+    most = int(_END * (outer - inner))
+    with np.errstate(invalid="ignore", over="ignore"):
+        top = int(np.nan_to_num(np.where(known, spectra, 0.0).sum(axis=0)).argmax())
+    most_before = min(most, (top - inner) // 2)
+    first, last = first[first <= inner + most_before], last[last >= outer - most]
+    return int(first.max(initial=inner)), int(last.min(initial=outer))
 
 
 def bridge(

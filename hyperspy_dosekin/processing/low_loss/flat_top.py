@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Zero-loss peaks with a flat top: the camera was saturated."""
+"""Zero-loss peaks with a flat top, as of a saturated camera, or with a channel that is odd."""
 
 from __future__ import annotations
 
@@ -15,6 +15,60 @@ _ALIKE_TOP, _FINE = 4, 30
 _FEW_COUNTS, _BY_CHANCE, _MANY_COUNTS = 1e3, 1e-5, 1e5
 #: Fewer counts say nothing.
 _FEWEST_COUNTS = 30.0
+
+
+#: Deviation of a logarithm from a cubic through those of the channels beside it, and standard
+#: deviations, that no channel of a peak has; peaks of fewer channels bend more than a cubic does.
+_ODD, _SURE, _FEWEST_WIDE = 0.4, 8.0, 2.5
+#: Channels lower than this share of the top are not looked at, and widths from it.
+_LOW, _REACH = 0.1, 1.5
+_CUBIC = np.array([-1.0, 4.0, 4.0, -1.0]) / 6
+
+
+def odd_in_peak(
+    spectrum: np.ndarray, position: float, fwhm: float, gain: float, offset: float
+) -> tuple[int, float] | None:
+    """Channel of a zero-loss peak that is far from what its neighbours say, and its share of that.
+
+    Its gain is another, or numbers have run over the largest of their type.
+
+    Parameters
+    ----------
+    spectrum
+        Shape ``(n_channels,)``.
+    position, fwhm
+        Of the peak, in channels.
+    gain, offset
+        Noise variance of an intensity y: `gain` y + `offset`.
+
+    Examples
+    --------
+    >>> peak = 1e5 * np.exp(-0.5 * ((np.arange(64) - 30) / 2) ** 2)
+    >>> odd_in_peak(peak, 30.0, 4.7, 1.0, 0.0)
+    >>> peak[32] *= 0.5
+    >>> channel, share = odd_in_peak(peak, 30.0, 4.7, 1.0, 0.0)
+    >>> print(channel, round(share, 3))
+    32 0.5
+    """
+    if not fwhm >= _FEWEST_WIDE:
+        return None
+    first, last = round(position - _REACH * fwhm), round(position + _REACH * fwhm)
+    place = np.arange(max(first, 2), min(last + 1, spectrum.size - 2))
+    if not place.size:
+        return None
+    own, beside = spectrum[place], spectrum[place[:, np.newaxis] + np.array([-2, -1, 1, 2])]
+    least = _LOW * own.max()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.log(own) - np.log(beside) @ _CUBIC
+        error = np.sqrt(
+            (gain * own + offset) / own**2 + ((gain * beside + offset) / beside**2) @ _CUBIC**2
+        )
+        odd = (np.abs(ratio) > _ODD) & (np.abs(ratio) > _SURE * error)
+        odd &= (np.exp(np.log(beside) @ _CUBIC) > least) & (beside > 0).all(axis=-1)
+    if not odd.any():
+        return None
+    worst = int(np.where(odd, np.abs(np.nan_to_num(ratio, posinf=0.0, neginf=0.0)), 0.0).argmax())
+    return int(place[worst]), float(np.exp(ratio[worst]))
 
 
 def has_flat_top(around: np.ndarray, pedestal: np.ndarray, largest_value: float) -> np.ndarray:

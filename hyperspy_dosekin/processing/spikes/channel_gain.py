@@ -68,13 +68,14 @@ def odd_channels(total: np.ndarray, variance: np.ndarray, protected: np.ndarray)
     odd[:_REACH] = odd[-_REACH:] = False
     # Nor are channels of nothing.
     odd &= np.asarray(minimum_filter1d(total, 2 * _REACH + 1)) > 0
-    # The neighbours of an odd channel deviate too, by less: only the first among them is meant.
-    size = np.where(odd, np.abs(deviation), 0.0)
+    # The neighbours of an odd channel deviate too, their logarithms by less: only the first among
+    # them is meant.
+    size = np.where(odd, np.abs(ratio), 0.0)
     index = np.arange(total.size)[:, np.newaxis] + np.arange(-_REACH, _REACH + 1)
     largest = size[np.clip(index, 0, total.size - 1)].max(axis=-1)
     odd &= size >= largest
     mended = np.where(odd, through(np.nan_to_num(level), weights), np.nan_to_num(level))
-    others = np.where(protected, 0.0, np.abs(np.expm1(mended - through(mended, weights))))
+    others = np.where(protected, 0.0, np.abs(mended - through(mended, weights)))
     others[:_REACH] = others[-_REACH:] = 0.0
     beside = others[np.clip(index, 0, total.size - 1)].max(axis=-1)
     return np.flatnonzero(odd & (size > _ALONE * beside))

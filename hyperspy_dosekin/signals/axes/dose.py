@@ -366,6 +366,13 @@ def _choose_axis(signal: BaseSignal, axis: AxisLike | None) -> Any:
             UserWarning,
             stacklevel=4,
         )
+    elif any(has_dimension(chosen.units, unit) for unit in ("m", "1/m", "K", "eV")):
+        warnings.warn(
+            f"the axis {_label(chosen)} is in {chosen.units} and taken for the frames, since there "
+            "is no other. If it is a line of positions, these spectra are no dose series.",
+            UserWarning,
+            stacklevel=4,
+        )
     return chosen
 
 

@@ -46,7 +46,8 @@ def noise_of(signal: BaseSignal) -> Noise | None:
 
     A correlation factor other than 1 says that neighbouring elements are correlated. It enters the
     variance of an element as in HyperSpy; a sum over elements that are then taken as independent
-    gets a variance that is wrong by up to that factor.
+    gets a variance that is wrong by up to that factor. A negative offset is no variance, and taken
+    for none.
 
     Parameters
     ----------
@@ -99,6 +100,9 @@ def _number(value: Real) -> float:
 
 def _model_parameter(model: Any, name: str, default: float) -> float:
     value = model.get_item(name, default)
+    if name == "gain_offset" and isinstance(value, Real) and -np.inf < _number(value) < 0:
+        # Readers write the origin of DigitalMicrograph's intensity scale here.
+        return default
     if not isinstance(value, Real) or not 0 <= _number(value) < np.inf:
         raise ValueError(
             f"metadata.Signal.Noise_properties.Variance_linear_model.{name} is {value!r}, but must "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import compute, crop_last, sum_of_spectra
+from hyperspy_dosekin.lazy.blocks import compute, crop_last, map_blocks, sum_of_spectra
 from hyperspy_dosekin.lazy.sampling import spread_boxes
 from hyperspy_dosekin.processing.background import FEWEST_CHANNELS, fit_power_law
 from hyperspy_dosekin.processing.core_loss.edge_alignment import EdgeShifts, align_on_edge
@@ -29,6 +29,8 @@ Window = tuple[float, float]
 _PRESENT = 2.0
 #: A background that misses the end of its own window by so much touches the edge.
 _TOUCHING_SHARE, _TOUCHING_SIGMA = 0.01, 5.0
+#: Standard errors below zero at which a background is no background.
+_BELOW = 8.0
 #: Axes of core losses begin above this energy, in eV; a zero-loss peak is nearer to zero than that,
 #: however badly the axis is calibrated.
 _FIRST_LOSS_EV, _NEAR_ZERO_EV = 5.0, 15.0
@@ -140,12 +142,20 @@ def look_at_edge(
     """Sum of all spectra, and their shifts, in one pass that is made at once."""
     wanted: list[object] = [sum_of_spectra(recorded.data)]
     edge = windows["reference"]
+    levels = []
+    for name in ("background", "reference_background"):
+        window = windows[name]
+        if window is not None:
+            part = crop_last(recorded.data, window)
+            levels.append((name, map_blocks(_level, "(e)->()", part)))
     if align and edge is not None:
         wanted.append(crop_last(recorded.data, edge))
         if recorded.variance is not None:
             wanted.append(sum_of_spectra(crop_last(recorded.variance, edge)))
     with dask_progress(show_progressbar):
-        total, *rest = compute(*wanted)
+        total, *rest = compute(*wanted, *(level for _, level in levels))
+    for name, _ in reversed(levels):
+        _warn_if_below_zero(rest.pop(), name)
     if edge is None or not rest:
         return total, None
     window = np.asarray(rest[0], dtype=np.float64)
@@ -185,6 +195,40 @@ def look_at_edge(
             100 * absent,
         )
     return total, shifts
+
+
+def _level(window: np.ndarray) -> np.ndarray:
+    """Mean of a window of each spectrum in standard errors; NaN where it has a NaN."""
+    n_channels = window.shape[-1]
+    window = window.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        # By the change from channel to channel: a background falls.
+        change = (np.diff(window, axis=-1) ** 2).mean(axis=-1) if n_channels > 1 else np.zeros(1)
+        error = np.sqrt(change / 2 / n_channels)
+        return window.mean(axis=-1) / np.maximum(error, np.finfo(float).tiny)
+
+
+def _warn_if_below_zero(level: np.ndarray, name: str) -> None:
+    """Log spectra of which the background window lies below zero, clearly so."""
+    below = int((level < -_BELOW).sum())
+    if below:
+        _logger.warning(
+            "The mean in %s= is below zero in %d of %d spectra, by more than noise explains: no "
+            "power law can be fitted there, and their edges are too large. Leave these spectra "
+            "out, or correct their dark reference.",
+            name,
+            below,
+            level.size,
+        )
+    missing = int(np.isnan(level).sum())
+    if missing:
+        _logger.warning(
+            "%d of %d spectra hold NaN or infinite values in %s=, more side by side than can be "
+            "bridged: they are NaN in the result.",
+            missing,
+            level.size,
+            name,
+        )
 
 
 def check_positive(recorded: Recorded, window: slice | None, total: np.ndarray, name: str) -> None:

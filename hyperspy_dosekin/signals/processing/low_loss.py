@@ -29,12 +29,8 @@ from hyperspy_dosekin.signals.processing.one_pass import Seen, room_for, run_in_
 from hyperspy_dosekin.signals.processing.record import make_record
 from hyperspy_dosekin.signals.processing.recorded import Recorded, in_unit, read, run_chain
 from hyperspy_dosekin.signals.processing.result import processed_signal, result_type
-from hyperspy_dosekin.signals.processing.survey import (
-    check_found,
-    look_at,
-    warn_of_pedestal,
-    warn_of_trouble,
-)
+from hyperspy_dosekin.signals.processing.survey import check_found, look_at
+from hyperspy_dosekin.signals.processing.survey_warnings import warn_of_pedestal, warn_of_trouble
 from hyperspy_dosekin.signals.processing.trial import try_out
 from hyperspy_dosekin.signals.processing.zero_loss_model import (
     check_zero_loss,

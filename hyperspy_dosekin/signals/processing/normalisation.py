@@ -81,7 +81,7 @@ def thickness_of(signal: BaseSignal) -> Any:
         signal.data,
         output_dtypes=(np.float64,),
         method="integrate_windows",
-        scale_ev=float(axis.scale) * ev_per_unit(axis),
+        width_ev=_widths(axis) * ev_per_unit(axis),
         single="deconvolve" in record.steps,
     )
 
@@ -107,9 +107,16 @@ def drift_of(whole: Any, dose: np.ndarray) -> Any:
     return drift[..., np.newaxis, :]
 
 
-def _integral(spectra: np.ndarray, scale_ev: float, single: bool) -> np.ndarray:
+def _widths(axis: Any) -> Any:
+    """Widths of the channels of an axis, one number if they are all the same."""
+    return float(axis.scale) if axis.is_uniform else np.gradient(np.asarray(axis.axis, float))
+
+
+def _integral(spectra: np.ndarray, width_ev: Any, single: bool) -> np.ndarray:
     """The t/λ of each spectrum: the integral of single scattering, or the logarithm of all."""
-    total = spectra.sum(axis=-1, dtype=np.float64) * scale_ev
+    if np.ndim(width_ev):
+        spectra, width_ev = spectra * width_ev, 1.0
+    total = spectra.sum(axis=-1, dtype=np.float64) * width_ev
     if single:
         return total
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -19,7 +19,7 @@ from hyperspy_dosekin.lazy.blocks import (
     map_blocks,
     navigation_chunks,
 )
-from hyperspy_dosekin.processing.missing import LONGEST, bridge, dead_channels
+from hyperspy_dosekin.processing.missing import LONGEST, bridge, dead_channels, known_part
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
 from hyperspy_dosekin.signals.axes.noise_check import LARGEST, check_noise, largest_in
 from hyperspy_dosekin.signals.axes.variance import warn_user
@@ -220,8 +220,8 @@ def _bridged(
     one_value = "the same value" if some[:, stuck].any() else "nothing but zeros"
     one_value = "one value, or much more than those beside it" if hot else one_value
     missing = np.zeros_like(stuck)
+    whole = some if is_lazy(data) else data.reshape(-1, data.shape[-1])
     if data.dtype.kind == "f":
-        whole = some if is_lazy(data) else data.reshape(-1, data.shape[-1])
         missing = np.asarray(~np.isfinite(whole).any(axis=0))
     if missing.all():
         raise ValueError(
@@ -235,14 +235,17 @@ def _bridged(
             "overflow; divide the data by a constant first."
         )
     axis = signal.axes_manager.signal_axes[0]
-    if method == "process_low_loss" and (missing[0] or missing[-1]):
-        first, last = np.flatnonzero(~missing)[[0, -1]]
-        known = slice(int(first), int(last) + 1)
-        missing[:first] = missing[last + 1 :] = False
-        warn_user(
-            f"{first} channels at the beginning of the axis and {missing.size - 1 - last} at its "
-            "end hold no number, NaN or infinite, in any spectrum: they are left out."
-        )
+    if method == "process_low_loss" and data.dtype.kind == "f":
+        first, last = known_part(whole)
+        some_only = bool(first and not missing[:first].all()) or not missing[last:].all()
+        if first or last < missing.size:
+            known = slice(first, last)
+            missing[:first] = missing[last:] = False
+            whose = "some spectra" if some_only else "any spectrum"
+            warn_user(
+                f"{first} channels at the beginning of the axis and {missing.size - last} at its "
+                f"end hold no number, NaN or infinite, in {whose}: they are left out."
+            )
     for channels, what in ((missing, "no number, NaN or infinite"), (stuck, one_value)):
         if channels.any():
             named = [
@@ -252,8 +255,8 @@ def _bridged(
             more = f" and {len(named) - 10} more" if len(named) > 10 else ""
             warn_user(
                 f"channel {', '.join(named[:10])}{more} of every spectrum holds {what}; up to "
-                f"{LONGEST} such channels side by side are bridged by a straight line, one or two in "
-                "the zero-loss peak by a curve. Crop others away with s.isig[…]."
+                f"{LONGEST} such channels side by side are bridged by a straight line, one or two "
+                "in the zero-loss peak by a curve. Crop others away with s.isig[…]."
             )
     dead = tuple(int(channel) for channel in np.flatnonzero(stuck))
     if not dead and (data.dtype.kind != "f" or (not is_lazy(data) and np.isfinite(data).all())):

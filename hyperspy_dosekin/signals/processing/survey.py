@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ from hyperspy_dosekin.processing.low_loss.survey import (
     survey_low_loss,
 )
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, protected_channels
-from hyperspy_dosekin.processing.spikes.channel_gain import odd_channels
 from hyperspy_dosekin.processing.spikes.removal import learn_subspace
 from hyperspy_dosekin.processing.spikes.subspace import Subspace
 from hyperspy_dosekin.signals.processing.recorded import Recorded
@@ -27,18 +25,12 @@ from hyperspy_dosekin.signals.progress import dask_progress
 if TYPE_CHECKING:
     from hyperspy_dosekin.lazy.arrays import Array
 
-_logger = logging.getLogger(__name__)
-
 #: Spectra, about, from which their common structure is taken.
 _SOME = 100
+#: Peaks wider than this, in eV, are losses where the axis begins beyond 0 eV.
+_WIDE_EV = 2.0
 #: Spectra, at most, that are processed first to see what becomes of them.
 _FEW = 32
-#: Share of negative values that counting and a fair dark reference do not make.
-_MANY_NEGATIVE = 0.3
-#: Negative intensities of so much of the largest one are no noise: integers have run over.
-_WRAPPED = 0.5
-#: Pedestal that is said, as a share of the height of the zero-loss peak, or of all intensity.
-_PEDESTAL = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +134,9 @@ def look_at(
         with dask_progress(show_progressbar):
             numbers, peak = compute(numbers, sum_of_spectra(peak))
     seen = dict(zip(SURVEY, np.moveaxis(numbers, -1, 0), strict=True))
+    if recorded.energy_ev[0] > 0 and search == slice(0, data.shape[-1]):
+        # Without 0 eV on the axis there are wide losses, and uncalibrated peaks, which are narrow.
+        seen["found"] *= seen["fwhm"] * recorded.scale_ev <= _WIDE_EV
     found = seen["found"] > 0
     taken = (seen["position"] * np.where(found, 1.0, np.nan))[some_of(data)].ravel()
     some = np.asarray(some, dtype=np.float64).reshape(-1, data.shape[-1])
@@ -253,109 +248,3 @@ def _refuse_missing(recorded: Recorded) -> None:
         "in the zero-loss peak or too many side by side to be bridged. Crop them away with "
         "s.isig[…], or interpolate them."
     )
-
-
-def warn_of_trouble(survey: Survey, recorded: Recorded) -> None:
-    """Log what spoils the results without making them impossible."""
-    number = survey.found.size
-    lost = number - int(survey.found.sum())
-    if lost:
-        _logger.warning(
-            "%d of %d spectra have no zero-loss peak; they are NaN in the result.", lost, number
-        )
-    if survey.near is not None:
-        away = survey.position[survey.found]
-        away = (away < survey.near.start) | (away > survey.near.stop - 1)
-        if away.any():
-            _logger.warning(
-                "The zero-loss peak of %d of %d spectra is far from that of the others, and there "
-                "is none near theirs: leave these spectra out, or look at them.",
-                int(away.sum()),
-                number,
-            )
-    saturated = int(survey.saturated.sum())
-    if saturated:
-        _logger.warning(
-            "The zero-loss peak of %d of %d spectra has a flat top and is probably saturated: its "
-            "intensity is too low, t/λ and all areas are too high there. Record shorter frames, "
-            "or pass zero_loss= a spectrum that is not saturated, scaled to the same exposure.",
-            saturated,
-            number,
-        )
-    _warn_if_wrapped(survey, recorded)
-    negative = float(survey.negative.mean())
-    if negative > _MANY_NEGATIVE:
-        _logger.warning(
-            "%.0f %% of the intensities are negative, more than noise around zero explains where "
-            "there are losses: the dark reference seems too high. Correct it before processing.",
-            100 * negative,
-        )
-    centre = np.nanmedian(survey.position)
-    span = np.nanmax(np.abs(survey.position - centre)) + 3 * np.nanmedian(survey.fwhm)
-    protected = np.abs(np.arange(survey.total.size) - centre) < span
-    variance = survey.gain * np.maximum(survey.total, 0.0) + survey.offset * number
-    odd = _in_most_spectra(odd_channels(survey.total, variance, protected), recorded.data)
-    if odd.size:
-        _logger.warning(
-            "Channels %s differ from their neighbours by more than 2 %% in the sum of all "
-            "spectra: their gain seems shifted. Apply a gain reference, or interpolate over them, "
-            "before processing.",
-            ", ".join(str(channel) for channel in odd[:10]) + (" …" if odd.size > 10 else ""),
-        )
-
-
-def _warn_if_wrapped(survey: Survey, recorded: Recorded) -> None:
-    """Log intensities that are negative since they were too large for their type."""
-    if np.dtype(recorded.data.dtype).kind not in "if" or not survey.sample.size:
-        return
-    lowest, highest = survey.sample.min(axis=-1), survey.sample.max(axis=-1)
-    wrapped = int((-lowest > _WRAPPED * highest).sum())
-    if wrapped:
-        _logger.warning(
-            "%d of %d spectra that were looked at fall to %.4g, as far below zero as they rise "
-            "above it: their largest intensities were too large for the type in which they were "
-            "written, and have become negative. Read the file as unsigned integers, such as "
-            "s.data.view('uint16') of int16, or convert it again from the recording.",
-            wrapped,
-            len(survey.sample),
-            float(lowest.min()),
-        )
-
-
-def warn_of_pedestal(survey: Survey, recorded: Recorded, subtracted: bool) -> None:
-    """Log a pedestal, and whether it is subtracted."""
-    # Where the axis begins in the peak, only the noise tells.
-    by_noise = 0.0 if subtracted else float(recorded.noise_record.get("pedestal", 0.0))
-    level = max(float(np.median(survey.pedestal[survey.found])), by_noise)
-    share = level / float(np.median(survey.height[survey.found]))
-    area = level * survey.total.size * survey.found.size
-    if not max(share, area / max(float(survey.total.sum()), np.finfo(float).tiny)) > _PEDESTAL:
-        return
-    what = (
-        "It is subtracted; see the diagnostic 'dark_level'."
-        if subtracted
-        else "It is NOT subtracted, since no channels below the peak have it alone: unless it is "
-        "the losses at the end of the axis, t/λ and all areas are too large. Subtract a dark "
-        "reference, or record more of the gain side."
-    )
-    _logger.warning(
-        "The spectra stand on a pedestal of %.4g, %s the height of their zero-loss peak. %s",
-        level,
-        f"{100 * share:.2g} % of" if share < 0.995 else f"{share:.2g} times",
-        what,
-    )
-
-
-def _in_most_spectra(channels: np.ndarray, data: Any) -> np.ndarray:
-    """Return those channels that deviate in most spectra, and not by a spike in one of them."""
-    kept = []
-    for channel in channels:
-        (around,) = compute(data[..., channel - 2 : channel + 3])
-        around = np.asarray(around, dtype=np.float64).reshape(-1, 5)
-        beside = around[:, [0, 1, 3, 4]] @ np.array([-1.0, 4.0, 4.0, -1.0]) / 6
-        deviation = around[:, 2] - beside
-        middle = np.median(deviation)
-        error = 1.9 * np.median(np.abs(deviation - middle)) / np.sqrt(deviation.size)
-        if abs(middle) > max(0.01 * around.mean(), 6 * error):
-            kept.append(channel)
-    return np.array(kept, dtype=np.intp)

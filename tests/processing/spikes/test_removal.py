@@ -153,6 +153,8 @@ def test_channels_of_another_gain_are_listed():
     total[[120, 200]] *= [0.95, 1.06]
     protected = np.abs(CHANNEL - 40) < 15
     assert odd_channels(total, total, protected).tolist() == [120, 200]
+    total[[120, 200]] *= [0.5, 3.0]
+    assert odd_channels(total, total, protected).tolist() == [120, 200]
     assert odd_channels(1e4 * SHAPE, 1e4 * SHAPE, protected).size == 0
     few = np.random.default_rng(0).poisson(7.0, 2000).astype(float)
     assert odd_channels(few, few, np.zeros(2000, dtype=bool)).size == 0

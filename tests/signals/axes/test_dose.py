@@ -227,6 +227,17 @@ def test_the_axis_is_found(names, index_in_array):
             assert s.axes_manager[name].index_in_array == place
 
 
+@pytest.mark.parametrize(("unit", "said"), [("nm", True), ("K", True), ("s", False), ("", False)])
+def test_a_line_of_positions_alone_is_questioned(unit, said):
+    s = hs.signals.Signal1D(np.ones((5, 16)))
+    s.set_signal_type("EELS")
+    s.axes_manager[0].units = unit
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        s.set_dose_axis(dose_rate=1.0, frame_time=2.0)
+    assert any("no dose series" in str(each.message) for each in caught) == said
+
+
 def test_the_axis_that_stacking_adds_is_found(tmp_path):
     files = [tmp_path / f"{number}.hspy" for number in range(4)]
     for file in files:

@@ -47,6 +47,9 @@ def test_a_linear_model_comes_before_counts():
     assert (noise_of(s).gain, noise_of(s).offset) == (1.0, 1.5)
     s.metadata.set_item(MODEL, {"gain_offset": 3.0})
     assert (noise_of(s).gain, noise_of(s).offset) == (1.0, 3.0)
+    # Origin of the intensity scale of a DigitalMicrograph file.
+    s.metadata.set_item(MODEL, {"gain_factor": 2.0, "gain_offset": -3.0})
+    assert (noise_of(s).gain, noise_of(s).offset) == (2.0, 0.0)
 
 
 def test_a_number_comes_before_the_model():

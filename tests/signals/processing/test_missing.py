@@ -104,6 +104,17 @@ def test_a_background_of_nothing_is_an_error_that_says_why(lazy):
         s.process_core_loss(**CHAIN)
 
 
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+def test_single_spectra_without_a_background_are_said(lazy, caplog):
+    s = core_loss()
+    s.data[4, :175] -= 6e3
+    s.data[2, 110:130] = np.nan
+    s = s.as_lazy() if lazy else s
+    s.process_core_loss(**CHAIN)
+    assert "The mean in background= is below zero in 1 of 6 spectra" in caplog.text
+    assert "1 of 6 spectra hold NaN or infinite values in background=" in caplog.text
+
+
 def test_backgrounds_that_are_noise_alone_have_no_nan_and_no_bias():
     rng = np.random.default_rng(0)
     s = core_loss()
