@@ -45,10 +45,12 @@ def power_law_curve(
         Which derivatives are wanted; ``None`` takes the place of others.
     """
     dtype = log_rate.dtype
-    rate, exponent = log_rate.exp(), log_exponent.exp()
+    rate, exponent = ((each * (1 / _LOG_2)).exp2_() for each in (log_rate, log_exponent))
     excess = exponent - 1.0
     nearest = _NEAREST_TO_ONE[dtype]
-    excess = excess + (excess.abs() < nearest).to(dtype) * (2 * nearest)
+    too_near = excess.abs() < nearest
+    if bool(too_near.any()):
+        excess = excess + too_near.to(dtype) * (2 * nearest)
     per_log2 = (excess * -_LOG_2).reciprocal_()
     if not (by_rate or by_exponent):
         shifted = (dose * (rate * excess)).clamp_(min=-1.0)

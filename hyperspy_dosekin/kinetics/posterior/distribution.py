@@ -169,7 +169,7 @@ class Distribution:
             slope = (0.5 / reach).float().expand_as(place)
         self.low, self.high = low - reach, high + reach
         self._slope = slope.flatten(0, 2)
-        self._start = 0.5 - (place * slope).flatten(0, 2)
+        self._start = place.mul_(slope).neg_().add_(0.5).flatten(0, 2)
 
     def of_last(self, number: int, parts: int, mass: Tensor, index: Tensor) -> Distribution:
         """The distribution of some of the curves over the last parts alone.

@@ -259,21 +259,24 @@ def _adapted_nodes(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
         )
         above = density > torch.maximum(peak - _ROW_DEPTH, highest - _DEPTH)[:, None]
         sparse = above.sum(1) < (0 if alone else _FEWEST)
-        # The nodes just outside of them.
-        first = torch.where(above, places, number).amin(1, True) - 1
-        last = torch.where(above, places, 0).amax(1, True) + 1
-        ends = at.gather(1, torch.cat([first.clamp(min=0), last.clamp(max=number - 1)], 1))
         wrong = short.any(0) | (spread < _NARROWER * part.width) | sparse
         again = torch.nonzero((wrong & matters).any(0))[:, 0]
         if again.numel() == 0:
             break
         index, some = index[again], some.select(again)
-        width = spread[:, again].clamp(min=1e-9)
-        part = Rows(part.shape[:, again], middle[:, again], width)
-        tight = torch.stack([middle - ends[:, 0], ends[:, 1] - middle]) / spread.clamp(min=1e-9)
+        at, above, short, sparse, middle, spread, reach = (
+            each[..., again] for each in (at, above, short, sparse, middle, spread, reach)
+        )
+        # The nodes just outside of them.
+        first = torch.where(above, places, number).amin(1, True) - 1
+        last = torch.where(above, places, 0).amax(1, True) + 1
+        ends = at.gather(1, torch.cat([first.clamp(min=0), last.clamp(max=number - 1)], 1))
+        width = spread.clamp(min=1e-9)
+        part = Rows(part.shape[:, again], middle, width)
+        tight = torch.stack([middle - ends[:, 0], ends[:, 1] - middle]) / width
         drawn = sparse.any(0) & above.any(1) & ~short
-        reach = torch.where(drawn, torch.minimum(reach, tight), reach)[..., again]
-        reach = reach * torch.where(short[..., again], 1.6, 1.0)
+        reach = torch.where(drawn, torch.minimum(reach, tight), reach)
+        reach = reach * torch.where(short, 1.6, 1.0)
         # Neighbours reach alike, since what lies between them is interpolated.
         padded = torch.cat([reach[:, :1], reach, reach[:, -1:]], 1)
         reach = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), reach)
@@ -363,10 +366,13 @@ def _refined(values: Tensor, dims: tuple[int, ...] = (0, 1)) -> Tensor:
         number = bend.shape[dim]
         bend = torch.cat([bend.narrow(dim, 0, 1), bend, bend.narrow(dim, number - 1, 1)], dim)
         pair = bend.narrow(dim, 0, number + 1), bend.narrow(dim, 1, number + 1)
-        product, total = (pair[0] * pair[1]).clamp_(min=0.0), pair[0] + pair[1]
-        flatter = 2 * product / torch.where(total == 0, 1.0, total)
+        flatter, total = (pair[0] * pair[1]).clamp_(min=0.0), pair[0] + pair[1]
+        flatter.div_(total.masked_fill_(total == 0, 1.0))
         left, right = values.narrow(dim, 0, number + 1), values.narrow(dim, 1, number + 1)
-        middle = (left + right).mul_(0.5).sub_(flatter, alpha=0.125)
-        both = torch.stack([left, middle], dim + 1).flatten(dim, dim + 1)
-        values = torch.cat([both, values.narrow(dim, number + 1, 1)], dim)
+        both = values.new_empty(*values.shape[:dim], 2 * number + 3, *values.shape[dim + 1 :])
+        places = (slice(None),) * dim
+        both[(*places, slice(0, None, 2))] = values
+        middle = both[(*places, slice(1, None, 2))]
+        torch.add(left, right, out=middle).mul_(0.5).sub_(flatter, alpha=0.25)
+        values = both
     return values

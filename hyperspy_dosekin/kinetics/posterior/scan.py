@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -106,7 +105,7 @@ class ScanData(WhitenedCurves):
         law, number = self.parameters.law, self.dose.numel()
         wanted = iter(slopes)
         flags = [free and next(wanted, False) for free in self.parameters.is_free]
-        size = max(math.prod(np.broadcast_shapes(*(each.shape for each in whole))), 1)
+        size = max(torch.broadcast_tensors(*whole)[0].numel(), 1)
         step = max(_AT_ONCE // size, 1)
         known = max(_OF_LAW // size, 1) if streams(law) else number
         along = [1] * max(each.ndim for each in whole)
@@ -117,7 +116,10 @@ class ScanData(WhitenedCurves):
             integrity, changes = curve(law, dose, whole, slopes=flags)
             if begin == 0 and self.offset_free:
                 pin = (integrity[0] > 0.5).to(integrity)
-            made = [integrity - pin, *(each for each in changes if each is not None)]
+            # What a closed form gives is nobody else's.
+            own = streams(law) and self.offset_free
+            integrity = integrity.sub_(pin) if own else integrity - pin
+            made = [integrity, *(each for each in changes if each is not None)]
             for first in range(0, len(dose), step):
                 columns = [each[first : first + step] for each in made]
                 places = slice(begin + first, begin + first + len(columns[0]))
@@ -204,16 +206,20 @@ class ScanData(WhitenedCurves):
             pin = pin.reshape(*integrity.shape[1:-1], 1)
         weight = torch.ones_like(self.ones) if self.root_weight is None else self.root_weight
         square, by_value, by_one = weight * weight, weight * self.values, weight * self.ones
-        totals = decay.new_zeros(3, decay.shape[1], self.count)
+        # Without weights of their own, curves share what does not know the values.
+        alike = square.shape[-1] == by_one.shape[-1] == 1 and self.offset_free
+        inner, mean = decay.new_zeros(2, decay.shape[1], 1 if alike else self.count)
+        level = decay.new_zeros(decay.shape[1], self.count)
         step = max(_AT_ONCE // self.count, 1)
         for first in range(0, decay.shape[1], step):
-            inner, level, mean = totals[:, first : first + step]
-            for frame, each in enumerate(decay[:, first : first + step]):
+            part = slice(first, first + step)
+            for frame, each in enumerate(decay[:, part]):
                 column = each if self.offset_free else each - self.pin
-                inner.addcmul_(column.square(), square[frame])
-                level.addcmul_(column, by_value[frame])
-                mean.addcmul_(column, by_one[frame])
-        inner, level, mean = totals.reshape(3, *integrity.shape[1:-1], self.count)
+                level[part].addcmul_(column, by_value[frame])
+                inner[part].addcmul_(column.square(), square[frame])
+                mean[part].addcmul_(column, by_one[frame])
+        nodes = integrity.shape[1:-1]
+        inner, level, mean = (each.reshape(*nodes, -1) for each in (inner, level, mean))
         return self._without_offset([[inner]], [level], [mean], [[]], pin)
 
     def _without_offset(
@@ -253,8 +259,10 @@ class ScanData(WhitenedCurves):
         ((norm,),), (product,), (mean,) = found.inner, found.level, found.mean
         # Extinct before the first frame, a curve is constant: nothing is left but rounding.
         visible = norm > (1e-24 if self.share is None else 1e-12 * found.size)
-        amplitude = visible * product / norm.clamp(min=1e-30)
-        squares = torch.maximum(self.total - amplitude * product, _ROUNDING * self.total)
+        amplitude = visible * product
+        amplitude.div_(norm.clamp(min=1e-30))
+        squares = torch.addcmul(self.total, amplitude, product, value=-1)
+        squares = torch.maximum(squares, _ROUNDING * self.total, out=squares)
         return Sums(squares, norm, amplitude, mean / self.weight_sum + (found.pin - self.pin))
 
     def fitted(self, search: Sequence[Tensor]) -> Tensor:

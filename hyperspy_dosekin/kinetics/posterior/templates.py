@@ -14,6 +14,8 @@ from .scan import ScanData
 
 # Rates and shapes of the templates.
 _TEMPLATES, _TEMPLATE_ROWS = 40, 12
+# Deviances, and shares of sums of squares, that differ by less are the same.
+_SAME = 1e-8
 
 
 class Templates(NamedTuple):
@@ -37,6 +39,10 @@ class Templates(NamedTuple):
             shape = spread_rows(ends[0], ends[1], _TEMPLATE_ROWS, free[1])
         squares = data.sums(searched(data, rate[:, None, None], shape)).squares
         squares = squares.expand(_TEMPLATES, shape.shape[0], data.count)
+        # Of decays that one frame alone has seen all rates fit alike: then the first, and not what
+        # rounding chooses.
+        rising = torch.linspace(1.0, 1.0 + _SAME, _TEMPLATES, dtype=torch.float64).to(rate)
+        squares = squares * rising[:, None, None]
         least, place = squares.min(0)
         # A parabola through the best and its neighbours.
         before, behind = (
@@ -46,7 +52,7 @@ class Templates(NamedTuple):
         share = 0.5 * (before - behind) / (before + behind).clamp(min=1e-300)
         best = rate[place] + share.clamp(-0.5, 0.5) * (rate[1] - rate[0])
         least, found = data.deviance_of(least), data.deviance_at(searched(data, best, shape))
-        better = found < least
+        better = found < least - _SAME
         return cls(shape, torch.where(better, best, rate[place]), torch.where(better, found, least))
 
     def select(self, index: Tensor) -> Templates:

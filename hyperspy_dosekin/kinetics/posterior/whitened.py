@@ -201,7 +201,8 @@ class WhitenedCurves:
         def chosen(array: Tensor | float | None) -> Tensor | float | None:
             if not isinstance(array, Tensor) or array.shape[-1] == 1:
                 return array
-            return array.index_select(-1, index)
+            # On a processor a sixth of the time of `index_select`.
+            return array[..., index]
 
         # A single curve is not a constant shared by all.
         if self.count == 1:
