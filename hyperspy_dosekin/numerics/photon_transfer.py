@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import convolve1d
 from scipy.signal import savgol_coeffs
 
-from .medians import median
+from .medians import median, order_of
 from .photon_line import is_structure, straight_line, weighted_median
 from .threads import one_blas_thread
 
@@ -150,7 +150,7 @@ def photon_transfer(
     level, square, claim = (each[known][::step] for each in (level, square, claim))
     if level.size < fewest:
         return None
-    order = np.argsort(level, kind="stable")
+    order = order_of(level)
     number = min(_BINS, level.size // _FEWEST_IN_BIN)
     groups = np.array_split(order, number)
     means = np.array([level[group].mean() for group in groups])
@@ -171,7 +171,7 @@ def _ratios(square: np.ndarray, claim: np.ndarray, number: int) -> np.ndarray:
 
     Channels of like intensity may have very different noise, as beside a peak that was subtracted.
     """
-    groups = np.array_split(np.argsort(claim, kind="stable"), number)
+    groups = np.array_split(order_of(claim), number)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.array([_clipped_mean(square[g]) / claim[g].mean() for g in groups])
 
@@ -290,12 +290,14 @@ def _local(values: np.ndarray) -> np.ndarray:
 
 def _clipped_mean(square: np.ndarray) -> float:
     """Mean without outliers; of few counts no median of squares would do, most being zero."""
-    mean = float(square[square <= np.quantile(square, _TRIMMED)].mean())
+    last = int(_TRIMMED * (square.size - 1))
+    mean = float(square[square <= np.partition(square, last)[last]].mean())
+    size = -1
     for _ in range(5):
         kept = square[square <= _OUTLYING * mean]
-        if not kept.size:
+        if kept.size in (0, size):
             break
-        mean = float(kept.mean())
+        mean, size = float(kept.mean()), kept.size
     return mean
 
 

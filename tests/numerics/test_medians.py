@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hyperspy_dosekin.numerics.medians import median
+from hyperspy_dosekin.numerics.medians import median, order_of
 from hyperspy_dosekin.processing.low_loss.survey import _median_where
 
 
@@ -24,3 +24,13 @@ def test_medians_of_a_part_are_those_of_numpy():
     expected = [np.nanmedian(row[some]) if some.any() else np.nan
                 for row, some in zip(values, where, strict=True)]  # fmt: skip
     np.testing.assert_allclose(_median_where(values, where), expected)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300])
+def test_the_order_is_that_of_a_stable_sort(scale):
+    rng = np.random.default_rng(2)
+    # Many are alike, as counts are.
+    values = np.concatenate([rng.poisson(3.0, 500) - 2.0, [-0.0, np.inf, np.nan, -np.inf]])
+    values = rng.permutation(values) * scale
+    np.testing.assert_array_equal(order_of(values), np.argsort(values, kind="stable"))
+    assert order_of(values[:0]).size == 0

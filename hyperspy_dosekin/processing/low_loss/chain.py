@@ -39,6 +39,8 @@ DIAGNOSTICS = (
 )
 #: Those of them that are intensities.
 INTENSITIES = ("dark_level", "zero_loss_intensity", "background_level")
+#: Values that are processed at a time: of fewer spectra the steps near the peak take longer.
+_AT_A_TIME = 2 * VALUES_AT_A_TIME
 #: Batches of spectra in which spikes are looked for at a time.
 _SPIKES_AT_A_TIME = 16
 
@@ -96,7 +98,7 @@ def process_block(
     def kernel(*parts: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
         # Few spectra have spikes: it pays to look for them in many at a time.
         cleaned = cleaned_of(*parts, chain=chain)
-        number = max(VALUES_AT_A_TIME // parts[0].shape[-1], 1)
+        number = max(_AT_A_TIME // parts[0].shape[-1], 1)
         for first in range(0, len(parts[0]), number):
             part = slice(first, first + number)
             few = [each[part] for each in parts]
@@ -151,8 +153,11 @@ def process_spectra(
     if with_variance:
         if variance is None:
             noise_variance = positive(values)
-            noise_variance *= chain.gain
-            noise_variance += chain.offset
+            # Of counts it is what they are.
+            if chain.gain != 1:
+                noise_variance *= chain.gain
+            if chain.offset != 0:
+                noise_variance += chain.offset
         else:
             noise_variance = np.array(variance, dtype=np.float64)
             noise_variance[missing] = 1.0

@@ -27,8 +27,8 @@ _NOTHING = 0.02
 _ABSENT, _HIDDEN = _NOTHING * 10**-1.5, _NOTHING / 10
 #: Standard deviations of that noise, and how much farther single spectra may reach.
 _ERRORS, _FARTHER = 4.0, 1.25
-#: Frequencies that stay in the cache, with what is made of them.
-_AT_A_TIME = 2**14
+#: Channels, with those that continue them, that stay in the cache with what is made of them.
+_AT_A_TIME = 2**17
 
 
 def fourier_log(
@@ -88,16 +88,50 @@ def fourier_log(
     >>> print(single[0, [4, 14, 24, 34]].round(1) + 0)
     [ 0. 50. 0. 0.]
     """
-    n_channels = spectra.shape[-1]
+    n_spectra, n_channels = spectra.shape
     length = _fast_length(2 * n_channels)
+    centre = np.broadcast_to(np.asarray(origin, dtype=float), n_spectra)
+    single = np.empty(spectra.shape, spectra.dtype)
+    step = max(_AT_A_TIME // length, 1)
+    for first in range(0, n_spectra, step):
+        part = slice(first, first + step)
+        turned = None
+        if resolution == "sharpened":
+            turned = turns(2 * np.pi / length * centre[part], length // 2 + 1)
+        _deconvolve(spectra[part], zero_loss[part], single[part], length, band, turned)
+    return single
+
+
+def _deconvolve(
+    spectra: np.ndarray,
+    zero_loss: np.ndarray,
+    single: np.ndarray,
+    length: int,
+    band: float,
+    turned: Complex | None,
+) -> None:
+    """Deconvolve a few spectra.
+
+    Parameters
+    ----------
+    spectra, zero_loss, band
+        As for `fourier_log`.
+    single
+        The result, shape of the spectra.
+    length
+        Of the transforms.
+    turned
+        To sharpen, phases that bring the peak to the first channel, shape of the transforms.
+    """
+    n_channels = spectra.shape[-1]
     area = zero_loss.sum(axis=-1, keepdims=True)
     # Single precision has room for shares of the peak, whatever the unit; an empty one is none.
     unit = np.where(area > 0, area, 1.0).astype(spectra.dtype, copy=False)
-    losses = spectra - zero_loss
     extended = np.empty((len(spectra), length), spectra.dtype)
     np.divide(zero_loss, unit, out=extended[:, :n_channels])
     extended[:, n_channels:] = 0.0
     elastic = fft.rfft(extended, axis=-1)
+    losses = np.subtract(spectra, zero_loss, out=single)
     np.divide(losses, unit, out=extended[:, :n_channels])
     _continue(extended, spectra, unit)
     lost = fft.rfft(extended, axis=-1)
@@ -105,19 +139,17 @@ def fourier_log(
     number = min(int(band * length) + 1, lost.shape[-1])
     plural[:, number:] = 0.0
     _put_plural(plural[:, :number], lost[:, :number], elastic[:, :number])
-    if resolution == "zero_loss":
-        scattered = fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
-        scattered *= unit
-        scattered += losses
-    else:
+    if turned is not None:
         plural += lost
-        centre = np.broadcast_to(np.asarray(origin, dtype=float), len(spectra))
-        elastic *= turns(2 * np.pi / length * centre, elastic.shape[-1])
+        elastic *= turned
         np.subtract(2.0, elastic, out=elastic)
         plural *= elastic
-        scattered = fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
-        scattered *= unit
-    return scattered
+    scattered = fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
+    scattered *= unit
+    if turned is not None:
+        single[:] = scattered
+    else:
+        single += scattered
 
 
 @lru_cache(maxsize=64)
@@ -176,36 +208,31 @@ def _put_plural(plural: Complex, lost: Complex, elastic: Complex) -> None:
     lost, elastic
         Transforms of D and Z, same shape, in units of the area of Z.
     """
-    step = max(_AT_A_TIME // lost.shape[-1], 1)
-    for first in range(0, len(lost), step):
-        part = slice(first, first + step)
-        d, z = lost[part], elastic[part]
-        result: Complex = plural[part]
-        np.conjugate(z, out=result)
-        square = (result * z).real.copy()
-        result *= d
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            along, across = result.real / square, result.imag / square
-            # The logarithm of the modulus of 1 + D/Z.
-            modulus = along + 2.0
-            modulus *= along
-            modulus += across * across
-            np.log1p(modulus, out=modulus)
-            modulus *= 0.5
-            along += 1.0
-            np.arctan2(across, along, out=across)
-            result.real, result.imag = modulus, across
-            result *= z
-            result -= d
-            # Where the peak has nothing, the logarithm is one of errors, and plural scattering
-            # nowhere.
-            square /= _NOTHING**2
-            square *= square
-            np.add(square, 1.0, out=along)
-            square /= along
-            result *= square
-        if not np.isfinite(result.sum()):
-            result[~np.isfinite(result)] = 0.0
+    result, d, z = plural, lost, elastic
+    np.conjugate(z, out=result)
+    square = (result * z).real.copy()
+    result *= d
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        along, across = result.real / square, result.imag / square
+        # The logarithm of the modulus of 1 + D/Z.
+        modulus = along + 2.0
+        modulus *= along
+        modulus += across * across
+        np.log1p(modulus, out=modulus)
+        modulus *= 0.5
+        along += 1.0
+        np.arctan2(across, along, out=across)
+        result.real, result.imag = modulus, across
+        result *= z
+        result -= d
+        # Where the peak has nothing, the logarithm is one of errors, and plural scattering nowhere.
+        square /= _NOTHING**2
+        square *= square
+        np.add(square, 1.0, out=along)
+        square /= along
+        result *= square
+    if not np.isfinite(result.sum()):
+        result[~np.isfinite(result)] = 0.0
 
 
 def _continue(extended: np.ndarray, spectra: np.ndarray, unit: np.ndarray) -> None:

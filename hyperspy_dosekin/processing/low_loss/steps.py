@@ -235,8 +235,11 @@ def zero_loss_of(
 def deconvolved_variance(
     variance: np.ndarray, elastic: np.ndarray, centre: np.ndarray, end: int, chain: LowLossChain
 ) -> np.ndarray:
-    """Variance after deconvolution: what is removed as plural scattering hardly adds to it."""
-    result = variance.copy()
+    """Variance after deconvolution: what is removed as plural scattering hardly adds to it.
+
+    The variance itself is changed and returned.
+    """
+    result = variance
     if isinstance(chain.zero_loss, str):
         # The mirror image of the gain side has been subtracted.
         part, mirrored = mirror_image(

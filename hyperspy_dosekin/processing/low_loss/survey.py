@@ -6,14 +6,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.numerics.medians import median
 from hyperspy_dosekin.processing.batches import run_in_batches
-from hyperspy_dosekin.processing.low_loss.zero_loss import ZeroLossSurvey, find_zero_loss
+from hyperspy_dosekin.processing.low_loss.zero_loss import (
+    ZeroLossSurvey,
+    find_zero_loss,
+    sum_of,
+)
 from hyperspy_dosekin.processing.shifting import shift_peak
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: What the survey says of each spectrum.
 SURVEY = ("position", "fwhm", "height", "found", "saturated", "negative", "pedestal")
@@ -59,7 +66,7 @@ def survey_low_loss(
         The entries of `SURVEY`, shape ``(…, 7)``.
     peak : numpy.ndarray
         Peak of each spectrum above its pedestal, moved to the middle, shape
-        ``(…, 2 * reach + 1)``; zero where none is found.
+        ``(…, 2 * reach + 1)``, of `type_of_peak`; zero where none is found.
     """
 
     def look(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +74,7 @@ def survey_low_loss(
         lost = np.zeros(len(values), dtype=bool)
         if values.dtype.kind == "f":
             # Sums are finite if all is, and then nothing is missing.
-            lost = ~np.isfinite(values.sum(axis=-1, dtype=np.float64))
+            lost = ~np.isfinite(sum_of(values))
         if lost.any():
             lost[lost] = ~np.isfinite(values[lost]).all(axis=-1)
             values = np.nan_to_num(values)
@@ -93,12 +100,21 @@ def survey_low_loss(
         index = whole[:, np.newaxis] + np.arange(-reach, reach + 1)
         around = np.take_along_axis(values, np.clip(index, 0, values.shape[-1] - 1), axis=-1)
         around = around - seen.pedestal[:, np.newaxis]
-        peak = shift_peak(around, whole - seen.position)
+        peak = shift_peak(around.astype(kind, copy=False), whole - seen.position)
         return numbers, np.where(seen.found[:, np.newaxis], peak, 0.0)
 
-    outputs = [((len(SURVEY),), np.float64), ((2 * reach + 1,), np.float64)]
+    kind = type_of_peak(block.dtype)
+    outputs = [((len(SURVEY),), np.float64), ((2 * reach + 1,), kind)]
     numbers, peak = run_in_batches(look, [block], [1], outputs, workers=workers, larger=_LARGER)
     return numbers, peak
+
+
+def type_of_peak(recorded: npt.DTypeLike) -> np.dtype:
+    """Type of the peaks that `survey_low_loss` returns, of which the mean is taken.
+
+    Single precision, but for data that are of double.
+    """
+    return np.dtype(np.float64 if np.dtype(recorded) == np.float64 else np.float32)
 
 
 def _negative(values: np.ndarray) -> np.ndarray:

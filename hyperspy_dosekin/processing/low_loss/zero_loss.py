@@ -137,7 +137,7 @@ def find_zero_loss(
     spectra = block.reshape(-1, n_channels)
     if spectra.dtype not in _AS_THEY_ARE:
         spectra = spectra.astype(np.float64, copy=False)
-    total = spectra.sum(axis=-1, dtype=np.float64)
+    total = sum_of(spectra)
     if not np.isfinite(total).all():
         spectra = np.nan_to_num(spectra)
         total = spectra.sum(axis=-1, dtype=np.float64)
@@ -170,9 +170,9 @@ def find_zero_loss(
     # numbers differ by their sum less twice the smaller one.
     with np.errstate(over="ignore", invalid="ignore"):
         ends = spectra[:, [0, -1]].sum(axis=-1, dtype=np.float64)
-        mean = (2 * total - ends - 2 * pairs.sum(axis=-1, dtype=np.float64)) / (n_channels - 1)
+        mean = (2 * total - ends - 2 * sum_of(pairs)) / (n_channels - 1)
         # No median is more than twice the mean.
-        clear = height >= _CLEAR * 2.01 * mean
+        clear = height >= _CLEAR * 2.1 * mean
     for row in np.flatnonzero(found & ~clear):
         spectrum = spectra[row].astype(np.float64)
         change = np.abs(np.diff(spectrum))
@@ -187,6 +187,14 @@ def find_zero_loss(
         return values.reshape(lead)
 
     return ZeroLossSurvey(*map(shaped, (position, fwhm, height, found, saturated, pedestal)))
+
+
+def sum_of(rows: np.ndarray) -> np.ndarray:
+    """Sum of each of some rows ``(n, n_channels)``, in single precision but of float64."""
+    if rows.dtype != np.float64:
+        rows = rows.astype(np.float32, copy=False)
+    # Several times as fast as a sum that converts each number.
+    return np.einsum("ij->i", rows).astype(np.float64)
 
 
 def _pedestal(spectra: np.ndarray) -> np.ndarray:

@@ -68,6 +68,12 @@ class Outliers:
     variance: np.ndarray
 
     @classmethod
+    def none(cls) -> Outliers:
+        """No channel of any spectrum."""
+        place, pair = np.zeros(0, dtype=np.intp), np.zeros((0, 2))
+        return cls(place, place, place, np.zeros(0), pair, pair)
+
+    @classmethod
     def joined(cls, parts: Sequence[Outliers]) -> Outliers:
         """All of several, those of one channel before pairs if they come so."""
         return cls(

@@ -154,6 +154,8 @@ class _Judge:
             Of all channels: how far they are from what is expected, and the variance of that.
         """
         placed, fit = self.search.placed, self.fit
+        if not row.size:
+            return Outliers.none()
         last = residual.shape[-1] - 1
         # In standard deviations, with the channels beside; beyond the ends there is nothing.
         place = channel[:, np.newaxis] + np.arange(-BESIDE, width + BESIDE)

@@ -153,10 +153,8 @@ def _look(
     least[~placed.fitted & (closed.all(axis=0) | ~placed.covered)] = _NEVER
     # As few passes over the channels as can be; what is found too much is looked up.
     lowest = noise.lowest(fit.expected, least)
-    unlikely = residual * residual > lowest
-    rows = np.flatnonzero(unlikely.any(axis=-1))
-    row, channel = np.divmod(np.flatnonzero(unlikely[rows]), residual.shape[-1])
-    row = rows[row]
+    unlikely = np.flatnonzero(residual * residual > lowest)
+    row, channel = np.divmod(unlikely, residual.shape[-1])
     last = residual.shape[-1] - 1
     at = np.clip(channel[:, np.newaxis] + np.arange(-1, 2), 0, last)
     here = row[:, np.newaxis], at

@@ -263,12 +263,17 @@ def fit_subspace(
     weight = np.where(fitted, 1 / spread, 0.0)
     row, channel = np.nonzero(~known)
     unknown = scaled[row, channel]
-    vectors = components = np.empty((0, 0))
-    # Where all is known, nothing changes.
+    vectors = np.empty((0, 0))
+    # Where all is known, nothing changes; elsewhere only the channels that are not known.
+    gaps = np.flatnonzero(~known.all(axis=0))
+    partly, inside = scaled[:, gaps], np.searchsorted(gaps, channel)
+    scaled[:, gaps] = 0.0
+    whitened = scaled * weight
+    products = whitened @ whitened.T
     for _ in range(_FITS if row.size else 1):
-        scaled[row, channel] = unknown
-        whitened = scaled * weight
-        power, vectors = np.linalg.eigh(whitened @ whitened.T)
+        partly[row, inside] = unknown
+        whitened = partly * weight[gaps]
+        power, vectors = np.linalg.eigh(products + whitened @ whitened.T)
         size, vectors = np.sqrt(np.maximum(power[::-1], 0.0)), vectors[:, ::-1]
         n_fitted = int(fitted.sum())
         edge = _MARGIN * (np.sqrt(number) + np.sqrt(n_fitted))
@@ -279,8 +284,10 @@ def fit_subspace(
         significant = int((size > edge).sum())
         n_component = min(max(significant, 1), _MOST_COMPONENTS, most)
         vectors = vectors[:, :n_component]
-        components = vectors.T @ scaled
-        unknown = (vectors[row] * components[:, channel].T).sum(axis=-1)
+        unknown = (vectors[row] * (vectors.T @ partly)[:, inside].T).sum(axis=-1)
+    # What the components are made of is what was last said of them.
+    scaled[:, gaps] = partly
+    components = vectors.T @ scaled
     expected = level * (vectors @ components)
     variance = noise.variance(expected)
     score = (values - expected) / np.sqrt(variance) / np.sqrt(1 - n_component / number)
@@ -297,7 +304,6 @@ def fit_subspace(
     # Of what is not known the components say about as much as of the rest.
     source = np.where(known, variance, level**2 * spread**2) / level**2
     uncertainty = vectors.T**2 @ source
-    gaps = np.flatnonzero(~known.all(axis=0))
     if number < FEW and gaps.size:
         near = maximum_filter1d(np.abs(components), _NEAR, axis=-1)
         components[:, gaps], uncertainty[:, gaps] = _without(

@@ -15,6 +15,7 @@ from hyperspy_dosekin.processing.low_loss.survey import (
     common_place,
     noise_from_scatter,
     survey_low_loss,
+    type_of_peak,
 )
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, protected_channels
 from hyperspy_dosekin.processing.spikes.removal import learn_subspace
@@ -112,7 +113,7 @@ def look_at(
             "(e)->(q),(p)",
             data,
             output_sizes={"q": len(SURVEY), "p": 2 * reach + 1},
-            output_dtypes=(np.float64, np.float64),
+            output_dtypes=(np.float64, type_of_peak(kind)),
             eager_options={"workers": cpu_count()},
             widest=widest,
             search=search,

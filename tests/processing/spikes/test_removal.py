@@ -5,6 +5,7 @@ import pytest
 
 from hyperspy_dosekin.data import dose_series
 from hyperspy_dosekin.processing.spikes.channel_gain import odd_channels
+from hyperspy_dosekin.processing.spikes.found import APART, Outliers
 from hyperspy_dosekin.processing.spikes.removal import learn_subspace, remove_spikes
 
 CHANNEL = np.arange(300)
@@ -212,3 +213,16 @@ def test_few_electrons_are_no_spikes(number, unit):
     _, touched, _ = remove_spikes(spectra, position=place[0], fwhm=4.0, subspace=subspace, **known)
     assert touched[0, 250]
     assert touched.sum() <= 1 + 0.02 * number
+
+
+def test_the_strongest_of_near_outliers_are_judged_first():
+    rng = np.random.default_rng(4)
+    row, channel = rng.integers(0, 5, 60), rng.integers(0, 40, 60)
+    excess, width = rng.normal(1.0, 1.0, 60).round(1), np.repeat([1, 2], 30)
+    pair = np.zeros((60, 2))
+    chosen = Outliers(row, channel, width, excess, pair, pair).strongest()
+    found = set(zip(chosen.row, chosen.channel, chosen.excess, strict=True))
+    near = (row == row[:, np.newaxis]) & (np.abs(channel - channel[:, np.newaxis]) <= APART)
+    best = np.where(near, excess, -np.inf).max(axis=-1)
+    is_best = (excess > 0) & (excess == best)
+    assert found == set(zip(row[is_best], channel[is_best], excess[is_best], strict=True))
