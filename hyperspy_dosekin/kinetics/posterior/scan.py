@@ -11,15 +11,13 @@ and W the sum of the weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.laws.solution import curve, streams
 from hyperspy_dosekin.kinetics.model.shared_error import without_shared
 from hyperspy_dosekin.kinetics.posterior.marginal import (
     LARGEST_SIGNAL,
@@ -29,16 +27,11 @@ from hyperspy_dosekin.kinetics.posterior.marginal import (
     marginal_deviance,
 )
 
-from .neighbours import before, beside
-from .whitened import WhitenedCurves
+from .products import ProductsOverDoses
 
 # Rounding of a difference of sums, in units of what is subtracted: nothing below is told from a
 # perfect fit.
 _ROUNDING = 1e-13
-# Numbers of an array that are worked on at once: arrays of this size stay in the cache.
-_AT_ONCE = 2**14
-# The same of a law, what of it does not know the dose being worked out once.
-_OF_LAW = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,22 +56,8 @@ class Sums:
     mean: Tensor
 
 
-class _Products(NamedTuple):
-    """Sums over doses of products, free of the offset.
-
-    Of columns with each other (a triangle), the values and a constant; `size` is the first of them
-    with the offset, `pin` what was taken off the decay.
-    """
-
-    inner: list[list[Tensor]]
-    level: list[Tensor]
-    mean: list[Tensor]
-    size: Tensor
-    pin: Tensor | float
-
-
 @dataclass(frozen=True, eq=False)
-class ScanData(WhitenedCurves):
+class ScanData(ProductsOverDoses):
     """Curves to scan, with what they say at nodes; fields as in `WhitenedCurves`."""
 
     @cached_property
@@ -88,164 +67,6 @@ class ScanData(WhitenedCurves):
     @cached_property
     def _student(self) -> ByFreedom:
         return ByFreedom("student", self.freedom)
-
-    # Columns
-
-    def _columns(
-        self, search: Sequence[Tensor], slopes: Sequence[bool] = ()
-    ) -> Iterator[tuple[slice, list[Tensor], Tensor | float]]:
-        """The decay less its pin, and minus its slopes, weighed and filtered, of some doses.
-
-        A few doses at once where there are many nodes, so that arrays stay in the cache; many where
-        there are few nodes, for which a step of Python would take longer than the arithmetic. The
-        third is the pin. Where the offset is free any constant may be taken off, and nodes that are
-        over before the first frame have 0: of differences from 1 only rounding would be left.
-        """
-        whole = self.parameters.complete(search)
-        law, number = self.parameters.law, self.dose.numel()
-        wanted = iter(slopes)
-        flags = [free and next(wanted, False) for free in self.parameters.is_free]
-        size = max(torch.broadcast_tensors(*whole)[0].numel(), 1)
-        step = max(_AT_ONCE // size, 1)
-        known = max(_OF_LAW // size, 1) if streams(law) else number
-        along = [1] * max(each.ndim for each in whole)
-        carried: Sequence[Tensor | None] = ()
-        pin = self.pin
-        for begin in range(0, number, known):
-            dose = self.dose[begin : begin + known].reshape(-1, *along)
-            integrity, changes = curve(law, dose, whole, slopes=flags)
-            if begin == 0 and self.offset_free:
-                pin = (integrity[0] > 0.5).to(integrity)
-            # What a closed form gives is nobody else's.
-            own = streams(law) and self.offset_free
-            integrity = integrity.sub_(pin) if own else integrity - pin
-            made = [integrity, *(each for each in changes if each is not None)]
-            for first in range(0, len(dose), step):
-                columns = [each[first : first + step] for each in made]
-                places = slice(begin + first, begin + first + len(columns[0]))
-                if self.root_weight is not None:
-                    weight = beside(self.root_weight[places], columns[0])
-                    columns = [each * weight for each in columns]
-                if self.filter_ is not None:
-                    ratio, scale = (beside(each[places], columns[0]) for each in self.filter_)
-                    carried = carried or [None] * len(columns)
-                    pairs = [
-                        before(each, scale, last, self._gapless)
-                        for each, last in zip(columns, carried, strict=True)
-                    ]
-                    earlier, carried = zip(*pairs, strict=True)
-                    columns = [
-                        (each - ratio * old) * scale
-                        for each, old in zip(columns, earlier, strict=True)
-                    ]
-                yield places, columns, pin
-
-    @cached_property
-    def _gapless(self) -> bool:
-        """Whether no frame is missing."""
-        return self.filter_ is None or bool((self.filter_[1] > 0).all())
-
-    @cached_property
-    def _twice(self) -> tuple[Tensor, Tensor]:
-        """Values and constant whose products with columns take shared errors out of these, too."""
-        values, ones = (without_shared(each, self.basis) for each in (self.values, self.ones))
-        return values, ones
-
-    def _products(self, search: Sequence[Tensor], slopes: Sequence[bool] = ()) -> _Products:
-        """Sums over doses of products of the columns with each other, the values, a constant."""
-        if self._of_all(search) and not any(slopes):
-            return self._products_of_all(search)
-        values, ones = self._twice
-        count = 1 + sum(slopes)
-        errors = [] if self.basis is None else list(self.basis.unbind(1))
-        nothing = values.new_zeros(())
-        inner = [[nothing] * (i + 1) for i in range(count)]
-        level, mean = [nothing] * count, [nothing] * count
-        shared = [[nothing] * len(errors) for _ in range(count)]
-        # Columns that all curves share, before each has weights of its own.
-        common: list[list[Tensor]] = []
-        taken = self.pin
-        for places, columns, pin in self._columns(search, slopes):
-            taken = pin
-            alike = columns[0].shape[-1] == 1 < self.count and self.basis is None
-            if alike:
-                common.append([each[..., 0].movedim(0, -1) for each in columns])
-            value, one = (beside(each[places], columns[0]) for each in (values, ones))
-            for i, each in enumerate(columns):
-                for j in range(i + 1):
-                    inner[i][j] = _added(inner[i][j], each, columns[j])
-                if not alike:
-                    level[i] = _added(level[i], each, value)
-                mean[i] = _added(mean[i], each, one)
-                for number, error in enumerate(errors):
-                    along = beside(error[places], each)
-                    shared[i][number] = _added(shared[i][number], each, along)
-        if common:
-            level = [torch.cat(column, -1) @ values for column in zip(*common, strict=True)]
-        return self._without_offset(inner, level, mean, shared, taken)
-
-    def _of_all(self, search: Sequence[Tensor]) -> bool:
-        """Whether the decays at nodes are those of all curves, which differ in weights alone."""
-        alike = max(each.shape[-1] for each in search) == 1 < self.count
-        return alike and self.filter_ is None and self.basis is None
-
-    def _products_of_all(self, search: Sequence[Tensor]) -> _Products:
-        """The same where the decays are those of all curves, a few nodes at a time.
-
-        Sums are made frame by frame: products of matrices would be faster, but round by how many
-        curves there are, and no curve may depend on those beside it.
-        """
-        whole = self.parameters.complete(search)
-        along = [1] * max(each.ndim for each in whole)
-        integrity, _ = curve(self.parameters.law, self.dose.reshape(-1, *along), whole)
-        decay = integrity.flatten(1)[..., None]
-        pin = self.pin
-        if self.offset_free:
-            pin = (decay[0] > 0.5).to(decay)
-            decay = decay - pin
-            pin = pin.reshape(*integrity.shape[1:-1], 1)
-        weight = torch.ones_like(self.ones) if self.root_weight is None else self.root_weight
-        square, by_value, by_one = weight * weight, weight * self.values, weight * self.ones
-        # Without weights of their own, curves share what does not know the values.
-        alike = square.shape[-1] == by_one.shape[-1] == 1 and self.offset_free
-        inner, mean = decay.new_zeros(2, decay.shape[1], 1 if alike else self.count)
-        level = decay.new_zeros(decay.shape[1], self.count)
-        step = max(_AT_ONCE // self.count, 1)
-        for first in range(0, decay.shape[1], step):
-            part = slice(first, first + step)
-            for frame, each in enumerate(decay[:, part]):
-                column = each if self.offset_free else each - self.pin
-                level[part].addcmul_(column, by_value[frame])
-                inner[part].addcmul_(column.square(), square[frame])
-                mean[part].addcmul_(column, by_one[frame])
-        nodes = integrity.shape[1:-1]
-        inner, level, mean = (each.reshape(*nodes, -1) for each in (inner, level, mean))
-        return self._without_offset([[inner]], [level], [mean], [[]], pin)
-
-    def _without_offset(
-        self,
-        inner: list[list[Tensor]],
-        level: list[Tensor],
-        mean: list[Tensor],
-        shared: list[list[Tensor]],
-        pin: Tensor | float,
-    ) -> _Products:
-        """Products with shared errors and the offset projected out."""
-        size = inner[0][0].clone()
-        if self.basis is not None:
-            # (1 − B Bᵀ)² takes from products what columns have along the shared errors.
-            for number, square in enumerate(self.basis.square().sum(0)):
-                for i, row in enumerate(inner):
-                    for j in range(i + 1):
-                        row[j] = row[j] - (2 - square) * shared[i][number] * shared[j][number]
-        if self.share is not None:
-            part = self.share / self.weight_sum
-            for i, row in enumerate(inner):
-                for j in range(i + 1):
-                    row[j] = torch.addcmul(row[j], mean[i] * part, mean[j], value=-1.0)
-            if not isinstance(self.share, float):
-                level = [a - part * self._level * b for a, b in zip(level, mean, strict=True)]
-        return _Products(inner, level, mean, size, pin)
 
     def sums(self, search: Sequence[Tensor]) -> Sums:
         """Sums over doses at nodes.
@@ -408,14 +229,6 @@ class ScanData(WhitenedCurves):
     def deviance_at(self, search: Sequence[Tensor]) -> Tensor:
         """Deviance at nodes ``(…, n)``, without priors."""
         return self.deviance_of(self.sums(search).squares)
-
-
-def _added(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """A total with the sum over doses of products added to it, in place but at the first time."""
-    if len(left) == 1 and total.ndim:
-        return total.addcmul_(left[0], right[0])
-    product = left[0] * right[0] if len(left) == 1 else (left * right).sum(0)
-    return total.add_(product) if total.ndim else product
 
 
 def log_sigma_integral(freedom: Tensor, noise: str) -> Tensor:
