@@ -139,13 +139,15 @@ def _deconvolve(
     number = min(int(band * length) + 1, lost.shape[-1])
     plural[:, number:] = 0.0
     _put_plural(plural[:, :number], lost[:, :number], elastic[:, :number])
+    # Where the result is zero it needs no unit.
+    plural[:, :number] *= unit
     if turned is not None:
+        lost *= unit
         plural += lost
         elastic *= turned
         np.subtract(2.0, elastic, out=elastic)
         plural *= elastic
     scattered = fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
-    scattered *= unit
     if turned is not None:
         single[:] = scattered
     else:
@@ -236,14 +238,17 @@ def _put_plural(plural: Complex, lost: Complex, elastic: Complex) -> None:
 
 
 def _continue(extended: np.ndarray, spectra: np.ndarray, unit: np.ndarray) -> None:
-    """Continue spectra from the mean of their last channels to zero, in half of what follows."""
+    """Continue spectra from the mean of their last channels to zero, in half of what follows.
+
+    In the other half there are zeros already.
+    """
     n_channels = spectra.shape[-1]
     level = spectra[:, -min(16, n_channels) :].mean(axis=-1, keepdims=True) / unit
-    fade = _fade(extended.shape[-1] - n_channels)
-    np.multiply(np.maximum(level, 0.0), fade, out=extended[:, n_channels:], casting="same_kind")
+    fade = _fade(extended.shape[-1] - n_channels).astype(extended.dtype)
+    np.multiply(np.maximum(level, 0.0), fade, out=extended[:, n_channels : n_channels + fade.size])
 
 
 @lru_cache(maxsize=8)
 def _fade(length: int) -> np.ndarray:
-    way = np.minimum(np.arange(1, length + 1) / (0.5 * length), 1.0)
+    way = np.arange(1, (length + 1) // 2) / (0.5 * length)
     return np.cos(0.5 * np.pi * way) ** 2
