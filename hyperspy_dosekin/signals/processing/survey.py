@@ -208,7 +208,13 @@ def _elsewhere(numbers: np.ndarray, near: slice) -> np.ndarray:
 def some_of(array: Array) -> tuple[slice, ...]:
     """Return slices that take some spectra, evenly spaced, of an array ``(…, energy)``."""
     leading = array.shape[:-1]
-    each = max(round(_SOME ** (1 / max(len(leading), 1))), 1)
+    each, number, axes = 1, float(_SOME), sorted(leading)
+    while axes:
+        each = max(round(number ** (1 / len(axes))), 1)
+        if axes[0] >= each:
+            break
+        # What a short axis has not, the others give.
+        number /= axes.pop(0)
     return tuple(slice(None, None, -(-size // each)) for size in leading)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hyperspy_dosekin.data import dose_series, dose_series_image
+from hyperspy_dosekin.signals.processing.survey import some_of
 
 DRIFT = np.linspace(-0.3, 0.3, 9)
 
@@ -590,3 +591,9 @@ def test_an_asymmetric_peak_is_taken_off_with_what_its_loss_side_has_more(
     assert abs(error[0].mean() / truth[0].mean()) < limit
     assert abs(error[1:] / truth[1:]).max() < 0.01
     assert (abs(error[0]) < 3 * np.ravel(areas.metadata.Dosekin.zero_loss_residue)[0]).all()
+
+
+@pytest.mark.parametrize("shape", [(400,), (1, 400), (2, 3, 80), (20, 30), (4, 500, 500)])
+def test_a_hundred_spectra_are_looked_at_whatever_the_shape(shape):
+    spectra = np.broadcast_to(0.0, (*shape, 8))
+    assert 60 <= np.prod(spectra[some_of(spectra)].shape[:-1]) <= 160
