@@ -8,6 +8,7 @@ Torch is imported when a law is evaluated, not with this module.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import log
 from typing import TYPE_CHECKING
 
 from .closed_form import ClosedForm
@@ -16,6 +17,8 @@ from .parameter import LawParameter
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Steps to a dose of two populations, of which the last has no digit to mend.
+_NEWTON = 6
 #: The rate constant, per dose scale.
 RATE = LawParameter("rate", 1e-2, 200.0, 1.0, logarithmic=True)
 _EXPONENT = LawParameter("exponent", 0.1, 5.0, 1.0)
@@ -100,8 +103,6 @@ class FirstOrder(ClosedForm):
 
     def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
         """``−ln(level)/k``."""
-        from math import log
-
         return -log(level) / parameters["rate"]
 
 
@@ -125,6 +126,7 @@ class PlateauPowerLaw(ClosedForm):
     parameters = (RATE, _EXPONENT, LawParameter("plateau", 0.0, 0.95, 0.1))
     scales = True
     has_plateau = True
+    nesting = ("plateau", "exponent", "rate")
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k (1 − C∞) u^p``."""
@@ -173,6 +175,7 @@ class DelayedPowerLaw(ClosedForm):
 
     name = "delayed power law"
     parameters = (RATE, _EXPONENT, LawParameter("delay", 0.0, 1.0, 0.1))
+    nesting = ("rate", "exponent", "delay")
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k C^p`` beyond the delay, 0 before."""
@@ -255,6 +258,7 @@ class TwoPopulations(ClosedForm):
         LawParameter("ratio", 0.01, 0.9, 0.2, logarithmic=True),
     )
     scales = True
+    nesting = ("share", "ratio", "rate")
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k (f e^−t + (1 − f) r e^−rt)`` at the t = kφ where the integrity is C."""
@@ -285,6 +289,20 @@ class TwoPopulations(ClosedForm):
         by_slow = (1 - share) * ratio * time * slow
         by_fast = share * time * fast
         return integrity, wanted_of(slopes, by_fast + by_slow, share * (slow - fast), by_slow)
+
+    def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Newton's steps in ln C, which bends upwards: from below they come ever nearer."""
+        import torch
+
+        rate, share, ratio = (parameters[p.name].to(torch.float64) for p in self.parameters)
+        other = 1 - share
+        # At each of these the integrity is not below the level.
+        time = torch.maximum((other / level).log() / ratio, share.new_tensor(-log(level)))
+        for _ in range(_NEWTON):
+            fast, slow = share * (-time).exp(), other * (-ratio * time).exp()
+            left = fast + slow
+            time = time + (left / level).log() * left / (fast + ratio * slow)
+        return time / rate
 
 
 class MultiHit(ClosedForm):

@@ -44,6 +44,10 @@ class KineticLaw(ABC):
         fast as an integration for each.
     has_plateau
         Whether C may end above 0 at a level that is estimated, which a free offset looks like.
+    nesting
+        Names of its three parameters in the order in which a posterior integrates them, where that
+        is known: of a curve with the second and third held the density of the first has one
+        maximum. Without it nodes are drawn.
     needs_dose_rate
         Whether time matters beside the dose, so that all frames must have one known dose rate.
     inputs
@@ -77,6 +81,7 @@ class KineticLaw(ABC):
     has_exact_solution: bool = False
     scales: bool = False
     has_plateau: bool = False
+    nesting: tuple[str, ...] = ()
     needs_dose_rate: bool = False
     inputs: tuple[str, ...] = ()
     needs_series: bool = False

@@ -86,17 +86,26 @@ class Parameters:
         Priors of rate and exponent, or ``None``.
     held
         Values of parameters that are not estimated, by name.
+    order
+        Names of those that are estimated, where their order is not that of the law.
     """
 
     law: KineticLaw
     prior_of_law: Prior | None
     held: tuple[tuple[str, float], ...] = ()
+    order: tuple[str, ...] = ()
 
     @cached_property
     def free(self) -> tuple[LawParameter, ...]:
-        """Parameters that are estimated, in the order of the law."""
+        """Parameters that are estimated, in the order of the law if no other is asked for."""
         names = dict(self.held)
-        return tuple(p for p in self.law.parameters if p.name not in names)
+        found = tuple(p for p in self.law.parameters if p.name not in names)
+        return tuple(sorted(found, key=lambda p: self.order.index(p.name))) if self.order else found
+
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Place in the law of each parameter that is estimated."""
+        return tuple(self.law.parameters.index(p) for p in self.free)
 
     @cached_property
     def is_free(self) -> tuple[bool, ...]:
@@ -111,12 +120,12 @@ class Parameters:
 
     def complete(self, search: Sequence[Tensor]) -> list[Tensor]:
         """All parameters of the law on their scale of search, from the free ones."""
-        free, names = iter(search), dict(self.held)
+        free, names = dict(zip(self.places, search, strict=True)), dict(self.held)
         return [
-            parameter.to_search(search[0].new_tensor(names[parameter.name]))
-            if parameter.name in names
-            else next(free)
-            for parameter in self.law.parameters
+            free[place]
+            if place in free
+            else parameter.to_search(search[0].new_tensor(names[parameter.name]))
+            for place, parameter in enumerate(self.law.parameters)
         ]
 
     def values(self, search: Sequence[Tensor]) -> Tensor:

@@ -65,15 +65,27 @@ def _below(start: Tensor, slope: Tensor, weight: Tensor, place: Tensor) -> Tenso
     return _folded(share.clamp_(0.0, 1.0).mul_(weight))
 
 
-def _neighbours(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Room of each value as far as half way to its neighbours, and the middle of that room.
-
-    Outermost values have none on their outer side; a single one has none at all.
-    """
+def _beside(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """The value before each and the one behind it, itself where there is none."""
     length = values.shape[dim]
     first, last = values.narrow(dim, 0, 1), values.narrow(dim, length - 1, 1)
     padded = torch.cat([first, values, last], dim)
-    before, behind = padded.narrow(dim, 0, length), padded.narrow(dim, 2, length)
+    return padded.narrow(dim, 0, length), padded.narrow(dim, 2, length)
+
+
+def _neighbours(values: Tensor, dim: int, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Room of each value as far as half way to its neighbours, and the middle of that room.
+
+    Outermost values have none on their outer side; a single one has none at all. One beside a value
+    that is not known has as much room there as on its other side.
+    """
+    before, behind = _beside(values, dim)
+    if known is not None:
+        there = _beside(known, dim)
+        before, behind = (
+            torch.where(there[0], before, 2 * values - behind),
+            torch.where(there[1], behind, 2 * values - before),
+        )
     middle = (before + behind).mul_(0.25).add_(values, alpha=0.5)
     return (behind - before).mul_(0.5), middle
 
@@ -87,14 +99,19 @@ class Weights:
         ``(n_part, n_row, n_node, n)``; they may add up to anything.
     ordered
         Whether rows and nodes follow each other.
+    slices
+        How many slices the rows belong to, one after the other.
     """
 
-    def __init__(self, weight: Tensor, *, ordered: bool) -> None:
-        self.ordered = ordered
+    def __init__(self, weight: Tensor, *, ordered: bool, slices: int = 1) -> None:
+        self.ordered, self.slices = ordered, slices
         plain = weight.float()
         total = _summed(plain, (0, 1, 2)).clamp_(min=1e-300)
         self.plain = plain / total.float()
-        sharp = _sharpened(self.plain, (1, 2)) if ordered else self.plain
+        sharp = self.plain
+        if ordered:
+            cut = self.plain.unflatten(1, (slices, -1))
+            sharp = _sharpened(cut, (1, 2, 3)).flatten(1, 2)
         self.spread = (sharp / _summed(sharp, (0, 1, 2)).float()).flatten(0, 2)
 
     @cached_property
@@ -122,16 +139,18 @@ class Distribution:
         self.finite_mass: Tensor | None = None
         self._rows: list[Tensor] | None = None
         values = values.expand(weights.plain.shape)
+        self._weight, finite, there = weights.spread, None, None
         if not bool(torch.isfinite(values.sum())):
             finite = torch.isfinite(values)
+            spread = torch.where(finite.flatten(0, 2), weights.spread, 0.0)
+            self.finite_mass = _summed(spread, (0,)).clamp(min=1e-300)
+            self._weight = spread / self.finite_mass.float()
             weight = torch.where(finite, weights.plain, 0.0)
-            self.finite_mass = _summed(weight, (0, 1, 2)).clamp(min=1e-300)
-            weights = Weights(weight, ordered=weights.ordered)
+            weights = Weights(weight, ordered=weights.ordered, slices=weights.slices)
             # Infinite values take no place among the others.
             values = torch.where(finite, values, 0.0)
             mean = (weights.plain * values).sum((0, 1, 2))
             values = torch.where(finite, values, mean)
-        self._weight = weights.spread
         # About one of the values, few digits are enough.
         about = values[0, values.shape[1] // 2, values.shape[2] // 2]
         place, weight = (values - about).float(), weights.plain
@@ -147,14 +166,26 @@ class Distribution:
             mass = weights.by_row
             # Rows without mass have no centre to speak of; they also do not matter.
             centre = torch.where(mass > 1e-30, first / mass.clamp(min=1e-30) - mean, 0.0)
-            rows, middle = _neighbours(centre, 1)
-            square = rows.square()
+            cut = centre.unflatten(1, (weights.slices, -1))
+            if finite is not None:
+                there = (mass > 1e-30).unflatten(1, (weights.slices, -1))
+            rows, middle = _neighbours(cut, 2, there)
+            square, middle = rows.square_().flatten(1, 2), middle.flatten(1, 2)
+            if weights.slices > 1:
+                # Rows of one slice and of the next are not the same: slices as a whole are.
+                share = mass.unflatten(1, (weights.slices, -1))
+                total = share.sum(2)
+                whole = (share * cut).sum(2) / total.clamp(min=1e-30)
+                across, between = _neighbours(whole, 1, None if there is None else total > 1e-30)
+                number = cut.shape[2]
+                square = square + across.square_().repeat_interleave(number, 1)
+                middle = middle + (between - whole).repeat_interleave(number, 1)
             if place.shape[2] > 1:
                 # A normal distribution for each row says about where quantiles are.
                 own = (second / mass.clamp(min=1e-30) - centre.square()).clamp_(min=0.0)
                 deviation = torch.maximum((own + square / 12).sqrt(), smallest)
                 self._rows = [each.flatten(0, 1).float() for each in (centre, deviation, mass)]
-                room, place = _neighbours(place, 2)
+                room, place = _neighbours(place, 2, finite)
                 room.square_().add_(square.float()[:, :, None])
             else:
                 # Rows of one value each end where they end; centres of others may be anywhere.

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,11 +17,13 @@ from .ridge import ridge_nodes, ridge_rows
 from .rows import Rows
 from .sampling import sampled_nodes
 from .scan import ScanData
+from .slices import N_SLICE, Whole, sliced_nodes
 from .templates import Templates
 
 # Curves whose nodes are found at once: 18 × 12 nodes of 512 curves and one part make a MB an
-# array, and what single curves need again is done for so many together.
-_PIECE, _SAMPLED_PIECE = 768, 32
+# array, and what single curves need again is done for so many together. Curves in slices have
+# thousands of nodes, drawn ones a mixture of many draws.
+_PIECE, _SLICED_PIECE, _SAMPLED_PIECE = 768, 128, 32
 # A part whose mode is so far below that of another in ln density is left out.
 _NEGLIGIBLE = 11.0
 # Nodes along each of three parameters among which the mode of a part is looked for.
@@ -46,14 +47,15 @@ def mixed_nodes(
         See `ridge_nodes`.
     """
     parameters = parts[0].parameters
-    ordered = len(parameters.free) < 3
+    in_plane = len(parameters.free) < 3
+    in_slices = not in_plane and bool(parameters.law.nesting)
     free = parts[0].offset_free
-    templates = [Templates.of(some) if ordered else None for some in parts]
+    templates = [Templates.of(some) if in_plane else None for some in parts]
     starts = [
         start if some.offset_free == free else _restarted(some, start, known)
         for some, known in zip(parts, templates, strict=True)
     ]
-    piece = _PIECE if ordered else _SAMPLED_PIECE
+    piece = _PIECE if in_plane else _SLICED_PIECE if in_slices else _SAMPLED_PIECE
     if start.device.type != "cpu":
         piece = index.size
     highest = [some.log_density(list(at))[0] for some, at in zip(parts, starts, strict=True)]
@@ -61,7 +63,7 @@ def mixed_nodes(
     # Where nothing can be computed, the first part shows it.
     likely[0] |= ~likely.any(0)
     rows: list[Rows | None] = []
-    if ordered:
+    if in_plane:
         for some, at, known, who in zip(parts, starts, templates, likely, strict=True):
             where = torch.nonzero(who)[:, 0]
             if where.numel() == 0 or known is None:
@@ -82,18 +84,20 @@ def mixed_nodes(
             if few.numel() == 0:
                 continue
             data = some.select(few)
-            placed = rows[number] if ordered else None
+            placed = rows[number] if in_plane else None
             if placed is not None:
                 nodes = ridge_nodes(data, placed.select(few), finer=finer)
             else:
-                nodes = sampled_nodes(data, starts[number][:, few])
+                make = sliced_nodes if in_slices else sampled_nodes
+                nodes = make(data, starts[number][:, few])
             found.append((*nodes, column[few]))
             which.append(number)
         yield Nodes.of_parts(
             index[every.cpu().numpy()],
             parameters,
             _of_all(found, every.numel()),
-            ordered=ordered,
+            ordered=in_plane or in_slices,
+            slices=N_SLICE if in_slices else 1,
             n_bound=sum(number >= len(parts) - n_bound for number in which),
             parts=which,
         )
@@ -144,7 +148,7 @@ def _restarted(data: ScanData, start: Tensor, templates: Templates | None) -> Te
         ]
         grid = torch.stack([axis.reshape(-1) for axis in torch.meshgrid(*axes, indexing="ij")])
         best = grid[:, data.log_density([row[:, None] for row in grid])[0].argmax(0)]
-    objective = _Whole(data)
+    objective = Whole(data)
     lower, upper = start.new_tensor([parameter.search_box for parameter in free]).T
     found = minimise_batched(
         objective,
@@ -156,16 +160,3 @@ def _restarted(data: ScanData, start: Tensor, templates: Templates | None) -> Te
         max_iterations=20,
     )
     return found.parameters
-
-
-@dataclass(frozen=True, eq=False)
-class _Whole:
-    """Deviance in all free parameters, an objective of `minimise_batched`."""
-
-    data: ScanData
-
-    def select(self, index: Tensor) -> _Whole:
-        return _Whole(self.data.select(index))
-
-    def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.data.evaluate(list(parameters), [True] * len(parameters))

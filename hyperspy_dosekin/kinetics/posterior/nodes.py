@@ -41,6 +41,8 @@ class Nodes:
         How many of the parts, the last, have the offset at its bound.
     parts
         Which of all parts these are.
+    slices
+        How many slices of the last parameter the rows belong to, one after the other.
     """
 
     index: np.ndarray
@@ -51,6 +53,7 @@ class Nodes:
     ordered: bool
     n_bound: int = 0
     parts: tuple[int, ...] = (0,)
+    slices: int = 1
 
     @classmethod
     def of_parts(
@@ -62,6 +65,7 @@ class Nodes:
         ordered: bool,
         n_bound: int = 0,
         parts: Sequence[int] | None = None,
+        slices: int = 1,
     ) -> Nodes:
         """Put parts together, each with its nodes and the logarithms of their weights."""
         log_weight = torch.stack([weight for _, weight in found])
@@ -72,7 +76,7 @@ class Nodes:
         weight /= total
         which = tuple(range(len(found)) if parts is None else parts)
         evidence = highest + total.log()
-        return cls(index, parameters, search, weight, evidence, ordered, n_bound, which)
+        return cls(index, parameters, search, weight, evidence, ordered, n_bound, which, slices)
 
     @cached_property
     def values(self) -> Tensor:
@@ -91,11 +95,12 @@ class Nodes:
 
     @cached_property
     def _weights(self) -> Weights:
-        return Weights(self.weight, ordered=self.ordered)
+        return Weights(self.weight, ordered=self.ordered, slices=self.slices)
 
     @cached_property
     def _row_weights(self) -> Weights:
-        return Weights(self.weight.sum(2, keepdim=True), ordered=self.ordered)
+        weight = self.weight.sum(2, keepdim=True)
+        return Weights(weight, ordered=self.ordered, slices=self.slices)
 
     def distribution(self, values: Tensor) -> Distribution:
         """Distribution of values at the nodes, of shapes that broadcast to that of the weights."""

@@ -40,6 +40,15 @@ class Products(NamedTuple):
 class ProductsOverDoses(WhitenedCurves):
     """Curves to scan, and their products with decays; fields as in `WhitenedCurves`."""
 
+    def _complete(self, search: Sequence[Tensor]) -> list[Tensor]:
+        """All parameters of the law on their scale of search, from the free ones."""
+        whole = self.parameters.complete(search)
+        if self.third is not None:
+            name, _ = self.parameters.held[-1]
+            names = [parameter.name for parameter in self.parameters.law.parameters]
+            whole[names.index(name)] = self.third
+        return whole
+
     def _columns(
         self, search: Sequence[Tensor], slopes: Sequence[bool] = ()
     ) -> Iterator[tuple[slice, list[Tensor], Tensor | float]]:
@@ -50,10 +59,11 @@ class ProductsOverDoses(WhitenedCurves):
         third is the pin. Where the offset is free any constant may be taken off, and nodes that are
         over before the first frame have 0: of differences from 1 only rounding would be left.
         """
-        whole = self.parameters.complete(search)
+        whole = self._complete(search)
         law, number = self.parameters.law, self.dose.numel()
-        wanted = iter(slopes)
-        flags = [free and next(wanted, False) for free in self.parameters.is_free]
+        places = zip(self.parameters.places, slopes, strict=False)
+        wanted = [place for place, slope in places if slope]
+        flags = [place in wanted for place in range(len(whole))]
         size = max(torch.broadcast_tensors(*whole)[0].numel(), 1)
         step = max(_AT_ONCE // size, 1)
         known = max(_OF_LAW // size, 1) if streams(law) else number
@@ -67,8 +77,8 @@ class ProductsOverDoses(WhitenedCurves):
                 pin = (integrity[0] > 0.5).to(integrity)
             # What a closed form gives is nobody else's.
             own = streams(law) and self.offset_free
-            integrity = integrity.sub_(pin) if own else integrity - pin
-            made = [integrity, *(each for each in changes if each is not None)]
+            made = [integrity.sub_(pin) if own else integrity - pin]
+            made += [each for place in wanted if (each := changes[place]) is not None]
             for first in range(0, len(dose), step):
                 columns = [each[first : first + step] for each in made]
                 places = slice(begin + first, begin + first + len(columns[0]))
@@ -136,7 +146,7 @@ class ProductsOverDoses(WhitenedCurves):
     def _of_all(self, search: Sequence[Tensor]) -> bool:
         """Whether the decays at nodes are those of all curves, which differ in weights alone."""
         alike = max(each.shape[-1] for each in search) == 1 < self.count
-        return alike and self.filter_ is None and self.basis is None
+        return alike and self.filter_ is None and self.basis is None and self.third is None
 
     def _products_of_all(self, search: Sequence[Tensor]) -> Products:
         """The same where the decays are those of all curves, a few nodes at a time.
@@ -144,7 +154,7 @@ class ProductsOverDoses(WhitenedCurves):
         Sums are made frame by frame: products of matrices would be faster, but round by how many
         curves there are, and no curve may depend on those beside it.
         """
-        whole = self.parameters.complete(search)
+        whole = self._complete(search)
         along = [1] * max(each.ndim for each in whole)
         integrity, _ = curve(self.parameters.law, self.dose.reshape(-1, *along), whole)
         decay = integrity.flatten(1)[..., None]

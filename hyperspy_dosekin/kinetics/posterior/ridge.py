@@ -68,7 +68,7 @@ def _log_density(data: ScanData, log_rate: Tensor, shape: Tensor) -> Tensor:
     return density if rate.logarithmic or rate.lower <= 0 else density + log_rate
 
 
-def _first_rows(data: ScanData, start: Tensor, templates: Templates) -> Rows:
+def _first_rows(data: ScanData, start: Tensor, templates: Templates, number: int) -> Rows:
     """Rows of the shape that the curvature at the estimate and templates suggest."""
     shape = data.parameters.free[1]
     _, _, hessian = data.evaluate(list(start), [True, True])
@@ -89,7 +89,7 @@ def _first_rows(data: ScanData, start: Tensor, templates: Templates) -> Rows:
     rows = spread_rows(
         torch.minimum(best - reach, lower).clamp(low, high),
         torch.maximum(best + reach, upper).clamp(low, high),
-        N_ROW,
+        number,
         shape,
     )
     slope = -hessian[0, 1] / hessian[0, 0].clamp(min=1e-12)
@@ -98,16 +98,18 @@ def _first_rows(data: ScanData, start: Tensor, templates: Templates) -> Rows:
     other = interpolate_rows(rows, known.expand(-1, data.count), rates, shape)
     trials = [data.deviance_at(searched(data, at, rows)) for at in (line, other)]
     guess = torch.where(trials[0] < trials[1] - _SAME, line, other)
-    return _from_neighbours(data, best_on_rows(data, rows, guess, iterations=_STEPS, near=_NEAR))
+    found = best_on_rows(data, rows, guess, iterations=_STEPS, near=_NEAR)
+    # Few rows far from each other bend more, and hardly any of them has stuck.
+    return _from_neighbours(data, found, _ROUNDS if number >= N_ROW else 1)
 
 
-def _from_neighbours(data: ScanData, rows: Rows) -> Rows:
+def _from_neighbours(data: ScanData, rows: Rows, rounds: int) -> Rows:
     """The same with rows that have stuck begun again where their neighbours point to.
 
     Between walls the best rate of a row may be missed by a search from elsewhere.
     """
     index = torch.nonzero((rows.log_rate.diff(2, dim=0).abs() > _BENT).any(0))[:, 0]
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         if index.numel() == 0:
             break
         some, part = data.select(index), rows.select(index)
@@ -142,20 +144,28 @@ def _row_mass(data: ScanData, rows: Rows) -> Tensor:
     return _log_density(data, log_rate, shape) + rows.width.log()
 
 
-def _extent(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+def extent(mass: Tensor, shape: Tensor, box: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:
     """Where the mass of rows is `_DEPTH` below its highest, and how many rows lie within.
 
     Ends beyond the rows are extrapolated, by no more than the rows span.
+
+    Parameters
+    ----------
+    mass
+        Ln of the mass of each row, ``(n_row, n)``.
+    shape
+        Its shape on the scale of estimation, ascending, ``(n_row, n)``.
+    box
+        Box of that.
     """
-    count = rows.shape.shape[0]
-    mass = _row_mass(data, rows)
+    count = len(shape)
     # Linear in p where the mass is a normal distribution, and bent the safe way in longer tails.
     root = (mass.amax(0) - mass).sqrt_()
     inside = root < _DEPTH**0.5
     places = torch.arange(count, device=mass.device)[:, None]
     first = torch.where(inside, places, count).amin(0)
     last = torch.where(inside, places, -1).amax(0)
-    span = rows.shape[-1] - rows.shape[0]
+    span = shape[-1] - shape[0]
 
     def crossing(inner: Tensor, outer: Tensor) -> Tensor:
         # Where no density is a number, no row is inside.
@@ -163,43 +173,43 @@ def _extent(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
         above, below = root.gather(0, inner), root.gather(0, outer)
         share = (_DEPTH**0.5 - above) / (below - above).clamp(min=1e-12)
         share = (1.1 * share).clamp(0, 1)
-        return torch.lerp(rows.shape.gather(0, inner), rows.shape.gather(0, outer), share)[0]
+        return torch.lerp(shape.gather(0, inner), shape.gather(0, outer), share)[0]
 
     def beyond(end: int, inner: int) -> Tensor:
         fall = (root[end] - root[inner]).clamp(min=1e-12)
         share = 1.2 * (_DEPTH**0.5 - root[end]).clamp(min=0.0) / fall
-        step = rows.shape[end] - rows.shape[inner]
-        return rows.shape[end] + (share * step).clamp(min=-span, max=span)
+        step = shape[end] - shape[inner]
+        return shape[end] + (share * step).clamp(min=-span, max=span)
 
-    box = data.parameters.free[1].free_box
     low = torch.where(first == 0, beyond(0, 1), crossing(first, first - 1))
     high = torch.where(last == count - 1, beyond(-1, -2), crossing(last, last + 1))
     return low.clamp(*box), high.clamp(*box), last - first
 
 
-def _adapted_rows(data: ScanData, start: Tensor, templates: Templates) -> Rows:
+def _adapted_rows(data: ScanData, start: Tensor, templates: Templates, number: int) -> Rows:
     """Rows that cover the posterior of the shape, and not much more."""
-    rows = _first_rows(data, start, templates)
-    low, high, count = _extent(data, rows)
+    rows = _first_rows(data, start, templates, number)
+    box = data.parameters.free[1].free_box
+    low, high, count = extent(_row_mass(data, rows), rows.shape, box)
     for _ in range(_ROUNDS):
         span = rows.shape[-1] - rows.shape[0]
         missing = torch.maximum(rows.shape[0] - low, high - rows.shape[-1])
         outside = missing > _EXTRAPOLATED * span
-        coarse = (count < N_ROW // 3) & (high - low < 0.9 * span)
+        coarse = (count < number // 3) & (high - low < 0.9 * span)
         again = torch.nonzero(outside | coarse)[:, 0]
         if again.numel() == 0:
             break
         some = data.select(again)
         part = _moved(some, rows.select(again), low[again], high[again], _STEPS)
         rows.replaced(again, part)
-        low[again], high[again], count[again] = _extent(some, part)
+        low[again], high[again], count[again] = extent(_row_mass(some, part), part.shape, box)
     return _moved(data, rows, low, high, _FEW_STEPS)
 
 
 def _moved(data: ScanData, rows: Rows, low: Tensor, high: Tensor, iterations: int) -> Rows:
     """Rows between other ends, which begin where the old ones say."""
     parameter = data.parameters.free[1]
-    new = spread_rows(low, high, N_ROW, parameter)
+    new = spread_rows(low, high, len(rows.shape), parameter)
     guess = interpolate_rows(new, rows.shape, rows.log_rate, parameter)
     return best_on_rows(data, new, guess, iterations=iterations, near=_NEAR)
 
@@ -231,14 +241,14 @@ def _reach(data: ScanData) -> Tensor:
     return (freedom * torch.expm1(depth / freedom)).sqrt().clamp(max=_LONGEST)
 
 
-def _adapted_nodes(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Tensor, Tensor]:
     """Nodes of the rate on each row, ln densities and of the spacing, ``(n_row, n_node, n)``."""
     alone = rows.shape.shape[0] == 1
     # Many nodes may look far.
     longer = rows.shape.new_tensor(_ALONE_LONGER if alone else _LONGER)[:, None, None]
     reach = longer * _reach(data).expand(2, *rows.shape.shape)
     low, high = data.parameters.free[0].search_box
-    number = _N_ALONE if alone else N_NODE
+    number = _N_ALONE if alone else number
     found = torch.stack(_nodes(data, rows, reach, number))
     index, some, part = torch.arange(data.count, device=reach.device), data, rows
     places = torch.arange(number, device=reach.device)[:, None]
@@ -284,7 +294,7 @@ def _adapted_nodes(data: ScanData, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
     return found[0], found[1], found[2]
 
 
-def ridge_rows(data: ScanData, start: Tensor, templates: Templates) -> Rows:
+def ridge_rows(data: ScanData, start: Tensor, templates: Templates, number: int = N_ROW) -> Rows:
     """Rows that cover the posterior of some curves.
 
     Parameters
@@ -295,15 +305,19 @@ def ridge_rows(data: ScanData, start: Tensor, templates: Templates) -> Rows:
         Free parameters of their estimates on the scale of search, ``(n_free, n)``.
     templates
         What templates say of them.
+    number
+        How many rows.
     """
     if len(data.parameters.free) > 1:
-        return _adapted_rows(data, start, templates)
+        return _adapted_rows(data, start, templates, number)
     _, rate, deviance = templates
     rate = torch.where(deviance < data.deviance_at([start[:1]]), rate, start[:1])
     return best_on_rows(data, torch.zeros_like(rate), rate)
 
 
-def ridge_nodes(data: ScanData, rows: Rows, *, finer: bool = False) -> tuple[list[Tensor], Tensor]:
+def ridge_nodes(
+    data: ScanData, rows: Rows, *, finer: bool = False, number: int = N_NODE
+) -> tuple[list[Tensor], Tensor]:
     """Nodes of some curves and the logarithms of their unnormalised weights.
 
     Parameters
@@ -314,6 +328,8 @@ def ridge_nodes(data: ScanData, rows: Rows, *, finer: bool = False) -> tuple[lis
         Their rows.
     finer
         Whether there are twice as many rows, for what other windows say of the shape.
+    number
+        Nodes on each row.
 
     Returns
     -------
@@ -321,7 +337,7 @@ def ridge_nodes(data: ScanData, rows: Rows, *, finer: bool = False) -> tuple[lis
     the weights of that shape.
     """
     free, shape = data.parameters.free, rows.shape
-    log_rate, density, spacing = _adapted_nodes(data, rows)
+    log_rate, density, spacing = _adapted_nodes(data, rows, number)
     if len(free) > 1:
         steep = torch.nonzero(_steep(density))[:, 0]
         rough = log_rate[..., steep]

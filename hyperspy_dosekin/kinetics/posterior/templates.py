@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -29,15 +30,27 @@ class Templates(NamedTuple):
     deviance: Tensor
 
     @classmethod
-    def of(cls, data: ScanData) -> Templates:
-        """Compare curves with templates; of laws with one or two free parameters."""
+    def of(cls, data: ScanData, others: Sequence[Tensor] = ()) -> Templates:
+        """Compare curves with templates.
+
+        Parameters
+        ----------
+        data
+            The curves.
+        others
+            Free parameters beyond the second on their scale of search, one number each.
+        """
         free = data.parameters.free
         rate = torch.linspace(*free[0].search_box, _TEMPLATES).to(data.dose)
         shape = rate.new_zeros(1, 1)
         if len(free) > 1:
             ends = rate.new_tensor(free[1].free_box)[:, None]
             shape = spread_rows(ends[0], ends[1], _TEMPLATE_ROWS, free[1])
-        squares = data.sums(searched(data, rate[:, None, None], shape)).squares
+
+        def at(log_rate: Tensor) -> list[Tensor]:
+            return [*searched(data, log_rate, shape), *others]
+
+        squares = data.sums(at(rate[:, None, None])).squares
         squares = squares.expand(_TEMPLATES, shape.shape[0], data.count)
         # Of decays that one frame alone has seen all rates fit alike: then the first, and not what
         # rounding chooses.
@@ -51,7 +64,7 @@ class Templates(NamedTuple):
         )
         share = 0.5 * (before - behind) / (before + behind).clamp(min=1e-300)
         best = rate[place] + share.clamp(-0.5, 0.5) * (rate[1] - rate[0])
-        least, found = data.deviance_of(least), data.deviance_at(searched(data, best, shape))
+        least, found = data.deviance_of(least), data.deviance_at(at(best))
         better = found < least - _SAME
         return cls(shape, torch.where(better, best, rate[place]), torch.where(better, found, least))
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # What each curve has of its own, beside its values.
 _BY_CURVE = (
     *("root_weight", "freedom", "share", "pin", "unit", "base", "extent", "softness"),
-    *("errors", "basis"),
+    *("errors", "basis", "third"),
 )
 
 
@@ -88,6 +88,9 @@ class WhitenedCurves:
         neighbours taken out, ``(n_dose, n_error, n)``; ``None`` where there are none.
     basis
         What takes them out, see `basis_of`, of the same shape.
+    third
+        The last parameter of the law on its scale of search, ``(n,)``, where each curve has its own
+        and `parameters` hold it.
     """
 
     parameters: Parameters
@@ -108,6 +111,7 @@ class WhitenedCurves:
     log_constant: Tensor | float = 0.0
     errors: Tensor | None = None
     basis: Tensor | None = None
+    third: Tensor | None = None
 
     @classmethod
     def of(

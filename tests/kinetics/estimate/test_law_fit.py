@@ -247,7 +247,7 @@ def test_two_populations_and_many_hits_are_found_where_the_offset_is_known():
 
 
 @pytest.mark.parametrize("name", ["two populations", "power law with plateau"])
-def test_sampled_posteriors_are_those_of_a_plain_grid(name):
+def test_posteriors_of_three_parameters_are_those_of_a_plain_grid(name):
     law = KINETIC_LAWS[name]
     random = np.random.default_rng(5)
     rate = torch.tensor(np.exp(random.normal(0.7, 0.4, 4)))
@@ -279,8 +279,7 @@ def test_sampled_posteriors_are_those_of_a_plain_grid(name):
         cumulated = (weight[order] / weight.sum()).cumsum()
         ends = np.interp([0.025, 0.975], cumulated, mesh[0][order])
         ours = [np.log(found[f"rate {end}"][place, 0]) for end in ("lower", "upper")]
-        # Two thousand nodes.
-        np.testing.assert_allclose(ours, ends, atol=0.08 * (ends[1] - ends[0]))
+        np.testing.assert_allclose(ours, ends, atol=0.035 * (ends[1] - ends[0]))
 
 
 def _plateau_values(plateau, noise=0.002):

@@ -1,0 +1,355 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nodes of laws with three free parameters: slices of the last, and on each its own ridge.
+
+A slice is a curve whose law has one free parameter less. Slices stand where the mass of the last
+parameter is, closer together in the middle; that of a slice before it has nodes is that of the
+normal distribution about its mode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
+from hyperspy_dosekin.kinetics.model.parameters import Parameters
+from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
+
+from .ridge import extent, ridge_nodes, ridge_rows
+from .rows import end_weights
+from .scan import ScanData
+from .templates import Templates
+
+#: Slices of a curve.
+N_SLICE = 20
+# Rows of a slice and nodes of a row.
+_ROWS, _NODES = 8, 12
+# Slices of the templates.
+_TEMPLATE_SLICES = 9
+# Spread of the first slices in standard deviations by the curvature at the estimate, and the depth
+# in deviance of templates whose slices are within.
+_REACH, _DEEP = 5.0, 18.0
+# Slices are even in the inverse hyperbolic sine of the distance over so many standard deviations.
+_CORE = 1.5
+# It is no less than this share of their span.
+_LEAST_SPREAD = 0.05
+_ROUNDS = 4
+# A wall is where the density falls from more than this share of its highest by so much; this share
+# of the slices goes there.
+_WALL, _TO_WALLS = 0.1, 0.4
+# Steps towards the mode of a slice, fewer from where others say it is, and what the next one may
+# still promise.
+_STEPS, _FEW_STEPS, _TOLERANCE = 6, 3, 0.1
+# Places about a mode, in standard deviations, where the offset is bounded.
+_PLACES = (-4.0, -2.0, 0.0, 2.0, 4.0)
+# Precision of an even density over a box in units of its width.
+_FLAT = 12.0
+# Share of their span by which slices may be too short, and how many have to be inside.
+_MISSING, _FEWEST = 0.05, 6
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """Deviance in all free parameters, an objective of `minimise_batched`."""
+
+    data: ScanData
+
+    def select(self, index: Tensor) -> Whole:
+        """Some of the curves."""
+        return Whole(self.data.select(index))
+
+    def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `ScanData.evaluate`."""
+        return self.data.evaluate(list(parameters), [True] * len(parameters))
+
+
+def _direct(parameter: LawParameter) -> bool:
+    """Whether the scale of search is that of estimation."""
+    return parameter.logarithmic or parameter.lower <= 0
+
+
+def _to_search(parameter: LawParameter, free: Tensor) -> Tensor:
+    return free if _direct(parameter) else free.log()
+
+
+def _cut(data: ScanData, places: Tensor) -> ScanData:
+    """Slices ``(n_slice, n)`` on the scale of estimation as curves, slice after slice."""
+    parameters = data.parameters
+    third = parameters.free[-1]
+    number, count = places.shape
+    index = torch.arange(count, device=places.device).repeat(number)
+    held = (*parameters.held, (third.name, third.start))
+    return replace(
+        data.select(index),
+        parameters=replace(parameters, held=held, order=parameters.order[:2]),
+        third=_to_search(third, places).reshape(-1),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Slices:
+    """Places ``(n_slice, n)``, modes ``(2, n_slice, n)`` on the scale of search, masses, steps."""
+
+    place: Tensor
+    step: Tensor
+    mode: Tensor
+    mass: Tensor
+
+    def select(self, index: Tensor) -> _Slices:
+        return _Slices(*(getattr(self, name)[..., index] for name in self.__dataclass_fields__))
+
+    def replaced(self, index: Tensor, part: _Slices) -> None:
+        for name in self.__dataclass_fields__:
+            getattr(self, name)[..., index] = getattr(part, name)
+
+
+def _stood(low: Tensor, high: Tensor, middle: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
+    """Places of slices and their steps, ``(n_slice, n)``."""
+    first, last = ((torch.stack([low, high]) - middle) / core).asinh()
+    share = torch.linspace(0.0, 1.0, N_SLICE).to(low)[:, None]
+    place = torch.lerp(first, last, share)
+    step = core * place.cosh() * (last - first) / (N_SLICE - 1)
+    step = step.clamp(min=1e-300) * end_weights(N_SLICE).to(low)[:, None]
+    return (middle + core * place.sinh()).clamp(low, high), step
+
+
+def _log_prior(parameters: Parameters, place: Tensor) -> Tensor:
+    """Log prior of the last parameter."""
+    *others, third = parameters.free
+    held = (*parameters.held, *((each.name, each.start) for each in others))
+    alone = replace(parameters, held=held, order=(third.name,))
+    return alone.log_prior([_to_search(third, place)])
+
+
+def _log_mass(cut: ScanData, mode: Tensor) -> Tensor:
+    """Log mass of slices by the curvatures at their modes ``(2, n)`` and the box."""
+    _, _, hessian = cut.evaluate(list(mode), [True, True])
+    free = cut.parameters.free
+    # Of scales of search a box would be.
+    scale = mode.new_tensor([p.free_box[1] - p.free_box[0] for p in free])[:, None]
+    direct = mode.new_tensor([_direct(p) for p in free])[:, None] > 0
+    scale = torch.where(direct, scale, scale / mode.exp())
+    first = hessian[0, 0] * scale[0] ** 2 + _FLAT
+    second = hessian[1, 1] * scale[1] ** 2 + _FLAT
+    cross = hessian[0, 1] * scale[0] * scale[1]
+    rest = second - cross * cross / first
+    log_volume = -0.5 * (first * rest).log()
+    if not cut.bounded:
+        return cut.log_density(list(mode))[0] + log_volume
+    # What is allowed may lie on the slope of a slice.
+    place = mode.new_tensor(_PLACES)
+    along = place[:, None] * rest.rsqrt()
+    across = place[:, None, None] * first.rsqrt() - (cross / first) * along
+    moved = torch.stack([across, along.expand_as(across)]).flatten(1, 2) * scale[:, None]
+    lower, upper = mode.new_tensor([p.search_box for p in free]).T[..., None, None]
+    search = torch.minimum(torch.maximum(mode[:, None] + moved, lower), upper)
+    return cut.log_density(list(search))[0].logsumexp(0) + log_volume
+
+
+def _settled(data: ScanData, place: Tensor, step: Tensor, guesses: list[Tensor]) -> _Slices:
+    """Slices with their modes, which begin at the best of some guesses ``(2, n_slice, n)``."""
+    cut = _cut(data, place)
+    flat = [guess.flatten(1) for guess in guesses]
+    best, height = flat[0], cut.log_density(list(flat[0]))[0]
+    for guess in flat[1:]:
+        found = cut.log_density(list(guess))[0]
+        best, height = torch.where(found > height, guess, best), torch.maximum(found, height)
+    free = cut.parameters.free
+    lower, upper = place.new_tensor([parameter.search_box for parameter in free]).T
+    best = minimise_batched(
+        Whole(cut),
+        best,
+        lower,
+        upper,
+        largest_step=torch.minimum(0.3 * (upper - lower), torch.ones_like(lower)),
+        tolerance=_TOLERANCE,
+        max_iterations=_STEPS if len(guesses) > 1 else _FEW_STEPS,
+    ).parameters
+    mass = _log_mass(cut, best)
+    mass = mass.reshape(place.shape) + _log_prior(data.parameters, place)
+    return _Slices(place, step, best.reshape(2, *place.shape), mass)
+
+
+def _templates(data: ScanData) -> tuple[Tensor, Templates]:
+    """Slices of templates ``(n_slice,)``, and what each says, ``(n_slice, …)``."""
+    free = data.parameters.free
+    place = torch.linspace(*free[2].free_box, _TEMPLATE_SLICES).to(data.dose)
+    each = [Templates.of(data, [_to_search(free[2], one)]) for one in place[:, None]]
+    return place, Templates(*(torch.stack(some) for some in zip(*each, strict=True)))
+
+
+def _first(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> _Slices:
+    """Slices that the curvature at the estimate and templates suggest."""
+    third = data.parameters.free[2]
+    box = third.free_box
+    _, _, hessian = data.evaluate(list(start), [True] * 3)
+    # How the others follow the last, and how sharp it is then.
+    corner, cross = hessian[:2, :2], hessian[:2, 2]
+    weight = corner.diagonal(dim1=0, dim2=1).T + 1e-300
+    inverse = weight.prod(0) - corner[0, 1] ** 2
+    inverse = 1 / torch.maximum(inverse, 1e-9 * weight.prod(0))
+    slope = torch.stack(
+        [
+            (corner[0, 1] * cross[1] - weight[1] * cross[0]) * inverse,
+            (corner[0, 1] * cross[0] - weight[0] * cross[1]) * inverse,
+        ]
+    )
+    precision = hessian[2, 2] + (slope * cross).sum(0)
+    sharp = precision > 1e-10 * hessian[2, 2]
+    spread = torch.where(sharp, precision.clamp(min=1e-300).rsqrt(), torch.inf)
+    at = start[2] if _direct(third) else start[2].exp()
+    spread = spread if _direct(third) else spread * at
+    spread = spread.clamp(1e-4 * (box[1] - box[0]), box[1] - box[0])
+    least = torch.minimum(known.deviance.amin((0, 1)), data.deviance_at(list(start)))
+    good = (known.deviance < least + _DEEP).any(1)
+    lower = torch.where(good, place[:, None], torch.inf).amin(0)
+    upper = torch.where(good, place[:, None], -torch.inf).amax(0)
+    low = torch.minimum(at - _REACH * spread, lower).clamp(*box)
+    high = torch.maximum(at + _REACH * spread, upper).clamp(*box)
+    places, step = _stood(low, high, at, _CORE * spread)
+    moved = _to_search(third, places) - start[2]
+    guess = start[:2, None] + (slope[:, None] * moved).clamp(-3.0, 3.0)
+    return _settled(data, places, step, [guess, _of_templates(data, place, known, places)])
+
+
+def _nearest(place: Tensor, places: Tensor) -> Tensor:
+    """Which slice of the templates is the nearest to each slice."""
+    return (places[..., None] - place).abs().argmin(-1)
+
+
+def _of_templates(data: ScanData, place: Tensor, known: Templates, places: Tensor) -> Tensor:
+    """Best of the templates of the nearest slice, ``(2, n_slice, n)``."""
+    free = data.parameters.free
+    rate, shape = known.rate, known.shape.expand(known.rate.shape)
+    search = [rate, shape if _direct(free[1]) else shape.log()]
+    third = _to_search(free[2], place)[:, None, None].expand(rate.shape)
+    row = (0.5 * known.deviance - data.parameters.log_prior([*search, third])).argmin(1, True)
+    best = torch.stack([each.gather(1, row)[:, 0] for each in search])
+    nearest = _nearest(place, places)
+    return best.gather(1, nearest.expand(2, -1, -1))
+
+
+def _interpolated(old: _Slices, places: Tensor) -> Tensor:
+    """Modes at other places, on straight lines between those of old slices."""
+    right = torch.searchsorted(old.place.T.contiguous(), places.T.contiguous()).T
+    right = right.clamp(1, len(old.place) - 1)
+    first, last = old.place.gather(0, right - 1), old.place.gather(0, right)
+    share = ((places - first) / (last - first).clamp(min=1e-300)).clamp(-1.0, 2.0)
+    index = right.expand(2, -1, -1)
+    return torch.lerp(old.mode.gather(1, index - 1), old.mode.gather(1, index), share)
+
+
+def _steep(slices: _Slices) -> tuple[Tensor, Tensor]:
+    """How the density changes from slice to slice, and whether it falls like a wall, ``(n,)``."""
+    density = (slices.mass - slices.mass.amax(0)).exp()
+    low, high = torch.minimum(density[1:], density[:-1]), torch.maximum(density[1:], density[:-1])
+    return high - low, ((high > _WALL) & (low < _WALL * high)).any(0)
+
+
+def _by_walls(old: _Slices, places: Tensor, walls: Tensor) -> tuple[Tensor, Tensor]:
+    """Places and steps of slices of which a share has gone to where walls are."""
+    low, high = places[0], places[-1]
+    knots = torch.cat([low[None], torch.minimum(torch.maximum(old.place, low), high), high[None]])
+    share = torch.linspace(0.0, 1.0, N_SLICE).to(low)
+
+    def between(x: Tensor, known: Tensor, values: Tensor) -> Tensor:
+        right = torch.searchsorted(known.T.contiguous(), x.T.contiguous()).T
+        right = right.clamp(1, len(known) - 1)
+        first, last = known.gather(0, right - 1), known.gather(0, right)
+        part = ((x - first) / (last - first).clamp(min=1e-300)).clamp(0.0, 1.0)
+        return torch.lerp(values.gather(0, right - 1), values.gather(0, right), part)
+
+    even = between(knots, places, share[:, None].expand(places.shape))
+    at_walls = torch.cat([torch.zeros_like(walls[:2]), walls]).cumsum(0)
+    at_walls = torch.cat([at_walls, at_walls[-1:]]) / at_walls[-1]
+    both = torch.lerp(even, at_walls, _TO_WALLS)
+    found = between(share[:, None].expand(places.shape).contiguous(), both, knots)
+    found[0], found[-1] = low, high
+    gaps = found.diff(dim=0)
+    step = 0.5 * torch.cat([gaps[:1], gaps[1:] + gaps[:-1], gaps[-1:]])
+    return found, step.clamp(min=1e-300)
+
+
+def _adapted(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> _Slices:
+    """Slices that cover the mass of the last parameter, and not much more."""
+    slices = _first(data, start, place, known)
+    box = data.parameters.free[2].free_box
+    again = torch.arange(data.count, device=start.device)
+    walled = torch.zeros_like(start[0], dtype=torch.bool)
+    for round_ in range(_ROUNDS):
+        some, part = data.select(again), slices.select(again)
+        low, high, _ = extent(part.mass, part.place, box)
+        weight = (part.mass - part.mass.amax(0)).exp() * part.step
+        weight = weight / weight.sum(0)
+        middle = (weight * part.place).sum(0)
+        spread = (weight * (part.place - middle).square()).sum(0).sqrt()
+        spread = torch.maximum(spread, _LEAST_SPREAD * (high - low))
+        places, step = _stood(low, high, middle, _CORE * spread)
+        changes, wall = _steep(part)
+        if round_:
+            walled[again] |= wall
+        steep = torch.nonzero(walled[again])[:, 0]
+        if steep.numel():
+            moved = _by_walls(part.select(steep), places[:, steep], changes[:, steep])
+            places[:, steep], step[:, steep] = moved
+        part = _settled(some, places, step, [_interpolated(part, places)])
+        slices.replaced(again, part)
+        low, high, inside = extent(part.mass, part.place, box)
+        span = part.place[-1] - part.place[0]
+        missing = torch.maximum(part.place[0] - low, high - part.place[-1])
+        wrong = (missing > _MISSING * span) | (inside < _FEWEST) | _steep(part)[1]
+        again = again[wrong]
+        if again.numel() == 0:
+            break
+    return slices
+
+
+def sliced_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Nodes of some curves and the logarithms of their unnormalised weights.
+
+    Parameters
+    ----------
+    data
+        The curves, of a law that names the order of its three free parameters.
+    start
+        Their estimates on the scale of search, ``(3, n)``.
+
+    Returns
+    -------
+    Free parameters on the scale of search, of shapes that broadcast to ``(n_row, n_node, n)``,
+    where the rows of `N_SLICE` slices follow each other, and the weights of that shape.
+    """
+    order = data.parameters.law.nesting
+    names = [parameter.name for parameter in data.parameters.free]
+    data = replace(data, parameters=replace(data.parameters, order=order))
+    start = torch.stack([start[names.index(name)] for name in order])
+    place, known = _templates(data)
+    slices = _adapted(data, start, place, known)
+    nearest = _nearest(place, slices.place)
+
+    def own(array: Tensor) -> Tensor:
+        """Of each slice what the nearest of the templates says, ``(n_row, n_slice · n)``."""
+        chosen = array.gather(0, nearest[:, None].expand(-1, array.shape[1], -1))
+        return chosen.transpose(0, 1).flatten(1)
+
+    cut = _cut(data, slices.place)
+    templates = Templates(known.shape[0], own(known.rate), own(known.deviance))
+    rows = ridge_rows(cut, slices.mode.flatten(1), templates, _ROWS)
+    search, weight = ridge_nodes(cut, rows, number=_NODES)
+    number = len(weight)
+
+    def stacked(array: Tensor) -> Tensor:
+        """From ``(n_row, n_node, n_slice · n)`` to ``(n_slice · n_row, n_node, n)``."""
+        return array.unflatten(2, (N_SLICE, data.count)).movedim(2, 0).flatten(0, 1)
+
+    def spread(array: Tensor) -> Tensor:
+        """From ``(n_slice, n)`` to ``(n_slice · n_row, 1, n)``."""
+        return array.repeat_interleave(number, 0)[:, None]
+
+    log_step = slices.step.log() + _log_prior(data.parameters, slices.place)
+    third = _to_search(data.parameters.free[2], slices.place)
+    found = [*(stacked(each) for each in search), spread(third)]
+    return [found[order.index(name)] for name in names], stacked(weight) + spread(log_step)
