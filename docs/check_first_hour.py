@@ -215,7 +215,16 @@ def check_forked(pages: list[Path]) -> dict[Path, str]:
 
 def do_what_most_do() -> None:
     """Do what most pages begin with, so that copies of this process need not import it again."""
-    for name in ("exspy.signals", "hyperspy.api", "pandas", "hyperspy_gui_ipywidgets", "ipympl"):
+    for name in (
+        "exspy.signals",
+        "hyperspy.api",
+        "pandas",
+        "hyperspy_gui_ipywidgets",
+        "ipympl",
+        "torch._dynamo",  # of every optimiser
+        "sklearn.manifold",
+        "sklearn.neighbors",
+    ):
         if importlib.util.find_spec(name.split(".")[0]) is not None:
             importlib.import_module(name)
     import hyperspy_dosekin

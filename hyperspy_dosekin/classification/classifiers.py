@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+
+from hyperspy_dosekin.numerics.threads import one_blas_thread
 
 Arrays = Mapping[str, np.ndarray]
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -108,7 +109,7 @@ def make_classifier(kind: str, arrays: Arrays) -> Predict:
 def _fit_process(latents: np.ndarray, label: np.ndarray) -> Arrays:
     process = _gaussian_process(optimised=True)
     # Matrices of this size lose time on more than one thread.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         process.fit(latents[:_OPTIMISED], label[:_OPTIMISED])
     kernels = process.kernel_.kernels if process.n_classes_ > 2 else [process.kernel_]
     return {"theta": np.stack([kernel.theta for kernel in kernels])}
@@ -131,7 +132,7 @@ def _make_process(arrays: Arrays) -> Predict:
     theta = arrays["theta"]
     # One process for each class against the others: each has a kernel of its own.
     pairs = range(1, 2) if len(theta) == 1 else range(len(theta))
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         processes = [
             _gaussian_process(optimised=False, theta=theta[0 if len(theta) == 1 else k]).fit(
                 latents, label == k

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 
 from hyperspy_dosekin.classification.calibration import (
     calibration_curve,
@@ -51,6 +50,7 @@ from hyperspy_dosekin.classification.shares import chosen_share
 from hyperspy_dosekin.classification.simulation import Simulator
 from hyperspy_dosekin.classification.units import NetworkUnits
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
+from hyperspy_dosekin.numerics.threads import one_blas_thread
 
 _logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def fit_model(
     """
     # Matrices of a few hundred columns: threads of the linear algebra cost more than they bring,
     # most of all where something else is computing.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         given = _Given(clean, nuisances, variance)
         return _fit(spectra, references, settings, given, device, progress, stop)
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.threads import one_blas_thread
+
 #: Rounds of couplings and beliefs, and sweeps of beliefs in each and at the end.
 _ROUNDS = 5
 _SWEEPS_IN_ROUND = 3
@@ -202,5 +204,6 @@ def _maximise(evidence: np.ndarray, neighbours: np.ndarray, start: np.ndarray) -
         gradient[: n_class**2] += 2 * _RIDGE * coupling.ravel()
         return float(value), gradient
 
-    found = minimize(cost, start, jac=True, method="L-BFGS-B", options={"maxiter": 60})
+    with one_blas_thread():
+        found = minimize(cost, start, jac=True, method="L-BFGS-B", options={"maxiter": 60})
     return found.x

@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
-from threadpoolctl import threadpool_limits
+
+from hyperspy_dosekin.numerics.threads import one_blas_thread
 
 #: Points of all members, ``(n_member, n)``, to values ``(n_member,)`` and gradients.
 BatchedFunction = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -87,7 +88,7 @@ class LockstepMinimiser:
             thread.start()
         try:
             # L-BFGS multiplies thin matrices, for which SciPy's BLAS is slower with threads.
-            with threadpool_limits(1, user_api="blas"):
+            with one_blas_thread():
                 self._serve(points, active, after_round)
         finally:
             for reply in self._replies:

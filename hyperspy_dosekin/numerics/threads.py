@@ -8,7 +8,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -17,23 +17,30 @@ from threadpoolctl import ThreadpoolController
 _Item = TypeVar("_Item")
 _Found = TypeVar("_Found")
 
-# Torch's thread count belongs to the process: of several pieces of work at the same time, only
-# the first may remember what to go back to, and only the last may go back.
+# The number of threads belongs to the process: of several pieces of work at the same time, only the
+# first may remember what to go back to, and only the last may go back.
 _lock = threading.Lock()
 _active: list[int] = []
 _before: list[int] = []
+_limits = []
 
 
 @functools.cache
 def _blas() -> ThreadpoolController:
     """The BLAS of this process; looking for it takes milliseconds."""
+    # SciPy has a BLAS of its own, which is not there before.
+    import scipy.linalg  # noqa: F401
+
     return ThreadpoolController()
 
 
-def one_blas_thread() -> AbstractContextManager[object]:
-    """Run a block of code with one thread of NumPy's BLAS.
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Run a block of code with one thread of the BLAS of NumPy and of SciPy.
 
-    Small matrices lose time on more than one: they wait for each other longer than they compute.
+    Small matrices lose time on more than one: they wait for each other longer than they compute. A
+    minimisation by L-BFGS-B takes a hundred times as long. May be entered from several threads at
+    once.
 
     Examples
     --------
@@ -42,7 +49,15 @@ def one_blas_thread() -> AbstractContextManager[object]:
     ...     print(np.ones((2, 3)) @ np.ones(3))
     [3. 3.]
     """
-    return _blas().limit(limits=1, user_api="blas")
+    with _lock:
+        _limits.append(_limits[0] if _limits else _blas().limit(limits=1, user_api="blas"))
+    try:
+        yield
+    finally:
+        with _lock:
+            limit = _limits.pop()
+            if not _limits:
+                limit.restore_original_limits()
 
 
 @contextmanager

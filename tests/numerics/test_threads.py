@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.numerics.threads import one_blas_thread, torch_threads
 
 
 def fail():
@@ -27,3 +28,21 @@ def test_overlapping_pieces_of_work_put_the_threads_back():
     assert torch.get_num_threads() == 1
     second.__exit__(None, None, None)
     assert torch.get_num_threads() == before
+
+
+def test_the_last_of_two_blocks_gives_the_blas_its_threads_back():
+    """As torch_threads: with dask, blocks end in any order."""
+
+    def threads():
+        return [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(threads()) == {1}
+        second.__exit__(None, None, None)
+        assert threads() == before
+        assert set(before) == {2}

@@ -9,6 +9,8 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+from hyperspy_dosekin.numerics.threads import one_blas_thread
+
 from .curves import SharedCurves
 from .evidence import pixel_evidence, scores
 from .hyper import Layout
@@ -81,9 +83,9 @@ def _climbed(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) ->
             return 1e12, np.zeros(len(away))
         return value.item(), (units.T @ slope).numpy()
 
-    found = minimize(
-        loss, np.zeros(len(vector)), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS}
-    )
+    start = np.zeros(len(vector))
+    with one_blas_thread():
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
     # The nodes are good near where they were placed: no further than that at once.
     return vector + (units @ torch.as_tensor(found.x)).clamp(-1.0, 1.0)
 
