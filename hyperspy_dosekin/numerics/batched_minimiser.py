@@ -39,7 +39,7 @@ class BatchedObjective(Protocol):
         Returns
         -------
         Shapes ``(n_problem,)``, ``(n_parameter, n_problem)``, ``(n_parameter, n_parameter,
-        n_problem)``. The Hessian is positive semidefinite.
+        n_problem)``. The Hessian is positive semidefinite. The minimiser writes into the three.
         """
         ...
 

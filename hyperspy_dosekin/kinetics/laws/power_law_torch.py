@@ -49,7 +49,8 @@ def power_law_curve(
     excess = exponent - 1.0
     nearest = _NEAREST_TO_ONE[dtype]
     too_near = excess.abs() < nearest
-    if bool(too_near.any()):
+    # Another device would be waited for.
+    if excess.device.type != "cpu" or bool(too_near.any()):
         excess = excess + too_near.to(dtype) * (2 * nearest)
     per_log2 = (excess * -_LOG_2).reciprocal_()
     if not (by_rate or by_exponent):
