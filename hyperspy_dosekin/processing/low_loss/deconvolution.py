@@ -188,7 +188,7 @@ def band_of(peak: np.ndarray, fwhm: np.ndarray, variance: float = 0.0) -> float:
         return 0.5
     # Between frequencies of a short peak there would be gaps.
     length = _fast_length(8 * peak.size)
-    least = max(_ABSENT, _ERRORS * np.sqrt(variance) / area)
+    least = max(_ABSENT, _ERRORS * np.sqrt(max(variance, 0.0)) / area)
     there = np.flatnonzero(np.abs(fft.rfft(peak, length)) > least * area)
     if least > _HIDDEN:
         return 0.5

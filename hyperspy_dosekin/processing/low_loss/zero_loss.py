@@ -10,6 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperspy_dosekin.numerics.medians import median
+from hyperspy_dosekin.processing.low_loss.first_peak import (
+    CLEAR,
+    SIGNIFICANT,
+    first_peak,
+    pair_at,
+    paired,
+    significance,
+    with_something_before,
+)
 from hyperspy_dosekin.processing.low_loss.flat_top import has_flat_top
 
 #: Wider peaks, in eV, are plasmons and edges, not the zero-loss peak of any source in use.
@@ -26,26 +35,12 @@ _NARROWEST = 3.5
 _STEPS, _SETTLED = 8, 1e-9
 #: Standard deviations of a Gaussian beyond which it is nothing, from wherever in a peak.
 _FARTHEST = 10.5
-#: A peak before the highest one that is so high in comparison is the zero-loss peak; less is on the
-#: gain side. It is no part of the flank so many widths away.
-_FIRST_SHARE, _FLANK_WIDTHS = 0.05, 3.0
-#: A lower one before a peak that is hardly wider is its ghost or a gain: plasmons that are so much
-#: higher than the zero-loss peak are those of a specimen of several mean free paths, and wide.
-_GHOST_SHARE, _AS_NARROW = 0.15, 1.25
-#: Standard deviations of noise above which a peak is one: noise reaches 5 in a thousand channels.
-_SIGNIFICANT = 8.0
-#: Share of a peak to which the intensity before it has fallen, if that is the first.
-_NOTHING_BEFORE = 0.1
 #: Levels at the two ends are the same if they differ by less of the height of the spectrum.
 _SAME_LEVEL = 0.1
 #: A hot pixel has less beside it, and the narrowest peak, of 1.5 channels, a third.
 _BESIDE = 0.05
-#: Peaks of one spectrum that are tested at most.
-_TESTED = 8
 #: Types in which spectra are compared as they are recorded; others become float64.
 _AS_THEY_ARE = tuple(np.dtype(kind) for kind in ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8"))
-#: Peaks so many times as high as the median change from channel to channel need no test.
-_CLEAR = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +145,10 @@ def find_zero_loss(
     top = np.maximum(begin + pairs[:, begin:stop].argmax(axis=-1), start)
     reach = int(min(np.ceil(widest) + 2, n_channels))
     around, fwhm = _around(spectra, pedestal, top, reach)
-    for row in _with_something_before(pairs, pedestal, start, top, fwhm):
+    for row in with_something_before(pairs, pedestal, start, top, fwhm):
         spectrum = spectra[row].astype(np.float64)
-        paired = _paired(spectrum) - pedestal[row]
-        first = _first_peak(paired, spectrum, slice(start, stop), widest, gain)
+        above = paired(spectrum) - pedestal[row]
+        first = first_peak(above, spectrum, slice(start, stop), widest, gain)
         if first is not None and first != top[row]:
             top[row] = first
             part = slice(row, row + 1)
@@ -161,7 +156,7 @@ def find_zero_loss(
     height = around[:, reach]
     offset = np.arange(-float(reach), reach + 1)
     found = np.isfinite(fwhm) & (fwhm <= widest) & (height > 0)
-    found &= _pair_at(pairs, top) - pedestal > _BESIDE * height
+    found &= pair_at(pairs, top) - pedestal > _BESIDE * height
     sigma = np.where(found, np.maximum(fwhm, _NARROWEST) * SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
     own = np.where(found, np.maximum(fwhm, 1.0) * SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
     centre = _centre(around, offset, sigma, 1 + (own / sigma) ** 2)
@@ -172,14 +167,14 @@ def find_zero_loss(
         ends = spectra[:, [0, -1]].sum(axis=-1, dtype=np.float64)
         mean = (2 * total - ends - 2 * sum_of(pairs)) / (n_channels - 1)
         # No median is more than twice the mean.
-        clear = height >= _CLEAR * 2.1 * mean
+        clear = height >= CLEAR * 2.1 * mean
     for row in np.flatnonzero(found & ~clear):
         spectrum = spectra[row].astype(np.float64)
         change = np.abs(np.diff(spectrum))
         middle = median(change)
         # With few counts most channels are equal.
-        if height[row] < _CLEAR * (middle if middle > 0 else change.mean()):
-            found[row] = significance(spectrum, int(top[row]), fwhm[row], gain) > _SIGNIFICANT
+        if height[row] < CLEAR * (middle if middle > 0 else change.mean()):
+            found[row] = significance(spectrum, int(top[row]), fwhm[row], gain) > SIGNIFICANT
     saturated = found & has_flat_top(around, pedestal, largest_value)
     position = top + np.where(found, centre, 0.0)
 
@@ -220,103 +215,6 @@ def _around(
     left = _half_width(around[:, reach::-1], inside[:, reach::-1])
     right = _half_width(around[:, reach:], inside[:, reach:])
     return around, left + right
-
-
-def _paired(spectra: np.ndarray) -> np.ndarray:
-    """The smaller of each channel and its larger neighbour, shape of `spectra`."""
-    edge = np.full((*spectra.shape[:-1], 1), -np.inf)
-    pairs = np.concatenate([edge, np.minimum(spectra[..., :-1], spectra[..., 1:]), edge], axis=-1)
-    return np.maximum(pairs[..., :-1], pairs[..., 1:])
-
-
-def _pair_at(pairs: np.ndarray, channel: np.ndarray) -> np.ndarray:
-    """The same of one channel of each spectrum, from the smaller ones of all neighbours."""
-    row, last = np.arange(len(pairs)), pairs.shape[-1] - 1
-    sides = np.maximum(channel - 1, 0), np.minimum(channel, last)
-    return np.maximum(pairs[row, sides[0]], pairs[row, sides[1]])
-
-
-def _with_something_before(
-    pairs: np.ndarray, pedestal: np.ndarray, start: int, top: np.ndarray, fwhm: np.ndarray
-) -> np.ndarray:
-    """Rows with intensity below their highest peak, too far from it to be its flank."""
-    width = np.where(np.isfinite(fwhm), fwhm, 0.0)
-    before = top - np.ceil(_FLANK_WIDTHS * width).astype(np.intp)
-    limit = _pair_at(pairs, top) - pedestal
-    asked = (before > start) & (limit > 0)
-    limit = _FIRST_SHARE * limit + pedestal
-    # In a channel less than this there is nothing; most rows have nothing in any of them.
-    upto = pairs[:, : max(int(before.max(initial=0)), 0) + 1].max(axis=-1)
-    rows = np.flatnonzero(asked & (upto > limit))
-    some = [pairs[row, : before[row] + 1].max() > limit[row] for row in rows]
-    return rows[np.array(some, dtype=bool)]
-
-
-def _first_peak(
-    paired: np.ndarray, spectrum: np.ndarray, search: slice, widest: float, gain: float
-) -> int | None:
-    """Channel of the first narrow, significant peak of a spectrum, or ``None``."""
-    from scipy.signal import find_peaks, peak_prominences, peak_widths
-
-    part = paired[search]
-    change = float(median(np.abs(np.diff(spectrum))))
-    # A height that noise does not reach, so that few peaks are left to be tested.
-    height = max(_FIRST_SHARE * part.max(), _SIGNIFICANT * change)
-    peaks, _ = find_peaks(part, height=height)
-    if not peaks.size:
-        return None
-    widths, _, _, _ = peak_widths(part, peaks, rel_height=0.5)
-    # By how much it rises above what is next to it: a bump on a flank is no peak.
-    prominence = peak_prominences(part, peaks)[0]
-    able = (prominence >= 0.5 * part[peaks]) & (widths <= widest)
-    # Before the zero-loss peak there is nothing; before a loss is the tail of the zero-loss peak.
-    able &= np.minimum.accumulate(part)[peaks] < _NOTHING_BEFORE * part[peaks]
-    highest = peaks == peaks[part[peaks].argmax()]
-    able &= (part[peaks] > _GHOST_SHARE * part.max()) | (widths[highest] > _AS_NARROW * widths)
-    for peak, width in zip(peaks[able][:_TESTED], widths[able], strict=False):
-        channel = search.start + int(peak)
-        if 0 < _CLEAR * change < part[peak]:
-            return channel
-        if significance(spectrum, channel, float(width), gain) > _SIGNIFICANT:
-            return channel
-    return None
-
-
-def significance(spectrum: np.ndarray, channel: int, fwhm: float, gain: float = 0.0) -> float:
-    """How many standard deviations of noise a peak is high.
-
-    The mean over the width of the peak, less that of as many channels on either side, is compared
-    with the same of all other places of the spectrum, so that noise may be correlated and uneven.
-
-    Parameters
-    ----------
-    spectrum
-        Shape ``(n_channels,)``.
-    channel, fwhm
-        Of the peak.
-    gain
-        Of the counts, if known: of a few electrons the spread elsewhere says nothing.
-    """
-    # Hot pixels and spikes are no part of a peak.
-    padded = np.pad(spectrum, 1, mode="edge")
-    spectrum = np.minimum(spectrum, np.maximum(padded[:-2], padded[2:]))
-    width = int(np.clip(round(fwhm), 2, max(spectrum.size // 8, 2)))
-    total = np.concatenate([[0.0], np.cumsum(spectrum)])
-    mean = (total[width:] - total[:-width]) / width
-    contrast = mean[2 * width : -2 * width] - 0.5 * (mean[: -4 * width] + mean[4 * width :])
-    if contrast.size < 2 * width:
-        return np.inf
-    place = channel - width // 2 - 2 * width
-    near = np.abs(np.arange(contrast.size) - place) <= 3 * width
-    if not near.any():
-        return np.inf
-    peak = contrast[near].max()
-    rest = np.abs(contrast[~near])
-    if rest.size < 2 * width:
-        return np.inf
-    # Three quarters of normal numbers are below 1.15; the others may be plasmons.
-    spread = np.sqrt((np.quantile(rest, 0.75) / 1.15) ** 2 + gain * max(peak, 0.0) / width)
-    return float(peak / spread) if spread > 0 else (np.inf if peak > 0 else 0.0)
 
 
 def _half_width(side: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from hyperspy_dosekin.processing.spikes.noise import Noise
-from hyperspy_dosekin.processing.spikes.subspace import Placed, Subspace
+from hyperspy_dosekin.processing.spikes.placed import Placed
+from hyperspy_dosekin.processing.spikes.subspace import Subspace
 
 #: Residuals of more standard deviations pull no harder at the coefficients (a Huber estimator).
 CLIPPED = 4.0

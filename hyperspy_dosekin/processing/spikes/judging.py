@@ -24,7 +24,8 @@ from hyperspy_dosekin.processing.spikes.found import (
 )
 from hyperspy_dosekin.processing.spikes.lines import BESIDE, line_height
 from hyperspy_dosekin.processing.spikes.noise import SIGMA_PER_MAD, Noise
-from hyperspy_dosekin.processing.spikes.subspace import Placed, Subspace
+from hyperspy_dosekin.processing.spikes.placed import Placed
+from hyperspy_dosekin.processing.spikes.subspace import Subspace
 
 
 @dataclass(frozen=True, eq=False)

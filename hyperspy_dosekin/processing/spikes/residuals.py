@@ -18,7 +18,8 @@ from hyperspy_dosekin.processing.spikes.fitting import (
 from hyperspy_dosekin.processing.spikes.found import EACH, limit
 from hyperspy_dosekin.processing.spikes.judging import Search
 from hyperspy_dosekin.processing.spikes.noise import Noise
-from hyperspy_dosekin.processing.spikes.subspace import Placed, Subspace, place
+from hyperspy_dosekin.processing.spikes.placed import Placed, place
+from hyperspy_dosekin.processing.spikes.subspace import Subspace
 
 #: The first look asks for less, by so many standard deviations.
 _LENIENCE = 0.2
