@@ -24,9 +24,10 @@ from .readout import Shared
 _SPREAD_OF_RATE, _SPREAD_SHARE, _SPREAD_WIDTH, _AVOID_ZERO = 0.5, 0.45, 0.5, 1.0
 # Spread of the amplitudes as a share of their mean, a factor of e either way.
 _AMPLITUDE_SHARE, _AMPLITUDE_WIDTH = 0.3, 1.0
-# Correlations (as Fisher's z): anything goes among k and p and among a and b, which follow the
-# thickness together; between the two pairs there is no reason for much.
-_WITHIN_WIDTH, _ACROSS_WIDTH = 0.7, 0.15
+# Correlations (as Fisher's z): anything goes among a and b, which follow the thickness together.
+# That of k and p is about LKJ's with η = 3 (doi:10.1016/j.jmva.2009.04.008): few patches easily
+# seem to have one along the ridge. Between the two pairs there is no reason for much.
+_READOUT_WIDTH, _KINETIC_WIDTH, _ACROSS_WIDTH = 0.7, 0.4, 0.15
 # Spread of amplitude and offset, over the amplitude, of pixels that share nothing.
 _WIDE = 3.0
 # Offsets that are known have this spread, in units of the swing.
@@ -120,8 +121,8 @@ class Layout:
         like = vector.new_tensor
         loss = (((mean - like(self.centre)) / like(self.width)) ** 2).sum()
         loss = loss + (((spread - like(self.spread).log()) / _SPREAD_WIDTH) ** 2).sum()
-        loss = loss + ((corr / _WITHIN_WIDTH) ** 2).sum()
-        loss = loss + ((corr_r / _WITHIN_WIDTH) ** 2).sum()
+        loss = loss + ((corr / _KINETIC_WIDTH) ** 2).sum()
+        loss = loss + ((corr_r / _READOUT_WIDTH) ** 2).sum()
         loss = loss + ((slope / _ACROSS_WIDTH) ** 2).sum()
         expected = torch.log(_AMPLITUDE_SHARE * (readout[:1] ** 2 + 1e-4).sqrt())
         loss = loss + (((spread_r[:1] - expected) / _AMPLITUDE_WIDTH) ** 2).sum()

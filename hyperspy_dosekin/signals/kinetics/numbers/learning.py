@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.population import Population
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
+_Arrays = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
+
 #: Pixels of a lazy series that are read to learn its population, at most about.
 PIXELS_TO_LEARN_FROM = 4096
 #: Pixels along each axis of the tiles of a field, and of their margins at most, by its axes.
@@ -111,26 +113,32 @@ def _together(
     maps: SharedMaps, data: SeriesData, label: int, chosen: np.ndarray, places: np.ndarray
 ) -> SharedMaps:
     """The same with how the windows of a group go together, and with the flags of its pixels."""
-    from hyperspy_dosekin.kinetics.field.flag import PIXELS, with_flag
+    from hyperspy_dosekin.kinetics.field.flag import PIXELS
     from hyperspy_dosekin.kinetics.field.population import subset
 
     some = subset(int(chosen.sum()), PIXELS)
-    values, variance, offset = (
-        None if each is None else each[some] for each in _of_pixels(maps, data, chosen)
-    )
-    assert values is not None
-    known = np.full((len(values), 1, len(data.window_names)), label)
+    arrays = _of_pixels(maps, data, chosen, some)
+    known = np.full((some.size, 1, len(data.window_names)), label)
     if maps.spatial == "population" and len(data.window_names) > 1:
         where = places[chosen.ravel()][some]
-        pairs = maps.block().find_pairs(values, variance, offset, known, where)
+        pairs = maps.block().find_pairs(*arrays, known, where)
         maps = replace(maps, pairs={**maps.pairs, **pairs})
-    common = np.zeros(len(data.window_names))
+    return maps if maps.spatial == "field" else _flagged(maps, label, arrays, known)
+
+
+def _flagged(maps: SharedMaps, label: int, arrays: _Arrays, known: np.ndarray) -> SharedMaps:
+    """The same with the flags of the pixels of a group, learned from some of them."""
+    from hyperspy_dosekin.kinetics.field.flag import POPULATION_RIGHT, with_flag
+    from hyperspy_dosekin.kinetics.identifiability import SHARED_RIGHT
+
+    right = SHARED_RIGHT if maps.spatial == "field" else POPULATION_RIGHT
+    common = np.zeros(len(maps.data.window_names))
     if maps.errors is not None:
         of_groups = maps.errors.shift(maps.law, "half_integrity_dose")[..., 0]
         common = of_groups[sorted(maps.group_names).index(label)]
     populations = dict(maps.populations)
-    for window, _, posterior in maps.block().posteriors(values, variance, offset, known):
-        flagged = with_flag(populations[window, label], posterior, float(common[window]))
+    for window, _, posterior in maps.block().posteriors(*arrays, known):
+        flagged = with_flag(populations[window, label], posterior, float(common[window]), right)
         populations[window, label] = flagged
     return replace(maps, populations=populations)
 
@@ -169,7 +177,7 @@ def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: 
         progress("fields", 0, 1)
         known = kernel(*arrays.values(), workers=cpu_count())
         progress("fields", 1, 1)
-        return _windows_of_field(replace(maps, known=known, lengths=best), groups)
+        return _with_known(replace(maps, known=known, lengths=best), groups)
     halo = min(max(int(np.ceil(longest)), 4), HALO[min(n_space, 3)])
     d = len(maps.config.parameters.free)
     designs = len(next(iter(maps.populations.values())).design)
@@ -178,17 +186,14 @@ def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: 
         kernel, *arrays.values(), n_space=n_space, halo=halo, core=core, tile=tile
     )
     known = known if lazy else known.compute()
-    return _windows_of_field(replace(maps, known=known, lengths=best), groups)
+    return _with_known(replace(maps, known=known, lengths=best), groups)
 
 
-def _windows_of_field(maps: SharedMaps, groups: Groups) -> SharedMaps:
-    """The same with how windows go together beside what their neighbours say."""
+def _with_known(maps: SharedMaps, groups: Groups) -> SharedMaps:
+    """The same with how windows go together beside what neighbours say, and with the flags."""
     from hyperspy_dosekin.kinetics.field.flag import PIXELS
     from hyperspy_dosekin.kinetics.field.population import subset
 
-    if len(maps.data.window_names) < 2:
-        return maps
-    pairs: dict[tuple[int, int, int], Any] = {}
     for label in groups.names:
         chosen = groups.labels == label
         part = _most_of(chosen)
@@ -198,15 +203,14 @@ def _windows_of_field(maps: SharedMaps, groups: Groups) -> SharedMaps:
             (known,) = compute(known)
         chosen = chosen[part]
         some = subset(int(chosen.sum()), PIXELS)
-        values, variance, offset = (
-            None if each is None else each[some] for each in _of_pixels(small, small.data, chosen)
-        )
-        assert values is not None
+        arrays = _of_pixels(small, small.data, chosen, some)
+        known = np.asarray(known)[chosen][some]
         with torch_threads(1):
-            pairs |= maps.block().find_pairs(
-                values, variance, offset, np.asarray(known)[chosen][some], np.argwhere(chosen)[some]
-            )
-    return replace(maps, pairs=pairs)
+            if len(maps.data.window_names) > 1:
+                pairs = maps.block().find_pairs(*arrays, known, np.argwhere(chosen)[some])
+                maps = replace(maps, pairs={**maps.pairs, **pairs})
+            maps = _flagged(maps, label, arrays, known)
+    return maps
 
 
 def _neighbours(
@@ -296,17 +300,17 @@ def window_curves(
 
 
 def _of_pixels(
-    maps: SharedMaps, data: SeriesData, chosen: np.ndarray
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Values and variances ``(n, n_window, n_dose)``, and offsets, of some pixels."""
-    variance = None if data.variance is None else np.asarray(data.variance[chosen])
+    maps: SharedMaps, data: SeriesData, chosen: np.ndarray, some: np.ndarray | slice = slice(None)
+) -> _Arrays:
+    """Values and variances ``(n, n_window, n_dose)``, and offsets, of some of chosen pixels."""
+    variance = None if data.variance is None else np.asarray(data.variance[chosen])[some]
     offset = None
     if maps.offset is not None:
         every = np.broadcast_to(maps.offset, (*maps.data.space_shape, len(data.window_names)))
         if every.shape[:-1] != data.space_shape:
             every = every[_strides(maps)]
-        offset = every[chosen]
-    return np.asarray(data.values[chosen]), variance, offset
+        offset = every[chosen][some]
+    return np.asarray(data.values[chosen])[some], variance, offset
 
 
 def _strides(maps: SharedMaps) -> tuple[slice, ...]:
