@@ -203,8 +203,8 @@ def bridge(
 
     Examples
     --------
-    >>> bridge(np.array([3.0, 4.0, np.nan, 6.0, 5.0, np.nan]))
-    array([ 3.,  4.,  5.,  6.,  5., nan])
+    >>> bridge(np.array([3.0, 4.0, np.nan, 6.0, 7.0, np.nan]))
+    array([ 3.,  4.,  5.,  6.,  7., nan])
     """
     if dead:
         block = block.astype(np.result_type(block.dtype, np.float32))

@@ -26,6 +26,8 @@ _PEDESTAL_WIDTHS, _FEWEST_FLAT = 2.5, 4
 #: Relative difference between the two halves of a pedestal; a tail that falls as 1 / E over four
 #: channels and more has as much, one that falls as 1 / E² twice as much.
 _FLAT = 0.15
+#: Exponent of the energy with which a pedestal falls at most: a few fine channels are all alike.
+_NO_FALL = 0.5
 #: Share of all electrons that a pedestal adds, below which it does not matter, and standard errors
 #: of its level.
 _MATTERS, _CLEAR = 2e-3, 10.0
@@ -153,7 +155,10 @@ def channels_on_pedestal(mean: np.ndarray, peak: int, fwhm: float) -> int:
     if not (level > _CLEAR * error and level * mean.size > _MATTERS * mean.sum()):
         return 0
     slope = abs(float(inner.mean() - outer.mean()))
-    return number if slope < _FLAT * level else 0
+    # A tail that falls as 1 / E has so much more half of these channels nearer to the peak.
+    middle = peak - 0.5 * half, peak - 0.5 * (half + number)
+    limit = min(_FLAT, _NO_FALL * float(np.log(middle[0] / middle[1])))
+    return number if slope < limit * level else 0
 
 
 def common_level(spectra: np.ndarray) -> float | None:

@@ -48,9 +48,9 @@ def residue_of(
     Where there is a gain side, the mirror image is wrong by as much as the peak is asymmetric near
     its top; where the loss side exceeds the gain side, by a share of what `excess_of` continues,
     and by the tail that `left_by_wings` finds. Where the gain side is longer than what is mirrored,
-    by what is there. Beyond the end of the gain side it is a tail
-    that falls as one over the energy from the level at the end on: so do vacuum spectra of two
-    monochromated instruments that come with EELSfitter.
+    by what is there. Beyond the end of the gain side it is at least a tail that falls as one over
+    the energy from the level at the end on: so do vacuum spectra of two monochromated instruments
+    that come with EELSfitter.
 
     Parameters
     ----------
@@ -112,7 +112,8 @@ def residue_of(
         return residue
     several = max(_FEWEST, int(_SHARE * gain_side.size))
     level = max(float(gain_side[-several:].mean()), 0.0) / area
-    return np.where(distance > end, level * end / np.maximum(distance, 1.0), residue)
+    tail = np.where(distance > end, level * end / np.maximum(distance, 1.0), 0.0)
+    return np.maximum(residue, tail)
 
 
 def residue_of_model(
@@ -154,10 +155,76 @@ def residue_of_model(
     if falls is not None and area > 0:
         near, decay, begin = falls
         residue = np.maximum(residue, near / area * np.exp(-(distance - begin) / decay))
+    # Where a gain side is, it shows by how much the model misses a flank.
+    height = float(near_loss[0])
+    if height > 0:
+        gain = near_gain * (loss_side[0] / height)
+        before = np.interp(place - np.arange(gain.size), np.arange(model.size), model, left=0.0)
+        misses = np.where(np.arange(gain.size) <= place, np.abs(gain - before), 0.0)
+        residue = np.maximum(residue, np.interp(distance, np.arange(gain.size), misses, right=0.0))
     after = np.interp(np.arange(model.size) + place, np.arange(model.size), model, right=0.0)
     wings = left_by_wings(loss_side, loss_side, fwhm, after)
     residue = np.maximum(residue, np.interp(distance, np.arange(model.size), wings))
     return np.where(distance > _EXCESS[0] * fwhm, residue, 0.0)
+
+
+def with_second_order(residue: np.ndarray, fwhm: float) -> np.ndarray:
+    """What is left with what its plural scattering leaves: deconvolution takes half of it away.
+
+    The logarithm of (1 + r) is r − r²/2 and so on, and a product in Fourier space is a convolution,
+    which reaches twice as far.
+
+    Parameters
+    ----------
+    residue
+        From the peak outward, shape ``(n,)``.
+    fwhm
+        Width of the peak in channels.
+
+    Examples
+    --------
+    >>> print(with_second_order(np.array([0.0, 0.0, 0.1, 0.0, 0.0, 0.0]), 1.5).round(3))
+    [0.    0.    0.1   0.    0.005 0.   ]
+    """
+    number = residue.size
+    far = np.where(np.arange(number) > _EXCESS[0] * fwhm, residue, 0.0)
+    twice = np.fft.irfft(np.fft.rfft(far, 2 * number) ** 2, 2 * number)[:number]
+    # Not the rounding of the transform, where there is nothing.
+    twice = np.where(twice > 1e-12 * twice.max(initial=0.0), twice, 0.0)
+    return np.hypot(residue, 0.5 * twice)
+
+
+def moved_by(residue: np.ndarray, single: np.ndarray, fwhm: float) -> np.ndarray:
+    """Change of single scattering since the peak has not what is left of it among the losses.
+
+    Areas are at the resolution of the peak, and that of a peak without its tail is narrower: losses
+    are less spread by as much, and further from where they would be. All of a band is as much as it
+    was, since the logarithm of the whole spectrum over the peak is.
+
+    Parameters
+    ----------
+    residue
+        From `residue_of` or `residue_of_model`, from the peak outward, shape ``(n,)``.
+    single
+        Single scattering from the peak outward, same shape.
+    fwhm
+        Width of the peak in channels.
+
+    Returns
+    -------
+    numpy.ndarray
+        In the unit of `single`, positive where the tail would bring more, same shape.
+
+    Examples
+    --------
+    >>> band, tail = np.array([0.0, 0, 4, 0, 0, 0, 0, 0]), np.array([0.0, 0, 0, 0.1, 0, 0, 0, 0])
+    >>> print(moved_by(tail, band, 1.5).round(3) + 0.0)
+    [ 0.   0.  -0.4  0.   0.   0.4  0.   0. ]
+    """
+    number = residue.size
+    far = np.where(np.arange(number) > _EXCESS[0] * fwhm, residue, 0.0)
+    spread = np.fft.irfft(np.fft.rfft(far, 2 * number) * np.fft.rfft(single, 2 * number))
+    return spread[:number] - far.sum() * single
 
 
 def _falling(

@@ -32,6 +32,7 @@ from hyperspy_dosekin.signals.processing.result import processed_signal, result_
 from hyperspy_dosekin.signals.processing.survey import check_found, look_at
 from hyperspy_dosekin.signals.processing.survey_warnings import warn_of_pedestal, warn_of_trouble
 from hyperspy_dosekin.signals.processing.trial import try_out
+from hyperspy_dosekin.signals.processing.zero_loss_error import residue_record
 from hyperspy_dosekin.signals.processing.zero_loss_model import (
     check_zero_loss,
     read_measured,
@@ -268,8 +269,7 @@ def process_low_loss(
     check_background(chain)
     warn_if_no_tail(chain, survey_found)
     residue = None if spliced else residue_in(survey_found, chain, measured=measured is not None)
-    if not spliced:
-        try_out(chain, survey_found, zero_loss, residue)
+    single = None if spliced else try_out(chain, survey_found, zero_loss, residue)
 
     if sample is None:
         spectra, numbers, variance = run_chain(
@@ -303,7 +303,7 @@ def process_low_loss(
     record = make_record(self, "process_low_loss", steps, diagnostics)
     if residue is not None and "zero_loss" in record:
         # Numbers over energy, which slices of the result do not part.
-        record["zero_loss"]["residue"] = {"energy_ev": chain.energy_ev, "share_per_ev": residue}
+        record["zero_loss"]["residue"] = residue_record(residue, single, chain)
     result = processed_signal(
         self,
         spectra,

@@ -28,8 +28,10 @@ _BEYOND_WIDTHS, _MUCH_RESIDUE, _MATTERS = 1.25, 0.33, 1e-4
 
 def try_out(
     chain: LowLossChain, survey: Survey, zero_loss: Any, residue: np.ndarray | None = None
-) -> None:
+) -> np.ndarray | None:
     """Run the chain on the sample of a survey and log what is wrong with the results.
+
+    The mean single scattering is returned, on the channels kept, if there is any.
 
     Parameters
     ----------
@@ -44,7 +46,7 @@ def try_out(
         on the channels kept.
     """
     if not len(survey.sample):
-        return
+        return None
     before: list[Any] = []
 
     def watch(name: str, made: Any) -> None:
@@ -77,12 +79,14 @@ def try_out(
         )
     if chain.deconvolve or chain.normalise:
         warn_if_negative(found["t_over_lambda"], found["zero_loss_intensity"], chain, zero_loss)
-    if residue is not None and chain.deconvolve and chain.normalise == "zero_loss":
-        # Without a word of NumPy where no spectrum has a channel.
-        seen = np.isfinite(spectra)
-        number = np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
-        single = np.where(seen, spectra, 0.0).sum(axis=0) / number
-        warn_of_residue(single, residue, chain)
+    if residue is None or not chain.deconvolve or chain.normalise != "zero_loss":
+        return None
+    # Without a word of NumPy where no spectrum has a channel.
+    seen = np.isfinite(spectra)
+    number = np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
+    single = np.where(seen, spectra, 0.0).sum(axis=0) / number
+    warn_of_residue(single, residue, chain)
+    return single
 
 
 def warn_of_residue(single: np.ndarray, residue: np.ndarray, chain: LowLossChain) -> None:

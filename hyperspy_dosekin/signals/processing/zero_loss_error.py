@@ -4,27 +4,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.processing.low_loss.residue import moved_by
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 from hyperspy_dosekin.signals.processing.record import record_of
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
+    from hyperspy_dosekin.processing.low_loss.options import LowLossChain
+
 #: Name of the error.
 NAME = "zero-loss model"
 
 
-def zero_loss_residue(signal: BaseSignal) -> np.ndarray | None:
+def residue_record(
+    residue: np.ndarray, single: np.ndarray | None, chain: LowLossChain
+) -> dict[str, Any]:
+    """What is recorded of it.
+
+    Parameters
+    ----------
+    residue
+        Share of the zero-loss peak per eV, on the channels kept.
+    single
+        Mean single scattering on them, ``None`` where there is none.
+    chain
+        The steps.
+    """
+    record: dict[str, Any] = {"energy_ev": chain.energy_ev, "share_per_ev": residue}
+    if single is not None:
+        origin = chain.origin - chain.start
+        after = residue[origin:] * chain.scale_ev
+        moved = moved_by(after, np.nan_to_num(single[origin:]), chain.fwhm)
+        record["moved_per_ev"] = np.concatenate([np.zeros(origin), moved])
+    return record
+
+
+def zero_loss_residue(signal: BaseSignal, name: str = "share_per_ev") -> np.ndarray | None:
     """One standard deviation of what is left of the zero-loss peak, on the axis of a signal.
 
     Parameters
     ----------
     signal
         What `process_low_loss` returned, or a part of it.
+    name
+        ``"share_per_ev"``, or ``"moved_per_ev"`` for what it would move of the mean spectrum.
 
     Returns
     -------
@@ -38,7 +66,7 @@ def zero_loss_residue(signal: BaseSignal) -> np.ndarray | None:
     if not str(record.get_item("normalise.to", "")).startswith("area of the zero-loss peak"):
         return None
     residue = record.get_item("zero_loss.residue")
-    if residue is None:
+    if residue is None or not residue.has_item(name):
         return None
     energy = energy_in_ev(signal.axes_manager.signal_axes[0])
-    return np.interp(energy, np.asarray(residue.energy_ev), np.asarray(residue.share_per_ev))
+    return np.interp(energy, np.asarray(residue.energy_ev), np.asarray(residue[name]))

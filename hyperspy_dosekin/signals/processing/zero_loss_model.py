@@ -17,7 +17,12 @@ from hyperspy_dosekin.processing.low_loss.deconvolution import band_of
 from hyperspy_dosekin.processing.low_loss.gain_side import share_without_features, tail_of
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.peak_shape import PER_CHANNEL, PeakShape, fit_zero_loss
-from hyperspy_dosekin.processing.low_loss.residue import excess_of, residue_of, residue_of_model
+from hyperspy_dosekin.processing.low_loss.residue import (
+    excess_of,
+    residue_of,
+    residue_of_model,
+    with_second_order,
+)
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss
 from hyperspy_dosekin.processing.shifting import shift_peak
 from hyperspy_dosekin.signals.processing.recorded import Recorded, read
@@ -264,7 +269,7 @@ def residue_in(survey: Survey, chain: LowLossChain, *, measured: bool) -> np.nda
             *_sides(survey, chain),
             loss_side=peak[middle:] / height,
         )
-        return left / chain.scale_ev
+        return _per_ev(left[chain.origin - chain.start :], chain)
     if not isinstance(chain.zero_loss, str) or survey.total.size < chain.stop:
         return None
     origin = chain.origin
@@ -281,7 +286,13 @@ def residue_in(survey: Survey, chain: LowLossChain, *, measured: bool) -> np.nda
         ended=chain.n_dark > 0,
         reach=chain.reach,
     )
-    return np.concatenate([np.zeros(origin - chain.start), after]) / chain.scale_ev
+    return _per_ev(after, chain)
+
+
+def _per_ev(after: np.ndarray, chain: LowLossChain) -> np.ndarray:
+    """What is left, from the peak outward, on the channels kept and per eV."""
+    after = with_second_order(after, chain.fwhm)
+    return np.concatenate([np.zeros(chain.origin - chain.start), after]) / chain.scale_ev
 
 
 def _sides(survey: Survey, chain: LowLossChain) -> tuple[np.ndarray, np.ndarray]:

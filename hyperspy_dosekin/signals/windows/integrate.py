@@ -61,9 +61,10 @@ def integrate_windows(
     With a dose axis, areas of single scattering that `process_low_loss` has divided by the
     zero-loss peak carry the error that this may have made, which the fit takes into its intervals:
     a drift along the dose as large as that of the share of the zero-loss peak in the spectrum.
-    What the model of the zero-loss peak, mirrored or fitted, may have left in a window is in
-    ``metadata.Dosekin.zero_loss_residue``, one standard deviation, and an error of that size is
-    carried, too: all frames have the same, so that only a known or bounded offset feels it.
+    What the model of the zero-loss peak, mirrored or fitted, may have left in a window is carried,
+    too: all frames have the same, so that only a known or bounded offset feels it. It is in
+    ``metadata.Dosekin.zero_loss_residue``, one standard deviation, together with what it would
+    move of the losses, since areas are at the resolution of the peak.
 
     Parameters
     ----------
@@ -143,7 +144,9 @@ def integrate_windows(
     left = _left_of_zero_loss(self, weights)
     if left is not None:
         # All frames have it, so that it is no noise.
-        result.metadata.set_item("Dosekin.zero_loss_residue", left)
+        moved = _left_of_zero_loss(self, weights, "moved_per_ev")
+        claimed = left if moved is None else np.hypot(left, moved)
+        result.metadata.set_item("Dosekin.zero_loss_residue", claimed)
     if dose is not None:
         errors = normalisation_error(self, dose)
         if left is not None:
@@ -158,11 +161,13 @@ def integrate_windows(
     return result
 
 
-def _left_of_zero_loss(signal: BaseSignal, weights: Any) -> np.ndarray | None:
+def _left_of_zero_loss(
+    signal: BaseSignal, weights: Any, name: str = "share_per_ev"
+) -> np.ndarray | None:
     """What the model of the zero-loss peak may have left in each window, ``(n_window,)``."""
     from hyperspy_dosekin.windows.integrate import integrate
 
-    residue = zero_loss_residue(signal)
+    residue = zero_loss_residue(signal, name)
     return None if residue is None else integrate(residue[weights.channels], weights=weights)
 
 
