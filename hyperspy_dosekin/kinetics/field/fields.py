@@ -63,6 +63,13 @@ class Mode:
     lengths: tuple[float, ...]
     spread: np.ndarray | None = None
 
+    def under(self, before: Shared, after: Shared) -> Mode:
+        """The same parameters in units of another population."""
+        change = torch.linalg.solve(after.factor, before.factor).numpy()
+        shift = torch.linalg.solve(after.factor, before.mean - after.mean).numpy()
+        spread = None if self.spread is None else change @ self.spread @ change.T
+        return replace(self, field=self.field @ change.T + shift, spread=spread)
+
 
 def find_fields(
     curves: SharedCurves,

@@ -29,8 +29,8 @@ from .posterior import SharedPosterior
 
 #: Pixels that the least probability is learned from, at most.
 PIXELS = 512
-#: Expected share of right ones of pixels that do not hear their neighbours. Where 0.90 are expected,
-#: 0.88 are (36 maps of `benchmarks/kinetics/fields.py`, seeds 13, 21 and 22).
+#: Expected share of right ones of pixels that do not hear their neighbours. Where 0.90 are
+#: expected, 0.88 are (36 maps of `benchmarks/kinetics/fields.py`, seeds 13, 21 and 22).
 POPULATION_RIGHT = 0.91
 
 

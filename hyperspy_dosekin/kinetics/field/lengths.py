@@ -166,6 +166,8 @@ def field_priors(
             # (Neyman and Scott): pixels that share nothing do not hear their neighbours either.
             found.append(PixelPrior.common(shared).each(curves.number))
             continue
-        mode = find_means(curves, shared, bonds, each, start, repeats=repeats, seed=seed)
+        # Where the curves lead, not where they led in units of another population.
+        there = None if start is None else start.under(population.shared, shared)
+        mode = find_means(curves, shared, bonds, each, there, repeats=repeats, seed=seed)
         found.append(neighbours_say(curves, shared, bonds, mode, seed, repeats))
     return found
