@@ -24,6 +24,8 @@ from .templates import Templates
 _LOG_TWO = math.log(2.0)
 # Rows, and nodes on each, on which the density is evaluated; then it is interpolated to more.
 N_ROW, N_NODE = 18, 12
+# Rows of other shapes than an exponent: delays have long tails and walls at the frames.
+_N_OTHER = 28
 # A single row, where the shape is known, has to carry the whole posterior.
 _N_ALONE = 80
 # Spread of the first rows in standard deviations by the curvature, and share of their span by which
@@ -41,7 +43,7 @@ _STUCK = 0.5
 _BENT = 0.15
 # Rows are wanted down to this in ln density below the highest, nodes below that of their row: not
 # further, since the tails of Student's t would leave no nodes for the middle.
-_DEPTH, _ROW_DEPTH, _MATTERS = 9.0, 5.5, 6.0
+_DEPTH, _ROW_DEPTH, _MATTERS = 9.0, 7.0, 6.0
 _ROUNDS = 4
 # Nodes are even in the inverse hyperbolic sine
 # of the distance over so many widths: tails are long. Where a row is narrower than its curvature
@@ -294,7 +296,9 @@ def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Ten
     return found[0], found[1], found[2]
 
 
-def ridge_rows(data: ScanData, start: Tensor, templates: Templates, number: int = N_ROW) -> Rows:
+def ridge_rows(
+    data: ScanData, start: Tensor, templates: Templates, number: int | None = None
+) -> Rows:
     """Rows that cover the posterior of some curves.
 
     Parameters
@@ -306,9 +310,11 @@ def ridge_rows(data: ScanData, start: Tensor, templates: Templates, number: int 
     templates
         What templates say of them.
     number
-        How many rows.
+        How many rows; by the shape if not given.
     """
     if len(data.parameters.free) > 1:
+        if number is None:
+            number = N_ROW if data.parameters.free[1].name == "exponent" else _N_OTHER
         return _adapted_rows(data, start, templates, number)
     _, rate, deviance = templates
     rate = torch.where(deviance < data.deviance_at([start[:1]]), rate, start[:1])
