@@ -354,7 +354,7 @@ def main() -> None:
     options = parser.parse_args()
     for law in options.laws:
         number = len(LAWS[law][0])
-        rows, nodes = {0: (1, 20000), 1: (360, 500), 2: (64, 160)}[number]
+        rows, nodes = {0: (1, 20000), 1: (360, 500), 2: (112, 240)}[number]
         kinds = ["offset known", "offset free", "variance given", "b ≥ 0"]
         if law == "power law with plateau":
             kinds = kinds[:1]

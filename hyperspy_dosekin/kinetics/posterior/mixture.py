@@ -23,7 +23,7 @@ from .templates import Templates
 # Curves whose nodes are found at once: 18 × 12 nodes of 512 curves and one part make a MB an
 # array, and what single curves need again is done for so many together. Curves in slices have
 # thousands of nodes, drawn ones a mixture of many draws.
-_PIECE, _SLICED_PIECE, _SAMPLED_PIECE = 768, 128, 32
+_PIECE, _SLICED_PIECE, _SAMPLED_PIECE = 768, 256, 32
 # A part whose mode is so far below that of another in ln density is left out.
 _NEGLIGIBLE = 11.0
 # Nodes along each of three parameters among which the mode of a part is looked for.

@@ -24,8 +24,8 @@ from .templates import Templates
 _LOG_TWO = math.log(2.0)
 # Rows, and nodes on each, on which the density is evaluated; then it is interpolated to more.
 N_ROW, N_NODE = 18, 12
-# Rows of other shapes than an exponent: delays have long tails and walls at the frames.
-_N_OTHER = 28
+# Rows of delays, which have long tails, and walls at the frames.
+_N_DELAY = 28
 # A single row, where the shape is known, has to carry the whole posterior.
 _N_ALONE = 80
 # Spread of the first rows in standard deviations by the curvature, and share of their span by which
@@ -314,7 +314,7 @@ def ridge_rows(
     """
     if len(data.parameters.free) > 1:
         if number is None:
-            number = N_ROW if data.parameters.free[1].name == "exponent" else _N_OTHER
+            number = _N_DELAY if data.parameters.free[1].name == "delay" else N_ROW
         return _adapted_rows(data, start, templates, number)
     _, rate, deviance = templates
     rate = torch.where(deviance < data.deviance_at([start[:1]]), rate, start[:1])
