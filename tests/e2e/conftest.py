@@ -14,7 +14,6 @@ See `tests.e2e.notebook` for what can be done with it. Nothing outside this mach
 import os
 import random
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -95,7 +94,8 @@ def voila(tmp_path_factory):
         wait_for(answers, bool, "the start of Voila")
         yield f"http://127.0.0.1:{port}", notebooks, runtime
     finally:
-        server.send_signal(signal.SIGINT)
+        # Not SIGINT, which a shell lets its background processes ignore.
+        server.terminate()
         try:
             server.wait(10)
         except subprocess.TimeoutExpired:
