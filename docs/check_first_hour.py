@@ -137,9 +137,9 @@ def shorten() -> None:
     data.annealing_series = partial(data.annealing_series, shape=(5, 10, 9))
     DoseKinetics.plot_ablation.__kwdefaults__["iterations"] = 10
     for settings, most in (
-        (VAEConfig, {"steps": 30}),
-        (EstimationOptions, {"rounds": 3}),
-        (NetworkConfig, {"gauss_newton_iterations": 3, "adam_epochs": 20, "lbfgs_iterations": 5}),
+        (VAEConfig, {"steps": 10}),
+        (EstimationOptions, {"rounds": 2}),
+        (NetworkConfig, {"gauss_newton_iterations": 2, "adam_epochs": 10, "lbfgs_iterations": 5}),
     ):
         settings.__init__ = _at_most(settings.__init__, most)
 
