@@ -38,8 +38,8 @@ def _blas() -> ThreadpoolController:
 def one_blas_thread() -> Iterator[None]:
     """Run a block of code with one thread of the BLAS of NumPy and of SciPy.
 
-    Small matrices lose time on more than one: they wait for each other longer than they compute. A
-    minimisation by L-BFGS-B takes a hundred times as long. May be entered from several threads at
+    Small matrices lose time on more than one: they wait for each other longer than they compute. On
+    a busy machine L-BFGS-B takes a hundred times as long. May be entered from several threads at
     once.
 
     Examples
