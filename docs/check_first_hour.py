@@ -261,9 +261,25 @@ def _run_forked(page: Path) -> str:
                     sys.stderr.flush()
                 finally:
                     os._exit(status)
-            if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            if status < 0:
+                return _run_fresh(page)
+            if status:
                 output.seek(0)
                 return output.read().decode(errors="replace")[-4000:] or "no output"
+    return ""
+
+
+def _run_fresh(page: Path) -> str:
+    """What a page said in a process of its own.
+
+    Torch has computed in the process that was copied, and in one of some thirty copies a training
+    in threads crashes within Torch. A page that crashes is one that crashes here, too.
+    """
+    try:
+        check(page, sys.executable, short=True)
+    except RuntimeError as failure:
+        return str(failure)
     return ""
 
 
