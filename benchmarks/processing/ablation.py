@@ -17,15 +17,24 @@ from simple_finder import find_simply
 from hyperspy_dosekin.data import dose_series, dose_series_image
 from hyperspy_dosekin.processing.low_loss.survey import survey_low_loss
 from hyperspy_dosekin.processing.low_loss.zero_loss import protected_channels
-from hyperspy_dosekin.processing.spikes import noise, polynomials, removal, residuals, subspace
+from hyperspy_dosekin.processing.spikes import (
+    fitting,
+    judging,
+    lines,
+    noise,
+    placed,
+    polynomials,
+    removal,
+    subspace,
+)
 
 #: Each with what is put in the place of a part.
 PARTS = {
     "all of it": [],
     "neighbouring channels only": [(removal, "learn_subspace", lambda *_, **__: None)],
-    "other spectra only": [(residuals, "_DOUBTFUL", np.inf)],
-    "no test for lines": [(residuals, "_LINE", np.inf)],
-    "no robust fit": [(residuals, "_CLIPPED", np.inf)],
+    "other spectra only": [(fitting, "_DOUBTFUL", np.inf)],
+    "no test for lines": [(lines, "_LINE", np.inf)],
+    "no robust fit": [(fitting, "CLIPPED", np.inf), (judging, "CLIPPED", np.inf)],
     "no first look at channels": [(removal, "_EAGER", 0.85), (removal, "_ROUNDS", 1)],
     "nothing common is let go": [(removal, "_COMMON", np.inf)],
     "noise as it is said to be": [
@@ -153,7 +162,7 @@ def main() -> None:
         with contextlib.ExitStack() as stack:
             for where, what, instead in changes:
                 stack.enter_context(patch.object(where, what, instead))
-            subspace.place.cache_clear()
+            placed.place.cache_clear()
             row = []
             for _, signals, change in cases:
                 removed, touched = np.mean([rates(s, change) for s in signals], axis=0)
