@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hyperspy_dosekin.numerics.arguments import check_callable
-from hyperspy_dosekin.signals.axes.dose import find_dose_axis, no_dose_axis, set_dose_axis
+from hyperspy_dosekin.signals.axes.dose import set_dose_axis
+from hyperspy_dosekin.signals.axes.dose_axis import find_dose_axis, no_dose_axis
 from hyperspy_dosekin.signals.classification.classify import classify_vae
 from hyperspy_dosekin.signals.kinetics.options.fit_options import FitOptions, takes_fit_options
 from hyperspy_dosekin.signals.processing.core_loss import process_core_loss
@@ -22,7 +23,7 @@ from hyperspy_dosekin.signals.windows.integrate import integrate_windows
 from hyperspy_dosekin.signals.windows.plot import plot_windows
 
 if TYPE_CHECKING:
-    from hyperspy_dosekin.signals.axes.dose import AxisLike
+    from hyperspy_dosekin.signals.axes.dose_axis import AxisLike
     from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
     from hyperspy_dosekin.windows.definitions import WindowsLike
 

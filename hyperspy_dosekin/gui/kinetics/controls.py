@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import traits.api as t
 
-from hyperspy_dosekin.signals.axes.dose import DOSE_UNITS, SERIES_WORDS, doses_of, find_dose_axis
+from hyperspy_dosekin.signals.axes.dose_axis import (
+    DOSE_UNITS,
+    SERIES_WORDS,
+    doses_of,
+    find_dose_axis,
+)
 from hyperspy_dosekin.signals.processing.record import record_of
 from hyperspy_dosekin.signals.processing.unprocessed import signs_of_raw
 

@@ -162,7 +162,7 @@ def prepare(
     ValueError, TypeError
         As those methods do.
     """
-    from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis
+    from hyperspy_dosekin.signals.axes.dose_axis import doses_of, find_dose_axis
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

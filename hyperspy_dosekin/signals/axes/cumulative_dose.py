@@ -13,6 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import short
+from hyperspy_dosekin.signals.axes.dose_numbers import (
+    A2_PER_NM2,
+    ELEMENTARY_CHARGE_C,
+    compact,
+    one_number,
+    per_frame,
+    question_current,
+    question_rate,
+    shown,
+)
 from hyperspy_dosekin.signals.axes.exposure import (
     ExposedArea,
     exposed_area,
@@ -29,14 +39,6 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-ELEMENTARY_CHARGE_C = 1.602176634e-19
-A2_PER_NM2 = 100.0
-#: Beam currents on the specimen are picoamperes to some hundred nanoamperes.
-LARGEST_CURRENT_A = 1e-6
-#: Less than this is 6 000 electrons a second: a number in A where one in nA is expected.
-LEAST_CURRENT_A = 1e-15
-#: Dose rates of microscopes in e⁻/Å²/s, from low-dose imaging to a focused probe.
-RATES_E_PER_A2_S = (1e-6, 1e10)
 
 #: No specimen has seen so much, or so little: beyond these, sums and ratios of doses overflow.
 _LARGEST_DOSE, _LEAST_DOSE = 1e100, 1e-100
@@ -142,7 +144,7 @@ def cumulative_dose(
             f"dose= is the cumulative dose already, and contradicts {', '.join(given)}; "
             "give one or the other."
         )
-    values = _per_frame("dose", dose, n_frame, "e⁻/Å²", zero_allowed=True)
+    values = per_frame("dose", dose, n_frame, "e⁻/Å²", zero_allowed=True)
     return CumulativeDose(values + before, {"pre_exposure": before, "source": "dose"})
 
 
@@ -179,8 +181,8 @@ class _Exposure:
             source, rate = "dose_rate", self._numbers("dose_rate", dose_rate, "e⁻/Å²/s")
         elif not given and (found := recorded_rate(self.signal, self.n_frame)) is not None:
             source, rate = "dose_rate", self._numbers("dose_rate", found.value, "e⁻/Å²/s")
-            self._take("dose_rate", f"{_shown(rate)} e⁻/Å²/s", found.where)
-            _question_rate(rate, found.where)
+            self._take("dose_rate", f"{shown(rate)} e⁻/Å²/s", found.where)
+            question_rate(rate, found.where)
         else:
             source = "beam_current"
             rate, exposed = self._rate_from_current(beam_current, area, probe_area)
@@ -193,8 +195,8 @@ class _Exposure:
         record = {
             "source": source,
             "at": at,
-            "dose_rate": _compact(rate),
-            "frame_time": _compact(time),
+            "dose_rate": compact(rate),
+            "frame_time": compact(time),
         }
         if exposed is not None:
             record["area"] = exposed.area_nm2
@@ -211,7 +213,7 @@ class _Exposure:
         self.taken[name] = f"{value} ({where})"
 
     def _numbers(self, name: str, value: object, units: str) -> np.ndarray:
-        return _per_frame(name, value, self.n_frame, units)
+        return per_frame(name, value, self.n_frame, units)
 
     def _rate_from_current(
         self, beam_current: object, area: object, probe_area: object
@@ -237,18 +239,15 @@ class _Exposure:
             "beam_current", found.value if found is not None else beam_current, "A"
         )
         if found is not None:
-            self._take("beam_current", f"{_shown(current * 1e9)} nA", found.where)
-        _question_current(current, found.where if found is not None else None)
-        if exposed is None:
-            area_nm2 = float(_numbers("area", area, "nm²", zero_allowed=False, ndim=(0,)))
-        else:
-            area_nm2 = exposed.area_nm2
+            self._take("beam_current", f"{shown(current * 1e9)} nA", found.where)
+        question_current(current, found.where if found is not None else None)
+        area_nm2 = one_number("area", area, "nm²") if exposed is None else exposed.area_nm2
         return current / ELEMENTARY_CHARGE_C / (area_nm2 * A2_PER_NM2), exposed
 
     def _exposed_area(self, probe_area: object) -> ExposedArea:
         said, probe = "given", None
         if probe_area is not None:
-            probe = float(_numbers("probe_area", probe_area, "nm²", zero_allowed=False, ndim=(0,)))
+            probe = one_number("probe_area", probe_area, "nm²")
         elif (found := recorded_probe_area(self.signal)) is not None:
             probe, said = float(np.mean(found.value)), found.where
         exposed = exposed_area(self.signal, self.frame_axis, probe, said)
@@ -284,14 +283,14 @@ class _Exposure:
             time: npt.ArrayLike = found.value
             if exposed is not None and found.each_pixel:
                 time = np.multiply(time, exposed.positions)
-            frame_time, shown = time, _shown(np.ravel(time))
-            self._take("frame_time", f"{shown} s", found.where)
+            frame_time, words = time, shown(np.ravel(time))
+            self._take("frame_time", f"{words} s", found.where)
             scanned = self.signal.axes_manager.navigation_dimension > 1 and found.each_pixel
             _logger.log(
                 # The time of one pixel and that of a frame differ by orders of magnitude.
                 logging.WARNING if scanned and exposed is None else logging.INFO,
                 "frame_time = %s s was read from %s; pass frame_time= if a frame took longer.",
-                shown,
+                words,
                 found.where,
             )
         return self._numbers("frame_time", frame_time, "s")
@@ -303,7 +302,7 @@ def _before(pre_exposure: Any) -> float:
         return _one_exposure(pre_exposure)
     if isinstance(pre_exposure, Sequence) and not isinstance(pre_exposure, str):
         return sum((_before(each) for each in pre_exposure), 0.0)
-    return float(_numbers("pre_exposure", pre_exposure, "e⁻/Å²", zero_allowed=True, ndim=(0,)))
+    return one_number("pre_exposure", pre_exposure, "e⁻/Å²", zero_allowed=True)
 
 
 def _one_exposure(told: Mapping[str, object]) -> float:
@@ -314,51 +313,16 @@ def _one_exposure(told: Mapping[str, object]) -> float:
 
     def number(name: str, units: str) -> float:
         where = f"pre_exposure[{name!r}]"
-        return float(_numbers(where, told[name], units, zero_allowed=False, ndim=(0,)))
+        return one_number(where, told[name], units)
 
     repeats = number("number", "repeats") if "number" in told else 1.0
     if "dose_rate" in told:
         rate = number("dose_rate", "e⁻/Å²/s")
     else:
         current = number("beam_current", "A")
-        _question_current(np.array([current]), None)
+        question_current(np.array([current]), None)
         rate = current / ELEMENTARY_CHARGE_C / (number("area", "nm²") * A2_PER_NM2)
     return rate * number("time", "s") * repeats
-
-
-def _question_current(current: np.ndarray, where: str | None) -> None:
-    """Ask whether a current that no microscope has is in another unit."""
-    value = float(current[0])
-    if current.min() >= LEAST_CURRENT_A and current.max() <= LARGEST_CURRENT_A:
-        return
-    if where is not None:
-        text = (
-            f"{where} gives a beam current of {value:g} A, which no probe has; it may be in "
-            "another unit than nA. Pass beam_current= in A."
-        )
-    elif value > LARGEST_CURRENT_A:
-        text = (
-            f"beam_current={_shown(current)} is taken in A, and no transmission electron "
-            f"microscope has more than {LARGEST_CURRENT_A:g} A in its probe; if it is in nA, pass "
-            f"beam_current={value * 1e-9:g}, if in pA, {value * 1e-12:g}."
-        )
-    else:
-        text = (
-            f"beam_current={_shown(current)} is taken in A, which is less than "
-            f"{LEAST_CURRENT_A / ELEMENTARY_CHARGE_C:.0f} electrons a second; check its unit."
-        )
-    warnings.warn(text, UserWarning, stacklevel=7)
-
-
-def _question_rate(rate: np.ndarray, where: str) -> None:
-    low, high = RATES_E_PER_A2_S
-    if rate.min() < low or rate.max() > high:
-        warnings.warn(
-            f"{where} gives a dose rate of {_shown(rate)} e⁻/Å²/s, which no microscope has; "
-            "pass dose_rate= in e⁻/Å²/s.",
-            UserWarning,
-            stacklevel=7,
-        )
 
 
 def _time_of_axis(axis: Any) -> float | None:
@@ -371,57 +335,3 @@ def _time_of_axis(axis: Any) -> float | None:
     time = abs(float(axis.scale)) * unit
     _logger.info("frame_time = %g s is the scale of the axis %r.", time, str(axis.name))
     return time
-
-
-def _per_frame(
-    name: str, value: object, n_frame: int, units: str, *, zero_allowed: bool = False
-) -> np.ndarray:
-    """One number for each frame; a single number stands for all, except for doses."""
-    ndim = (1,) if name == "dose" and n_frame != 1 else (0, 1)
-    numbers = _numbers(name, value, units, zero_allowed=zero_allowed, ndim=ndim)
-    if numbers.ndim and numbers.size != n_frame:
-        raise ValueError(
-            f"{name}= holds {numbers.size} value(s), but the axis has {n_frame} frame(s); "
-            "give one for each frame, or choose another axis with axis=…."
-        )
-    return np.broadcast_to(numbers, (n_frame,)).copy()
-
-
-def _numbers(
-    name: str, value: object, units: str, *, zero_allowed: bool, ndim: tuple[int, ...]
-) -> np.ndarray:
-    try:
-        numbers = np.asarray(value)
-        if numbers.dtype.kind not in "iuf":
-            raise TypeError
-        numbers = numbers.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name}={short(value)} is not numeric; give it in {units}.") from None
-    if numbers.ndim not in ndim:
-        shape = "one number" if ndim == (0,) else "a list with one number for each frame"
-        raise ValueError(f"{name}= has the shape {numbers.shape}; give {shape}, in {units}.")
-    wrong = ~np.isfinite(numbers) | (numbers < 0 if zero_allowed else numbers <= 0)
-    if np.any(wrong):
-        constraint = "not negative" if zero_allowed else "positive"
-        raise ValueError(
-            f"{name}= contains {listed(numbers[wrong])}, but must be finite and {constraint}; "
-            f"correct it (in {units})."
-        )
-    return numbers
-
-
-def _shown(values: np.ndarray) -> str:
-    """A number that is the same for all frames, or the smallest and the largest."""
-    low, high = f"{values.min():.4g}", f"{values.max():.4g}"
-    return low if low == high else f"{low} … {high}"
-
-
-def _compact(values: np.ndarray) -> float | list[float]:
-    return float(values[0]) if np.ptp(values) == 0 else values.tolist()
-
-
-def listed(values: np.ndarray, limit: int = 10) -> str:
-    """Return numbers as text, the first few of them."""
-    values = np.atleast_1d(values)
-    text = ", ".join(f"{value:g}" for value in values[:limit])
-    return text if values.size <= limit else f"{text}, … ({values.size} in all)"

@@ -11,7 +11,7 @@ import numpy as np
 from hyperspy.signals import BaseSignal, LazySignal, LazySignal1D, Signal1D
 
 from hyperspy_dosekin.lazy.blocks import wrap
-from hyperspy_dosekin.signals.axes.dose import DOSE_NAME
+from hyperspy_dosekin.signals.axes.dose_axis import DOSE_NAME
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.lazy.arrays import Array

@@ -14,7 +14,7 @@ from hyperspy_dosekin.lazy.sampling import spread_boxes
 from hyperspy_dosekin.processing.background import FEWEST_CHANNELS, fit_power_law
 from hyperspy_dosekin.processing.core_loss.edge_alignment import EdgeShifts, align_on_edge
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss
-from hyperspy_dosekin.signals.axes.dose import find_dose_axis
+from hyperspy_dosekin.signals.axes.dose_axis import find_dose_axis
 from hyperspy_dosekin.signals.processing.recorded import Recorded
 from hyperspy_dosekin.signals.progress import dask_progress
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import map_blocks
-from hyperspy_dosekin.signals.axes.dose import doses_of
+from hyperspy_dosekin.signals.axes.dose_axis import doses_of
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
 from hyperspy_dosekin.signals.processing.record import record_of
 

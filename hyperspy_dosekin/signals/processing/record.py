@@ -13,7 +13,7 @@ from hyperspy.misc.utils import DictionaryTreeBrowser
 from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.lazy.blocks import is_lazy
-from hyperspy_dosekin.signals.axes.dose import find_dose_axis
+from hyperspy_dosekin.signals.axes.dose_axis import find_dose_axis
 from hyperspy_dosekin.signals.axes.processed import RECORD
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.numerics.arguments import check_arguments, real_number
-from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis, no_dose_axis
+from hyperspy_dosekin.signals.axes.dose_axis import doses_of, find_dose_axis, no_dose_axis
 from hyperspy_dosekin.signals.axes.noise import check_absolute
 from hyperspy_dosekin.signals.axes.processed import processing_of
 from hyperspy_dosekin.signals.kinetics.data.groups import Groups
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
     from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig
-    from hyperspy_dosekin.signals.axes.dose import AxisLike
+    from hyperspy_dosekin.signals.axes.dose_axis import AxisLike
     from hyperspy_dosekin.signals.kinetics.spectra.result import DoseSpectra
 
 #: A dose scale is not so many times larger or smaller than doses.

@@ -13,10 +13,7 @@ from hyperspy.signals import BaseSignal, LazySignal
 
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, map_blocks, wrap
 from hyperspy_dosekin.numerics.arguments import check_arguments
-from hyperspy_dosekin.signals.axes.dose import (
-    doses_of,
-    find_dose_axis,
-)
+from hyperspy_dosekin.signals.axes.dose_axis import doses_of, find_dose_axis
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
 from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
 from hyperspy_dosekin.signals.axes.noise_check import NOISE, checked_numbers
@@ -34,7 +31,7 @@ from hyperspy_dosekin.windows.definitions import Window, parse_windows
 from hyperspy_dosekin.windows.weights import WindowWeights, window_weights
 
 if TYPE_CHECKING:
-    from hyperspy_dosekin.signals.axes.dose import AxisLike
+    from hyperspy_dosekin.signals.axes.dose_axis import AxisLike
     from hyperspy_dosekin.windows.definitions import WindowsLike
 
 

@@ -11,14 +11,14 @@ import numpy as np
 from hyperspy_dosekin.lazy.blocks import compute
 from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.plotting.spectra.windows import plot_spectra
-from hyperspy_dosekin.signals.axes.dose import doses_of, find_dose_axis
+from hyperspy_dosekin.signals.axes.dose_axis import doses_of, find_dose_axis
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
 from hyperspy_dosekin.windows.definitions import parse_windows
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
-    from hyperspy_dosekin.signals.axes.dose import AxisLike
+    from hyperspy_dosekin.signals.axes.dose_axis import AxisLike
     from hyperspy_dosekin.windows.definitions import WindowsLike
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hyperspy_dosekin  # noqa: F401 puts the methods on EELSSpectrum
-from hyperspy_dosekin.signals.axes.dose import dose_unit_factor, find_dose_axis
+from hyperspy_dosekin.signals.axes.dose_axis import dose_unit_factor, find_dose_axis
 
 #: Array (frame, y, x, energy).
 SHAPE = (6, 5, 3, 32)

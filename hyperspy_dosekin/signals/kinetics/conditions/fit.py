@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -14,12 +14,17 @@ import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
-from hyperspy_dosekin.numerics.arguments import check_arguments, real_numbers, short
+from hyperspy_dosekin.numerics.arguments import check_arguments, short
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.axes.noise import check_absolute
 from hyperspy_dosekin.signals.kinetics.conditions.result import ConditionKinetics
-from hyperspy_dosekin.signals.kinetics.data.recorded import PLACES, places_of, recorded
-from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.conditions.values import (
+    from_metadata,
+    mean_pause,
+    names_of,
+    pauses_of,
+    values_of,
+)
 from hyperspy_dosekin.signals.kinetics.data.several import (
     check_windows,
     common_unit,
@@ -28,7 +33,6 @@ from hyperspy_dosekin.signals.kinetics.data.several import (
 )
 from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 from hyperspy_dosekin.signals.progress import progress_bars
-from hyperspy_dosekin.signals.signatures import did_you_mean
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 
     from hyperspy_dosekin.kinetics.conditions.regression import Draws
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
     from hyperspy_dosekin.windows.definitions import WindowsLike
 
 
@@ -173,11 +178,11 @@ def fit_dose_conditions(
     chosen = kinetic_law(law)
     check_law_of_conditions(chosen)
     one_ratio = _is_shared_ratio(offset_ratio, shape, offset, nonnegative, chosen)
-    titles = _names_of(given, names)
-    read, taken = _values_of(given, conditions)
+    titles = names_of(given, names)
+    read, taken = values_of(given, conditions)
     for name in chosen.inputs:
         if name not in read:
-            read[name], words = _from_metadata(given, name)
+            read[name], words = from_metadata(given, name)
             taken.append(words)
     if not read:
         raise ValueError(
@@ -185,7 +190,7 @@ def fit_dose_conditions(
         )
     pauses = list(read.get("dark_time", ())) if "dark_time" in chosen.inputs else []
     if pauses:
-        read["dark_time"] = [_mean_pause(each) for each in pauses]
+        read["dark_time"] = [mean_pause(each) for each in pauses]
     if reference is not None and not isinstance(reference, Mapping):
         raise TypeError(f"reference={short(reference)} must be values by name of the condition.")
     references = dict(reference or {})
@@ -232,7 +237,7 @@ def fit_dose_conditions(
             law=chosen.at(
                 {
                     **{each.name: each.values[i] for each in inputs},
-                    **({"dark_time": _pauses(pauses[i], data[i], titles[i])} if pauses else {}),
+                    **({"dark_time": pauses_of(pauses[i], data[i], titles[i])} if pauses else {}),
                     "dose": data[i].dose,
                 },
                 at_reference,
@@ -317,95 +322,8 @@ def _likeliest(
     return tuple(zip((each.name for each in free), values.tolist(), strict=True))
 
 
-def _mean_pause(given: object) -> float:
-    """What stands for all pauses of a series where they are one condition."""
-    times = real_numbers("dark_time", given, "give a time in s, or one for each frame")
-    return float(times.mean()) if times.size else 0.0
-
-
-def _pauses(given: object, data: SeriesData, name: str) -> np.ndarray:
-    """How long the beam was off after each frame, in s."""
-    times = np.asarray(given, dtype=np.float64)
-    if times.ndim and times.shape != data.dose.shape:
-        raise ValueError(
-            f"dark_time of {name!r} has the shape {times.shape} for {data.dose.size} frames; give "
-            "one time for all pauses, or one after each frame, in the order of the doses."
-        )
-    if not np.all(np.isfinite(times)) or np.any(times < 0):
-        raise ValueError(f"dark_time of {name!r} must be finite times in s that are not negative.")
-    return times
-
-
 def _only_offset(config: ExactConfig, place: int) -> np.ndarray:
     return np.asarray(config.offset).reshape(1, -1)[:, place : place + 1]
-
-
-def _names_of(series: Sequence[Any], names: Sequence[str] | None) -> tuple[str, ...]:
-    for place, each in enumerate(series):
-        if not hasattr(each, "metadata"):
-            raise TypeError(
-                f"series {place + 1} is a {type(each).__name__}; give signals, such as those of "
-                "integrate_windows()."
-            )
-    if names is not None:
-        if not isinstance(names, Iterable):
-            raise TypeError(f"names={short(names)} must be a sequence of names, one a series.")
-        found = tuple(str(name) for name in names)
-        if len(found) != len(series) or len(set(found)) != len(found):
-            raise ValueError(
-                f"names={list(found)} must be {len(series)} different names, one for each series."
-            )
-        return found
-    titles = tuple(str(each.metadata.get_item("General.title", "")) for each in series)
-    if all(titles) and len(set(titles)) == len(titles):
-        return titles
-    return tuple(f"series {place + 1}" for place in range(len(series)))
-
-
-def _values_of(
-    series: Sequence[object], conditions: Mapping[str, Sequence[object] | None]
-) -> tuple[dict[str, list[object]], list[str]]:
-    """Values of all conditions, and what was taken from metadata."""
-    if not isinstance(conditions, Mapping):
-        raise ValueError(
-            f"conditions={short(conditions)} must be values by name of the condition, such as "
-            '{"dose_rate": [1, 5, 25]}.'
-        )
-    found, taken = {}, []
-    for name, values in conditions.items():
-        if values is None or isinstance(values, str):
-            values, words = _from_metadata(series, name, values)
-            taken.append(words)
-        elif not hasattr(values, "__len__"):
-            raise ValueError(
-                f"condition {name!r} is {values!r}; give a list with one value for each series."
-            )
-        values = list(values)
-        if len(values) != len(series):
-            raise ValueError(
-                f"condition {name!r} has {len(values)} values for {len(series)} series; give one "
-                "for each."
-            )
-        found[str(name)] = values
-    return found, taken
-
-
-def _from_metadata(
-    series: Sequence[object], name: str, where: str | None = None
-) -> tuple[list[Any], str]:
-    """A condition of all series in their metadata, and in words what was taken."""
-    found = [recorded(each, where or name) for each in series]
-    missing = [str(place + 1) for place, each in enumerate(found) if each is None]
-    if missing:
-        places = ", ".join(places_of(where or name))
-        meant = "." if name in PLACES else did_you_mean(name, PLACES)
-        raise ValueError(
-            f"the metadata of series {', '.join(missing)} have no {name} in any of {places}; give "
-            f"its values in conditions={meant}"
-        )
-    values = [each.value for each in found if each is not None]
-    at = dict.fromkeys(f"metadata.{each.place}" for each in found if each is not None)
-    return values, f"{name} was read from {', '.join(at)}: {values}."
 
 
 def _common_windows(

@@ -11,7 +11,7 @@ import numpy as np
 from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.numerics.arguments import short
-from hyperspy_dosekin.signals.axes.dose import DOSE_NAME, dose_unit_factor, doses_of
+from hyperspy_dosekin.signals.axes.dose_axis import DOSE_NAME, dose_unit_factor, doses_of
 from hyperspy_dosekin.signals.axes.variance import variance_of
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
 from hyperspy_dosekin.signals.signatures import did_you_mean

@@ -14,7 +14,7 @@ from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, compute
-from hyperspy_dosekin.signals.axes.dose import doses_of
+from hyperspy_dosekin.signals.axes.dose_axis import doses_of
 from hyperspy_dosekin.signals.axes.origin import Origin, origin_of
 from hyperspy_dosekin.signals.axes.processed import processing_of
 from hyperspy_dosekin.signals.axes.series_noise import checked_variance

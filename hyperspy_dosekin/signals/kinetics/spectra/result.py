@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from prettytable import PrettyTable
     from typing_extensions import Unpack
 
-    from hyperspy_dosekin.signals.axes.dose import AxisLike
+    from hyperspy_dosekin.signals.axes.dose_axis import AxisLike
 
 
 @dataclass(frozen=True, eq=False, repr=False)
