@@ -235,7 +235,9 @@ def say_no_data(axes: Axes) -> None:
     axes.set_yticks([])
 
 
-def draw_interval(axes: Axes, row: float, lower: float, upper: float, **look: Any) -> bool:
+def draw_interval(
+    axes: Axes, row: float, lower: float, upper: float, *, upright: bool = False, **look: Any
+) -> bool:
     """Draw an interval; an end that is open or outside the axis becomes an arrow.
 
     Parameters
@@ -243,9 +245,11 @@ def draw_interval(axes: Axes, row: float, lower: float, upper: float, **look: An
     axes
         Axes to draw in, with their limits.
     row
-        Its height.
+        Its height, or its place across where it is upright.
     lower, upper
         Its ends; nothing is drawn if one is NaN.
+    upright
+        Whether it stands.
     **look
         Of the line and the arrows, such as ``color``.
 
@@ -254,20 +258,22 @@ def draw_interval(axes: Axes, row: float, lower: float, upper: float, **look: An
     bool
         Whether there is an interval.
     """
-    left, right = axes.get_xlim()
+    first, last = axes.get_ylim() if upright else axes.get_xlim()
     if np.isnan([lower, upper]).any():
         return False
+    turn, arrows = (-1, "v^") if upright else (1, "<>")
     axes.plot(
-        np.clip([lower, upper], left, right),
-        [row, row],
+        *(np.clip([lower, upper], first, last), [row, row])[::turn],
         lw=2,
         solid_capstyle="butt",
         zorder=3,
         **look,
     )
-    for end, arrow, outside in ((left, "<", lower < left), (right, ">", upper > right)):
+    for end, arrow, outside in zip(
+        (first, last), arrows, (lower < first, upper > last), strict=True
+    ):
         if outside:
-            axes.plot([end], [row], arrow, ms=5.5, clip_on=False, zorder=5, **look)
+            axes.plot(*([end], [row])[::turn], arrow, ms=5.5, clip_on=False, zorder=5, **look)
     return True
 
 

@@ -205,8 +205,7 @@ def plot_confidence(
     size = (1.7 * columns + 1.1, rows * (1.6 * ratio + 0.25) + 0.3)
     figure = layout.new_figure(fig, figsize, (max(size[0], 4.0), min(size[1], 12.0)))
     panels = figure.subplots(rows, columns, squeeze=False)
-    colours = colormaps["magma"].copy()
-    colours.set_bad(NO_DATA_COLOUR)
+    colours = colormaps["magma"].with_extremes(bad=NO_DATA_COLOUR)
     for row, (name, values) in zip(panels, maps.items(), strict=True):
         numbers = values[np.isfinite(values)]
         high = float(np.quantile(numbers, _NEARLY_ALL)) if numbers.size else 1.0
@@ -269,8 +268,7 @@ def plot_beside(
     panels = figure.subplots(2, n, squeeze=False)
     known = values[np.isfinite(values)]
     low, high = np.quantile(known, [1 - _NEARLY, _NEARLY]) if known.size else (0.0, 1.0)
-    colours = colormaps["viridis"].copy()
-    colours.set_bad(NO_DATA_COLOUR)
+    colours = colormaps["viridis"].with_extremes(bad=NO_DATA_COLOUR)
     classes = {"cmap": class_colour_map(len(names)), "vmin": -1.5, "vmax": len(names) - 0.5}
     for upper, lower, own, other, title in zip(*panels, labels, values, titles, strict=True):
         upper.imshow(own, interpolation="nearest", **classes)

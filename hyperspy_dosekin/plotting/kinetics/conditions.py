@@ -99,6 +99,15 @@ def plot_effects(
     return figure
 
 
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    """Ends of a logarithmic axis around what is finite, with room for arrows where it is not."""
+    known = values[np.isfinite(values) & (values > 0)]
+    if not known.size:
+        return 1.0, 10.0
+    room = (known.max() / known.min()) ** 0.05 * 1.05
+    return known.min() / room, known.max() * room
+
+
 def plot_condition(
     condition: Shown,
     grid: Sequence[Any],
@@ -146,29 +155,29 @@ def plot_condition(
     across = list(range(len(grid))) if factor else list(grid)
     styles = style.window_styles(len(windows))
     for axis, window, band, look in zip(axes[0], windows, bands, styles, strict=True):
-        low, middle, high = band
         rows = table[table.window == window]
+        ends = rows[["lower", "upper"]].to_numpy(float)
+        axis.set(yscale="log", ylim=_limits(np.concatenate([band.ravel(), ends.ravel()])))
+        low, middle, high = np.clip(band, *axis.get_ylim())
+        middle = np.where(np.isfinite(band[1]), middle, np.nan)
         if factor:
-            spans = np.stack([middle - low, high - middle])
-            axis.errorbar(across, middle, spans, fmt="_", color=look.colour, lw=6, alpha=0.3, ms=24)
+            wide = {"color": look.colour, "lw": 6, "alpha": 0.3}
+            axis.vlines(across, low, high, **wide)
+            axis.plot(across, middle, "_", color=look.colour, ms=24)
             axis.set_xticks(across, [str(value) for value in grid])
             axis.set_xlim(-0.6, len(grid) - 0.4)
         else:
             axis.fill_between(across, low, high, color=look.colour, alpha=0.2, lw=0)
             axis.plot(across, middle, color=look.colour)
-        estimate = rows.estimate.to_numpy()
-        spans = np.stack([estimate - rows.lower, rows.upper - estimate])
-        axis.errorbar(at, estimate, spans, fmt=look.marker, color="black", ms=5, capsize=2)
+        for where, estimate, interval in zip(at, rows.estimate, ends, strict=True):
+            style.draw_interval(axis, where, *interval, upright=True, color="black")
+            axis.plot([where], [estimate], look.marker, color="black", ms=5)
         if condition.kind == "dose_rate":
             axis.set_xscale("log")
             style.logarithmic(axis.xaxis, labels=6)
-        axis.set(
-            yscale="log",
-            title=window,
-            xlabel=_across(condition.name, dose_unit),
-        )
-        ends = axis.get_ylim()
-        if ends[1] < 10 * ends[0]:
+        axis.set(title=window, xlabel=_across(condition.name, dose_unit))
+        bottom, top = axis.get_ylim()
+        if top < 10 * bottom:
             # Within a decade even steps are the ones that are read.
             axis.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
         style.plain_numbers(axis.yaxis)

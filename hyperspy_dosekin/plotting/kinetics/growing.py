@@ -98,27 +98,21 @@ def plot_growing(
 
 
 def _draw_half_doses(axes: Axes, picture: GrowingPicture) -> None:
-    looks = style.window_styles(len(picture.names))
-    last = picture.at[-1] if picture.at.size else 1.0
-    for place, look in enumerate(looks):
-        middle = picture.half_dose[place]
-        axes.fill_between(
-            picture.at,
-            picture.lower[place],
-            picture.upper[place],
-            color=look.colour,
-            alpha=0.18,
-            lw=0,
-        )
-        axes.plot(picture.at, middle, look.marker, ls="-", color=look.colour, ms=3, lw=1)
-    if np.isfinite(picture.half_dose).any():
-        axes.set_yscale("log")
+    known = picture.half_dose[np.isfinite(picture.half_dose)]
+    if known.size:
+        axes.set(yscale="log", ylim=(0.2 * known.min(), 6 * known.max()))
+        last = picture.at[-1] if picture.at.size else 1.0
         axes.axline((0, 0.1), (last, last), color=style.GREY, lw=0.8, ls=":")
-        known = picture.half_dose[np.isfinite(picture.half_dose)]
-        axes.set_ylim(0.2 * known.min(), 6 * known.max())
         style.logarithmic(axes.yaxis, labels=8)
     else:
         style.say_no_data(axes)
+    for place, look in enumerate(style.window_styles(len(picture.names))):
+        # An open end reaches to the edge.
+        lower, upper = np.clip([picture.lower[place], picture.upper[place]], *axes.get_ylim())
+        axes.fill_between(picture.at, lower, upper, color=look.colour, alpha=0.18, lw=0)
+        axes.plot(
+            picture.at, picture.half_dose[place], look.marker, ls="-", color=look.colour, ms=3, lw=1
+        )
     axes.set(
         xlabel=style.dose_label(picture.dose_unit),
         ylabel=with_unit("D½", picture.dose_unit) + "\n95 % interval",

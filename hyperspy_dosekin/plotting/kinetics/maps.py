@@ -101,10 +101,7 @@ def _image(axes: Axes, values: np.ndarray, **options: Any) -> object:
 def _colours(name: str) -> object:
     from matplotlib import colormaps
 
-    # Some ask for the colours of NaN, and the registered map must not change.
-    chosen = colormaps[name].copy()
-    chosen.set_bad(_BLANK)
-    return chosen
+    return colormaps[name].with_extremes(bad=_BLANK)
 
 
 def _bar(image: Any, axes: Axes, label: str, ends: str) -> None:

@@ -108,20 +108,19 @@ def plot_specification(
     )
     place = np.arange(len(order))
     styles = style.window_styles(len(picture.window_names))
-    for window, (name, look) in enumerate(zip(picture.window_names, styles, strict=True)):
-        half = picture.half_dose[order, window]
-        # Side by side, so that intervals do not hide each other.
-        x = place + 0.16 * (window - (len(styles) - 1) / 2)
-        above.vlines(
-            x, picture.lower[order, window], picture.upper[order, window], color=look.colour, lw=1
-        )
-        above.plot(x, half, ls="none", marker=look.marker, ms=4, color=look.colour, label=name)
-        above.axhline(picture.half_dose[0, window], color=look.colour, lw=0.6, ls=":")
     above.set_yscale("log")
     finite = picture.half_dose[np.isfinite(picture.half_dose) & (picture.half_dose > 0)]
     if finite.size:
         # Open intervals would leave nothing to see of the rest.
         above.set_ylim(finite.min() / 4, finite.max() * 4)
+    lower, upper = np.clip([picture.lower, picture.upper], *above.get_ylim())
+    for window, (name, look) in enumerate(zip(picture.window_names, styles, strict=True)):
+        half = picture.half_dose[order, window]
+        # Side by side, so that intervals do not hide each other.
+        x = place + 0.16 * (window - (len(styles) - 1) / 2)
+        above.vlines(x, lower[order, window], upper[order, window], color=look.colour, lw=1)
+        above.plot(x, half, ls="none", marker=look.marker, ms=4, color=look.colour, label=name)
+        above.axhline(picture.half_dose[0, window], color=look.colour, lw=0.6, ls=":")
     above.set_ylabel(with_unit("D½", picture.dose_unit))
     above.legend(
         fontsize=style.SMALL,

@@ -119,7 +119,7 @@ def calls():
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
-@pytest.mark.parametrize(("name", "args", "kwargs"), calls())
+@pytest.mark.parametrize(("name", "args", "kwargs"), list(calls()))
 def test_no_method_leaves_a_wrong_variance(name, args, kwargs, lazy):
     s = patterned(lazy)
     if name in ("align1D", "align_zero_loss_peak"):
