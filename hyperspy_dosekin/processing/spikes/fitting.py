@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from hyperspy_dosekin.processing.spikes.noise import Noise
-from hyperspy_dosekin.processing.spikes.placed import Placed
+from hyperspy_dosekin.processing.spikes.placed import FEW, Placed
 from hyperspy_dosekin.processing.spikes.subspace import Subspace
 
 #: Residuals of more standard deviations pull no harder at the coefficients (a Huber estimator).
@@ -91,38 +91,42 @@ def robust_fit(spectra: np.ndarray, noise: Noise, placed: Placed) -> tuple[Fit, 
 
 
 def doubtful_channels(
-    fit: Fit, noise: Noise, placed: Placed, subspace: Subspace
+    spectra: np.ndarray,
+    coefficients: np.ndarray,
+    noise: Noise,
+    placed: Placed,
+    subspace: Subspace,
 ) -> np.ndarray | None:
     """Channels in which the subspace is too noisy to tell, or ``None`` where there are none.
 
     Parameters
     ----------
-    fit, noise
+    spectra, coefficients, noise
         Of some spectra.
     placed, subspace
         Of their subspace.
     """
     if subspace.sufficient:
         # It is so in several channels or nowhere: a few of them tell where to look.
-        few = slice(_AVERAGED // 6, None, _AVERAGED // 3)
-        known = placed.uncertainty(fit.coefficients, few)
-        variance = noise.part(slice(None), few).variance(
-            fit.expected[:, few], placed.scale[few] ** 2
-        )
-        rows = np.flatnonzero((known > _DOUBTFUL * variance).any(axis=-1))
+        few = placed.few
+        expected, part = few.expected(coefficients), noise.part(slice(None), FEW)
+        known = few.uncertainty(coefficients) > _DOUBTFUL * part.variance(expected, few.scale**2)
+        rows = np.flatnonzero(known.any(axis=-1))
         if not rows.size:
             return None
-        often = np.zeros(fit.expected.shape, dtype=bool)
-        variance = noise.part(rows).variance(fit.expected[rows], placed.scale**2)
-        noisy = placed.uncertainty(fit.coefficients[rows]) > _DOUBTFUL * variance
+        often = np.zeros(spectra.shape, dtype=bool)
+        expected = placed.expected(coefficients[rows])
+        variance = noise.part(rows).variance(expected, placed.scale**2)
+        noisy = placed.uncertainty(coefficients[rows]) > _DOUBTFUL * variance
         often[rows] = uniform_filter1d(noisy.astype(np.float32), _AVERAGED, axis=-1) > 0.5
     else:
-        often = np.ones(fit.expected.shape, dtype=bool)
+        often = np.ones(spectra.shape, dtype=bool)
     if (subspace.few or not subspace.sufficient) and often.any():
         # What the subspace explains is no spike, however narrow it is. Of many spectra those
         # that it is too noisy for are unlike the others, and it has nothing to explain.
-        variance = noise.variance(fit.expected, placed.scale**2)
-        variance += placed.uncertainty(fit.coefficients)
-        residual = fit.spectra - fit.expected
+        expected = placed.expected(coefficients)
+        variance = noise.variance(expected, placed.scale**2)
+        variance += placed.uncertainty(coefficients)
+        residual = spectra - expected
         often &= (residual > 0) & (residual**2 > _SUPPORT**2 * variance)
     return often & placed.covered if often.any() else None

@@ -61,7 +61,9 @@ class Search:
         rows = np.arange(len(cleaned))
         fit, variance = robust_fit(cleaned, self.noise, self.placed)
         # A line or a spike of its own does not make a spectrum doubtful.
-        doubtful = doubtful_channels(fit, self.noise, self.placed, self.subspace)
+        doubtful = doubtful_channels(
+            cleaned, fit.coefficients, self.noise, self.placed, self.subspace
+        )
         if not self.subspace.sufficient:
             return doubtful, rows[:0]
         closed = closed | ~self.placed.covered

@@ -18,7 +18,7 @@ from hyperspy_dosekin.processing.spikes.polynomials import (
     remove_by_channels,
     scatter,
 )
-from hyperspy_dosekin.processing.spikes.residuals import remove_by_subspace
+from hyperspy_dosekin.processing.spikes.residuals import remove_by_subspace, together
 from hyperspy_dosekin.processing.spikes.subspace import (
     FEW,
     FEWEST,
@@ -130,10 +130,11 @@ def remove_spikes(
         index = np.clip(start[:, np.newaxis] + np.arange(n_channels), 0, 2 * n_channels - 1)
         noise = noise.more(subspace.structure[index], spectra)
     for rows, part, wanted in _other_searches(doubtful, subspace, start):
-        inside = np.ix_(rows, np.arange(n_channels)[part])
+        # Slices are copied several times faster than indices are looked up.
+        inside = (together(rows), part)
         shut = closed[inside] | touched[inside] | ~wanted
         cleaned[inside], more, variance = remove_by_channels(
-            cleaned[inside].astype(np.float64), noise.part(rows, part), shut, threshold, fwhm
+            cleaned[inside].astype(np.float64), noise.part(*inside), shut, threshold, fwhm
         )
         touched[inside] |= more
         replaced[inside] += variance

@@ -11,7 +11,6 @@ import numpy as np
 
 from hyperspy_dosekin.processing.spikes.fitting import (
     CLIPPED,
-    Fit,
     doubtful_channels,
     fit_spectra,
 )
@@ -72,41 +71,44 @@ def remove_by_subspace(
     replaced = np.zeros(spectra.shape, spectra.dtype)
     noise = subspace.calibration(noise)
     n_channels = spectra.shape[-1]
+    most = max(_AT_A_TIME // n_channels, 1)
     seen = []
-    for rows, placed in _groups(start, n_channels, subspace, spectra.dtype == np.float32):
-        part = noise.part(rows)
-        fit, odd = _look(spectra[rows], part, placed, closed[rows], threshold)
-        unsure = doubtful_channels(fit, part, placed, subspace)
+    for rows, placed in _groups(start, n_channels, subspace):
+        if spectra.dtype == np.float32:
+            placed = placed.single
+        odd, coefficients = _look(spectra, rows, noise, closed, placed, threshold, most)
+        here = together(rows)
+        unsure = doubtful_channels(spectra[here], coefficients, noise.part(here), placed, subspace)
         if unsure is not None:
-            doubtful[rows] = unsure
-        if odd.row.size:
-            seen.append(odd.of(np.arange(len(spectra))[rows]))
+            doubtful[here] = unsure
+        seen.append(odd)
     # Few spectra are left, and they are judged many at a time.
     left = _suspects(seen, noise, threshold)
-    for part, placed in _groups(start[left], n_channels, subspace):
-        rows = left[part]
-        some = cleaned[rows].astype(np.float64)
-        into = some, np.zeros(some.shape, dtype=bool), np.zeros(some.shape)
-        search = Search(placed, noise.part(rows), subspace, threshold)
-        unsure, changed = search.run(closed[rows], into)
-        doubtful[rows] = False if unsure is None else unsure
-        for whole, new in zip((cleaned, touched, replaced), into, strict=True):
-            whole[rows[changed]] = new[changed]
+    for group, placed in _groups(start[left], n_channels, subspace):
+        for first in range(0, group.size, most):
+            rows = left[group[first : first + most]]
+            some = cleaned[rows].astype(np.float64)
+            into = some, np.zeros(some.shape, dtype=bool), np.zeros(some.shape)
+            search = Search(placed, noise.part(rows), subspace, threshold)
+            unsure, changed = search.run(closed[rows], into)
+            doubtful[rows] = False if unsure is None else unsure
+            for whole, new in zip((cleaned, touched, replaced), into, strict=True):
+                whole[rows[changed]] = new[changed]
     return cleaned, touched, replaced, doubtful
 
 
 def _groups(
-    start: np.ndarray, n_channels: int, subspace: Subspace, single: bool = False
-) -> Iterator[tuple[np.ndarray | slice, Placed]]:
-    most = max(_AT_A_TIME // n_channels, 1)
+    start: np.ndarray, n_channels: int, subspace: Subspace
+) -> Iterator[tuple[np.ndarray, Placed]]:
+    """Spectra with their zero-loss peak in one channel, and the subspace there."""
     for each in np.unique(start):
-        placed = place(subspace, int(each), n_channels, single)
-        group = np.flatnonzero(start == each)
-        for first in range(0, group.size, most):
-            part = group[first : first + most]
-            # Neighbours need not be copied.
-            beside = part[-1] - part[0] + 1 == part.size
-            yield slice(part[0], part[-1] + 1) if beside else part, placed
+        yield np.flatnonzero(start == each), place(subspace, int(each), n_channels)
+
+
+def together(rows: np.ndarray) -> np.ndarray | slice:
+    """Rows, of which neighbours need not be copied."""
+    beside = rows[-1] - rows[0] + 1 == rows.size
+    return slice(rows[0], rows[-1] + 1) if beside else rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,48 +141,70 @@ class _Odd:
     asked: np.ndarray
     fitted: np.ndarray
 
-    def of(self, rows: np.ndarray) -> _Odd:
-        """Those of some of all spectra."""
-        return _Odd(**{**vars(self), "row": rows[self.row]})
-
 
 def _look(
-    spectra: np.ndarray, noise: Noise, placed: Placed, closed: np.ndarray, threshold: float
-) -> tuple[Fit, _Odd]:
-    """Fit spectra with their zero-loss peak in one channel, and look for what is far from it."""
-    fit = fit_spectra(spectra, placed)
-    residual = spectra - fit.expected
-    least = (threshold - _LENIENCE) ** 2 * (1 - placed.leverage) * placed.scale**2
-    least[~placed.fitted & (closed.all(axis=0) | ~placed.covered)] = _NEVER
-    # As few passes over the channels as can be; what is found too much is looked up.
-    lowest = noise.lowest(fit.expected, least)
-    unlikely = np.flatnonzero(residual * residual > lowest)
-    row, channel = np.divmod(unlikely, residual.shape[-1])
-    last = residual.shape[-1] - 1
-    at = np.clip(channel[:, np.newaxis] + np.arange(-1, 2), 0, last)
-    here = row[:, np.newaxis], at
-    shut = closed[here] | ~placed.covered[at]
-    return fit, _Odd(
+    spectra: np.ndarray,
+    rows: np.ndarray,
+    noise: Noise,
+    closed: np.ndarray,
+    placed: Placed,
+    threshold: float,
+    most: int,
+) -> tuple[_Odd, np.ndarray]:
+    """Look for what is far from what is expected, and return the coefficients of that too.
+
+    Parameters
+    ----------
+    spectra, noise, closed, threshold
+        As for `remove_by_subspace`.
+    rows
+        Spectra with their zero-loss peak in one channel.
+    placed
+        The subspace there.
+    most
+        Spectra that are looked at together.
+    """
+    least = (threshold - _LENIENCE) ** 2 * placed.residual_scale
+    shut = closed[together(rows)].all(axis=0)
+    least[~placed.fitted & (shut | ~placed.covered)] = _NEVER
+    last = spectra.shape[-1] - 1
+    parts = []
+    for first in range(0, rows.size, most):
+        # As few passes over the channels as can be; what is found too much is looked up.
+        part = rows[first : first + most]
+        here = together(part)
+        fit = fit_spectra(spectra[here], placed)
+        square = fit.spectra - fit.expected
+        square *= square
+        square -= noise.part(here).lowest(fit.expected, least)
+        row, channel = np.divmod(np.flatnonzero(square > 0), last + 1)
+        at = np.clip(channel[:, np.newaxis] + np.arange(-1, 2), 0, last)
+        expected = fit.expected[row[:, np.newaxis], at]
+        parts.append((part[row], at, expected, channel, fit.coefficients[row], fit.coefficients))
+    row, at, expected, channel, own, coefficients = map(np.concatenate, zip(*parts, strict=True))
+    gone = closed[row[:, np.newaxis], at] | ~placed.covered[at]
+    odd = _Odd(
         row,
         at,
-        np.where(shut, 0.0, residual[here]),
-        fit.expected[here],
+        np.where(gone, 0.0, spectra[row[:, np.newaxis], at] - expected),
+        expected,
         placed.scale[at],
-        placed.uncertainty_at(fit.coefficients[row], at),
+        placed.uncertainty_at(own, at),
         placed.leverage[at].max(axis=-1),
-        ~shut[:, 1],
+        ~gone[:, 1],
         placed.fitted[channel],
     )
+    return odd, coefficients
 
 
 def _suspects(seen: list[_Odd], noise: Noise, threshold: float) -> np.ndarray:
     """Spectra with a channel, or a pair, that noise does not explain."""
-    if not seen:
-        return np.zeros(0, dtype=np.intp)
     odd = _Odd(
         **{name: np.concatenate([getattr(each, name) for each in seen]) for name in vars(seen[0])}
     )
     row = odd.row
+    if not row.size:
+        return row
     expected = odd.expected.astype(np.float64)
     variance = noise.at(row, odd.channel).variance(expected, odd.scale**2)
     # As far as outliers pull at the fit, another one would show more.
