@@ -10,6 +10,7 @@ import functools
 import inspect
 import json
 import os
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -104,9 +105,11 @@ def fuzz(examples, often=1):
 
         @functools.wraps(test)
         def whole():
+            began = time.process_time()
             run()
             if RECORD is not None:
-                record(test=test.__name__, seed=SEED, **state)
+                seconds = round(time.process_time() - began, 2)
+                record(test=test.__name__, seed=SEED, seconds=seconds, **state)
 
         whole.__signature__ = inspect.Signature()
         return whole

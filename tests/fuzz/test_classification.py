@@ -39,7 +39,7 @@ def references(draw):
     return draw(wrong) if kind == "wrong" else table
 
 
-@fuzz(6)
+@fuzz(6, often=8)
 def test_anything_classified(material):
     signal = material.draw(spectra(channels=(0, 1, 7, 64, 64, 64), most=3))
     assume(signal is not None)

@@ -125,7 +125,7 @@ def fitted(values, dose, chunks=None, **options):
     return numbers(result.half_integrity_dose)
 
 
-@fuzz(5)
+@fuzz(5, often=10)
 def test_units_order_and_chunks_do_not_matter(material):
     rng = np.random.default_rng(material.draw(seeds))
     shape = (*material.draw(st.sampled_from(((2,), (3, 2), (1,)))), 2, 9)
@@ -151,7 +151,7 @@ def test_units_order_and_chunks_do_not_matter(material):
     np.testing.assert_allclose(reversed_, found, rtol=1e-4)
 
 
-@fuzz(3)
+@fuzz(3, often=16)
 def test_laws_compared(material):
     signal = material.draw(series(ordinary=material.draw(st.booleans()), most=1))
     assume(signal is not None)

@@ -64,7 +64,7 @@ def test_low_loss_options(material):
     attempt(call, signal, **chosen)
 
 
-@fuzz(2, often=2)
+@fuzz(2, often=25)
 def test_one_bad_spectrum_and_chunks_change_no_other(material):
     data = a_series().astype("float64")
     place = np.random.default_rng(material.draw(seeds)).integers(data.shape)
