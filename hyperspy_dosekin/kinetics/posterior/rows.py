@@ -179,7 +179,8 @@ def interpolate_rows(
     span = (known[-1] - known[0]).clamp(min=1e-300)
     x = ((position - known[0]) / span).clamp(0.0, 1.0) * (number - 1)
     first = (x.floor() - 1).clamp(0, number - 4)
-    place, found = first.long(), torch.zeros_like(x)
+    # What is not a number stays none, and has no place.
+    place, found = first.nan_to_num(0.0).long(), torch.zeros_like(x)
     for node, weight in enumerate(cubic_weights(x - first)):
         found.addcmul_(weight, values.gather(0, place + node))
     return found

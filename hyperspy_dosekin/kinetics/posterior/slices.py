@@ -135,7 +135,11 @@ def _log_mass(cut: ScanData, mode: Tensor) -> Tensor:
     first = hessian[0, 0] * scale[0] ** 2 + _FLAT
     second = hessian[1, 1] * scale[1] ** 2 + _FLAT
     cross = hessian[0, 1] * scale[0] * scale[1]
-    rest = second - cross * cross / first
+    # Where nothing is left of a decay its slopes are rounding errors, which may contradict each
+    # other.
+    most = first.sqrt() * second.sqrt()
+    cross = torch.minimum(torch.maximum(cross, -most), most)
+    rest = (second - cross * cross / first).clamp(min=_FLAT)
     log_volume = -0.5 * (first * rest).log()
     if not cut.bounded:
         return cut.log_density(list(mode))[0] + log_volume

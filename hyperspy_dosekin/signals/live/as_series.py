@@ -40,7 +40,20 @@ def as_dose_series(
         What read them.
     exposure, dose_unit
         How doses follow, and their unit.
+
+    Raises
+    ------
+    ValueError
+        If two frames have the same dose.
     """
+    same = np.flatnonzero(np.diff(series.dose) <= 0)
+    if same.size:
+        pair = series.index[same[0] : same[0] + 2]
+        raise ValueError(
+            f"frames {pair[0]} and {pair[1]} have the same dose {series.dose[same[0]]:.3g}, and "
+            "the doses of a series must rise; give the cumulative dose of each frame, "
+            "update(frame, dose=…)."
+        )
     shape = (series.n_frame, *(reader.shape or ())[:-1], len(reader.names))
     dose_metadata: dict[str, Any] = {
         **reader.metadata.get("Dose", {}),

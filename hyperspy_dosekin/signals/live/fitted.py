@@ -54,7 +54,7 @@ class FittedKinetics(GrowingKinetics):
         Raises
         ------
         ValueError
-            If no frame has come that could be used.
+            If no frame has come that could be used, or two have the same dose.
         """
         if self._series is None:
             raise ValueError("no frame has come yet that could be used; give some to update().")
@@ -79,7 +79,7 @@ class FittedKinetics(GrowingKinetics):
         Raises
         ------
         ValueError
-            If there are too few frames for the law.
+            If there are too few frames for the law, or two have the same dose.
 
         Examples
         --------

@@ -135,6 +135,8 @@ def _chosen_laws(
     from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS, kinetic_law
 
     n_dose = np.unique(data.dose).size
+    if not n_dose:
+        raise ValueError("a series without frames has nothing to compare laws by; record some.")
     if laws is None:
         chosen = [
             law
