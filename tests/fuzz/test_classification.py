@@ -39,7 +39,7 @@ def references(draw):
     return draw(wrong) if kind == "wrong" else table
 
 
-@fuzz(6, often=8)
+@fuzz(6, often=10)
 def test_anything_classified(material):
     signal = material.draw(spectra(channels=(0, 1, 7, 64, 64, 64), most=3))
     assume(signal is not None)
@@ -55,7 +55,7 @@ def test_anything_classified(material):
     attempt(call, signal, named, **chosen)
 
 
-@fuzz(10, often=60)
+@fuzz(10, often=100)
 def test_references(material):
     sources = material.draw(references())
     options = {}

@@ -50,7 +50,7 @@ def shown(found):
     return str(found), repr(found), found._repr_html_()
 
 
-@fuzz(6, often=8)
+@fuzz(6, often=10)
 def test_plans(material):
     chosen = drawn_options(material, PLANS, ("expected", "noise", "dose_budget"))
     chosen = {"n_simulated": 0, **chosen}
@@ -101,7 +101,7 @@ OF_SERIES = st.sampled_from(
 )
 
 
-@fuzz(4, often=12)
+@fuzz(4, often=15)
 def test_conditions(material):
     each = [material.draw(series(most=0)) for _ in range(material.draw(st.sampled_from((4, 4, 1))))]
     assume(all(one is not None for one in each))
@@ -145,7 +145,7 @@ LIVE = {
 }
 
 
-@fuzz(6, often=8)
+@fuzz(6, often=10)
 def test_live(material):
     chosen = drawn_options(material, LIVE, ("dose_rate", "frame_time"), 2)
     chosen.setdefault("windows", {"a": (4, 7), "b": (10, 15)})
@@ -190,7 +190,7 @@ def test_every_option_is_drawn():
         assert options - drawn <= {"show_progressbar", "zero_error"}, function.__name__
 
 
-@fuzz(2, often=25)
+@fuzz(2, often=12)
 def test_one_series_of_several_is_that_series_alone(material):
     """Conditions that do nothing leave the order of the series without meaning."""
     rng = np.random.default_rng(material.draw(seeds))

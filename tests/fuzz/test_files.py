@@ -17,7 +17,7 @@ from tests.fuzz.things import hostile, series
 MAPS = ("rate", "half_integrity_dose", "amplitude", "offset")
 
 
-@fuzz(4, often=12)
+@fuzz(4, often=15)
 def test_saved_and_loaded(material):
     signal = material.draw(series(most=1))
     assume(signal is not None)

@@ -48,7 +48,7 @@ def options(draw):
     return chosen
 
 
-@fuzz(12, often=20)
+@fuzz(12, often=15)
 def test_options(material):
     signal = material.draw(series(most=1))
     assume(signal is not None)
@@ -61,7 +61,7 @@ def test_options(material):
     attempt(call, signal, **chosen)
 
 
-@fuzz(12, often=40)
+@fuzz(12, often=25)
 def test_anything_fitted(material):
     signal = material.draw(series(ordinary=False))
     assume(signal is not None)
@@ -74,7 +74,7 @@ def test_anything_fitted(material):
     attempt(call, signal)
 
 
-@fuzz(4, often=100)
+@fuzz(4, often=150)
 def test_questions(material):
     """What is asked of a result, with arguments of every kind."""
     result = a_result()
@@ -125,7 +125,7 @@ def fitted(values, dose, chunks=None, **options):
     return numbers(result.half_integrity_dose)
 
 
-@fuzz(5, often=10)
+@fuzz(5, often=5)
 def test_units_order_and_chunks_do_not_matter(material):
     rng = np.random.default_rng(material.draw(seeds))
     shape = (*material.draw(st.sampled_from(((2,), (3, 2), (1,)))), 2, 9)
@@ -151,7 +151,7 @@ def test_units_order_and_chunks_do_not_matter(material):
     np.testing.assert_allclose(reversed_, found, rtol=1e-4)
 
 
-@fuzz(3, often=16)
+@fuzz(3, often=20)
 def test_laws_compared(material):
     signal = material.draw(series(ordinary=material.draw(st.booleans()), most=1))
     assume(signal is not None)

@@ -50,7 +50,7 @@ def a_series():
     return _series[0]
 
 
-@fuzz(5, often=60)
+@fuzz(5, often=80)
 def test_low_loss_options(material):
     signal = eels(a_series(), scale=0.05, offset=-3.0)
     names = [each for each in parameters_of(type(signal).process_low_loss) if each != "also_align"]
@@ -64,7 +64,7 @@ def test_low_loss_options(material):
     attempt(call, signal, **chosen)
 
 
-@fuzz(2, often=25)
+@fuzz(2, often=12)
 def test_one_bad_spectrum_and_chunks_change_no_other(material):
     data = a_series().astype("float64")
     place = np.random.default_rng(material.draw(seeds)).integers(data.shape)

@@ -16,7 +16,7 @@ SMALL = {
 }
 
 
-@fuzz(10, often=60)
+@fuzz(10, often=100)
 def test_simulations(material):
     name = material.draw(st.sampled_from(sorted(SMALL)))
     function = getattr(data, name)

@@ -58,7 +58,7 @@ def there_and_back(found):
         assert again is not None or not list(Path(folder).iterdir())
 
 
-@fuzz(4, often=12)
+@fuzz(4, often=15)
 def test_joint(material):
     ordinary = material.draw(st.sampled_from((True, True, True, False)))
     each = [material.draw(series(ordinary=ordinary, most=1)) for _ in range(2)]
@@ -82,7 +82,7 @@ def test_joint(material):
     there_and_back(found)
 
 
-@fuzz(2, often=25)
+@fuzz(2, often=12)
 def test_the_order_of_series_does_not_matter(material):
     each = {f"{place}": material.draw(series(most=0)) for place in range(3)}
     assume(all(one is not None for one in each.values()))

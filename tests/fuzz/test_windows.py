@@ -11,7 +11,7 @@ from tests.fuzz.fuzzing import attempt, fuzz, numbers
 from tests.fuzz.things import REAL_TYPES, eels, seeds, shapes, spectra, values, windows, wrong
 
 
-@fuzz(60, often=8)
+@fuzz(60, often=10)
 def test_integrate_windows(material):
     signal = material.draw(spectra())
     assume(signal is not None)
