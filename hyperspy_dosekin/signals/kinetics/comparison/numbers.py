@@ -95,7 +95,7 @@ def median_of_pixels(values: np.ndarray) -> np.ndarray:
     """Median over the pixels of ``(n_law, …, n_window)``, ``(n_law, n_window)``."""
     flat = values.reshape(values.shape[0], -1, values.shape[-1])
     # NumPy warns of what is NaN in every pixel.
-    known = ~np.isnan(flat).all(axis=1, keepdims=True)
+    unknown = np.isnan(flat).all(axis=1)
     with np.errstate(invalid="ignore"):
-        middle = np.nanmedian(np.where(known, flat, 0.0), axis=1)
-    return np.where(known[:, 0], middle, np.nan)
+        middle = np.nanmedian(np.where(unknown[:, np.newaxis], 0.0, flat), axis=1)
+    return np.where(unknown, np.nan, middle)
