@@ -95,7 +95,7 @@ def median_of_pixels(values: np.ndarray) -> np.ndarray:
     """Median over the pixels of ``(n_law, …, n_window)``, ``(n_law, n_window)``."""
     flat = values.reshape(values.shape[0], -1, values.shape[-1])
     # NumPy warns of what is NaN in every pixel.
-    unknown = np.isnan(flat).all(axis=1)
+    unknown = np.asarray(np.isnan(flat).all(axis=1))
     with np.errstate(invalid="ignore"):
         middle = np.nanmedian(np.where(unknown[:, np.newaxis], 0.0, flat), axis=1)
     return np.where(unknown, np.nan, middle)
