@@ -18,9 +18,9 @@ from .pixels import PixelNodes, PixelPrior, find_modes
 from .readout import Shared
 
 # Steps of a round, and the change after which nothing changes.
-_STEPS, _SETTLED = 15, 0.03
+_STEPS, _SETTLED = 15, 0.01
 # A round that gains less of ln posterior is the last, and how often one that loses is cut short.
-_LEAST_CLIMB, _HALVINGS = 0.02, 4
+_LEAST_CLIMB, _HALVINGS = 0.003, 4
 
 
 def settled(
@@ -83,11 +83,19 @@ def _climbed(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) ->
             return 1e12, np.zeros(len(away))
         return value.item(), (units.T @ slope).numpy()
 
-    start = np.zeros(len(vector))
+    # The nodes are good near where they were placed: no further than that at once. A climb that is
+    # cut off afterwards, number by number, may go down.
+    reach = 1 / units.abs().amax(0).numpy()
     with one_blas_thread():
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
-    # The nodes are good near where they were placed: no further than that at once.
-    return vector + (units @ torch.as_tensor(found.x)).clamp(-1.0, 1.0)
+        found = minimize(
+            loss,
+            np.zeros(len(vector)),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=list(zip(-reach, reach, strict=True)),
+            options={"maxiter": _STEPS},
+        )
+    return vector + units @ torch.as_tensor(found.x)
 
 
 def information(score: Tensor, layout: Layout, vector: Tensor, power: float) -> Tensor:

@@ -256,3 +256,18 @@ def test_a_population_on_the_ridge_stands_beside_one_that_shares_nothing():
     width = population.layout.width[0]
     assert (np.isclose(spreads, width)).sum() == len(spreads) // 2
     assert spreads[1::2].max() < width
+
+
+@pytest.mark.parametrize("life", [0.08, 0.15, 0.3])
+@pytest.mark.parametrize("noise", [0.015, 0.0015])
+def test_pixels_that_are_all_alike_on_uneven_doses(life, noise):
+    """The search for the population once stayed where it began, and D½ was off by a factor of 2."""
+    dose = np.array([20.0, 60, 110, 300, 700, 900, 1600, 2500, 4000]) / 4000
+    random = np.random.default_rng(3)
+    values = 2 * np.exp(-dose / life) + 0.1 + 2 * noise * random.standard_normal((20, 9))
+    curves = SharedCurves.of(DoseProblem(dose, values[:, None], ("w",)), ExactConfig())
+    population = fit_population(curves, np.argwhere(np.ones((4, 5))))
+    mean = population.shared.mean
+    found = float(half_dose(mean[0].exp(), mean[1])) / (life * np.log(2))
+    assert abs(np.log(found)) < 6 * noise
+    assert float(population.shared.sigma) * curves.scale.unit == pytest.approx(2 * noise, rel=0.3)
