@@ -19,6 +19,9 @@ _MEDIAN_SQUARE = 0.455
 _FEWEST = 8
 #: Exponents of tails; flatter ones have no finite area.
 _EXPONENTS = (1.2, 6.0)
+#: Nearer to the peak than so many widths the gain side ends in its flank, of which the last part,
+#: in widths and in channels at least, says how it falls.
+_FLANK_WIDTHS, _FLANK_PART, _FEWEST_OF_FLANK = 4.0, 0.4, 3
 #: A tail of a smaller share of the zero-loss peak is none.
 _NO_TAIL = 1e-6
 #: Nearer to the peak than so many widths no channel shows a pedestal, and fewer channels do not.
@@ -214,3 +217,38 @@ def tail_of(gain_side: np.ndarray, fwhm: float) -> Tail | None:
     area = float(2 * gain_side.sum() - gain_side[0])
     tail = Tail(float(last), far * (last / places[1]) ** -exponent / area, exponent)
     return tail if tail.area > _NO_TAIL else None
+
+
+def continued(gain_side: np.ndarray, fwhm: float, number: int) -> np.ndarray:
+    """The gain side, and where it ends in the flank of the peak, how that goes on.
+
+    Parameters
+    ----------
+    gain_side, fwhm
+        As for `tail_of`.
+    number
+        Channels that are wanted.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(max(n, number),)`` where it is continued, else as it is.
+    """
+    last = gain_side.size - 1
+    begin = last - max(round(_FLANK_PART * fwhm), _FEWEST_OF_FLANK - 1)
+    if not ends_in_flank(last, fwhm) or begin < 1:
+        return gain_side
+    beyond = np.arange(gain_side.size, number) / last
+    if (gain_side[begin:] <= 0).any():
+        return np.concatenate([gain_side, np.zeros(beyond.size)])
+    distance = np.arange(begin, last + 1)
+    # Channels further out have less, and their noise has more of a say in a logarithm.
+    slope, level = np.polyfit(
+        np.log(distance / last), np.log(gain_side[begin:]), 1, w=np.sqrt(gain_side[begin:])
+    )
+    return np.concatenate([gain_side, np.exp(level) * beyond ** min(slope, 0.0)])
+
+
+def ends_in_flank(length: float, fwhm: float) -> bool:
+    """Whether a gain side of so many channels ends in the flank of the peak."""
+    return length < _FLANK_WIDTHS * fwhm

@@ -31,6 +31,10 @@ _FITTED, _FEWEST_FITTED = 2.5, 4
 _DECAY_RANGE = np.geomspace(0.08, 1.5, 120)
 #: Channels at the end of the gain side, and share of it, of which the level there is the mean.
 _FEWEST, _SHARE = 8, 0.25
+#: The same in widths of the peak, where its flank ends there.
+_AT_END = 0.25
+#: Means of the loss side are taken from so much of the distance on.
+_MEAN_OVER = 0.8
 
 
 def residue_of(
@@ -42,6 +46,7 @@ def residue_of(
     number: int,
     ended: bool,
     reach: int | None = None,
+    loss_side: np.ndarray | None = None,
 ) -> np.ndarray:
     """One standard deviation of what is left of a mirrored zero-loss peak, channel by channel.
 
@@ -110,10 +115,27 @@ def residue_of(
         residue = np.maximum(residue, np.interp(distance, np.arange(end + 1), beyond, right=0.0))
     if ended:
         return residue
-    several = max(_FEWEST, int(_SHARE * gain_side.size))
-    level = max(float(gain_side[-several:].mean()), 0.0) / area
+    # A flank is lower at its end than in the mean of more channels.
+    several = max(_FEWEST, int(_SHARE * gain_side.size)), max(round(_AT_END * fwhm), 2)
+    level = max(min(float(gain_side[-each:].mean()) for each in several), 0.0) / area
     tail = np.where(distance > end, level * end / np.maximum(distance, 1.0), 0.0)
+    if loss_side is not None:
+        tail = np.minimum(tail, _most_at(loss_side, fwhm, number) / area)
     return np.maximum(residue, tail)
+
+
+def _most_at(loss_side: np.ndarray, fwhm: float, number: int) -> np.ndarray:
+    """What a tail has at most: it falls, and losses are not negative, shape ``(number,)``.
+
+    Means over a fifth of the distance, so that noise has no say.
+    """
+    total = np.concatenate([[0.0], np.cumsum(loss_side)])
+    place = np.arange(min(loss_side.size, number))
+    first = np.minimum(np.floor(_MEAN_OVER * place).astype(int), place)
+    mean = (total[place + 1] - total[first]) / (place + 1 - first)
+    mean[: int(np.ceil(_EXCESS[0] * fwhm))] = np.inf
+    least = np.maximum(np.minimum.accumulate(mean), 0.0)
+    return np.pad(least, (0, number - least.size), mode="edge")
 
 
 def residue_of_model(

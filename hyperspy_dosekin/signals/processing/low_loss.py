@@ -25,6 +25,7 @@ from hyperspy_dosekin.signals.processing.low_loss_background import (
 )
 from hyperspy_dosekin.signals.processing.low_loss_chain import make_chain, noise_hides_rounding
 from hyperspy_dosekin.signals.processing.low_loss_steps import low_loss_steps
+from hyperspy_dosekin.signals.processing.measured_peak import read_measured, splice
 from hyperspy_dosekin.signals.processing.one_pass import Seen, room_for, run_in_one_pass, sample_of
 from hyperspy_dosekin.signals.processing.record import make_record
 from hyperspy_dosekin.signals.processing.recorded import Recorded, in_unit, read, run_chain
@@ -33,12 +34,7 @@ from hyperspy_dosekin.signals.processing.survey import check_found, look_at
 from hyperspy_dosekin.signals.processing.survey_warnings import warn_of_pedestal, warn_of_trouble
 from hyperspy_dosekin.signals.processing.trial import try_out
 from hyperspy_dosekin.signals.processing.zero_loss_error import residue_record
-from hyperspy_dosekin.signals.processing.zero_loss_model import (
-    check_zero_loss,
-    read_measured,
-    residue_in,
-    splice,
-)
+from hyperspy_dosekin.signals.processing.zero_loss_model import check_zero_loss, residue_in
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -5,16 +5,19 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import compute, prepend
 from hyperspy_dosekin.numerics.arguments import real_number
 from hyperspy_dosekin.processing.low_loss.deconvolution import band_of
-from hyperspy_dosekin.processing.low_loss.gain_side import share_without_features, tail_of
+from hyperspy_dosekin.processing.low_loss.gain_side import (
+    continued,
+    ends_in_flank,
+    share_without_features,
+    tail_of,
+)
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.peak_shape import PER_CHANNEL, PeakShape, fit_zero_loss
 from hyperspy_dosekin.processing.low_loss.residue import (
@@ -23,14 +26,13 @@ from hyperspy_dosekin.processing.low_loss.residue import (
     residue_of_model,
     with_second_order,
 )
-from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss
-from hyperspy_dosekin.processing.shifting import shift_peak
-from hyperspy_dosekin.signals.processing.recorded import Recorded, read
+from hyperspy_dosekin.signals.processing.measured_peak import MeasuredPeak
 from hyperspy_dosekin.signals.processing.survey import Survey
 
 MODELS = ("auto", "reflected", "fitted")
-#: Widths of gain side without which a peak cannot be reflected.
-_FEWEST_WIDTHS = 3.0
+#: Widths of gain side without which a peak cannot be reflected, and without which its flank ends
+#: somewhere that nobody sees.
+_FEWEST_WIDTHS, _SHORT = 1.0, 3.0
 #: Share of the peak in a tail that was continued beyond the gain side, above which that is said.
 _MUCH_TAIL = 2e-4
 #: Pedestal, as a share of the height of the peak, below which it may be losses.
@@ -40,31 +42,6 @@ _REMEDY = (
     "pass 'auto', 'reflected', 'fitted', an energy in eV at which the zero-loss peak ends, or a "
     "signal of the zero-loss peak."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class MeasuredPeak:
-    """A measured zero-loss peak.
-
-    Parameters
-    ----------
-    counts
-        Mean spectrum with the peak at the channel `origin`, shape ``(n_channels,)``.
-    origin
-        Channel of the peak.
-    fwhm
-        Its full width at half maximum in channels.
-    """
-
-    counts: np.ndarray
-    origin: int
-    fwhm: float
-
-    def on(self, channels: np.ndarray) -> np.ndarray:
-        """Give the counts at channels relative to the peak; zero where nothing was measured."""
-        index = channels + self.origin
-        inside = (index >= 0) & (index < self.counts.size)
-        return np.where(inside, self.counts[np.clip(index, 0, self.counts.size - 1)], 0.0)
 
 
 def check_zero_loss(zero_loss: Any) -> None:
@@ -82,41 +59,6 @@ def check_zero_loss(zero_loss: Any) -> None:
         real_number("zero_loss", zero_loss, _REMEDY.rstrip("."), above=0.0, most=1e6)
     elif not hasattr(zero_loss, "axes_manager"):
         raise TypeError(f"zero_loss={zero_loss!r} describes no zero-loss peak; {_REMEDY}")
-
-
-def read_measured(zero_loss: Any, recorded: Recorded) -> MeasuredPeak:
-    """Find the peak in a measured spectrum, or in the mean of several.
-
-    Parameters
-    ----------
-    zero_loss
-        Signal with channels as wide as those of the data.
-    recorded
-        The data.
-
-    Raises
-    ------
-    ValueError
-        If its channels have another width, or there is no zero-loss peak in it.
-    """
-    measured = read(zero_loss, "zero_loss=", as_it_is=True)
-    if not np.isclose(measured.scale_ev, recorded.scale_ev, rtol=1e-3):
-        raise ValueError(
-            f"the channels of zero_loss are {measured.scale_ev:g} eV wide, those of the data "
-            f"{recorded.scale_ev:g} eV; rebin one of them with s.rebin(scale=…)."
-        )
-    (data,) = compute(measured.data)
-    spectra = np.asarray(data, dtype=np.float64).reshape(-1, data.shape[-1])
-    seen = find_zero_loss(spectra, widest=WIDEST_EV / measured.scale_ev)
-    if not seen.found.any():
-        raise ValueError(
-            "there is no zero-loss peak in zero_loss: no maximum narrower than "
-            f"{WIDEST_EV:g} eV away from its ends; pass a spectrum of the zero-loss peak."
-        )
-    spectra, position = spectra[seen.found], seen.position[seen.found]
-    origin = round(float(np.median(position)))
-    mean = shift_peak(spectra, origin - position).mean(axis=0)
-    return MeasuredPeak(np.maximum(mean, 0.0), origin, float(np.median(seen.fwhm[seen.found])))
 
 
 def model_shape(zero_loss: Any, measured: MeasuredPeak | None, survey: Survey, reach: int) -> Any:
@@ -159,7 +101,16 @@ def choose_model(zero_loss: Any, survey: Survey) -> Any:
     """Return the model that ``"auto"`` stands for: the reflected peak if its gain side is long."""
     if not (isinstance(zero_loss, str) and zero_loss == "auto"):
         return zero_loss
-    position, fwhm = np.nanmedian(survey.position), np.nanmedian(survey.fwhm)
+    position, fwhm = np.nanmin(survey.position), np.nanmedian(survey.fwhm)
+    if position < _SHORT * fwhm:
+        _logger.warning(
+            "The axis begins %.2g widths below the zero-loss peak, in its flank, and how that goes "
+            "on is not seen: windows near the peak may be wrong by what is claimed of it, or by "
+            "more. Record %g widths and more of the gain side, or pass zero_loss= a spectrum in "
+            "vacuum.",
+            position / fwhm,
+            _SHORT,
+        )
     return "reflected" if position >= _FEWEST_WIDTHS * fwhm else "fitted"
 
 
@@ -192,7 +143,8 @@ def look_at_gain_side(
     if length < 0:
         return {}
     fwhm = float(np.nanmedian(survey.fwhm))
-    side = survey.peak[middle::-1][: min(length, middle) + 1]
+    peak = _peak_on_nothing(survey) if ends_in_flank(length, fwhm) else survey.peak
+    side = peak[middle::-1][: min(length, middle) + 1]
     variance = None
     if noise_known:
         number = survey.found.sum()
@@ -222,7 +174,9 @@ def look_at_gain_side(
             tail.area,
         )
     area = float(2 * side.sum() - side[0])
-    excess = excess_of(side, survey.peak[middle:][: side.size], fwhm) if area > 0 else None
+    loss_side = peak[middle:]
+    longer = continued(side, fwhm, loss_side.size)
+    excess = excess_of(longer, loss_side[: longer.size], fwhm) if area > 0 else None
     whole = np.concatenate([side[:0:-1], side])
     if excess is not None:
         whole[side.size - 1 :][: excess.size] += excess[: side.size]
@@ -275,9 +229,10 @@ def residue_in(survey: Survey, chain: LowLossChain, *, measured: bool) -> np.nda
     origin = chain.origin
     number = int(survey.found.sum())
     # Far from the peak it does not matter that the sum of all is of spectra that drift.
-    gain_side = survey.total[origin::-1][: origin + 1] / max(number, 1)
+    total = survey.total / max(number, 1)
     if chain.n_dark:
-        gain_side = gain_side - gain_side[-chain.n_dark - chain.start :].mean()
+        total = total - total[: chain.start + chain.n_dark].mean()
+    gain_side = total[origin::-1]
     after = residue_of(
         gain_side,
         *_sides(survey, chain),
@@ -285,6 +240,7 @@ def residue_in(survey: Survey, chain: LowLossChain, *, measured: bool) -> np.nda
         number=chain.stop - origin,
         ended=chain.n_dark > 0,
         reach=chain.reach,
+        loss_side=total[origin:],
     )
     return _per_ev(after, chain)
 
@@ -299,49 +255,6 @@ def _sides(survey: Survey, chain: LowLossChain) -> tuple[np.ndarray, np.ndarray]
     """Gain and loss side of the mean peak, from its middle outward."""
     middle = survey.peak.size // 2
     near = min(middle, chain.origin) + 1
-    return survey.peak[middle::-1][:near], survey.peak[middle:][:near]
-
-
-def splice(recorded: Recorded, measured: MeasuredPeak) -> tuple[Recorded, np.ndarray, int]:
-    """Put a measured zero-loss peak before spectra that begin beyond it.
-
-    Parameters
-    ----------
-    recorded
-        Spectra on a calibrated axis.
-    measured
-        The peak, of the same exposure.
-
-    Returns
-    -------
-    recorded : Recorded
-        Spectra that begin with the peak.
-    zero_loss : numpy.ndarray
-        The peak on all their channels.
-    origin : int
-        Its channel.
-
-    Raises
-    ------
-    ValueError
-        If the axis of the spectra begins below or at the peak.
-    """
-    start = round(float(recorded.energy_ev[0]) / recorded.scale_ev)
-    if start <= 1:
-        raise ValueError(
-            f"the axis begins at {recorded.energy_ev[0]:g} eV, so that the zero-loss peak should "
-            "be on it, but none was found; calibrate the axis, or leave these spectra out."
-        )
-    before = np.arange(-measured.origin, start)
-    data = prepend(measured.on(before), recorded.data)
-    variance = recorded.variance
-    if variance is not None:
-        variance = prepend(np.zeros(before.size), variance)
-    every = np.arange(-measured.origin, start + recorded.data.shape[-1])
-    spliced = replace(
-        recorded,
-        data=data,
-        energy_ev=every * recorded.scale_ev,
-        variance=variance,
-    )
-    return spliced, measured.on(every), measured.origin
+    peak = _peak_on_nothing(survey) if ends_in_flank(near - 1, chain.fwhm) else survey.peak
+    gain_side = continued(peak[middle::-1][:near], chain.fwhm, middle + 1)
+    return gain_side, peak[middle:][: gain_side.size]
