@@ -184,10 +184,11 @@ def shift_peak(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     True
     """
     below = np.floor(shift).astype(np.intp)
-    moved = shift_whole(spectra, below)
-    wide = np.concatenate([moved[:, :1], moved[:, :1], moved, moved[:, -1:]], axis=-1)
-    # From the last channel to the first, each of the four comes after the one above it.
-    return between(wide[:, ::-1], (shift - below)[:, np.newaxis])[:, ::-1]
+    moved = shift_whole(spectra, below)[:, ::-1]
+    # From the last channel to the first, each of the four comes after the one above it. A copy:
+    # NumPy is fast where numbers follow each other.
+    wide = np.concatenate([moved[:, :1], moved, moved[:, -1:], moved[:, -1:]], axis=-1)
+    return between(wide, (shift - below)[:, np.newaxis])[:, ::-1]
 
 
 def between(wide: np.ndarray, fraction: np.ndarray) -> np.ndarray:
@@ -282,6 +283,38 @@ def shift_block(
     return run_in_batches(kernel, arrays, [1, 0], [((stop - start,), np.float64)], workers=workers)[
         0
     ]
+
+
+def channels_of(spectra: np.ndarray, first: np.ndarray, number: int) -> np.ndarray:
+    """So many channels of each spectrum from its `first` on; what is at an end is repeated beyond.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(n_spectra, n_channels)``.
+    first
+        Channel, may be beyond the ends, shape ``(n_spectra,)``.
+    number
+        Of channels.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n_spectra, number)``.
+
+    Examples
+    --------
+    >>> channels_of(np.arange(8).reshape(2, 4), np.array([-1, 2]), 3)
+    array([[0, 0, 1],
+           [6, 7, 7]])
+    """
+    last = spectra.shape[-1] - 1
+    if first.size and first.min() >= 0 and first.max() + number <= last + 1:
+        # Parts that lie together are copied many times faster than indices are looked up.
+        windows = np.lib.stride_tricks.sliding_window_view(spectra, number, axis=-1)
+        return windows[np.arange(len(first)), first]
+    index = np.clip(first[:, np.newaxis] + np.arange(number), 0, last)
+    return np.take_along_axis(spectra, index, axis=-1)
 
 
 def _end_levels(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -40,7 +40,7 @@ DIAGNOSTICS = (
 #: Those of them that are intensities.
 INTENSITIES = ("dark_level", "zero_loss_intensity", "background_level")
 #: Values that are processed at a time: of fewer spectra the steps near the peak take longer.
-_AT_A_TIME = 2 * VALUES_AT_A_TIME
+_AT_A_TIME = 4 * VALUES_AT_A_TIME
 #: Batches of spectra in which spikes are looked for at a time.
 _SPIKES_AT_A_TIME = 16
 

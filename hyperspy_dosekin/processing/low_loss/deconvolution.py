@@ -124,8 +124,8 @@ def _deconvolve(
         To sharpen, phases that bring the peak to the first channel, shape of the transforms.
     """
     n_channels = spectra.shape[-1]
-    area = zero_loss.sum(axis=-1, keepdims=True)
-    # Single precision has room for shares of the peak, whatever the unit; an empty one is none.
+    # A unit, in which single precision has room, is divided by and multiplied with: any will do.
+    area = np.einsum("ij->i", zero_loss)[:, np.newaxis]
     unit = np.where(area > 0, area, 1.0).astype(spectra.dtype, copy=False)
     extended = np.empty((len(spectra), length), spectra.dtype)
     np.divide(zero_loss, unit, out=extended[:, :n_channels])
@@ -135,19 +135,18 @@ def _deconvolve(
     np.divide(losses, unit, out=extended[:, :n_channels])
     _continue(extended, spectra, unit)
     lost = fft.rfft(extended, axis=-1)
-    plural = np.empty_like(lost)
     number = min(int(band * length) + 1, lost.shape[-1])
-    plural[:, number:] = 0.0
-    _put_plural(plural[:, :number], lost[:, :number], elastic[:, :number])
-    # Where the result is zero it needs no unit.
-    plural[:, :number] *= unit
-    if turned is not None:
+    plural = _plural(lost[:, :number], elastic[:, :number], unit)
+    if turned is None:
+        lost[:, :number] = plural
+        lost[:, number:] = 0.0
+    else:
         lost *= unit
-        plural += lost
+        lost[:, :number] += plural
         elastic *= turned
         np.subtract(2.0, elastic, out=elastic)
-        plural *= elastic
-    scattered = fft.irfft(plural, length, axis=-1, overwrite_x=True)[:, :n_channels]
+        lost *= elastic
+    scattered = fft.irfft(lost, length, axis=-1, overwrite_x=True)[:, :n_channels]
     if turned is not None:
         single[:] = scattered
     else:
@@ -196,7 +195,7 @@ def band_of(peak: np.ndarray, fwhm: np.ndarray, variance: float = 0.0) -> float:
     return min(_FARTHER * narrower * (int(there[-1]) + 1) / length, 0.5)
 
 
-def _put_plural(plural: Complex, lost: Complex, elastic: Complex) -> None:
+def _plural(lost: Complex, elastic: Complex, unit: np.ndarray) -> Complex:
     """Plural scattering with the sign turned, Z ln(1 + D/Z) - D, where the peak has something.
 
     With D = J - Z it is as exact as D itself. The angle of the logarithm stays within ±π, because
@@ -205,13 +204,13 @@ def _put_plural(plural: Complex, lost: Complex, elastic: Complex) -> None:
 
     Parameters
     ----------
-    plural
-        The result, shape ``(n_spectra, n)``.
     lost, elastic
-        Transforms of D and Z, same shape, in units of the area of Z.
+        Transforms of D and Z, shape ``(n_spectra, n)``, in a unit of each spectrum.
+    unit
+        Which the result has not, shape ``(n_spectra, 1)``.
     """
-    result, d, z = plural, lost, elastic
-    np.conjugate(z, out=result)
+    d, z = lost, elastic
+    result: Complex = np.conjugate(z)
     square = (result * z).real.copy()
     result *= d
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -232,9 +231,11 @@ def _put_plural(plural: Complex, lost: Complex, elastic: Complex) -> None:
         square *= square
         np.add(square, 1.0, out=along)
         square /= along
+        square *= unit
         result *= square
     if not np.isfinite(result.sum()):
         result[~np.isfinite(result)] = 0.0
+    return result
 
 
 def _continue(extended: np.ndarray, spectra: np.ndarray, unit: np.ndarray) -> None:

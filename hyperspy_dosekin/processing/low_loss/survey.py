@@ -17,7 +17,7 @@ from hyperspy_dosekin.processing.low_loss.zero_loss import (
     find_zero_loss,
     sum_of,
 )
-from hyperspy_dosekin.processing.shifting import shift_peak
+from hyperspy_dosekin.processing.shifting import channels_of, shift_peak
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SURVEY = ("position", "fwhm", "height", "found", "saturated", "negative", "pedestal")
 #: Factor by which more spectra are looked at together than usual: of most of them only the channels
 #: around the peak are worked on.
-_LARGER = 4
+_LARGER = 8
 #: Median of the square of a standard normal number.
 _MEDIAN_SQUARE = 0.4549364
 
@@ -97,8 +97,7 @@ def survey_low_loss(
             axis=-1,
         )
         whole = np.round(seen.position).astype(np.intp)
-        index = whole[:, np.newaxis] + np.arange(-reach, reach + 1)
-        around = np.take_along_axis(values, np.clip(index, 0, values.shape[-1] - 1), axis=-1)
+        around = channels_of(values, whole - reach, 2 * reach + 1)
         around = around - seen.pedestal[:, np.newaxis]
         peak = shift_peak(around.astype(kind, copy=False), whole - seen.position)
         return numbers, np.where(seen.found[:, np.newaxis], peak, 0.0)

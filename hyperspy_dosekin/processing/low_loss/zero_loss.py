@@ -20,6 +20,7 @@ from hyperspy_dosekin.processing.low_loss.first_peak import (
     with_something_before,
 )
 from hyperspy_dosekin.processing.low_loss.flat_top import has_flat_top
+from hyperspy_dosekin.processing.shifting import channels_of
 
 #: Wider peaks, in eV, are plasmons and edges, not the zero-loss peak of any source in use.
 WIDEST_EV = 5.0
@@ -210,7 +211,7 @@ def _around(
     """Intensities around a channel, less the pedestal, and the width of the peak there."""
     index = top[:, np.newaxis] + np.arange(-reach, reach + 1)
     inside = (index >= 0) & (index < spectra.shape[-1])
-    around = np.take_along_axis(spectra, np.clip(index, 0, spectra.shape[-1] - 1), axis=-1)
+    around = channels_of(spectra, top - reach, 2 * reach + 1)
     around = np.where(inside, np.maximum(around - pedestal[:, np.newaxis], 0.0), 0.0)
     left = _half_width(around[:, reach::-1], inside[:, reach::-1])
     right = _half_width(around[:, reach:], inside[:, reach:])
