@@ -57,7 +57,7 @@ FLOORS = {
         {"comparison", "field", "joint", "spectra"},
     ],
     "processing": [
-        {"batches", "background", "missing", "divided_counts", "spikes"},
+        {"batches", "background", "glitches", "missing", "divided_counts", "spikes"},
         {"shifting"},
         {"low_loss", "core_loss"},
     ],

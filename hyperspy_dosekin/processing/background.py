@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import median_filter
 
 #: Fewer channels do not determine two parameters and show whether they fit.
 FEWEST_CHANNELS = 4
@@ -16,6 +17,11 @@ _STEPS = 30
 _CONVERGED = 1e-7
 #: Exponents outside are no energy-loss background; the fit stays inside.
 EXPONENTS = (-2.0, 12.0)
+#: Channels of a median that a spike does not move, and channels without which nothing is told.
+_SMOOTH, _FEWEST_SMOOTH = 7, 12
+#: Medians of the deviation from it, of which two are a standard deviation, that are a spike, and
+#: beside one a part of it.
+_SPIKE, _PART_OF_SPIKE = 15.0, 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,3 +210,43 @@ def _solve(
     slope = (s0 * t1 - s1 * t0) / determinant
     inverse = np.stack([s2, s1, s0], axis=-1) / determinant[:, np.newaxis]
     return intercept, slope, inverse
+
+
+def spikes_in_background(values: np.ndarray) -> np.ndarray:
+    """Channels of a fit window that are far from those beside them, such as spikes.
+
+    A background is smooth: each channel is compared with the median of seven. Of
+    few channels, or of so few counts that the median of some is zero, nothing is told.
+
+    Parameters
+    ----------
+    values
+        Intensities, shape ``(n_spectra, n_channels)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Boolean, shape of `values`.
+
+    Examples
+    --------
+    >>> window = 1e4 - 20.0 * np.arange(40) + 90 * (-1.0) ** np.arange(40)
+    >>> window[7] += 5000
+    >>> print(np.flatnonzero(spikes_in_background(window[np.newaxis])))
+    [7]
+    """
+    if values.shape[-1] < _FEWEST_SMOOTH:
+        return np.zeros(values.shape, dtype=bool)
+    middle = median_filter(values, size=(1, _SMOOTH), mode="nearest")
+    away = np.abs(values - middle)
+    # As much noise as in the middle of the window, by the square root of the intensity.
+    known = (middle > 0).all(axis=-1, keepdims=True)
+    level = np.sqrt(np.where(known, middle, 1.0))
+    away /= level
+    usual = np.median(away, axis=-1, keepdims=True)
+    # What is beside a spike may be a part of it.
+    spikes = (away > _SPIKE * usual) & (usual > 0) & known
+    beside = np.zeros_like(spikes)
+    beside[:, 1:] |= spikes[:, :-1]
+    beside[:, :-1] |= spikes[:, 1:]
+    return spikes | (beside & (away > _PART_OF_SPIKE * usual))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 
-from hyperspy_dosekin.processing.background import fit_power_law
+from hyperspy_dosekin.processing.background import fit_power_law, spikes_in_background
 
 ENERGY = np.arange(400.0, 700.0, 1.0)
 WINDOW, KEPT = ENERGY < 460, (ENERGY > 480) & (ENERGY < 600)
@@ -73,3 +73,16 @@ def test_nothing_to_fit_is_nan_and_negative_counts_are_survived():
 def test_impossible_windows(energy, message):
     with pytest.raises(ValueError, match=message):
         fit_power_law(np.ones(len(energy)), np.array(energy))
+
+
+@pytest.mark.parametrize("size", [60, 2e3, 1e5])
+def test_spikes_are_no_background(size):
+    energy = np.arange(460.0, 525.0, 0.5)
+    mean = 2e4 * (energy / 500) ** -3
+    for seed in range(20):
+        counts = np.random.default_rng(seed).poisson(mean, (5, energy.size)).astype(float)
+        assert not spikes_in_background(counts).any()
+        few = np.random.default_rng(seed).poisson(mean / 2e4, (5, energy.size)).astype(float)
+        assert not spikes_in_background(few).any()
+        counts[2, 40] += 30 * size
+        assert spikes_in_background(counts)[2, 40]

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.processing.background import PowerLawFit, fit_power_law
+from hyperspy_dosekin.processing.background import (
+    PowerLawFit,
+    fit_power_law,
+    spikes_in_background,
+)
 from hyperspy_dosekin.processing.batches import run_in_batches
 from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance
 
@@ -201,9 +205,17 @@ def _fit(
     intensity is given, it is taken as proportional to the background, in each spectrum.
     """
     part = values[:, window]
+    odd = spikes_in_background(part)
+    if odd.any():
+        part = part.copy()
+        channel = np.arange(part.shape[-1])
+        for row in np.flatnonzero(odd.any(axis=-1)):
+            there = ~odd[row]
+            part[row, odd[row]] = np.interp(channel[odd[row]], channel[there], part[row, there])
     gain, offset = chain.gain / divisor, chain.offset / divisor**2
     if noise is not None:
-        gain = noise[:, window].sum(axis=-1) / np.maximum(part.sum(axis=-1), 1e-300)
+        whole = np.where(odd, 0.0, part).sum(axis=-1)
+        gain = np.where(odd, 0.0, noise[:, window]).sum(axis=-1) / np.maximum(whole, 1e-300)
         offset = np.zeros_like(gain)
     energy = chain.energy_ev[window]
     fit = fit_power_law(part, energy, gain=gain[:, np.newaxis], offset=offset[:, np.newaxis])

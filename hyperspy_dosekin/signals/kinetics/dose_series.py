@@ -12,6 +12,7 @@ from hyperspy.signals import LazySignal1D, Signal1D
 
 from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.numerics.progress import never_stop
+from hyperspy_dosekin.signals.axes.recorded_names import SavesNames, recorded_names
 from hyperspy_dosekin.signals.axes.shared_error import slice_shared_errors
 from hyperspy_dosekin.signals.axes.variance_hooks import keep_in_step
 from hyperspy_dosekin.signals.drawing import name_windows
@@ -35,7 +36,7 @@ def _are_places(values: np.ndarray, number: float = np.inf) -> bool:
 
 
 @keep_in_step
-class _Followed(Signal1D):
+class _Followed(SavesNames, Signal1D):
     """A signal whose noise variance stays in step; apart, so that these are not our methods."""
 
     def _slicer(self, slices: object, isNavigation: object = None, out: object = None) -> object:
@@ -107,7 +108,7 @@ class DoseSeries(_Followed):
             for axis in axes
             if str(axis.name).lower() not in _POSITION_NAMES and axis.units not in _POSITION_UNITS
         ]
-        names = self.metadata.get_item("Dose.window_names")
+        names = recorded_names(self.metadata)
         if names is None:
             likely = [axis for axis in likely if axis is axes[0]]
         else:
@@ -123,7 +124,7 @@ class DoseSeries(_Followed):
         The value of the window axis is the place of a name in ``metadata.Dose.window_names``, so
         names follow their windows through ``inav``. Windows without a name are "1", "2", ….
         """
-        recorded = [str(name) for name in self.metadata.get_item("Dose.window_names", [])]
+        recorded = recorded_names(self.metadata) or []
         if self.window_axis is None and len(recorded) != 1:
             return ("1",)
         return tuple(

@@ -11,7 +11,11 @@ import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import compute, crop_last, map_blocks, sum_of_spectra
 from hyperspy_dosekin.lazy.sampling import spread_boxes
-from hyperspy_dosekin.processing.background import FEWEST_CHANNELS, fit_power_law
+from hyperspy_dosekin.processing.background import (
+    FEWEST_CHANNELS,
+    fit_power_law,
+    spikes_in_background,
+)
 from hyperspy_dosekin.processing.core_loss.edge_alignment import EdgeShifts, align_on_edge
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss
 from hyperspy_dosekin.signals.axes.dose_axis import find_dose_axis
@@ -148,13 +152,15 @@ def look_at_edge(
         if window is not None:
             part = crop_last(recorded.data, window)
             levels.append((name, map_blocks(_level, "(e)->()", part)))
+            levels.append((name, map_blocks(_spikes, "(e)->()", part)))
     if align and edge is not None:
         wanted.append(crop_last(recorded.data, edge))
         if recorded.variance is not None:
             wanted.append(sum_of_spectra(crop_last(recorded.variance, edge)))
     with dask_progress(show_progressbar):
         total, *rest = compute(*wanted, *(level for _, level in levels))
-    for name, _ in reversed(levels):
+    for name, _ in reversed(levels[::2]):
+        _warn_of_spikes(rest.pop(), name)
         _warn_if_below_zero(rest.pop(), name)
     if edge is None or not rest:
         return total, None
@@ -206,6 +212,26 @@ def _level(window: np.ndarray) -> np.ndarray:
         change = (np.diff(window, axis=-1) ** 2).mean(axis=-1) if n_channels > 1 else np.zeros(1)
         error = np.sqrt(change / 2 / n_channels)
         return window.mean(axis=-1) / np.maximum(error, np.finfo(float).tiny)
+
+
+def _spikes(window: np.ndarray) -> np.ndarray:
+    """How many channels of a window of each spectrum are spikes."""
+    rows = np.nan_to_num(window.reshape(-1, window.shape[-1]).astype(np.float64))
+    return spikes_in_background(rows).sum(axis=-1).reshape(window.shape[:-1]).astype(np.float64)
+
+
+def _warn_of_spikes(number: np.ndarray, name: str) -> None:
+    """Log spectra whose background window has spikes in it."""
+    if number.any():
+        _logger.warning(
+            "%d of %d spectra have spikes in %s=, %d channels in all: the background is fitted "
+            "without them. They stay in the spectra, and spikes elsewhere are not looked for; "
+            "s.spikes_removal_tool removes them.",
+            np.count_nonzero(number),
+            number.size,
+            name,
+            int(number.sum()),
+        )
 
 
 def _warn_if_below_zero(level: np.ndarray, name: str) -> None:

@@ -15,15 +15,13 @@ from hyperspy_dosekin.lazy.blocks import (
     as_lazy_as,
     as_lazy_as_navigation,
     cpu_count,
-    is_lazy,
     map_blocks,
     navigation_chunks,
 )
-from hyperspy_dosekin.processing.missing import LONGEST, bridge, dead_channels, known_part
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
-from hyperspy_dosekin.signals.axes.noise_check import LARGEST, check_noise, largest_in
-from hyperspy_dosekin.signals.axes.variance import warn_user
+from hyperspy_dosekin.signals.axes.noise_check import check_noise
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
+from hyperspy_dosekin.signals.processing.bridged import all_bridged, bridged
 from hyperspy_dosekin.signals.processing.divided import taken_back
 from hyperspy_dosekin.signals.processing.record import record_of
 
@@ -152,10 +150,10 @@ def read(signal: BaseSignal, method: str, *, as_it_is: bool = False) -> Recorded
     noise = checked.noise
     variance = None if noise is None else noise.variance
     data = navigation_chunks(signal.data, LARGEST_BLOCK)
-    data, dead, known = _bridged(data, checked.boxes, signal, method)
+    data, dead, known = bridged(data, checked.boxes, signal, method)
     if variance is not None:
         variance = navigation_chunks(as_lazy_as(variance, data), LARGEST_BLOCK)
-        variance = _all_bridged(variance, dead)[..., known]
+        variance = all_bridged(variance, dead)[..., known]
     return Recorded(
         data[..., known],
         np.asarray(axis.axis, dtype=np.float64)[known] * ev_per_unit(axis),
@@ -201,79 +199,6 @@ def _refuse_processed(signal: BaseSignal, method: str) -> None:
             "this signal is what process_core_loss returned, and process_low_loss is for recorded "
             "low-loss spectra; integrate its windows, or pass the low-loss spectra."
         )
-
-
-def _bridged(
-    data: Any, boxes: list[np.ndarray], signal: BaseSignal, method: str
-) -> tuple[Any, tuple[int, ...], slice]:
-    """Data whose few missing channels are bridged, channels of zeros, and all but missing ends.
-
-    All of them are named. Ends are left out for low losses only: windows of core losses may lie
-    elsewhere, and the axis stays.
-    """
-    known = slice(None)
-    if not data.size:
-        return data, (), known
-    some = np.concatenate([box.reshape(-1, data.shape[-1]) for box in boxes])
-    stuck = dead_channels(some)
-    hot = some.size and (np.ptp(some[:, stuck], axis=0) > 0).any()
-    one_value = "the same value" if some[:, stuck].any() else "nothing but zeros"
-    one_value = "one value, or much more than those beside it" if hot else one_value
-    missing = np.zeros_like(stuck)
-    whole = some if is_lazy(data) else data.reshape(-1, data.shape[-1])
-    if data.dtype.kind == "f":
-        missing = np.asarray(~np.isfinite(whole).any(axis=0))
-    if missing.all():
-        raise ValueError(
-            f"the spectra hold no numbers, NaN or infinite in every channel; {method} needs "
-            "recorded intensities. Load the file again."
-        )
-    largest = largest_in(boxes)
-    if largest > LARGEST:
-        raise ValueError(
-            f"the largest intensity is {largest:.3g}, above {LARGEST:g}, and its powers would "
-            "overflow; divide the data by a constant first."
-        )
-    axis = signal.axes_manager.signal_axes[0]
-    if method == "process_low_loss" and data.dtype.kind == "f":
-        first, last = known_part(whole)
-        some_only = bool(first and not missing[:first].all()) or not missing[last:].all()
-        if first or last < missing.size:
-            known = slice(first, last)
-            missing[:first] = missing[last:] = False
-            whose = "some spectra" if some_only else "any spectrum"
-            warn_user(
-                f"{first} channels at the beginning of the axis and {missing.size - last} at its "
-                f"end hold no number, NaN or infinite, in {whose}: they are left out."
-            )
-    for channels, what in ((missing, "no number, NaN or infinite"), (stuck, one_value)):
-        if channels.any():
-            named = [
-                f"{channel} ({axis.axis[channel]:g} {axis.units})"
-                for channel in np.flatnonzero(channels)
-            ]
-            more = f" and {len(named) - 10} more" if len(named) > 10 else ""
-            warn_user(
-                f"channel {', '.join(named[:10])}{more} of every spectrum holds {what}; up to "
-                f"{LONGEST} such channels side by side are bridged by a straight line, one or two "
-                "in the zero-loss peak by a curve. Crop others away with s.isig[…]."
-            )
-    dead = tuple(int(channel) for channel in np.flatnonzero(stuck))
-    if not dead and (data.dtype.kind != "f" or (not is_lazy(data) and np.isfinite(data).all())):
-        return data, (), known
-    return _all_bridged(data, dead), dead, known
-
-
-def _all_bridged(array: Array, dead: tuple[int, ...] = ()) -> Any:
-    dtype = np.result_type(array.dtype, np.float32) if dead else array.dtype
-    return map_blocks(
-        bridge,
-        "(e)->(f)",
-        array,
-        output_sizes={"f": array.shape[-1]},
-        output_dtypes=(dtype,),
-        dead=dead,
-    )
 
 
 def run_chain(

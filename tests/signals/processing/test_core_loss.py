@@ -186,3 +186,22 @@ def test_nonuniform_axis():
     s.axes_manager[-1].convert_to_non_uniform_axis()
     with pytest.raises(ValueError, match="interpolate_on_axis"):
         s.process_core_loss()
+
+
+def test_a_spike_where_the_background_is_fitted_is_left_out_and_said(caplog):
+    energy = np.arange(400.0, 700.0, 0.5)
+    mean = 2e4 * (energy / 500) ** -3 + 600 * (energy > 532) * np.exp(-(energy - 532) / 30)
+    counts = np.random.default_rng(0).poisson(mean, (4, energy.size)).astype(float)
+    options = {"background": (460, 525), "crop": (528, 600)}
+
+    def net(data):
+        s = hs.signals.Signal1D(data)
+        s.set_signal_type("EELS")
+        s.axes_manager[-1].trait_set(offset=400.0, scale=0.5, units="eV")
+        return s.process_core_loss(**options).data.sum(axis=-1)
+
+    clean = net(counts)
+    assert not caplog.text
+    counts[1, 200] += 3e5
+    np.testing.assert_allclose(net(counts), clean, rtol=0.05)
+    assert "1 of 4 spectra have spikes in background=, 1 channels" in caplog.text

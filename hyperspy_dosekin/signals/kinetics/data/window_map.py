@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hyperspy.signals import BaseSignal, LazySignal1D, LazySignal2D, Signal1D, Signal2D
 
+from hyperspy_dosekin.signals.axes.recorded_names import SavesNames, recorded_names
 from hyperspy_dosekin.signals.drawing import name_windows
 
 if TYPE_CHECKING:
     from hyperspy.axes import BaseDataAxis
 
 
-class _WindowMap(BaseSignal):
+class _WindowMap(SavesNames):
     """What maps of any dimension have."""
 
     _signal_type = "WindowMap"
@@ -29,7 +30,7 @@ class _WindowMap(BaseSignal):
     @property
     def window_names(self) -> tuple[str, ...]:
         """Name of each window; names follow their windows through ``inav``."""
-        names = [str(name) for name in self.metadata.get_item("Dose.window_names", [])]
+        names = recorded_names(self.metadata) or []
         axis = self.window_axis
         if axis is None:
             return tuple(names) if len(names) == 1 else ()

@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of windows through a NeXus file, which has no lists of words."""
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from hyperspy_dosekin.data import dose_series
+from hyperspy_dosekin.signals.kinetics.data.window_map import WindowMap1D
+from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
+
+NAMES = ("π–π*", "a/b", "a_b", "a.b", ".", "..", "", " ", "[1]", '"', "signal", "日本")
+
+
+def of_class(kind, path):
+    """What is in the file: HyperSpy reads the variance as a signal of its own."""
+    found = hs.load(path)
+    found = found if isinstance(found, list) else [found]
+    return next(each for each in found if isinstance(each, kind) and "ariance" not in str(each))
+
+
+@pytest.mark.parametrize("names", [NAMES, ("π–π*",), ("a/b",), ("[1]",)])
+def test_series_and_maps_come_back_with_their_names(names, tmp_path):
+    windows = {name: (5 + 2 * place, 7 + 2 * place) for place, name in enumerate(names)}
+    areas = dose_series(processed=True, channels=400).integrate_windows(windows)
+    before = areas.metadata.as_dictionary()["Dose"]["window_names"]
+    areas.save(tmp_path / "areas.nxs")
+    assert areas.metadata.as_dictionary()["Dose"]["window_names"] == before == list(names)
+    back = of_class(DoseSeries, tmp_path / "areas.nxs")
+    assert back.window_names == names
+    np.testing.assert_array_equal(back.data, areas.data)
+
+
+def test_a_map_comes_back_with_its_names(tmp_path):
+    series = dose_series(processed=True).integrate_windows({"π–π*": (5, 7), "a/b": (8, 10)})
+    result = series.fit_dose_pinn(estimator="exact", show_progressbar=False)
+    result.half_integrity_dose.save(tmp_path / "map.nxs")
+    back = of_class(WindowMap1D, tmp_path / "map.nxs")
+    assert back.window_names == ("π–π*", "a/b")
+
+
+def test_one_name_that_hyperspy_wrote_is_one_name():
+    s = hs.signals.Signal1D(np.ones(4), metadata={"Dose": {"window_names": "a/b"}})
+    s.set_signal_type("DoseSeries")
+    assert s.window_names == ("a/b",)
