@@ -17,6 +17,7 @@ import numpy as np
 
 from .projection import ProjectedResiduals
 from .residual_tests import DRAWS, normal_draws
+from .scatter import mixing
 
 #: Standard deviations of the gain that are tried.
 _SPREADS = np.geomspace(1e-4, 0.5, 60)
@@ -24,13 +25,17 @@ _ROUNDS = 12
 _AT_ONCE = 2_000_000
 
 
-def common_mode_test(windows: list[ProjectedResiduals]) -> tuple[np.ndarray, np.ndarray]:
+def common_mode_test(
+    windows: list[ProjectedResiduals], correlation: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Test whether residuals of different windows agree more than by chance.
 
     Parameters
     ----------
     windows
         The residuals of the same curves in each window, with the sign of the intensity.
+    correlation
+        That of the noise of the windows, ``(n_window, n_window)``; ``None`` for independent noise.
 
     Returns
     -------
@@ -46,6 +51,8 @@ def common_mode_test(windows: list[ProjectedResiduals]) -> tuple[np.ndarray, np.
     number = DRAWS[-1]
     step = max(1, _AT_ONCE // (number * size * len(windows)))
     draws = np.split(normal_draws(number, size * len(windows)), len(windows), axis=1)
+    if correlation is not None:
+        draws = list(np.tensordot(mixing(correlation), np.stack(draws), axes=1))
     going_on = np.flatnonzero(count > 1)
     for start in range(0, going_on.size, step):
         index = going_on[start : start + step]

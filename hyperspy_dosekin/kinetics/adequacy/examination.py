@@ -100,6 +100,8 @@ class FittedCurves:
         How well the doses are known; those of single frames are taken out of the residuals.
     robust_weight
         By how much less each value weighs because it lies outside, of the shape of the values.
+    correlation
+        That of the noise of the windows, ``(n_window, n_window)``; ``None`` for independent noise.
     """
 
     problem: DoseProblem
@@ -113,6 +115,7 @@ class FittedCurves:
     said: bool = False
     dose_error: DoseError = EXACT
     robust_weight: np.ndarray | None = None
+    correlation: np.ndarray | None = None
 
     @property
     def at_bound(self) -> dict[str, np.ndarray]:
@@ -164,7 +167,7 @@ class FittedCurves:
 
 
 @dataclass(frozen=True, eq=False)
-class _Residuals:
+class WhiteWindows:
     """Projected residuals of all windows, fitted intensities and correlations, one each.
 
     In `windows` the noise is white, in `plain` it may follow itself.
@@ -176,7 +179,8 @@ class _Residuals:
     correlation: list[np.ndarray]
 
 
-def _residuals(fit: FittedCurves) -> _Residuals:
+def white_windows(fit: FittedCurves) -> WhiteWindows:
+    """Residuals of a fit in which the noise is white."""
     problem = fit.problem
     fitted, columns = fit.columns()
     if fit.dose_error.moves_frames:
@@ -220,7 +224,7 @@ def _residuals(fit: FittedCurves) -> _Residuals:
         plain.append(with_it)
         scaled.append(fitted[:, place] * weight)
         correlations.append(correlation)
-    return _Residuals(windows, plain, scaled, correlations)
+    return WhiteWindows(windows, plain, scaled, correlations)
 
 
 def examine(fit: FittedCurves) -> Examination:
@@ -259,7 +263,7 @@ def examine(fit: FittedCurves) -> Examination:
     >>> bool(found.p_value["chi2"][0, 0] < 0.01), bool(found.adequate[0, 0])
     (True, False)
     """
-    found = _residuals(fit)
+    found = white_windows(fit)
     shape = fit.amplitude.shape
     alive = np.isfinite(fit.amplitude)
     statistic = {name: np.full(shape, np.nan) for name in TESTS}
@@ -291,7 +295,7 @@ def examine(fit: FittedCurves) -> Examination:
     ]
     spread = np.zeros(shape[0])
     if shape[1] > 1:
-        correlation, common = common_mode_test(signed)
+        correlation, common = common_mode_test(signed, fit.correlation)
         statistic["common"][:], p_value["common"][:] = correlation[:, None], common[:, None]
         agreeing = np.flatnonzero(common < _SHARED)
         if agreeing.size:
@@ -309,7 +313,7 @@ def examine(fit: FittedCurves) -> Examination:
     )
 
 
-def _gain(found: _Residuals, index: np.ndarray, assumed: float = 0.0) -> CommonGain:
+def _gain(found: WhiteWindows, index: np.ndarray, assumed: float = 0.0) -> CommonGain:
     windows = [window.select(index) for window in found.windows]
     return common_gain(windows, [line[index] for line in found.scaled], assumed=assumed)
 
@@ -338,7 +342,7 @@ def frame_gain(fit: FittedCurves, *, assumed: float = 0.0) -> CommonGain:
             "the gain of a frame is what its windows have in common; one window has nothing to "
             "compare with. Integrate two windows or more."
         )
-    found = _residuals(fit)
+    found = white_windows(fit)
     return _gain(found, np.arange(fit.amplitude.shape[0]), assumed)
 
 
@@ -346,7 +350,8 @@ def examination_fields(law: KineticLaw) -> tuple[str, ...]:
     """What the rows of `examine_block` hold, in their order."""
     tests = [f"{name} {what}" for what in ("statistic", "p") for name in TESTS]
     bounds = [f"{parameter.name} at bound" for parameter in law.parameters]
-    return (*tests, "freedom", "gain_spread", "adequate", *bounds, "correlation")
+    rest = ("correlation", "scatter", "scatter together", "all pixels p")
+    return (*tests, "freedom", "gain_spread", "adequate", *bounds, *rest)
 
 
 def fitted_curves(
@@ -389,48 +394,76 @@ def fitted_curves(
     )
 
 
-def examine_block(
+def fit_of_block(
     values: np.ndarray,
     estimates: np.ndarray,
     variance: np.ndarray | None = None,
     *shared: np.ndarray,
+    scatter: np.ndarray,
     dose: np.ndarray,
     window_names: tuple[str, ...],
     config: ExactConfig,
     offset_free: bool,
     dose_scale: float | None = None,
-) -> np.ndarray:
-    """Test the fits of a block of curves.
+) -> FittedCurves:
+    """The fits of a block of curves as their examination needs them.
 
     Parameters
     ----------
     values, variance
         Shape ``(…, n_window, n_dose)``.
-    *shared
-        Errors that frames share, each of the shape of the values.
     estimates
         Parameters of the law in their order, then a and b, ``(…, n_parameter + 2, n_window)``.
+    *shared
+        Errors that frames share, each of the shape of the values.
+    scatter
+        What `pixel_scatter` says of all pixels.
     dose, window_names, dose_scale
         As in `DoseProblem`.
     config, offset_free
         Options of the fit, and whether b was estimated.
+    """
+    if variance is not None:
+        variance = np.broadcast_to(variance, values.shape)
+        if config.noise != "absolute":
+            variance = variance * scatter[:, :1]
+    problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
+    rows = np.moveaxis(estimates.reshape(-1, *estimates.shape[-2:]), 1, 0)
+    law = config.parameters.law
+    parameters = {p.name: row for p, row in zip(law.parameters, rows[:-2], strict=True)}
+    config = replace(config, offset=None if offset_free else rows[-1], hierarchy=())
+    fit = fitted_curves(problem, config, parameters, rows[-2], rows[-1])
+    return replace(fit, correlation=scatter[:, 1:])
+
+
+def examine_block(fit: FittedCurves, scatter: np.ndarray, of_all: np.ndarray) -> np.ndarray:
+    """Test the fits of a block of curves.
+
+    Parameters
+    ----------
+    fit
+        The fits.
+    scatter
+        What `pixel_scatter` says of all pixels.
+    of_all
+        P value of `law_of_all`, ``(n_window,)``.
 
     Returns
     -------
     numpy.ndarray
-        ``(…, len(examination_fields(law)), n_window)``, float64.
+        ``(n_curve, len(examination_fields(law)), n_window)``, float64.
     """
-    lead, core = values.shape[:-2], values.shape[-2:]
-    if variance is not None:
-        variance = np.broadcast_to(variance, values.shape)
-    law = config.parameters.law
-    problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
-    rows = np.moveaxis(estimates.reshape(-1, *estimates.shape[-2:]), 1, 0)
-    parameters = {p.name: row for p, row in zip(law.parameters, rows[:-2], strict=True)}
-    config = replace(config, offset=None if offset_free else rows[-1], hierarchy=())
-    found = examine(fitted_curves(problem, config, parameters, rows[-2], rows[-1]))
+    found = examine(fit)
+    alike = (scatter[:, 1:] - np.eye(len(scatter))).max(axis=1)
     fields = [found.statistic[name] for name in TESTS] + [found.p_value[name] for name in TESTS]
-    fields += [found.freedom, found.gain_spread, found.adequate.astype(float)]
-    fields += [found.at_bound[parameter.name].astype(float) for parameter in law.parameters]
-    fields += [found.correlation]
-    return np.stack(fields, axis=1).reshape(*lead, len(fields), core[0])
+    fields += [found.freedom, found.gain_spread]
+    fields += [(found.adequate & (of_all >= SIZE)).astype(float)]
+    fields += [found.at_bound[parameter.name].astype(float) for parameter in fit.law.parameters]
+    fields += [
+        found.correlation,
+        *(
+            np.broadcast_to(each, found.freedom.shape)
+            for each in (np.sqrt(scatter[:, 0]), alike, of_all)
+        ),
+    ]
+    return np.stack(fields, axis=1)

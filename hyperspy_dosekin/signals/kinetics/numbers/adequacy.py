@@ -39,6 +39,21 @@ DOUBTFUL_MAP = (
     "In {share:.0f} % of the fitted pixels and windows the law does not describe the data; see "
     "adequate and check()."
 )
+SCATTER = (
+    "Pixels and frames scatter more than their noise variance says, whatever the law: {names} "
+    "times. The tests of fit count with that, and intervals take the noise from the residuals."
+)
+ALIKE = (
+    " Windows of a frame scatter together (correlation up to {most:.2g}), as with a beam current "
+    "or the area of a zero-loss peak that is another in every spectrum."
+)
+TOGETHER_WRONG = (
+    "{names}: what the residuals of all pixels have in common is a curve, and no noise: together "
+    "the pixels contradict the law, though each of them may agree with it, or processing drifts "
+    "along the series. No pixel there is adequate. See compare_laws for other laws."
+)
+#: Scatter over what is claimed, and correlation of windows, that are worth a note.
+_LARGE, _ALIKE = 1.1, 0.3
 #: Chance of a p value in a right fit, above which it is said.
 _OFTEN = 0.05
 STRAINED = "a parameter at the end of its box, and residuals that follow each other"
@@ -110,6 +125,24 @@ def check_table(numbers: KineticsNumbers) -> PrettyTable:
     return table
 
 
+def _in_common(numbers: KineticsNumbers, fields: np.ndarray) -> list[str]:
+    """What all pixels show of their noise and of the law."""
+    names = numbers.window_names
+
+    def of_windows(name: str, unknown: float) -> np.ndarray:
+        each = field(numbers, fields, name).reshape(-1, len(names))[:1]
+        return np.where(np.isfinite(each), each, unknown).mean(axis=0)
+
+    size, alike = of_windows("scatter", 1.0), of_windows("scatter together", 0.0).max()
+    large = [f"{n} {each:.2g}" for n, each in zip(names, size, strict=True) if each >= _LARGE]
+    note = SCATTER.format(names=", ".join(large)) if large else ""
+    note += ALIKE.format(most=alike) if alike >= _ALIKE else ""
+    p_value = of_windows("all pixels p", 1.0)
+    wrong = [name for name, p in zip(names, p_value, strict=True) if p < SIZE]
+    notes = [TOGETHER_WRONG.format(names=", ".join(wrong))] if wrong else []
+    return [*notes, note.strip()] if note else notes
+
+
 def notes_on_adequacy(numbers: KineticsNumbers) -> list[str]:
     """What has to be said of the fit of the law."""
     fields = np.asarray(numbers.examination)
@@ -117,7 +150,8 @@ def notes_on_adequacy(numbers: KineticsNumbers) -> list[str]:
     fitted = np.isfinite(field(numbers, fields, "freedom"))
     if numbers.space_shape:
         share = 100 * np.mean(~adequate[fitted]) if fitted.any() else 0.0
-        return [DOUBTFUL_MAP.format(share=share)] if share >= 2 else []
+        doubtful = [DOUBTFUL_MAP.format(share=share)] if share >= 2 else []
+        return doubtful + _in_common(numbers, fields)
     notes = []
     for row, window in enumerate(numbers.window_names):
         reasons = reasons_of(numbers, fields, row)

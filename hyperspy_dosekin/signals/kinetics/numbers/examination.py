@@ -4,18 +4,77 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.kinetics.adequacy.examination import examination_fields, examine_block
-from hyperspy_dosekin.lazy.blocks import map_blocks
+from hyperspy_dosekin.kinetics.adequacy.all_pixels import law_of_all
+from hyperspy_dosekin.kinetics.adequacy.examination import (
+    FittedCurves,
+    examination_fields,
+    examine_block,
+    fit_of_block,
+)
+from hyperspy_dosekin.kinetics.adequacy.scatter import pixel_scatter
+from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
+from hyperspy_dosekin.lazy.making import made_of
 from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.signals.kinetics.numbers.pixels import strides
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
+    from hyperspy_dosekin.kinetics.model.config import ExactConfig
     from hyperspy_dosekin.lazy.arrays import Array
     from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
+
+
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """What the kernels know of all pixels beside their arrays."""
+
+    has_variance: bool
+    shares: bool
+    dose: np.ndarray
+    window_names: tuple[str, ...]
+    config: ExactConfig
+    offset_free: bool
+    dose_scale: float | None
+
+    def _fit(self, scatter: np.ndarray, values: np.ndarray, *arrays: np.ndarray) -> FittedCurves:
+        estimates, *rest = arrays
+        variance = rest.pop(0) if self.has_variance else None
+        return fit_of_block(
+            values,
+            estimates,
+            variance,
+            *(np.broadcast_to(error, values.shape) for error in rest),
+            scatter=scatter,
+            dose=self.dose,
+            window_names=self.window_names,
+            config=self.config,
+            offset_free=self.offset_free,
+            dose_scale=self.dose_scale,
+        )
+
+    def in_common(self, values: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
+        """`pixel_scatter` and, of pixels that share something, `law_of_all`."""
+        rows = np.asarray(values, dtype=np.float64).reshape(-1, *values.shape[-2:])
+        variance = None
+        if self.has_variance:
+            variance = np.broadcast_to(arrays[1], values.shape).reshape(rows.shape)
+        scatter = pixel_scatter(rows, variance)
+        of_all = np.ones(len(scatter))
+        if self.shares:
+            of_all = law_of_all(self._fit(scatter, values, *arrays))
+        return np.concatenate([scatter, of_all[:, np.newaxis]], axis=1)
+
+    def examine(self, common: np.ndarray, values: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
+        """The fields of every pixel."""
+        scatter, of_all = common[:, :-1], common[:, -1]
+        with torch_threads(1):
+            found = examine_block(self._fit(scatter, values, *arrays), scatter, of_all)
+        return found.reshape(*values.shape[:-2], *found.shape[1:])
 
 
 def examined(maps: ExactMaps) -> Array:
@@ -23,30 +82,26 @@ def examined(maps: ExactMaps) -> Array:
     data, law = maps.data, maps.law
     rows = [maps.field(name) for name in (*maps.parameter_names, "amplitude", "offset")]
     rest = [] if data.variance is None else [data.variance]
-    rest += list(data.shared_errors.values())
+    arrays = [data.values, np.stack(rows, axis=-2), *rest, *data.shared_errors.values()]
+    pixels = _Pixels(
+        data.variance is not None, bool(maps.sharing), data.dose, data.window_names,
+        maps.examined_config, maps.offset is None, data.dose_scale,
+    )  # fmt: skip
+    # What pixels have in common is that of some thousands of them.
+    some = [each[strides(data.space_shape)] for each in arrays]
+    shape = len(data.window_names), len(data.window_names) + 2
+    lazy = any(is_lazy(each) for each in some)
+    common = (
+        made_of(pixels.in_common, shape, np.float64, *some) if lazy else pixels.in_common(*some)
+    )
     return map_blocks(
-        _examine,
-        f"(w,d),(n,w){',(w,d)' * len(rest)}->(f,w)",
-        data.values,
-        np.stack(rows, axis=-2),
-        *rest,
-        has_variance=data.variance is not None,
+        pixels.examine,
+        f"(w,m),(w,d),(n,w){',(w,d)' * (len(arrays) - 2)}->(f,w)",
+        common,
+        *arrays,
         output_sizes={"f": len(examination_fields(law))},
         method="adequate",
-        dose=data.dose,
-        window_names=data.window_names,
-        config=maps.examined_config,
-        offset_free=maps.offset is None,
-        dose_scale=data.dose_scale,
     )
-
-
-def _examine(*arrays: np.ndarray, has_variance: bool, **options: Any) -> np.ndarray:
-    values, estimates, *rest = arrays
-    variance = rest.pop(0) if has_variance else None
-    shared = [np.broadcast_to(error, values.shape) for error in rest]
-    with torch_threads(1):
-        return examine_block(values, estimates, variance, *shared, **options)
 
 
 def examined_field(law: KineticLaw, fields: Any, name: str) -> Any:

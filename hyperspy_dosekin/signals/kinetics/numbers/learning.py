@@ -19,6 +19,7 @@ from hyperspy_dosekin.numerics.threads import side_by_side, torch_threads
 from hyperspy_dosekin.signals.kinetics.data.common_error import CommonErrors
 from hyperspy_dosekin.signals.kinetics.data.groups import Groups
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
+from hyperspy_dosekin.signals.kinetics.numbers.pixels import strides
 from hyperspy_dosekin.signals.kinetics.numbers.shared import SharedMaps
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 _Arrays = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
-#: Pixels of a lazy series that are read to learn its population, at most about.
-PIXELS_TO_LEARN_FROM = 4096
 #: Pixels along each axis of the tiles of a field, and of their margins at most, by its axes.
 TILE = {1: 2048, 2: 64, 3: 16}
 HALO = {1: 64, 2: 16, 3: 6}
@@ -308,17 +307,9 @@ def _of_pixels(
     if maps.offset is not None:
         every = np.broadcast_to(maps.offset, (*maps.data.space_shape, len(data.window_names)))
         if every.shape[:-1] != data.space_shape:
-            every = every[_strides(maps)]
+            every = every[strides(maps.data.space_shape)]
         offset = every[chosen][some]
     return np.asarray(data.values[chosen])[some], variance, offset
-
-
-def _strides(maps: SharedMaps) -> tuple[slice, ...]:
-    """Every so manieth pixel along each axis, for lazy data."""
-    shape = maps.data.space_shape
-    ratio = np.prod(shape) / PIXELS_TO_LEARN_FROM
-    step = max(int(np.ceil(max(ratio, 1.0) ** (1 / len(shape)))), 1)
-    return (slice(None, None, step),) * len(shape)
 
 
 def _sample(maps: SharedMaps, labels: np.ndarray) -> tuple[SeriesData, np.ndarray, np.ndarray]:
@@ -326,7 +317,7 @@ def _sample(maps: SharedMaps, labels: np.ndarray) -> tuple[SeriesData, np.ndarra
     data = maps.data
     places = np.stack(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"), -1)
     if is_lazy(data.values) or is_lazy(data.variance):
-        some = _strides(maps)
+        some = strides(data.space_shape)
         values, variance = compute(
             data.values[some], None if data.variance is None else data.variance[some]
         )

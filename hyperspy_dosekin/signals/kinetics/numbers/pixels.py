@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,15 @@ _logger = logging.getLogger(__name__)
 #: Lazy blocks of fewer pixels are joined, as long as so many are left for each core, or they are
 #: smaller than this share.
 _BLOCKS_PER_CORE, _SMALLEST_SHARE = 4, 8
+#: Pixels from which is learned what they have in common, at most about.
+PIXELS_TO_LEARN_FROM = 4096
+
+
+def strides(space_shape: Sequence[int]) -> tuple[slice, ...]:
+    """Every so manieth pixel along each axis, `PIXELS_TO_LEARN_FROM` of them."""
+    ratio = max(math.prod(space_shape) / PIXELS_TO_LEARN_FROM, 1.0)
+    step = math.ceil(ratio ** (1 / max(len(space_shape), 1)))
+    return (slice(None, None, step),) * len(space_shape)
 
 
 def joined_blocks(data: SeriesData, wanted: int) -> SeriesData:
