@@ -17,8 +17,7 @@ from hyperspy_dosekin.kinetics.adequacy.examination import (
     fit_of_block,
 )
 from hyperspy_dosekin.kinetics.adequacy.scatter import pixel_scatter
-from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
-from hyperspy_dosekin.lazy.making import made_of
+from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.numbers.pixels import strides
 
@@ -87,12 +86,16 @@ def examined(maps: ExactMaps) -> Array:
         data.variance is not None, bool(maps.sharing), data.dose, data.window_names,
         maps.examined_config, maps.offset is None, data.dose_scale,
     )  # fmt: skip
-    # What pixels have in common is that of some thousands of them.
+    # What pixels have in common is that of some thousands of them, which arrive together.
     some = [each[strides(data.space_shape)] for each in arrays]
-    shape = len(data.window_names), len(data.window_names) + 2
-    lazy = any(is_lazy(each) for each in some)
-    common = (
-        made_of(pixels.in_common, shape, np.float64, *some) if lazy else pixels.in_common(*some)
+    space = "".join(f"s{axis}," for axis in range(len(data.space_shape)))
+    curves = f"({space}w,d)"
+    common = map_blocks(
+        pixels.in_common,
+        ",".join([curves, f"({space}n,w)", *[curves] * (len(arrays) - 2)]) + "->(w,m)",
+        *some,
+        output_sizes={"m": len(data.window_names) + 2},
+        method="adequate",
     )
     return map_blocks(
         pixels.examine,
