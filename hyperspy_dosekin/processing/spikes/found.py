@@ -16,6 +16,8 @@ THRESHOLD = 4.2
 #: A pair of channels can be told by more of its noise than one: standard deviations to add, and
 #: those by which each of the two exceeds what is expected.
 PAIR, EACH = 0.2, 2.5
+#: Single electrons where nothing is expected are all alike, but for rounding.
+_ALIKE = 1e-9
 #: Outliers of one spectrum that are nearer than this are judged one after the other, in rounds.
 APART = 6
 ROUNDS = 3
@@ -81,7 +83,7 @@ class Outliers:
         )
 
     def strongest(self) -> Outliers:
-        """Those whose excess is positive and the largest within `APART` channels."""
+        """Those whose excess is positive and the largest within `APART` channels, or as large."""
         some = np.flatnonzero(self.excess > 0)
         # Rows apart from each other, in one list.
         key = self.row[some] * (int(self.channel.max(initial=0)) + APART + 1) + self.channel[some]
@@ -96,7 +98,7 @@ class Outliers:
             best[near] = np.maximum(best[near], own[near + step])
             best[near + step] = np.maximum(best[near + step], own[near])
         # Of a channel and a pair that begins there, the channel if they are alike.
-        chosen = np.flatnonzero(own >= best)
+        chosen = np.flatnonzero(own >= best - _ALIKE)
         chosen = some[chosen[np.diff(key[chosen], prepend=-1) > 0]]
         return Outliers(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
