@@ -212,22 +212,29 @@ def between(wide: np.ndarray, fraction: np.ndarray) -> np.ndarray:
         Shape ``(n_spectra, n_places)``.
     """
     number = wide.shape[-1] - 3
-
-    def four(values: np.ndarray) -> list[np.ndarray]:
-        return [values[:, place : place + number] for place in range(4)]
-
-    first, second, third, last = four(wide)
-    low = np.minimum(np.minimum(first, second), np.minimum(third, last))
-    high = np.maximum(np.maximum(first, second), np.maximum(third, last))
-    rising = np.diff(wide, axis=-1) > 0
-    one, two, three = (rising[:, place : place + number] for place in range(3))
-    used = (high > _STEEP * low) & (one == two) & (two == three)
+    # As few passes and arrays as can be: of both neighbours, then of both pairs.
+    low, high = np.minimum(wide[:, :-1], wide[:, 1:]), np.maximum(wide[:, :-1], wide[:, 1:])
+    low, high = np.minimum(low[:, :-2], low[:, 2:]), np.maximum(high[:, :-2], high[:, 2:])
+    rising = wide[:, 1:] > wide[:, :-1]
+    alike = rising[:, 1:] == rising[:, :-1]
+    used = high > _STEEP * low
+    used &= alike[:, :-1]
+    used &= alike[:, 1:]
     used |= low > _TOP_SHARE * wide.max(axis=-1, keepdims=True)
     used &= low > 0
-    roots = np.sqrt(np.sqrt(np.maximum(wide, 0.0)))
-    root = sum(weight * each for weight, each in zip(_cubic(fraction), four(roots), strict=True))
-    cubic = np.square(np.square(np.maximum(root, 0.0)))
-    return np.where(used, cubic, (1 - fraction) * second + fraction * third)
+    roots = np.maximum(wide, 0.0)
+    np.sqrt(np.sqrt(roots, out=roots), out=roots)
+    weights = _cubic(fraction)
+    cubic = weights[0] * roots[:, :number]
+    for place in range(1, 4):
+        cubic += weights[place] * roots[:, place : place + number]
+    np.maximum(cubic, 0.0, out=cubic)
+    for _ in range(2):
+        cubic *= cubic
+    straight = (1 - fraction) * wide[:, 1:-2]
+    straight += fraction * wide[:, 2:-1]
+    np.copyto(straight, cubic, where=used)
+    return straight
 
 
 def shift_variance(

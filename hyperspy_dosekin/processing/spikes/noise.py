@@ -370,6 +370,8 @@ def local_scale(score: np.ndarray, known: np.ndarray | None = None) -> np.ndarra
         found = [float(median(size[:, blocks[each]][known[:, blocks[each]]])) for each in told]
         return SIGMA_PER_MAD * np.interp(channel, middle[told], found)
     row = median(size, keepdims=True)
+    if len(blocks) == 1:
+        return np.maximum(SIGMA_PER_MAD * np.repeat(row, n_channels, axis=-1), 1.0)
     each = np.stack([median(size[:, block]) for block in blocks], axis=-1)
     # Of one row a block says little: only what noise cannot explain is taken.
     each = np.where(each > _EXCESSIVE * row, each, row)

@@ -9,7 +9,6 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import correlate1d
 
-from hyperspy_dosekin.numerics.medians import median
 from hyperspy_dosekin.processing.spikes.found import (
     EACH,
     ROUNDS,
@@ -177,9 +176,17 @@ def through(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     # Beyond the ends the median of the last channels: of two that a spike has, it does not know.
     beyond = weights.size // 2
     ends = (values[..., :_END], values[..., -_END:])
-    left, right = (np.repeat(median(end, keepdims=True), beyond, axis=-1) for end in ends)
+    left, right = (np.repeat(_middle(end), beyond, axis=-1) for end in ends)
     padded = np.concatenate([left, values, right], axis=-1)
     return correlate1d(padded, weights, axis=-1)[..., beyond:-beyond]
+
+
+def _middle(five: np.ndarray) -> np.ndarray:
+    """Median of five numbers, shape ``(…, 1)``, by comparisons: NumPy's takes longer for so few."""
+    first, second, third, fourth, last = np.split(five, _END, axis=-1)
+    low = np.maximum(np.minimum(first, second), np.minimum(third, fourth))
+    high = np.minimum(np.maximum(first, second), np.maximum(third, fourth))
+    return np.maximum(np.minimum(low, high), np.minimum(np.maximum(low, high), last))
 
 
 @lru_cache
