@@ -19,9 +19,10 @@ _CONVERGED = 1e-7
 EXPONENTS = (-2.0, 12.0)
 #: Channels of a median that a spike does not move, and channels without which nothing is told.
 _SMOOTH, _FEWEST_SMOOTH = 7, 12
-#: Medians of the deviation from it, of which two are a standard deviation, that are a spike, and
-#: beside one a part of it.
-_SPIKE, _PART_OF_SPIKE = 15.0, 6.0
+#: Standard deviations from it that are a spike, and beside one a part of it.
+_SPIKE, _PART_OF_SPIKE = 9.0, 4.0
+#: One standard deviation over the median deviation from it, and over that of second differences.
+_TO_ONE, _BEND_TO_ONE = 1.82, 0.605
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +244,10 @@ def spikes_in_background(values: np.ndarray) -> np.ndarray:
     known = (middle > 0).all(axis=-1, keepdims=True)
     level = np.sqrt(np.where(known, middle, 1.0))
     away /= level
-    usual = np.median(away, axis=-1, keepdims=True)
+    # Where it falls without noise, most channels are their own median.
+    bend = np.abs(np.diff(values, 2, axis=-1)) / level[:, 1:-1]
+    usual = np.maximum(_TO_ONE * np.median(away, axis=-1, keepdims=True),
+                       _BEND_TO_ONE * np.median(bend, axis=-1, keepdims=True))  # fmt: skip
     # What is beside a spike may be a part of it.
     spikes = (away > _SPIKE * usual) & (usual > 0) & known
     beside = np.zeros_like(spikes)

@@ -75,7 +75,7 @@ def test_impossible_windows(energy, message):
         fit_power_law(np.ones(len(energy)), np.array(energy))
 
 
-@pytest.mark.parametrize("size", [60, 2e3, 1e5])
+@pytest.mark.parametrize("size", [90, 2e3, 1e5])
 def test_spikes_are_no_background(size):
     energy = np.arange(460.0, 525.0, 0.5)
     mean = 2e4 * (energy / 500) ** -3

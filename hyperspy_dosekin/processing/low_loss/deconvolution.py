@@ -27,6 +27,8 @@ _NOTHING = 0.02
 _ABSENT, _HIDDEN = _NOTHING * 10**-1.5, _NOTHING / 10
 #: Standard deviations of that noise, and how much farther single spectra may reach.
 _ERRORS, _FARTHER = 4.0, 1.25
+#: Logarithm by which the exponential falls over the length of the transforms.
+_DAMPED = 4.0
 #: Channels, with those that continue them, that stay in the cache with what is made of them.
 _AT_A_TIME = 2**17
 
@@ -98,7 +100,9 @@ def fourier_log(
         turned = None
         if resolution == "sharpened":
             turned = turns(2 * np.pi / length * centre[part], length // 2 + 1)
-        _deconvolve(spectra[part], zero_loss[part], single[part], length, band, turned)
+        _deconvolve(
+            spectra[part], zero_loss[part], single[part], length, band, turned, centre[part]
+        )
     return single
 
 
@@ -109,8 +113,13 @@ def _deconvolve(
     length: int,
     band: float,
     turned: Complex | None,
+    centre: np.ndarray,
 ) -> None:
     """Deconvolve a few spectra.
+
+    The logarithm of a spectrum that ends somewhere has no end, and what lies beyond the length of
+    the transforms comes back at its beginning: 3 % of an area where t/λ is 1.5. Spectra that are
+    multiplied with an exponential are convolved and deconvolved like others, and leave e⁻⁴ of that.
 
     Parameters
     ----------
@@ -122,18 +131,24 @@ def _deconvolve(
         Of the transforms.
     turned
         To sharpen, phases that bring the peak to the first channel, shape of the transforms.
+    centre
+        Channel of the peak of each spectrum.
     """
     n_channels = spectra.shape[-1]
+    damping, growth = _damping(length, n_channels, spectra.dtype.str)
     # A unit, in which single precision has room, is divided by and multiplied with: any will do.
     area = np.einsum("ij->i", zero_loss)[:, np.newaxis]
-    unit = np.where(area > 0, area, 1.0).astype(spectra.dtype, copy=False)
+    damped = np.exp(-_DAMPED / length * centre)[:, np.newaxis]
+    unit = (np.where(area > 0, area, 1.0) * damped).astype(spectra.dtype, copy=False)
     extended = np.empty((len(spectra), length), spectra.dtype)
     np.divide(zero_loss, unit, out=extended[:, :n_channels])
+    extended[:, :n_channels] *= damping[:n_channels]
     extended[:, n_channels:] = 0.0
     elastic = fft.rfft(extended, axis=-1)
     losses = np.subtract(spectra, zero_loss, out=single)
     np.divide(losses, unit, out=extended[:, :n_channels])
     _continue(extended, spectra, unit)
+    extended *= damping
     lost = fft.rfft(extended, axis=-1)
     number = min(int(band * length) + 1, lost.shape[-1])
     plural = _plural(lost[:, :number], elastic[:, :number], unit)
@@ -147,10 +162,18 @@ def _deconvolve(
         np.subtract(2.0, elastic, out=elastic)
         lost *= elastic
     scattered = fft.irfft(lost, length, axis=-1, overwrite_x=True)[:, :n_channels]
+    scattered *= growth
     if turned is not None:
         single[:] = scattered
     else:
         single += scattered
+
+
+@lru_cache(maxsize=8)
+def _damping(length: int, n_channels: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Exponential over the length of the transforms, and its inverse over the channels."""
+    fall = -_DAMPED / length * np.arange(length)
+    return np.exp(fall).astype(kind), np.exp(-fall[:n_channels]).astype(kind)
 
 
 @lru_cache(maxsize=64)

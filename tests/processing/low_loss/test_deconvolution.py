@@ -115,3 +115,21 @@ def test_frequencies_that_the_peak_does_not_have_need_no_logarithm(sigma, resolu
 def test_a_narrow_peak_or_a_noisy_one_has_all_frequencies(variance):
     peak = 1e5 * zero_loss(0.6 if not variance else 5.0)
     assert band_of(peak, np.array([1.4]), variance) == 0.5
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("thickness", [1.0, 1.5])
+def test_an_axis_that_ends_within_plural_losses_has_the_areas_of_a_long_one(thickness, kind):
+    """The logarithm has no end, and what is beyond the transforms came back at the beginning."""
+    energy = 0.2 * np.arange(2000)
+    single = np.exp(-0.5 * ((energy - 22) / 3.5) ** 2) + 0.2 * np.exp(-(((energy - 12) / 3) ** 2))
+    single *= thickness / single.sum()
+    peak = np.exp(-0.5 * ((energy - 4) / 0.3) ** 2)
+    moved = np.exp(np.fft.rfft(single) - single.sum()) * np.fft.rfft(peak)
+    spectrum = 1e5 * np.fft.irfft(moved, energy.size)[:320].clip(0)
+    zero_loss = 1e5 * np.exp(-single.sum()) * peak[:320]
+    found = fourier_log(spectrum[np.newaxis].astype(kind), zero_loss[np.newaxis].astype(kind), 20)
+    for left, right in ((3, 5), (8, 14), (18, 26)):
+        truth = single[5 * left : 5 * right].sum() * zero_loss.sum()
+        area = found[0, 20 + 5 * left : 20 + 5 * right].sum()
+        assert area == pytest.approx(truth, rel=5e-3, abs=2e-3 * thickness * zero_loss.sum())

@@ -56,7 +56,9 @@ def test_the_resolution_of_the_peak_moves_losses_and_is_claimed(kind, first):
     found = areas.data.mean(axis=areas.data.shape.index(3))
     error = np.abs(found - truth)
     claimed = areas.metadata.Dosekin.zero_loss_residue
-    assert 0.1 * claimed[0] < error[0] < 2 * claimed[0]
+    assert error[0] < 2 * claimed[0]
+    # A skewed peak is known nearly as it is, and next to nothing is wrong.
+    assert claimed[0] < (0.015 * truth[0] if kind == "skewed" else 10 * error[0])
     assert error[1] < 0.005 * truth[1]
     assert claimed[1] < 0.01 * truth[1]
 
