@@ -57,6 +57,8 @@ browser: $(INSTALLED)  ## a browser for the end-to-end tests, where it can be in
 	    $(PYTHON) tests/e2e/browser.py >/dev/null || echo "$(NO_BROWSER)"; \
 	fi
 
+# With room for what is new, pyright's Node looks for it in memory less often: an eighth of its time.
+lint: export NODE_OPTIONS ?= --max-semi-space-size=64
 lint: $(INSTALLED)  ## ruff and pyright
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .

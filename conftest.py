@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fixtures for every test and doctest: no window opens, no figure stays, Torch is left as found."""
 
+import functools
 import gc
 import importlib.util
 import logging
@@ -38,6 +39,25 @@ collect_ignore_glob = [
 ]
 
 _at_import = {}
+
+
+@wrapt.when_imported("hyperspy.misc._utils")
+def _remember_names(utils):
+    """Make each name of metadata once: HyperSpy does at every look, a tenth of the tests' time."""
+    make = utils.slugify
+    remembered = functools.lru_cache(10_000)(make)
+
+    def slugify(value, valid_variable_name=False):
+        return (remembered if type(value) is str else make)(value, valid_variable_name)
+
+    utils.slugify = slugify
+
+
+@wrapt.when_imported("hyperspy.events")
+def _remember_code(events):
+    """Read the few lines of code of HyperSpy's events once, not for each of them."""
+    read = functools.lru_cache(100)(functools.partial(compile, filename="<string>", mode="exec"))
+    events.exec = lambda code, *names: exec(read(code), *names)
 
 
 @wrapt.when_imported("torch")
@@ -165,12 +185,12 @@ def examples_train_once(request, monkeypatch):
 
     train = fitting.fit_model
 
-    def train_or_remember(*problem, clean=None, nuisances=None, device="cpu", **watchers):
-        key = pickle.dumps((problem, clean, nuisances, str(device)))
+    def train_or_remember(*problem, device="cpu", progress=None, stop=None, **given):
+        key = pickle.dumps((problem, given, str(device)))
         if key not in _trained:
-            _trained[key] = train(
-                *problem, clean=clean, nuisances=nuisances, device=device, **watchers
-            )
+            watchers = {"progress": progress, "stop": stop}
+            watchers = {name: each for name, each in watchers.items() if each is not None}
+            _trained[key] = train(*problem, device=device, **given, **watchers)
         return replace(_trained[key], report=dict(_trained[key].report))
 
     monkeypatch.setattr(fitting, "fit_model", train_or_remember)

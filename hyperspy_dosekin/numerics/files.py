@@ -132,12 +132,14 @@ def digest(arrays: Mapping[str, np.ndarray], text: str = "") -> str:
     >>> digest({"a": np.zeros(3)}) == digest({"a": np.zeros(4)})
     False
     """
-    found = hashlib.sha256(text.encode())
+    # What no file can hold is refused later, by its name.
+    found = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
     for name in sorted(arrays):
         # Byte order and memory layout are those of a file or a machine, no part of the numbers.
         array = np.ascontiguousarray(arrays[name])
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        about = f"{name} {array.dtype.str} {array.shape}"
+        found.update(about.encode("utf-8", "surrogatepass"))
         found.update(array.tobytes())
     return found.hexdigest()
 

@@ -8,6 +8,7 @@ import pytest
 import hyperspy_dosekin
 from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
 from tests.fuzz.fuzzing import attempt
+from tests.fuzz.things import eels
 
 
 def series(values):
@@ -51,3 +52,37 @@ def test_laws_of_areas_that_are_not_known():
         return str(hyperspy_dosekin.compare_laws(areas, ["power law", "delayed"]))
 
     assert "nan" in attempt(compared).lower()
+
+
+def test_plans_beyond_the_largest_number():
+    with pytest.raises(ValueError, match="dose_budget=1e\\+308 must lie"):
+        hyperspy_dosekin.plan_dose_series(3.4e38, noise=5, dose_budget=1e308)
+
+
+def test_names_of_joint_series_that_no_file_can_hold(tmp_path):
+    curves = {
+        name: series(np.exp(-np.arange(1.0, 7.0) / n)) for n, name in ((3, "\ud800"), (4, "a"))
+    }
+    found = hyperspy_dosekin.fit_dose_jointly(curves, show_progressbar=False)
+    with pytest.raises(ValueError, match="no file can hold"):
+        found.save(tmp_path / "result.hspy")
+    assert not list(tmp_path.iterdir())
+
+
+def test_intervals_of_spectra_come_back_from_a_file(tmp_path):
+    """Of every parameter: nodes forgot which of them share a row."""
+    random = np.random.default_rng(3741113)
+    dose = 40.0 * np.arange(1, 10)
+    energy = np.arange(64) * 0.5 - 5.0
+    lines = [np.exp(-((energy - place) ** 2) / 4) for place in (8.0, 14.0)]
+    left = np.exp(-random.uniform(0.5, 4.0) * dose / dose[-1])
+    data = 20.0 + 50.0 * left[:, None] * lines[0] + 30.0 * lines[1]
+    spectra = eels(data + random.normal(0, 0.5, data.shape))
+    spectra.set_dose_axis(dose=dose)
+    found = spectra.fit_dose_spectra(n_components=1, show_progressbar=False)
+    found.save(tmp_path / "result.hspy")
+    again = hyperspy_dosekin.load(tmp_path / "result.hspy")
+    for name in ("rate", "exponent", "half_integrity_dose"):
+        np.testing.assert_array_equal(
+            *(np.array([each.data for each in one.interval(name)]) for one in (again, found))
+        )

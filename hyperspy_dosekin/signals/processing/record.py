@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -27,6 +28,15 @@ class Diagnostics(DictionaryTreeBrowser):
         for name in new:
             self[name.removeprefix("_sig_")]._assign_subclass()
 
+    def unmade(self) -> Diagnostics:
+        """Copy of what is not made yet, which shares nothing but arrays."""
+        return Diagnostics(
+            {
+                name: {part: _unless_array(value) for part, value in described.items()}
+                for name, described in self._lazy_attributes.items()
+            }
+        )
+
     def __len__(self) -> int:
         self.process_lazy_attributes()
         return super().__len__()
@@ -35,6 +45,10 @@ class Diagnostics(DictionaryTreeBrowser):
         """Return the names."""
         self.process_lazy_attributes()
         return super().keys()
+
+
+def _unless_array(value: Any) -> Any:
+    return copy.deepcopy(value) if isinstance(value, dict | list) else value
 
 
 def make_record(

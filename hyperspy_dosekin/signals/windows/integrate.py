@@ -24,6 +24,7 @@ from hyperspy_dosekin.signals.axes.variance import attach_variance, follows
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries, LazyDoseSeries
 from hyperspy_dosekin.signals.processing.normalisation import normalisation_error
+from hyperspy_dosekin.signals.processing.record import Diagnostics
 from hyperspy_dosekin.signals.processing.result import CONTEXT
 from hyperspy_dosekin.signals.processing.zero_loss_error import NAME as ZERO_LOSS
 from hyperspy_dosekin.signals.processing.zero_loss_error import zero_loss_residue
@@ -287,6 +288,8 @@ def _branch(node: DictionaryTreeBrowser) -> DictionaryTreeBrowser:
     """Copy a branch of metadata, but not its signals: HyperSpy takes milliseconds for each."""
 
     def copied(value: Any) -> Any:
+        if isinstance(value, Diagnostics) and value._lazy_attributes:
+            return value.unmade()
         if isinstance(value, DictionaryTreeBrowser):
             return _branch(value)
         return value if isinstance(value, BaseSignal) else copy.deepcopy(value)

@@ -33,6 +33,8 @@ VAGUE = 0.5
 _MOST_FRAMES = 60
 # The budget over the least dose of a frame that is assumed.
 _LEAST_SHARE = 200
+# Beyond it squares of doses, and sums of them, may be no numbers.
+_MOST_DOSE = 1e140
 # Simulated errors, in units of the expected ones, above which the expected ones are too good.
 _BROKEN_PROMISE = 1.3
 # Interval of 95 %, in standard deviations.
@@ -133,7 +135,8 @@ def plan_dose_series(
         )
     if n_simulated < 0 or seed < 0:
         raise ValueError(f"n_simulated={n_simulated} and seed={seed} must not be negative.")
-    budget = _positive("dose_budget", dose_budget)
+    remedy = "give a positive number, in a larger unit of dose"
+    budget = real_number("dose_budget", dose_budget, remedy, above=0.0, below=_MOST_DOSE)
     if isinstance(pixels, bool) or int(pixels) != pixels or pixels < 1:
         raise ValueError(f"pixels={pixels!r} must be a whole number, 1 or more.")
     least = budget / _LEAST_SHARE if least_dose is None else _positive("least_dose", least_dose)

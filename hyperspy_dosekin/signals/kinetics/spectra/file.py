@@ -99,6 +99,9 @@ def save_spectra(
             "n_component": fit.n_component,
             "ordered": nodes.ordered,
             "n_bound": nodes.n_bound,
+            "node_shapes": [list(row.shape) for row in nodes.search],
+            "parts": nodes.parts,
+            "slices": nodes.slices,
             "energy_axis": axis,
             "dose_error": asdict(origin.dose_error),
             "origin": {name: getattr(origin, name) for name in _ORIGIN},
@@ -180,11 +183,13 @@ def _made(
     fit.__dict__["nodes"] = Nodes(
         np.zeros(1, dtype=int),
         scan.parameters,  # type: ignore[arg-type]
-        tuple(torch.as_tensor(arrays["node_search"]).unbind(0)),
+        _node_search(record, torch.as_tensor(arrays["node_search"])),
         torch.as_tensor(arrays["node_weight"]),
         torch.as_tensor(arrays["log_evidence"]),
         record["ordered"],
         record["n_bound"],
+        tuple(record.get("parts", (0,))),
+        record.get("slices", 1),
     )
     axis = record["energy_axis"]
     if arrays["energy"].size:
@@ -197,3 +202,12 @@ def _made(
         **{name: record["origin"][name] for name in _ORIGIN if name in record["origin"]},
     )
     return fit, origin, arrays["known_residue"]
+
+
+def _node_search(record: dict[str, Any], search: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Parameters of the nodes in the shapes that they had; an older file does not say which."""
+    shapes = record.get("node_shapes", [row.shape for row in search])
+    return tuple(
+        row[tuple(slice(0, size) for size in shape)]
+        for row, shape in zip(search, shapes, strict=True)
+    )
