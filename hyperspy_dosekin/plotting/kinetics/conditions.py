@@ -151,12 +151,12 @@ def plot_condition(
     axes = figure.subplots(1, len(windows), squeeze=False)
     factor = condition.kind == "factor"
     place = {value: index for index, value in enumerate(grid)} if factor else {}
-    at = [place[value] if factor else value for value in condition.values]
+    at = [place[value] if factor else float(value) for value in condition.values]
     across = list(range(len(grid))) if factor else list(grid)
     styles = style.window_styles(len(windows))
     for axis, window, band, look in zip(axes[0], windows, bands, styles, strict=True):
         rows = table[table.window == window]
-        ends = rows[["lower", "upper"]].to_numpy(float)
+        ends = np.asarray(rows[["lower", "upper"]], dtype=float)
         axis.set(yscale="log", ylim=_limits(np.concatenate([band.ravel(), ends.ravel()])))
         low, middle, high = np.clip(band, *axis.get_ylim())
         middle = np.where(np.isfinite(band[1]), middle, np.nan)
