@@ -47,6 +47,7 @@ def residue_of(
     ended: bool,
     reach: int | None = None,
     loss_side: np.ndarray | None = None,
+    continued: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """One standard deviation of what is left of a mirrored zero-loss peak, channel by channel.
 
@@ -71,6 +72,11 @@ def residue_of(
         Whether the tail has ended before the gain side does.
     reach
         Channels that are mirrored; by default all.
+    loss_side
+        As `gain_side`, from the peak to the other end of the axis: no tail is higher.
+    continued
+        Shares of the peak that were put beyond the end of the gain side, and may be wrong,
+        shape ``(number,)``.
 
     Returns
     -------
@@ -120,7 +126,7 @@ def residue_of(
     level = max(min(float(gain_side[-each:].mean()) for each in several), 0.0) / area
     tail = np.where(distance > end, level * end / np.maximum(distance, 1.0), 0.0)
     if loss_side is not None:
-        tail = np.minimum(tail, _most_at(loss_side, fwhm, number) / area)
+        tail = np.minimum(tail, np.maximum(_most_at(loss_side, fwhm, number) / area, continued))
     return np.maximum(residue, tail)
 
 

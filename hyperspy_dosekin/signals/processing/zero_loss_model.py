@@ -241,6 +241,7 @@ def residue_in(survey: Survey, chain: LowLossChain, *, measured: bool) -> np.nda
         ended=chain.n_dark > 0,
         reach=chain.reach,
         loss_side=total[origin:],
+        continued=0.0 if chain.tail is None else chain.tail.at(np.arange(chain.stop - origin)),
     )
     return _per_ev(after, chain)
 
