@@ -188,7 +188,7 @@ def test_classification_reads_a_sample_and_then_each_chunk_once():
 
 
 MEMORY = """
-import resource, sys
+import resource
 import dask.array as da, dask, exspy, numpy as np, torch
 import hyperspy_dosekin.kinetics.block, hyperspy_dosekin.signals.kinetics.numbers.maps
 from hyperspy_dosekin.data import dose_series_image
@@ -196,7 +196,6 @@ from hyperspy_dosekin.data import dose_series_image
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-kind = sys.argv[1]
 base = dose_series_image(0, shape=(8, 8), channels=4096, energy_scale=0.025)
 tile = base.data.astype(np.uint16)
 n = 11
@@ -209,12 +208,9 @@ for name in ("scale", "offset", "units", "name"):
     setattr(lazy.axes_manager[-1], name, getattr(base.axes_manager[-1], name))
 lazy.set_dose_axis(list(base.axes_manager[2].axis))
 # Whatever is imported and started on first use belongs to neither.
-base.process_low_loss(show_progressbar=False).integrate_windows().inav[:, :4, :4].fit_dose_pinn(
-    intervals=False, show_progressbar=False
-)
+base.integrate_windows().inav[:, :4, :4].fit_dose_pinn(intervals=False, show_progressbar=False)
 before = peak()
-series = lazy if kind == "windows" else lazy.process_low_loss(show_progressbar=False)
-result = series.integrate_windows().fit_dose_pinn(intervals=False, show_progressbar=False)
+result = lazy.integrate_windows().fit_dose_pinn(intervals=False, show_progressbar=False)
 dask.compute(result.rate.data, result.exponent.data, result.half_integrity_dose.data)
 print(data.nbytes / 2**20, before, peak())
 """
@@ -222,7 +218,7 @@ print(data.nbytes / 2**20, before, peak())
 
 def test_memory_stays_far_below_the_size_of_the_data():
     out = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", MEMORY, "windows"],
+        [sys.executable, "-W", "ignore", "-c", MEMORY],
         capture_output=True,
         text=True,
         check=True,
