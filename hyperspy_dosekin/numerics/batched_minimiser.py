@@ -201,6 +201,7 @@ def minimise_batched(
     largest_step: Tensor,
     tolerance: float,
     max_iterations: int,
+    least_gain: float = 0.0,
 ) -> Minimum:
     """Minimise many small sums of squares, each in the same box.
 
@@ -218,6 +219,8 @@ def minimise_batched(
         A problem has converged when the next step would lower its objective by less.
     max_iterations
         Steps at most; those that have not converged by then are marked.
+    least_gain
+        A step that gains no more is not taken: where an objective is flat, rounding would choose.
 
     Returns
     -------
@@ -248,7 +251,7 @@ def minimise_batched(
             promised_little = (promise <= tolerance) & (damping < 1.0)
             finished = promised_little | (damping > _DAMPING_GIVE_UP)
         new, new_gradient, new_model = objective.evaluate(proposal)
-        worse = torch.nonzero(~(new < current))[:, 0]
+        worse = torch.nonzero(~(new < current - least_gain))[:, 0]
         new_model, correction = _secant(step, new_gradient - gradient, new_model, correction, worse)
         for kept, other in (
             (proposal, point),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # Steps to a dose of two populations, of which the last has no digit to mend.
-_NEWTON = 6
+_HALLEY = 4
 #: The rate constant, per dose scale.
 RATE = LawParameter("rate", 1e-2, 200.0, 1.0, logarithmic=True)
 _EXPONENT = LawParameter("exponent", 0.1, 5.0, 1.0)
@@ -127,6 +127,7 @@ class PlateauPowerLaw(ClosedForm):
     scales = True
     has_plateau = True
     nesting = ("plateau", "exponent", "rate")
+    linear = "plateau"
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k (1 − C∞) u^p``."""
@@ -259,6 +260,7 @@ class TwoPopulations(ClosedForm):
     )
     scales = True
     nesting = ("share", "ratio", "rate")
+    linear = "share"
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k (f e^−t + (1 − f) r e^−rt)`` at the t = kφ where the integrity is C."""
@@ -291,17 +293,22 @@ class TwoPopulations(ClosedForm):
         return integrity, wanted_of(slopes, by_fast + by_slow, share * (slow - fast), by_slow)
 
     def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
-        """Newton's steps in ln C, which bends upwards: from below they come ever nearer."""
+        """Halley's steps in ln C, which bends upwards: from below they come ever nearer."""
         import torch
 
         rate, share, ratio = (parameters[p.name].to(torch.float64) for p in self.parameters)
         other = 1 - share
         # At each of these the integrity is not below the level.
         time = torch.maximum((other / level).log() / ratio, share.new_tensor(-log(level)))
-        for _ in range(_NEWTON):
-            fast, slow = share * (-time).exp(), other * (-ratio * time).exp()
-            left = fast + slow
-            time = time + (left / level).log() * left / (fast + ratio * slow)
+        for _ in range(_HALLEY):
+            slow = (time * -ratio).exp_().mul_(other)
+            left = torch.addcmul(slow, (-time).exp_(), share)
+            # Mean rate of what is left, and the variance of that.
+            part = slow / left
+            mean = torch.addcmul(1 - part, part, ratio)
+            variance = (1 - part).mul_(part).mul_((1 - ratio).square())
+            missing = left.div_(level).log_()
+            time = time + missing * mean / (mean * mean - 0.5 * missing * variance)
         return time / rate
 
 

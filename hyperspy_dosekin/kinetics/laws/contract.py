@@ -48,6 +48,9 @@ class KineticLaw(ABC):
         Names of its three parameters in the order in which a posterior integrates them, where that
         is known: of a curve with the second and third held the density of the first has one
         maximum. Without it nodes are drawn.
+    linear
+        Name of a parameter that the integrity is linear in, if there is one: of many values of it
+        only two need the integrity.
     needs_dose_rate
         Whether time matters beside the dose, so that all frames must have one known dose rate.
     inputs
@@ -82,6 +85,7 @@ class KineticLaw(ABC):
     scales: bool = False
     has_plateau: bool = False
     nesting: tuple[str, ...] = ()
+    linear: str = ""
     needs_dose_rate: bool = False
     inputs: tuple[str, ...] = ()
     needs_series: bool = False

@@ -17,13 +17,13 @@ from .ridge import ridge_nodes, ridge_rows
 from .rows import Rows
 from .sampling import sampled_nodes
 from .scan import ScanData
-from .slices import N_SLICE, Whole, sliced_nodes
+from .slices import Whole, n_slice, sliced_nodes
 from .templates import Templates
 
 # Curves whose nodes are found at once: 18 × 12 nodes of 512 curves and one part make a MB an
 # array, and what single curves need again is done for so many together. Curves in slices have
 # thousands of nodes, drawn ones a mixture of many draws.
-_PIECE, _SLICED_PIECE, _SAMPLED_PIECE = 768, 256, 32
+_PIECE, _SLICED_PIECE, _SAMPLED_PIECE = 768, 128, 32
 # A part whose mode is so far below that of another in ln density is left out.
 _NEGLIGIBLE = 11.0
 # Nodes along each of three parameters among which the mode of a part is looked for.
@@ -97,7 +97,7 @@ def mixed_nodes(
             parameters,
             _of_all(found, every.numel()),
             ordered=in_plane or in_slices,
-            slices=N_SLICE if in_slices else 1,
+            slices=n_slice(parameters) if in_slices else 1,
             n_bound=sum(number >= len(parts) - n_bound for number in which),
             parts=which,
         )

@@ -143,6 +143,43 @@ class ProductsOverDoses(WhitenedCurves):
             level = [torch.cat(column, -1) @ values for column in zip(*common, strict=True)]
         return self._without_offset(inner, level, mean, shared, taken)
 
+    @property
+    def straight(self) -> bool:
+        """Whether the integrity is a straight line in the first parameter."""
+        free = self.parameters.free
+        return len(free) > 1 and free[0].name == self.parameters.law.linear
+
+    def line(self, others: Sequence[Tensor]) -> tuple[Products, float]:
+        """Products of the decay and its change, where the first parameter begins; and that value.
+
+        The change is what the decay has less when the parameter is larger by 1. All values of the
+        parameter then need no other decays.
+
+        Parameters
+        ----------
+        others
+            The other free parameters on their scale of search.
+        """
+        parameter = self.parameters.free[0]
+        here = parameter.to_search(others[0].new_tensor([parameter.start]))
+        found = self._products([here, *others], [True] + [False] * len(others))
+        scale = 1.0 if parameter.lower <= 0 and not parameter.logarithmic else 1 / parameter.start
+        (norm,), (cross, square) = found.inner
+        inner = [[norm], [cross * scale, square * scale**2]]
+        level, mean = ([first, second * scale] for first, second in (found.level, found.mean))
+        return Products(inner, level, mean, found.size, found.pin), parameter.start
+
+    def _along_rows(self, search: Sequence[Tensor]) -> Products:
+        """Products at nodes of rows from those of one node of each, and of the change there."""
+        found, start = self.line(search[1:])
+        ((norm,), (cross, square)), (level, change), (mean, tilt) = (
+            found.inner, found.level, found.mean
+        )  # fmt: skip
+        away = start - self.parameters.free[0].from_search(search[0])
+        norm = torch.addcmul(norm, torch.addcmul(2 * cross, away, square), away)
+        level, mean = torch.addcmul(level, away, change), torch.addcmul(mean, away, tilt)
+        return Products([[norm]], [level], [mean], found.size, found.pin)
+
     def _of_all(self, search: Sequence[Tensor]) -> bool:
         """Whether the decays at nodes are those of all curves, which differ in weights alone."""
         alike = max(each.shape[-1] for each in search) == 1 < self.count

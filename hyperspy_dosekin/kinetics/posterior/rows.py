@@ -78,6 +78,8 @@ def best_on_rows(
 ) -> Rows:
     """Best rate for every row of constant shape, by damped Gauss–Newton steps.
 
+    Where the integrity is a straight line in it, no steps are needed.
+
     Parameters
     ----------
     data
@@ -92,6 +94,9 @@ def best_on_rows(
         Share of the width of a row within which its best rate is wanted.
     """
     box = data.parameters.free[0].search_box if box is None else box
+    if data.straight:
+        log_rate, precision = data.best_on_lines(searched(data, start, shape)[1:])
+        return Rows(shape, log_rate, precision.rsqrt().clamp(max=box[1] - box[0]))
     slopes = [True, False][: len(data.parameters.free)]
 
     def along(some: ScanData, log_rate: Tensor, shape: Tensor) -> Tensor:

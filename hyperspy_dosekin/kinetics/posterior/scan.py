@@ -32,6 +32,11 @@ from .products import ProductsOverDoses
 # Rounding of a difference of sums, in units of what is subtracted: nothing below is told from a
 # perfect fit.
 _ROUNDING = 1e-13
+# Sums of squares that differ by less, in units of the total, are the same.
+_ALIKE = 1e-10
+# Of every parameter, on scales of search: where decays do not change, rounding of a gradient over
+# less would be a step.
+_LEAST_PRECISION = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +81,8 @@ class ScanData(ProductsOverDoses):
         search
             Free parameters on their scale of search; shapes that broadcast to ``(…, n)``.
         """
-        found = self._products(search)
+        many = self.straight and search[0].numel() > 2 * max(each.numel() for each in search[1:])
+        found = self._along_rows(search) if many else self._products(search)
         ((norm,),), (product,), (mean,) = found.inner, found.level, found.mean
         # Extinct before the first frame, a curve is constant: nothing is left but rounding.
         visible = norm > (1e-24 if self.share is None else 1e-12 * found.size)
@@ -213,8 +219,47 @@ class ScanData(ProductsOverDoses):
         chosen = [place for place, slope in enumerate(slopes) if slope]
         for row, place in enumerate(chosen):
             gradient[row] += score[place]
-            hessian[row, row] += precision[place] + 1e-9
+            hessian[row, row] += precision[place] + _LEAST_PRECISION
         return self.deviance_of(squares) + penalty, gradient, hessian
+
+    def best_on_lines(self, others: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """First parameter of the least squares and its precision, on its scale of search.
+
+        Where the integrity is a straight line in it; without its prior.
+
+        Parameters
+        ----------
+        others
+            The other free parameters on their scale of search, each ``(…, n)``.
+        """
+        parameter = self.parameters.free[0]
+        found, start = self.line(others)
+        ((norm,), (cross, square)), (level, change) = found.inner, found.level
+        bend = level * square - change * cross
+        inner = (change * norm - level * cross) / torch.where(bend == 0, 1e-300, bend)
+        low, high = (start - bound for bound in (parameter.upper, parameter.lower))
+        best, explained = torch.zeros_like(inner), torch.zeros_like(inner)
+        # Where all are alike, rounding must not choose.
+        least = _ALIKE * self.total
+        ends = (inner.new_tensor(end) for end in (0.0, low, high))
+        for away in (*ends, inner.clamp(low, high)):
+            size = torch.addcmul(norm, torch.addcmul(2 * cross, away, square), away)
+            gain = torch.addcmul(level, away, change).square() / size.clamp(min=1e-30)
+            better = gain > explained + least
+            best, explained = torch.where(better, away, best), torch.where(better, gain, explained)
+        size = torch.addcmul(norm, torch.addcmul(2 * cross, best, square), best).clamp(min=1e-30)
+        amplitude = torch.addcmul(level, best, change) / size
+        slope = torch.addcmul(cross, best, square)
+        precision = amplitude.square() * (square - slope * slope / size).clamp(min=0.0)
+        squares = (self.total - explained).clamp(min=0.0)
+        squares = torch.maximum(squares, _ROUNDING * self.total).clamp(min=1e-300)
+        if self.noise != "given":
+            factor = self.freedom.clamp(min=1) / squares
+            precision = precision * (factor.clamp(max=1.0) if self.noise == "floor" else factor)
+        value = start - best
+        if parameter.lower > 0 or parameter.logarithmic:
+            precision = precision * value.square()
+        return parameter.to_search(value), precision + _LEAST_PRECISION
 
     def deviance_of(self, squares: Tensor) -> Tensor:
         """Deviance of sums of squares ``(…, n)``, without priors."""

@@ -23,10 +23,10 @@ from .rows import end_weights
 from .scan import ScanData
 from .templates import Templates
 
-#: Slices of a curve.
-N_SLICE = 20
-# Rows of a slice and nodes of a row.
-_ROWS, _NODES = 8, 12
+# Slices of a curve and rows of a slice, and as many where the integrity is a straight line in the
+# first parameter, of which nodes then cost little; nodes of a row.
+_SLICES_ROWS, _ON_LINES = (24, 8), (32, 10)
+_NODES = 12
 # Slices of the templates.
 _TEMPLATE_SLICES = 9
 # Spread of the first slices in standard deviations by the curvature at the estimate, and the depth
@@ -43,6 +43,8 @@ _WALL, _TO_WALLS = 0.1, 0.4
 # Steps towards the mode of a slice, fewer from where others say it is, and what the next one may
 # still promise.
 _STEPS, _FEW_STEPS, _TOLERANCE = 6, 3, 0.1
+# Densities whose logarithms differ by less are the same: rounding must not choose.
+_SAME = 1e-6
 # Places about a mode, in standard deviations, where the offset is bounded.
 _PLACES = (-4.0, -2.0, 0.0, 2.0, 4.0)
 # Precision of an even density over a box in units of its width.
@@ -64,6 +66,16 @@ class Whole:
     def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `ScanData.evaluate`."""
         return self.data.evaluate(list(parameters), [True] * len(parameters))
+
+
+def n_slice(parameters: Parameters) -> int:
+    """How many slices the curves of a law have."""
+    return _slices_rows(parameters)[0]
+
+
+def _slices_rows(parameters: Parameters) -> tuple[int, int]:
+    law = parameters.law
+    return _ON_LINES if law.linear and law.linear == law.nesting[0] else _SLICES_ROWS
 
 
 def _direct(parameter: LawParameter) -> bool:
@@ -106,13 +118,15 @@ class _Slices:
             getattr(self, name)[..., index] = getattr(part, name)
 
 
-def _stood(low: Tensor, high: Tensor, middle: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
-    """Places of slices and their steps, ``(n_slice, n)``."""
+def _stood(
+    number: int, low: Tensor, high: Tensor, middle: Tensor, core: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Places of so many slices and their steps, ``(n_slice, n)``."""
     first, last = ((torch.stack([low, high]) - middle) / core).asinh()
-    share = torch.linspace(0.0, 1.0, N_SLICE).to(low)[:, None]
+    share = torch.linspace(0.0, 1.0, number).to(low)[:, None]
     place = torch.lerp(first, last, share)
-    step = core * place.cosh() * (last - first) / (N_SLICE - 1)
-    step = step.clamp(min=1e-300) * end_weights(N_SLICE).to(low)[:, None]
+    step = core * place.cosh() * (last - first) / (number - 1)
+    step = step.clamp(min=1e-300) * end_weights(number).to(low)[:, None]
     return (middle + core * place.sinh()).clamp(low, high), step
 
 
@@ -160,9 +174,13 @@ def _settled(data: ScanData, place: Tensor, step: Tensor, guesses: list[Tensor])
     best, height = flat[0], cut.log_density(list(flat[0]))[0]
     for guess in flat[1:]:
         found = cut.log_density(list(guess))[0]
-        best, height = torch.where(found > height, guess, best), torch.maximum(found, height)
+        better = found > height + _SAME
+        best, height = torch.where(better, guess, best), torch.where(better, found, height)
     free = cut.parameters.free
     lower, upper = place.new_tensor([parameter.search_box for parameter in free]).T
+    # Rounding must not choose on which side of a bound a search begins, either.
+    best = torch.where(best < lower[:, None] + _SAME, lower[:, None], best)
+    best = torch.where(best > upper[:, None] - _SAME, upper[:, None], best)
     best = minimise_batched(
         Whole(cut),
         best,
@@ -171,6 +189,7 @@ def _settled(data: ScanData, place: Tensor, step: Tensor, guesses: list[Tensor])
         largest_step=torch.minimum(0.3 * (upper - lower), torch.ones_like(lower)),
         tolerance=_TOLERANCE,
         max_iterations=_STEPS if len(guesses) > 1 else _FEW_STEPS,
+        least_gain=_SAME,
     ).parameters
     mass = _log_mass(cut, best)
     mass = mass.reshape(place.shape) + _log_prior(data.parameters, place)
@@ -213,7 +232,7 @@ def _first(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> _S
     upper = torch.where(good, place[:, None], -torch.inf).amax(0)
     low = torch.minimum(at - _REACH * spread, lower).clamp(*box)
     high = torch.maximum(at + _REACH * spread, upper).clamp(*box)
-    places, step = _stood(low, high, at, _CORE * spread)
+    places, step = _stood(n_slice(data.parameters), low, high, at, _CORE * spread)
     moved = _to_search(third, places) - start[2]
     guess = start[:2, None] + (slope[:, None] * moved).clamp(-3.0, 3.0)
     return _settled(data, places, step, [guess, _of_templates(data, place, known, places)])
@@ -257,7 +276,7 @@ def _by_walls(old: _Slices, places: Tensor, walls: Tensor) -> tuple[Tensor, Tens
     """Places and steps of slices of which a share has gone to where walls are."""
     low, high = places[0], places[-1]
     knots = torch.cat([low[None], torch.minimum(torch.maximum(old.place, low), high), high[None]])
-    share = torch.linspace(0.0, 1.0, N_SLICE).to(low)
+    share = torch.linspace(0.0, 1.0, len(places)).to(low)
 
     def between(x: Tensor, known: Tensor, values: Tensor) -> Tensor:
         right = torch.searchsorted(known.T.contiguous(), x.T.contiguous()).T
@@ -291,7 +310,7 @@ def _adapted(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> 
         middle = (weight * part.place).sum(0)
         spread = (weight * (part.place - middle).square()).sum(0).sqrt()
         spread = torch.maximum(spread, _LEAST_SPREAD * (high - low))
-        places, step = _stood(low, high, middle, _CORE * spread)
+        places, step = _stood(len(part.place), low, high, middle, _CORE * spread)
         changes, wall = _steep(part)
         if round_:
             walled[again] |= wall
@@ -324,7 +343,7 @@ def sliced_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
     Returns
     -------
     Free parameters on the scale of search, of shapes that broadcast to ``(n_row, n_node, n)``,
-    where the rows of `N_SLICE` slices follow each other, and the weights of that shape.
+    where the rows of `n_slice` slices follow each other, and the weights of that shape.
     """
     order = data.parameters.law.nesting
     names = [parameter.name for parameter in data.parameters.free]
@@ -341,13 +360,15 @@ def sliced_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
 
     cut = _cut(data, slices.place)
     templates = Templates(known.shape[0], own(known.rate), own(known.deviance))
-    rows = ridge_rows(cut, slices.mode.flatten(1), templates, _ROWS)
+    rows = ridge_rows(cut, slices.mode.flatten(1), templates, _slices_rows(data.parameters)[1])
     search, weight = ridge_nodes(cut, rows, number=_NODES)
+    if cut.straight:
+        search, weight = [each[:, ::2] for each in search], _gathered(weight)
     number = len(weight)
 
     def stacked(array: Tensor) -> Tensor:
         """From ``(n_row, n_node, n_slice · n)`` to ``(n_slice · n_row, n_node, n)``."""
-        return array.unflatten(2, (N_SLICE, data.count)).movedim(2, 0).flatten(0, 1)
+        return array.unflatten(2, slices.place.shape).movedim(2, 0).flatten(0, 1)
 
     def spread(array: Tensor) -> Tensor:
         """From ``(n_slice, n)`` to ``(n_slice · n_row, 1, n)``."""
@@ -357,3 +378,18 @@ def sliced_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
     third = _to_search(data.parameters.free[2], slices.place)
     found = [*(stacked(each) for each in search), spread(third)]
     return [found[order.index(name)] for name in names], stacked(weight) + spread(log_step)
+
+
+def _gathered(log_weight: Tensor) -> Tensor:
+    """Weights of every other node of rows, which take those of the nodes between.
+
+    Halves go to either side. That widens what is gathered by an eighth of a square of the distance,
+    which is taken off again.
+    """
+    highest = log_weight.amax((0, 1))
+    weight = (log_weight - highest).exp_()
+    found, between = weight[:, ::2].clone(), weight[:, 1::2]
+    found[:, :-1].add_(between, alpha=0.5)
+    found[:, 1:].add_(between, alpha=0.5)
+    found[:, 1:-1].sub_(found.diff(2, dim=1), alpha=1 / 16)
+    return found.clamp_(min=1e-30).log_().add_(highest)

@@ -127,6 +127,8 @@ class SpectraScan:
         That the noise is known, for the placers of nodes.
     bounded
         That no bound of the offset moves mass along rows, for these.
+    straight
+        That no parameter along rows is one that the integrity is linear in, for these, too.
     """
 
     parameters: ComponentParameters
@@ -140,6 +142,7 @@ class SpectraScan:
     centre: Tensor | None = None
     noise: str = "given"
     bounded: bool = False
+    straight: bool = False
 
     @property
     def count(self) -> int:

@@ -12,6 +12,7 @@ from hyperspy_dosekin.kinetics.block import examined
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.laws.power_law import dose_at, half_dose, power_law_integrity
 from hyperspy_dosekin.kinetics.laws.prior import EXPONENT_BOX, LOG_RATE_BOX, Prior
+from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.marginal import (
     inverse_sinh,
@@ -25,6 +26,7 @@ from tests.kinetics.amplitude import log_amplitude
 
 HALF = Quantity("half_integrity_dose")
 RATE, EXPONENT = Quantity("rate"), Quantity("exponent")
+NINE = np.arange(1, 10) / 9
 #: Truths: half of the window gone near the largest dose, give or take a factor of e.
 TRUTHS = Prior(log_rate=(0.0, 1.0))
 INTEGRITY = Quantity("integrity", normalised_dose=(0.4, 1.0))
@@ -117,8 +119,11 @@ def test_equals_a_plain_fine_grid(knowledge, noise):
         assert np.log(upper[place]) == pytest.approx(ends[1], abs=0.07 * width)
 
 
-@pytest.mark.parametrize("nonnegative", [False, True])
-def test_no_curve_depends_on_those_beside_it(nonnegative):
+@pytest.mark.parametrize(
+    ("law", "nonnegative"),
+    [("power law", False), ("power law", True), ("two populations", False)],
+)
+def test_no_curve_depends_on_those_beside_it(law, nonnegative):
     # Also decays that one frame alone has seen, of which rounding must not choose the rate.
     random = np.random.default_rng(0)
     dose = np.arange(1.0, 10.0)
@@ -126,7 +131,7 @@ def test_no_curve_depends_on_those_beside_it(nonnegative):
     rate[:20], power[:20] = 10.0, 0.55
     left = np.maximum(1 - (1 - power[:, None]) * rate[:, None] * dose / 9, 0)
     values = left ** (1 / (1 - power[:, None])) + 0.03 + random.normal(0, 0.01, (60, 9))
-    config = ExactConfig(nonnegative=nonnegative)
+    config = ExactConfig(law=law, nonnegative=nonnegative)
 
     def found(some):
         problem = DoseProblem(dose, values[some, None], ("window",))
@@ -137,6 +142,32 @@ def test_no_curve_depends_on_those_beside_it(nonnegative):
     for name, each in whole.items():
         beside = np.concatenate([part[name] for part in parts])
         np.testing.assert_allclose(beside, each, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["two populations", "power law with plateau"])
+@pytest.mark.parametrize("offset", [None, 0.3])
+def test_nodes_on_lines_are_those_of_their_decays(name, offset):
+    law = KINETIC_LAWS[name]
+    random = np.random.default_rng(2)
+    values = np.exp(-2 * NINE) + 0.3 + random.normal(0, 0.01, (5, 1, 9))
+    posterior = kinetic_posterior(
+        DoseProblem(900 * NINE, values, ("window",)), ExactConfig(law=name, offset=offset)
+    )
+    (data,), _ = posterior.parts(np.arange(5))
+    data = replace(data, parameters=replace(data.parameters, order=law.nesting))
+    first, second, third = (
+        torch.linspace(*parameter.search_box, 9, dtype=torch.float64)
+        for parameter in data.parameters.free
+    )
+    row = [second[:, None, None].expand(9, 1, 5), third[[4]][:, None, None].expand(1, 1, 5)]
+    many = first[:, None].expand(9, 9, 5)
+    found = data.log_likelihood(data.sums([many, *row]))
+    for place in range(9):
+        known = data.log_likelihood(data.sums([many[:, [place]], *row]))
+        np.testing.assert_allclose(found[:, [place]], known, rtol=0, atol=1e-8)
+    best, _ = data.best_on_lines(row)
+    highest = data.deviance_at([best, *row])
+    assert bool((highest <= data.deviance_at([many, *row]).amin(1, True) + 1e-6).all())
 
 
 @pytest.mark.parametrize("noise", [0.002, 0.01, 0.05])
