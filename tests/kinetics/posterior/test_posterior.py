@@ -138,7 +138,7 @@ def test_no_curve_depends_on_those_beside_it(law, nonnegative):
         return examined(kinetic_posterior(problem, config))
 
     whole = found(slice(None))
-    parts = [found(slice(begin, begin + 7)) for begin in range(0, 60, 7)]
+    parts = [found(slice(begin, begin + 17)) for begin in range(0, 60, 17)]
     for name, each in whole.items():
         beside = np.concatenate([part[name] for part in parts])
         np.testing.assert_allclose(beside, each, rtol=1e-5, atol=1e-6, err_msg=name)
