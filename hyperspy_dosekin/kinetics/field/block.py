@@ -25,7 +25,7 @@ from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
 from hyperspy_dosekin.numerics.threads import side_by_side
 
 from .curves import SharedCurves
-from .fields import find_means
+from .fields import find_fields
 from .known import assumed, packed, per_prior
 from .lengths import Lengths, field_priors
 from .population import Population
@@ -225,7 +225,7 @@ class SharedBlock:
             if where.size:
                 bonds = Bonds.of(every[where])
                 shared, repeats = population.shared, length.repeats
-                start = find_means(curves, shared, bonds, length.best, repeats=repeats)
+                start = find_fields(curves, shared, bonds, length.best, repeats=repeats, mean=True)
                 priors = field_priors(curves, population, bonds, length, start)
                 known[where, 1:, window] = packed(priors)
 

@@ -80,10 +80,12 @@ def find_fields(
     *,
     repeats: float = 1.0,
     steps: int = _STEPS,
+    mean: bool = False,
+    seed: int = 0,
 ) -> Mode:
-    """Fields of the highest posterior density, with bonds that give way where they jump.
+    """Fields of the highest posterior density, or the mean ones and their spread.
 
-    With the spread of a start, that density is the mean over normal distributions of that spread.
+    Bonds give way where they jump.
 
     Parameters
     ----------
@@ -99,7 +101,37 @@ def find_fields(
         Neighbours that have one amplitude and offset, see `repeats`.
     steps
         Steps of Newton's method, at most.
+    mean
+        Whether those of the normal distribution are wanted that is nearest to the posterior.
+    seed
+        Of the random fields from which their spread is computed.
     """
+
+    def climbed(start: Mode | None) -> Mode:
+        return _climbed(curves, shared, bonds, lengths, start, repeats, steps)
+
+    found = climbed(start)
+    if not mean:
+        return found
+    for _ in range(_MEAN_ROUNDS if found.spread is None else _MEAN_ROUNDS - 1):
+        sites = likelihood_of(curves, shared, found.field, repeats, found.spread)
+        spread = _marginals(sites, bonds.roots(lengths, found.weight), seed)[0]
+        # Fields of more spread are flatter and those less so: half way they settle.
+        spread = spread if found.spread is None else 0.5 * (spread + found.spread)
+        found = climbed(replace(found, spread=spread))
+    return found
+
+
+def _climbed(
+    curves: SharedCurves,
+    shared: Shared,
+    bonds: Bonds,
+    lengths: Sequence[float],
+    start: Mode | None,
+    repeats: float,
+    steps: int,
+) -> Mode:
+    """Fields of the highest density, of its mean over the spread where the start has one."""
     d = curves.n_parameter
     n = curves.number
     field = np.zeros((n, d)) if start is None else start.field.copy()
@@ -124,38 +156,6 @@ def find_fields(
         if max(gain, expected) < max(_LEAST_GAIN * n * d, _LEAST_GAIN_OF_ALL):
             break
     return Mode(field, weight, tuple(lengths), spread)
-
-
-def find_means(
-    curves: SharedCurves,
-    shared: Shared,
-    bonds: Bonds,
-    lengths: Sequence[float],
-    start: Mode | None = None,
-    *,
-    repeats: float = 1.0,
-    seed: int = 0,
-) -> Mode:
-    """Fields and their spread of the normal distribution that is nearest to the posterior.
-
-    Parameters
-    ----------
-    curves, shared, bonds, lengths, repeats
-        As for `find_fields`.
-    start
-        Where to begin.
-    seed
-        Of the random fields.
-    """
-    found = find_fields(curves, shared, bonds, lengths, start, repeats=repeats)
-    for _ in range(_MEAN_ROUNDS if found.spread is None else _MEAN_ROUNDS - 1):
-        sites = likelihood_of(curves, shared, found.field, repeats, found.spread)
-        spread = _marginals(sites, bonds.roots(lengths, found.weight), seed)[0]
-        # Fields of more spread are flatter and those less so: half way they settle.
-        spread = spread if found.spread is None else 0.5 * (spread + found.spread)
-        start = replace(found, spread=spread)
-        found = find_fields(curves, shared, bonds, lengths, start, repeats=repeats)
-    return found
 
 
 def _damped(damping: np.ndarray, before: Sites, after: Sites, step: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .curves import SharedCurves
-from .fields import Mode, find_fields, find_means, neighbours_say
+from .fields import Mode, find_fields, neighbours_say
 from .newton import blocks_of, precision_of
 from .pixels import PixelPrior
 from .population import Population
@@ -168,6 +168,8 @@ def field_priors(
             continue
         # Where the curves lead, not where they led in units of another population.
         there = None if start is None else start.under(population.shared, shared)
-        mode = find_means(curves, shared, bonds, each, there, repeats=repeats, seed=seed)
+        mode = find_fields(
+            curves, shared, bonds, each, there, repeats=repeats, mean=True, seed=seed
+        )
         found.append(neighbours_say(curves, shared, bonds, mode, seed, repeats))
     return found

@@ -14,7 +14,6 @@ from hyperspy_dosekin.kinetics.field.block import SharedBlock, shared_fields
 from hyperspy_dosekin.kinetics.field.curves import SharedCurves
 from hyperspy_dosekin.kinetics.field.fields import (
     find_fields,
-    find_means,
     neighbours_say,
 )
 from hyperspy_dosekin.kinetics.field.lengths import Lengths, field_priors, find_lengths
@@ -181,7 +180,7 @@ def test_mean_fields_are_those_of_the_posterior(fitted):
     n, d, repeats = 12, 2, 6.0
     few, shared, bonds = curves.select(np.arange(n)), population.shared, Bonds.of(places_of((n,)))
     mode = find_fields(few, shared, bonds, (8.0, 8.0), repeats=repeats)
-    found = find_means(few, shared, bonds, (8.0, 8.0), repeats=repeats)
+    found = find_fields(few, shared, bonds, (8.0, 8.0), repeats=repeats, mean=True)
     precision = precision_of(bonds.roots(found.lengths, found.weight)).toarray()
     sites = likelihood_of(few, shared, found.field, repeats, found.spread)
     whole = precision + blocks_of(sites.curvature).toarray()
