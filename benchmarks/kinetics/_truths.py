@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Truths of `misspecification.py`: laws in closed form, noise and doses that are wrong.
+"""Truths of the benchmarks: laws in closed form, noise and doses that are wrong.
 
 Nothing here is the package's: what it takes for right is measured against this.
 """
@@ -20,6 +20,12 @@ def power(phi, k, p):
     with np.errstate(all="ignore"):
         found = np.where(1 + q * k * phi > 0, np.abs(1 + q * k * phi) ** (-1 / q), 0.0)
     return np.where(np.abs(p - 1) < 1e-9, np.exp(-k * phi), found)
+
+
+def power_log_half(k, p):
+    """Ln of the dose at which `power` falls to ½, element by element."""
+    q = np.where(np.abs(p - 1) < 1e-9, 1.0, p - 1)
+    return np.log(np.where(np.abs(p - 1) < 1e-9, np.log(2.0), np.expm1(q * np.log(2.0)) / q) / k)
 
 
 def recovery(phi, k, p):

@@ -14,9 +14,8 @@ import argparse
 
 import hyperspy.api as hs
 import numpy as np
+from _truths import power, power_log_half
 from fields import DOSE, smooth
-
-from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
 
 CASES = {
     "none": {},
@@ -59,12 +58,12 @@ def simulated(
         amplitude[..., 1] *= -1
         offset[..., 1] += 1
     through = np.exp(thick * random.standard_normal((size, size, 1)))
-    curve = power_law_integrity(DOSE, np.exp(log_rate)[..., None], exponent[..., None])
+    curve = power(DOSE, np.exp(log_rate)[..., None], exponent[..., None])
     values = (amplitude * through)[..., None] * curve + (offset * through)[..., None]
     values = values * (1 + gain * random.standard_normal((size, size, 1, len(DOSE))))
     common = random.standard_normal((size, size, 1, len(DOSE)))
     noise = np.sqrt(frames) * common + np.sqrt(1 - frames) * random.standard_normal(values.shape)
-    half = np.log(half_dose(np.exp(log_rate), exponent))
+    half = power_log_half(np.exp(log_rate), exponent)
     return values + NOISE * noise, np.moveaxis(half, -1, 0)
 
 

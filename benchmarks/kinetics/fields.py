@@ -17,9 +17,8 @@ import time
 
 import hyperspy.api as hs
 import numpy as np
+from _truths import power, power_log_half
 from scipy.ndimage import gaussian_filter
-
-from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
 
 DOSE = np.arange(1, 10) / 9
 MODES = ("pixel", "population", "field")
@@ -63,7 +62,7 @@ def truth(kind, seed, size, mean):
 def simulated(kind, seed, size, mean, noise):
     """A dose series, ln D½ and the pixels that count."""
     random, log_rate, exponent, amplitude, offset, inside = truth(kind, seed, size, mean)
-    curve = power_law_integrity(DOSE, np.exp(log_rate)[..., None], exponent[..., None])
+    curve = power(DOSE, np.exp(log_rate)[..., None], exponent[..., None])
     values = amplitude[..., None] * curve + offset[..., None]
     values = values + noise * 0.8 * random.standard_normal(values.shape)
     axes = [
@@ -73,7 +72,7 @@ def simulated(kind, seed, size, mean, noise):
     ]
     series = hs.signals.Signal1D(values[:, :, None], axes=axes)
     series.set_signal_type("DoseSeries")
-    half = np.log(half_dose(np.exp(log_rate), exponent))
+    half = power_log_half(np.exp(log_rate), exponent)
     return series, half, inside
 
 
