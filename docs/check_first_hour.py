@@ -274,7 +274,9 @@ def _run_fresh(page: Path) -> str:
     """What a page said in a process of its own.
 
     Torch has computed in the process that was copied, and in one of some thirty copies a training
-    in threads crashes within Torch. A page that crashes is one that crashes here, too.
+    in threads crashed, with one thread of Torch in each: five times where Torch releases
+    a shared pointer (``std::_Sp_counted_base::_M_release``) that has been released already. It has
+    not been seen in a process that is no copy. A page that crashes is one that crashes here, too.
     """
     try:
         check(page, sys.executable, short=True)
