@@ -199,9 +199,7 @@ class SharedCurves:
 
     def search(self, free: Tensor) -> list[Tensor]:
         """Parameters on their scale of search, from those on the scale of estimation."""
-        return [
-            p.to_search(p.from_free(row)) for p, row in zip(self.parameters.free, free, strict=True)
-        ]
+        return search(self.parameters, free)
 
     def integrity(self, free: Tensor, dose: Tensor | None = None) -> Tensor:
         """C at the doses, ``(n_dose, …)``, for parameters ``(n_parameter, …)``."""
@@ -211,14 +209,26 @@ class SharedCurves:
 
     def with_slopes(self, free: Tensor) -> tuple[Tensor, list[Tensor]]:
         """C and its derivatives by the parameters on their scale of estimation."""
-        at = self.dose.reshape(-1, *[1] * (free.ndim - 1))
-        search = self.parameters.complete(self.search(free))
-        flags = self.parameters.is_free
-        found, slopes = curve(self.parameters.law, at, search, slopes=flags)
-        columns = []
-        wanted = [slope for slope, free_one in zip(slopes, flags, strict=True) if free_one]
-        for parameter, row, slope in zip(self.parameters.free, free, wanted, strict=True):
-            assert slope is not None
-            direct = parameter.logarithmic or parameter.lower <= 0
-            columns.append(-slope if direct else -slope / row)
-        return found, columns
+        return curve_with_slopes(self.parameters, self.dose, free)
+
+
+def search(parameters: Parameters, free: Tensor) -> list[Tensor]:
+    """Parameters on their scale of search, from those on the scale of estimation."""
+    return [p.to_search(p.from_free(row)) for p, row in zip(parameters.free, free, strict=True)]
+
+
+def curve_with_slopes(
+    parameters: Parameters, dose: Tensor, free: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """C at doses ``(n_dose,)`` and its derivatives by parameters ``(n_parameter, …)``."""
+    at = dose.reshape(-1, *[1] * (free.ndim - 1))
+    flags = parameters.is_free
+    given = parameters.complete(search(parameters, free))
+    found, slopes = curve(parameters.law, at, given, slopes=flags)
+    columns = []
+    wanted = [slope for slope, free_one in zip(slopes, flags, strict=True) if free_one]
+    for parameter, row, slope in zip(parameters.free, free, wanted, strict=True):
+        assert slope is not None
+        direct = parameter.logarithmic or parameter.lower <= 0
+        columns.append(-slope if direct else -slope / row)
+    return found, columns

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.model.parameters import known_before
+from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
 
-from .curves import SharedCurves
+from .curves import SharedCurves, curve_with_slopes
 from .readout import Shared
 
 # Spread over pixels before the data: its median for ln k, and for another parameter as a share of
@@ -30,6 +30,8 @@ _AMPLITUDE_SHARE, _AMPLITUDE_WIDTH = 0.3, 1.0
 _READOUT_WIDTH, _KINETIC_WIDTH, _ACROSS_WIDTH = 0.7, 0.4, 0.15
 # Spread of amplitude and offset, over the amplitude, of pixels that share nothing.
 _WIDE = 3.0
+# Share of the decay that is between the first and the last dose, at least.
+_LEAST_FALL = 1e-3
 # Offsets that are known have this spread, in units of the swing.
 _KNOWN = 1e-6
 
@@ -46,6 +48,11 @@ class Layout:
         Median of what is assumed of its spread over the pixels.
     offset_known, noise, sigma
         Whether offsets are known; ``"free"``, ``"given"`` or ``"floor"``, and the given noise.
+    parameters
+        Those of the law.
+    ends
+        First and last dose. Where there are none, as in files of earlier versions and with bounds,
+        readouts are a and b themselves.
     """
 
     centre: tuple[float, ...]
@@ -54,6 +61,8 @@ class Layout:
     offset_known: bool
     noise: str
     sigma: float
+    parameters: Parameters
+    ends: tuple[float, ...]
 
     @classmethod
     def of(cls, curves: SharedCurves, noise: str) -> Layout:
@@ -61,17 +70,25 @@ class Layout:
         centre, width, spread = [], [], []
         for parameter in curves.parameters.free:
             low, high = parameter.free_box
-            known = known_before(parameter, curves.parameters.prior_of_law)
-            if known is None:
+            before = known_before(parameter, curves.parameters.prior_of_law)
+            if before is None:
                 start = math.log(parameter.start) if parameter.logarithmic else parameter.start
-                known = start, (high - low) / 4
-            centre.append(known[0])
-            width.append(known[1])
+                before = start, (high - low) / 4
+            centre.append(before[0])
+            width.append(before[1])
             is_rate = parameter.name == "rate" and parameter.logarithmic
-            spread.append(_SPREAD_OF_RATE if is_rate else _SPREAD_SHARE * known[1])
+            spread.append(_SPREAD_OF_RATE if is_rate else _SPREAD_SHARE * before[1])
         sigma = math.sqrt(curves.scale.variance) / curves.scale.unit
         return cls(
-            tuple(centre), tuple(width), tuple(spread), curves.offset is not None, noise, sigma
+            tuple(centre),
+            tuple(width),
+            tuple(spread),
+            curves.offset is not None,
+            noise,
+            sigma,
+            curves.parameters,
+            # A bound is one of b, and says most where b is a number of its own.
+            () if curves.nonnegative else (float(curves.dose[0]), float(curves.dose[-1])),
         )
 
     @property
@@ -105,8 +122,32 @@ class Layout:
         own = corr_r.tanh()
         cross = own * sd[0] * sd[1]
         cov = torch.stack([torch.cat([sd[:1] ** 2, cross]), torch.cat([cross, sd[1:] ** 2])])
-        per_spread = slope.reshape(2, d) * sd[:, None] / spread.exp()
-        return Shared(mean, factor, readout, per_spread, cov, self._sigma(noise))
+        turn = self._to_readout(mean)
+        cov = turn @ cov @ turn.T
+        own_sd = cov.diagonal().clamp(min=1e-300).sqrt()
+        per_spread = slope.reshape(2, d) * own_sd[:, None] / spread.exp()
+        return Shared(mean, factor, turn @ readout, per_spread, cov, self._sigma(noise))
+
+    def _to_readout(self, mean: Tensor) -> Tensor:
+        """What makes a and b of the levels at the first and the last dose, ``(2, 2)``.
+
+        Levels are what is measured. Along the ridge, where rate, exponent, a and b change together,
+        they stay as they are.
+        """
+        if not self.ends:
+            return torch.eye(2, dtype=mean.dtype)
+        with torch.no_grad():
+            at = mean.detach()[:, None]
+            level, slopes = curve_with_slopes(self.parameters, mean.new_tensor(self.ends), at)
+        first, last = (
+            value[0] + sum(s[0] * (m - m.detach()) for s, m in zip(slope, mean, strict=True))
+            for value, slope in zip(level, zip(*slopes, strict=True), strict=True)
+        )
+        if self.offset_known:
+            one, zero = torch.ones_like(first), torch.zeros_like(first)
+            return torch.stack([one / first.clamp(min=_LEAST_FALL), zero, zero, one]).reshape(2, 2)
+        fall = (first - last).clamp(min=_LEAST_FALL)
+        return torch.stack([1 / fall, -1 / fall, -last / fall, 1 + last / fall]).reshape(2, 2)
 
     def _sigma(self, noise: Tensor) -> Tensor:
         if self.noise == "given":
@@ -124,14 +165,18 @@ class Layout:
         loss = loss + ((corr / _KINETIC_WIDTH) ** 2).sum()
         loss = loss + ((corr_r / _READOUT_WIDTH) ** 2).sum()
         loss = loss + ((slope / _ACROSS_WIDTH) ** 2).sum()
-        expected = torch.log(_AMPLITUDE_SHARE * (readout[:1] ** 2 + 1e-4).sqrt())
+        levels = bool(self.ends) and not self.offset_known
+        swing = readout[:1] - readout[1:] if levels else readout[:1]
+        expected = torch.log(_AMPLITUDE_SHARE * (swing**2 + 1e-4).sqrt())
         loss = loss + (((spread_r[:1] - expected) / _AMPLITUDE_WIDTH) ** 2).sum()
         if not self.offset_known:
             # Offsets may be anything; their spread is of the order of the swing.
             loss = loss + (((spread_r[1:] - math.log(0.3)) / 1.5) ** 2).sum()
         if self.noise == "floor":
             loss = loss + ((noise / 4) ** 2).sum()
-        return -0.5 * loss + _AVOID_ZERO * spread.sum()
+        # Of a and b everything is as likely, which is not so of levels.
+        even = torch.linalg.det(self._to_readout(mean)).log()
+        return -0.5 * loss + _AVOID_ZERO * spread.sum() + even
 
     def nothing_shared(self, vector: Tensor) -> Tensor:
         """A population as wide as what is assumed of a single pixel, about the noise of another."""
@@ -143,9 +188,12 @@ class Layout:
 
     def start(self, amplitude: float, offset: float, sigma: float, spread: float) -> Tensor:
         """A vector to begin with."""
-        readout, sd = [amplitude], [math.log(0.3 * abs(amplitude) + 1e-3)]
+        sd = [math.log(0.3 * abs(amplitude) + 1e-3)]
         if not self.offset_known:
-            readout, sd = [*readout, offset], [*sd, math.log(max(spread, 0.02))]
+            sd = [*sd, math.log(max(spread, 0.02))]
+        turn = self._to_readout(torch.tensor(self.centre, dtype=torch.float64))
+        levels = torch.linalg.solve(turn, turn.new_tensor([amplitude, offset]))
+        readout = levels[: len(sd)].tolist()
         noise = [] if self.noise == "given" else [math.log(max(sigma, 1e-6))]
         if self.noise == "floor":
             ratio = (sigma / self.sigma) ** 2 - 1

@@ -26,7 +26,7 @@ _ITERATIONS, _TOLERANCE = 25, 1e-4
 #: Nodes along the axes of the posterior by the number of parameters, the widest axis first, and
 #: how far they reach in standard deviations.
 NODES = {1: (41,), 2: (17, 11), 3: (13, 9, 7)}
-FEW_NODES = {1: (21,), 2: (11, 7), 3: (9, 5, 5)}
+FEW_NODES = {1: (21,), 2: (11, 9), 3: (9, 7, 7)}
 _REACH = 4.5
 #: Share of the covariance of the nodes that is added to that of their mass.
 LEAST_SHARE = 0.03

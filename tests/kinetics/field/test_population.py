@@ -9,6 +9,7 @@ from scipy import stats
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.field.block import SharedBlock, shared_fields
+from hyperspy_dosekin.kinetics.field.climb import log_posterior, nodes_of, settled
 from hyperspy_dosekin.kinetics.field.curves import SharedCurves
 from hyperspy_dosekin.kinetics.field.dependence import godambe, redundancy
 from hyperspy_dosekin.kinetics.field.flag import least_near
@@ -271,3 +272,21 @@ def test_pixels_that_are_all_alike_on_uneven_doses(life, noise):
     found = float(half_dose(mean[0].exp(), mean[1])) / (life * np.log(2))
     assert abs(np.log(found)) < 6 * noise
     assert float(population.shared.sigma) * curves.scale.unit == pytest.approx(2 * noise, rel=0.3)
+
+
+def test_the_search_ends_at_one_place_wherever_it_begins():
+    """Pixels that are all alike and have lost little: only a curved ridge is known of them."""
+    dose, random = np.linspace(0.1, 1, 9), np.random.default_rng(0)
+    amplitude = np.exp(0.15 * random.standard_normal((36, 1)))
+    values = amplitude * (np.exp(-dose) + 0.5) + 0.02 * random.standard_normal((36, 9))
+    curves = SharedCurves.of(DoseProblem(dose, values[:, None], ("w",)), ExactConfig())
+    population = fit_population(curves, np.argwhere(np.ones((6, 6))))
+    layout, found = population.layout, torch.as_tensor(population.vector)
+    heights = []
+    for rate, exponent in ((found[0], found[1]), (0.0, 1.0), (1.0, 2.0)):
+        start = found.clone()
+        start[0], start[1] = rate, exponent
+        top = settled(curves, layout, start, 1.0, 30)
+        nodes = nodes_of(curves, layout.shared(top), None)[0]
+        heights.append(float(log_posterior(nodes, layout, top, 1.0)))
+    assert np.ptp(heights) < 0.2

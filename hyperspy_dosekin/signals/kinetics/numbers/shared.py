@@ -241,7 +241,10 @@ class SharedMaps(ExactMaps):
     def restored(self, record: Mapping[str, Any]) -> SharedMaps:
         """The same with what `record` has written."""
         entries = record["populations"]
-        populations = {(each["window"], each["group"]): population_read(each) for each in entries}
+        populations = {
+            (each["window"], each["group"]): population_read(each, self.config.parameters)
+            for each in entries
+        }
         names = {int(label): name for label, name in record["groups"].items()}
         lengths = {
             (entry["window"], entry["group"]): tuple(np.atleast_1d(entry["length"]).tolist())

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +13,19 @@ import numpy as np
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.population import Population
     from hyperspy_dosekin.kinetics.field.windows import Pair
+    from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
 
 def population_written(population: Population) -> dict[str, Any]:
     """A population as plain numbers."""
+    layout = {
+        each.name: getattr(population.layout, each.name) for each in fields(population.layout)
+    }
+    # The law is that of the fit.
+    del layout["parameters"]
     return {
-        **{name: asdict(getattr(population, name)) for name in ("layout", "scale")},
+        "layout": layout,
+        "scale": asdict(population.scale),
         **{name: getattr(population, name).tolist() for name in ("vector", "covariance", "design")},
         **{
             name: getattr(population, name)
@@ -27,7 +34,7 @@ def population_written(population: Population) -> dict[str, Any]:
     }
 
 
-def population_read(entry: Mapping[str, Any]) -> Population:
+def population_read(entry: Mapping[str, Any], parameters: Parameters) -> Population:
     """The population that was written."""
     from hyperspy_dosekin.kinetics.field.curves import CommonScale
     from hyperspy_dosekin.kinetics.field.hyper import Layout
@@ -41,7 +48,7 @@ def population_read(entry: Mapping[str, Any]) -> Population:
         np.asarray(entry[name], dtype=np.float64) for name in ("vector", "covariance", "design")
     )
     return Population(
-        Layout(**layout),
+        Layout(**{"ends": (), **layout}, parameters=parameters),
         CommonScale(**entry["scale"]),
         vector,
         covariance,
