@@ -79,6 +79,8 @@ def test_intervals_of_spectra_come_back_from_a_file(tmp_path):
     data = 20.0 + 50.0 * left[:, None] * lines[0] + 30.0 * lines[1]
     spectra = eels(data + random.normal(0, 0.5, data.shape))
     spectra.set_dose_axis(dose=dose)
+    # A title that is none is left out.
+    spectra.metadata.General.title = np.zeros((2, 0))
     found = spectra.fit_dose_spectra(n_components=1, show_progressbar=False)
     found.save(tmp_path / "result.hspy")
     again = hyperspy_dosekin.load(tmp_path / "result.hspy")

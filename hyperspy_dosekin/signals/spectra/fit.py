@@ -289,8 +289,8 @@ def _fitted(
         axis_of_fit(signal, part),
         channels,
         unit,
-        signal.metadata.get_item("General.title", "") or "",
-        str(signal.metadata.get_item("Signal.quantity", "") or "Intensity"),
+        _text(signal, "General.title"),
+        _text(signal, "Signal.quantity") or "Intensity",
         pixels,
         int((~frames).sum()),
         bool(signal.metadata.get_item("Dose.map") is not None and pixels > 1),
@@ -314,3 +314,9 @@ def _fitted(
     return DoseSpectra(
         fit_spectra(problem, options.config), origin, known + np.zeros(channels.sum())
     )
+
+
+def _text(signal: BaseSignal, place: str) -> str:
+    """A text of the metadata; empty where something else is there, or nothing."""
+    found = signal.metadata.get_item(place)
+    return found if isinstance(found, str) else ""
