@@ -53,6 +53,8 @@ def pixel_scatter(values: np.ndarray, variance: np.ndarray | None) -> np.ndarray
     """
     n_window = values.shape[1]
     result = np.concatenate([np.ones((n_window, 1)), np.eye(n_window)], axis=1)
+    if not values.size:
+        return result
     finite = np.isfinite(values)
     frames = finite.any(axis=1).mean(axis=0) > 0.5
     size, least = int(frames.sum()), _PIXELS * int(frames.sum())

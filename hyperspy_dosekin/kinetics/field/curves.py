@@ -193,9 +193,7 @@ class SharedCurves:
     @property
     def box(self) -> tuple[Tensor, Tensor]:
         """Ends of the parameters on their scale of estimation, ``(n_parameter,)`` each."""
-        lower, upper = self.dose.new_tensor([p.free_box for p in self.parameters.free]).T
-        margin = _MARGIN * (upper - lower)
-        return lower + margin, upper - margin
+        return box_of(self.parameters, self.dose)
 
     def search(self, free: Tensor) -> list[Tensor]:
         """Parameters on their scale of search, from those on the scale of estimation."""
@@ -210,6 +208,13 @@ class SharedCurves:
     def with_slopes(self, free: Tensor) -> tuple[Tensor, list[Tensor]]:
         """C and its derivatives by the parameters on their scale of estimation."""
         return curve_with_slopes(self.parameters, self.dose, free)
+
+
+def box_of(parameters: Parameters, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Ends of the parameters on their scale of estimation, of the type of a tensor."""
+    lower, upper = like.new_tensor([p.free_box for p in parameters.free]).T
+    margin = _MARGIN * (upper - lower)
+    return lower + margin, upper - margin
 
 
 def search(parameters: Parameters, free: Tensor) -> list[Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
 
-from .curves import SharedCurves, curve_with_slopes
+from .curves import SharedCurves, box_of, curve_with_slopes
 from .readout import Shared
 
 # Spread over pixels before the data: its median for ln k, and for another parameter as a share of
@@ -30,8 +30,9 @@ _AMPLITUDE_SHARE, _AMPLITUDE_WIDTH = 0.3, 1.0
 _READOUT_WIDTH, _KINETIC_WIDTH, _ACROSS_WIDTH = 0.7, 0.4, 0.15
 # Spread of amplitude and offset, over the amplitude, of pixels that share nothing.
 _WIDE = 3.0
-# Share of the decay that is between the first and the last dose, at least.
-_LEAST_FALL = 1e-3
+# Share of the decay that is between the first and the last dose, at least; below the second what is
+# assumed of levels follows it no longer.
+_LEAST_FALL, _ANYTHING = 1e-3, 0.1
 # Offsets that are known have this spread, in units of the swing.
 _KNOWN = 1e-6
 
@@ -129,25 +130,27 @@ class Layout:
         return Shared(mean, factor, turn @ readout, per_spread, cov, self._sigma(noise))
 
     def _to_readout(self, mean: Tensor) -> Tensor:
-        """What makes a and b of the levels at the first and the last dose, ``(2, 2)``.
+        """What makes a and b of the swing and the last level, ``(2, 2)``.
 
-        Levels are what is measured. Along the ridge, where rate, exponent, a and b change together,
-        they stay as they are.
+        Those are what is measured: how much the window changes from the first dose to the last, or
+        the level at the first where offsets are known. Along the ridge, where rate, exponent, a and
+        b change together, they stay as they are.
         """
         if not self.ends:
             return torch.eye(2, dtype=mean.dtype)
         with torch.no_grad():
-            at = mean.detach()[:, None]
+            lower, upper = box_of(self.parameters, mean)
+            at = torch.maximum(torch.minimum(mean.detach(), upper), lower)[:, None]
             level, slopes = curve_with_slopes(self.parameters, mean.new_tensor(self.ends), at)
         first, last = (
             value[0] + sum(s[0] * (m - m.detach()) for s, m in zip(slope, mean, strict=True))
             for value, slope in zip(level, zip(*slopes, strict=True), strict=True)
         )
         if self.offset_known:
-            one, zero = torch.ones_like(first), torch.zeros_like(first)
-            return torch.stack([one / first.clamp(min=_LEAST_FALL), zero, zero, one]).reshape(2, 2)
+            last = torch.zeros_like(last)
         fall = (first - last).clamp(min=_LEAST_FALL)
-        return torch.stack([1 / fall, -1 / fall, -last / fall, 1 + last / fall]).reshape(2, 2)
+        one, zero = torch.ones_like(fall), torch.zeros_like(fall)
+        return torch.stack([1 / fall, zero, -last / fall, one]).reshape(2, 2)
 
     def _sigma(self, noise: Tensor) -> Tensor:
         if self.noise == "given":
@@ -165,18 +168,17 @@ class Layout:
         loss = loss + ((corr / _KINETIC_WIDTH) ** 2).sum()
         loss = loss + ((corr_r / _READOUT_WIDTH) ** 2).sum()
         loss = loss + ((slope / _ACROSS_WIDTH) ** 2).sum()
-        levels = bool(self.ends) and not self.offset_known
-        swing = readout[:1] - readout[1:] if levels else readout[:1]
-        expected = torch.log(_AMPLITUDE_SHARE * (swing**2 + 1e-4).sqrt())
+        expected = torch.log(_AMPLITUDE_SHARE * (readout[:1] ** 2 + 1e-4).sqrt())
         loss = loss + (((spread_r[:1] - expected) / _AMPLITUDE_WIDTH) ** 2).sum()
         if not self.offset_known:
             # Offsets may be anything; their spread is of the order of the swing.
             loss = loss + (((spread_r[1:] - math.log(0.3)) / 1.5) ** 2).sum()
         if self.noise == "floor":
             loss = loss + ((noise / 4) ** 2).sum()
-        # Of a and b everything is as likely, which is not so of levels.
-        even = torch.linalg.det(self._to_readout(mean)).log()
-        return -0.5 * loss + _AVOID_ZERO * spread.sum() + even
+        # Of a and b everything is as likely, which is not so of a swing. That a decay may be over
+        # before the first frame, where a may be anything, says nothing for it.
+        fall = 1 / torch.linalg.det(self._to_readout(mean))
+        return -0.5 * loss + _AVOID_ZERO * spread.sum() - torch.log(fall + _ANYTHING)
 
     def nothing_shared(self, vector: Tensor) -> Tensor:
         """A population as wide as what is assumed of a single pixel, about the noise of another."""

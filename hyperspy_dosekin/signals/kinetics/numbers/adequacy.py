@@ -130,8 +130,10 @@ def _in_common(numbers: KineticsNumbers, fields: np.ndarray) -> list[str]:
     names = numbers.window_names
 
     def of_windows(name: str, unknown: float) -> np.ndarray:
-        each = field(numbers, fields, name).reshape(-1, len(names))[:1]
-        return np.where(np.isfinite(each), each, unknown).mean(axis=0)
+        # All pixels have the same; a series may have none.
+        first = field(numbers, fields, name).reshape(-1, len(names))[:1]
+        every = np.append(first, np.full((1, len(names)), unknown), axis=0)[0]
+        return np.where(np.isfinite(every), every, unknown)
 
     size, alike = of_windows("scatter", 1.0), of_windows("scatter together", 0.0).max()
     large = [f"{n} {each:.2g}" for n, each in zip(names, size, strict=True) if each >= _LARGE]
