@@ -21,6 +21,9 @@ from .together import together
 #: The mean is no noise below this p; fewest pixels for a frame; largest residual of a pixel, in
 #: standard deviations, that counts as it is.
 _NO_NOISE, _PIXELS, _LARGEST = 0.01, 10, 4.0
+#: More pixels make the mean no surer than so many: what is less than about a fifth of the noise of
+#: a pixel matters to none, and thousands of pixels would find it in any measured series.
+_ENOUGH = 300
 #: What tells a curve from frames that are wrong one by one.
 _TESTS = ("curvature", "start", "serial")
 
@@ -38,7 +41,8 @@ def law_of_all(fit: FittedCurves) -> np.ndarray:
     -------
     numpy.ndarray
         That of the tests of a curve, together; 1 where the mean of the residuals is as small as
-        noise leaves it, and where there are fewer than ten pixels for each frame.
+        noise leaves it (that of 300 pixels, if there are more), and where there are fewer than ten
+        pixels for each frame.
 
     Examples
     --------
@@ -72,7 +76,7 @@ def law_of_all(fit: FittedCurves) -> np.ndarray:
         residual, basis = window.residual[whole][:, frames], window.basis[whole][..., frames]
         if fit.problem.variance is None:
             residual = residual / np.sqrt(window.squares.sum() / window.freedom.sum())
-        mean = residual.clip(-_LARGEST, _LARGEST).mean(axis=0) * np.sqrt(number)
+        mean = residual.clip(-_LARGEST, _LARGEST).mean(axis=0) * np.sqrt(min(number, _ENOUGH))
         taken = np.einsum("nqj,nqk->jk", basis, basis) / number
         value, vector = np.linalg.eigh(np.eye(size) - taken)
         # What the fits of half of the pixels take is not seen in their mean.

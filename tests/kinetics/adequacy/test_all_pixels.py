@@ -15,11 +15,13 @@ from tests.kinetics.adequacy.test_scatter import PHI, coming_back, late, powers
 NOISE = 0.03
 
 
-def shared_fit(law, *, n=400, bend=0.0, gain=0.0, seed=0, variance=NOISE**2):
+def shared_fit(law, *, n=400, bend=0.0, turns=0.5, gain=0.0, seed=0, variance=NOISE**2):
     """Pixels of one rate; the fit of their mean, which is what a population knows."""
     random = np.random.default_rng(seed)
     values = (2 + law(PHI, 2.0, 1.4)) * (1 + gain * random.standard_normal(9))
-    values = values + bend * np.cos(np.pi * PHI) + NOISE * random.standard_normal((n, 1, 9))
+    values = (
+        values + bend * np.cos(2 * np.pi * turns * PHI) + NOISE * random.standard_normal((n, 1, 9))
+    )
     found, _ = curve_fit(
         lambda phi, k, p, a, b: a * powers(phi, k, p) + b, PHI, values.mean((0, 1)),
         (2.0, 1.4, 1.0, 2.0), bounds=([0.05, 1.02, 0.1, 0], [20, 5, 9, 9]),
@@ -50,3 +52,10 @@ def test_the_right_law_and_wrong_frames_pass(options):
 
 def test_few_pixels_say_nothing_together():
     assert law_of_all(shared_fit(late, n=80))[0] == 1
+
+
+def test_thousands_of_pixels_do_not_contradict_a_law_by_next_to_nothing():
+    """A bend of a tenth of the noise of a pixel: it is there, and matters to none."""
+    for seed in range(6):
+        assert law_of_all(shared_fit(powers, n=4096, bend=0.1 * NOISE, turns=1, seed=seed))[0] == 1
+    assert law_of_all(shared_fit(late, n=4096))[0] < 0.05
