@@ -78,7 +78,7 @@ def without_glitches(block: np.ndarray, *, workers: int = 1) -> np.ndarray:
 
 def _suspect(rows: np.ndarray) -> np.ndarray:
     """Spectra that are worth a look, in few passes, shape ``(n_spectra,)``."""
-    least, top = np.fmin.reduce(rows, axis=-1), np.fmax.reduce(rows, axis=-1)
+    least, top = _least(rows, axis=-1), _most(rows, axis=-1)
     suspect = (least < 0) | (top >= _LEAST)
     for full in _FULL:
         some = np.flatnonzero(top >= full)
@@ -114,22 +114,36 @@ def _mark_repeated(rows: np.ndarray, found: np.ndarray) -> None:
         return
     if found.any():
         rows = np.where(found, 0, rows)
-    most = np.fmax.reduce(rows, axis=0)
+    most = _most(rows, axis=0)
+    level = np.pad(most.astype(np.float64), 2)
+    likely = []
+    for width in (1, 2):
+        size = most.size + 1 - width
+        beside = np.maximum(level[1 : 1 + size], level[2 + width : 2 + width + size])
+        alone = (most[:size] > _BEYOND * beside) & (most[:size] > 0)
+        alone &= most[:size] == most[width - 1 :]
+        likely += [slice(first, first + width) for first in np.flatnonzero(alone).tolist()]
+    if not likely:
+        return
     number = np.count_nonzero(rows == most, axis=0)
     # Spectra without noise hold the same number everywhere.
     if np.count_nonzero((number == len(rows)) & (most > 0)) > _TOGETHER:
         return
-    often = number >= _REPEATED
-    level = np.pad(most.astype(np.float64), 2)
-    for width in (1, 2):
-        size = most.size + 1 - width
-        beside = np.maximum(level[1 : 1 + size], level[2 + width : 2 + width + size])
-        both = often[:size] & (most[:size] == most[width - 1 :])
-        likely = both & (most[:size] > _BEYOND * beside) & (most[:size] > 0)
-        for first in np.flatnonzero(likely):
-            if most[first] > _COUNTS * float(rows[rows > 0].min()):
-                part = slice(first, first + width)
-                found[:, part] |= rows[:, part] == most[first]
+    for part in likely:
+        first = part.start
+        if number[first] >= _REPEATED and most[first] > _COUNTS * float(rows[rows > 0].min()):
+            found[:, part] |= rows[:, part] == most[first]
+
+
+def _least(rows: np.ndarray, axis: int) -> np.ndarray:
+    """Least numbers, NaN aside, which a plain minimum is faster without."""
+    plain = rows.min(axis=axis)
+    return np.fmin.reduce(rows, axis=axis) if np.isnan(plain).any() else plain
+
+
+def _most(rows: np.ndarray, axis: int) -> np.ndarray:
+    plain = rows.max(axis=axis)
+    return np.fmax.reduce(rows, axis=axis) if np.isnan(plain).any() else plain
 
 
 def _full_ones(spectrum: np.ndarray) -> list[int]:
