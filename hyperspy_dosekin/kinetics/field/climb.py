@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from scipy.optimize import minimize
@@ -31,41 +29,24 @@ def settled(
     """Climb and place nodes anew, until nothing changes.
 
     Nodes are good near where they were placed: where pixels are nearly alike, in a narrow range.
-    Whether a climb is one is seen on those that are placed where it ends, and if it is none, a step
-    is made that needs the nodes only where they are.
+    Whether a climb is one is seen on those that are placed where it ends.
     """
     nodes, free = nodes_of(curves, layout.shared(vector), None)
     height = float(log_posterior(nodes, layout, vector, power))
     for _ in range(rounds):
-        for step in (_climbed, _scored):
-            move, gained = step(nodes, layout, vector, power) - vector, -math.inf
-            for _ in range(_HALVINGS):
-                there = nodes_of(curves, layout.shared(vector + move), free)
-                found = float(log_posterior(there[0], layout, vector + move, power))
-                gained = found - height
-                if gained > _LEAST_CLIMB:
-                    break
-                move = move / 3
+        move = _climbed(nodes, layout, vector, power) - vector
+        for _ in range(_HALVINGS):
+            there = nodes_of(curves, layout.shared(vector + move), free)
+            gained = float(log_posterior(there[0], layout, vector + move, power)) - height
             if gained > _LEAST_CLIMB:
                 break
+            move = move / 3
         else:
             break
-        vector, (nodes, free), height = vector + move, there, found
+        vector, (nodes, free), height = vector + move, there, height + gained
         if move.abs().max() < _SETTLED:
             break
     return vector
-
-
-def _scored(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) -> Tensor:
-    """A step by the scores of the pixels (Berndt, Hall, Hall, Hausman)."""
-    score = power * scores(nodes, layout, vector)
-    hessian = information(score, layout, vector, power)
-    at = vector.clone().requires_grad_()
-    with torch.enable_grad():
-        slope = torch.autograd.grad(layout.log_prior(at), at)[0]
-    values, axes = torch.linalg.eigh(hessian)
-    move = axes @ ((axes.T @ (score.sum(0) + slope)) / values.clamp(min=1e-2))
-    return vector + move / move.abs().max().clamp(min=1.0)
 
 
 def nodes_of(
