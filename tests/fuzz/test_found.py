@@ -81,7 +81,8 @@ def test_intervals_of_spectra_come_back_from_a_file(tmp_path):
     spectra.set_dose_axis(dose=dose)
     # A title that is none is left out.
     spectra.metadata.General.title = np.zeros((2, 0))
-    found = spectra.fit_dose_spectra(n_components=1, show_progressbar=False)
+    # A number of NumPy is one, too.
+    found = spectra.fit_dose_spectra(n_components=np.int64(1), show_progressbar=False)
     found.save(tmp_path / "result.hspy")
     again = hyperspy_dosekin.load(tmp_path / "result.hspy")
     for name in ("rate", "exponent", "half_integrity_dose"):

@@ -152,6 +152,9 @@ class SpectraConfig:
                 f"n_components={self.n_component} must be a number from 1 to {MOST}, or None for "
                 "what the test finds."
             )
+        if self.n_component is not None:
+            # One of NumPy is no number to Torch and to files.
+            object.__setattr__(self, "n_component", int(self.n_component))
         if self.noise not in NOISE:
             raise ValueError(f"noise {self.noise!r} is not one of {NOISE}.")
         if self.nonnegative and not self.residue:
