@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.adequacy.all_pixels import law_of_all
-from hyperspy_dosekin.kinetics.adequacy.examination import (
-    FittedCurves,
+from hyperspy_dosekin.kinetics.adequacy.blocks import (
     examination_fields,
     examine_block,
     fit_of_block,
 )
+from hyperspy_dosekin.kinetics.adequacy.examination import FittedCurves
 from hyperspy_dosekin.kinetics.adequacy.scatter import pixel_scatter
 from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.numerics.threads import torch_threads
