@@ -27,6 +27,10 @@ _REACH, _ORDER = 6, 5
 _END = 5
 #: Fewer channels cannot be searched.
 FEWEST_CHANNELS = 24
+#: Part of its excess by which a spike exceeds the four channels beside it too, what noise may take
+#: from that in standard deviations, and the weights of these in a cubic, for one channel and two.
+_STANDS_OUT, _NOISE_OF_CUBIC = 0.6, 2.5
+_CUBIC = {1: np.array([-1.0, 4.0, 4.0, -1.0]) / 6, 2: np.array([-9.0, 25.0, 25.0, -9.0]) / 32}
 #: Standard deviations of the noise at which the logarithm ends.
 _FLOOR = 4.0
 
@@ -127,10 +131,50 @@ def _judge(
             )
             excess = np.minimum(excess, without / scale[row, channel] - limit(width, threshold))
         values = expected[row, channel]
+        excess = np.where(
+            _stands_out(
+                (logarithm, floor), spectra, width, row, channel, values,
+                sigma[row, channel] * scale[row, channel],
+            ),
+            excess, 0.0,
+        )  # fmt: skip
         uncertainty = of_prediction * variance[row, channel] * scale[row, channel] ** 2
         both = (np.stack([each, each], axis=-1) for each in (values, uncertainty))
         found.append(Outliers(row, channel, np.full(row.size, width), excess, *both))
     return Outliers.joined(found)
+
+
+def _stands_out(
+    beside: tuple[np.ndarray, np.ndarray],
+    spectra: np.ndarray,
+    width: int,
+    row: np.ndarray,
+    channel: np.ndarray,
+    expected: np.ndarray,
+    sigma: np.ndarray,
+) -> np.ndarray:
+    """Whether channels exceed a cubic through the four nearest too, by a half of their excess.
+
+    A polynomial through twelve channels does not follow every bend of a spectrum, and without noise
+    what it misses is many standard deviations.
+
+    Parameters
+    ----------
+    beside
+        Logarithms of all intensities, and their floor.
+    spectra, width, row, channel
+        As for `_without_line`.
+    expected, sigma
+        By the polynomial, and the standard deviation of the noise, shape ``(n,)``.
+    """
+    logarithm, floor = beside
+    last = logarithm.shape[-1] - 1
+    place = channel[:, np.newaxis] + np.array([-2, -1, width, width + 1])
+    near = logarithm[row[:, np.newaxis], np.clip(place, 0, last)]
+    cubic = np.exp(near @ _CUBIC[width]) - np.broadcast_to(floor, (len(spectra), 1))[row, 0]
+    own = 0.5 * (spectra[row, channel] + spectra[row, np.minimum(channel + width - 1, last)])
+    enough = own - cubic + _NOISE_OF_CUBIC * sigma >= _STANDS_OUT * (own - expected)
+    return enough | (place[:, 0] < 0) | (place[:, -1] > last)
 
 
 def _without_line(

@@ -32,7 +32,7 @@ _FITS = 4
 _FEWEST_CHANNELS = 24
 #: Channels in which a component is about as large, wider than those that are left out together.
 _NEAR = 31
-_TINY = 1e-100
+_TINY, _DIGITS = 1e-100, 1e-13
 #: Spectra of a few that hardly have a spike in the same channel, and standard deviations that the
 #: third largest of ten, in one of three channels, has by noise.
 _SEVERAL, _BY_NOISE = 3, 1.7
@@ -279,7 +279,9 @@ def _without(
     precision = np.einsum("sc,skl->ckl", weight, products)
     # What nothing is known of may be as large as the component is near there.
     each = np.arange(vectors.shape[1])
-    precision[:, each, each] += (1 / np.maximum(near, _TINY) ** 2).T
+    # Without noise what is known may leave a component open to the last digit.
+    exact = _DIGITS * np.trace(precision, axis1=1, axis2=2)[:, np.newaxis]
+    precision[:, each, each] += (1 / np.maximum(near, _TINY) ** 2).T + exact
     covariance = np.linalg.inv(precision)
     said = np.einsum("sk,sc->ck", vectors, weight * scaled)
     return np.einsum("ckl,cl->kc", covariance, said), covariance[:, each, each].T
