@@ -11,6 +11,8 @@ import numpy as np
 from hyperspy.misc.utils import DictionaryTreeBrowser
 from hyperspy.signals import BaseSignal
 
+from hyperspy_dosekin.signals.axes.recorded_names import words_in
+
 #: Where the record lies in the metadata of a signal.
 RECORD = "Dosekin.processing"
 #: What is long and not needed to tell what was done: findings, and the rest of the zero-loss peak.
@@ -46,7 +48,7 @@ def processing_of(signal: BaseSignal) -> dict[str, Any]:
     node = signal.metadata.get_item(RECORD)
     if not isinstance(node, DictionaryTreeBrowser):
         return {}
-    record: dict[str, Any] = {"steps": [str(each) for each in node.get_item("steps", [])]}
+    record: dict[str, Any] = {"steps": words_in(node.get_item("steps", []))}
     for name in ("chain", "version"):
         record[name] = str(node.get_item(name, ""))
     for name in record["steps"]:

@@ -1,11 +1,14 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names of windows in metadata, also where a file format has no lists of words."""
+"""Words in metadata, such as names of windows, also where a file format has no lists of them.
+
+RosettaSciIO, which writes files for HyperSpy, cannot write a list of words to a NeXus file.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +18,8 @@ from hyperspy.signals import BaseSignal
 
 if TYPE_CHECKING:
     from hyperspy.misc.utils import DictionaryTreeBrowser
+
+_REMEDY = "save it as .hspy or .zspy, which hold all of it"
 
 
 def recorded_names(metadata: DictionaryTreeBrowser) -> list[str] | None:
@@ -30,35 +35,80 @@ def recorded_names(metadata: DictionaryTreeBrowser) -> list[str] | None:
     ['π–π*', 'a/b']
     """
     names = metadata.get_item("Dose.window_names")
-    if names is None:
-        return None
-    if not isinstance(names, str):
-        return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    return None if names is None else words_in(names)
+
+
+def words_in(recorded: Any) -> list[str]:
+    """Words that were recorded as a list, or as the text of one.
+
+    Examples
+    --------
+    >>> words_in('["align", "dark"]'), words_in(["align"]), words_in("align")
+    (['align', 'dark'], ['align'], ['align'])
+    """
+    if not isinstance(recorded, str):
+        return [word.decode() if isinstance(word, bytes) else str(word) for word in recorded]
     try:
-        found = json.loads(names)
+        found = json.loads(recorded)
     except ValueError:
-        return [names]
-    return [str(name) for name in found] if isinstance(found, list) else [names]
+        return [recorded]
+    return [str(word) for word in found] if isinstance(found, list) else [recorded]
+
+
+def save_words(
+    self: BaseSignal,
+    call: Callable[..., None],
+    name: str,
+    filename: str | Path | None = None,
+    overwrite: bool | None = None,
+    extension: str | None = None,
+    file_format: str | None = None,
+    **options: object,
+) -> None:
+    """Save with lists of words as texts where the file has no such lists.
+
+    Parameters
+    ----------
+    self
+        The signal.
+    call
+        The method of HyperSpy that saves.
+    name
+        Of that method.
+    filename, overwrite, extension, file_format, **options
+        What it takes.
+
+    Raises
+    ------
+    ValueError
+        If RosettaSciIO cannot write the signal to a NeXus file, or not read it again.
+    """
+    said = f"{file_format or extension or Path(str(filename or '')).suffix}".lower()
+    if said.lstrip(".") not in ("nxs", "nexus"):
+        call(filename, overwrite, extension, file_format, **options)
+        return
+    alone = next(_of_one_number(self.metadata), "the data" if self.data.size == 1 else None)
+    if alone is not None:
+        raise ValueError(
+            f"{alone} is an array of one number, which RosettaSciIO reads from a NeXus file as no "
+            f"array, so that {filename} could not be loaded; {_REMEDY}."
+        )
+    with _lists_as_texts(self.metadata):
+        try:
+            call(filename, overwrite, extension, file_format, **options)
+        except (AttributeError, TypeError, UnicodeError, ValueError) as error:
+            raise ValueError(
+                f"RosettaSciIO cannot write this signal to the NeXus file {filename} ({error}); "
+                f"{_REMEDY}."
+            ) from error
 
 
 class SavesNames(BaseSignal):
     """A signal whose lists of words are texts in a NeXus file, which has no such lists."""
 
-    def save(
-        self,
-        filename: str | Path | None = None,
-        overwrite: bool | None = None,
-        extension: str | None = None,
-        file_format: str | None = None,
-        **options: object,
-    ) -> None:
+    def save(self, *args: Any, **kwargs: Any) -> None:
         """Save as HyperSpy does; parameters are those of its method."""
-        said = f"{file_format or extension or Path(str(filename or '')).suffix}".lower()
-        if said.lstrip(".") not in ("nxs", "nexus"):
-            super().save(filename, overwrite, extension, file_format, **options)
-            return
-        with _lists_as_texts(self.metadata):
-            super().save(filename, overwrite, extension, file_format, **options)
+        save_words(self, super().save, "save", *args, **kwargs)
 
 
 @contextmanager
@@ -85,3 +135,15 @@ def _lists_of_words(node: DictionaryTreeBrowser) -> Iterator[tuple[Any, str, lis
             words = list(value)
             if all(isinstance(word, str) for word in words):
                 yield node, name, [str(word) for word in words]
+
+
+def _of_one_number(node: DictionaryTreeBrowser, path: str = "metadata") -> Iterator[str]:
+    """Places of signals in metadata that are one number."""
+    for name, value in list(node):
+        place = f"{path}.{name}"
+        if isinstance(value, BaseSignal):
+            if value.data.size == 1:
+                yield place
+            yield from _of_one_number(value.metadata, place)
+        elif hasattr(value, "as_dictionary"):
+            yield from _of_one_number(value, place)

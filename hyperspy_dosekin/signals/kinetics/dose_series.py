@@ -12,7 +12,7 @@ from hyperspy.signals import LazySignal1D, Signal1D
 
 from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.numerics.progress import never_stop
-from hyperspy_dosekin.signals.axes.recorded_names import SavesNames, recorded_names
+from hyperspy_dosekin.signals.axes.recorded_names import recorded_names
 from hyperspy_dosekin.signals.axes.shared_error import slice_shared_errors
 from hyperspy_dosekin.signals.axes.variance_hooks import keep_in_step
 from hyperspy_dosekin.signals.drawing import name_windows
@@ -36,7 +36,7 @@ def _are_places(values: np.ndarray, number: float = np.inf) -> bool:
 
 
 @keep_in_step
-class _Followed(SavesNames, Signal1D):
+class _Followed(Signal1D):
     """A signal whose noise variance stays in step; apart, so that these are not our methods."""
 
     def _slicer(self, slices: object, isNavigation: object = None, out: object = None) -> object:

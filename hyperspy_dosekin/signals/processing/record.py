@@ -16,6 +16,7 @@ from hyperspy.signals import BaseSignal
 from hyperspy_dosekin.lazy.blocks import is_lazy
 from hyperspy_dosekin.signals.axes.dose_axis import find_dose_axis
 from hyperspy_dosekin.signals.axes.processed import RECORD
+from hyperspy_dosekin.signals.axes.recorded_names import words_in
 
 
 class Diagnostics(DictionaryTreeBrowser):
@@ -141,7 +142,11 @@ def _display_order(signal: BaseSignal) -> tuple[list[Any], list[Any]]:
 
 def record_of(signal: BaseSignal) -> Any:
     """Return the record of a signal, or `None`."""
-    return signal.metadata.get_item(RECORD)
+    record = signal.metadata.get_item(RECORD)
+    if isinstance(record, DictionaryTreeBrowser) and isinstance(record.get_item("steps"), str):
+        # As a NeXus file has them.
+        record.steps = words_in(record.steps)
+    return record
 
 
 def processing_diagnostics(self: Any) -> dict[str, Any]:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from hyperspy_dosekin.data import dose_series
+from hyperspy_dosekin.signals.axes.processed import processing_of
 from hyperspy_dosekin.signals.kinetics.data.window_map import WindowMap1D
 from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
+from hyperspy_dosekin.signals.processing.record import record_of
 
 NAMES = ("π–π*", "a/b", "a_b", "a.b", ".", "..", "", " ", "[1]", '"', "signal", "日本")
 
@@ -44,3 +46,17 @@ def test_one_name_that_hyperspy_wrote_is_one_name():
     s = hs.signals.Signal1D(np.ones(4), metadata={"Dose": {"window_names": "a/b"}})
     s.set_signal_type("DoseSeries")
     assert s.window_names == ("a/b",)
+
+
+def test_processed_spectra_come_back_with_their_steps(tmp_path):
+    processed = dose_series().process_low_loss()
+    processed.save(tmp_path / "processed.nxs")
+    back = of_class(type(processed), tmp_path / "processed.nxs")
+    np.testing.assert_array_equal(back.data, processed.data)
+    steps = processed.metadata.Dosekin.processing.steps
+    assert isinstance(steps, list)
+    assert record_of(back).steps == steps == processing_of(back)["steps"]
+    # RosettaSciIO cannot read numbers of a single spectrum again.
+    single = dose_series().inav[0].process_low_loss()
+    with pytest.raises(ValueError, match=r"one number, .* save it as \.hspy"):
+        single.save(tmp_path / "single.nxs")
