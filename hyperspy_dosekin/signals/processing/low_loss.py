@@ -26,11 +26,12 @@ from hyperspy_dosekin.signals.processing.low_loss_background import (
 from hyperspy_dosekin.signals.processing.low_loss_chain import make_chain, noise_hides_rounding
 from hyperspy_dosekin.signals.processing.low_loss_steps import low_loss_steps
 from hyperspy_dosekin.signals.processing.measured_peak import read_measured, splice
+from hyperspy_dosekin.signals.processing.odd_peaks import look_at_bridged
 from hyperspy_dosekin.signals.processing.one_pass import Seen, room_for, run_in_one_pass, sample_of
 from hyperspy_dosekin.signals.processing.record import make_record
 from hyperspy_dosekin.signals.processing.recorded import Recorded, in_unit, read, run_chain
 from hyperspy_dosekin.signals.processing.result import processed_signal, result_type
-from hyperspy_dosekin.signals.processing.survey import check_found, look_at
+from hyperspy_dosekin.signals.processing.survey import check_found
 from hyperspy_dosekin.signals.processing.survey_warnings import warn_of_pedestal, warn_of_trouble
 from hyperspy_dosekin.signals.processing.trial import try_out
 from hyperspy_dosekin.signals.processing.zero_loss_error import residue_record
@@ -88,8 +89,8 @@ def process_low_loss(
         a phase in Fourier space; it needs a zero-loss peak more than three channels wide, and rings
         otherwise. ``False`` leaves spectra and axis where they are.
     spikes
-        Replace X-ray spikes of one or two channels, which never are channels within 2.5 widths of
-        the zero-loss peak.
+        Replace X-ray spikes of one or two channels. Those within 2.5 widths of the zero-loss peak,
+        and holes there, are seen by what other peaks have, bridged in any case, and named.
     dark
         Subtract the mean of the channels further below the zero-loss peak than its tails reach,
         15 widths or 10 eV, if the axis has them: what dark subtraction left over. With a shorter
@@ -215,7 +216,10 @@ def process_low_loss(
     search = _search(recorded, zero_loss_range)
     sample = sample_of(recorded, "all" if others else survey)
     looked_at = recorded if sample is None else sample
-    survey_found = look_at(looked_at, search, show_progressbar, spikes=bool(spikes))
+    looked_at, survey_found = look_at_bridged(
+        looked_at, search, show_progressbar, spikes=bool(spikes), part=sample is not None
+    )
+    recorded = looked_at if sample is None else recorded
     shape = recorded.data.shape[:-1]
     options = {
         "spikes": bool(spikes),
