@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 #: Channels and kernels of the four convolutions, each of stride 2.
 CHANNELS = (16, 32, 32, 64)
@@ -20,6 +21,8 @@ _SLOPE = 0.3
 #: Mean square, in network units, below which a scatter is none.
 LEAST_SCATTER = 1e-12
 _BLOCK = 128
+#: All channels of a place lie side by side.
+_SIDE_BY_SIDE = torch.channels_last
 
 
 def _lengths(n_channels: int) -> list[int]:
@@ -28,6 +31,49 @@ def _lengths(n_channels: int) -> list[int]:
     for _ in CHANNELS:
         lengths.append((lengths[-1] + 1) // 2)
     return lengths
+
+
+class _Halving(nn.Conv1d):
+    """Convolution of stride 2 of images one channel high, ``(n, n_input, 1, n_channels)``.
+
+    Of images there are gradients for activations that lie side by side in memory, which take half
+    as long as those of sequences.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.in_channels == 1:
+            return self._of_pairs(images)
+        weight = self.weight.unsqueeze(2).contiguous(memory_format=_SIDE_BY_SIDE)
+        padding = (0, self.kernel_size[0] // 2)
+        return functional.conv2d(images, weight, self.bias, (1, 2), padding)
+
+    def _of_pairs(self, images: Tensor) -> Tensor:
+        """Stride 2 over one input as stride 1 over pairs of channels."""
+        n_tap, length = self.kernel_size[0], images.shape[3]
+        half = n_tap // 2
+        before, after = (half + 1) // 2, half // 2
+        n_pair = (length + 1) // 2 + before + after
+        wide = functional.pad(images[:, :, 0], (2 * before, 2 * (n_pair - before) - length))
+        start = 2 * before - half
+        taps = functional.pad(self.weight, (start, 2 * (before + after + 1) - start - n_tap))
+        # Rows, pairs and the two of a pair: what is two comes first.
+        pairs, weight = (each.unflatten(2, (-1, 2)).permute(0, 3, 1, 2) for each in (wide, taps))
+        return functional.conv2d(pairs, weight, self.bias)
+
+
+class _Doubling(nn.ConvTranspose1d):
+    """The mirror image of `_Halving`."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        weight = self.weight.unsqueeze(2).contiguous(memory_format=_SIDE_BY_SIDE)
+        return functional.conv_transpose2d(
+            images,
+            weight,
+            self.bias,
+            (1, 2),
+            (0, self.kernel_size[0] // 2),
+            (0, int(self.output_padding[0])),
+        )
 
 
 class Encoder(nn.Module):
@@ -42,7 +88,7 @@ class Encoder(nn.Module):
             rectifier: nn.Module = nn.LeakyReLU(_SLOPE)
             if dropout:
                 rectifier = nn.Sequential(rectifier, nn.Dropout(dropout))
-            convolution = nn.Conv1d(before, channels, kernel, stride=2, padding=kernel // 2)
+            convolution = _Halving(before, channels, kernel)
             layers += [convolution, rectifier]
             before = channels
         self.convolutions = nn.Sequential(*layers)
@@ -50,7 +96,8 @@ class Encoder(nn.Module):
 
     def forward(self, spectra: Tensor) -> Tensor:
         """Encode spectra in network units."""
-        return self.dense(self.convolutions(spectra.unsqueeze(1)).flatten(1))
+        images = self.convolutions(spectra[:, None, None])
+        return self.dense(images.flatten(1))
 
 
 class Decoder(nn.Module):
@@ -69,21 +116,15 @@ class Decoder(nn.Module):
             extra = after - (2 * (before - 1) + 1)
             layers += [
                 nn.LeakyReLU(_SLOPE),
-                nn.ConvTranspose1d(
-                    CHANNELS[::-1][i],
-                    channels,
-                    kernel,
-                    stride=2,
-                    padding=kernel // 2,
-                    output_padding=extra,
-                ),
+                _Doubling(CHANNELS[::-1][i], channels, kernel, stride=2, output_padding=extra),
             ]
         self.convolutions = nn.Sequential(*layers)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Spectra in network units."""
-        hidden = self.dense(latents).unflatten(1, self._shape)
-        return self.convolutions(hidden).squeeze(1)
+        hidden = self.dense(latents).unflatten(1, self._shape).unsqueeze(2)
+        images = self.convolutions(hidden.contiguous(memory_format=_SIDE_BY_SIDE))
+        return images[:, 0, 0]
 
 
 class Reader(nn.Module):

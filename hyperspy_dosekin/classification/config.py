@@ -67,8 +67,8 @@ class VAEConfig:
     seed
         Same seed, data and machine, same result.
     threads
-        Threads that share the two halves of a step on the processor; the result does not depend
-        on their number, and more than two bring nothing.
+        Threads that share blocks of spectra, and the two halves of a step of the network, on the
+        processor; the result does not depend on their number.
 
     Raises
     ------

@@ -17,6 +17,7 @@ from hyperspy_dosekin.classification.foretold import LEAST, LEAST_BEND, Foretold
 from hyperspy_dosekin.classification.nuisances import Nuisances, shift_templates
 from hyperspy_dosekin.classification.references import ReferenceSet
 from hyperspy_dosekin.classification.scales import SCALES, Scaled
+from hyperspy_dosekin.numerics.threads import side_by_side
 
 #: Mixtures that stand for a class of several references.
 _MIXTURES = 8
@@ -197,12 +198,15 @@ class Explainer:
         tables = self._tables(now, n_shift, share)
         size = tables.size
         log, distance, scale, error = (np.empty((len(spectra), *size)) for _ in range(4))
-        measured = spectra if measured is None else measured
-        for rows in _blocks(len(spectra), size):
-            levels = foretold and self._levels(measured[rows], variance[rows], now, foretold)
+        read = spectra if measured is None else measured
+
+        def explain(rows: slice) -> None:
+            levels = foretold and self._levels(read[rows], variance[rows], now, foretold)
             part, near, scaled = self._explained(spectra[rows], variance[rows], now, tables, levels)
             log[rows], distance[rows] = part, near()
             scale[rows], error[rows] = scaled.best, scaled.error
+
+        side_by_side(explain, _blocks(len(spectra), size))
         templates = tables.flat.reshape(*size, -1)
         return Explanations(log, distance, scale, error, templates, tables.shifts_ev)
 
@@ -212,9 +216,12 @@ class Explainer:
         """`Explanations.log_likelihood` alone, in a part of the time and memory, ``(n,)``."""
         tables = self._tables(now, n_shift, None)
         found = np.empty(len(spectra))
-        for rows in _blocks(len(spectra), tables.size):
+
+        def explain(rows: slice) -> None:
             part, _, _ = self._explained(spectra[rows], variance[rows], now, tables, None)
             found[rows] = _summed(part)
+
+        side_by_side(explain, _blocks(len(spectra), tables.size))
         return found
 
     def shifted(self, now: Nuisances, n_shift: int) -> np.ndarray:

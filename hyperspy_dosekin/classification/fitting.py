@@ -50,7 +50,7 @@ from hyperspy_dosekin.classification.shares import chosen_share
 from hyperspy_dosekin.classification.simulation import Simulator
 from hyperspy_dosekin.classification.units import NetworkUnits
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
-from hyperspy_dosekin.numerics.threads import one_blas_thread
+from hyperspy_dosekin.numerics.threads import granted_threads, one_blas_thread, torch_threads
 
 _logger = logging.getLogger(__name__)
 
@@ -101,8 +101,8 @@ def fit_model(
         If there are too few spectra, they are all zero, or the references cannot be used.
     """
     # Matrices of a few hundred columns: threads of the linear algebra cost more than they bring,
-    # most of all where something else is computing.
-    with one_blas_thread():
+    # most of all where something else is computing. Blocks of spectra side by side bring it all.
+    with one_blas_thread(), torch_threads(1), granted_threads(settings.network.threads):
         given = _Given(clean, nuisances, variance)
         return _fit(spectra, references, settings, given, device, progress, stop)
 

@@ -14,6 +14,7 @@ from hyperspy_dosekin.classification.misfit import backgrounds
 from hyperspy_dosekin.classification.mixing import Mixing, Unmixed
 from hyperspy_dosekin.classification.nuisances import Nuisances
 from hyperspy_dosekin.classification.pixel_noise import PixelNoise
+from hyperspy_dosekin.numerics.threads import one_blas_thread, side_by_side
 
 #: Entries of the table of explanations that are held at a time.
 _TABLE = 400_000
@@ -125,7 +126,8 @@ class Likelihood:
         uniform = np.full(explainer.n_class, 1 / explainer.n_class)
         log = np.empty((len(spectra), explainer.n_class))
         distance = np.empty(len(spectra))
-        for rows in self.blocks(len(spectra)):
+
+        def judge(rows: slice) -> None:
             part = spectra[rows]
             variance = self.noise.variance(part, _part(given, rows))
             white = explainer.white(part)
@@ -134,6 +136,10 @@ class Likelihood:
             )
             log[rows] = found.by_class(self.class_of, explainer.n_class)
             distance[rows] = found.nearest
+
+        # Threads are given to blocks, or to chunks of dask.
+        with one_blas_thread():
+            side_by_side(judge, self.blocks(len(spectra)))
         return log, distance * self.correction
 
     def novelty(self, distance: np.ndarray) -> np.ndarray:
@@ -158,7 +164,8 @@ class Likelihood:
         shifted = explainer.shifted(nuisances, self.n_shift)
         explained, background = np.empty(spectra.shape), np.empty(spectra.shape)
         scale = np.empty(len(spectra))
-        for rows in self.blocks(len(spectra)):
+
+        def explain(rows: slice) -> None:
             part = spectra[rows]
             variance = self.noise.variance(part, _part(given, rows))
             found = explainer.explain(explainer.white(part), variance, nuisances, self.n_shift)
@@ -169,6 +176,8 @@ class Likelihood:
             explained[rows] = scale[rows, None] * shifted[m, i]
             left = explainer.white(part - explained[rows])
             background[rows] = backgrounds(left, variance, nuisances, explainer)
+
+        side_by_side(explain, self.blocks(len(spectra)))
         return Best(explained, background, scale)
 
     def after_longer_exposure(

@@ -25,7 +25,7 @@ from hyperspy_dosekin.classification.simulation import Simulator
 from hyperspy_dosekin.classification.training import Measured, train
 from hyperspy_dosekin.classification.units import NetworkUnits
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
-from hyperspy_dosekin.numerics.threads import one_blas_thread
+from hyperspy_dosekin.numerics.threads import granted_threads, one_blas_thread, torch_threads
 
 #: Fewer active latents are a failed fit.
 FEWEST_ACTIVE = 2
@@ -85,7 +85,7 @@ def with_network(
     simulator = Simulator(recipe.references, inside.nuisances, generator)
     raw, clean = recipe.raw.astype(np.float64), recipe.clean.astype(np.float64)
     task = Task(recipe.references, simulator, raw, clean, recipe.config, device, progress, stop)
-    with one_blas_thread():
+    with one_blas_thread(), torch_threads(1), granted_threads(recipe.config.threads):
         inside, training = train_network(inside, task)
         held = simulator.draw(_CALIBRATION)
         log = inside.log_probability(inside.read(held.raw.cpu().numpy()))

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import numpy as np
@@ -23,6 +24,8 @@ _lock = threading.Lock()
 _active: list[int] = []
 _before: list[int] = []
 _limits = []
+# Of the thread that was granted them alone: those that it starts, and those of dask, have one.
+_granted: ContextVar[int] = ContextVar("granted_threads", default=1)
 
 
 @functools.cache
@@ -99,8 +102,33 @@ def torch_threads(number: int) -> Iterator[None]:
                 torch.set_num_threads(_before.pop())  # noqa: TID251
 
 
+@contextmanager
+def granted_threads(number: int) -> Iterator[None]:
+    """Let `side_by_side` use so many threads in a block of code, where it is not told otherwise.
+
+    Who starts a piece of work knows how much of the machine it may have; what is called far
+    below, and also by threads of dask, does not.
+
+    Parameters
+    ----------
+    number
+        Threads, at least 1.
+
+    Examples
+    --------
+    >>> with granted_threads(2):
+    ...     print(side_by_side(abs, [-1, 2, -3]))
+    [1, 2, 3]
+    """
+    before = _granted.set(number)
+    try:
+        yield
+    finally:
+        _granted.reset(before)
+
+
 def side_by_side(
-    function: Callable[[_Item], _Found], items: Iterable[_Item], workers: int
+    function: Callable[[_Item], _Found], items: Iterable[_Item], workers: int | None = None
 ) -> list[_Found]:
     """Results of a function of every item, in their order, some at a time in threads.
 
@@ -111,7 +139,8 @@ def side_by_side(
     items
         What it is called with.
     workers
-        Threads, at most; with one, the calling thread does it.
+        Threads, at most; with one, the calling thread does it. By default as many as were granted,
+        which is one unless `granted_threads` says more.
 
     Examples
     --------
@@ -119,7 +148,7 @@ def side_by_side(
     [1, 2, 3]
     """
     each = list(items)
-    workers = min(workers, len(each))
+    workers = min(_granted.get() if workers is None else workers, len(each))
     if workers <= 1:
         return [function(item) for item in each]
     # How NumPy treats what is not finite belongs to a thread.

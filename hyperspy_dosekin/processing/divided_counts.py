@@ -104,15 +104,39 @@ def divided_apart(boxes: list[np.ndarray]) -> bool:
     some = [box.reshape(-1, box.shape[-1]) for box in boxes if box.dtype.kind == "f"]
     if not some:
         return False
+    rows = np.concatenate(some)
+    rows = rows[np.isfinite(rows).any(axis=-1)]
+    if not len(rows):
+        return False
     # One spectrum that is no count at all ends the search.
-    units: list[float] = []
-    for row in np.concatenate(some):
-        if not np.isfinite(row).any():
-            continue
+    units = [float(unit_of(rows[0]))]
+    if not np.isfinite(units[0]):
+        return False
+    for row in rows[~_of_unit(rows, units[0])]:
         units.append(float(unit_of(row)))
         if not np.isfinite(units[-1]):
             return False
-    return len(units) > 1 and max(units) > (1 + _ALIKE) * min(units)
+    return max(units) > (1 + _ALIKE) * min(units)
+
+
+def _of_unit(rows: np.ndarray, unit: float) -> np.ndarray:
+    """Spectra ``(n, n_channels)`` that clearly have a unit that another one has, ``(n,)``."""
+    rounding = 0.5 * float(np.finfo(rows.dtype).eps)
+    with np.errstate(over="ignore", invalid="ignore"):
+        multiple = np.sort(np.abs(np.nan_to_num(rows, posinf=0.0, neginf=0.0)) / unit, axis=-1)
+        whole = np.round(multiple)
+        off = np.abs(multiple - whole) - rounding * multiple
+    present = multiple > 0
+    number = present.sum(axis=-1, keepdims=True)
+    sharp = present & (rounding * multiple < _BLURRED)
+    enough = sharp.sum(axis=-1) >= np.maximum(_FEWEST, _MOST * number[:, 0])
+    steps = np.diff(whole, axis=-1)
+    # Those of the lower half tell, and some are one count: of none the unit is a part.
+    place = np.arange(1, rows.shape[-1]) - (rows.shape[-1] - number)
+    low = (place > 0) & (place < np.maximum(_FEWEST, number // 2))
+    several = np.count_nonzero(low & (steps > 0), axis=-1) >= _FEWEST // 4
+    one = (low & (steps == 1)).any(axis=-1)
+    return enough & several & one & (np.where(sharp, off, 0.0).max(axis=-1) < _OFF)
 
 
 def counts_of(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

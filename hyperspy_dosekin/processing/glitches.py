@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 #: Largest numbers of types, which programs write where they have none.
@@ -26,9 +28,61 @@ _REPEATED, _COUNTS = 3, 30.0
 _MEDIAN_DIFFERENCE = 0.954
 #: Extreme values of a spectrum that are looked at, one after the other.
 _ROUNDS = 8
+#: Values that stay in the cache while they are looked at in several ways.
+_AT_A_TIME = 2**17
 
 
-def glitches(rows: np.ndarray) -> np.ndarray | None:
+@dataclass(frozen=True, eq=False)
+class Extremes:
+    """Extreme values of spectra, NaN aside.
+
+    Parameters
+    ----------
+    least, most
+        Of each spectrum, shape ``(n_spectra,)``.
+    highest
+        Of each channel, shape ``(n_channels,)``.
+    finite
+        Whether all values are.
+    """
+
+    least: np.ndarray
+    most: np.ndarray
+    highest: np.ndarray
+    finite: bool
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> Extremes:
+        """Extreme values of spectra ``(n_spectra, n_channels)``, read from memory once.
+
+        Examples
+        --------
+        >>> seen = Extremes.of(np.array([[1.0, 2.0, 7.0], [4.0, np.nan, 3.0]]))
+        >>> print(seen.least, seen.most, seen.highest, seen.finite)
+        [1. 3.] [7. 4.] [4. 2. 7.] False
+        """
+        least, most = np.empty((2, len(rows)), rows.dtype)
+        step = max(_AT_A_TIME // max(rows.shape[-1], 1), 1)
+        highest = []
+        for first in range(0, len(rows), step):
+            part, here = rows[first : first + step], slice(first, first + step)
+            part.min(axis=-1, out=least[here])
+            part.max(axis=-1, out=most[here])
+            highest.append(part.max(axis=0))
+        top = np.max(highest, axis=0)
+        if rows.dtype.kind != "f":
+            return cls(least, most, top, True)
+        finite = bool(np.isfinite(least).all() and np.isfinite(most).all())
+        if np.isnan(most).any():
+            # A plain extreme is faster than one that leaves out NaN.
+            lost = np.isnan(most)
+            least[lost] = np.fmin.reduce(rows[lost], axis=-1)
+            most[lost] = np.fmax.reduce(rows[lost], axis=-1)
+            top = np.fmax.reduce(rows, axis=0)
+        return cls(least, most, top, finite)
+
+
+def glitches(rows: np.ndarray, seen: Extremes | None = None) -> np.ndarray | None:
     """Values that are no intensities, alone or a few of the same side by side.
 
     Numbers far below zero, or below zero between many counts; a single channel that is
@@ -38,6 +92,8 @@ def glitches(rows: np.ndarray) -> np.ndarray | None:
     ----------
     rows
         Spectra, shape ``(n_spectra, n_channels)``.
+    seen
+        Their extreme values, where they are known already.
 
     Returns
     -------
@@ -52,15 +108,17 @@ def glitches(rows: np.ndarray) -> np.ndarray | None:
     >>> print(np.argwhere(glitches(rows)).tolist())
     [[1, 4], [1, 5], [2, 0]]
     """
-    if rows.shape[-1] < 2 * _TOGETHER or rows.dtype.kind not in "iuf":
+    if rows.shape[-1] < 2 * _TOGETHER or rows.dtype.kind not in "iuf" or not len(rows):
         return None
-    found = np.zeros(rows.shape, dtype=bool)
+    found = None
     with np.errstate(invalid="ignore", over="ignore"):
-        for row in np.flatnonzero(_suspect(rows)):
-            spectrum = rows[row].astype(np.float64)
-            found[row] = _in_one(spectrum)
-        _mark_repeated(rows, found)
-    return found if found.any() else None
+        seen = Extremes.of(rows) if seen is None else seen
+        for row in np.flatnonzero(_suspect(rows, seen)):
+            none = _in_one(rows[row].astype(np.float64))
+            if none.any():
+                found = np.zeros(rows.shape, dtype=bool) if found is None else found
+                found[row] = none
+        return _with_repeated(rows, found, seen.highest)
 
 
 def without_glitches(block: np.ndarray, *, workers: int = 1) -> np.ndarray:
@@ -76,12 +134,11 @@ def without_glitches(block: np.ndarray, *, workers: int = 1) -> np.ndarray:
     return result.reshape(block.shape)
 
 
-def _suspect(rows: np.ndarray) -> np.ndarray:
-    """Spectra that are worth a look, in few passes, shape ``(n_spectra,)``."""
-    least, top = _least(rows, axis=-1), _most(rows, axis=-1)
-    suspect = (least < 0) | (top >= _LEAST)
+def _suspect(rows: np.ndarray, seen: Extremes) -> np.ndarray:
+    """Spectra that are worth a look, shape ``(n_spectra,)``."""
+    suspect = (seen.least < 0) | (seen.most >= _LEAST)
     for full in _FULL:
-        some = np.flatnonzero(top >= full)
+        some = np.flatnonzero(seen.most >= full)
         if some.size:
             suspect[some] |= (rows[some] == rows.dtype.type(full)).any(axis=-1)
     return suspect
@@ -108,13 +165,18 @@ def _in_one(spectrum: np.ndarray) -> np.ndarray:
     return found & ~missing
 
 
-def _mark_repeated(rows: np.ndarray, found: np.ndarray) -> None:
-    """Mark one or two channels that hold the same large number in several spectra."""
+def _with_repeated(
+    rows: np.ndarray, found: np.ndarray | None, most: np.ndarray
+) -> np.ndarray | None:
+    """What was found and one or two channels that hold the same large number in several spectra.
+
+    `most` is the largest value of each channel.
+    """
     if len(rows) < _REPEATED:
-        return
-    if found.any():
+        return found
+    if found is not None:
         rows = np.where(found, 0, rows)
-    most = _most(rows, axis=0)
+        most = Extremes.of(rows).highest
     level = np.pad(most.astype(np.float64), 2)
     likely = []
     for width in (1, 2):
@@ -124,26 +186,17 @@ def _mark_repeated(rows: np.ndarray, found: np.ndarray) -> None:
         alone &= most[:size] == most[width - 1 :]
         likely += [slice(first, first + width) for first in np.flatnonzero(alone).tolist()]
     if not likely:
-        return
+        return found
     number = np.count_nonzero(rows == most, axis=0)
     # Spectra without noise hold the same number everywhere.
     if np.count_nonzero((number == len(rows)) & (most > 0)) > _TOGETHER:
-        return
+        return found
     for part in likely:
         first = part.start
         if number[first] >= _REPEATED and most[first] > _COUNTS * float(rows[rows > 0].min()):
+            found = np.zeros(rows.shape, dtype=bool) if found is None else found
             found[:, part] |= rows[:, part] == most[first]
-
-
-def _least(rows: np.ndarray, axis: int) -> np.ndarray:
-    """Least numbers, NaN aside, which a plain minimum is faster without."""
-    plain = rows.min(axis=axis)
-    return np.fmin.reduce(rows, axis=axis) if np.isnan(plain).any() else plain
-
-
-def _most(rows: np.ndarray, axis: int) -> np.ndarray:
-    plain = rows.max(axis=axis)
-    return np.fmax.reduce(rows, axis=axis) if np.isnan(plain).any() else plain
+    return found
 
 
 def _full_ones(spectrum: np.ndarray) -> list[int]:

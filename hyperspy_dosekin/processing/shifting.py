@@ -342,16 +342,24 @@ def shift_whole(spectra: np.ndarray, shift: np.ndarray, kept: slice = slice(None
         return spectra[:, kept]
     n_channels = spectra.shape[-1]
     start, stop, _ = kept.indices(n_channels)
-    moved = np.empty((len(spectra), stop - start), spectra.dtype)
-    # Row by row where they differ: slices are copied many times faster than indices are looked up.
-    alike = bool((shift == shift[0]).all())
-    rows: list[int | slice] = [slice(None)] if alike else list(range(len(spectra)))
-    for row, by in zip(rows, shift.tolist(), strict=False):
+    number = stop - start
+    # Where they differ, windows are copied many times faster than indices are looked up; a few
+    # spectra reach beyond the ends.
+    if (shift == shift[0]).all():
+        rows: list[int | slice] = [slice(None)]
+        moved = np.empty((len(spectra), number), spectra.dtype)
+    else:
+        first = start - shift
+        within = np.clip(first, 0, n_channels - number)
+        rows = np.flatnonzero(first != within).tolist()
+        moved = channels_of(spectra, within, number)
+    for row in rows:
+        by = int(shift[0] if isinstance(row, slice) else shift[row])
         # Where the first and the last channel of the spectrum come to lie.
-        begin, end = (min(max(side + by - start, 0), stop - start) for side in (0, n_channels))
+        begin, end = (min(max(side + by - start, 0), number) for side in (0, n_channels))
         moved[row, begin:end] = spectra[row, begin + start - by : end + start - by]
         if begin:
             moved[row, :begin] = spectra[row, :1]
-        if end < stop - start:
+        if end < number:
             moved[row, end:] = spectra[row, -1:]
     return moved

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from hyperspy_dosekin.classification import potts
 from hyperspy_dosekin.classification.architecture import initialise, make_network
@@ -25,6 +26,28 @@ from hyperspy_dosekin.classification.novelty import fit_novelty
 from hyperspy_dosekin.classification.simulation import Simulator
 
 from .problems import draw, make_nuisances, make_references
+
+# The network
+
+
+@pytest.mark.parametrize("n_channels", [32, 111, 240])
+def test_convolutions_of_images_are_those_of_sequences(n_channels):
+    """Images one channel high, and pairs of channels, are a matter of speed alone."""
+    generator = torch.Generator().manual_seed(0)
+    network = make_network(n_channels, 3, 16)
+    initialise(network, generator)
+    hidden = spectra = torch.randn((5, n_channels), generator=generator)
+    hidden = hidden[:, None]
+    for layer in network.plain.convolutions:
+        if isinstance(layer, torch.nn.Conv1d):
+            half = layer.kernel_size[0] // 2
+            hidden = functional.conv1d(hidden, layer.weight, layer.bias, stride=2, padding=half)
+        else:
+            hidden = layer(hidden)
+    expected = network.plain.dense(hidden.flatten(1))
+    torch.testing.assert_close(network.plain(spectra), expected, atol=2e-5, rtol=2e-5)
+    assert network.decode(expected).shape == spectra.shape
+
 
 # Simulation
 

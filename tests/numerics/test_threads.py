@@ -1,10 +1,17 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
+import threading
+
 import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from hyperspy_dosekin.numerics.threads import one_blas_thread, torch_threads
+from hyperspy_dosekin.numerics.threads import (
+    granted_threads,
+    one_blas_thread,
+    side_by_side,
+    torch_threads,
+)
 
 
 def fail():
@@ -46,3 +53,20 @@ def test_the_last_of_two_blocks_gives_the_blas_its_threads_back():
         second.__exit__(None, None, None)
         assert threads() == before
         assert set(before) == {2}
+
+
+def test_work_is_shared_by_the_threads_that_were_granted_and_by_no_more():
+    """Who works for others has one thread: pools within pools would be more than were granted."""
+    both = threading.Barrier(2, timeout=20)
+
+    def who(_):
+        both.wait()
+        return threading.get_ident(), set(side_by_side(lambda _: threading.get_ident(), range(3)))
+
+    mine = threading.get_ident()
+    assert set(side_by_side(lambda _: threading.get_ident(), range(3))) == {mine}
+    with granted_threads(2):
+        found = side_by_side(who, range(2))
+    assert len({own for own, _ in found}) == 2
+    assert all(inner == {own} for own, inner in found)
+    assert set(side_by_side(lambda _: threading.get_ident(), range(3))) == {mine}

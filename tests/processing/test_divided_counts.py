@@ -23,6 +23,14 @@ def test_counts_come_back(dtype, pedestal):
     assert not divided_apart([(counts / 7.3).astype(dtype)])
 
 
+@pytest.mark.parametrize("factors", [(1, 2), (2, 1), (1, 1, 3), (3, 3, 1)])
+def test_units_that_are_parts_of_each_other_are_told_apart(factors):
+    """Counts of one and of two seconds: all are multiples of the smaller unit."""
+    block = np.stack([row / factor for row, factor in zip(COUNTS[0], factors, strict=False)])
+    assert divided_apart([block])
+    assert not divided_apart([np.stack([block[0]] * 3 + [COUNTS[1, 0] / factors[0]])])
+
+
 def test_a_spectrum_without_a_unit_takes_that_of_the_others():
     block = COUNTS[0] / 4.0
     block[2] += np.random.default_rng(2).normal(0, 1, 200)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
-from hyperspy_dosekin.processing.glitches import glitches, without_glitches
+from hyperspy_dosekin.processing.glitches import Extremes, glitches, without_glitches
 from hyperspy_dosekin.processing.missing import LONGEST, bridge, dead_channels, known_part
 from hyperspy_dosekin.signals.axes.noise_check import LARGEST, largest_in
 from hyperspy_dosekin.signals.axes.variance import warn_user
@@ -31,7 +31,7 @@ def bridged(
     known = slice(None)
     if not data.size:
         return data, (), known
-    data, boxes = _without_glitches(data, boxes, signal)
+    data, boxes, finite = _without_glitches(data, boxes, signal)
     some = np.concatenate([box.reshape(-1, data.shape[-1]) for box in boxes])
     stuck = dead_channels(some)
     hot = some.size and (np.ptp(some[:, stuck], axis=0) > 0).any()
@@ -39,7 +39,7 @@ def bridged(
     one_value = "one value, or much more than those beside it" if hot else one_value
     missing = np.zeros_like(stuck)
     whole = some if is_lazy(data) else data.reshape(-1, data.shape[-1])
-    if data.dtype.kind == "f":
+    if not finite:
         missing = np.asarray(~np.isfinite(whole).any(axis=0))
     if missing.all():
         raise ValueError(
@@ -53,7 +53,7 @@ def bridged(
             "overflow; divide the data by a constant first."
         )
     axis = signal.axes_manager.signal_axes[0]
-    if method == "process_low_loss" and data.dtype.kind == "f":
+    if method == "process_low_loss" and not finite:
         first, last = known_part(whole)
         some_only = bool(first and not missing[:first].all()) or not missing[last:].all()
         if first or last < missing.size:
@@ -77,27 +77,27 @@ def bridged(
                 "in the zero-loss peak by a curve. Crop others away with s.isig[…]."
             )
     dead = tuple(int(channel) for channel in np.flatnonzero(stuck))
-    if not dead and (data.dtype.kind != "f" or (not is_lazy(data) and np.isfinite(data).all())):
+    if not dead and finite:
         return data, (), known
     return all_bridged(data, dead), dead, known
 
 
 def _without_glitches(
     data: Any, boxes: list[np.ndarray], signal: BaseSignal
-) -> tuple[Any, list[np.ndarray]]:
+) -> tuple[Any, list[np.ndarray], bool]:
     """Data with NaN where a number stands for none, and what was looked at without it.
 
-    Of lazy data a part is looked at; if there is one in it, all are taken out.
+    And whether all values are known to be finite. Of lazy data a part is looked at; if there is
+    one in it, all are taken out.
     """
-    whole = boxes if is_lazy(data) else [data]
-    masks = [glitches(each.reshape(-1, data.shape[-1])) for each in whole]
+    rows = [each.reshape(-1, data.shape[-1]) for each in (boxes if is_lazy(data) else [data])]
+    with np.errstate(invalid="ignore"):
+        seen = [Extremes.of(each) for each in rows]
+    finite = data.dtype.kind != "f" or (not is_lazy(data) and seen[0].finite)
+    masks = [glitches(*each) for each in zip(rows, seen, strict=True)]
     if all(mask is None for mask in masks):
-        return data, boxes
-    values = [
-        each.reshape(-1, data.shape[-1])[mask]
-        for each, mask in zip(whole, masks, strict=True)
-        if mask is not None
-    ]
+        return data, boxes, finite
+    values = [each[mask] for each, mask in zip(rows, masks, strict=True) if mask is not None]
     number = sum(each.size for each in values)
     channels = np.flatnonzero(
         np.any([mask.any(axis=0) for mask in masks if mask is not None], axis=0)
@@ -120,8 +120,8 @@ def _without_glitches(
         method="processing",
     )
     if not is_lazy(data):
-        return without, [np.asarray(without)]
-    return without, [without_glitches(box) for box in boxes]
+        return without, [np.asarray(without)], False
+    return without, [without_glitches(box) for box in boxes], False
 
 
 def all_bridged(array: Array, dead: tuple[int, ...] = ()) -> Any:
