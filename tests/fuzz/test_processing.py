@@ -66,18 +66,26 @@ def test_low_loss_options(material):
 
 @fuzz(2, often=12)
 def test_one_bad_spectrum_and_chunks_change_no_other(material):
+    """But by what all share: the mean zero-loss peak, its tail and the noise lack one value.
+
+    They move by no more than if that value were another by its noise, or the spectrum left out.
+    """
     data = a_series().astype("float64")
-    place = np.random.default_rng(material.draw(seeds)).integers(data.shape)
-    bad = data.copy()
-    bad[tuple(place)] = material.draw(st.sampled_from((np.nan, np.inf, -np.inf)))
+    place = tuple(np.random.default_rng(material.draw(seeds)).integers(data.shape))
+    bad = material.draw(st.sampled_from((np.nan, np.inf, -np.inf)))
     options = {
         "show_progressbar": False,
         "zero_loss": material.draw(st.sampled_from(("auto", 1.0))),
     }
 
-    def processed(array, **more):
-        signal = eels(array, scale=0.05, offset=-3.0)
-        return attempt(lambda: numbers(signal.process_low_loss(**options, **more)))
+    def processed(array, offset=-3.0):
+        signal = eels(array, scale=0.05, offset=offset)
+        return attempt(lambda: numbers(signal.process_low_loss(**options)))
+
+    def changed(where, value):
+        array = data.copy()
+        array[where] = value
+        return array
 
     whole = processed(data)
     # At most some tens of chunks: many more are many times the same.
@@ -85,8 +93,22 @@ def test_one_bad_spectrum_and_chunks_change_no_other(material):
     np.testing.assert_allclose(
         processed(da.from_array(data, chunks=chunks)), whole, rtol=1e-9, atol=1e-12
     )
-    spoilt = processed(bad)
+    spoilt = processed(changed(place, bad))
     others = np.ones(data.shape[:2], dtype=bool)
-    others[tuple(place[:2])] = False
+    others[place[:2]] = False
+    if place[-1] in (0, data.shape[-1] - 1):
+        # An end that is missing somewhere is left out of all, with a warning.
+        first = int(place[-1] == 0)
+        data = data[..., first : first + data.shape[-1] - 1]
+        whole, alike = processed(data, -3.0 + 0.05 * first), []
+    else:
+        noise = np.sqrt(data[place])
+        alike = [changed(place, data[place] + noise), changed(place, data[place] - noise)]
+        alike.append(changed(place[:2], np.nan))
     assert spoilt.shape == whole.shape
-    np.testing.assert_allclose(spoilt[others], whole[others], rtol=1e-6, atol=1e-9)
+    # These counts are worked on in single precision.
+    allowed = 3e-7 * whole.max()
+    moved = np.abs(spoilt - whole)[others].max()
+    if moved > allowed:
+        allowed += max((np.abs(processed(each) - whole)[others].max() for each in alike), default=0)
+    assert moved <= allowed
