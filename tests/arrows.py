@@ -3,6 +3,7 @@
 """Which file of a package imports which, read from their text and not by importing them."""
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -20,14 +21,20 @@ def module_of(path, root):
 
 def imports_of(path, root):
     """Absolute names of what a file imports, anywhere in it: in functions, and for types only."""
-    inside = list(path.relative_to(root).with_suffix("").parts)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    return _imports_of(path.read_text(encoding="utf-8"), path.relative_to(root).with_suffix(""))
+
+
+@functools.cache
+def _imports_of(text, inside):
+    found, parts = [], list(inside.parts)
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = inside[: len(inside) - node.level] if node.level else []
+            base = parts[: len(parts) - node.level] if node.level else []
             module = ".".join([*base, *filter(None, [node.module])])
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            found += [f"{module}.{alias.name}" for alias in node.names]
+    return found
 
 
 def arrows_of(package):

@@ -18,6 +18,24 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 #: Made by the build, or by others from our files.
 MADE = {"_build", "gallery", "generated"}
+#: As ``python -m sphinx``, which looks for cycles in millions of nodes for a fifth of its time, reads
+#: the same template for every docstring, and every word of the search for each time that it is there.
+START = """
+import functools, gc, sys
+gc.disable()
+from jinja2.sandbox import SandboxedEnvironment
+from sphinx.cmd.build import main
+from sphinx.search.en import SearchEnglish
+SearchEnglish.stem = functools.cache(SearchEnglish.stem)
+read, known = SandboxedEnvironment.compile, {}
+def compile(self, source, *named, **given):
+    key = source, named, *given.items(), *self.extensions
+    if key not in known:
+        known[key] = read(self, source, *named, **given)
+    return known[key]
+SandboxedEnvironment.compile = compile
+sys.exit(main())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +54,7 @@ def site(tmp_path_factory):
     for name in ("examples/gallery", "CHANGES.rst", "upcoming_changes"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).symlink_to(ROOT / name)
-    # As `python -m sphinx`, which looks for cycles in millions of nodes for a fifth of its time.
-    start = "import gc, sys; gc.disable(); from sphinx.cmd.build import main; sys.exit(main())"
-    command = [sys.executable, "-c", start, "-W", "--keep-going", "-q", "-b", "html"]
+    command = [sys.executable, "-c", START, "-W", "--keep-going", "-q", "-b", "html"]
     result = subprocess.run(
         [*command, str(source), str(folder / "html")],
         env={**os.environ, "GALLERY": "none", "MPLBACKEND": "Agg"},
