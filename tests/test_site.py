@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 #: Made by the build, or by others from our files.
 MADE = {"_build", "gallery", "generated"}
-#: As ``python -m sphinx``, which looks for cycles in millions of nodes for a fifth of its time, reads
-#: the same template for every docstring, and every word of the search for each time that it is there.
+#: As ``python -m sphinx``, which looks for cycles in millions of nodes for a fifth of its time,
+#: reads one template anew for every docstring, and finds the stem of a word each time that it is there.
 START = """
 import functools, gc, sys
 gc.disable()

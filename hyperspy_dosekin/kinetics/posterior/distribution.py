@@ -295,10 +295,8 @@ class Distribution:
                 change = (missed - last[1]) / (at - last[0])
                 slope = torch.where(change > least, change, slope)
             last = at, missed
-            next_ = at - missed / slope
-            inside = (next_ > low) & (next_ < high)
             # Also what is close takes a last step, so that it matters little where that is found.
-            next_ = torch.where(inside, next_, torch.where(close, at, 0.5 * (low + high)))
+            next_ = _stepped(at, missed / slope, low, high, close)
             at, rests = torch.where(rests, at, next_), close
             found = found.index_copy(-1, index, at)
             undone = torch.nonzero(~rests.all(0))[:, 0]
@@ -306,11 +304,10 @@ class Distribution:
                 break
             if undone.numel() < _SOME * index.numel():
                 index, least = index[undone], least[undone]
-                at, rests, low, high, slope, wanted, tail, score = (
-                    each[:, undone] for each in (at, rests, low, high, slope, wanted, tail, score)
-                )
+                at, rests, low, high = _columns(undone, at, rests, low, high)
+                slope, wanted, tail, score = _columns(undone, slope, wanted, tail, score)
                 last = last[0][:, undone], last[1][:, undone]
-                start, rise, weight = (each.index_select(1, undone) for each in nodes)
+                start, rise, weight = _columns(undone, *nodes)
                 nodes = start, rise, weight
         return found
 
@@ -319,3 +316,15 @@ class Distribution:
         """Places between the ends, closer together in the middle."""
         even = torch.linspace(-1.0, 1.0, _PLACES, dtype=like.dtype, device=like.device)
         return 0.5 + 0.5 * even * (0.4 + 0.6 * even * even)
+
+
+def _columns(chosen: Tensor, *each: Tensor) -> tuple[Tensor, ...]:
+    """Some columns of each of several arrays, ``(…, n)``."""
+    return tuple(one.index_select(1, chosen) for one in each)
+
+
+def _stepped(at: Tensor, step: Tensor, low: Tensor, high: Tensor, close: Tensor) -> Tensor:
+    """A step back from a place; where that leaves the bracket, its middle, or nothing."""
+    following = at - step
+    inside = (following > low) & (following < high)
+    return torch.where(inside, following, torch.where(close, at, 0.5 * (low + high)))
