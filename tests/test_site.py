@@ -19,7 +19,7 @@ DOCS = ROOT / "docs"
 #: Made by the build, or by others from our files.
 MADE = {"_build", "gallery", "generated"}
 #: As ``python -m sphinx``, which looks for cycles in millions of nodes for a fifth of its time,
-#: reads one template anew for every docstring, and finds the stem of a word each time that it is there.
+#: reads one template anew for every docstring, and finds the stem of a word at each place.
 START = """
 import functools, gc, sys
 gc.disable()

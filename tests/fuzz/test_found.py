@@ -40,6 +40,12 @@ def test_a_live_series_whose_frames_have_one_dose():
         live.result(show_progressbar=False)
 
 
+def test_a_number_of_a_live_frame_that_no_float_holds():
+    live = hyperspy_dosekin.LiveKinetics(dose_rate=3.5, frame_time=44.0, windows={"a": (4, 7)})
+    with pytest.raises(ValueError, match=r"index=1000.* must be a whole number"):
+        live.update(np.array([3.0]), index=10**400)
+
+
 def test_laws_of_a_series_without_frames():
     with pytest.raises(ValueError, match="a series without frames"):
         hyperspy_dosekin.compare_laws(series(np.empty((1, 0))), ["power law", "delayed"])

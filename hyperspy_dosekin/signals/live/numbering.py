@@ -8,12 +8,14 @@ import warnings
 
 import numpy as np
 
-from hyperspy_dosekin.numerics.arguments import real_number
+from hyperspy_dosekin.numerics.arguments import real_number, short
 
 from .growing import MOST_DOSE, Exposure, FrameClock
 
 #: Relative drift of a clock that is worth a word, and frames before it is said.
 DRIFT, DRIFT_FRAMES = 0.05, 10
+#: From here on a number of a frame is not the same as a float.
+_MOST = 2**53
 
 
 class FrameNumbers:
@@ -57,8 +59,11 @@ class FrameNumbers:
         """
         number = self.next
         if index is not None:
-            if isinstance(index, bool) or not isinstance(index, int | np.integer) or index < 0:
-                raise ValueError(f"index={index!r} must be a whole number, 0 or more.")
+            whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
+            if not whole or not 0 <= index < _MOST:
+                raise ValueError(
+                    f"index={short(index)} must be a whole number, 0 or more and below {_MOST:g}."
+                )
             number = int(index)
         if time is not None:
             time = real_number("time", time, "give the moment in s")
