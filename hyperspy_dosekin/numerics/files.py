@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import re
@@ -21,6 +22,8 @@ from hyperspy_dosekin.numerics.arguments import file_path
 
 # Of renameat2(2): paths are relative to the working directory; swap the two names.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+#: Errors of a disk without room.
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 @contextmanager
@@ -78,6 +81,37 @@ def replaced_when_written(path: str | Path) -> Iterator[Path]:
             # Ctrl-C in the last moment leaves nothing half removed either.
             _remove(beside)
             raise
+
+
+def need_room(path: Path, size: int) -> None:
+    """Make a file of so many bytes, to be written anew by what cannot tell that the disk is full.
+
+    HDF5 ends the whole process, and all that is in it, when it meets the end of the disk.
+
+    Raises
+    ------
+    OSError
+        If the disk, or what a file or a user may have of it, is full.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     need_room(Path(folder) / "numbers", 1000)
+    ...     (Path(folder) / "numbers").stat().st_size
+    1000
+    """
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+                return
+            except OSError as error:
+                # Not every file system can promise room.
+                if error.errno in _FULL:
+                    raise
+        for begin in range(0, size, 2**20):
+            file.write(bytes(min(size - begin, 2**20)))
 
 
 def with_extension(path: str | os.PathLike[str], allowed: Sequence[str], what: str) -> Path:

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import file_path, short
-from hyperspy_dosekin.numerics.files import digest, replaced_when_written, with_extension
+from hyperspy_dosekin.numerics.files import (
+    digest,
+    need_room,
+    replaced_when_written,
+    with_extension,
+)
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -26,6 +31,8 @@ _logger = logging.getLogger(__name__)
 EXTENSIONS = (".hspy", ".zspy")
 #: Bytes that file systems allow for a name.
 _LONGEST_NAME = 255
+#: Bytes that HDF5 takes for a group, about.
+_NODE = 2048
 
 
 def save_signal(
@@ -68,6 +75,10 @@ def save_signal(
             )
         return
     with replaced_when_written(target) as beside:
+        if target.suffix == ".hspy":
+            contents = [signal.data, signal.metadata.as_dictionary()]
+            contents.append(signal.original_metadata.as_dictionary())
+            need_room(beside, _size(contents))
         signal.save(beside, overwrite=True)
 
 
@@ -99,6 +110,15 @@ def read_signal(path: str | PathLike[str], *, lazy: bool = False) -> Any:
         raise ValueError(
             f"{path} cannot be read, it is damaged or of another kind: {error}"
         ) from error
+
+
+def _size(node: object) -> int:
+    """Bytes of a file of HDF5, about, and rather more."""
+    if isinstance(node, Mapping):
+        return _NODE + sum(_size(each) for each in node.values())
+    if isinstance(node, list | tuple):
+        return _NODE + sum(map(_size, node))
+    return _NODE // 4 + (len(node) if isinstance(node, str) else getattr(node, "nbytes", 0))
 
 
 def _refuse_unwritable(node: object, key: str = "metadata") -> None:
@@ -170,7 +190,9 @@ def told_as_damage(
     except but:
         raise
     except Exception as error:
-        raise ValueError(f"{path} is damaged: {error}; fit the data again.") from error
+        raise ValueError(
+            f"{path} is damaged: {f'{error}'.rstrip('.')}; fit the data again."
+        ) from error
 
 
 def check_seal(
