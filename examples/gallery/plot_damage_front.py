@@ -27,7 +27,7 @@ log_rate = 0.3 + 0.9 * np.clip(4 * radius - 3, 0, 1) + np.where(x > 1, -0.6, 0.0
 dose = 150.0 * np.arange(1, 10)
 curve = power_law_integrity(dose / dose[-1], np.exp(log_rate)[..., None], np.array(1.2))
 thickness = random.uniform(0.7, 1.3, (22, 22, 1))
-values = thickness * (curve + 0.3) + 0.025 * random.standard_normal((22, 22, 9))
+values = thickness * (curve + 0.3) + 0.015 * random.standard_normal((22, 22, 9))
 axes = [
     {"size": 22, "name": "y"},
     {"size": 22, "name": "x"},

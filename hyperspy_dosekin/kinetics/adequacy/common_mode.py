@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from .projection import ProjectedResiduals
 from .residual_tests import DRAWS, normal_draws
@@ -22,6 +23,7 @@ from .scatter import mixing
 #: Standard deviations of the gain that are tried.
 _SPREADS = np.geomspace(1e-4, 0.5, 60)
 _ROUNDS = 12
+_UPPER = 0.975
 _AT_ONCE = 2_000_000
 
 
@@ -92,13 +94,24 @@ class CommonGain:
     by_others
         What the other windows say of the gain of each: means ``(n_window, n, n_dose)`` and
         covariances ``(n_window, n, n_dose, n_dose)``.
+    freedom
+        Frames left over in all windows beside the gain, ``(n,)``: what the noise is known from.
     """
 
     gain: np.ndarray
     sd: np.ndarray
     spread: np.ndarray
     noise: np.ndarray
-    by_others: tuple[np.ndarray, np.ndarray] | None = None
+    by_others: tuple[np.ndarray, np.ndarray]
+    freedom: np.ndarray
+
+    @property
+    def widening(self) -> np.ndarray:
+        """What variances are to be multiplied by, since the noise is itself estimated, ``(n,)``.
+
+        With it a normal interval of 95 % is as wide as Student's with the `freedom` that is left.
+        """
+        return (stats.t.ppf(_UPPER, np.maximum(self.freedom, 1.0)) / stats.norm.ppf(_UPPER)) ** 2
 
 
 def common_gain(
@@ -169,7 +182,8 @@ def common_gain(
     weighed = [a / s[:, None, None] for a, s in zip(normal, noise, strict=True)]
     sides = [b / s[:, None] for b, s in zip(right, noise, strict=True)]
     by_others = _by_others(weighed, sides, spread)
-    return CommonGain(gain, sd, spread, noise, by_others)
+    left = freedom.sum(axis=0) - np.where(enough, (shrunk * value).sum(axis=-1), 0.0)
+    return CommonGain(gain, sd, spread, noise, by_others, left)
 
 
 def _by_others(

@@ -23,12 +23,14 @@ from hyperspy_dosekin.kinetics.model.config import ExactConfig
 _ASSUMED = 4.0
 # Frames left over in all windows from which on a gain can be told from noise.
 _LEAST_FREEDOM = 8
+#: Gain over the decay of a window, up to which curves near the fits say what it does to rates.
+LINEAR_GAIN = 0.08
 # Errors below this share of the noise of a frame do not matter.
 _NEGLIGIBLE = 0.03
 
 
 def without_common_mode(
-    problem: DoseProblem, config: ExactConfig, fit: ExactFit
+    problem: DoseProblem, config: ExactConfig, fit: ExactFit, *, largest: float = np.inf
 ) -> tuple[DoseProblem, CommonGain | None]:
     """Take the gain that the windows of a frame share off a single curve.
 
@@ -40,12 +42,14 @@ def without_common_mode(
         Options of the fit.
     fit
         A fit of the data, from which intensities and slopes are taken.
+    largest
+        Largest gain that is taken off, relative to the decay of the windows that is seen.
 
     Returns
     -------
     problem, gain
         The problem itself and ``None`` where there are fewer than two windows or too few frames,
-        or they have nothing in common.
+        or they have nothing in common, or more than is taken off.
     """
     if problem.values.shape[1] < 2:
         return problem, None
@@ -62,11 +66,14 @@ def without_common_mode(
     if left < _LEAST_FREEDOM:
         return problem, None
     gain = frame_gain(curves, assumed=_ASSUMED)
-    if not gain.spread[0] > 0 or gain.by_others is None:
+    if not gain.spread[0] > 0:
         return problem, None
-    fitted = curves.columns()[0]
+    fitted = curves.columns()[0][0]
+    moved = gain.spread[0] * np.abs(fitted).mean(axis=-1)
+    if np.median(moved / np.maximum(np.ptp(fitted, axis=-1), 1e-300)) > largest:
+        return problem, None
     means, covariances = (each[:, 0] for each in gain.by_others)
-    values = problem.values - fitted * means[None]
+    values = problem.values - (fitted * means)[None]
     noise = gain.noise.T[..., None]
     noise = np.where(np.isfinite(noise), noise, 1.0)
     variance = problem.variance
@@ -74,6 +81,7 @@ def without_common_mode(
         variance = np.broadcast_to(noise, values.shape)
     elif config.noise == "relative":
         variance = variance * noise
+    variance, covariances = (gain.widening[0] * each for each in (variance, covariances))
     size, vector = np.linalg.eigh(covariances)  # (n_window, n_dose), (n_window, n_dose, n_dose)
     pattern = vector * np.sqrt(np.maximum(size, 0.0))[:, None]
     errors = np.moveaxis(pattern, -1, 0)[:, None] * fitted[None]

@@ -110,14 +110,15 @@ def _errors_of(
     ``(n, n_dose)``, the root of its precision, and its errors as linear functions of the gains of
     the frames and the noise of all windows, ``(n_dose, (n_window + 1) · n_dose)``.
     """
-    if gain is None or gain.by_others is None or problem.variance is None:
+    if gain is None or problem.variance is None:
         return []
     offset = None if config.offset is None else fit.offset
     config = replace(config, offset=offset, hierarchy=())
     curves = fitted_curves(problem, config, fit.parameters, fit.amplitude, fit.offset)
     fitted, columns = (each[0] for each in curves.columns())
-    usable = problem.usable[0] & (problem.variance[0] > 0)
-    weight = np.where(usable, 1 / np.sqrt(np.where(usable, problem.variance[0], 1.0)), 0.0)
+    variance = problem.variance[0] / gain.widening[0]
+    usable = problem.usable[0] & (variance > 0)
+    weight = np.where(usable, 1 / np.sqrt(np.where(usable, variance, 1.0)), 0.0)
     lines, columns = fitted * weight, columns * weight[:, None]
     n_window, n_dose = lines.shape
     # Errors as linear functions of the gains of the frames and the noise of each window.

@@ -21,7 +21,7 @@ from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 
 from .agreement import Agreement, agreement
 from .assembly import in_own_law, plain_config, with_rates
-from .common_mode import without_common_mode
+from .common_mode import LINEAR_GAIN, without_common_mode
 from .dependence import correlation_of_rates, power_of_windows
 from .rates import RateModel
 from .ratio import CommonRatio, RatioResult
@@ -93,12 +93,14 @@ def fit_jointly(
     for problem, config in zip(problems, configs, strict=True):
         config = replace(config, hierarchy=())
         plain = plain_config(config)
-        changed, gain, power = problem, None, 1.0
-        correlation = np.eye(problem.values.shape[1])
+        changed, gain = problem, None
+        power, correlation = 1.0, np.eye(problem.values.shape[1])
         for _ in range(_ROUNDS if common_mode else 0):
             fit = fit_exact(changed, plain)
-            changed, gain = without_common_mode(problem, plain, fit)
+            largest = np.inf if model is None else LINEAR_GAIN
+            changed, gain = without_common_mode(problem, plain, fit, largest=largest)
             if gain is None:
+                power, correlation = 1.0, np.eye(problem.values.shape[1])
                 break
             power = power_of_windows(changed, plain, fit, gain, shared)
             correlation = correlation_of_rates(changed, plain, fit, gain)

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import integrate, special
+from scipy import integrate, special, stats
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.joint import fit as joint_fit
-from hyperspy_dosekin.kinetics.joint.common_mode import without_common_mode
+from hyperspy_dosekin.kinetics.joint.common_mode import LINEAR_GAIN, without_common_mode
 from hyperspy_dosekin.kinetics.joint.dependence import power_of_windows
 from hyperspy_dosekin.kinetics.joint.fit import fit_jointly
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
@@ -121,6 +121,20 @@ def test_gain_of_frames_is_found_and_taken_off():
     power = power_of_windows(freed, config, fit_exact(problem, config), gain, ("exponent",))
     assert 0.25 < power < 0.7
     assert power_of_windows(freed, config, fit_exact(problem, config), gain, ()) == 1.0
+    # Four times 20 frames are left by the fits, and 24 say what the gain is, less what is like fits.
+    assert 56 < gain.freedom[0] < 64
+    student = stats.t.ppf(0.975, gain.freedom[0]) / stats.norm.ppf(0.975)
+    np.testing.assert_allclose(freed.variance[0, :, 0], student**2 * gain.noise[:, 0])
+
+
+def test_a_gain_that_bends_curves_stays_in_the_data_where_rates_are_shared():
+    problem = series(6, (2.0, 1.0, 4.0, 3.0), [1.3] * 4, gain=0.15)
+    config = ExactConfig()
+    fit = fit_exact(problem, config)
+    same, gain = without_common_mode(problem, config, fit, largest=LINEAR_GAIN)
+    assert gain is None
+    assert same is problem
+    assert without_common_mode(problem, config, fit)[1] is not None
 
 
 @pytest.mark.parametrize(
