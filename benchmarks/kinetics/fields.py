@@ -5,10 +5,11 @@
 Run ``python benchmarks/kinetics/fields.py [--seeds 0 1] [--noise 0.01 0.03 0.05] [--large]``. The
 truths are of another kind than the priors: smooth noise, a step of 0.9 in ln k, a particle with a
 rim on a support that is left out. ``--kinds phases ramp tails`` are two phases without groups, a
-ramp, and log-normal rates of which a few are fast. Amplitudes and offsets vary from pixel to pixel;
-they are smooth over a pixel, as the thickness is. ``--large`` measures time and memory on 64 × 64
-pixels with four windows, ``--network`` trains the networks of one map of 32 × 32 pixels and shows
-their certificate.
+ramp, and log-normal rates of which a few are fast. ``--kinds own even`` are fields of the kind that
+is fitted, and smoother ones (powers 2 and 4 of κ² − ∇², no periodic ends). Amplitudes and offsets
+vary from pixel to pixel; they are smooth over a pixel, as the thickness is. ``--large`` measures
+time and memory on 64 × 64 pixels with four windows, ``--network`` trains the networks of one map of
+32 × 32 pixels and shows their certificate.
 """
 
 import argparse
@@ -27,6 +28,18 @@ MODES = ("pixel", "population", "field")
 def smooth(random, shape, width):
     field = gaussian_filter(random.standard_normal(shape), width, mode="wrap")
     return (field - field.mean()) / field.std()
+
+
+def matern(random, shape, length, power):
+    """A field with the spectrum (κ² + q²)^−power, cut out of a larger one; its mean is not 0."""
+    q2 = sum(
+        np.square(each)
+        for each in np.meshgrid(*(2 * np.pi * np.fft.fftfreq(4 * n) for n in shape), indexing="ij")
+    )
+    spectrum = (8 * (power - 1) / length**2 + q2) ** -float(power)
+    spectrum /= spectrum.mean()
+    noise = np.fft.fftn(random.standard_normal([4 * n for n in shape]))
+    return np.fft.ifftn(noise * np.sqrt(spectrum)).real[tuple(slice(n) for n in shape)]
 
 
 def truth(kind, seed, size, mean):
@@ -54,6 +67,10 @@ def truth(kind, seed, size, mean):
     if kind == "tails":
         skewed = np.exp(0.6 * smooth(random, shape, 2))
         log_rate = mean + 0.4 * (skewed - skewed.mean()) / skewed.std()
+    if kind in ("own", "even"):
+        power = 2 if kind == "own" else 4
+        log_rate = mean + 0.4 * matern(random, shape, 10.0, power)
+        exponent = np.maximum(1.1 + 0.3 * matern(random, shape, 10.0, power), 0.2)
     amplitude = 0.8 * (1 + 0.3 * smooth(random, shape, 1))
     offset = 0.5 + 0.2 * smooth(random, shape, 1)
     return random, log_rate, exponent, amplitude, offset, inside

@@ -6,6 +6,10 @@ A Matérn field of unit variance has the precision c·K², K = κ² + GᵀWG, wi
 neighbours and W the weights of these bonds (Lindgren, Rue, Lindström,
 doi:10.1111/j.1467-9868.2011.00777.x). Bonds across which the field jumps get little weight, as
 differences of Student's t have it, so that interfaces are not smeared.
+
+The smoothness ν is that of K², 2 − n/2 on n axes (1 on two), and is not estimated. Evidence prefers
+K⁴ or K⁸ for most fields that are smoothed noise, but with them intervals hold fewer of the truths
+than with K² (`docs/benchmarks/fields.rst`).
 """
 
 from __future__ import annotations
