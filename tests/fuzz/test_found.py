@@ -46,6 +46,14 @@ def test_a_number_of_a_live_frame_that_no_float_holds():
         live.update(np.array([3.0]), index=10**400)
 
 
+def test_live_frames_at_the_limit_of_numbers():
+    for first, second in ((-1.7e308, 5e-324), (1.0, 3.4e38), (-1.7e308, 1.7e308)):
+        live = hyperspy_dosekin.LiveKinetics(dose_rate=3.5, frame_time=44.0, windows={"a": (4, 7)})
+        for value in (first, second, 1.0, 2.0, -1.7e308, 3.0):
+            attempt(live.update, np.array([value]))
+        assert live.n_frames == 6
+
+
 def test_laws_of_a_series_without_frames():
     with pytest.raises(ValueError, match="a series without frames"):
         hyperspy_dosekin.compare_laws(series(np.empty((1, 0))), ["power law", "delayed"])
@@ -63,6 +71,12 @@ def test_laws_of_areas_that_are_not_known():
 def test_plans_beyond_the_largest_number():
     with pytest.raises(ValueError, match="dose_budget=1e\\+308 must lie"):
         hyperspy_dosekin.plan_dose_series(3.4e38, noise=5, dose_budget=1e308)
+
+
+def test_plans_for_a_dose_that_is_never_reached():
+    options = {"noise": 0.05, "dose_budget": 1000.0, "goal": "critical_dose", "n_simulated": 0}
+    with pytest.raises(ValueError, match="goal='critical_dose' is never reached by"):
+        hyperspy_dosekin.plan_dose_series((400.0, 0.3), law="dark recovery", **options)
 
 
 def test_names_of_joint_series_that_no_file_can_hold(tmp_path):

@@ -111,12 +111,13 @@ class DoseBins:
             self._join()
         place = self.n_bin
         self.n_bin += 1
-        x, y = dose - self._first_dose, values - self._origin
+        x = dose - self._first_dose
         self._frames[place] += 1
         self._dose[place] += dose
         self._square[place] += x * x
         # Of intensities or doses at the limit of float64 nothing comes but NaN.
         with np.errstate(over="ignore", invalid="ignore"):
+            y = values - self._origin
             for row, factor in enumerate((1.0 * (weight > 0), weight, weight * x, weight * x * x)):
                 self._weights[row, place] += factor
             wy = weight * y

@@ -347,4 +347,6 @@ def _prepared(
     )
     # Weights have a mean of 1 there.
     number = prepared.n_usable.reshape(-1) / np.maximum(weight.sum(-1), 1e-300)
-    return prepared, curves.squares * number / prepared.unit.reshape(-1) ** 2
+    # Squares of intensities at the limit of float64 are beyond it, and their curves unknown.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return prepared, curves.squares * number / prepared.unit.reshape(-1) ** 2

@@ -80,7 +80,13 @@ class Expectation:
         return np.stack(columns, axis=-1)
 
     def slopes(self, goal: str) -> np.ndarray:
-        """Derivatives of the logarithm of a goal by the parameters, ``(n_draw, n_parameter)``."""
+        """Derivatives of the logarithm of a goal by the parameters, ``(n_draw, n_parameter)``.
+
+        Raises
+        ------
+        ValueError
+            If the goal is never reached by curves that are expected.
+        """
 
         def log_goal(values: np.ndarray) -> np.ndarray:
             level = GOALS[goal]
@@ -88,7 +94,17 @@ class Expectation:
                 return np.log(values[self._place("rate")])
             return dose_at_level(self.law, torch.as_tensor(values), level).log().numpy()
 
-        columns = [(log_goal(up) - log_goal(down)) / step for up, down, step in self._neighbours()]
+        columns = []
+        for up, down, step in self._neighbours():
+            ends = log_goal(up), log_goal(down)
+            if not np.isfinite(ends).all():
+                share = np.mean(~np.isfinite(ends).all(axis=0))
+                raise ValueError(
+                    f"goal={goal!r} is never reached by {share:.0%} of the curves that are "
+                    f"expected of the law {self.law.name!r}; choose another goal= of "
+                    f"{tuple(GOALS)}, or another law."
+                )
+            columns.append((ends[0] - ends[1]) / step)
         return np.stack(columns, axis=-1)
 
     def precision(self) -> np.ndarray:
