@@ -142,6 +142,7 @@ def common_gain(
     noise = np.where(usable, noise, np.inf)
     before = 0.5 * np.where(usable, noise, 0.0) * assumed
     gain, covariance, spread = np.zeros((n, size)), np.zeros((n, size, size)), np.zeros(n)
+    told = np.zeros(n)
     # What each window says of the gain: a normal equation of the frames.
     normal, right = [], []
     for each, line in zip(windows, lines, strict=True):
@@ -165,6 +166,7 @@ def common_gain(
         along = np.einsum("nji,nj->ni", vector, side)
         spread = _likeliest_spread(value, along)
         shrunk = spread[:, None] ** 2 / (1.0 + spread[:, None] ** 2 * value)
+        told = (shrunk * value).sum(axis=-1)
         gain = np.einsum("nji,ni->nj", vector, shrunk * along)
         covariance = np.einsum("nji,ni,nki->njk", vector, shrunk, vector)
         noise = np.stack(
@@ -182,7 +184,7 @@ def common_gain(
     weighed = [a / s[:, None, None] for a, s in zip(normal, noise, strict=True)]
     sides = [b / s[:, None] for b, s in zip(right, noise, strict=True)]
     by_others = _by_others(weighed, sides, spread)
-    left = freedom.sum(axis=0) - np.where(enough, (shrunk * value).sum(axis=-1), 0.0)
+    left = freedom.sum(axis=0) - np.where(enough, told, 0.0)
     return CommonGain(gain, sd, spread, noise, by_others, left)
 
 

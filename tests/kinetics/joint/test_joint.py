@@ -121,7 +121,7 @@ def test_gain_of_frames_is_found_and_taken_off():
     power = power_of_windows(freed, config, fit_exact(problem, config), gain, ("exponent",))
     assert 0.25 < power < 0.7
     assert power_of_windows(freed, config, fit_exact(problem, config), gain, ()) == 1.0
-    # Four times 20 frames are left by the fits, and 24 say what the gain is, less what is like fits.
+    # Four times 20 frames are left by the fits, and 24 tell the gain, less what is like fits.
     assert 56 < gain.freedom[0] < 64
     student = stats.t.ppf(0.975, gain.freedom[0]) / stats.norm.ppf(0.975)
     np.testing.assert_allclose(freed.variance[0, :, 0], student**2 * gain.noise[:, 0])
