@@ -7,9 +7,10 @@ truths are of another kind than the priors: smooth noise, a step of 0.9 in ln k,
 rim on a support that is left out. ``--kinds phases ramp tails`` are two phases without groups, a
 ramp, and log-normal rates of which a few are fast. ``--kinds own even`` are fields of the kind that
 is fitted, and smoother ones (powers 2 and 4 of κ² − ∇², no periodic ends). Amplitudes and offsets
-vary from pixel to pixel; they are smooth over a pixel, as the thickness is. ``--large`` measures
-time and memory on 64 × 64 pixels with four windows, ``--network`` trains the networks of one map of
-32 × 32 pixels and shows their certificate.
+vary from pixel to pixel; they are smooth over a pixel, as the thickness is. ``--alike`` are maps of
+6 × 6 pixels that have one ln k, or nearly so, on four kinds of doses. ``--large`` measures time and
+memory on 64 × 64 pixels with four windows, ``--network`` trains the networks of one map of 32 × 32
+pixels and shows their certificate.
 """
 
 import argparse
@@ -23,6 +24,13 @@ from scipy.ndimage import gaussian_filter
 
 DOSE = np.arange(1, 10) / 9
 MODES = ("pixel", "population", "field")
+# Doses over the decay constant, and noise, of pixels that are alike.
+ALIKE = {
+    "beyond": (np.linspace(1.33, 13.3, 10), 0.02),
+    "little": (np.linspace(0.11, 1.0, 9), 0.02),
+    "dense": (np.linspace(0.33, 3.0, 9), 0.02),
+    "noisy": (np.linspace(0.33, 3.0, 9), 0.05),
+}
 
 
 def smooth(random, shape, width):
@@ -76,19 +84,24 @@ def truth(kind, seed, size, mean):
     return random, log_rate, exponent, amplitude, offset, inside
 
 
+def series_of(dose, values):
+    """A dose series of values ``(size, size, n_dose)``."""
+    axes = [
+        *({"size": len(values), "name": name} for name in "yx"),
+        {"size": 1, "name": "window"},
+        {"axis": dose, "name": "dose"},
+    ]
+    series = hs.signals.Signal1D(values[:, :, None], axes=axes)
+    series.set_signal_type("DoseSeries")
+    return series
+
+
 def simulated(kind, seed, size, mean, noise):
     """A dose series, ln D½ and the pixels that count."""
     random, log_rate, exponent, amplitude, offset, inside = truth(kind, seed, size, mean)
     curve = power(DOSE, np.exp(log_rate)[..., None], exponent[..., None])
     values = amplitude[..., None] * curve + offset[..., None]
-    values = values + noise * 0.8 * random.standard_normal(values.shape)
-    axes = [
-        *({"size": size, "name": name} for name in "yx"),
-        {"size": 1, "name": "window"},
-        {"axis": DOSE, "name": "dose"},
-    ]
-    series = hs.signals.Signal1D(values[:, :, None], axes=axes)
-    series.set_signal_type("DoseSeries")
+    series = series_of(DOSE, values + noise * 0.8 * random.standard_normal(values.shape))
     half = power_log_half(np.exp(log_rate), exponent)
     return series, half, inside
 
@@ -144,6 +157,34 @@ def accuracy(seeds, noises, size, kinds):
         )
 
 
+def alike(seeds, spreads):
+    """Maps of 6 × 6 pixels that have one exponent, and one ln k or a small spread of it."""
+    print("cover: mean, least | rms of ln D1/2 | determined | determined and wrong")
+    for name, (dose, noise) in ALIKE.items():
+        for spread in spreads:
+            rows = {mode: [] for mode in MODES[1:]}
+            for seed in seeds:
+                random = np.random.default_rng(seed)
+                rate = np.exp(spread * random.standard_normal((6, 6)))
+                exponent = np.ones((6, 6))
+                amplitude = np.exp(0.15 * random.standard_normal((6, 6, 1)))
+                values = amplitude * (power(dose, rate[..., None], exponent[..., None]) + 0.5)
+                series = series_of(dose, values + noise * random.standard_normal(values.shape))
+                half, inside = power_log_half(rate, exponent), np.ones((6, 6), dtype=bool)
+                for mode, found in rows.items():
+                    result = series.fit_dose_pinn(spatial=mode, show_progressbar=False)
+                    found.append(judged(result, half, inside))
+            for mode, found in rows.items():
+                error, covered, known, right = np.array(found).T
+                wrong = (known * (1 - np.nan_to_num(right, nan=1.0))).mean()
+                print(
+                    f"{name:7s} spread {spread:.1f}  {mode:10s} {covered.mean():6.3f} "
+                    f"{covered.min():.2f} | {np.sqrt((error**2).mean()):.3f} | {known.mean():.2f} "
+                    f"| {wrong:.3f}",
+                    flush=True,
+                )
+
+
 def large():
     size = 64
     windows = [simulated("smooth", seed, size, 0.4, 0.02)[0].data for seed in range(4)]
@@ -187,8 +228,11 @@ if __name__ == "__main__":
     parser.add_argument("--kinds", nargs="+", default=["smooth", "step", "rim"])
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--network", action="store_true")
+    parser.add_argument("--alike", type=float, nargs="*", metavar="SPREAD")
     options = parser.parse_args()
-    if options.large:
+    if options.alike is not None:
+        alike(options.seeds, options.alike or [0.0, 0.1, 0.3, 0.5, 1.0])
+    elif options.large:
         large()
     elif options.network:
         network()

@@ -19,9 +19,10 @@ from .curves import SharedCurves, box_of, curve_with_slopes
 from .readout import Shared
 
 # Spread over pixels before the data: its median for ln k, and for another parameter as a share of
-# what is assumed of a single pixel; a factor of 1.6 either way. The first power of the spread keeps
-# its mode from 0, where that of a variance component easily goes (doi:10.1007/s11336-013-9328-2).
-_SPREAD_OF_RATE, _SPREAD_SHARE, _SPREAD_WIDTH, _AVOID_ZERO = 0.5, 0.45, 0.5, 1.0
+# what is assumed of a single pixel; a factor of 2 either way. Toward the end of the ridge where the
+# exponent is large the same curves need larger spreads: to keep them from 0 by more than that, as
+# the mode of a variance component is (doi:10.1007/s11336-013-9328-2), pulls a population there.
+_SPREAD_OF_RATE, _SPREAD_SHARE, _SPREAD_WIDTH = 0.35, 0.315, 0.7
 # Spread of the amplitudes as a share of their mean, a factor of e either way.
 _AMPLITUDE_SHARE, _AMPLITUDE_WIDTH = 0.3, 1.0
 # Correlations (as Fisher's z): anything goes among a and b, which follow the thickness together.
@@ -178,7 +179,7 @@ class Layout:
         # Of a and b everything is as likely, which is not so of a swing. That a decay may be over
         # before the first frame, where a may be anything, says nothing for it.
         fall = 1 / torch.linalg.det(self._to_readout(mean))
-        return -0.5 * loss + _AVOID_ZERO * spread.sum() - torch.log(fall + _ANYTHING)
+        return -0.5 * loss - torch.log(fall + _ANYTHING)
 
     def nothing_shared(self, vector: Tensor) -> Tensor:
         """A population as wide as what is assumed of a single pixel, about the noise of another."""

@@ -21,11 +21,12 @@ from hyperspy_dosekin.kinetics.identifiability import SHARED_RIGHT
 from .climb import information, log_posterior, nodes_of, settled
 from .curves import CommonScale, SharedCurves
 from .dependence import godambe, redundancy
-from .evidence import answer_by_numbers, log_half_dose, scores
+from .evidence import answer_by_numbers, scores
 from .frames import common_gain, frame_noise
 from .hyper import Layout
 from .pixels import PixelNodes
 from .readout import Shared, Sums
+from .spine import mean_log_half, slope_of_mean, walked
 
 #: Pixels that the numbers of a population are estimated from, at most.
 MOST_PIXELS = 768
@@ -43,9 +44,9 @@ _LEAST_PIXELS_FREE = 3.0
 #: the shape that is assumed of it speaks for one end or the other, and an expansion about its mode
 #: is too narrow. A mixture with a prior that shares nothing holds whatever is the case (H. Schmidli
 #: and others, doi:10.1111/biom.12242).
-ON_RIDGE = 0.25
-# That few patches differ leaves their mean open, too: on a ridge it is more open by this factor.
-_BEYOND_FEW = 2.0
+ON_RIDGE = 0.2
+# Standard deviation of the mean ln D½, pixels being independent, above which its ridge is walked.
+_WALKED = 0.1
 # Distance, in standard deviations, at which a direction is examined for being lopsided.
 _PROBE = 1.3
 # Sides of a direction may be that much wider or narrower than its curvature says.
@@ -166,8 +167,9 @@ def fit_population(
     inflation = godambe(information(score, layout, vector, 1.0), score, places)[1]
     hessian = information(power * score, layout, vector, power)
     covariance = godambe(hessian, power * score, places)[0]
+    effective = curves.number / inflation
     design = _designed(
-        nodes, layout, vector, covariance, hessian, power, n_design, curves.number / inflation
+        curves, nodes, layout, vector, covariance, hessian, power, n_design, effective
     )
     return Population(
         layout,
@@ -241,6 +243,7 @@ def _start(curves: SharedCurves, layout: Layout) -> Tensor:
 
 
 def _designed(
+    curves: SharedCurves,
     nodes: PixelNodes,
     layout: Layout,
     vector: Tensor,
@@ -253,16 +256,25 @@ def _designed(
     """Equally likely vectors: a Latin hypercube along the axes of the covariance.
 
     Each side of an axis is as wide as the fall of the likelihood along it says. What so few
-    independent pixels say of a mean and its spread is Student's t.
+    independent pixels say of a mean and its spread is Student's t. Where the pixels leave the mean
+    ln D½ open the first axis is the ridge itself, which is bent (`spine`).
     """
-
-    def of_mean(at: Tensor) -> Tensor:
-        return log_half_dose(nodes.curves, layout.shared(at).mean[:, None])[0]
-
-    values, axes = torch.linalg.eigh(covariance)
-    steps = axes * values.clamp(min=0).sqrt()
-    effect = torch.stack([of_mean(vector + s) for s in steps.T])
-    steps = steps[:, effect.sub(of_mean(vector)).abs().argsort(descending=True)]
+    slope = slope_of_mean(curves, layout, vector)
+    known = float(slope @ torch.linalg.solve(hessian, slope))
+    variance = float(slope @ covariance @ slope)
+    open_one = known > _WALKED**2
+    spine = walked(curves, layout, vector, covariance, power) if open_one else None
+    if spine is None:
+        values, axes = torch.linalg.eigh(covariance)
+        steps = axes * values.clamp(min=0).sqrt()
+        top = mean_log_half(curves, layout, vector)
+        effect = np.abs([mean_log_half(curves, layout, vector + s) - top for s in steps.T])
+        steps = steps[:, (-effect).argsort()]
+    else:
+        along = covariance @ slope / variance**0.5
+        values, axes = torch.linalg.eigh(covariance - along[:, None] * along)
+        # The least of these is the ridge itself, of which nothing is left.
+        steps = torch.cat([along[:, None], (axes * values.clamp(min=0).sqrt())[:, 1:]], 1)
     n = len(vector)
     top = log_posterior(nodes, layout, vector, power).detach()
     sides = torch.ones(2, n, dtype=vector.dtype)
@@ -279,19 +291,17 @@ def _designed(
     unit = np.sqrt(np.mean(stats.norm.ppf(uniform) ** 2))
     scores = torch.as_tensor(stats.t.ppf(uniform, freedom_of(n_effective)) / unit)
     random = np.random.default_rng(0)
-    score = torch.stack([scores[random.permutation(number)] for _ in range(n)], 1)
+    order = np.stack([random.permutation(number) for _ in range(n)], 1)
+    score = scores[order]
     score = torch.where(score < 0, score * sides[0], score * sides[1])
-    design = vector + score @ steps.T
-    open_by = float(torch.stack([of_mean(row) for row in design]).var())
-    few = _spread_of(nodes.curves, layout.shared(vector)) ** 2 / n_effective * float(scores.var())
-    if open_by > max(ON_RIDGE**2, _BEYOND_FEW**2 * few):
+    if spine is None:
+        return vector + score @ steps.T
+    # Pixels as they are leave more open than independent ones do, at every place of the ridge.
+    more = max(variance - known, 0.0) ** 0.5
+    shift = more * scores.numpy()[order[:, 0]]
+    at = spine.quantiles(uniform[random.permutation(number)]) + shift
+    design = torch.as_tensor(spine.vectors(at)) + score[:, 1:] @ steps[:, 1:].T
+    if spine.deviation > ON_RIDGE:
         # Half of what stands for the unknown is that pixels share nothing.
         design[::2] = layout.nothing_shared(vector)
     return design
-
-
-def _spread_of(curves: SharedCurves, shared: Shared) -> float:
-    """Standard deviation of ln D½ in a population, to first order."""
-    above = log_half_dose(curves, shared.mean[:, None] + shared.factor)
-    below = log_half_dose(curves, shared.mean[:, None] - shared.factor)
-    return float((above - below).norm() / 2)

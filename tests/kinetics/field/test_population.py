@@ -23,6 +23,7 @@ from hyperspy_dosekin.kinetics.field.pixels import (
 )
 from hyperspy_dosekin.kinetics.field.population import fit_population
 from hyperspy_dosekin.kinetics.field.readout import Shared, Sums, readout_after
+from hyperspy_dosekin.kinetics.field.spine import Spine, mean_log_half
 from hyperspy_dosekin.kinetics.field.summary import summary_of
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
@@ -290,3 +291,17 @@ def test_the_search_ends_at_one_place_wherever_it_begins():
         nodes = nodes_of(curves, layout.shared(top), None)[0]
         heights.append(float(log_posterior(nodes, layout, top, 1.0)))
     assert np.ptp(heights) < 0.2
+    # What is left open follows the ridge, and holds the truth.
+    half = [mean_log_half(curves, layout, torch.as_tensor(row)) for row in population.design]
+    assert min(half) < np.log(np.log(2)) < max(half)
+
+
+def test_the_spine_of_a_ridge_has_the_quantiles_of_its_density():
+    at = np.linspace(-2.0, 3.0, 9)
+    vector = np.stack([at, at**2], 1)
+    spine = Spine(at, vector, -0.5 * (at / 0.5) ** 2)
+    assert spine.deviation == pytest.approx(0.5, rel=0.05)
+    np.testing.assert_allclose(spine.quantiles(np.array([0.1, 0.5])), [-0.64, 0.0], atol=0.05)
+    np.testing.assert_allclose(spine.vectors(np.array([0.625])), [[0.625, 0.39]], atol=0.05)
+    # Beyond its ends a spine goes straight on.
+    np.testing.assert_allclose(spine.vectors(np.array([4.0]))[0, 0], 4.0)

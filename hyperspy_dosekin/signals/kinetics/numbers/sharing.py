@@ -190,16 +190,14 @@ def notes_on_sharing(numbers: KineticsNumbers) -> list[str]:
         notes.append(FIELD.format(lengths=_range(mean)))
     notes += _note_on_windows(numbers, maps)
     notes += _notes_on_frames(maps, numbers.window_names)
-    open_ones = [
-        f"{row.window} {row.group}".strip()
-        for row in population_rows(numbers)[0]
-        if row.quantity == "half_integrity_dose" and not _known(row)
-    ]
+    shown = _shown(maps, numbers.window_names)
+    half = [_called(maps, [key]) for key, each in shown.items() if not each.shares.all()]
+    rows = [row for row in population_rows(numbers)[0] if row.quantity == "half_integrity_dose"]
+    named = {f"{row.window} {row.group}".strip(): row for row in rows}
+    open_ones = [name for name, row in named.items() if name in half or not _known(row)]
     if open_ones:
         note = ON_THE_RIDGE.format(names=", ".join(open_ones))
-        shown = _shown(maps, numbers.window_names)
-        half = [key for key, each in shown.items() if not each.shares.all()]
-        notes.append(note + (HALF.format(names=_called(maps, half)) if half else ""))
+        notes.append(note + (HALF.format(names=", ".join(half)) if half else ""))
     return notes
 
 
