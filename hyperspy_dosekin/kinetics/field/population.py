@@ -46,7 +46,7 @@ _LEAST_PIXELS_FREE = 3.0
 #: and others, doi:10.1111/biom.12242).
 ON_RIDGE = 0.2
 # Standard deviation of the mean ln D½, pixels being independent, above which its ridge is walked.
-_WALKED = 0.1
+_WALKED = 0.085
 # Distance, in standard deviations, at which a direction is examined for being lopsided.
 _PROBE = 1.3
 # Sides of a direction may be that much wider or narrower than its curvature says.
@@ -297,11 +297,11 @@ def _designed(
     if spine is None:
         return vector + score @ steps.T
     # Pixels as they are leave more open than independent ones do, at every place of the ridge.
-    more = max(variance - known, 0.0) ** 0.5
+    more = max(variance - spine.deviation**2, 0.0) ** 0.5
     shift = more * scores.numpy()[order[:, 0]]
     at = spine.quantiles(uniform[random.permutation(number)]) + shift
     design = torch.as_tensor(spine.vectors(at)) + score[:, 1:] @ steps[:, 1:].T
-    if spine.deviation > ON_RIDGE:
+    if max(spine.deviation, known**0.5) > ON_RIDGE:
         # Half of what stands for the unknown is that pixels share nothing.
         design[::2] = layout.nothing_shared(vector)
     return design

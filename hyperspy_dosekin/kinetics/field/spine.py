@@ -30,7 +30,7 @@ from .hyper import Layout
 _STRIDE, _MOST_STRIDES, _FALLEN = 0.75, 8, 5.0
 # Climbs at a point at most; the length of one, in standard deviations, of which the expansion knows
 # what it gains, and of the longest.
-_CLIMBS, _SHORT, _LONGEST = 3, 0.8, 2.0
+_CLIMBS, _SHORT, _LONGEST = 8, 0.8, 2.0
 _DIFFERENCE, _LEAST_APART = 1e-4, 0.1
 # Points of the density between those that were walked.
 _FINE = 2001
