@@ -8,6 +8,9 @@ Steps of one and two parameters are solved in closed form, others by Cholesky de
 
 What happens to few of the problems is done for those alone, by their indices: a `torch.where` over
 all takes several times as long as a product.
+
+Problems are worked on in whole vectors, the last of them repeated where there are too few: sums do
+not depend then on how many there are (`row_sums`), and nor does any minimum.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from .row_sums import in_whole_vectors
 
 # A finished problem is removed from the batch every so many iterations: copying costs too.
 _COMPACT_EVERY = 2
@@ -233,12 +238,15 @@ def minimise_batched(
     converged = torch.zeros(count, dtype=torch.bool, device=start.device)
     if count == 0:
         return Minimum(best, value, converged)
-    index = torch.arange(count, device=start.device)
-    point, damping = best, torch.full_like(value, _DAMPING_START)
+    index = in_whole_vectors(torch.arange(count, device=start.device))
+    point = best
+    if index.numel() > count:
+        point, objective = best[:, index], objective.select(index)
+    damping = torch.full_like(point[0], _DAMPING_START)
     current, gradient, model = objective.evaluate(point)
     correction = torch.zeros_like(model)
-    finished = torch.zeros_like(converged)
-    promised_little = torch.zeros_like(converged)
+    finished = torch.zeros_like(damping, dtype=torch.bool)
+    promised_little = torch.zeros_like(finished)
     for iteration in range(max_iterations):
         step = _box_step(point, gradient, model, damping, lower, upper, largest_step)
         proposal = torch.clamp(point + step, lower, upper)
@@ -271,9 +279,10 @@ def minimise_batched(
             value[done] = current[finished]
             converged[done] = promised_little[finished]
             keep = torch.nonzero(~finished)[:, 0]
-            index = index[keep]
-            if index.numel() == 0:
+            if keep.numel() == 0:
                 return Minimum(best, value, converged)
+            keep = in_whole_vectors(keep)
+            index = index[keep]
             point, current, damping = point[:, keep], current[keep], damping[keep]
             gradient, model = gradient[:, keep], model[..., keep]
             correction = correction[..., keep]

@@ -40,12 +40,12 @@ def _violated(deviance: Deviance, rows: Tensor, mean: Tensor) -> Tensor:
 
 def held_at_bounds(
     curves: PreparedCurves,
-    part: slice,
+    part: np.ndarray,
     deviance: Deviance,
     minimum: Minimum,
     bound: np.ndarray,
     allowed: np.ndarray,
-    build: Callable[[slice, np.ndarray | None], Deviance],
+    build: Callable[[np.ndarray, np.ndarray | None], Deviance],
     max_iterations: int,
 ) -> Deviance:
     """Fit curves again whose intensity would become negative, with the offset at its bound.

@@ -19,7 +19,7 @@ from hyperspy_dosekin.numerics.batching import send
 def build_deviance(
     curves: PreparedCurves,
     layout: Layout,
-    part: slice,
+    part: np.ndarray,
     dtype: torch.dtype,
     device: torch.device,
     root_weight: np.ndarray | None,
@@ -73,7 +73,7 @@ def build_deviance(
 
 
 def _shared_basis(
-    curves: PreparedCurves, layout: Layout, part: slice, device: torch.device
+    curves: PreparedCurves, layout: Layout, part: np.ndarray, device: torch.device
 ) -> Tensor | None:
     if curves.shared is None:
         return None

@@ -179,6 +179,7 @@ def _readout(
 
     from hyperspy_dosekin.kinetics.laws.solution import curve
     from hyperspy_dosekin.kinetics.model.shared_error import basis_of, without_shared
+    from hyperspy_dosekin.numerics.row_sums import row_sum
 
     ferry = Ferry(device)
     # The doses come first, where sums over them are sums of long rows.
@@ -202,11 +203,11 @@ def _readout(
         return without_shared(root * columns, basis)
 
     one, column, values = (whitened(each) for each in (torch.ones_like(values), integrity, values))
-    total = (one * one).sum(0).clamp(min=1e-300)
+    total = row_sum(one * one).clamp(min=1e-300)
     mean_integrity = mean_value = torch.zeros_like(integrity[0])
     if not curves.offset_known:
-        mean_integrity = (one * column).sum(0) / total
-        mean_value = (one * values).sum(0) / total
+        mean_integrity = row_sum(one * column) / total
+        mean_value = row_sum(one * values) / total
         bound = ferry.to_device("bound", found.bound.ravel())
         held, pin = ~bound.isnan(), bound.nan_to_num(0.0)
         # Where the offset is at a bound: y = a (C − pin), from values that are not centred.
@@ -214,8 +215,8 @@ def _readout(
         mean_integrity = torch.where(held, pin, mean_integrity)
         mean_value = torch.where(held, -centre, mean_value)
     column = column - one * mean_integrity
-    norm = (column * column).sum(0).clamp(min=1e-300)
-    amplitude = (column * (values - one * mean_value)).sum(0) / norm
+    norm = row_sum(column * column).clamp(min=1e-300)
+    amplitude = row_sum(column * (values - one * mean_value)) / norm
     ends = np.empty((2, *curves.unit.shape))
     pair = torch.stack([amplitude, mean_value - amplitude * mean_integrity])
     ferry.to_host("found", pair.reshape(ends.shape), ends)

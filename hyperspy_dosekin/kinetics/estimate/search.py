@@ -22,6 +22,7 @@ from hyperspy_dosekin.kinetics.laws.prior import EXPONENT_BOX
 from hyperspy_dosekin.kinetics.model.objective import Deviance, Layout
 from hyperspy_dosekin.numerics.batched_minimiser import Minimum
 from hyperspy_dosekin.numerics.device import resolve_device
+from hyperspy_dosekin.numerics.row_sums import in_whole_vectors
 
 from .bounds import held_at_bounds
 from .deviance import build_deviance
@@ -159,7 +160,7 @@ def _minimise_all(objectives: list[Deviance], dictionary: Dictionary, steps: int
         final = better_of(final, _part(found, slice(number, None)), second)
         if isinstance(layout.parameters.law, PowerLaw) and layout.n_row == 2:
             stalled = ~final.converged & (final.parameters[1] < 0)
-            where = torch.nonzero(stalled)[:, 0]
+            where = in_whole_vectors(torch.nonzero(stalled)[:, 0])
             some = together.select(where)
             trial = _on_kinks(some, final.parameters[:, where])
             final = better_of(final, minimise(some, trial, steps), where)
@@ -214,7 +215,8 @@ def fit_curves(
     allowed = config.bounded(curves)
     with torch.no_grad():
         step = max(config.chunk_size // n_window, 1) if device.type == "cpu" else n_curve
-        parts = [slice(begin, begin + step) for begin in range(0, n_curve, max(step, 1))]
+        pieces = torch.arange(n_curve).split(max(step, 1))
+        parts = [in_whole_vectors(piece).numpy() for piece in pieces if piece.numel()]
         if not parts:
             nothing, none = (
                 np.empty((0, n_window)),
@@ -223,7 +225,7 @@ def fit_curves(
             flags = nothing.astype(bool)
             return FoundCurves(none, nothing, nothing, nothing, flags, nothing, root_weight, bound)
 
-        def build(part: slice, bound: np.ndarray | None = None) -> Deviance:
+        def build(part: np.ndarray, bound: np.ndarray | None = None) -> Deviance:
             return build_deviance(
                 curves, layout, part, dtype, device, root_weight, noise=noise, bound=bound
             )
@@ -233,6 +235,7 @@ def fit_curves(
         gathered: list[list[Tensor]] = [[] for _ in range(4)]
         values: list[Tensor] = []
         for number, (part, minimum) in enumerate(zip(parts, minima, strict=True)):
+            count = pieces[number].numel() * n_window
             deviance = objectives[number]
             if allowed is not None and allowed[part].any():
                 deviance = held_at_bounds(
@@ -244,9 +247,9 @@ def fit_curves(
             converged = minimum.converged | perfect.all(0)
             rows = squares, effective, minimum.objective, converged
             for column, row in zip(gathered, rows, strict=True):
-                column.append(row.expand_as(search[0]).T.reshape(-1))
+                column.append(row.expand_as(search[0]).T.reshape(-1)[:count])
             found = parameters.values([row.double() for row in search])
-            values.append(found.movedim(1, -1).reshape(len(found), -1))
+            values.append(found.movedim(1, -1).reshape(len(found), -1)[:, :count])
     arrays = [torch.cat(part).cpu().numpy().reshape(n_curve, n_window) for part in gathered]
     squares, effective, objective = (array.astype(np.float64) for array in arrays[:3])
     freedom = np.maximum(curves.freedom + ~np.isnan(bound), 1.0)

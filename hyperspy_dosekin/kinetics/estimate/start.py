@@ -16,6 +16,7 @@ from hyperspy_dosekin.kinetics.laws.solution import curve
 from hyperspy_dosekin.kinetics.model.objective import Deviance
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.model.shared_error import without_shared
+from hyperspy_dosekin.numerics.row_sums import in_whole_vectors
 
 _N_RATE, _N_EXPONENT = 46, 14
 # Templates along each free parameter of other laws, by their number.
@@ -158,7 +159,10 @@ class Dictionary:
         has_rival
             Boolean ``(n_window, n_curve)``.
         """
-        n_dose, n_window, n_curve = objective.values.shape
+        n_curve = objective.values.shape[-1]
+        every = in_whole_vectors(torch.arange(n_curve, device=objective.values.device))
+        objective = objective if every.numel() == n_curve else objective.select(every)
+        n_dose, n_window, number = objective.values.shape
         values = objective.values.reshape(n_dose, -1).float()
         weights = objective.root_weight
         weights = None if weights is None else weights.reshape(n_dose, -1).float()
@@ -179,10 +183,10 @@ class Dictionary:
                 score.sub_(self.penalty)
             else:
                 # ν·ln(S) + penalty is least where S·exp(penalty/ν) is.
-                number = freedom[part][:, None]
-                number = number[:1] if bool((number == number[0]).all()) else number
+                free = freedom[part][:, None]
+                free = free[:1] if bool((free == free[0]).all()) else free
                 squares = values[:, part].square().sum(0)[:, None]
-                score.sub_(squares * (1 + 1e-6)).mul_((self.penalty / number).exp())
+                score.sub_(squares * (1 + 1e-6)).mul_((self.penalty / free).exp())
             if split is None:
                 first.append(_highest(score)[1])
                 continue
@@ -199,11 +203,11 @@ class Dictionary:
             close.append(behind < rival_within)
 
         def gather(index: Sequence[Tensor]) -> Tensor:
-            chosen = self.search[:, torch.cat(list(index))]
-            return chosen.reshape(-1, n_window, n_curve).to(objective.values.dtype)
+            chosen = self.search[:, torch.cat(list(index))].reshape(-1, n_window, number)
+            return chosen[..., :n_curve].to(objective.values.dtype)
 
         start = gather(first)
         if split is None:
             nothing = torch.zeros((n_window, n_curve), dtype=torch.bool, device=start.device)
             return start, start, nothing
-        return start, gather(second), torch.cat(close).reshape(n_window, n_curve)
+        return start, gather(second), torch.cat(close).reshape(n_window, number)[:, :n_curve]

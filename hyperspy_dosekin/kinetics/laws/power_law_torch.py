@@ -15,6 +15,8 @@ import math
 import torch
 from torch import Tensor
 
+from hyperspy_dosekin.numerics.row_sums import power_of_two
+
 # By type: a p keeps this distance from 1, which costs no digit of C …
 _NEAREST_TO_ONE = {torch.float64: 1e-12, torch.float32: 1e-6}
 # … and below this one the derivative by p comes from its series, for which the other is too near.
@@ -45,7 +47,7 @@ def power_law_curve(
         Which derivatives are wanted; ``None`` takes the place of others.
     """
     dtype = log_rate.dtype
-    rate, exponent = ((each * (1 / _LOG_2)).exp2_() for each in (log_rate, log_exponent))
+    rate, exponent = (power_of_two(each * (1 / _LOG_2)) for each in (log_rate, log_exponent))
     excess = exponent - 1.0
     nearest = _NEAREST_TO_ONE[dtype]
     too_near = excess.abs() < nearest
@@ -55,11 +57,11 @@ def power_law_curve(
     per_log2 = (excess * -_LOG_2).reciprocal_()
     if not (by_rate or by_exponent):
         shifted = (dose * (rate * excess)).clamp_(min=-1.0)
-        return shifted.log1p_().mul_(per_log2).exp2_(), None, None
+        return power_of_two(shifted.log1p_().mul_(per_log2)), None, None
     t = dose * rate
     shifted = (t * excess).clamp_(min=-1.0)
     logarithm = shifted.log1p().mul_(per_log2).clamp_(min=_SMALLEST_LOG[dtype])
-    integrity = logarithm.exp2()
+    integrity = power_of_two(logarithm.clone())
     shifted.add_(1.0).clamp_(min=_EXTINCTION[dtype])
     quotient = torch.div(t, shifted, out=shifted)
     slope = None

@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hyperspy_dosekin.numerics.row_sums import row_sum
+
 #: Squares below this are no error.
 _NOTHING = 1e-24
 
@@ -54,7 +56,7 @@ def without_shared(columns: Tensor, basis: Tensor | None) -> Tensor:
     left = columns
     for number in range(basis.shape[1]):
         along = basis[:, number]
-        left = left - along * (along * columns).sum(0)
+        left = left - along * row_sum(along * columns)
     return left
 
 
@@ -66,7 +68,7 @@ def with_shared(columns: Tensor, basis: Tensor | None) -> Tensor:
     for number in range(basis.shape[1]):
         along = basis[:, number]
         size = along.square().sum(0)
-        whole = whole + along * ((along * columns).sum(0) / (1 - size))
+        whole = whole + along * (row_sum(along * columns) / (1 - size))
     return whole
 
 

@@ -139,7 +139,8 @@ class Distribution:
         self.finite_mass: Tensor | None = None
         self._rows: list[Tensor] | None = None
         values = values.expand(weights.plain.shape)
-        self._weight, finite, there = weights.spread, None, None
+        self._whole = self._weight = weights.spread
+        finite = there = None
         if not bool(torch.isfinite(values.sum())):
             finite = torch.isfinite(values)
             spread = torch.where(finite.flatten(0, 2), weights.spread, 0.0)
@@ -202,15 +203,13 @@ class Distribution:
         self._slope = slope.flatten(0, 2)
         self._start = place.mul_(slope).neg_().add_(0.5).flatten(0, 2)
 
-    def of_last(self, number: int, parts: int, mass: Tensor, index: Tensor) -> Distribution:
+    def of_last(self, number: int, parts: int, index: Tensor) -> Distribution:
         """The distribution of some of the curves over the last parts alone.
 
         Parameters
         ----------
         number, parts
             How many parts, of how many.
-        mass
-            Their probability, ``(n,)``.
         index
             Which curves; they have mass there.
         """
@@ -226,7 +225,8 @@ class Distribution:
         total = _summed(weight, (0,)).clamp(min=1e-300)
         part._weight = weight / total.float()
         if self.finite_mass is not None:
-            part.finite_mass = (total * self.finite_mass[index] / mass[index]).clamp(max=1.0)
+            whole = _summed(own(self._whole), (0,)).clamp(min=1e-300)
+            part.finite_mass = total * self.finite_mass[index] / whole
         if self._rows is not None:
             centre, deviation, shares = map(own, self._rows)
             part._rows = [centre, deviation, shares / total.float()]

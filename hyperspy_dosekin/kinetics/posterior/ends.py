@@ -132,11 +132,10 @@ def _holding(ends: Tensor, estimate: Tensor, tails: Tensor) -> Tensor:
 
 def holding_bound(ends: Tensor, spread: Distribution, nodes: Nodes, tails: Tensor) -> Tensor:
     """Widen intervals to those of the parts at the bound, where the data do not speak against."""
-    mass = nodes.bound_mass
-    index = bound_matters(mass)
+    index = bound_matters(nodes.bound_mass)
     if index.numel() == 0:
         return ends
-    own = spread.of_last(nodes.n_bound, len(nodes.weight), mass, index).quantiles(tails)
+    own = spread.of_last(nodes.n_bound, len(nodes.weight), index).quantiles(tails)
     some = ends[:, index]
     lower, upper = torch.minimum(some, own), torch.maximum(some, own)
     ends[:, index] = torch.where(tails[:, None] < 0.5, lower, upper)

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.laws.solution import curve, streams
 from hyperspy_dosekin.kinetics.model.shared_error import without_shared
+from hyperspy_dosekin.numerics.row_sums import row_sum
 
 from .neighbours import before, beside
 from .whitened import WhitenedCurves
 
-# Numbers of an array that are worked on at once: arrays of this size stay in the cache.
-_AT_ONCE = 2**15
+# Numbers of a curve that are worked on at once, and of an array of what all curves share.
+_OF_CURVE, _AT_ONCE = 256, 2**15
 # The same of a law, what of it does not know the dose being worked out once.
 _OF_LAW = 2**20
 
@@ -54,9 +55,10 @@ class ProductsOverDoses(WhitenedCurves):
     ) -> Iterator[tuple[slice, list[Tensor], Tensor | float]]:
         """The decay less its pin, and minus its slopes, weighed and filtered, of some doses.
 
-        A few doses at once where there are many nodes, so that arrays stay in the cache; many where
-        there are few nodes, for which a step of Python would take longer than the arithmetic. The
-        third is the pin. Where the offset is free any constant may be taken off, and nodes that are
+        A few doses at once where a curve has many nodes, so that arrays stay in the cache; many
+        where it has few, for which a step of Python would take longer than the arithmetic: how
+        sums are rounded must not depend on how many curves there are. The third is the pin. Where
+        the offset is free any constant may be taken off, and nodes that are
         over before the first frame have 0: of differences from 1 only rounding would be left.
         """
         whole = self._complete(search)
@@ -65,7 +67,7 @@ class ProductsOverDoses(WhitenedCurves):
         wanted = [place for place, slope in places if slope]
         flags = [place in wanted for place in range(len(whole))]
         size = max(torch.broadcast_tensors(*whole)[0].numel(), 1)
-        step = max(_AT_ONCE // size, 1)
+        step = max(_OF_CURVE * torch.broadcast_tensors(*whole)[0].shape[-1] // size, 1)
         known = max(_OF_LAW // size, 1) if streams(law) else number
         along = [1] * max(each.ndim for each in whole)
         carried: Sequence[Tensor | None] = ()
@@ -121,26 +123,18 @@ class ProductsOverDoses(WhitenedCurves):
         inner = [[nothing] * (i + 1) for i in range(count)]
         level, mean = [nothing] * count, [nothing] * count
         shared = [[nothing] * len(errors) for _ in range(count)]
-        # Columns that all curves share, before each has weights of its own.
-        common: list[list[Tensor]] = []
         taken = self.pin
         for places, columns, pin in self._columns(search, slopes):
             taken = pin
-            alike = columns[0].shape[-1] == 1 < self.count and self.basis is None
-            if alike:
-                common.append([each[..., 0].movedim(0, -1) for each in columns])
             value, one = (beside(each[places], columns[0]) for each in (values, ones))
             for i, each in enumerate(columns):
                 for j in range(i + 1):
                     inner[i][j] = _added(inner[i][j], each, columns[j])
-                if not alike:
-                    level[i] = _added(level[i], each, value)
+                level[i] = _added(level[i], each, value)
                 mean[i] = _added(mean[i], each, one)
                 for number, error in enumerate(errors):
                     along = beside(error[places], each)
                     shared[i][number] = _added(shared[i][number], each, along)
-        if common:
-            level = [torch.cat(column, -1) @ values for column in zip(*common, strict=True)]
         return self._without_offset(inner, level, mean, shared, taken)
 
     @property
@@ -248,5 +242,5 @@ def _added(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """A total with the sum over doses of products added to it, in place but at the first time."""
     if len(left) == 1 and total.ndim:
         return total.addcmul_(left[0], right[0])
-    product = left[0] * right[0] if len(left) == 1 else (left * right).sum(0)
+    product = left[0] * right[0] if len(left) == 1 else row_sum(left * right)
     return total.add_(product) if total.ndim else product

@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor
 
+from hyperspy_dosekin.numerics.row_sums import hyperbolic, log_row_sum
+
 from .rows import (
     Rows,
     best_on_rows,
@@ -142,7 +144,7 @@ def _row_mass(data: ScanData, rows: Rows) -> Tensor:
         # What is allowed may lie on the slope of a row.
         low, high = data.parameters.free[0].search_box
         log_rate = (log_rate + places[:, None, None] * rows.width).clamp(low, high)
-        return _log_density(data, log_rate, shape).logsumexp(0) + rows.width.log()
+        return log_row_sum(_log_density(data, log_rate, shape)) + rows.width.log()
     return _log_density(data, log_rate, shape) + rows.width.log()
 
 
@@ -226,8 +228,9 @@ def _nodes(data: ScanData, rows: Rows, reach: Tensor, number: int) -> tuple[Tens
     low, high = ((ends.clamp(*box) - rows.log_rate) / scale).asinh()[:, :, None]
     share = torch.linspace(0, 1, number).to(low)[:, None]
     place = torch.lerp(low, high, share)
-    log_rate = rows.log_rate[:, None] + scale[:, None] * place.sinh()
-    spacing = place.cosh().mul_(scale[:, None] * (high - low) / (number - 1))
+    sinh, cosh = hyperbolic(place)
+    log_rate = torch.addcmul(rows.log_rate[:, None], scale[:, None], sinh)
+    spacing = cosh.mul_(scale[:, None] * (high - low) / (number - 1))
     density = _log_density(data, log_rate, rows.shape[:, None])
     density = torch.maximum(density, density.amax((0, 1)) - _LOWEST)
     return log_rate, density, spacing.clamp_(min=1e-300).log_()

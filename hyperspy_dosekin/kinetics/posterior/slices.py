@@ -17,6 +17,7 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
+from hyperspy_dosekin.numerics.row_sums import hyperbolic, log_row_sum, row_sum
 
 from .ridge import extent, ridge_nodes, ridge_rows
 from .rows import end_weights
@@ -125,9 +126,10 @@ def _stood(
     first, last = ((torch.stack([low, high]) - middle) / core).asinh()
     share = torch.linspace(0.0, 1.0, number).to(low)[:, None]
     place = torch.lerp(first, last, share)
-    step = core * place.cosh() * (last - first) / (number - 1)
+    sinh, cosh = hyperbolic(place)
+    step = core * cosh * (last - first) / (number - 1)
     step = step.clamp(min=1e-300) * end_weights(number).to(low)[:, None]
-    return (middle + core * place.sinh()).clamp(low, high), step
+    return (middle + core * sinh).clamp(low, high), step
 
 
 def _log_prior(parameters: Parameters, place: Tensor) -> Tensor:
@@ -164,7 +166,7 @@ def _log_mass(cut: ScanData, mode: Tensor) -> Tensor:
     moved = torch.stack([across, along.expand_as(across)]).flatten(1, 2) * scale[:, None]
     lower, upper = mode.new_tensor([p.search_box for p in free]).T[..., None, None]
     search = torch.minimum(torch.maximum(mode[:, None] + moved, lower), upper)
-    return cut.log_density(list(search))[0].logsumexp(0) + log_volume
+    return log_row_sum(cut.log_density(list(search))[0]) + log_volume
 
 
 def _settled(data: ScanData, place: Tensor, step: Tensor, guesses: list[Tensor]) -> _Slices:
@@ -306,9 +308,9 @@ def _adapted(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> 
         some, part = data.select(again), slices.select(again)
         low, high, _ = extent(part.mass, part.place, box)
         weight = (part.mass - part.mass.amax(0)).exp() * part.step
-        weight = weight / weight.sum(0)
-        middle = (weight * part.place).sum(0)
-        spread = (weight * (part.place - middle).square()).sum(0).sqrt()
+        weight = weight / row_sum(weight)
+        middle = row_sum(weight * part.place)
+        spread = row_sum(weight * (part.place - middle).square()).sqrt()
         spread = torch.maximum(spread, _LEAST_SPREAD * (high - low))
         places, step = _stood(len(part.place), low, high, middle, _CORE * spread)
         changes, wall = _steep(part)

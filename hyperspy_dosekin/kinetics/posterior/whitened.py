@@ -21,6 +21,7 @@ from hyperspy_dosekin.kinetics.model.shared_error import (
     without_shared,
 )
 from hyperspy_dosekin.numerics.batching import send
+from hyperspy_dosekin.numerics.row_sums import row_sum
 
 from .neighbours import filtered, last_present
 
@@ -32,14 +33,6 @@ _BY_CURVE = (
     *("root_weight", "freedom", "share", "pin", "unit", "base", "extent", "softness"),
     *("errors", "basis", "third"),
 )
-
-
-def over_doses(rows: Tensor) -> Tensor:
-    """Sum over doses, ``(n,)``, that does not depend on how many curves there are.
-
-    The order in which `Tensor.sum` adds does, by rounding.
-    """
-    return rows.cumsum(0)[-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +156,7 @@ class WhitenedCurves:
 
     def centred(self) -> Self:
         """The same with the mean of the values taken off; only where the offset is free."""
-        mean = over_doses(self.ones * self.values) / self.weight_sum
+        mean = row_sum(self.ones * self.values) / self.weight_sum
         return replace(self, values=self.values - self.ones * mean, base=self.base + mean)
 
     def uncentred(self) -> Self:
@@ -184,17 +177,17 @@ class WhitenedCurves:
     @cached_property
     def weight_sum(self) -> Tensor:
         """W: sum of squares of the whitened constant, ``(n,)`` or ``(1,)``."""
-        return over_doses(self.ones * self.ones)
+        return row_sum(self.ones * self.ones)
 
     @cached_property
     def _level(self) -> Tensor:
         """Sum of values times the constant; 0 where they are centred."""
-        return over_doses(self.ones * self.values)
+        return row_sum(self.ones * self.values)
 
     @cached_property
     def total(self) -> Tensor:
         """Sum of squares about the mean (or the known offset), ``(n,)``."""
-        total = over_doses(self.values * self.values)
+        total = row_sum(self.values * self.values)
         if self.share is not None:
             total = total - self.share * self._level**2 / self.weight_sum
         return total
