@@ -214,7 +214,9 @@ class KineticsNumbers(FittedSeries):
             "rate" if name == "rate_per_dose" else name, level, method, dose_level=dose_level
         )
         power = {"none": 0, "dose": 1, "per dose": -1}[scales[name]]
-        lower, upper = (taken(end[..., 0], self.shown, -1) * scale for end in (lower, upper))
+        with np.errstate(over="ignore"):
+            # An end beyond float64 is infinite.
+            lower, upper = (taken(end[..., 0], self.shown, -1) * scale for end in (lower, upper))
         if name == "rate_per_dose":
             error, estimate = self.maps.config.dose_error, self.estimate.mean_parameter("rate")
             lower, upper = error.widened(lower, upper, estimate * scale, level)
