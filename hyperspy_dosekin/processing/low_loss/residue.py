@@ -9,7 +9,7 @@ from scipy.optimize import nnls
 
 from hyperspy_dosekin.processing.low_loss.wings import (
     asymmetry_of_wings,
-    left_beyond_mirror,
+    beyond_noise,
     left_by_wings,
 )
 
@@ -24,8 +24,9 @@ _EXCESS, _FALLS, _ASYMMETRIC = (1.0, 1.5), 2.0, 0.01
 _MAY_FALL = 1.05
 #: What may be wrong with its continuation, as a share of it, and how many decays it is continued.
 _UNSURE, _DECAYS = 0.5, 12.0
-#: Widths from the peak beyond which there is no flank, but a tail.
-_WINGS = 2.0
+#: Widths from the peak beyond which there is no flank, but a tail; and one standard deviation of it
+#: at most, as a share, with which an interval has that the other side has none.
+_WINGS, _ALL_OF_IT = 2.0, 0.6
 #: It is fitted up to so many widths, to so many channels at least, with decays in widths of these.
 _FITTED, _FEWEST_FITTED = 2.5, 4
 _DECAY_RANGE = np.geomspace(0.08, 1.5, 120)
@@ -111,13 +112,19 @@ def residue_of(
     if excess is not None:
         leftover = leftover - np.interp(np.arange(size), np.arange(excess.size), excess, right=0.0)
     # Further away nobody sees whether the tail of the loss side is that of the gain side.
-    share = min(asymmetry_of_wings(near_gain[:size], near_loss[:size], fwhm), _UNSURE)
+    share = min(asymmetry_of_wings(near_gain[:size], near_loss[:size], fwhm), _ALL_OF_IT)
     mirrored = np.interp(distance, np.arange(end + 1), side, right=0.0)
     residue = np.maximum(residue, np.where(distance < _WINGS * fwhm, 0.0, share * mirrored))
+    if loss_side is not None:
+        # Where losses have less than is mirrored, that is too much.
+        last = min(end if reach is None else min(reach, end), loss_side.size - 1) + 1
+        less = beyond_noise(gain_side[:last] - loss_side[:last], int(np.ceil(_WINGS * fwhm)))
+        less = np.maximum(less, 0.0) / area
+        residue = np.maximum(residue, np.interp(distance, np.arange(last), less, right=0.0))
     wings = left_by_wings(leftover, near_loss[:size], fwhm, np.zeros(number))
     residue = np.maximum(residue, wings / area)
     if reach is not None and reach < end:
-        beyond = left_beyond_mirror(gain_side, reach + 1) / area
+        beyond = np.abs(beyond_noise(gain_side, reach + 1)) / area
         residue = np.maximum(residue, np.interp(distance, np.arange(end + 1), beyond, right=0.0))
     if ended:
         return residue

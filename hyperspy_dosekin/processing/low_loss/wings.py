@@ -136,31 +136,36 @@ def _first_minimum(side: np.ndarray) -> int:
     return int(side[:end].argmin()) if end else 0
 
 
-def left_beyond_mirror(gain_side: np.ndarray, first: int) -> np.ndarray:
-    """What the gain side still has where it is no longer mirrored, channel by channel.
+def beyond_noise(side: np.ndarray, first: int) -> np.ndarray:
+    """Means of pieces of one side of the peak, or of what two sides differ by.
 
     Parameters
     ----------
-    gain_side
-        Mean intensities from the peak outward to the end of the axis, less what is subtracted as
-        their dark level, shape ``(n,)``.
+    side
+        From the peak outward to the end of the axis, shape ``(n,)``.
     first
-        Channel from which on it is not mirrored.
+        Channel from which on there are pieces, longer ones further away.
 
     Returns
     -------
     numpy.ndarray
-        Not negative, shape ``(n,)``; 0 where it is within noise.
+        Shape ``(n,)``; 0 where it is within noise.
+
+    Examples
+    --------
+    >>> side = np.where(np.arange(32) < 16, 3.0, 0.0) + 0.1 * (-1.0) ** np.arange(32)
+    >>> print(beyond_noise(side, 8)[[4, 8, 15, 16]].round(2))
+    [0. 3. 3. 0.]
     """
-    left = np.zeros(gain_side.size)
+    left = np.zeros(side.size)
     begin = first
-    while begin + _TOGETHER <= gain_side.size:
-        # Longer pieces further away, where a tail changes less.
+    while begin + _TOGETHER <= side.size:
+        # A tail changes less there.
         end = begin + max(_TOGETHER, begin // 4)
-        end = gain_side.size if gain_side.size - end < _TOGETHER else end
-        piece = gain_side[begin:end]
+        end = side.size if side.size - end < _TOGETHER else end
+        piece = side[begin:end]
         error = piece.std(ddof=1) / np.sqrt(piece.size)
         if abs(piece.mean()) > _CLEAR * error:
-            left[begin:end] = abs(piece.mean())
+            left[begin:end] = piece.mean()
         begin = end
     return left

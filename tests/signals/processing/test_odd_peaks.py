@@ -68,6 +68,16 @@ def test_lazy_spectra_are_bridged_too():
     np.testing.assert_allclose(found, clean, rtol=0.01)
 
 
+def test_a_peak_that_moved_within_its_frame_is_named(caplog):
+    data = counts()
+    quiet(data)
+    assert "not as wide" not in caplog.text
+    data[4] = (data[4] + np.roll(data[4], 9)) // 2
+    areas(data)
+    assert "The zero-loss peak of 1 of 9 spectra is not as wide" in caplog.text
+    assert "others: (4,)" in caplog.text
+
+
 @pytest.mark.parametrize(("frames", "electrons"), [(1, 1e6), (4, 1e5), (30, 1e3), (30, 1e8)])
 def test_peaks_as_they_are_are_left(frames, electrons):
     quiet(counts(frames, electrons, seed=frames))
