@@ -18,8 +18,9 @@ from hyperspy_dosekin.numerics.row_sums import row_sum
 from .neighbours import before, beside
 from .whitened import WhitenedCurves
 
-# Numbers of a curve that are worked on at once, and of an array of what all curves share.
-_OF_CURVE, _AT_ONCE = 256, 2**15
+# Numbers of a curve that are worked on at once, and of an array in series of more frames: arrays of
+# that size stay in the cache, and Python walks over fewer pieces.
+_OF_CURVE, _AT_ONCE, _MANY_FRAMES = 256, 2**15, 64
 # The same of a law, what of it does not know the dose being worked out once.
 _OF_LAW = 2**20
 
@@ -56,10 +57,11 @@ class ProductsOverDoses(WhitenedCurves):
         """The decay less its pin, and minus its slopes, weighed and filtered, of some doses.
 
         A few doses at once where a curve has many nodes, so that arrays stay in the cache; many
-        where it has few, for which a step of Python would take longer than the arithmetic: how
-        sums are rounded must not depend on how many curves there are. The third is the pin. Where
-        the offset is free any constant may be taken off, and nodes that are
-        over before the first frame have 0: of differences from 1 only rounding would be left.
+        where it has few, for which a step of Python would take longer than the arithmetic. How sums
+        are rounded must not depend on how many curves there are, but in series of many frames,
+        which would take ten times as long. The third is the pin. Where the offset is free any
+        constant may be taken off, and nodes that are over before the first frame have 0: of
+        differences from 1 only rounding would be left.
         """
         whole = self._complete(search)
         law, number = self.parameters.law, self.dose.numel()
@@ -67,7 +69,8 @@ class ProductsOverDoses(WhitenedCurves):
         wanted = [place for place, slope in places if slope]
         flags = [place in wanted for place in range(len(whole))]
         size = max(torch.broadcast_tensors(*whole)[0].numel(), 1)
-        step = max(_OF_CURVE * torch.broadcast_tensors(*whole)[0].shape[-1] // size, 1)
+        curves = torch.broadcast_tensors(*whole)[0].shape[-1]
+        step = max((_AT_ONCE if number > _MANY_FRAMES else _OF_CURVE * curves) // size, 1)
         known = max(_OF_LAW // size, 1) if streams(law) else number
         along = [1] * max(each.ndim for each in whole)
         carried: Sequence[Tensor | None] = ()
@@ -123,18 +126,27 @@ class ProductsOverDoses(WhitenedCurves):
         inner = [[nothing] * (i + 1) for i in range(count)]
         level, mean = [nothing] * count, [nothing] * count
         shared = [[nothing] * len(errors) for _ in range(count)]
+        # Columns that all curves share, before each has weights of its own.
+        common: list[list[Tensor]] = []
+        long = self.dose.numel() > _MANY_FRAMES and self.basis is None
         taken = self.pin
         for places, columns, pin in self._columns(search, slopes):
             taken = pin
+            alike = long and columns[0].shape[-1] == 1 < self.count
+            if alike:
+                common.append([each[..., 0].movedim(0, -1) for each in columns])
             value, one = (beside(each[places], columns[0]) for each in (values, ones))
             for i, each in enumerate(columns):
                 for j in range(i + 1):
                     inner[i][j] = _added(inner[i][j], each, columns[j])
-                level[i] = _added(level[i], each, value)
+                if not alike:
+                    level[i] = _added(level[i], each, value)
                 mean[i] = _added(mean[i], each, one)
                 for number, error in enumerate(errors):
                     along = beside(error[places], each)
                     shared[i][number] = _added(shared[i][number], each, along)
+        if common:
+            level = [torch.cat(column, -1) @ values for column in zip(*common, strict=True)]
         return self._without_offset(inner, level, mean, shared, taken)
 
     @property
