@@ -56,7 +56,7 @@ def processable(chunks):
 #: What computes a sample while a graph is built.
 COMPUTING = (
     ("processing.one_pass", "compute"),
-    ("processing.low_loss", "look_at"),
+    ("processing.low_loss", "look_at_bridged"),
     ("processing.low_loss", "try_out"),
     ("processing.recorded", "check_noise"),
     ("classification.training_data", "sample_rows"),

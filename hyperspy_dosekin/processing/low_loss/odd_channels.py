@@ -38,9 +38,6 @@ _SIGMA_PER_MAD = 1.4826
 #: Width and place, before the oddest channel, of what else may be odd; and squares of standard
 #: deviations that a channel more has to explain.
 _ALSO, _PER_CHANNEL = ((1, 1), (1, -1), (2, 0), (2, 1), (2, 2), (2, -1)), 25.0
-#: Logarithm of the mean square width by which a peak is unlike the others, and how many times as
-#: far as they are from each other.
-_UNLIKE, _SURELY_UNLIKE = 0.15, 10.0
 #: Channels with fewer electrons say nothing.
 _FEWEST_ELECTRONS = 20.0
 
@@ -258,42 +255,6 @@ def _holes(around: np.ndarray) -> np.ndarray:
     """Channels with less than half of the lower one beside them, which no peak has."""
     least = np.minimum(around[:, :-2], around[:, 2:])
     return np.pad(around[:, 1:-1] < _HOLE * least, ((0, 0), (1, 1)))
-
-
-def unlike_others(around: np.ndarray, position: np.ndarray, fwhm: float) -> np.ndarray:
-    """By which factor the mean square width of peaks is that of the others; 1 where it is alike.
-
-    Whatever the place in its channel, it is the same within a percent where peaks have one shape.
-
-    Parameters
-    ----------
-    around, position, fwhm
-        As for `smoothness_of`.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape ``(n_spectra,)``.
-
-    Examples
-    --------
-    >>> place = np.arange(25) - 12 - np.linspace(-0.4, 0.4, 9)[:, np.newaxis]
-    >>> around = np.exp(-0.5 * (place / 1.3) ** 2)
-    >>> around[4] = np.minimum(around[4], 0.6)
-    >>> print(unlike_others(around, 12 + np.linspace(-0.4, 0.4, 9), 3.1).round(2))
-    [1.  1.  1.  1.  1.2 1.  1.  1.  1. ]
-    """
-    same = np.ones(len(around))
-    if len(around) < FEWEST:
-        return same
-    distance = np.arange(around.shape[-1]) - position[:, np.newaxis]
-    weight = np.where(np.abs(distance) <= _REACH * fwhm, np.maximum(around, 0.0), 0.0)
-    total, square = (np.nansum(weight * factor, axis=-1) for factor in (1.0, distance**2))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        width = np.log(square / total)
-        away = width - np.nanmedian(width)
-        spread = _SIGMA_PER_MAD * np.nanmedian(np.abs(away))
-        return np.where(np.abs(away) > max(_UNLIKE, _SURELY_UNLIKE * spread), np.exp(away), same)
 
 
 def channels_near(

@@ -17,11 +17,12 @@ from hyperspy_dosekin.processing.low_loss.odd_channels import (
     odd_channels_of,
     put_there,
     smoothness_of,
-    unlike_others,
 )
+from hyperspy_dosekin.processing.low_loss.unlike_widths import unlike_others
 from hyperspy_dosekin.signals.axes.variance import warn_user
+from hyperspy_dosekin.signals.processing.look import look_again, look_at
 from hyperspy_dosekin.signals.processing.recorded import Recorded
-from hyperspy_dosekin.signals.processing.survey import Survey, look_at
+from hyperspy_dosekin.signals.processing.survey import Survey, survey_of, with_subspace
 
 #: Spectra, at most, from which it is learned how a peak is; widths and channels that are looked at.
 _SOME, _WIDTHS, _MOST = 200, 2.5, 400
@@ -53,17 +54,19 @@ def look_at_bridged(
     -------
     The spectra whose peaks are as those of the others, the same object if all are; and the survey.
     """
-    survey = look_at(recorded, search, show_progressbar, spikes=spikes)
+    look = look_at(recorded, search, show_progressbar)
+    survey = survey_of(look, recorded, search)
     peaks = _Peaks.of(recorded, survey)
     for _ in range(_ROUNDS):
-        better = _without_odd_channels(recorded, survey, peaks, part=part)
-        if better is recorded:
+        better, places = _without_odd_channels(recorded, survey, peaks, part=part)
+        if not places.size:
             break
         recorded = better
-        survey = look_at(recorded, search, show_progressbar, spikes=spikes)
+        look = look_again(look, recorded, places, search, show_progressbar)
+        survey = survey_of(look, recorded, search)
         peaks = _Peaks.of(recorded, survey)
     _warn_of_other_shapes(peaks, survey)
-    return recorded, survey
+    return recorded, with_subspace(survey, look) if spikes else survey
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,25 +122,25 @@ class _Peaks:
 
 def _without_odd_channels(
     recorded: Recorded, survey: Survey, peaks: _Peaks, *, part: bool
-) -> Recorded:
-    """Spectra with one odd channel of each peak, or two, less."""
+) -> tuple[Recorded, np.ndarray]:
+    """Spectra with one odd channel of each peak, or two, less; and the places of those spectra."""
     gain, offset = np.nan_to_num((survey.gain, survey.offset))
     saturated = survey.saturated.ravel()[peaks.place]
-    usable = np.flatnonzero(~saturated)
+    usable, none = np.flatnonzero(~saturated), np.empty(0, dtype=np.intp)
     if not usable.size or not gain >= 0 <= offset:
-        return recorded
+        return recorded, none
     some = usable[np.linspace(0, usable.size - 1, min(_SOME, usable.size)).astype(np.intp)]
     noise: tuple[float, float] = (float(gain), float(offset))
     around, position = peaks.around, peaks.position
     shape = smoothness_of(around[some], position[some], peaks.fwhm, *noise)
     if shape is None:
-        return recorded
+        return recorded, none
     odd, values = odd_channels_of(around, position, peaks.fwhm, shape, *noise)
     odd[saturated] = -1
     number = int(np.count_nonzero(odd >= 0))
     if not number or number > max(_USUAL * odd.size, 1) or (1 < number == odd.size):
-        return recorded
-    return _bridged(recorded, peaks, odd, values, part=part)
+        return recorded, none
+    return _bridged(recorded, peaks, odd, values, part=part), peaks.place[odd >= 0]
 
 
 def _warn_of_other_shapes(peaks: _Peaks, survey: Survey) -> None:

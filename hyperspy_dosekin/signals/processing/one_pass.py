@@ -14,8 +14,9 @@ from hyperspy_dosekin.lazy.blocks import column, compute
 from hyperspy_dosekin.lazy.sampling import spread_boxes
 from hyperspy_dosekin.processing.low_loss.one_pass import NUMBERS, look_and_process
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV
+from hyperspy_dosekin.signals.processing.look import counted_gain
 from hyperspy_dosekin.signals.processing.recorded import Recorded, run_chain
-from hyperspy_dosekin.signals.processing.survey import Survey, counted_gain
+from hyperspy_dosekin.signals.processing.survey import Survey
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hyperspy_dosekin.data import dose_series, dose_series_image
-from hyperspy_dosekin.signals.processing.survey import some_of
+from hyperspy_dosekin.signals.processing.look import some_of
 
 DRIFT = np.linspace(-0.3, 0.3, 9)
 

@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Wrong values within a zero-loss peak, and none in spectra without noise: spectra of NumPy."""
 
+import math
 import warnings
 
 import hyperspy.api as hs
 import numpy as np
 import pytest
 from scipy.stats import norm
+
+from hyperspy_dosekin.processing.low_loss.survey import survey_low_loss
+from hyperspy_dosekin.signals.processing import look
 
 ENERGY = -10 + 0.2 * np.arange(320)
 WINDOWS = {"C–O": (10, 16), "M–O": (20, 25)}
@@ -66,6 +70,24 @@ def test_lazy_spectra_are_bridged_too():
     with pytest.warns(UserWarning, match=ODD):
         found = areas(data, lazy=True)
     np.testing.assert_allclose(found, clean, rtol=0.01)
+    # Of spectra in memory only one is looked at again, of lazy ones all.
+    with pytest.warns(UserWarning, match=ODD):
+        np.testing.assert_allclose(found, areas(data), rtol=1e-9)
+
+
+def test_only_what_was_bridged_is_looked_at_again(monkeypatch):
+    seen = []
+
+    def counted(block, **options):
+        seen.append(math.prod(block.shape[:-1]))
+        return survey_low_loss(block, **options)
+
+    monkeypatch.setattr(look, "survey_low_loss", counted)
+    data = counts()
+    data[3, data[3].argmax()] = 1e5
+    with pytest.warns(UserWarning, match=ODD):
+        areas(data)
+    assert seen == [9, 1]
 
 
 def test_a_peak_that_moved_within_its_frame_is_named(caplog):
