@@ -99,8 +99,6 @@ def _climbed(nodes: PixelNodes, layout: Layout, vector: Tensor, power: float) ->
 
 def information(score: Tensor, layout: Layout, vector: Tensor, power: float) -> Tensor:
     """Curvature of −ln posterior, from the scores of the pixels times the power, ``(n, n)``."""
-    with torch.enable_grad():
-        before = torch.autograd.functional.hessian(layout.log_prior, vector)
-    assert isinstance(before, Tensor)
+    before = layout.prior_curvature(vector)
     values, axes = torch.linalg.eigh(-0.5 * (before + before.T))
     return score.T @ score / power + (axes * values.clamp(min=0)) @ axes.T

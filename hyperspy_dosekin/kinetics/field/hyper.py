@@ -181,6 +181,21 @@ class Layout:
         fall = 1 / torch.linalg.det(self._to_readout(mean))
         return -0.5 * loss - torch.log(fall + _ANYTHING)
 
+    def prior_curvature(self, vector: Tensor) -> Tensor:
+        """Second derivatives of `log_prior`, ``(n, n)``."""
+        # Means go together, and the first level and its spread. What goes with nothing needs no
+        # row of its own: the sum of those rows has them in its diagonal.
+        first = sum(self.sizes[:3])
+        rows = [*range(self.d), first, first + self.sizes[3]]
+        alone = torch.ones_like(vector).index_fill(0, torch.tensor(rows), 0.0)
+        with torch.enable_grad():
+            at = vector.detach().requires_grad_()
+            slope = torch.autograd.grad(self.log_prior(at), at, create_graph=True)[0]
+            found = torch.diag(alone * torch.autograd.grad(slope @ alone, at, retain_graph=True)[0])
+            for row in rows:
+                found[row] = torch.autograd.grad(slope[row], at, retain_graph=True)[0]
+        return found
+
     def nothing_shared(self, vector: Tensor) -> Tensor:
         """A population as wide as what is assumed of a single pixel, about the noise of another."""
         _, _, corr, readout, spread_r, corr_r, slope, noise = vector.split(self.sizes)

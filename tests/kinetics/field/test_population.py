@@ -244,6 +244,8 @@ def test_every_number_has_its_place_in_the_vector():
             shared = layout.shared(vector)
             assert shared.factor.shape == (layout.d, layout.d)
             assert np.isfinite(float(layout.log_prior(vector)))
+            hessian = torch.autograd.functional.hessian(layout.log_prior, vector + 0.1)
+            assert torch.equal(layout.prior_curvature(vector + 0.1), hessian)
 
 
 def test_a_population_on_the_ridge_stands_beside_one_that_shares_nothing():
