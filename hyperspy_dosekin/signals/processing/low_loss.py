@@ -19,6 +19,7 @@ from hyperspy_dosekin.processing.low_loss.options import (
 )
 from hyperspy_dosekin.processing.spikes.found import THRESHOLD
 from hyperspy_dosekin.signals.processing.also_align import align_others, check_others
+from hyperspy_dosekin.signals.processing.instrument_warnings import warn_of_instrument
 from hyperspy_dosekin.signals.processing.low_loss_background import (
     check_background,
     warn_if_no_tail,
@@ -254,6 +255,8 @@ def process_low_loss(
     else:
         check_found(survey_found, looked_at, zero_loss_range)
         warn_of_trouble(survey_found, looked_at)
+        if sample is None:
+            warn_of_instrument(self, recorded, survey_found)
         room = 0.0 if sample is None else room_for(survey_found)
         # A type that was asked for is the type in which it is computed.
         options["single"] = noise_hides_rounding(recorded, survey_found) and (
