@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.misc.utils import DictionaryTreeBrowser
-from hyperspy.signals import BaseSignal, LazySignal
+from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, map_blocks, wrap
 from hyperspy_dosekin.numerics.arguments import check_arguments
@@ -28,6 +28,7 @@ from hyperspy_dosekin.signals.processing.record import Diagnostics
 from hyperspy_dosekin.signals.processing.result import CONTEXT
 from hyperspy_dosekin.signals.processing.zero_loss_error import NAME as ZERO_LOSS
 from hyperspy_dosekin.signals.processing.zero_loss_error import zero_loss_residue
+from hyperspy_dosekin.signals.windows.areas import LazyWindowAreas, WindowAreas
 from hyperspy_dosekin.windows.definitions import Window, parse_windows
 from hyperspy_dosekin.windows.weights import WindowWeights, window_weights
 
@@ -125,7 +126,7 @@ def integrate_windows(
     window_axis = {"size": len(chosen), "name": "window", "offset": 0, "scale": 1, "navigate": True}
     metadata = _metadata(self, chosen)
     if dose is None:
-        classes = (BaseSignal, LazySignal)
+        classes = (WindowAreas, LazyWindowAreas)
         axes = [*axes, window_axis]
     else:
         classes = (DoseSeries, LazyDoseSeries)

@@ -8,6 +8,7 @@ import pytest
 
 from hyperspy_dosekin.data import dose_series
 from hyperspy_dosekin.signals.axes.processed import processing_of
+from hyperspy_dosekin.signals.axes.recorded_names import recorded_names
 from hyperspy_dosekin.signals.kinetics.data.window_map import WindowMap1D
 from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
 from hyperspy_dosekin.signals.processing.record import record_of
@@ -58,5 +59,22 @@ def test_processed_spectra_come_back_with_their_steps(tmp_path):
     assert record_of(back).steps == steps == processing_of(back)["steps"]
     # RosettaSciIO cannot read numbers of a single spectrum again.
     single = dose_series().inav[0].process_low_loss()
+    with pytest.raises(ValueError, match=r"one number, .* save it as \.hspy"):
+        single.save(tmp_path / "single.nxs")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_areas_without_a_dose_axis_come_back(lazy, tmp_path):
+    s = hs.signals.Signal1D(np.random.default_rng(0).poisson(9.0, (3, 2, 40)))
+    s.set_signal_type("EELS")
+    s.axes_manager[-1].units = "eV"
+    s = s.as_lazy() if lazy else s
+    areas = s.integrate_windows({"π–π*": (5, 7), "a/b": (8, 10)})
+    for place, each in enumerate((areas, areas.deepcopy(), areas.inav[:, :1])):
+        each.save(tmp_path / f"{place}.nxs")
+        back = of_class(hs.signals.BaseSignal, tmp_path / f"{place}.nxs")
+        assert recorded_names(back.metadata) == ["π–π*", "a/b"]
+        np.testing.assert_array_equal(back.data, np.asarray(each.data))
+    single = dose_series().inav[0].process_low_loss().integrate_windows()
     with pytest.raises(ValueError, match=r"one number, .* save it as \.hspy"):
         single.save(tmp_path / "single.nxs")
