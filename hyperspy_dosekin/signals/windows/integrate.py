@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.misc.utils import DictionaryTreeBrowser
-from hyperspy.signals import BaseSignal
+from hyperspy.signals import BaseSignal, LazySignal
 
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, map_blocks, wrap
 from hyperspy_dosekin.numerics.arguments import check_arguments
@@ -19,6 +19,7 @@ from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
 from hyperspy_dosekin.signals.axes.noise_check import NOISE, checked_numbers
 from hyperspy_dosekin.signals.axes.origin import remember
 from hyperspy_dosekin.signals.axes.quantity import area_quantity, holds_channel_contents
+from hyperspy_dosekin.signals.axes.recorded_names import saves_words
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.axes.variance import attach_variance, follows
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
@@ -28,7 +29,6 @@ from hyperspy_dosekin.signals.processing.record import Diagnostics
 from hyperspy_dosekin.signals.processing.result import CONTEXT
 from hyperspy_dosekin.signals.processing.zero_loss_error import NAME as ZERO_LOSS
 from hyperspy_dosekin.signals.processing.zero_loss_error import zero_loss_residue
-from hyperspy_dosekin.signals.windows.areas import LazyWindowAreas, WindowAreas
 from hyperspy_dosekin.windows.definitions import Window, parse_windows
 from hyperspy_dosekin.windows.weights import WindowWeights, window_weights
 
@@ -126,7 +126,7 @@ def integrate_windows(
     window_axis = {"size": len(chosen), "name": "window", "offset": 0, "scale": 1, "navigate": True}
     metadata = _metadata(self, chosen)
     if dose is None:
-        classes = (WindowAreas, LazyWindowAreas)
+        classes = (BaseSignal, LazySignal)
         axes = [*axes, window_axis]
     else:
         classes = (DoseSeries, LazyDoseSeries)
@@ -157,6 +157,8 @@ def integrate_windows(
         result.metadata.set_item(NOISE, record)
     if variance is not None:
         result.get_noise_variance().metadata.Dose = copy.deepcopy(metadata["Dose"])
+    if dose is None:
+        saves_words(result)
     return result
 
 

@@ -70,11 +70,13 @@ def test_areas_without_a_dose_axis_come_back(lazy, tmp_path):
     s.axes_manager[-1].units = "eV"
     s = s.as_lazy() if lazy else s
     areas = s.integrate_windows({"π–π*": (5, 7), "a/b": (8, 10)})
-    for place, each in enumerate((areas, areas.deepcopy(), areas.inav[:, :1])):
-        each.save(tmp_path / f"{place}.nxs")
-        back = of_class(hs.signals.BaseSignal, tmp_path / f"{place}.nxs")
-        assert recorded_names(back.metadata) == ["π–π*", "a/b"]
-        np.testing.assert_array_equal(back.data, np.asarray(each.data))
+    areas.save(tmp_path / "areas.nxs")
+    back = of_class(hs.signals.BaseSignal, tmp_path / "areas.nxs")
+    assert recorded_names(back.metadata) == ["π–π*", "a/b"]
+    np.testing.assert_array_equal(back.data, np.asarray(areas.data))
+    if lazy:
+        areas.compute(show_progressbar=False)
+        areas.save(tmp_path / "computed.nxs")
     single = dose_series().inav[0].process_low_loss().integrate_windows()
     with pytest.raises(ValueError, match=r"one number, .* save it as \.hspy"):
         single.save(tmp_path / "single.nxs")
