@@ -8,6 +8,8 @@ either into spectra. Source: doi:10.1038/s41598-024-66902-4.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,6 +20,7 @@ KERNELS = (7, 7, 3, 3)
 #: Fewer channels leave nothing after four halvings.
 FEWEST_CHANNELS = 32
 _SLOPE = 0.3
+_Module = TypeVar("_Module", bound=nn.Module)
 #: Mean square, in network units, below which a scatter is none.
 LEAST_SCATTER = 1e-12
 _BLOCK = 128
@@ -242,7 +245,18 @@ def make_network(
         network = DualAutoencoder(n_channels, n_class, n_latent, dropout)
         if n_direction:
             network.reader = Reader(n_channels, n_class, n_direction)
-    return network.to_empty(device=device)
+    return given_memory(network, device)
+
+
+def given_memory(module: _Module, device: torch.device | str) -> _Module:
+    """A module that was made without memory, with some; what is in it has not been set."""
+    # As its own method would, but for that one's import of Torch's tools for decompositions.
+    state = {
+        name: torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=device)
+        for name, value in module.state_dict().items()
+    }
+    module.load_state_dict(state, assign=True)
+    return module
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:

@@ -22,6 +22,7 @@ from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.learning import LearningCurve, Training
 from hyperspy_dosekin.classification.references import ReferenceSet
 from hyperspy_dosekin.classification.units import NetworkUnits
+from hyperspy_dosekin.numerics.adam import Adam
 from hyperspy_dosekin.numerics.progress import Progress, Stop
 from hyperspy_dosekin.numerics.threads import torch_threads
 
@@ -131,7 +132,7 @@ def train_paper(
     n_held = max(1, round(HELD_OUT * len(raw)))
     held, trained = order[:n_held], order[n_held:]
     steps = config.steps or EPOCHS * math.ceil(len(trained) / BATCH)
-    optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    optimiser = Adam(network.parameters(), LEARNING_RATE, fused=False)
     every = max(1, min(config.evaluate_every, steps))
     step_of: list[int] = []
     training: list[dict[str, float]] = []
@@ -218,7 +219,7 @@ def fit_head(network: DualAutoencoder, latents: np.ndarray, label: np.ndarray, s
     """Train the dense head of a network, in place, on labelled latents."""
     generator = torch.Generator().manual_seed(seed)
     rows, classes = torch.as_tensor(latents), torch.as_tensor(label)
-    optimiser = torch.optim.Adam(network.head.parameters(), lr=LEARNING_RATE)
+    optimiser = Adam(network.head.parameters(), LEARNING_RATE, fused=False)
     with torch_threads(1):
         for _ in range(_HEAD_STEPS):
             pick = torch.randint(len(rows), (BATCH,), generator=generator)

@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hyperspy_dosekin.classification.architecture import Reader, initialise
+from hyperspy_dosekin.classification.architecture import Reader, given_memory, initialise
 from hyperspy_dosekin.classification.config import VAEConfig
 from hyperspy_dosekin.classification.learning import Training
 from hyperspy_dosekin.classification.simulation import Simulator
 from hyperspy_dosekin.classification.units import NetworkUnits
+from hyperspy_dosekin.numerics.adam import Adam
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
 
@@ -137,7 +138,7 @@ def _directed(clean: Tensor, raw: Tensor, n_class: int) -> Reader:
     # Made without Torch's global generator, as the rest of the network.
     with torch.device("meta"):
         reader = Reader(n_channels, n_class, number)
-    reader = reader.to_empty(device=clean.device)
+    reader = given_memory(reader, clean.device)
     reader.middle.zero_()
     reader.spread.fill_(1.0)
     reader.centre.copy_(mean)
@@ -160,12 +161,12 @@ def _fitted(
     """Train the dense layers, in place; ``False`` if that was ended early."""
     steps = _STEPS * config.n_step
     warm = max(1, round(_WARM * steps))
-    optimiser = torch.optim.AdamW(dense.parameters(), lr=_RATE, weight_decay=1e-4, fused=True)
+    optimiser = Adam(dense.parameters(), _RATE, weight_decay=1e-4)
     for step in range(steps):
         # A linear warm-up and a half cosine, as for the rest.
         rising = (step + 1) / warm
         falling = 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
-        optimiser.param_groups[0]["lr"] = _RATE * (rising if step < warm else falling)
+        optimiser.rate = _RATE * (rising if step < warm else falling)
         pick = torch.randint(len(rows), (_BATCH,), generator=generator, device=rows.device)
         optimiser.zero_grad()
         functional.cross_entropy(dense(rows[pick]), told[pick]).backward()

@@ -19,12 +19,13 @@ from hyperspy_dosekin.classification.gradients import PartedGradients
 from hyperspy_dosekin.classification.learning import Records, Training, schedule
 from hyperspy_dosekin.classification.simulation import Batch, Simulator
 from hyperspy_dosekin.classification.units import NetworkUnits
+from hyperspy_dosekin.numerics.adam import Adam
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
 from hyperspy_dosekin.numerics.threads import torch_threads
 
 #: Simulated spectra on which training is evaluated.
 _VALIDATION = 1024
-#: Simulated spectra that a teacher is asked about.
+#: Simulated spectra that a teacher is asked about, at most: no more than all steps take.
 _POOL = 16_384
 #: A fall of the loss smaller than this, relatively, does not count as progress.
 _SMALLEST_PROGRESS = 1e-4
@@ -212,7 +213,7 @@ class _Trainer:
 
     def _pooled(self, teacher: Teacher) -> Batch:
         """Simulated spectra with what a teacher says of them, drawn once: it takes longer."""
-        batch = self.simulator.draw(_POOL)
+        batch = self.simulator.draw(min(_POOL, self.config.n_step * self.config.batch_size))
         told = teacher(batch.raw.cpu().double().numpy())
         posterior = torch.as_tensor(told.astype(np.float32), device=batch.raw.device)
         return self._in_units(replace(batch, posterior=posterior))
@@ -259,17 +260,14 @@ class _Trainer:
         measure_every: Callable[[int, DualAutoencoder], None] | None,
     ) -> Training:
         config, network = self.config, self.network
-        optimiser = torch.optim.AdamW(
-            network.parameters(), lr=config.learning_rate, weight_decay=1e-4, fused=True
-        )
+        optimiser = Adam(network.parameters(), config.learning_rate, weight_decay=1e-4)
         best, best_loss, since, complete = self._copy(), math.inf, 0, True
         sums: dict[str, Tensor] = {}
         parameters = list(network.parameters())
         network.train()
         try:
             for step in range(1, config.n_step + 1):
-                rate = schedule(step - 1, config)
-                optimiser.param_groups[0]["lr"] = rate
+                rate = optimiser.rate = schedule(step - 1, config)
                 simulated, measured = self._batches()
                 self.kl_share = min(1.0, step / max(1.0, config.warmup * config.n_step))
                 terms, gradients = self.gradients(simulated, measured)

@@ -138,12 +138,12 @@ def test_interruption_keeps_what_is_there(problem, how):
 
 def test_patience_ends_training_without_calling_it_incomplete(problem):
     references, known, spectra, _ = problem
-    config = VAEConfig(**{**SHORT, "steps": 400, "learning_rate": 1e-12, "patience": 2})
+    config = VAEConfig(**{**SHORT, "steps": 40, "learning_rate": 1e-12, "patience": 2})
     found = fit_model(
         spectra, references, FitSettings(classifier="head", network=config), nuisances=known
     )
     assert found.report["complete"] is True
-    assert found.report["steps"] < 60
+    assert found.report["steps"] < 20
 
 
 def test_units_of_the_data_change_nothing(problem, model):

@@ -47,6 +47,11 @@ def test_the_killed_were_at_work(harm):
     assert any(max(harm[name]["killed"]) > 0 for name in WRITERS)
 
 
+def test_no_compiler_is_imported(harm):
+    """Torch's takes longer than to train the small network that was written there."""
+    assert harm["compiler"] is False
+
+
 def test_a_live_series_loses_no_frame_that_was_taken_in(harm):
     assert len(harm["live"]) == KILLS
     for taken, found in harm["live"]:

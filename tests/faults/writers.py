@@ -331,6 +331,7 @@ def main(kills, seed, folder):
     recorded = Path(folder) / "recorded"
     recorded.mkdir()
     found["live"] = killed_while_recording(recorded, kills, rng)
+    found["compiler"] = "torch._dynamo" in sys.modules
     sys.stdout.write(json.dumps(found))
 
 

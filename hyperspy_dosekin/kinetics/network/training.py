@@ -14,6 +14,7 @@ from hyperspy_dosekin.kinetics.network.architecture import Parameters, trainable
 from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 from hyperspy_dosekin.kinetics.network.losses import Target, Task, loss_terms, total
 from hyperspy_dosekin.kinetics.network.observer import Interrupted, Observer
+from hyperspy_dosekin.numerics.adam import Adam
 from hyperspy_dosekin.numerics.lockstep import LockstepMinimiser
 
 #: A fall of the loss smaller than this, relatively, does not count as progress.
@@ -59,21 +60,20 @@ def train_adam(
     """
     parameters, leaves = _leaves(parameters, target)
     task = Task.of(target, parameters)
-    optimiser = torch.optim.Adam(leaves, lr=config.learning_rate, fused=True)
+    optimiser = Adam(leaves, config.learning_rate)
     members = list(range(len(config.seeds)))
     good, recorder = _detached(parameters), observer.recorder
     best, since = torch.full((len(members),), math.inf, dtype=torch.float64), 0
     try:
         for epoch in range(config.adam_epochs):
-            rate = learning_rate(epoch, config)
-            optimiser.param_groups[0]["lr"] = rate
+            rate = optimiser.rate = learning_rate(epoch, config)
             if epoch % config.record_every == 0:
                 good = _detached(parameters)
                 recorder.add(epoch, _plain_terms(parameters, task), members, rate)
                 observer.progress("Adam", epoch, config.adam_epochs)
                 if observer.stop():
                     raise Interrupted(good)
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad()
             loss = total(
                 loss_terms(parameters, task, causal_strength=config.causal_strength),
                 config.loss_weights,
