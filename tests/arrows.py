@@ -11,6 +11,8 @@ from pathlib import Path
 #: Functions that import what a string names, and built-in ones that run it.
 IMPORTERS = {"import_module", "find_spec", "resolve_name", "run_module", "run_path"}
 BUILT_IN = {"__import__", "exec", "eval"}
+#: Parts of this package that import HyperSpy; the others run without it.
+SPEAK_HYPERSPY = {"signals", "components", "gui", "data", "libertem"}
 
 
 def module_of(path, root):
@@ -25,9 +27,26 @@ def imports_of(path, root):
 
 
 @functools.cache
+def _read(text):
+    """Imports of a file, lines and texts of strings that are no docstrings, and names it uses."""
+    nodes = list(ast.walk(ast.parse(text)))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    strings = [
+        (node.lineno, node.value)
+        for node in nodes
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in docstrings
+    ]
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return imports, strings, attributes, names
+
+
 def _imports_of(text, inside):
     found, parts = [], list(inside.parts)
-    for node in ast.walk(ast.parse(text)):
+    for node in _read(text)[0]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -101,13 +120,7 @@ def named_in_strings(package):
     modules = {module_of(path, root) for path in package.rglob("*.py")} - {package.name}
     within = {module.partition(".")[2] for module in modules}
     for path in sorted(package.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
-            is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-            if not is_text or id(node) in docstrings:
-                continue
-            text = node.value
+        for line, text in _read(path.read_text(encoding="utf-8"))[1]:
             words = re.findall(rf"{package.name}(?:\.\w+)+", text)
             whole = text.strip(".")
             if (
@@ -117,16 +130,15 @@ def named_in_strings(package):
                 or (words == [text] and text.rpartition(".")[0] in modules)
                 or ("." in text and whole in within)
             ):
-                yield path.relative_to(package).as_posix(), node.lineno, text
+                yield path.relative_to(package).as_posix(), line, text
 
 
 def imports_by_name(package):
     """Files that use a function which imports what a string or a variable names."""
     package = Path(package)
     for path in sorted(package.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = {getattr(node, "attr", None)}
-            if isinstance(node, ast.ImportFrom):
-                names = {alias.name for alias in node.names}
-            if names & IMPORTERS or getattr(node, "id", None) in BUILT_IN:
-                yield path.relative_to(package).as_posix()
+        imports, _, attributes, names = _read(path.read_text(encoding="utf-8"))
+        from_others = [node for node in imports if isinstance(node, ast.ImportFrom)]
+        taken = {alias.name for node in from_others for alias in node.names}
+        if (attributes | taken) & IMPORTERS or names & BUILT_IN:
+            yield path.relative_to(package).as_posix()

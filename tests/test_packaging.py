@@ -6,6 +6,7 @@ import ast
 import hashlib
 import importlib
 import inspect
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.arrows import SPEAK_HYPERSPY
 from tests.patience import PROCESS
 
 if sys.version_info >= (3, 11):
@@ -94,11 +96,11 @@ def clean_python(wheel, tmp_path_factory):
     return python, site_packages
 
 
-def run(clean_python, code):
+def run(clean_python, code, *arguments):
     python, site_packages = clean_python
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     result = subprocess.run(
-        [python, "-c", inspect.cleandoc(code)],
+        [python, "-c", inspect.cleandoc(code), *arguments],
         cwd=site_packages.parent,
         env=environment,
         capture_output=True,
@@ -127,56 +129,97 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     assert wheel.stat().st_size < 1_600_000
 
 
-def test_wheel_extends_hyperspy_in_a_clean_environment(clean_python):
-    code = """
-    import hyperspy.api as hs
-    signal = hs.signals.Signal1D([[1.0, 2.0, 4.0, 8.0], [1.0, 3.0, 9.0, 27.0]])
-    signal.set_signal_type("EELS")
-    signal.axes_manager[-1].units = "eV"
-    signal.set_dose_axis([10.0, 20.0])
-    areas = signal.integrate_windows({"all": (0.0, 3.0)})
-    print(type(signal).__module__, type(areas).__name__)
-    hs.print_known_signal_types()
-    plain = hs.signals.Signal1D([[1.0, 2.0, 3.0]])
-    plain.set_signal_type("DoseSeries")
-    print(type(plain).__name__, type(plain.as_lazy()).__name__)
+#: Three questions to one process, since what the package imports takes seconds.
+QUESTIONS = """
+import importlib, json, pathlib, sys
+found = {}
 
-    from importlib.metadata import version
-    from pathlib import Path
-    import hyperspy_dosekin
-    print(hyperspy_dosekin.__file__)
-    assert hyperspy_dosekin.__version__ == version("hyperspy_dosekin")
-    assert Path(hyperspy_dosekin.__file__).with_name("hyperspy_extension.yaml").is_file()
-    """
-    output = run(clean_python, code)
-    lines = output.splitlines()
-    assert any(re.fullmatch(r"exspy\.signals\.\S+ DoseSeries", line) for line in lines), output
-    assert re.search(r"\|\s*DoseSeries\s*\|", output)
-    assert "DoseSeries LazyDoseSeries" in lines
-    assert Path(lines[-1]).parents[1].resolve() == clean_python[1].resolve()
+# What a user meets first, before anything of ours has been asked for.
+import hyperspy.api as hs
+signal = hs.signals.Signal1D([[1.0, 2.0, 4.0, 8.0], [1.0, 3.0, 9.0, 27.0]])
+signal.set_signal_type("EELS")
+signal.axes_manager[-1].units = "eV"
+signal.set_dose_axis([10.0, 20.0])
+areas = signal.integrate_windows({"all": (0.0, 3.0)})
+plain = hs.signals.Signal1D([[1.0, 2.0, 3.0]])
+plain.set_signal_type("DoseSeries")
+found["types"] = [type(each).__name__ for each in (areas, plain, plain.as_lazy())]
+found["base"] = type(signal).__module__
+hs.print_known_signal_types()
+
+from importlib.metadata import version
+import hyperspy_dosekin
+found["file"] = hyperspy_dosekin.__file__
+folder = pathlib.Path(hyperspy_dosekin.__file__).parent
+found["version"] = [hyperspy_dosekin.__version__, version("hyperspy_dosekin")]
+found["registered"] = folder.joinpath("hyperspy_extension.yaml").is_file()
+
+paths = [path for path in folder.rglob("*.py") if path != folder / "__init__.py"]
+names = []
+for path in paths:
+    parts = path.relative_to(folder.parent).with_suffix("").parts
+    names.append(".".join(part for part in parts if part != "__init__"))
+    try:
+        module = importlib.import_module(names[-1])
+        for public in getattr(module, "__all__", ()):
+            getattr(module, public)
+    except ImportError as error:
+        # Without the extra that they are for, modules say which it is.
+        if "hyperspy_dosekin[" not in str(error):
+            raise
+found["modules"] = len(names)
+
+# Once more, where there is no HyperSpy.
+asked = []
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("hyperspy", "exspy"):
+            asked.append(name)
+            raise ModuleNotFoundError(name)
+for name in list(sys.modules):
+    if name.split(".")[0] in ("hyperspy", "exspy", "hyperspy_dosekin"):
+        del sys.modules[name]
+sys.meta_path.insert(0, Hidden())
+inner = [name for name in names if name.split(".")[1] in sys.argv[1:]]
+for name in inner:
+    importlib.import_module(name)
+found["inner"] = len(inner)
+found["asked"] = asked
+print(json.dumps(found))
+"""
 
 
-def test_every_module_of_the_wheel_can_be_imported(clean_python):
-    code = """
-    import importlib, pathlib
-    import hyperspy_dosekin
-    folder = pathlib.Path(hyperspy_dosekin.__file__).parent
-    paths = [path for path in folder.rglob("*.py") if path != folder / "__init__.py"]
-    for path in paths:
-        parts = path.relative_to(folder.parent).with_suffix("").parts
-        name = ".".join(part for part in parts if part != "__init__")
-        try:
-            module = importlib.import_module(name)
-            for public in getattr(module, "__all__", ()):
-                getattr(module, public)
-        except ImportError as error:
-            # Without the extra that they are for, modules say which it is.
-            if "hyperspy_dosekin[" not in str(error):
-                raise
-    print(len(paths))
-    """
+@pytest.fixture(scope="module")
+def answers(clean_python):
+    """What is found in the clean environment."""
+    inner = {path.name for path in PACKAGE.iterdir() if path.is_dir()} - SPEAK_HYPERSPY
+    *said, last = run(clean_python, QUESTIONS, *inner).splitlines()
+    return {**json.loads(last), "said": "\n".join(said)}
+
+
+def test_wheel_extends_hyperspy_in_a_clean_environment(answers, clean_python):
+    assert answers["base"].startswith("exspy.signals.")
+    assert answers["types"] == ["DoseSeries", "DoseSeries", "LazyDoseSeries"]
+    assert re.search(r"\|\s*DoseSeries\s*\|", answers["said"])
+    assert answers["version"][0] == answers["version"][1]
+    assert answers["registered"] is True
+    assert Path(answers["file"]).parents[1].resolve() == clean_python[1].resolve()
+
+
+def test_every_module_of_the_wheel_can_be_imported(answers):
     modules = [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
-    assert int(run(clean_python, code).splitlines()[-1]) == len(modules)
+    assert answers["modules"] == len(modules)
+
+
+def test_inner_parts_run_without_hyperspy(answers):
+    """Every module of them is imported, and nobody asks for HyperSpy by any way."""
+    modules = [
+        path
+        for path in PACKAGE.rglob("*.py")
+        if path.parent != PACKAGE and path.relative_to(PACKAGE).parts[0] not in SPEAK_HYPERSPY
+    ]
+    assert answers["inner"] == len(modules)
+    assert answers["asked"] == []
 
 
 def test_without_the_wheel_the_clean_environment_has_nothing_of_ours(clean_python, tmp_path):
