@@ -34,8 +34,9 @@ from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.field.curves import SharedCurves
 from hyperspy_dosekin.kinetics.field.fields import find_fields
 from hyperspy_dosekin.kinetics.field.lengths import field_priors, find_lengths
+from hyperspy_dosekin.kinetics.field.mixture import Assumed
 from hyperspy_dosekin.kinetics.field.population import fit_population
-from hyperspy_dosekin.kinetics.field.posterior import Assumed, SharedPosterior
+from hyperspy_dosekin.kinetics.field.posterior import SharedPosterior
 from hyperspy_dosekin.kinetics.field.readout import Sums, readout_after
 from hyperspy_dosekin.kinetics.field.repeats import of_patches
 from hyperspy_dosekin.kinetics.field.sites import likelihood_of
@@ -55,8 +56,10 @@ def intervals(curves, population, bonds, lengths, mode):
     priors = field_priors(curves, population, bonds, lengths, mode)
     repeats = lengths.repeats
     assumed = [
-        Assumed(shared, prior, repeats if alike else 1.0)
-        for shared, prior, alike in zip(population.designs, priors, population.shares, strict=True)
+        Assumed(shared, prior, repeats if alike else 1.0, weight)
+        for shared, prior, alike, weight in zip(
+            population.designs, priors, population.shares, population.weights, strict=True
+        )
     ]
     half = Quantity("half_integrity_dose")
     found = SharedPosterior(curves, assumed, curves.number).summarise([half])

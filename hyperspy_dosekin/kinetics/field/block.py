@@ -29,7 +29,7 @@ from .fields import find_fields
 from .known import assumed, packed, per_prior
 from .lengths import Lengths, field_priors
 from .population import Population
-from .posterior import Assumed, SharedPosterior
+from .posterior import SharedPosterior
 from .smooth import Bonds
 from .windows import Pair, correlations_of, fit_pair, heard, moved
 
@@ -166,7 +166,7 @@ class SharedBlock:
                 design = population.design[[nearest]]
                 columns = slice(1 + nearest * per_design, 1 + (nearest + 1) * per_design)
                 said[:, 1:, window] = known[:, columns, window]
-            best[window, label] = replace(population, design=design)
+            best[window, label] = replace(population, design=design, weight=None)
         alone = replace(self, populations=best, pairs={})
         found = [
             (window, posterior.readings()[0])
@@ -295,7 +295,7 @@ class SharedBlock:
         for row, (window, place, posterior) in enumerate(found):
             alive = posterior.curves.alive
             told = [
-                Assumed(each.shared, moved(each.prior, *(part[alive] for part in says[row])))
+                replace(each, prior=moved(each.prior, *(part[alive] for part in says[row])))
                 for each, says in zip(posterior.assumed, said, strict=True)
             ]
             yield window, place, replace(posterior, assumed=told)

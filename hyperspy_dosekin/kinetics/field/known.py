@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from .mixture import Assumed
 from .pixels import PixelPrior
 from .population import Population
-from .posterior import Assumed
 
 
 def per_prior(d: int) -> int:
@@ -30,9 +30,12 @@ def assumed(population: Population, says: np.ndarray) -> list[Assumed]:
         What neighbours say, ``(n, n_design · n_number)``, see `packed`; without numbers the prior
         of a pixel is the population.
     """
-    designs = population.designs
+    designs, weights = population.designs, population.weights
     if not says.shape[1]:
-        return [Assumed(each, PixelPrior.common(each)) for each in designs]
+        return [
+            Assumed(each, PixelPrior.common(each), weight=float(weight))
+            for each, weight in zip(designs, weights, strict=True)
+        ]
     d = population.layout.d
     numbers = torch.as_tensor(says.reshape(len(says), len(designs), -1))
     lower = torch.tril_indices(d, d)
@@ -42,7 +45,8 @@ def assumed(population: Population, says: np.ndarray) -> list[Assumed]:
         factor = torch.zeros(len(says), d, d, dtype=torch.float64)
         factor[:, lower[0], lower[1]] = below
         repeats = population.repeats if alike else 1.0
-        found.append(Assumed(each, PixelPrior(mean.contiguous(), factor), repeats))
+        prior = PixelPrior(mean.contiguous(), factor)
+        found.append(Assumed(each, prior, repeats, float(weights[place])))
     return found
 
 

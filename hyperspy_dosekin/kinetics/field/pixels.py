@@ -53,14 +53,15 @@ class PixelPrior:
         return cls(shared.mean[:, None], shared.factor[None])
 
     @classmethod
-    def merged(cls, priors: Sequence[PixelPrior]) -> PixelPrior:
-        """One with the mean and covariance of a mixture of equal parts."""
-        mean = torch.stack([each.mean for each in priors]).mean(0)
+    def merged(cls, priors: Sequence[PixelPrior], shares: Sequence[float]) -> PixelPrior:
+        """One with the mean and covariance of a mixture, from the shares of its parts."""
+        parts = list(zip(priors, shares, strict=True))
+        mean = torch.stack([share * each.mean for each, share in parts]).sum(0)
         covariance = torch.zeros_like(priors[0].factor)
-        for each in priors:
+        for each, share in parts:
             away = (each.mean - mean).T
             square = each.factor @ each.factor.transpose(1, 2)
-            covariance = covariance + (square + away[:, :, None] * away[:, None, :]) / len(priors)
+            covariance = covariance + share * (square + away[:, :, None] * away[:, None, :])
         return cls(mean, torch.linalg.cholesky(covariance))
 
     def each(self, number: int) -> PixelPrior:

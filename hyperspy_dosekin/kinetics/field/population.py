@@ -13,20 +13,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.identifiability import SHARED_RIGHT
 
-from .climb import information, log_posterior, nodes_of, settled
+from .climb import information, nodes_of, settled
 from .curves import CommonScale, SharedCurves
 from .dependence import godambe, redundancy
 from .evidence import answer_by_numbers, scores
 from .frames import common_gain, frame_noise
 from .hyper import Layout
-from .pixels import PixelNodes
 from .readout import Shared, Sums
-from .spine import mean_log_half, slope_of_mean, walked
+from .unknown import Unknown, unknown_of
 
 #: Pixels that the numbers of a population are estimated from, at most.
 MOST_PIXELS = 768
@@ -40,17 +38,6 @@ _FIRST_PIXELS, _FIRST_ROUNDS, _ROUNDS = 160, 6, 12
 _NOISE_ROUNDS = 6
 # Degrees of freedom of what is known of a population, at least.
 _LEAST_PIXELS_FREE = 3.0
-#: Standard deviation of the mean ln D½ above which a population is on the ridge. There nothing but
-#: the shape that is assumed of it speaks for one end or the other, and an expansion about its mode
-#: is too narrow. A mixture with a prior that shares nothing holds whatever is the case (H. Schmidli
-#: and others, doi:10.1111/biom.12242).
-ON_RIDGE = 0.2
-# Standard deviation of the mean ln D½, pixels being independent, above which its ridge is walked.
-_WALKED = 0.085
-# Distance, in standard deviations, at which a direction is examined for being lopsided.
-_PROBE = 1.3
-# Sides of a direction may be that much wider or narrower than its curvature says.
-_LOPSIDED = 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +53,7 @@ class Population:
     covariance
         Their covariance, pixels being no independent draws, ``(n, n)``.
     design
-        Equally likely vectors that stand for what is unknown of them, ``(n_design, n)``.
+        Vectors that stand for what is unknown of them, ``(n_design, n)``.
     n_pixel
         Pixels that it was estimated from.
     n_effective
@@ -77,6 +64,10 @@ class Population:
         Standard deviation of a gain of the frames that all pixels have in common (`frames`).
     repeats
         Neighbours that have one amplitude and offset, where they are heard (`repeats`).
+    unknown
+        What the design and random vectors come from; ``None`` in files of earlier versions.
+    weight
+        How likely the vectors of the design are, ``(n_design,)``; ``None`` for equally so.
     """
 
     layout: Layout
@@ -89,6 +80,8 @@ class Population:
     least_near: float = SHARED_RIGHT
     gain: float = 0.0
     repeats: float = 1.0
+    unknown: Unknown | None = None
+    weight: np.ndarray | None = None
 
     @property
     def shared(self) -> Shared:
@@ -99,6 +92,17 @@ class Population:
     def designs(self) -> list[Shared]:
         """The populations that stand for what is unknown of it."""
         return [self.layout.shared(torch.as_tensor(row)) for row in self.design]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How likely the vectors of the design are; they add up to 1."""
+        weight = np.ones(len(self.design)) if self.weight is None else self.weight
+        return weight / weight.sum()
+
+    @property
+    def share_of_nothing(self) -> float:
+        """How likely it is that pixels share nothing."""
+        return float(self.weights[~self.shares].sum())
 
     @property
     def shares(self) -> np.ndarray:
@@ -115,11 +119,13 @@ class Population:
         return int(np.where(self.shares, squares, np.inf).argmin())
 
     def draws(self, number: int, seed: int = 0) -> np.ndarray:
-        """Random vectors, ``(number, n)``, Student's t as the design."""
-        random, freedom = np.random.default_rng(seed), freedom_of(self.n_effective)
-        away = random.multivariate_normal(np.zeros_like(self.vector), self.covariance, number)
-        wider = np.sqrt(freedom / random.chisquare(freedom, number))
-        return self.vector + wider[:, None] * away
+        """Random vectors of what the design stands for, ``(number, n)``, where pixels share."""
+        unknown = self.unknown
+        if unknown is None:
+            freedom = freedom_of(self.n_effective)
+            unknown = Unknown.of_covariance(self.vector, self.covariance, freedom)
+        probability = np.random.default_rng(seed).uniform(size=(number, len(self.vector)))
+        return unknown.vectors(probability)
 
 
 def fit_population(
@@ -137,7 +143,7 @@ def fit_population(
         ``"free"``: its size is one of the numbers; ``"given"``; or ``"floor"``, at least the
         given one.
     n_design
-        Populations that stand for what is unknown.
+        Populations that stand for what is unknown, beside one that shares nothing.
 
     Raises
     ------
@@ -168,18 +174,23 @@ def fit_population(
     hessian = information(power * score, layout, vector, power)
     covariance = godambe(hessian, power * score, places)[0]
     effective = curves.number / inflation
-    design = _designed(
-        curves, nodes, layout, vector, covariance, hessian, power, n_design, effective
-    )
+    freedom = freedom_of(effective)
+    unknown, known = unknown_of(curves, nodes, layout, vector, covariance, hessian, power, freedom)
+    # The last one of the design are pixels that share nothing.
+    nothing = unknown.share_of_nothing(known)
+    design = np.vstack([unknown.design(n_design), layout.nothing_shared(vector).numpy()])
+    weight = np.append(np.full(n_design, (1 - nothing) / n_design), nothing)
     return Population(
         layout,
         curves.scale,
         vector.numpy(),
         covariance.numpy(),
-        design.numpy(),
+        design,
         curves.number,
-        curves.number / inflation,
+        effective,
         gain=common_gain(nodes, layout.shared(vector)),
+        unknown=unknown,
+        weight=weight,
     )
 
 
@@ -240,68 +251,3 @@ def _start(curves: SharedCurves, layout: Layout) -> Tensor:
         max(float(squares.median().sqrt()), 1e-3),
         float(1.5 * (b - b.median()).abs().median()),
     )
-
-
-def _designed(
-    curves: SharedCurves,
-    nodes: PixelNodes,
-    layout: Layout,
-    vector: Tensor,
-    covariance: Tensor,
-    hessian: Tensor,
-    power: float,
-    number: int,
-    n_effective: float,
-) -> Tensor:
-    """Equally likely vectors: a Latin hypercube along the axes of the covariance.
-
-    Each side of an axis is as wide as the fall of the likelihood along it says. What so few
-    independent pixels say of a mean and its spread is Student's t. Where the pixels leave the mean
-    ln D½ open the first axis is the ridge itself, which is bent (`spine`).
-    """
-    slope = slope_of_mean(curves, layout, vector)
-    known = float(slope @ torch.linalg.solve(hessian, slope))
-    variance = float(slope @ covariance @ slope)
-    open_one = known > _WALKED**2
-    spine = walked(curves, layout, vector, covariance, power) if open_one else None
-    if spine is None:
-        values, axes = torch.linalg.eigh(covariance)
-        steps = axes * values.clamp(min=0).sqrt()
-        top = mean_log_half(curves, layout, vector)
-        effect = np.abs([mean_log_half(curves, layout, vector + s) - top for s in steps.T])
-        steps = steps[:, (-effect).argsort()]
-    else:
-        along = covariance @ slope / variance**0.5
-        values, axes = torch.linalg.eigh(covariance - along[:, None] * along)
-        # The least of these is the ridge itself, of which nothing is left.
-        steps = torch.cat([along[:, None], (axes * values.clamp(min=0).sqrt())[:, 1:]], 1)
-    n = len(vector)
-    top = log_posterior(nodes, layout, vector, power).detach()
-    sides = torch.ones(2, n, dtype=vector.dtype)
-    with torch.no_grad():
-        for axis in range(n):
-            expected = 0.5 * _PROBE**2 * (steps[:, axis] @ hessian @ steps[:, axis])
-            for side, sign in enumerate((-1.0, 1.0)):
-                moved = vector + sign * _PROBE * steps[:, axis]
-                fall = top - log_posterior(nodes, layout, moved, power)
-                ratio = torch.sqrt(expected / fall.clamp(min=1e-3 * expected))
-                sides[side, axis] = ratio.clamp(1 / _LOPSIDED, _LOPSIDED)
-    # Stratified scores, shuffled along every axis; normal ones would have unit variance.
-    uniform = (np.arange(number) + 0.5) / number
-    unit = np.sqrt(np.mean(stats.norm.ppf(uniform) ** 2))
-    scores = torch.as_tensor(stats.t.ppf(uniform, freedom_of(n_effective)) / unit)
-    random = np.random.default_rng(0)
-    order = np.stack([random.permutation(number) for _ in range(n)], 1)
-    score = scores[order]
-    score = torch.where(score < 0, score * sides[0], score * sides[1])
-    if spine is None:
-        return vector + score @ steps.T
-    # Pixels as they are leave more open than independent ones do, at every place of the ridge.
-    more = max(variance - spine.deviation**2, 0.0) ** 0.5
-    shift = more * scores.numpy()[order[:, 0]]
-    at = spine.quantiles(uniform[random.permutation(number)]) + shift
-    design = torch.as_tensor(spine.vectors(at)) + score[:, 1:] @ steps[:, 1:].T
-    if max(spine.deviation, known**0.5) > ON_RIDGE:
-        # Half of what stands for the unknown is that pixels share nothing.
-        design[::2] = layout.nothing_shared(vector)
-    return design

@@ -8,7 +8,7 @@ It is the mixture over the populations that stand for what is unknown of it, all
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -21,66 +21,15 @@ from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity, check_level
 
 from .curves import SharedCurves
-from .pixels import LEAST_SHARE, NODES, Modes, PixelNodes, PixelPrior, find_modes
-from .readout import Shared, readout_after
+from .mixture import Assumed, Piece, centre, piece_of, placed, possible, shares_of, weights_of
+from .pixels import LEAST_SHARE, NODES, PixelNodes
+from .readout import readout_after
 from .windows import Reading
 
 # Pixels whose nodes are worked on at once.
 _PIECE = 512
 # Least variance of what a curve says, in units of the population.
 _LEAST_READ = 1e-6
-# Rounds of placing nodes by the moments of the mixture, of so many of its parts.
-_ROUNDS = (4, 4, 12)
-
-
-@dataclass(frozen=True, eq=False)
-class Assumed:
-    """One of the populations, and what it says of the pixels before their own data.
-
-    Parameters
-    ----------
-    shared
-        The population.
-    prior
-        Priors of the pixels.
-    repeats
-        Neighbours that have one amplitude and offset, see `repeats`: what the prior has heard of
-        these from the others is not said again.
-    """
-
-    shared: Shared
-    prior: PixelPrior
-    repeats: float = 1.0
-
-    def select(self, index: Tensor) -> Assumed:
-        """For some of the pixels."""
-        return replace(self, prior=self.prior.select(index))
-
-
-@dataclass(frozen=True, eq=False)
-class _Piece:
-    """Nodes of some pixels with the weights of the mixture.
-
-    Parameters
-    ----------
-    index
-        Places of the pixels.
-    nodes, weight
-        Their nodes, and the weights of these, ``(n_node, n)``.
-    value
-        Ln D½ at the nodes.
-    spread
-        Variance of ln D½ under each population, ``(n_design, n)``.
-    assumed
-        The populations.
-    """
-
-    index: np.ndarray
-    nodes: PixelNodes
-    weight: Tensor
-    value: Tensor
-    spread: Tensor
-    assumed: Sequence[Assumed]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +41,7 @@ class SharedPosterior:
     curves
         The pixels.
     assumed
-        Equally likely populations with their priors of the pixels.
+        The populations with their priors of the pixels.
     number
         Number of pixels with those that cannot be fitted.
     """
@@ -107,9 +56,9 @@ class SharedPosterior:
         return self.curves.parameters
 
     @cached_property
-    def _pieces(self) -> list[_Piece]:
+    def _pieces(self) -> list[Piece]:
         """Nodes of all pixels, kept for whatever is asked of them next."""
-        return [_piece(curves, some) for curves, some in self._parts()]
+        return [piece_of(curves, possible(some)) for curves, some in self._parts()]
 
     def _parts(self) -> Iterator[tuple[SharedCurves, list[Assumed]]]:
         """Some pixels at a time, with the populations."""
@@ -130,17 +79,16 @@ class SharedPosterior:
         found = {key: np.full(self.number, np.nan) for key in keys}
         for piece in self._pieces:
             scale = self.curves.scale
-            mean = (piece.weight * piece.nodes.free).sum(1)
+            mean = centre(piece)
             for parameter, row in zip(self.parameters.free, mean, strict=True):
                 found[parameter.name][piece.index] = parameter.from_free(row).numpy()
             at = mean[:, None]
             curves = piece.nodes.curves
             sums = type(piece.nodes.sums).of(curves, curves.integrity(at))
             # The readout that belongs to these parameters, averaged over the populations.
-            share = 1 / len(piece.assumed)
             a, b = torch.zeros_like(mean[0]), torch.zeros_like(mean[0])
             sigma = 0.0
-            for each in piece.assumed:
+            for each, share in shares_of(piece.assumed):
                 after = readout_after(curves, sums, at, each.shared)
                 a, b = a + share * after.amplitude[0], b + share * after.offset[0]
                 sigma += share * float(each.shared.sigma)
@@ -171,7 +119,7 @@ class SharedPosterior:
         for piece in self._pieces:
             nodes = _as_nodes(piece)
             curves = piece.nodes.curves
-            mean = (piece.weight * piece.nodes.free).sum(1)
+            mean = centre(piece)
             at = curves.search(mean)
             value = piece.value.reshape(nodes.weight.shape)
             moments[:, piece.index] = _moments(value, nodes, half.evaluate(self.parameters, at))
@@ -204,7 +152,7 @@ class SharedPosterior:
         found = [Reading.nothing(self.number, q) for _ in self.assumed]
         for curves, some in self._parts():
             # Moments need fewer nodes than the ends of intervals.
-            nodes = PixelNodes.around(curves, _placed(curves, some), few=True)
+            nodes = PixelNodes.around(curves, placed(curves, possible(some)), few=True)
             for reading, each in zip(found, some, strict=True):
                 mean, covariance = _read(nodes, each)
                 reading.mean[curves.alive] = mean[:, :q]
@@ -226,43 +174,7 @@ class SharedPosterior:
         return ends
 
 
-def _placed(curves: SharedCurves, assumed: Sequence[Assumed]) -> Modes:
-    """Where the mixture has its mass."""
-    modes = find_modes(
-        curves, assumed[0].shared, PixelPrior.merged([each.prior for each in assumed])
-    )
-    for most in _ROUNDS:
-        nodes = PixelNodes.around(curves, modes, few=True)
-        some = assumed[:: max(len(assumed) // most, 1)]
-        weight = torch.stack([_weights(nodes, each) for each in some]).mean(0)
-        modes = nodes.moments(weight)
-    return modes
-
-
-def _piece(curves: SharedCurves, assumed: Sequence[Assumed]) -> _Piece:
-    """The nodes of some pixels and the weights of the mixture."""
-    nodes = PixelNodes.around(curves, _placed(curves, assumed))
-    half = Quantity("half_integrity_dose")
-    value = half.evaluate(curves.parameters, curves.search(nodes.free))
-    known = value.clamp(max=1e3)
-    # The population does not hear of a single pixel: it has heard of all already.
-    weight, spread = torch.zeros_like(nodes.log_volume), []
-    for each in assumed:
-        part = _weights(nodes, each)
-        weight += part
-        mean = (part * known).sum(0)
-        spread.append((part * (known - mean) ** 2).sum(0))
-    weight /= weight.sum(0)
-    return _Piece(curves.alive, nodes, weight, value, torch.stack(spread), assumed)
-
-
-def _weights(nodes: PixelNodes, assumed: Assumed) -> Tensor:
-    """Weights of the nodes under one population, ``(n_node, n)``."""
-    weight = nodes.log_weight(assumed.shared, assumed.prior, assumed.repeats)
-    return torch.softmax(weight, 0).nan_to_num(0.0)
-
-
-def _as_nodes(piece: _Piece) -> Nodes:
+def _as_nodes(piece: Piece) -> Nodes:
     """The nodes as intervals take them, in rows along the narrow axis of the posterior."""
     n = piece.weight.shape[-1]
     counts = NODES[len(piece.nodes.free)]
@@ -295,13 +207,13 @@ def _holding(ends: Tensor, estimate: Tensor, tails: Tensor) -> Tensor:
     return torch.where(lower, torch.minimum(ends, estimate), torch.maximum(ends, estimate))
 
 
-def _shrinkage(piece: _Piece) -> Tensor:
+def _shrinkage(piece: Piece) -> Tensor:
     """Variance of ln D½ after the data over that before them, mean over the populations."""
     curves = piece.nodes.curves
     half = Quantity("half_integrity_dose")
     lower, upper = (end[:, None, None] for end in curves.box)
     ratio = torch.zeros(piece.weight.shape[-1], dtype=piece.weight.dtype)
-    for after, each in zip(piece.spread, piece.assumed, strict=True):
+    for after, (each, share) in zip(piece.spread, shares_of(piece.assumed), strict=True):
         prior = each.prior
         d = len(prior.mean)
         points = torch.cat([torch.eye(d), -torch.eye(d)]).to(prior.mean).T * d**0.5
@@ -309,14 +221,14 @@ def _shrinkage(piece: _Piece) -> Tensor:
         free = torch.maximum(torch.minimum(free, upper), lower)
         before = half.evaluate(curves.parameters, curves.search(free)).clamp(max=1e3)
         known = before.var(0, correction=0).clamp(min=1e-12)
-        ratio += (after / known).clamp(0, 1) / len(piece.assumed)
+        ratio += share * (after / known).clamp(0, 1)
     return ratio
 
 
 def _read(nodes: PixelNodes, assumed: Assumed) -> tuple[np.ndarray, np.ndarray]:
     """Mean ``(n, d + 2)`` and covariance of the parameters, a and b in units of a population."""
     shared, free = assumed.shared, nodes.free
-    weight = _weights(nodes, assumed)
+    weight = weights_of(nodes, assumed)
     after = readout_after(nodes.curves, nodes.sums, free, shared)
     expected = shared.expected(free)
     unit = torch.linalg.inv(torch.linalg.cholesky(shared.readout_cov))
@@ -336,14 +248,14 @@ def _read(nodes: PixelNodes, assumed: Assumed) -> tuple[np.ndarray, np.ndarray]:
     return mean.T.numpy(), covariance.numpy()
 
 
-def _predicted(piece: _Piece, grid: Tensor) -> tuple[Tensor, Tensor]:
+def _predicted(piece: Piece, grid: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of a·C + b at doses, ``(n_grid, n)``, in the units of the scale."""
     nodes = piece.nodes
     integrity = nodes.curves.integrity(nodes.free, grid)
     mean = torch.zeros(len(grid), piece.weight.shape[-1], dtype=grid.dtype)
     square = torch.zeros_like(mean)
-    for each in piece.assumed:
-        weight = _weights(nodes, each) / len(piece.assumed)
+    for each, share in shares_of(piece.assumed):
+        weight = share * weights_of(nodes, each)
         after = readout_after(nodes.curves, nodes.sums, nodes.free, each.shared)
         value = after.amplitude * integrity + after.offset
         spread = (after.var_a * integrity + 2 * after.cov_ab) * integrity + after.var_b

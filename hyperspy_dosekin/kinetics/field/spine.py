@@ -12,6 +12,7 @@ doi:10.1080/01621459.1986.10478240).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -69,10 +70,16 @@ class Spine:
         fine, share = self._density
         return float(np.sqrt(share @ (fine - share @ fine) ** 2))
 
-    def quantiles(self, probability: np.ndarray) -> np.ndarray:
-        """Quantiles of ln D½."""
+    def quantiles(
+        self, probability: np.ndarray, shifts: Sequence[float] | np.ndarray = (0.0,)
+    ) -> np.ndarray:
+        """Quantiles of ln D½ and one of some shifts, which are equally likely."""
         fine, share = self._density
-        return np.interp(probability, np.cumsum(share) - 0.5 * share, fine)
+        at = (fine[:, None] + np.asarray(shifts)).ravel()
+        share = np.repeat(share, len(shifts)) / len(shifts)
+        order = at.argsort(kind="stable")
+        share = share[order]
+        return np.interp(probability, np.cumsum(share) - 0.5 * share, at[order])
 
     def vectors(self, at: np.ndarray) -> np.ndarray:
         """Numbers where ln D½ has some values, ``(n_value, n)``; beyond its ends straight on."""

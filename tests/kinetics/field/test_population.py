@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pixels that share a population, against dense formulae, brute force and truths of their own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from hyperspy_dosekin.kinetics.field.curves import SharedCurves
 from hyperspy_dosekin.kinetics.field.dependence import godambe, redundancy
 from hyperspy_dosekin.kinetics.field.flag import least_near
 from hyperspy_dosekin.kinetics.field.hyper import Layout
+from hyperspy_dosekin.kinetics.field.mixture import middle
 from hyperspy_dosekin.kinetics.field.pixels import (
     PixelNodes,
     PixelPrior,
@@ -25,6 +28,7 @@ from hyperspy_dosekin.kinetics.field.population import fit_population
 from hyperspy_dosekin.kinetics.field.readout import Shared, Sums, readout_after
 from hyperspy_dosekin.kinetics.field.spine import Spine, mean_log_half
 from hyperspy_dosekin.kinetics.field.summary import summary_of
+from hyperspy_dosekin.kinetics.field.unknown import Unknown
 from hyperspy_dosekin.kinetics.laws.power_law import half_dose, power_law_integrity
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
@@ -258,8 +262,9 @@ def test_a_population_on_the_ridge_stands_beside_one_that_shares_nothing():
     population = fit_population(curves, np.arange(60)[:, None] * 50)
     spreads = np.array([float(each.factor[0, 0]) for each in population.designs])
     width = population.layout.width[0]
-    assert (np.isclose(spreads, width)).sum() == len(spreads) // 2
-    assert spreads[1::2].max() < width
+    np.testing.assert_allclose(spreads[-1], width)
+    assert population.share_of_nothing == population.weights[-1] == pytest.approx(0.5)
+    assert spreads[:-1].max() < width
 
 
 @pytest.mark.parametrize("life", [0.08, 0.15, 0.3])
@@ -307,3 +312,31 @@ def test_the_spine_of_a_ridge_has_the_quantiles_of_its_density():
     np.testing.assert_allclose(spine.vectors(np.array([0.625])), [[0.625, 0.39]], atol=0.05)
     # Beyond its ends a spine goes straight on.
     np.testing.assert_allclose(spine.vectors(np.array([4.0]))[0, 0], 4.0)
+
+
+def test_vectors_go_over_from_the_straight_axis_to_the_walked_one():
+    at = np.linspace(-2.0, 2.0, 17)
+    spine = Spine(at, np.stack([at, at**2], 1), -0.5 * (at / 0.5) ** 2)
+    straight = Unknown(np.zeros(2), 0.5 * np.eye(2), np.ones((2, 2)), 1e6)
+    probability = np.array([[0.9, 0.5], [0.2, 0.5]])
+    ends = [straight.vectors(probability)]
+    for bent in (0.0, 0.5, 1.0):
+        found = replace(straight, spine=spine, bent=bent).vectors(probability)
+        ends.append(found)
+    np.testing.assert_array_equal(ends[1], ends[0])
+    np.testing.assert_allclose(ends[2], 0.5 * (ends[1] + ends[3]))
+    np.testing.assert_allclose(ends[3], np.stack([ends[0][:, 0], ends[0][:, 0] ** 2], 1), atol=0.02)
+    # Random vectors are those that the design stands for.
+    walked = replace(straight, spine=spine, bent=1.0, more=0.5)
+    some = walked.vectors(np.random.default_rng(0).uniform(size=(4000, 2)))
+    assert some[:, 0].std() == pytest.approx(0.5**0.5, rel=0.05)
+    assert walked.design(100)[:, 0].std() == pytest.approx(0.5**0.5, rel=0.05)
+
+
+def test_a_long_tail_does_not_carry_the_middle_away():
+    value = torch.tensor([[0.0, 1.0, 2.0, 3.0, 90.0]], dtype=torch.float64).T
+    weight = torch.tensor([[0.2, 0.2, 0.2, 0.2, 0.2]], dtype=torch.float64).T
+    assert float(middle(value, weight)) == pytest.approx(2.0)
+    # Weight goes over from one value to the next without a step.
+    weight[2:4, 0] += torch.tensor([-1e-3, 1e-3], dtype=torch.float64)
+    assert float(middle(value, weight)) == pytest.approx(2.002, abs=1e-6)

@@ -11,9 +11,10 @@ import torch
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.field.block import SharedBlock, shared_fields
 from hyperspy_dosekin.kinetics.field.curves import SharedCurves
+from hyperspy_dosekin.kinetics.field.mixture import Assumed
 from hyperspy_dosekin.kinetics.field.pixels import PixelPrior
 from hyperspy_dosekin.kinetics.field.population import fit_population
-from hyperspy_dosekin.kinetics.field.posterior import Assumed, SharedPosterior
+from hyperspy_dosekin.kinetics.field.posterior import SharedPosterior
 from hyperspy_dosekin.kinetics.field.readout import Shared
 from hyperspy_dosekin.kinetics.field.windows import (
     Pair,

@@ -12,6 +12,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.population import Population
+    from hyperspy_dosekin.kinetics.field.unknown import Unknown
     from hyperspy_dosekin.kinetics.field.windows import Pair
     from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
@@ -31,7 +32,18 @@ def population_written(population: Population) -> dict[str, Any]:
             name: getattr(population, name)
             for name in ("n_pixel", "n_effective", "least_near", "gain", "repeats")
         },
+        "weight": population.weights.tolist(),
+        "unknown": None if population.unknown is None else _plain(asdict(population.unknown)),
     }
+
+
+def _plain(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with lists instead of arrays."""
+    plain = {}
+    for name, value in entry.items():
+        value = value.tolist() if isinstance(value, np.ndarray) else value
+        plain[name] = _plain(value) if isinstance(value, Mapping) else value
+    return plain
 
 
 def population_read(entry: Mapping[str, Any], parameters: Parameters) -> Population:
@@ -59,7 +71,23 @@ def population_read(entry: Mapping[str, Any], parameters: Parameters) -> Populat
         entry.get("least_near", 0.75),
         entry.get("gain", 0.0),
         entry.get("repeats", 1.0),
+        _unknown_read(entry.get("unknown")),
+        np.asarray(entry["weight"]) if "weight" in entry else None,
     )
+
+
+def _unknown_read(entry: Mapping[str, Any] | None) -> Unknown | None:
+    """What is unknown of a population; files of the version before do not say it."""
+    from hyperspy_dosekin.kinetics.field.spine import Spine
+    from hyperspy_dosekin.kinetics.field.unknown import Unknown
+
+    if entry is None:
+        return None
+    vector, steps, sides = (np.asarray(entry[name]) for name in ("vector", "steps", "sides"))
+    spine = entry["spine"]
+    if spine is not None:
+        spine = Spine(**{name: np.asarray(value) for name, value in spine.items()})
+    return Unknown(vector, steps, sides, entry["freedom"], spine, entry["bent"], entry["more"])
 
 
 def pairs_written(pairs: Mapping[tuple[int, int, int], Pair]) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ ON_THE_RIDGE = (
     "{names}: the population itself is NOT determined. The pixels together leave its median D½ "
     "open, and with it that of every pixel."
 )
-HALF = " Half of what the intervals of {names} stand for is that pixels share nothing."
+NOTHING = " {percent} % of what the intervals of {names} stand for is that pixels share nothing."
 TOGETHER = (
     "Windows of a pixel go together: {pairs}. What a window tells of a pixel is used in the others "
     "(result.population.between)."
@@ -191,13 +191,17 @@ def notes_on_sharing(numbers: KineticsNumbers) -> list[str]:
     notes += _note_on_windows(numbers, maps)
     notes += _notes_on_frames(maps, numbers.window_names)
     shown = _shown(maps, numbers.window_names)
-    half = [_called(maps, [key]) for key, each in shown.items() if not each.shares.all()]
+    percent = {_called(maps, [key]): 100 * each.share_of_nothing for key, each in shown.items()}
+    percent = {name: round(each) for name, each in percent.items() if each >= 0.5}
     rows = [row for row in population_rows(numbers)[0] if row.quantity == "half_integrity_dose"]
     named = {f"{row.window} {row.group}".strip(): row for row in rows}
-    open_ones = [name for name, row in named.items() if name in half or not _known(row)]
+    open_ones = [name for name, row in named.items() if name in percent or not _known(row)]
     if open_ones:
         note = ON_THE_RIDGE.format(names=", ".join(open_ones))
-        notes.append(note + (HALF.format(names=", ".join(half)) if half else ""))
+        if percent:
+            shares = _range(list(percent.values()))
+            note += NOTHING.format(percent=shares, names=", ".join(percent))
+        notes.append(note)
     return notes
 
 

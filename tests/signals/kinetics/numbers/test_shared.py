@@ -7,7 +7,6 @@ from dataclasses import replace
 import hyperspy.api as hs
 import numpy as np
 import pytest
-import torch
 from scipy.ndimage import gaussian_filter
 
 import hyperspy_dosekin
@@ -130,15 +129,18 @@ def test_an_open_population_is_told_and_where_half_of_it_shares_nothing(result, 
     populations = dict(numbers.maps.populations)
     for window in (0, 1):
         population = populations[window, 0]
-        populations[window, 0] = replace(population, covariance=1000 * population.covariance)
-    nothing = populations[1, 0].layout.nothing_shared(torch.as_tensor(populations[1, 0].vector))
-    design = populations[1, 0].design.copy()
-    design[::2] = nothing.numpy()
-    populations[1, 0] = replace(populations[1, 0], design=design)
+        populations[window, 0] = replace(
+            population, covariance=1000 * population.covariance, unknown=None
+        )
+    weight = np.ones(len(populations[1, 0].design))
+    weight[populations[1, 0].shares] = 1 / (weight.size - 1)
+    populations[1, 0] = replace(populations[1, 0], weight=weight)
     maps = replace(numbers.maps, populations=populations)
     note = notes_on_sharing(replace(numbers, maps=maps))[-1]
     assert note.startswith("C–O, M–O: the population itself is NOT determined.")
-    assert note.endswith(" of M–O stand for is that pixels share nothing.")
+    assert note.endswith(
+        " 50 % of what the intervals of M–O stand for is that pixels share nothing."
+    )
 
 
 @pytest.mark.parametrize("name", ["rate", "exponent", "half_integrity_dose", "rate_per_dose"])
