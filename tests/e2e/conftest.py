@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import kernels
 from tests.e2e.browser import ADVICE, ARGUMENTS, find_browser, is_required
 from tests.e2e.notebook import BEAT, PATIENCE, Kernel, NotebookPage, wait_for
 
@@ -79,14 +80,17 @@ def voila(tmp_path_factory):
         *("--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"),
         *(f"--Voila.connection_dir_root={runtime}", "--show_tracebacks=True"),
     ]
+    commands, copying = [command], _free_port()
+    if hasattr(os, "fork"):
+        kernels.write_spec(folder / "DATA", copying)
+        commands.append([sys.executable, kernels.__file__, str(copying)])
     log = folder / "voila.log"
     with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, env=environment, cwd=folder, stdout=output, stderr=subprocess.STDOUT
-        )
+        same = {"env": environment, "cwd": folder, "stdout": output, "stderr": subprocess.STDOUT}
+        servers = [subprocess.Popen(each, **same) for each in commands]
 
     def answers():
-        assert server.poll() is None, log.read_text(errors="replace")[-3000:]
+        assert servers[0].poll() is None, log.read_text(errors="replace")[-3000:]
         with socket.socket() as tried:
             return tried.connect_ex(("127.0.0.1", port)) == 0
 
@@ -94,13 +98,14 @@ def voila(tmp_path_factory):
         wait_for(answers, bool, "the start of Voila")
         yield f"http://127.0.0.1:{port}", notebooks, runtime
     finally:
-        # Not SIGINT, which a shell lets its background processes ignore.
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        for server in servers:
+            # Not SIGINT, which a shell lets its background processes ignore.
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
 
 
 def _free_port():
@@ -194,7 +199,7 @@ def _write(path, cells):
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
         metadata={
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+            "kernelspec": {"name": kernels.NAME, "display_name": kernels.NAME, "language": "python"}
         },
     )
     nbformat.write(notebook, path)
