@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.sums import total_of
 from hyperspy_dosekin.processing.batches import VALUES_AT_A_TIME, run_in_batches
 from hyperspy_dosekin.processing.low_loss.deconvolution import fourier_log
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
@@ -201,11 +202,14 @@ def process_spectra(
         # What is beyond the fit window of the background has been subtracted with it.
         elastic[:, end:] = 0.0
         intensity = elastic.sum(axis=-1, dtype=np.float64)
-        total = values.sum(axis=-1, dtype=np.float64)
+        total = total_of(values)
         with np.errstate(divide="ignore", invalid="ignore"):
             diagnostics["t_over_lambda"] = np.log(total / intensity)
         diagnostics["zero_loss_intensity"] = intensity
-        watch("zero_loss", {"spectra": values[:, kept], "zero_loss": elastic[:, kept]})
+        if watch is not _nobody:
+            peak = np.zeros_like(values)
+            peak[:, : elastic.shape[-1]] = elastic
+            watch("zero_loss", {"spectra": values[:, kept], "zero_loss": peak[:, kept]})
         if chain.deconvolve:
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = fourier_log(

@@ -58,7 +58,7 @@ def fourier_log(
     spectra
         Intensities, shape ``(n_spectra, n_channels)``, aligned, float32 or float64.
     zero_loss
-        Zero-loss peak of each spectrum, same shape.
+        Zero-loss peak of each spectrum, shape ``(n_spectra, n)``; zero beyond, if that is less.
     origin
         Channel of zero energy loss, a number, or one for each spectrum; a fraction where the peak
         is between channels. The result has it there too.
@@ -95,14 +95,14 @@ def fourier_log(
     centre = np.broadcast_to(np.asarray(origin, dtype=float), n_spectra)
     single = np.empty(spectra.shape, spectra.dtype)
     step = max(_AT_A_TIME // length, 1)
+    # Zero where nothing is ever written.
+    room = np.zeros((2, min(step, n_spectra), length), spectra.dtype)
     for first in range(0, n_spectra, step):
         part = slice(first, first + step)
         turned = None
         if resolution == "sharpened":
             turned = turns(2 * np.pi / length * centre[part], length // 2 + 1)
-        _deconvolve(
-            spectra[part], zero_loss[part], single[part], length, band, turned, centre[part]
-        )
+        _deconvolve(spectra[part], zero_loss[part], single[part], room, band, turned, centre[part])
     return single
 
 
@@ -110,7 +110,7 @@ def _deconvolve(
     spectra: np.ndarray,
     zero_loss: np.ndarray,
     single: np.ndarray,
-    length: int,
+    room: np.ndarray,
     band: float,
     turned: Complex | None,
     centre: np.ndarray,
@@ -127,37 +127,45 @@ def _deconvolve(
         As for `fourier_log`.
     single
         The result, shape of the spectra.
-    length
-        Of the transforms.
+    room
+        Work arrays for peaks and losses, shape ``(2, n, length)`` with n at least that of the
+        spectra, zero at first.
     turned
         To sharpen, phases that bring the peak to the first channel, shape of the transforms.
     centre
         Channel of the peak of each spectrum.
     """
-    n_channels = spectra.shape[-1]
-    damping, growth = _damping(length, n_channels, spectra.dtype.str)
-    # A unit, in which single precision has room, is divided by and multiplied with: any will do.
-    area = np.einsum("ij->i", zero_loss)[:, np.newaxis]
-    damped = np.exp(-_DAMPED / length * centre)[:, np.newaxis]
-    unit = (np.where(area > 0, area, 1.0) * damped).astype(spectra.dtype, copy=False)
-    extended = np.empty((len(spectra), length), spectra.dtype)
-    np.divide(zero_loss, unit, out=extended[:, :n_channels])
-    extended[:, :n_channels] *= damping[:n_channels]
-    extended[:, n_channels:] = 0.0
-    elastic = fft.rfft(extended, axis=-1)
-    losses = np.subtract(spectra, zero_loss, out=single)
-    np.divide(losses, unit, out=extended[:, :n_channels])
-    _continue(extended, spectra, unit)
-    extended *= damping
-    lost = fft.rfft(extended, axis=-1)
-    number = min(int(band * length) + 1, lost.shape[-1])
-    plural = _plural(lost[:, :number], elastic[:, :number], unit)
+    number, n_channels = spectra.shape
+    peaks, losses = room[:, :number]
+    length, near = room.shape[-1], slice(0, zero_loss.shape[-1])
+    damping, growth, fade = _damping(length, n_channels)
+    # A unit, in which single precision has room, and its power of two, by which numbers are divided
+    # and multiplied without rounding.
+    area = np.einsum("ij->i", zero_loss).astype(np.float64)
+    unit = np.where(area > 0, area, 1.0) * np.exp(-_DAMPED / length * centre)
+    whole = 2.0 ** np.round(np.log2(np.median(unit)))
+    damping, growth, fade = (
+        each.astype(spectra.dtype) for each in (damping / whole, growth * whole, fade / whole)
+    )
+    np.multiply(zero_loss, damping[near], out=peaks[:, near])
+    elastic = fft.rfft(peaks, axis=-1)
+    single[:] = spectra
+    single[:, near] -= zero_loss
+    np.multiply(single, damping[:n_channels], out=losses[:, :n_channels])
+    # Continued from the mean of the last channels to zero, in half of what follows.
+    level = spectra[:, -min(16, n_channels) :].mean(axis=-1, keepdims=True)
+    beyond = slice(n_channels, n_channels + fade.size)
+    np.multiply(np.maximum(level, 0.0), fade, out=losses[:, beyond])
+    lost = fft.rfft(losses, axis=-1)
+    size = min(int(band * length) + 1, lost.shape[-1])
+    unit = (unit / whole)[:, np.newaxis].astype(spectra.dtype)
     if turned is None:
-        lost[:, :number] = plural
-        lost[:, number:] = 0.0
+        _plural(lost[:, :size], elastic[:, :size], unit, out=lost[:, :size])
+        lost[:, size:] = 0.0
     else:
-        lost *= unit
-        lost[:, :number] += plural
+        plural = _plural(lost[:, :size], elastic[:, :size], unit)
+        lost[:, :size] += plural
+        elastic /= unit
         elastic *= turned
         np.subtract(2.0, elastic, out=elastic)
         lost *= elastic
@@ -170,10 +178,12 @@ def _deconvolve(
 
 
 @lru_cache(maxsize=8)
-def _damping(length: int, n_channels: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Exponential over the length of the transforms, and its inverse over the channels."""
-    fall = -_DAMPED / length * np.arange(length)
-    return np.exp(fall).astype(kind), np.exp(-fall[:n_channels]).astype(kind)
+def _damping(length: int, n_channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Exponential over the channels, its inverse, and what continues a spectrum to zero."""
+    fall = np.exp(-_DAMPED / length * np.arange(length))
+    way = np.arange(1, (length - n_channels + 1) // 2) / (0.5 * (length - n_channels))
+    fade = np.cos(0.5 * np.pi * way) ** 2 * fall[n_channels : n_channels + way.size]
+    return fall[:n_channels], 1 / fall[:n_channels], fade
 
 
 @lru_cache(maxsize=64)
@@ -218,7 +228,9 @@ def band_of(peak: np.ndarray, fwhm: np.ndarray, variance: float = 0.0) -> float:
     return min(_FARTHER * narrower * (int(there[-1]) + 1) / length, 0.5)
 
 
-def _plural(lost: Complex, elastic: Complex, unit: np.ndarray) -> Complex:
+def _plural(
+    lost: Complex, elastic: Complex, unit: np.ndarray, out: Complex | None = None
+) -> Complex:
     """Plural scattering with the sign turned, Z ln(1 + D/Z) - D, where the peak has something.
 
     With D = J - Z it is as exact as D itself. The angle of the logarithm stays within ±π, because
@@ -228,9 +240,11 @@ def _plural(lost: Complex, elastic: Complex, unit: np.ndarray) -> Complex:
     Parameters
     ----------
     lost, elastic
-        Transforms of D and Z, shape ``(n_spectra, n)``, in a unit of each spectrum.
+        Transforms of D and Z, shape ``(n_spectra, n)``.
     unit
-        Which the result has not, shape ``(n_spectra, 1)``.
+        Z where the frequency is zero, shape ``(n_spectra, 1)``.
+    out
+        Where the result is put; it may be `lost`.
     """
     d, z = lost, elastic
     result: Complex = np.conjugate(z)
@@ -250,29 +264,11 @@ def _plural(lost: Complex, elastic: Complex, unit: np.ndarray) -> Complex:
         result *= z
         result -= d
         # Where the peak has nothing, the logarithm is one of errors, and plural scattering nowhere.
-        square /= _NOTHING**2
+        square /= (_NOTHING * unit) ** 2
         square *= square
         np.add(square, 1.0, out=along)
         square /= along
-        square *= unit
-        result *= square
+        result = np.multiply(result, square, out=out)
     if not np.isfinite(result.sum()):
         result[~np.isfinite(result)] = 0.0
     return result
-
-
-def _continue(extended: np.ndarray, spectra: np.ndarray, unit: np.ndarray) -> None:
-    """Continue spectra from the mean of their last channels to zero, in half of what follows.
-
-    In the other half there are zeros already.
-    """
-    n_channels = spectra.shape[-1]
-    level = spectra[:, -min(16, n_channels) :].mean(axis=-1, keepdims=True) / unit
-    fade = _fade(extended.shape[-1] - n_channels).astype(extended.dtype)
-    np.multiply(np.maximum(level, 0.0), fade, out=extended[:, n_channels : n_channels + fade.size])
-
-
-@lru_cache(maxsize=8)
-def _fade(length: int) -> np.ndarray:
-    way = np.arange(1, (length + 1) // 2) / (0.5 * length)
-    return np.cos(0.5 * np.pi * way) ** 2

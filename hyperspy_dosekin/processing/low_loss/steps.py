@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hyperspy_dosekin.numerics.sums import sum_of
 from hyperspy_dosekin.processing.background import fit_power_law
 from hyperspy_dosekin.processing.low_loss.coarse_peak import with_its_area
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
@@ -70,7 +71,7 @@ def cleaned_of(
     missing = ~np.isfinite(position)
     if np.issubdtype(spectra.dtype, np.floating):
         # Sums are finite if all is, and then nothing is missing.
-        lost = np.flatnonzero(~np.isfinite(values.sum(axis=-1)))
+        lost = np.flatnonzero(~np.isfinite(sum_of(values)))
         missing[lost] |= ~np.isfinite(values[lost]).all(axis=-1)
     if missing.any():
         values = np.where(missing[:, np.newaxis], 1.0, values)
@@ -201,8 +202,13 @@ def alternation(
 def zero_loss_of(
     values: np.ndarray, fwhm: np.ndarray, centre: np.ndarray, chain: LowLossChain
 ) -> np.ndarray:
-    """Zero-loss peak of each spectrum by the model of the chain, shape of `values`."""
+    """Zero-loss peak of each spectrum by the model of the chain, shape of `values`.
+
+    Channels beyond all peaks, where there is nothing, may be left out.
+    """
     if isinstance(chain.zero_loss, str):
+        if chain.tail is None and chain.excess is None and chain.reach is not None and len(values):
+            values = values[:, : int(np.ceil(centre.max())) + chain.reach + 1]
         mirrored = reflect(values, centre, chain.reach, share=chain.share)
         if chain.core is not None:
             mirrored = with_its_area(mirrored, centre, chain.core)

@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.numerics.medians import median
+from hyperspy_dosekin.numerics.sums import sum_of
 from hyperspy_dosekin.processing.batches import run_in_batches
-from hyperspy_dosekin.processing.low_loss.zero_loss import (
-    ZeroLossSurvey,
-    find_zero_loss,
-    sum_of,
-)
+from hyperspy_dosekin.processing.low_loss.zero_loss import ZeroLossSurvey, find_zero_loss
 from hyperspy_dosekin.processing.shifting import channels_of, shift_peak
 
 if TYPE_CHECKING:
