@@ -213,7 +213,12 @@ def process_spectra(
         if chain.deconvolve:
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = fourier_log(
-                    values, elastic, centre, resolution=chain.resolution, band=chain.band
+                    values,
+                    elastic,
+                    centre,
+                    resolution=chain.resolution,
+                    band=chain.band,
+                    longer=chain.longer,
                 )
             if noise_variance is not None:
                 noise_variance = deconvolved_variance(noise_variance, elastic, centre, end, chain)

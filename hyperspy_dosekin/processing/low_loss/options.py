@@ -108,7 +108,7 @@ class LowLossChain:
         Full width at half maximum of a typical peak in channels.
     core
         Of a reflected peak of few channels, the width behind that: `width_of_core` tells.
-    resolution, band
+    resolution, band, longer
         Of the deconvolution.
     normalise
         One of `NORMALISATIONS`: what spectra are divided by, or nothing.
@@ -140,6 +140,7 @@ class LowLossChain:
     core: float | None = None
     resolution: str = "zero_loss"
     band: float = 0.5
+    longer: float = 2.0
     normalise: str | bool = "zero_loss"
     single: bool = False
 

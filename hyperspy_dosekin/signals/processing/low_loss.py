@@ -24,7 +24,7 @@ from hyperspy_dosekin.signals.processing.low_loss_background import (
     check_background,
     warn_if_no_tail,
 )
-from hyperspy_dosekin.signals.processing.low_loss_chain import make_chain, noise_hides_rounding
+from hyperspy_dosekin.signals.processing.low_loss_chain import make_chain, precision
 from hyperspy_dosekin.signals.processing.low_loss_steps import low_loss_steps
 from hyperspy_dosekin.signals.processing.measured_peak import read_measured, splice
 from hyperspy_dosekin.signals.processing.odd_peaks import look_at_bridged
@@ -258,10 +258,7 @@ def process_low_loss(
         if sample is None:
             warn_of_instrument(self, recorded, survey_found)
         room = 0.0 if sample is None else room_for(survey_found)
-        # A type that was asked for is the type in which it is computed.
-        options["single"] = noise_hides_rounding(recorded, survey_found) and (
-            dtype is None or out_type == np.float32
-        )
+        options |= precision(recorded, survey_found, out_type, asked=dtype is not None)
         chain = make_chain(recorded, survey_found, how, zero_loss, measured, options, room)
         warn_of_pedestal(survey_found, looked_at, chain.n_dark > 0)
         seen = Seen.of(survey_found)

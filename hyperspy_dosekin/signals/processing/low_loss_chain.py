@@ -22,10 +22,10 @@ from hyperspy_dosekin.signals.processing.zero_loss_model import (
 #: How far the tails of the zero-loss peak reach: so many widths, or eV if that is more.
 _TAIL_WIDTHS, _TAIL_EV = 15.0, 10.0
 #: Widths from the peak from where losses are looked at, and channels of which the mean tells the
-#: noise; what single precision leaves, as a share of the largest loss, and how much of the noise in
-#: standard deviations is nothing.
+#: noise; what single precision leaves, as a share of the largest loss, by the length of transforms;
+#: and how much of the noise in standard deviations is nothing.
 _BEYOND_WIDTHS, _BLOCK = 3.0, 16
-_ROUNDING, _HIDDEN = 5e-8, 1e-3
+_ROUNDING, _HIDDEN = {2.0: 5e-8, 1.5: 3e-7}, 1e-3
 #: Numbers whose squares single precision has.
 _SMALLEST, _LARGEST = 1e-12, 1e15
 
@@ -107,32 +107,45 @@ def make_chain(
     return LowLossChain(zero_loss=model, **common)
 
 
-def noise_hides_rounding(recorded: Recorded, survey: Survey) -> bool:
-    """Whether single precision adds less than a thousandth to the noise of every loss.
+def precision(recorded: Recorded, survey: Survey, kind: np.dtype, *, asked: bool) -> dict[str, Any]:
+    """Whether single precision is used, and how long transforms are: options of the chain.
 
-    It leaves errors of 5e-8 of the largest loss in all channels, in the mean square: measured on
+    Single precision is used where it adds less than a thousandth to the noise of every loss. It
+    leaves errors of 5e-8 of the largest loss in all channels, in the mean square: measured on
     spectra of counts from 1e4 to 1e8 electrons, a mean free path and less; of 1e3 electrons it is
-    6e-7, which noise hides by far.
+    6e-7, which noise hides by far. With shorter transforms it is 1e-7, and 3e-7 in the last tenth
+    of the channels (1e5 and 1e8 electrons, t/λ 0.4 and 1.5).
 
     Parameters
     ----------
     recorded, survey
         The spectra, and what a look at them has found.
+    kind, asked
+        Type of the result, and whether it was asked for: then it is the type of computing too.
     """
+    hidden = _hidden_rounding(recorded, survey)
+    single = hidden >= _ROUNDING[2.0] and (kind == np.float32 or not asked)
+    # Of any type, so that results of all are the same but for rounding.
+    return {"single": single, "longer": 1.5 if hidden >= _ROUNDING[1.5] else 2.0}
+
+
+def _hidden_rounding(recorded: Recorded, survey: Survey) -> float:
+    """Largest error, as a share of the largest loss, that the noise of all losses hides."""
     gain, offset = survey.gain, survey.offset
     if recorded.variance is not None or not len(survey.sample) or not gain >= 0 <= offset:
-        return False
+        return 0.0
     # From where on losses are told from the zero-loss peak, in all spectra.
     first = int(np.max(survey.sample_position + _BEYOND_WIDTHS * survey.sample_fwhm)) + 1
     losses = survey.sample[:, first:]
     number = losses.shape[-1] // _BLOCK
     if not number:
-        return False
+        return 0.0
     mean = losses[:, : number * _BLOCK].reshape(len(losses), number, _BLOCK).mean(axis=-1)
     # Half an electron more, as in the search for spikes: a single one is no noise of its own.
     least = np.sqrt(gain * max(float(mean.min()), 0.0) + offset + 0.5 * gain**2)
     # Squares have to have room too, and what is divided by the width of a channel.
     low, high = min(least, recorded.scale_ev), max(survey.sample.max(), recorded.scale_ev)
     if not (low > _SMALLEST and high < _LARGEST):
-        return False
-    return bool(_ROUNDING * float(losses.max()) <= _HIDDEN * least)
+        return 0.0
+    largest = float(losses.max())
+    return _HIDDEN * least / largest if largest > 0 else np.inf
