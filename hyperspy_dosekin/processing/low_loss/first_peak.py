@@ -31,29 +31,32 @@ def paired(spectra: np.ndarray) -> np.ndarray:
     return np.maximum(pairs[..., :-1], pairs[..., 1:])
 
 
-def pair_at(pairs: np.ndarray, channel: np.ndarray) -> np.ndarray:
+def pair_at(spectra: np.ndarray, channel: np.ndarray) -> np.ndarray:
     """What `paired` has in one channel of each spectrum.
 
     Parameters
     ----------
-    pairs
-        The smaller one of each two neighbouring channels, shape ``(n_spectra, n_channels - 1)``.
+    spectra
+        Shape ``(n_spectra, n_channels)``.
     channel
         Of each spectrum, shape ``(n_spectra,)``.
     """
-    row, last = np.arange(len(pairs)), pairs.shape[-1] - 1
-    sides = np.maximum(channel - 1, 0), np.minimum(channel, last)
-    return np.maximum(pairs[row, sides[0]], pairs[row, sides[1]])
+    row, last = np.arange(len(spectra)), spectra.shape[-1] - 1
+    beside = np.maximum(
+        spectra[row, np.where(channel > 0, channel - 1, 1)],
+        spectra[row, np.where(channel < last, channel + 1, last - 1)],
+    )
+    return np.minimum(spectra[row, channel], beside)
 
 
 def with_something_before(
-    pairs: np.ndarray, pedestal: np.ndarray, start: int, top: np.ndarray, fwhm: np.ndarray
+    spectra: np.ndarray, pedestal: np.ndarray, start: int, top: np.ndarray, fwhm: np.ndarray
 ) -> np.ndarray:
     """Rows with intensity below their highest peak, too far from it to be its flank.
 
     Parameters
     ----------
-    pairs
+    spectra
         As for `pair_at`.
     pedestal, top, fwhm
         Level on which each spectrum stands, the channel of its highest peak, and the width of that
@@ -63,12 +66,13 @@ def with_something_before(
     """
     width = np.where(np.isfinite(fwhm), fwhm, 0.0)
     before = top - np.ceil(_FLANK_WIDTHS * width).astype(np.intp)
-    limit = pair_at(pairs, top) - pedestal
+    limit = pair_at(spectra, top) - pedestal
     asked = (before > start) & (limit > 0)
     limit = _FIRST_SHARE * limit + pedestal
     # In a channel less than this there is nothing; most rows have nothing in any of them.
-    upto = pairs[:, : max(int(before.max(initial=0)), 0) + 1].max(axis=-1)
-    rows = np.flatnonzero(asked & (upto > limit))
+    upto = max(int(before.max(initial=0)), 0) + 1
+    pairs = np.minimum(spectra[:, :upto], spectra[:, 1 : upto + 1])
+    rows = np.flatnonzero(asked & (pairs.max(axis=-1) > limit))
     some = [pairs[row, : before[row] + 1].max() > limit[row] for row in rows]
     return rows[np.array(some, dtype=bool)]
 

@@ -116,6 +116,8 @@ def type_of_peak(recorded: npt.DTypeLike) -> np.dtype:
 def _negative(values: np.ndarray) -> np.ndarray:
     """How many values of each row are negative."""
     number = np.zeros(len(values))
+    if values.dtype.kind == "u":
+        return number
     some = np.flatnonzero(values.min(axis=-1) < 0)
     number[some] = np.count_nonzero(values[some] < 0, axis=-1)
     return number

@@ -32,15 +32,17 @@ SIGMA_PER_FWHM = 1 / 2.3548200450309493
 #: depends on where the peak is in its channel, and that of a narrow Gaussian on it would move an
 #: asymmetric peak by a fiftieth of a channel and more.
 _NARROWEST = 3.5
-#: The error of the position falls by an order of magnitude in each step; a step of so small a part
-#: of a channel is the last one.
-_STEPS, _SETTLED = 8, 1e-9
+#: Steps to the position at most; a step of so small a part of a channel is the last one, and one
+#: that is smaller than the last by so much tells where they lead.
+_STEPS, _SETTLED, _SHRINKS = 8, 1e-9, 0.5
 #: Standard deviations of a Gaussian beyond which it is nothing, from wherever in a peak.
 _FARTHEST = 10.5
 #: Levels at the two ends are the same if they differ by less of the height of the spectrum.
 _SAME_LEVEL = 0.1
 #: A hot pixel has less beside it, and the narrowest peak, of 1.5 channels, a third.
 _BESIDE = 0.05
+#: Values that stay in the cache while they are compared.
+_AT_A_TIME = 2**16
 #: Types in which spectra are compared as they are recorded; others become float64.
 _AS_THEY_ARE = tuple(np.dtype(kind) for kind in ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8"))
 
@@ -139,15 +141,11 @@ def find_zero_loss(
         spectra = np.nan_to_num(spectra)
         total = spectra.sum(axis=-1, dtype=np.float64)
     start, stop, _ = search.indices(n_channels)
-    pedestal = _pedestal(spectra)
-    # The smaller of two neighbours: a spike of one channel is no peak.
-    pairs = np.minimum(spectra[:, :-1], spectra[:, 1:])
-    begin = max(start - 1, 0)
-    # The first channel of the highest pair.
-    top = np.maximum(begin + pairs[:, begin:stop].argmax(axis=-1), start)
+    top, highest, of_pairs = _highest_pairs(spectra, start, stop)
+    pedestal = _pedestal(spectra, highest)
     reach = int(min(np.ceil(widest) + 2, n_channels))
     around, fwhm = _around(spectra, pedestal, top, reach)
-    for row in with_something_before(pairs, pedestal, start, top, fwhm):
+    for row in with_something_before(spectra, pedestal, start, top, fwhm):
         spectrum = spectra[row].astype(np.float64)
         above = paired(spectrum) - pedestal[row]
         first = first_peak(above, spectrum, slice(start, stop), widest, gain)
@@ -158,7 +156,7 @@ def find_zero_loss(
     height = around[:, reach]
     offset = np.arange(-float(reach), reach + 1)
     found = np.isfinite(fwhm) & (fwhm <= widest) & (height > 0)
-    found &= pair_at(pairs, top) - pedestal > _BESIDE * height
+    found &= pair_at(spectra, top) - pedestal > _BESIDE * height
     sigma = np.where(found, np.maximum(fwhm, _NARROWEST) * SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
     own = np.where(found, np.maximum(fwhm, 1.0) * SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
     centre = _centre(around, offset, sigma, 1 + (own / sigma) ** 2)
@@ -167,7 +165,7 @@ def find_zero_loss(
     # numbers differ by their sum less twice the smaller one.
     with np.errstate(over="ignore", invalid="ignore"):
         ends = spectra[:, [0, -1]].sum(axis=-1, dtype=np.float64)
-        mean = (2 * total - ends - 2 * sum_of(pairs)) / (n_channels - 1)
+        mean = (2 * total - ends - 2 * of_pairs) / (n_channels - 1)
         # No median is more than twice the mean.
         clear = height >= CLEAR * 2.1 * mean
     for row in np.flatnonzero(found & ~clear):
@@ -186,16 +184,62 @@ def find_zero_loss(
     return ZeroLossSurvey(*map(shaped, (position, fwhm, height, found, saturated, pedestal)))
 
 
-def _pedestal(spectra: np.ndarray) -> np.ndarray:
+def _highest_pairs(
+    spectra: np.ndarray, start: int, stop: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The highest pair of neighbouring channels, by the smaller of the two.
+
+    A spike of one channel is no peak.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(n_spectra, n_channels)``.
+    start, stop
+        Channels that are searched.
+
+    Returns
+    -------
+    top, highest, total : numpy.ndarray
+        The first channel of the pair, how high it is, and the sum of all pairs; ``(n_spectra,)``.
+    """
+    number, n_channels = spectra.shape
+    begin = max(start - 1, 0)
+    top, total = np.empty(number, dtype=np.intp), np.empty(number)
+    highest = np.empty(number, spectra.dtype)
+    step = max(_AT_A_TIME // n_channels, 1)
+    room = np.empty((min(step, number), n_channels - 1), spectra.dtype)
+    for first in range(0, number, step):
+        here = slice(first, first + step)
+        some = spectra[here]
+        pairs = np.minimum(some[:, :-1], some[:, 1:], out=room[: len(some)])
+        place = begin + pairs[:, begin:stop].argmax(axis=-1)
+        highest[here] = pairs[np.arange(len(some)), place]
+        top[here], total[here] = place, sum_of(pairs)
+    return np.maximum(top, start), highest, total
+
+
+def _pedestal(spectra: np.ndarray, highest: np.ndarray) -> np.ndarray:
     """Level on which spectra stand: the lower of the means of their first and last channels.
 
     It is one only if both are alike. Otherwise the axis begins within the peak or beyond it.
+
+    Parameters
+    ----------
+    spectra
+        Shape ``(n_spectra, n_channels)``.
+    highest
+        A value that they reach, shape ``(n_spectra,)``.
     """
     number = int(np.clip(spectra.shape[-1] // 64, 4, 32))
     ends = spectra[:, :number], spectra[:, -number:]
     first, last = (each.mean(axis=-1, dtype=np.float64) for each in ends)
-    alike = np.abs(first - last) <= _SAME_LEVEL * (spectra.max(axis=-1) - np.minimum(first, last))
-    return np.where(alike, np.minimum(first, last), 0.0)
+    least = np.minimum(first, last)
+    alike = np.abs(first - last) <= _SAME_LEVEL * (highest - least)
+    rows = np.flatnonzero(~alike)
+    most = spectra[rows].max(axis=-1)
+    alike[rows] = np.abs(first - last)[rows] <= _SAME_LEVEL * (most - least[rows])
+    return np.where(alike, least, 0.0)
 
 
 def _around(
@@ -238,6 +282,7 @@ def _centre(
     around, offset = around[:, part], offset[part]
     centre, narrow = np.zeros((len(around), 1)), -0.5 / sigma**2
     moving = np.ones(centre.shape, dtype=bool)
+    way, before = np.zeros(centre.shape), np.full(centre.shape, np.nan)
     for _ in range(_STEPS):
         distance = offset - centre
         weight = distance * distance
@@ -248,7 +293,12 @@ def _centre(
         weight *= distance
         moment = weight.sum(axis=-1, keepdims=True)
         step = stride * moment / np.where(total > 0, total, 1.0)
-        centre = centre + np.where(moving, np.clip(step, -sigma, sigma), 0.0)
+        # Steps shrink by a factor, so that the last one and this tell where they end.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ahead = step * way / (before - step)
+        able = (np.abs(step) < _SHRINKS * np.abs(before)) & np.isfinite(ahead)
+        way, before = np.clip(np.where(able, ahead, step), -sigma, sigma), step
+        centre = centre + np.where(moving, way, 0.0)
         # Each by itself, so that the others have no influence.
         moving &= np.abs(step) > _SETTLED
         if not moving.any():
