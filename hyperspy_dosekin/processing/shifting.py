@@ -188,7 +188,8 @@ def shift_peak(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     # From the last channel to the first, each of the four comes after the one above it. A copy:
     # NumPy is fast where numbers follow each other.
     wide = np.concatenate([moved[:, :1], moved, moved[:, -1:], moved[:, -1:]], axis=-1)
-    return between(wide, (shift - below)[:, np.newaxis])[:, ::-1]
+    fraction = (shift - below)[:, np.newaxis].astype(np.result_type(wide, np.float32))
+    return between(wide, fraction)[:, ::-1]
 
 
 def between(wide: np.ndarray, fraction: np.ndarray) -> np.ndarray:

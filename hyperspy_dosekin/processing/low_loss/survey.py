@@ -14,7 +14,7 @@ from hyperspy_dosekin.numerics.medians import median
 from hyperspy_dosekin.numerics.sums import sum_of
 from hyperspy_dosekin.processing.batches import run_in_batches
 from hyperspy_dosekin.processing.low_loss.zero_loss import ZeroLossSurvey, find_zero_loss
-from hyperspy_dosekin.processing.shifting import channels_of, shift_peak
+from hyperspy_dosekin.processing.shifting import between, channels_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -93,10 +93,11 @@ def survey_low_loss(
             ],
             axis=-1,
         )
-        whole = np.round(seen.position).astype(np.intp)
-        around = channels_of(values, whole - reach, 2 * reach + 1)
-        around = around - seen.pedestal[:, np.newaxis]
-        peak = shift_peak(around.astype(kind, copy=False), whole - seen.position)
+        # One channel more before, and two behind, so that there are four around each place.
+        first = np.floor(seen.position)
+        wide = channels_of(values, first.astype(np.intp) - reach - 1, 2 * reach + 4)
+        wide = (wide - seen.pedestal[:, np.newaxis]).astype(kind, copy=False)
+        peak = between(wide, (seen.position - first)[:, np.newaxis].astype(kind))
         return numbers, np.where(seen.found[:, np.newaxis], peak, 0.0)
 
     kind = type_of_peak(block.dtype)
