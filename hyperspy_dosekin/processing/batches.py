@@ -14,7 +14,7 @@ from hyperspy_dosekin.numerics.memory import keep_work_memory
 
 #: Values of one work array: half a MiB as float64, so that several fit in the cache of a core.
 VALUES_AT_A_TIME = 2**16
-_BATCHES_PER_WORKER = 4
+_BATCHES_PER_WORKER, _LARGE_BATCHES = 4, 2
 
 
 def run_in_batches(
@@ -57,7 +57,12 @@ def run_in_batches(
     ]
     n_spectra = len(flat[0])
     results = tuple(np.empty((n_spectra, *shape), dtype=dtype) for shape, dtype in outputs)
-    size = larger * max(1, VALUES_AT_A_TIME // max(flat[0][:1].size, 1))
+    few = max(1, VALUES_AT_A_TIME // max(flat[0][:1].size, 1))
+    workers = max(1, min(workers, -(-n_spectra // few) // _BATCHES_PER_WORKER))
+    if workers > 1:
+        # Never so large that a worker has but one.
+        larger = max(min(larger, n_spectra // (few * workers * _LARGE_BATCHES)), 1)
+    size = few * larger
     starts = range(0, n_spectra, size)
 
     def work(start: int) -> None:
@@ -69,7 +74,6 @@ def run_in_batches(
             start = stop
 
     keep_work_memory()
-    workers = max(1, min(workers, len(starts) * larger // _BATCHES_PER_WORKER, len(starts)))
     if workers == 1:
         for start in starts:
             work(start)

@@ -43,7 +43,7 @@ INTENSITIES = ("dark_level", "zero_loss_intensity", "background_level")
 #: Values that are processed at a time: of fewer spectra the steps near the peak take longer.
 _AT_A_TIME = 4 * VALUES_AT_A_TIME
 #: Batches of spectra in which spikes are looked for at a time.
-_SPIKES_AT_A_TIME = 16
+_SPIKES_AT_A_TIME = 48
 
 
 def process_block(

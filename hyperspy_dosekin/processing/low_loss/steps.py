@@ -25,6 +25,9 @@ from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance, 
 from hyperspy_dosekin.processing.spikes.polynomials import FEWEST_CHANNELS as FEWEST_SEARCHED
 from hyperspy_dosekin.processing.spikes.removal import remove_spikes
 
+#: Alignments that move spectra by whole channels and leave out what not all of them have.
+_MOVED_WHOLE = ("cubic", "linear", "integer")
+
 
 @dataclass(frozen=True, eq=False)
 class Cleaned:
@@ -81,6 +84,12 @@ def cleaned_of(
     noise: dict[str, Any] = {"gain": chain.gain, "offset": chain.offset}
     if variance is not None:
         noise = {"gain": 0.0, "offset": variance}
+    used = None
+    if chain.align in _MOVED_WHOLE:
+        # In channels of the subspace, with one more where half a channel may be rounded either way.
+        kept, n_channels = chain.channels(values.shape[-1]), values.shape[-1]
+        begin = n_channels - chain.origin
+        used = (begin + kept.start - 1, begin + kept.stop + 1)
     values, touched, replaced = remove_spikes(
         values,
         **noise,
@@ -89,6 +98,7 @@ def cleaned_of(
         fwhm=chain.fwhm,
         subspace=chain.subspace,
         threshold=chain.threshold,
+        used=used,
         in_place=True,
     )
     return Cleaned(values, position, missing, touched, replaced)

@@ -48,8 +48,9 @@ def unlike_others(around: np.ndarray, position: np.ndarray, fwhm: float) -> np.n
     if len(around) < _FEWEST:
         return same
     distance = np.arange(around.shape[-1]) - position[:, np.newaxis]
-    weight = np.where(np.abs(distance) <= _REACH * fwhm, np.maximum(around, 0.0), 0.0)
-    total, square = (np.nansum(weight * factor, axis=-1) for factor in (1.0, distance**2))
+    weight = np.where(np.abs(distance) <= _REACH * fwhm, np.fmax(around, 0.0), 0.0)
+    distance *= distance
+    total, square = np.einsum("ij->i", weight), np.einsum("ij,ij->i", weight, distance)
     with np.errstate(invalid="ignore", divide="ignore"):
         width = np.log(square / total)
         away = width - np.nanmedian(width)

@@ -22,6 +22,7 @@ from hyperspy_dosekin.processing.spikes.residuals import remove_by_subspace, tog
 from hyperspy_dosekin.processing.spikes.subspace import (
     FEW,
     FEWEST,
+    Framed,
     Subspace,
     first_channels,
     fit_subspace,
@@ -53,6 +54,7 @@ def remove_spikes(
     fwhm: float = np.nan,
     subspace: Subspace | None = None,
     threshold: float = THRESHOLD,
+    used: tuple[int, int] | None = None,
     in_place: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Replace X-ray spikes of one or two channels by what is expected there.
@@ -86,6 +88,9 @@ def remove_spikes(
         From `learn_subspace`.
     threshold
         In standard deviations.
+    used
+        First channel of the subspace that is of use, and the one behind the last; by default all.
+        Beyond both these and what the subspace covers spikes are not looked for.
     in_place
         Whether the spectra may be changed, and be what is returned.
 
@@ -129,7 +134,7 @@ def remove_spikes(
         # A band that several spectra have is no spike, however badly polynomials follow it.
         index = np.clip(start[:, np.newaxis] + np.arange(n_channels), 0, 2 * n_channels - 1)
         noise = noise.more(subspace.structure[index], spectra)
-    for rows, part, wanted in _other_searches(doubtful, subspace, start):
+    for rows, part, wanted in _other_searches(doubtful, subspace, start, used):
         # Slices are copied several times faster than indices are looked up.
         inside = (together(rows), part)
         shut = closed[inside] | touched[inside] | ~wanted
@@ -142,7 +147,7 @@ def remove_spikes(
 
 
 def _other_searches(
-    doubtful: np.ndarray, subspace: Subspace, start: np.ndarray
+    doubtful: np.ndarray, subspace: Subspace, start: np.ndarray, used: tuple[int, int] | None
 ) -> Iterator[tuple[np.ndarray, slice, np.ndarray]]:
     """Rows, channels, and which of these to search, where the subspace does not tell."""
     n_channels = doubtful.shape[-1]
@@ -152,10 +157,15 @@ def _other_searches(
     for each in np.unique(start):
         # At either end with as many channels as a search takes.
         begin, end = (int(np.clip(side - each, 0, n_channels)) for side in subspace.covered)
+        first, last = (0, n_channels) if used is None else (side - each for side in used)
         left = slice(0, min(begin + FEWEST_CHANNELS, n_channels))
         right = slice(max(end - FEWEST_CHANNELS, 0), n_channels)
         channel = np.arange(n_channels)
-        for part, wanted in ((left, channel < begin), (right, channel >= end)):
+        before, behind = channel < begin, channel >= end
+        for part, wanted in (
+            (left, before & (channel >= first)),
+            (right, behind & (channel < last)),
+        ):
             if wanted.any():
                 yield np.flatnonzero(start == each), part, wanted[part]
 
@@ -200,21 +210,16 @@ def learn_subspace(
     wider = _WIDEST if number < FEW else _WIDER
     outlier = maximum_filter1d(outlier & ~_common(outlier, start), 2 * wider + 1, axis=-1)
     reach = float(np.median(protected[1] - protected[0])) / 2
+    framed = Framed.of(spectra, noise, start, tells, reach)
+    if framed is None:
+        return None
     subspace = None
     for _ in range(_ROUNDS + 1):
         # Matrices so small are slower on several threads.
         with one_blas_thread():
             subspace = fit_subspace(
-                spectra,
-                noise,
-                start,
-                outlier,
-                calibration=calibration,
-                fwhm=float(np.nanmedian(fwhm)),
-                reach=reach,
+                framed, outlier, calibration=calibration, fwhm=float(np.nanmedian(fwhm))
             )
-        if subspace is None:
-            return None
         if calibration == Calibration() and not subspace.believable:
             # Not before: polynomials take structure in coarse channels for noise.
             calibration = calibrate(noise, deviation, expected, tells)

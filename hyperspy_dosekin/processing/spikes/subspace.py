@@ -14,7 +14,6 @@ from hyperspy_dosekin.processing.spikes.noise import (
     Noise,
     is_believable,
     local_scale,
-    of_few_counts,
 )
 
 #: Spectra that say enough of each other.
@@ -111,63 +110,96 @@ def first_channels(position: np.ndarray, n_channels: int) -> np.ndarray:
     return n_channels - np.round(position).astype(np.intp)
 
 
+@dataclass(frozen=True, eq=False)
+class Framed:
+    """Spectra on channels that count from the zero-loss peak, those that enough of them have.
+
+    Parameters
+    ----------
+    start
+        From `first_channels`, shape ``(n_spectra,)``.
+    covered
+        The channels, of ``2 * n_channels``.
+    fitted
+        Those of them that are not near the peak, boolean, shape ``(n_covered,)``.
+    values
+        Intensities, zero where a spectrum does not reach, shape ``(n_spectra, n_covered)``.
+    many
+        Where counts are not few, boolean, same shape.
+    noise
+        Of the values.
+    """
+
+    start: np.ndarray
+    covered: slice
+    fitted: np.ndarray
+    values: np.ndarray
+    many: np.ndarray
+    noise: Noise
+
+    @classmethod
+    def of(
+        cls, spectra: np.ndarray, noise: Noise, start: np.ndarray, many: np.ndarray, reach: float
+    ) -> Framed | None:
+        """Frame spectra ``(n_spectra, n_channels)``, of which there may be too few: ``None``.
+
+        Parameters
+        ----------
+        spectra, noise, start, many
+            As they are recorded.
+        reach
+            Channels around the zero-loss peak that are not fitted.
+        """
+        number, n_channels = spectra.shape
+        edges = np.clip([start, start + n_channels], 0, 2 * n_channels)
+        change = np.zeros(2 * n_channels + 1)
+        np.add.at(change, edges, np.array([[1.0], [-1.0]]))
+        often = np.flatnonzero(np.cumsum(change)[:-1] >= max(number / 2, 2))
+        if number < FEWEST or often.size < _FEWEST_CHANNELS:
+            return None
+        covered = slice(int(often[0]), int(often[-1]) + 1)
+        fitted = np.abs(np.arange(covered.start, covered.stop) - n_channels) > reach
+        if fitted.sum() < _FEWEST_CHANNELS:
+            return None
+        values, many = (_framed(each, start, covered) for each in (spectra, many))
+        offset = noise.offset
+        if np.ndim(offset) > 1:
+            offset = _framed(offset, start, covered)
+        noise = Noise(noise.gain, offset, noise.electron)
+        return cls(start, covered, fitted, values, many, noise)
+
+
+def _framed(values: np.ndarray, start: np.ndarray, covered: slice) -> np.ndarray:
+    """Values ``(n_spectra, n_channels)`` in the channels of a frame, zero elsewhere."""
+    size = covered.stop - covered.start
+    frame = np.zeros((len(values), size), dtype=values.dtype)
+    for row, first in enumerate((start - covered.start).tolist()):
+        # What lies outside the frame is left out.
+        begin, end = (min(max(place, 0), size) for place in (first, first + values.shape[-1]))
+        frame[row, begin:end] = values[row, begin - first : end - first]
+    return frame
+
+
 def fit_subspace(
-    spectra: np.ndarray,
-    noise: Noise,
-    start: np.ndarray,
-    outlier: np.ndarray,
-    *,
-    fwhm: float,
-    reach: float,
-    calibration: Calibration,
-) -> Subspace | None:
+    framed: Framed, outlier: np.ndarray, *, fwhm: float, calibration: Calibration
+) -> Subspace:
     """Find the components of some spectra.
 
     Parameters
     ----------
-    spectra
-        Shape ``(n_spectra, n_channels)``.
-    noise, calibration
-        Of these spectra, as it is said to be and as the data have it.
-    start
-        From `first_channels`, shape ``(n_spectra,)``.
+    framed
+        The spectra.
     outlier
-        What must not have a say, boolean, shape of `spectra`.
+        What must not have a say, boolean, shape of the spectra as they were recorded.
     fwhm
         Kept in the result.
-    reach
-        Channels around the zero-loss peak that are not fitted.
-
-    Returns
-    -------
-    Subspace or None
-        ``None`` if there are too few spectra or channels.
+    calibration
+        Of the noise, as the data have it.
     """
-    number, n_channels = spectra.shape
-    n_frame = 2 * n_channels
-
-    def framed(values: np.ndarray) -> np.ndarray:
-        frame = np.zeros((number, n_frame), dtype=values.dtype)
-        for row, first in enumerate(start.tolist()):
-            # What lies outside the frame is left out.
-            begin, end = (min(max(place, 0), n_frame) for place in (first, first + n_channels))
-            frame[row, begin:end] = values[row, begin - first : end - first]
-        return frame
-
-    recorded = framed(np.ones(spectra.shape, dtype=bool))
-    often = np.flatnonzero(recorded.sum(axis=0) >= max(number / 2, 2))
-    if number < FEWEST or often.size < _FEWEST_CHANNELS:
-        return None
-    covered = slice(int(often[0]), int(often[-1]) + 1)
-    fitted = np.abs(np.arange(covered.start, covered.stop) - n_channels) > reach
-    if fitted.sum() < _FEWEST_CHANNELS:
-        return None
-    known = framed(~outlier)[:, covered]
-    values = framed(spectra)[:, covered]
-    offset = noise.offset
-    if np.ndim(offset) > 1:
-        offset = framed(offset)[:, covered]
-    noise = calibration(Noise(noise.gain, offset, noise.electron))
+    values, covered, fitted = framed.values, framed.covered, framed.fitted
+    number, n_frame = len(values), 2 * outlier.shape[-1]
+    known = _framed(~outlier, framed.start, covered)
+    noise = calibration(framed.noise)
 
     count = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, values, 0.0).sum(axis=0) / count
@@ -214,7 +246,7 @@ def fit_subspace(
     expected = level * (vectors @ components)
     variance = noise.variance(expected)
     score = (values - expected) / np.sqrt(variance) / np.sqrt(1 - n_component / number)
-    tells = known & fitted & framed(~of_few_counts(spectra))[:, covered]
+    tells = known & fitted & framed.many
     scale = local_scale(score, tells)
     believable = is_believable(scale[fitted])
     if calibration != Calibration():

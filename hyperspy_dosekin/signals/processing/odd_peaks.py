@@ -115,8 +115,10 @@ class _Peaks:
         around = np.asarray(around, dtype=np.float64).reshape(-1, 2 * reach + 1)[place]
         position = survey.position.ravel()[place]
         first = np.round(position) - reach
-        channel = first[:, np.newaxis] + np.arange(2 * reach + 1)
-        around[(channel < 0) | (channel >= recorded.energy_ev.size)] = np.nan
+        last = recorded.energy_ev.size - 1
+        for row in np.flatnonzero((first < 0) | (first + 2 * reach > last)):
+            channel = first[row] + np.arange(2 * reach + 1)
+            around[row, (channel < 0) | (channel > last)] = np.nan
         return cls(place, around, first, position - first, fwhm)
 
 
