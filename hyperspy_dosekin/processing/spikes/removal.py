@@ -31,6 +31,8 @@ from hyperspy_dosekin.processing.spikes.subspace import (
 
 #: Times that the subspace is fitted, without the spikes that the last one showed.
 _ROUNDS = 3
+#: Channels, for each spectrum, that are found or no longer, after which one more fit is enough.
+_SETTLED = 0.02
 #: Part of the usual threshold for spikes that must not enter the subspace.
 _EAGER = 0.85
 #: What so large a share of the spectra, and so many, have in a channel or the next is no spike.
@@ -213,13 +215,15 @@ def learn_subspace(
     framed = Framed.of(spectra, noise, start, tells, reach)
     if framed is None:
         return None
-    subspace = None
+    subspace, settled = None, False
     for _ in range(_ROUNDS + 1):
         # Matrices so small are slower on several threads.
         with one_blas_thread():
             subspace = fit_subspace(
                 framed, outlier, calibration=calibration, fwhm=float(np.nanmedian(fwhm))
             )
+        if settled:
+            break
         if calibration == Calibration() and not subspace.believable:
             # Not before: polynomials take structure in coarse channels for noise.
             calibration = calibrate(noise, deviation, expected, tells)
@@ -239,8 +243,11 @@ def learn_subspace(
             # What is left out of a few says the same of itself ever after.
             score = deviation / np.sqrt(subspace.calibration(noise).variance(expected))
             more &= score > _SUPPORT
-        if (more == outlier).all():
+        changed = np.count_nonzero(more != outlier)
+        if not changed:
             break
+        # The next search would find the same.
+        settled = changed <= _SETTLED * number and not subspace.few
         outlier = more
     if subspace is not None and subspace.few:
         subspace = replace(subspace, structure=structure_of(score, start))
