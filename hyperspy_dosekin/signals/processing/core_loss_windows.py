@@ -19,6 +19,10 @@ from hyperspy_dosekin.processing.background import (
 from hyperspy_dosekin.processing.core_loss.edge_alignment import EdgeShifts, align_on_edge
 from hyperspy_dosekin.processing.low_loss.zero_loss import WIDEST_EV, find_zero_loss
 from hyperspy_dosekin.signals.axes.dose_axis import find_dose_axis
+from hyperspy_dosekin.signals.processing.core_loss_spikes import (
+    places_of_spikes,
+    warn_of_spikes_in_edges,
+)
 from hyperspy_dosekin.signals.processing.recorded import Recorded
 from hyperspy_dosekin.signals.progress import dask_progress
 
@@ -144,7 +148,7 @@ def look_at_edge(
     show_progressbar: bool | None,
 ) -> tuple[np.ndarray, EdgeShifts | None]:
     """Sum of all spectra, and their shifts, in one pass that is made at once."""
-    wanted: list[object] = [sum_of_spectra(recorded.data)]
+    wanted: list[object] = [sum_of_spectra(recorded.data), places_of_spikes(recorded)]
     edge = windows["reference"]
     levels = []
     for name in ("background", "reference_background"):
@@ -158,7 +162,9 @@ def look_at_edge(
         if recorded.variance is not None:
             wanted.append(sum_of_spectra(crop_last(recorded.variance, edge)))
     with dask_progress(show_progressbar):
-        total, *rest = compute(*wanted, *(level for _, level in levels))
+        total, spikes, *rest = compute(*wanted, *(level for _, level in levels))
+    made_of = [each for each in (windows["crop"] or slice(0, total.size), edge) if each is not None]
+    warn_of_spikes_in_edges(np.asarray(spikes), recorded, made_of)
     for name, _ in reversed(levels[::2]):
         _warn_of_spikes(rest.pop(), name)
         _warn_if_below_zero(rest.pop(), name)
@@ -225,8 +231,7 @@ def _warn_of_spikes(number: np.ndarray, name: str) -> None:
     if number.any():
         _logger.warning(
             "%d of %d spectra have spikes in %s=, %d channels in all: the background is fitted "
-            "without them. They stay in the spectra, and spikes elsewhere are not looked for; "
-            "s.spikes_removal_tool removes them.",
+            "without them. They stay in the spectra; s.spikes_removal_tool removes them.",
             np.count_nonzero(number),
             number.size,
             name,

@@ -205,3 +205,27 @@ def test_a_spike_where_the_background_is_fitted_is_left_out_and_said(caplog):
     counts[1, 200] += 3e5
     np.testing.assert_allclose(net(counts), clean, rtol=0.05)
     assert "1 of 4 spectra have spikes in background=, 1 channels" in caplog.text
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_spike_in_an_edge_is_named_and_a_line_of_some_pixels_is_not(width, lazy, caplog):
+    energy = np.arange(400.0, 700.0, 0.5)
+    mean = 2e4 * (energy / 500) ** -3 + 600 * (energy > 532) * np.exp(-(energy - 532) / 30)
+    mean = np.tile(mean, (5, 6, 1))
+    mean[:2] += 9000 * np.exp(-0.5 * ((energy - 560.1) / 0.4) ** 2)
+    data = np.random.default_rng(0).poisson(mean).astype(float)
+
+    def process():
+        s = hs.signals.Signal1D(data)
+        s.set_signal_type("EELS")
+        s.axes_manager[-1].trait_set(offset=400.0, scale=0.5, units="eV")
+        s = s.as_lazy() if lazy else s
+        s.process_core_loss(background=(460, 525), crop=(528, 600), show_progressbar=False)
+
+    process()
+    assert not caplog.text
+    data[3, 4, 290 : 290 + width] += 3000
+    process()
+    assert "1 of 30 spectra have something as narrow as a spike" in caplog.text
+    assert any(f"{place} eV of spectrum (3, 4)" in caplog.text for place in (545, 545.5))
