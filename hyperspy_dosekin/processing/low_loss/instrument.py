@@ -261,15 +261,16 @@ def gain_along(frames: Frames) -> tuple[float, float]:
         return 0.0, 0.0
     energy, values, noise = aligned
     mean = values.mean(axis=0)
-    clear = mean > 10 * np.sqrt(noise.mean(axis=0))
+    error = noise.mean(axis=0)
+    clear = (mean > 10 * np.sqrt(error)) & (error > 0)
     rough = _rough(number)
     moves = frames.position @ rough
     if clear.sum() < _RANGES or not (moves**2).sum() > 1:
         return 0.0, 0.0
     # Gain that varies slowly is seen in means of more channels.
     first = np.arange(0, clear.sum(), _POOLED)
-    relative = (values / mean)[:, clear]
-    each = 1 / (noise / mean**2)[:, clear].mean(axis=0)
+    relative = values[:, clear] / mean[clear]
+    each = mean[clear] ** 2 / error[clear]
     weight = np.add.reduceat(each, first)
     place = np.add.reduceat(each * energy[clear], first) / weight
     relative = np.add.reduceat(each * relative, first, axis=1) / weight

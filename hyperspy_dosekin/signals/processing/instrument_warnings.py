@@ -31,6 +31,8 @@ _FRAMES, _PIXELS, _COMPARED = 200, 64, 500
 #: Share of a frame in the next one, stretch of energies and gain of channels that are said at
 #: least; and how clear the first is, and how far the others agree with what they would do.
 _GLOW, _GLOW_ERRORS, _STRETCH, _GAIN, _AGREE = 4e-4, 4.0, 2e-3, 4e-3, 0.75
+#: Units of intensities beyond which nothing is compared.
+_LARGEST = 1e100
 #: Frames that are named.
 _NAMED = 5
 _logger = logging.getLogger(__name__)
@@ -47,7 +49,8 @@ def warn_of_instrument(signal: BaseSignal, recorded: Recorded, survey: Survey) -
         Its spectra, and what a look at all of them has found.
     """
     repeated = _warn_of_repeats(recorded, survey)
-    frames, index = _frames_of(signal, recorded, survey)
+    with np.errstate(over="ignore", invalid="ignore"):
+        frames, index = _frames_of(signal, recorded, survey)
     if frames is None:
         return
     places = index.tolist()
@@ -166,11 +169,15 @@ def _frames_of(
         variance = gain * np.maximum(counts, 0.0) + offset
     else:
         variance = np.nan_to_num(rows(recorded.variance)[kept][:, usual])
-    total = (counts - level).sum(axis=1)
+    total, variance = (counts - level).sum(axis=1), variance.sum(axis=1)
     if not (total.sum(axis=-1) > 0).all():
         return nothing
+    # In units in which noise is that of counts.
+    unit = float(variance.mean() / total.mean())
+    if not 1 / _LARGEST < unit < _LARGEST:
+        return nothing
     fwhm = float(np.nanmedian(survey.fwhm))
-    return Frames(total, variance.sum(axis=1), position.mean(axis=1), fwhm), kept
+    return Frames(total / unit, variance / unit**2, position.mean(axis=1), fwhm), kept
 
 
 def _frame_axis(signal: BaseSignal) -> int | None:
