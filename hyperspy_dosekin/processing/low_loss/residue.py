@@ -11,6 +11,7 @@ from hyperspy_dosekin.processing.low_loss.wings import (
     asymmetry_of_wings,
     beyond_noise,
     left_by_wings,
+    lopsided_wings,
 )
 
 #: Widths from the peak between which its asymmetry is seen: nearer it has none, further are losses.
@@ -115,6 +116,11 @@ def residue_of(
     share = min(asymmetry_of_wings(near_gain[:size], near_loss[:size], fwhm), _ALL_OF_IT)
     mirrored = np.interp(distance, np.arange(end + 1), side, right=0.0)
     residue = np.maximum(residue, np.where(distance < _WINGS * fwhm, 0.0, share * mirrored))
+    # Wings that fall together, and one is higher, differ further away, too.
+    lopsided = lopsided_wings(near_gain[:size], near_loss[:size], fwhm)
+    if lopsided > _ALL_OF_IT:
+        seen = lopsided * beyond_noise(gain_side, int(np.ceil(_WINGS * fwhm))) / area
+        residue = np.maximum(residue, np.interp(distance, np.arange(end + 1), seen, right=0.0))
     if loss_side is not None:
         # Where losses have less than is mirrored, that is too much.
         last = min(end if reach is None else min(reach, end), loss_side.size - 1) + 1
@@ -124,7 +130,7 @@ def residue_of(
     wings = left_by_wings(leftover, near_loss[:size], fwhm, np.zeros(number))
     residue = np.maximum(residue, wings / area)
     if reach is not None and reach < end:
-        beyond = np.abs(beyond_noise(gain_side, reach + 1)) / area
+        beyond = (1 + lopsided) * np.abs(beyond_noise(gain_side, reach + 1)) / area
         residue = np.maximum(residue, np.interp(distance, np.arange(end + 1), beyond, right=0.0))
     if ended:
         return residue
@@ -201,65 +207,6 @@ def residue_of_model(
     wings = left_by_wings(loss_side, loss_side, fwhm, after)
     residue = np.maximum(residue, np.interp(distance, np.arange(model.size), wings))
     return np.where(distance > _EXCESS[0] * fwhm, residue, 0.0)
-
-
-def with_second_order(residue: np.ndarray, fwhm: float) -> np.ndarray:
-    """What is left with what its plural scattering leaves: deconvolution takes half of it away.
-
-    The logarithm of (1 + r) is r − r²/2 and so on, and a product in Fourier space is a convolution,
-    which reaches twice as far.
-
-    Parameters
-    ----------
-    residue
-        From the peak outward, shape ``(n,)``.
-    fwhm
-        Width of the peak in channels.
-
-    Examples
-    --------
-    >>> print(with_second_order(np.array([0.0, 0.0, 0.1, 0.0, 0.0, 0.0]), 1.5).round(3))
-    [0.    0.    0.1   0.    0.005 0.   ]
-    """
-    number = residue.size
-    far = np.where(np.arange(number) > _EXCESS[0] * fwhm, residue, 0.0)
-    twice = np.fft.irfft(np.fft.rfft(far, 2 * number) ** 2, 2 * number)[:number]
-    # Not the rounding of the transform, where there is nothing.
-    twice = np.where(twice > 1e-12 * twice.max(initial=0.0), twice, 0.0)
-    return np.hypot(residue, 0.5 * twice)
-
-
-def moved_by(residue: np.ndarray, single: np.ndarray, fwhm: float) -> np.ndarray:
-    """Change of single scattering since the peak has not what is left of it among the losses.
-
-    Areas are at the resolution of the peak, and that of a peak without its tail is narrower: losses
-    are less spread by as much, and further from where they would be. All of a band is as much as it
-    was, since the logarithm of the whole spectrum over the peak is.
-
-    Parameters
-    ----------
-    residue
-        From `residue_of` or `residue_of_model`, from the peak outward, shape ``(n,)``.
-    single
-        Single scattering from the peak outward, same shape.
-    fwhm
-        Width of the peak in channels.
-
-    Returns
-    -------
-    numpy.ndarray
-        In the unit of `single`, positive where the tail would bring more, same shape.
-
-    Examples
-    --------
-    >>> band, tail = np.array([0.0, 0, 4, 0, 0, 0, 0, 0]), np.array([0.0, 0, 0, 0.1, 0, 0, 0, 0])
-    >>> print(moved_by(tail, band, 1.5).round(3) + 0.0)
-    [ 0.   0.  -0.4  0.   0.   0.4  0.   0. ]
-    """
-    number = residue.size
-    far = np.where(np.arange(number) > _EXCESS[0] * fwhm, residue, 0.0)
-    spread = np.fft.irfft(np.fft.rfft(far, 2 * number) * np.fft.rfft(single, 2 * number))
-    return spread[:number] - far.sum() * single
 
 
 def _falling(

@@ -24,6 +24,9 @@ _RISES, _PAST = np.array([1.0, 2.0, 4.0, 8.0]), 1.25
 _RISEN, _NOTHING = 1.1, 1e-3
 #: Degrees of freedom that count at most: the losses beside it have other shapes than those.
 _MOST_SURE = 4
+#: Widths from the peak between which the ratio of two wings is looked at, twice; its change that is
+#: none; and by how much one is higher at most.
+_TWO_PLACES, _AS_IT_IS, _MOST_LOPSIDED = ((1.6, 2.1), (2.4, 3.0)), (0.7, 1.4), 3.0
 #: Standard errors above which a level on the gain side is a tail, and channels of a mean there.
 _CLEAR, _TOGETHER = 3.0, 8
 
@@ -126,6 +129,44 @@ def asymmetry_of_wings(near_gain: np.ndarray, near_loss: np.ndarray, fwhm: float
     if not gain[lowest] > 0:
         return np.inf
     return abs(float(loss[lowest] - gain[lowest])) / float(gain[lowest])
+
+
+def lopsided_wings(near_gain: np.ndarray, near_loss: np.ndarray, fwhm: float) -> float:
+    """By how much the wing of the loss side is higher where both fall together, as a share.
+
+    Losses rise where wings fall, so that a ratio that stays as it is over a width is one of wings.
+
+    Parameters
+    ----------
+    near_gain, near_loss, fwhm
+        As for `asymmetry_of_wings`.
+
+    Returns
+    -------
+    float
+        Not negative; 0 where the ratio changes, or nothing is seen.
+
+    Examples
+    --------
+    >>> wing = 1 / (1 + np.arange(60.0) ** 2)
+    >>> print(round(lopsided_wings(wing, 3 * wing, 8.0), 2))
+    2.0
+    >>> lopsided_wings(wing, 3 * wing + 1e-5 * np.arange(60.0) ** 2, 8.0)
+    0.0
+    """
+    ratios = []
+    for first, last in _TWO_PLACES:
+        part = slice(int(np.ceil(first * fwhm)), max(round(last * fwhm), int(first * fwhm) + 3))
+        gain, loss = near_gain[part], near_loss[part]
+        if part.stop > min(near_gain.size, near_loss.size):
+            return 0.0
+        # A gain side that is noise has no ratio.
+        if not gain.mean() > _CLEAR * gain.std(ddof=1) / np.sqrt(gain.size):
+            return 0.0
+        ratios.append(float(loss.mean() / gain.mean()))
+    if not _AS_IT_IS[0] < ratios[1] / ratios[0] < _AS_IT_IS[1]:
+        return 0.0
+    return float(np.clip(min(ratios) - 1, 0.0, _MOST_LOPSIDED))
 
 
 def _first_minimum(side: np.ndarray) -> int:

@@ -18,13 +18,13 @@ from hyperspy_dosekin.processing.low_loss.gain_side import (
     share_without_features,
     tail_of,
 )
+from hyperspy_dosekin.processing.low_loss.left_again import with_second_order
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.peak_shape import PER_CHANNEL, PeakShape, fit_zero_loss
 from hyperspy_dosekin.processing.low_loss.residue import (
     excess_of,
     residue_of,
     residue_of_model,
-    with_second_order,
 )
 from hyperspy_dosekin.signals.processing.measured_peak import MeasuredPeak
 from hyperspy_dosekin.signals.processing.survey import Survey

@@ -45,10 +45,24 @@ def test_asymmetry_near_the_top_is_what_the_mirror_is_wrong_by():
 def test_no_more_than_the_mirror_image_and_no_negative():
     gain, loss = sides(asymmetry=5.0)
     gain[50:] -= 1e-3
+    loss += 1e-6 * DISTANCE**2
     found = residue_of(gain, gain, loss[:61], 4.0, number=80, ended=False)
     assert (found >= 0).all()
     assert found[20] <= gain[20] / (2 * gain.sum() - gain[0]) * (1 + 1e-9)
     assert not residue_of(np.zeros(9), np.zeros(9), np.zeros(9), 4.0, number=5, ended=True).any()
+
+
+def test_wings_that_fall_together_and_one_is_higher_are_claimed_further_away():
+    """A Lorentzian with two widths: 15 widths are mirrored, and losses rise beyond five."""
+    gain, loss = (1 / (1 + (DISTANCE / half) ** 2) for half in (3.5, 6.0))
+    area, truth = 2 * gain.sum() - gain[0], (loss - gain)
+    seen = loss + np.where(DISTANCE > 50, 1e-5 * (DISTANCE - 50) ** 2, 0.0)
+    options = {"number": 400, "ended": True, "reach": 150, "loss_side": seen}
+    found = area * residue_of(gain[:300], gain[:120], seen[:120], 9.5, **options)
+    assert (1.96 * found[19:150] > truth[19:150]).all()
+    # Beyond what is mirrored all of the wing is left.
+    assert (1.96 * found[151:280] > loss[151:280]).all()
+    assert (found[19:280] < 3 * loss[19:280]).all()
 
 
 @pytest.mark.skipif(not VACUUM.exists(), reason="needs the files of EELSfitter")

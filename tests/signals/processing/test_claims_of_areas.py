@@ -17,6 +17,8 @@ PEAKS = {
     ),
     "skewed": lambda e: skewnorm.cdf(e, 5, scale=0.7),
 }
+#: A bump beside the peak, which is not told from a loss.
+BUMP = {"bump": lambda e: 0.975 * norm.cdf(e, scale=0.25) + 0.025 * norm.cdf(e, 1.4, 0.3)}
 #: Wide ones, of which few channels of the gain side show no more than the flank.
 WIDE = {
     "flat top": lambda e: uniform_filter1d(norm.cdf(e, scale=0.25), round(1.0 / (e[1] - e[0]))),
@@ -26,7 +28,7 @@ WIDE = {
 
 
 def processed(kind, first, scale, plasmon=0.3):
-    shape = PEAKS.get(kind) or WIDE[kind]
+    shape = (PEAKS | BUMP | WIDE)[kind]
     energy = first + scale * np.arange(round((50 - first) / scale))
     loss = scale * np.arange(4 * energy.size)
     single = scale * plasmon * norm.pdf(loss, 22, 3)
@@ -61,6 +63,14 @@ def test_the_resolution_of_the_peak_moves_losses_and_is_claimed(kind, first):
     assert claimed[0] < (0.015 * truth[0] if kind == "skewed" else 10 * error[0])
     assert error[1] < 0.005 * truth[1]
     assert claimed[1] < 0.01 * truth[1]
+
+
+@pytest.mark.parametrize("first", [-10.0, -3.0])
+def test_vacuum_beside_a_bump_is_nothing_within_what_is_claimed(first):
+    """Were it a loss, it would scatter twice; as a part of the peak it does not."""
+    areas = processed("bump", first, 0.15, plasmon=0.0).integrate_windows({"w": (2.5, 5)})
+    claimed = areas.metadata.Dosekin.zero_loss_residue[0]
+    assert abs(areas.data.mean()) < 2 * claimed < 5e-4
 
 
 def test_vacuum_beyond_the_end_of_a_short_gain_side_is_claimed():
