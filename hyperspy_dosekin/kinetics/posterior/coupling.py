@@ -33,6 +33,8 @@ _FALL = 1.2
 # Rates, even on their scale of search, on which windows are compared: their distance in widths of
 # the hierarchy, and how many at most.
 _RATE_STEP, _MOST_RATES = 0.2, 1024
+# Widths after which nothing is left of the hierarchy, and rates that are summed at once.
+_OVER, _RATES_AT_ONCE = 8.6, 64
 
 
 def coupled(
@@ -172,7 +174,7 @@ class _Cells:
         rate = nodes.search[0].expand(nodes.weight.shape)[..., column].flatten(0, 2)
         place = ((rate - low) * ((number - 1) / (high - low))).clamp_(0.0, number - 1 - 1e-9)
         cell = place.floor()
-        return cls(column, cell.long(), place.sub_(cell))
+        return cls(column, cell.long(), place.sub_(cell).float())
 
 
 def _of_rates(nodes: Sequence[Nodes], cells: Sequence[Sequence[_Cells]]) -> Tensor:
@@ -181,24 +183,50 @@ def _of_rates(nodes: Sequence[Nodes], cells: Sequence[Sequence[_Cells]]) -> Tens
     ``(n_grid, n)``; zeros for other windows.
     """
     grid = _rates(nodes[0].parameters).to(nodes[0].weight)
-    # How far the slower window is the faster one, if its rate is that of the row and the rate of
-    # the other window that of the column.
-    excess = (grid[:, None] - grid).clamp_(min=0.0) / HIERARCHY_WIDTH
-    allowed = (-0.5 * excess * excess).exp_()
-    # Half of the prior obeys a pair by chance. Where the data contradict it, it is taken for none.
-    allowed.mul_(2 * (1 - HIERARCHY_DOUBT)).add_(HIERARCHY_DOUBT)
     found = []
     for each, pair in zip(nodes, cells, strict=True):
         said = grid.new_zeros(grid.numel(), each.weight.shape[-1])
-        for own, probability in zip(pair, (allowed, allowed.T), strict=True):
+        for own, faster in zip(pair, (True, False), strict=True):
             weight = each.weight[..., own.column].flatten(0, 2)
             upper = weight * own.share
             mass = grid.new_zeros(grid.numel(), weight.shape[1])
             mass.scatter_add_(0, own.cell, weight - upper)
             mass[1:].scatter_add_(0, own.cell, upper)
-            said[:, own.column] = (probability @ mass).clamp_(min=1e-300).log_()
+            # Rates that the slower window may have are those that the faster one may, mirrored.
+            allowed = _allowed(mass, grid) if faster else _allowed(mass.flip(0), grid).flip(0)
+            said[:, own.column] = allowed.clamp_(min=1e-300).log_()
         found.append(said)
     return torch.cat(found, 1)
+
+
+def _allowed(mass: Tensor, grid: Tensor) -> Tensor:
+    """Probability of a pair for each rate of one window, by the mass of the other one's rates.
+
+    Rates up to those of the other window obey; beyond, a normal distribution says how far one may
+    be. It is over after a few of its widths, so that blocks of rates need but their neighbours.
+
+    Parameters
+    ----------
+    mass
+        Of the faster window at the rates, ``(n_grid, n)``; mirrored, that of the slower one.
+    grid
+        The rates, ``(n_grid,)``.
+    """
+    count, step = len(grid), (grid[1] - grid[0]) / HIERARCHY_WIDTH
+    before = min(math.ceil(_OVER / step.item()), count)
+    number = -(-count // _RATES_AT_ONCE)
+    padded = mass.new_zeros(before + number * _RATES_AT_ONCE, mass.shape[1])
+    padded[before : before + count] = mass
+    blocks = padded.unfold(0, before + _RATES_AT_ONCE, _RATES_AT_ONCE).transpose(1, 2)
+    row = torch.arange(_RATES_AT_ONCE, device=grid.device)[:, None]
+    column = torch.arange(before + _RATES_AT_ONCE, device=grid.device) - before
+    excess = (row - column).clamp(min=0) * step
+    obeyed = (-0.5 * excess * excess).exp_() @ blocks
+    total = padded[before:].unflatten(0, (number, -1)).sum(1)
+    obeyed += (total.flip(0).cumsum(0).flip(0) - total)[:, None]
+    # Half of the prior obeys a pair by chance. Where the data contradict it, it is taken for none.
+    obeyed.mul_(2 * (1 - HIERARCHY_DOUBT)).add_(total.sum(0), alpha=HIERARCHY_DOUBT)
+    return obeyed.flatten(0, 1)[:count]
 
 
 def _by_pair(
@@ -212,7 +240,8 @@ def _by_pair(
     weight = nodes.weight.clone()
     for own, other in zip(cells, pair[::-1], strict=True):
         place = others(nodes, other).to(own.cell.device)[own.column]
-        against = said[:, place.clamp(min=0)]
+        # Factors of weights, of which seven digits are enough.
+        against = said[:, place.clamp(min=0)].float()
         rise = torch.cat([against.diff(dim=0), torch.zeros_like(against[:1])])
         factor = against.gather(0, own.cell).addcmul_(rise.gather(0, own.cell), own.share)
         factor = factor.sub_(factor.amax(0)).exp_()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 # Steps of a quantile at most, and the share of a tail that may be missing.
-_STEPS, _CLOSE, _EPS = 16, 2e-3, 1e-6
+_STEPS, _CLOSE, _EPS = 16, 1e-2, 1e-6
 # Least slope of the standard score, over the range of the values.
 _LEAST_SLOPE = 1e-3
 # Share of the curves below which those that are not done go on by themselves.

@@ -173,19 +173,22 @@ def marginal_deviance(
         Whether ln(|a|/σ) is normal about `SIGNAL_TO_NOISE` and not flat.
     """
     if noise == "given":
-        variance, deviance = torch.ones_like(squares), squares
-    elif noise == "free":
-        variance = squares / freedom
-        deviance = freedom * torch.log(squares)
+        variance, deviance, log_variance = torch.ones_like(squares), squares, None
     else:
-        assert floor is not None
-        variance = (squares / freedom).clamp(min=1.0)
-        deviance = floor(squares.log())
+        log_squares = squares.log()
+        variance, log_variance = squares / freedom, log_squares - freedom.log()
+        if noise == "floor":
+            assert floor is not None
+            variance, log_variance = variance.clamp_(min=1.0), log_variance.clamp_(min=0.0)
+            deviance = floor(log_squares)
+        else:
+            deviance = freedom * log_squares
     if not weigh_signal:
         return deviance + torch.log(explained + variance), variance
-    deviance = deviance + torch.log(variance) if noise != "given" else deviance
+    if log_variance is not None:
+        deviance = deviance + log_variance
     # Ratios, of which the last digits do not matter, in single precision.
-    score = (explained / variance).clamp(max=_LARGEST_SCORE).float()
+    score = (explained / variance).clamp_(max=_LARGEST_SCORE).float()
     if noise == "given":
         absent = -0.5 * score
     else:

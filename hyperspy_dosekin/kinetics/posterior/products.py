@@ -29,7 +29,8 @@ class Products(NamedTuple):
     """Sums over doses of products, free of the offset.
 
     Of columns with each other (a triangle), the values and a constant; `size` is the first of them
-    with the offset, `pin` what was taken off the decay.
+    with the offset, `pin` what was taken off the decay. Of a constant there may be 0, where the
+    offset is known and has no bound.
     """
 
     inner: list[list[Tensor]]
@@ -129,6 +130,8 @@ class ProductsOverDoses(WhitenedCurves):
         # Columns that all curves share, before each has weights of its own.
         common: list[list[Tensor]] = []
         long = self.dose.numel() > _MANY_FRAMES and self.basis is None
+        # Where the offset is known nobody asks.
+        with_mean = self.share is not None or self.bounded
         taken = self.pin
         for places, columns, pin in self._columns(search, slopes):
             taken = pin
@@ -141,7 +144,8 @@ class ProductsOverDoses(WhitenedCurves):
                     inner[i][j] = _added(inner[i][j], each, columns[j])
                 if not alike:
                     level[i] = _added(level[i], each, value)
-                mean[i] = _added(mean[i], each, one)
+                if with_mean:
+                    mean[i] = _added(mean[i], each, one)
                 for number, error in enumerate(errors):
                     along = beside(error[places], each)
                     shared[i][number] = _added(shared[i][number], each, along)

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.numerics.row_sums import hyperbolic, log_row_sum
+from hyperspy_dosekin.numerics.row_sums import hyperbolic, log_row_sum, row_sum
 
 from .rows import (
     Rows,
@@ -23,7 +23,7 @@ from .rows import (
 from .scan import ScanData
 from .templates import Templates
 
-_LOG_TWO = math.log(2.0)
+_LOG_TWO, _LOG_NORMAL = math.log(2.0), 0.5 * math.log(2 * math.pi)
 # Rows, and nodes on each, on which the density is evaluated; then it is interpolated to more.
 N_ROW, N_NODE = 18, 12
 # Rows of delays, which have long tails, and walls at the frames.
@@ -49,14 +49,16 @@ _DEPTH, _ROW_DEPTH, _MATTERS = 9.0, 7.0, 6.0
 _ROUNDS = 4
 # Nodes are even in the inverse hyperbolic sine
 # of the distance over so many widths: tails are long. Where a row is narrower than its curvature
-# says by more than a factor its nodes are placed anew.
-_CORE, _NARROWER, _LONGEST = 1.5, 0.5, 20.0
+# says too few nodes matter, and they are placed anew.
+_CORE, _LONGEST = 1.5, 20.0
 # So many nodes of a row must matter, or the others are drawn in.
 _FEWEST = 6
 # Towards slow rates tails are longer: a slow decay of a large amplitude looks like any other.
 _LONGER, _ALONE_LONGER = (1.6, 1.2), (5.0, 5.0)
 # Places on a row, in widths, that say how much mass it has where the offset is bounded.
-_PLACES = (-4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5)
+_PLACES = (-4.0, -2.0, 0.0, 2.0, 4.0)
+# It may be so much narrower or wider than its curvature says.
+_STRETCHED = (0.5, 2.5)
 # Second differences of ln densities that are larger than this cannot be interpolated: a decay would
 # be over before a frame that still has some of it.
 _SHARP = 2.0
@@ -137,15 +139,26 @@ def _from_neighbours(data: ScanData, rows: Rows, rounds: int) -> Rows:
     return rows
 
 
-def _row_mass(data: ScanData, rows: Rows) -> Tensor:
-    """Estimate of ln ∫ density d ln k on each row."""
-    log_rate, shape, places = rows.log_rate, rows.shape, rows.shape.new_tensor(_PLACES)
-    if data.bounded:
-        # What is allowed may lie on the slope of a row.
-        low, high = data.parameters.free[0].search_box
-        log_rate = (log_rate + places[:, None, None] * rows.width).clamp(low, high)
-        return log_row_sum(_log_density(data, log_rate, shape)) + rows.width.log()
-    return _log_density(data, log_rate, shape) + rows.width.log()
+def _row_moments(data: ScanData, rows: Rows) -> Tensor:
+    """Estimates of ln ∫ density d ln k on each row, and where its middle is and how wide it is.
+
+    ``(3, n_row, n)``; the middle from the best rate, both in the widths of the rows.
+    """
+    log_rate, shape, width = rows.log_rate, rows.shape, rows.width
+    if not data.bounded:
+        mass = _log_density(data, log_rate, shape) + width.log() + _LOG_NORMAL
+        return torch.stack([mass, torch.zeros_like(mass), torch.ones_like(mass)])
+    # What is allowed may lie on the slope of a row.
+    places = shape.new_tensor(_PLACES)[:, None, None]
+    at = (log_rate + places * width).clamp(*data.parameters.free[0].search_box)
+    density = _log_density(data, at, shape)
+    highest = density.amax(0)
+    weight = (density - highest).exp_()
+    total = row_sum(weight)
+    middle = row_sum(weight * places) / total
+    spread = row_sum(weight * (places - middle).square()) / total
+    mass = highest + (total * width * (_PLACES[1] - _PLACES[0])).log()
+    return torch.stack([mass, middle, spread.sqrt().clamp(*_STRETCHED)])
 
 
 def extent(mass: Tensor, shape: Tensor, box: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:
@@ -190,11 +203,14 @@ def extent(mass: Tensor, shape: Tensor, box: tuple[float, float]) -> tuple[Tenso
     return low.clamp(*box), high.clamp(*box), last - first
 
 
-def _adapted_rows(data: ScanData, start: Tensor, templates: Templates, number: int) -> Rows:
-    """Rows that cover the posterior of the shape, and not much more."""
+def _adapted_rows(
+    data: ScanData, start: Tensor, templates: Templates, number: int
+) -> tuple[Rows, Tensor]:
+    """Rows that cover the posterior of the shape, and not much more; and their mass."""
     rows = _first_rows(data, start, templates, number)
     box = data.parameters.free[1].free_box
-    low, high, count = extent(_row_mass(data, rows), rows.shape, box)
+    moments = _row_moments(data, rows)
+    low, high, count = extent(moments[0], rows.shape, box)
     for _ in range(_ROUNDS):
         span = rows.shape[-1] - rows.shape[0]
         missing = torch.maximum(rows.shape[0] - low, high - rows.shape[-1])
@@ -206,8 +222,15 @@ def _adapted_rows(data: ScanData, start: Tensor, templates: Templates, number: i
         some = data.select(again)
         part = _moved(some, rows.select(again), low[again], high[again], _STEPS)
         rows.replaced(again, part)
-        low[again], high[again], count[again] = extent(_row_mass(some, part), part.shape, box)
-    return _moved(data, rows, low, high, _FEW_STEPS)
+        moments[..., again] = _row_moments(some, part)
+        low[again], high[again], count[again] = extent(moments[0][:, again], part.shape, box)
+    found = _moved(data, rows, low, high, _FEW_STEPS)
+    shape = data.parameters.free[1]
+    mass = log_row_sum(moments[0] + row_steps(rows.shape, shape).clamp(min=1e-300).log())
+    if not data.bounded:
+        return found, mass
+    middle, spread = (interpolate_rows(found.shape, rows.shape, m, shape) for m in moments[1:])
+    return Rows(found.shape, found.log_rate + middle * found.width, spread * found.width), mass
 
 
 def _moved(data: ScanData, rows: Rows, low: Tensor, high: Tensor, iterations: int) -> Rows:
@@ -255,54 +278,61 @@ def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Ten
     low, high = data.parameters.free[0].search_box
     number = _N_ALONE if alone else number
     found = torch.stack(_nodes(data, rows, reach, number))
-    index, some, part = torch.arange(data.count, device=reach.device), data, rows
-    places = torch.arange(number, device=reach.device)[:, None]
+    index, some, now = torch.arange(data.count, device=reach.device), data, found
+    places = torch.arange(number, dtype=torch.int8, device=reach.device)[:, None]
     for _ in range(_ROUNDS):
-        at, density, spacing = found[..., index]
-        weight = density + spacing
+        at, density, spacing = now
         peak = density.amax(1)
         # Rows far down do not matter, and ends that are.
         highest = peak.amax(0)
-        matters = peak > highest - _MATTERS
-        weight = (weight - weight.amax(1, keepdim=True)).exp()
-        total = weight.sum(1)
-        middle = (weight * at).sum(1) / total
-        spread = (weight * (at - middle[:, None]).square()).sum(1).div(total).sqrt()
-        cut = density[:, [0, -1]] > torch.maximum(peak - _ROW_DEPTH, highest - _DEPTH)[:, None]
-        short = torch.stack(
-            [cut[:, 0] & (at[:, 0] > low + 1e-9), cut[:, 1] & (at[:, -1] < high - 1e-9)]
-        )
         above = density > torch.maximum(peak - _ROW_DEPTH, highest - _DEPTH)[:, None]
+        short = torch.stack(
+            [above[:, 0] & (at[:, 0] > low + 1e-9), above[:, -1] & (at[:, -1] < high - 1e-9)]
+        )
         sparse = above.sum(1) < (0 if alone else _FEWEST)
-        wrong = short.any(0) | (spread < _NARROWER * part.width) | sparse
-        again = torch.nonzero((wrong & matters).any(0))[:, 0]
+        wrong = (short.any(0) | sparse) & (peak > highest - _MATTERS)
+        again = torch.nonzero(wrong.any(0))[:, 0]
         if again.numel() == 0:
             break
         index, some = index[again], some.select(again)
-        at, above, short, sparse, middle, spread, reach = (
-            each[..., again] for each in (at, above, short, sparse, middle, spread, reach)
+        at, density, spacing, above, short, reach = (
+            each[..., again] for each in (at, density, spacing, above, short, reach)
         )
-        # The nodes just outside of them.
+        weight = density.add_(spacing)
+        weight = weight.sub_(weight.amax(1, keepdim=True)).exp_()
+        total = weight.sum(1)
+        middle = (weight * at).sum(1).div_(total)
+        spread = (at - middle[:, None]).square_().mul_(weight).sum(1).div_(total).sqrt_()
+        width = spread.clamp_(min=1e-9)
+        # The nodes just outside of what matters.
         first = torch.where(above, places, number).amin(1, True) - 1
         last = torch.where(above, places, 0).amax(1, True) + 1
-        ends = at.gather(1, torch.cat([first.clamp(min=0), last.clamp(max=number - 1)], 1))
-        width = spread.clamp(min=1e-9)
-        part = Rows(part.shape[:, again], middle, width)
+        ends = torch.cat([first.clamp(min=0), last.clamp(max=number - 1)], 1)
+        ends = at.gather(1, ends.long())
         tight = torch.stack([middle - ends[:, 0], ends[:, 1] - middle]) / width
-        drawn = sparse.any(0) & above.any(1) & ~short
+        drawn = above.any(1) & ~short
         reach = torch.where(drawn, torch.minimum(reach, tight), reach)
         reach = reach * torch.where(short, 1.6, 1.0)
         # Neighbours reach alike, since what lies between them is interpolated.
         padded = torch.cat([reach[:, :1], reach, reach[:, -1:]], 1)
         reach = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), reach)
-        found[..., index] = torch.stack(_nodes(some, part, reach, number))
+        part = Rows(rows.shape[:, index], middle, width)
+        now = torch.stack(_nodes(some, part, reach, number))
+        found[..., index] = now
     return found[0], found[1], found[2]
 
 
 def ridge_rows(
     data: ScanData, start: Tensor, templates: Templates, number: int | None = None
 ) -> Rows:
-    """Rows that cover the posterior of some curves.
+    """Rows that cover the posterior of some curves, see `rows_and_mass`."""
+    return rows_and_mass(data, start, templates, number)[0]
+
+
+def rows_and_mass(
+    data: ScanData, start: Tensor, templates: Templates, number: int | None = None
+) -> tuple[Rows, Tensor]:
+    """Rows that cover the posterior of some curves, and about what ln mass it has, ``(n,)``.
 
     Parameters
     ----------
@@ -321,7 +351,8 @@ def ridge_rows(
         return _adapted_rows(data, start, templates, number)
     _, rate, deviance = templates
     rate = torch.where(deviance < data.deviance_at([start[:1]]), rate, start[:1])
-    return best_on_rows(data, torch.zeros_like(rate), rate)
+    rows = best_on_rows(data, torch.zeros_like(rate), rate)
+    return rows, _row_moments(data, rows)[0, 0]
 
 
 def ridge_nodes(
@@ -348,16 +379,18 @@ def ridge_nodes(
     free, shape = data.parameters.free, rows.shape
     log_rate, density, spacing = _adapted_nodes(data, rows, number)
     if len(free) > 1:
-        steep = torch.nonzero(_steep(density))[:, 0]
-        rough = log_rate[..., steep]
-        log_rate, weight = _refined(log_rate), _refined(density + spacing)
-        if steep.numel():
+        row, curve = _steep(density).nonzero().T
+        log_rate, weight = _refined(log_rate, (0,)), _refined(density + spacing, (0,))
+        if row.numel():
             # Rows half way between others cannot be interpolated there.
-            exact, between = _refined(density[..., steep], (0,)), _refined(rough, (0,))[1::2]
-            places = spread_rows(shape[0, steep], shape[-1, steep], len(exact), free[1])[1::2]
-            found = _log_density(data.select(steep), between, places[:, None])
-            exact[1::2] = torch.maximum(found, exact.amax((0, 1)) - _LOWEST)
-            weight[..., steep] = _refined(exact + _refined(spacing[..., steep], (0,)), (1,))
+            at = log_rate[1::2].transpose(0, 1)[:, row, curve]
+            places = spread_rows(shape[0], shape[-1], len(log_rate), free[1])[1::2][row, curve]
+            exact = _log_density(data.select(curve), at, places[None])
+            exact = torch.maximum(exact, density.amax((0, 1))[curve] - _LOWEST)
+            own = spacing.transpose(0, 1)
+            room = torch.logaddexp(own[:, row, curve], own[:, row + 1, curve]) - _LOG_TWO
+            weight[1::2].transpose(0, 1)[:, row, curve] = exact + room
+        log_rate, weight = _refined(log_rate, (1,)), _refined(weight, (1,))
         if finer:
             log_rate, weight = _refined(log_rate, (0,)), _refined(weight, (0,))
         shape = spread_rows(shape[0], shape[-1], log_rate.shape[0], free[1])
@@ -370,13 +403,16 @@ def ridge_nodes(
 
 
 def _steep(density: Tensor) -> Tensor:
-    """Curves whose density bends sharply from row to row, ``(n_row, n_node, n)``, where it matters.
+    """Places between rows ``(n_row - 1, n)`` about which the density bends sharply.
 
-    Bends along a row hardly count: its nodes stand closer where it falls.
+    Where it matters, from row to row. Bends along a row hardly count: its nodes stand closer where
+    it falls.
     """
     matters = density > density.amax((0, 1)) - _MATTERS
     inner = matters[:-2] & matters[1:-1] & matters[2:]
-    return ((density.diff(2, dim=0).abs_() > _SHARP) & inner).any(0).any(0)
+    bent = ((density.diff(2, dim=0).abs_() > _SHARP) & inner).any(1)
+    none = torch.zeros_like(bent[:1])
+    return torch.cat([none, bent]) | torch.cat([bent, none])
 
 
 def _refined(values: Tensor, dims: tuple[int, ...] = (0, 1)) -> Tensor:

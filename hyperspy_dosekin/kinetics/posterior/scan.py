@@ -167,13 +167,14 @@ class ScanData(ProductsOverDoses):
 
     def _share_above_bound(self, sums: Sums, variance: Tensor) -> Tensor:
         """Log of the probability that the smaller end of the curve is not negative."""
-        end = (sums.amplitude < 0).to(sums.mean) - self.pin - sums.mean
-        level = self.base + self._level / self.weight_sum + sums.amplitude * end
-        spread = variance * (1 / self.weight_sum + end * end / sums.norm.clamp(min=1e-30))
-        if self.softness is not None:
-            spread = spread + self.softness**2
+        end = (sums.amplitude < 0).to(sums.mean).sub_(self.pin).sub_(sums.mean)
+        level = torch.addcmul(self.base + self._level / self.weight_sum, sums.amplitude, end)
         # Few digits of a score are enough.
-        score = level.float() * spread.float().rsqrt()
+        spread = end.float().square_().div_(sums.norm.float().clamp_(min=1e-30))
+        spread = spread.add_((1 / self.weight_sum).float()).mul_(variance.float())
+        if self.softness is not None:
+            spread = spread.add_(self.softness.square().float())
+        score = level.float() * spread.rsqrt_()
         if self.noise == "given":
             return log_normal_share(score)
         return self._student(inverse_sinh(score))

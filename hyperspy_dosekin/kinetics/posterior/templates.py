@@ -15,6 +15,8 @@ from .scan import ScanData
 
 # Rates and shapes of the templates.
 _TEMPLATES, _TEMPLATE_ROWS = 40, 12
+# Curves that are compared with them at once.
+_AT_ONCE = 768
 # Deviances, and shares of sums of squares, that differ by less are the same.
 _SAME = 1e-8
 
@@ -40,6 +42,12 @@ class Templates(NamedTuple):
         others
             Free parameters beyond the second on their scale of search, one number each.
         """
+        if data.dose.device.type == "cpu" and data.count > _AT_ONCE:
+            # Arrays of all templates stay in the cache.
+            every = torch.arange(data.count).split(_AT_ONCE)
+            found = [cls.of(data.select(index), others) for index in every]
+            rate, deviance = (torch.cat([each[place] for each in found], 1) for place in (1, 2))
+            return cls(found[0].shape, rate, deviance)
         free = data.parameters.free
         rate = torch.linspace(*free[0].search_box, _TEMPLATES).to(data.dose)
         shape = rate.new_zeros(1, 1)
