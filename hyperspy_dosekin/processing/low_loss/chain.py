@@ -98,7 +98,7 @@ def process_block(
 
     def kernel(*parts: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
         # Few spectra have spikes: it pays to look for them in many at a time.
-        cleaned = cleaned_of(*parts, chain=chain)
+        cleaned = cleaned_of(*parts, chain=chain, with_variance=with_variance)
         number = max(_AT_A_TIME // parts[0].shape[-1], 1)
         for first in range(0, len(parts[0]), number):
             part = slice(first, first + number)
@@ -138,7 +138,9 @@ def process_spectra(
     if watch is None:
         watch = _nobody
     if cleaned is None:
-        cleaned = cleaned_of(spectra, position, fwhm, variance, chain=chain)
+        cleaned = cleaned_of(
+            spectra, position, fwhm, variance, chain=chain, with_variance=with_variance
+        )
     values, touched, replaced = cleaned.spectra, cleaned.touched, cleaned.variance
     position, missing = cleaned.position, cleaned.missing
     diagnostics = {name: np.full(len(values), np.nan) for name in DIAGNOSTICS}

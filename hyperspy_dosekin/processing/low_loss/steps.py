@@ -41,7 +41,7 @@ class Cleaned:
         Channel of the zero-loss peak, and whether there is none, or NaN, shape ``(n_spectra,)``.
     touched, variance
         Channels that were replaced and the variance there, shape of `spectra`; ``None`` if spikes
-        were not looked for.
+        were not looked for, or the variance is of no use.
     """
 
     spectra: np.ndarray
@@ -66,6 +66,7 @@ def cleaned_of(
     variance: np.ndarray | None = None,
     *,
     chain: LowLossChain,
+    with_variance: bool = True,
 ) -> Cleaned:
     """Replace spikes; parameters as for `process_block` of the chain."""
     search = chain.spikes and spectra.shape[-1] >= FEWEST_SEARCHED
@@ -100,6 +101,7 @@ def cleaned_of(
         threshold=chain.threshold,
         used=used,
         in_place=True,
+        with_variance=with_variance,
     )
     return Cleaned(values, position, missing, touched, replaced)
 

@@ -40,7 +40,8 @@ def remove_by_subspace(
     threshold: float,
     *,
     in_place: bool = False,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    with_variance: bool = True,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Replace what exceeds the projection of a spectrum on the subspace and is no line.
 
     Parameters
@@ -60,15 +61,18 @@ def remove_by_subspace(
         In standard deviations.
     in_place
         Whether the spectra may be changed, and are returned.
+    with_variance
+        Whether the noise variance of replaced channels is of use.
 
     Returns
     -------
-    Cleaned spectra, replaced channels, their noise variance, and channels that may be spikes where
-    the subspace is noisier than the channels beside, all of that shape.
+    Cleaned spectra, replaced channels, their noise variance if that is of use, and channels that
+    may be spikes where the subspace is noisier than the channels beside, if there are any, all of
+    that shape.
     """
     cleaned = spectra if in_place else spectra.copy()
-    touched, doubtful = (np.zeros(spectra.shape, dtype=bool) for _ in range(2))
-    replaced = np.zeros(spectra.shape, spectra.dtype)
+    touched, doubtful = np.zeros(spectra.shape, dtype=bool), None
+    replaced = np.zeros(spectra.shape, spectra.dtype) if with_variance else None
     noise = subspace.calibration(noise)
     n_channels = spectra.shape[-1]
     most = max(_AT_A_TIME // n_channels, 1)
@@ -80,6 +84,7 @@ def remove_by_subspace(
         here = together(rows)
         unsure = doubtful_channels(spectra[here], coefficients, noise.part(here), placed, subspace)
         if unsure is not None:
+            doubtful = _no_channels(spectra) if doubtful is None else doubtful
             doubtful[here] = unsure
         seen.append(odd)
     # Few spectra are left, and they are judged many at a time.
@@ -91,10 +96,17 @@ def remove_by_subspace(
             into = some, np.zeros(some.shape, dtype=bool), np.zeros(some.shape)
             search = Search(placed, noise.part(rows), subspace, threshold)
             unsure, changed = search.run(closed[rows], into)
-            doubtful[rows] = False if unsure is None else unsure
+            if unsure is not None or doubtful is not None:
+                doubtful = _no_channels(spectra) if doubtful is None else doubtful
+                doubtful[rows] = False if unsure is None else unsure
             for whole, new in zip((cleaned, touched, replaced), into, strict=True):
-                whole[rows[changed]] = new[changed]
+                if whole is not None:
+                    whole[rows[changed]] = new[changed]
     return cleaned, touched, replaced, doubtful
+
+
+def _no_channels(spectra: np.ndarray) -> np.ndarray:
+    return np.zeros(spectra.shape, dtype=bool)
 
 
 def _groups(
