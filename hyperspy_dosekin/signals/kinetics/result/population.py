@@ -107,7 +107,8 @@ class PopulationTable(TabledResult):
         --------
         >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series_image(shape=(4, 4), processed=True)
-        >>> result = s.fit_dose_pinn(spatial="population", show_progressbar=False)
+        >>> first = s.integrate_windows().inav[:1]
+        >>> result = first.fit_dose_pinn(spatial="population", show_progressbar=False)
         >>> frame = result.population.to_dataframe()
         >>> len(frame) == len(result.population)
         True
