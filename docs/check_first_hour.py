@@ -124,15 +124,17 @@ def run_blocks(page: Path, kinds: tuple[str, ...]) -> None:
 
 
 def shorten() -> None:
-    """Make the trainings of this process short: the blocks have to run, not to be accurate."""
+    """Make the computations of this process short: the blocks have to run, not to be accurate."""
     from functools import partial
 
     from hyperspy_dosekin import DoseKinetics, data
     from hyperspy_dosekin.classification import fitting
     from hyperspy_dosekin.classification.config import VAEConfig
     from hyperspy_dosekin.classification.estimation import EstimationOptions
+    from hyperspy_dosekin.kinetics.field import spine
     from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 
+    spine._CLIMBS, spine._MOST_STRIDES = 1, 1
     fitting._CALIBRATION, fitting._FOR_LATENTS = 1000, 2000
     data.annealing_series = partial(data.annealing_series, shape=(5, 10, 9))
     DoseKinetics.plot_ablation.__kwdefaults__["iterations"] = 10
