@@ -4,10 +4,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.identifiability import identifiability
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
+from hyperspy_dosekin.kinetics.posterior.coupling import _allowed
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 from tests.kinetics.amplitude import log_amplitude
 
@@ -102,3 +104,13 @@ def test_windows_without_data_say_nothing(problem):
     pair = DoseProblem(NINE, values[1:2, [0, 2]], ("a", "c"))
     expected = identifiability(pair, ExactConfig(exponent="shared")).sd_log_half_dose
     np.testing.assert_allclose(spread[1, [0, 2]], expected[0], rtol=0.02)
+
+
+@pytest.mark.parametrize("step", [0.005, 0.02, 0.5])
+def test_pairs_in_bands_are_those_of_all_rates(step):
+    rates = np.arange(300) * step
+    mass = np.random.default_rng(2).random((300, 5)) ** 8
+    excess = np.maximum(rates[:, None] - rates, 0) / 0.1
+    expected = (0.1 + 1.8 * np.exp(-0.5 * excess**2)) @ mass
+    found = _allowed(torch.as_tensor(mass), torch.as_tensor(rates))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
