@@ -129,7 +129,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     assert wheel.stat().st_size < 1_600_000
 
 
-#: Three questions to one process, since what the package imports takes seconds.
+#: Several questions to one process, since what the package imports takes seconds.
 QUESTIONS = """
 import importlib, json, pathlib, sys
 found = {}
@@ -146,6 +146,14 @@ plain.set_signal_type("DoseSeries")
 found["types"] = [type(each).__name__ for each in (areas, plain, plain.as_lazy())]
 found["base"] = type(signal).__module__
 hs.print_known_signal_types()
+
+# The state of a tool is changed without widgets.
+import numpy as np
+from hyperspy_dosekin.gui.tools import ClassificationExplorer
+classes = hs.signals.Signal2D(np.array([[0, 1, 1], [1, 0, -1]]))
+classes.set_signal_type("ClassMap")
+ClassificationExplorer(classes).x = 0
+found["widgets"] = sorted({"ipywidgets", "ipympl", "link_traits"} & set(sys.modules))
 
 from importlib.metadata import version
 import hyperspy_dosekin
@@ -204,6 +212,11 @@ def test_wheel_extends_hyperspy_in_a_clean_environment(answers, clean_python):
     assert answers["version"][0] == answers["version"][1]
     assert answers["registered"] is True
     assert Path(answers["file"]).parents[1].resolve() == clean_python[1].resolve()
+
+
+def test_tools_import_no_widgets(answers):
+    """By neither tool, of which both are in one module."""
+    assert answers["widgets"] == []
 
 
 def test_every_module_of_the_wheel_can_be_imported(answers):

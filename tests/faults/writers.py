@@ -212,19 +212,27 @@ def killed(name, folder, times, rng):
 
 def killed_while_recording(folder, times, rng):
     """Kill a live series that stores its frames; frames that were taken in, and frames found."""
+    import hyperspy.api as hs
+
     from hyperspy_dosekin import LiveKinetics
 
-    def record(live, first, told):
-        for number in range(first, first + 200):
-            live.update([100.0 - number, 50.0], dose=10.0 * (number + 1))
+    areas = np.stack([100.0 - np.arange(1000), np.full(1000, 50.0)], axis=1)
+    spectra = np.random.default_rng(3).poisson(50.0, (1000, 300)).astype(float)
+
+    def record(live, rows, told):
+        for number, row in enumerate(rows):
+            live.update(row, dose=10.0 * (number + 1))
             os.write(told, b".")
 
     found = []
     for time_ in range(times):
         path = folder / f"{time_}.zspy"
         reader, told = os.pipe()
-        live = LiveKinetics([(1, 3), (4, 6)], estimator="exact", store=path)
-        victim, said = child(lambda live=live, told=told: record(live, 0, told))
+        # Areas and spectra in turn.
+        rows = spectra if time_ % 2 else areas
+        axis = {"energy_axis": np.arange(300) * 0.1} if time_ % 2 else {}
+        live = LiveKinetics([(1, 3), (4, 6)], estimator="exact", store=path, **axis)
+        victim, said = child(lambda live=live, rows=rows, told=told: record(live, rows, told))
         os.close(told)
         with os.fdopen(reader, "rb") as pipe:
             pipe.read(1)
@@ -234,11 +242,13 @@ def killed_while_recording(folder, times, rng):
         answer_of((victim, said))
         again = LiveKinetics.resume(path)
         before = again.n_frames
-        again.update([100.0 - before, 50.0], dose=10.0 * (before + 1))
+        assert not again.report.missing
+        assert not again.report.broken
+        again.update(rows[before], dose=10.0 * (before + 1))
         last = LiveKinetics.resume(path)
         assert last.n_frames == before + 1
         np.testing.assert_array_equal(last.dose, 10.0 * np.arange(1, before + 2))
-        np.testing.assert_array_equal(last.series.data[0], 100.0 - np.arange(before + 1))
+        np.testing.assert_array_equal(hs.load(path).data, rows[: before + 1])
         found.append((taken, before))
     return found
 

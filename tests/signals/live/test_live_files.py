@@ -3,18 +3,14 @@
 import importlib.util
 import os
 import re
-import signal
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import hyperspy.api as hs
 import numpy as np
 import pytest
 
 from hyperspy_dosekin import LiveKinetics
-from tests.patience import EVENT, PROCESS
+from tests.patience import EVENT
 from tests.signals.live.frames import RATE, TIME, WINDOWS, counts, frame, same, watched
 
 pytest.importorskip("zarr")
@@ -170,60 +166,6 @@ def test_a_frame_without_its_line_is_found(tmp_path):
     alike(live, again)
     again.update(frame(s, 4))
     assert again.n_frames == LiveKinetics.resume(path).n_frames == 5
-
-
-_WRITER = """
-import sys
-import numpy as np
-from hyperspy_dosekin import LiveKinetics
-data = np.load(sys.argv[1])
-live = LiveKinetics({"C–C": (4, 7)}, dose_rate=1.0, frame_time=1.0, estimator="exact",
-                    energy_axis=np.arange(300) * 0.1, store=sys.argv[2])
-for place, frame in enumerate(data):
-    live.update(frame)
-    print(place, flush=True)
-"""
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL")
-def test_a_killed_process_loses_no_frame(tmp_path):
-    s = counts(400)
-    np.save(tmp_path / "data.npy", s.data)
-    script = tmp_path / "writer.py"
-    script.write_text(_WRITER, encoding="utf-8")
-    path = tmp_path / "run.zspy"
-    root = Path(__file__).parents[3]
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path / "data.npy"), str(path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(root)},
-    )
-    watchdog = threading.Timer(PROCESS, process.kill)
-    watchdog.start()
-    try:
-        assert process.stdout is not None
-        last = -1
-        for line in process.stdout:
-            # HyperSpy writes there, too.
-            last = int(line) if line.strip().isdigit() else last
-            if last == 23:
-                process.send_signal(signal.SIGKILL)
-                break
-        # What it said before it died.
-        rest = [line for line in process.stdout if line.strip().isdigit()]
-        last = max([last, *map(int, rest)])
-    finally:
-        watchdog.cancel()
-        process.kill()
-        process.wait()
-    assert last >= 23
-    again = LiveKinetics.resume(path)
-    assert again.n_frames > last
-    assert not again.report.missing
-    assert not again.report.broken
-    np.testing.assert_array_equal(hs.load(path).data, s.data[: again.n_frames])
-    again.update(s.data[again.n_frames])
 
 
 @pytest.mark.parametrize("notice", NOTICE)
