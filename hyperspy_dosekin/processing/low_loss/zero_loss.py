@@ -32,9 +32,9 @@ SIGMA_PER_FWHM = 1 / 2.3548200450309493
 #: depends on where the peak is in its channel, and that of a narrow Gaussian on it would move an
 #: asymmetric peak by a fiftieth of a channel and more.
 _NARROWEST = 3.5
-#: Steps to the position at most; a step of so small a part of a channel is the last one, and one
-#: that is smaller than the last by so much tells where they lead.
-_STEPS, _SETTLED, _SHRINKS = 8, 1e-9, 0.5
+#: The error of the position falls by an order of magnitude in each step; a step of so small a part
+#: of a channel is the last one.
+_STEPS, _SETTLED = 8, 1e-9
 #: Standard deviations of a Gaussian beyond which it is nothing, from wherever in a peak.
 _FARTHEST = 10.5
 #: Levels at the two ends are the same if they differ by less of the height of the spectrum.
@@ -282,7 +282,6 @@ def _centre(
     around, offset = around[:, part], offset[part]
     centre, narrow = np.zeros((len(around), 1)), -0.5 / sigma**2
     moving = np.ones(centre.shape, dtype=bool)
-    way, before = np.zeros(centre.shape), np.full(centre.shape, np.nan)
     for _ in range(_STEPS):
         distance = offset - centre
         weight = distance * distance
@@ -293,12 +292,7 @@ def _centre(
         weight *= distance
         moment = weight.sum(axis=-1, keepdims=True)
         step = stride * moment / np.where(total > 0, total, 1.0)
-        # Steps shrink by a factor, so that the last one and this tell where they end.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ahead = step * way / (before - step)
-        able = (np.abs(step) < _SHRINKS * np.abs(before)) & np.isfinite(ahead)
-        way, before = np.clip(np.where(able, ahead, step), -sigma, sigma), step
-        centre = centre + np.where(moving, way, 0.0)
+        centre = centre + np.where(moving, np.clip(step, -sigma, sigma), 0.0)
         # Each by itself, so that the others have no influence.
         moving &= np.abs(step) > _SETTLED
         if not moving.any():
