@@ -230,6 +230,10 @@ def _adapted_rows(
     if not data.bounded:
         return found, mass
     middle, spread = (interpolate_rows(found.shape, rows.shape, m, shape) for m in moments[1:])
+    if data.softness is not None:
+        # Curves without a bound among others that have one begin about their best rates.
+        none = data.softness.isinf()
+        middle, spread = middle.masked_fill(none, 0.0), spread.masked_fill(none, 1.0)
     return Rows(found.shape, found.log_rate + middle * found.width, spread * found.width), mass
 
 
