@@ -139,7 +139,8 @@ def shorten() -> None:
     data.annealing_series = partial(data.annealing_series, shape=(5, 10, 9))
     DoseKinetics.plot_ablation.__kwdefaults__["iterations"] = 10
     for settings, most in (
-        (VAEConfig, {"steps": 10}),
+        # One thread: see `_run_fresh`.
+        (VAEConfig, {"steps": 10, "threads": 1}),
         (EstimationOptions, {"rounds": 2}),
         (NetworkConfig, {"gauss_newton_iterations": 2, "adam_epochs": 10, "lbfgs_iterations": 5}),
     ):

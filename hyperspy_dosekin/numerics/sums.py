@@ -23,8 +23,8 @@ def total_of(rows: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> rows = np.full((1, 1_000_000), 0.1, dtype=np.float32)
-    >>> print((sum_of(rows) - 1e5).round(1), (total_of(rows) - 1e5).round(1))
-    [0.5] [0.]
+    >>> print((total_of(rows) - 1e5).round(1))
+    [0.]
     """
     number = rows.shape[-1] // _PIECE
     if rows.dtype != np.float32 or not number:
