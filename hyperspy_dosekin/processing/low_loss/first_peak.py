@@ -70,7 +70,7 @@ def with_something_before(
     asked = (before > start) & (limit > 0)
     limit = _FIRST_SHARE * limit + pedestal
     # In a channel less than this there is nothing; most rows have nothing in any of them.
-    upto = max(int(before.max(initial=0)), 0) + 1
+    upto = min(max(int(before.max(initial=0)), 0) + 1, spectra.shape[-1] - 1)
     pairs = np.minimum(spectra[:, :upto], spectra[:, 1 : upto + 1])
     rows = np.flatnonzero(asked & (pairs.max(axis=-1) > limit))
     some = [pairs[row, : before[row] + 1].max() > limit[row] for row in rows]

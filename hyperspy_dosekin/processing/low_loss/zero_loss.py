@@ -32,15 +32,17 @@ SIGMA_PER_FWHM = 1 / 2.3548200450309493
 #: depends on where the peak is in its channel, and that of a narrow Gaussian on it would move an
 #: asymmetric peak by a fiftieth of a channel and more.
 _NARROWEST = 3.5
-#: The error of the position falls by an order of magnitude in each step; a step of so small a part
-#: of a channel is the last one.
-_STEPS, _SETTLED = 8, 1e-9
+#: Steps to the position at most; a step of so small a part of a channel is the last one, and one
+#: that is smaller than the last by so much tells where they lead.
+_STEPS, _SETTLED, _SHRINKS = 8, 1e-9, 0.5
 #: Standard deviations of a Gaussian beyond which it is nothing, from wherever in a peak.
 _FARTHEST = 10.5
 #: Levels at the two ends are the same if they differ by less of the height of the spectrum.
 _SAME_LEVEL = 0.1
 #: A hot pixel has less beside it, and the narrowest peak, of 1.5 channels, a third.
 _BESIDE = 0.05
+#: Not the top of a peak, if its neighbours have less than this: a peak of a channel has a sixth.
+_HOT = 0.1
 #: Values that stay in the cache while they are compared.
 _AT_A_TIME = 2**16
 #: Types in which spectra are compared as they are recorded; others become float64.
@@ -149,9 +151,12 @@ def find_zero_loss(
         spectrum = spectra[row].astype(np.float64)
         above = paired(spectrum) - pedestal[row]
         first = first_peak(above, spectrum, slice(start, stop), widest, gain)
-        if first is not None and first != top[row]:
+        if first is None:
+            continue
+        part = slice(row, row + 1)
+        first = _highest_in(spectra[part], np.array([first]), stop)[0]
+        if first != top[row]:
             top[row] = first
-            part = slice(row, row + 1)
             around[part], fwhm[part] = _around(spectra[part], pedestal[part], top[part], reach)
     height = around[:, reach]
     offset = np.arange(-float(reach), reach + 1)
@@ -201,7 +206,8 @@ def _highest_pairs(
     Returns
     -------
     top, highest, total : numpy.ndarray
-        The first channel of the pair, how high it is, and the sum of all pairs; ``(n_spectra,)``.
+        The higher channel of the pair, how high that is, and the sum of all pairs;
+        ``(n_spectra,)``.
     """
     number, n_channels = spectra.shape
     begin = max(start - 1, 0)
@@ -216,7 +222,19 @@ def _highest_pairs(
         place = begin + pairs[:, begin:stop].argmax(axis=-1)
         highest[here] = pairs[np.arange(len(some)), place]
         top[here], total[here] = place, sum_of(pairs)
-    return np.maximum(top, start), highest, total
+    return _highest_in(spectra, np.maximum(top, start), stop), highest, total
+
+
+def _highest_in(spectra: np.ndarray, first: np.ndarray, stop: int) -> np.ndarray:
+    """The highest channel of pairs that begin with `first`, and of the next, as high, if any.
+
+    Half of it, and the width of a peak with it, change smoothly with its place in a channel.
+    """
+    channel = np.minimum(first[:, np.newaxis] + np.arange(3), stop - 1)
+    values = np.take_along_axis(spectra, channel, axis=-1).astype(np.float64)
+    pair = np.minimum(values[:, :1], values[:, 1:2])
+    best = np.where(_HOT * values <= pair, values, -np.inf).argmax(axis=-1)
+    return channel[np.arange(len(channel)), best]
 
 
 def _pedestal(spectra: np.ndarray, highest: np.ndarray) -> np.ndarray:
@@ -282,6 +300,7 @@ def _centre(
     around, offset = around[:, part], offset[part]
     centre, narrow = np.zeros((len(around), 1)), -0.5 / sigma**2
     moving = np.ones(centre.shape, dtype=bool)
+    way, before = np.zeros(centre.shape), np.full(centre.shape, np.nan)
     for _ in range(_STEPS):
         distance = offset - centre
         weight = distance * distance
@@ -292,7 +311,12 @@ def _centre(
         weight *= distance
         moment = weight.sum(axis=-1, keepdims=True)
         step = stride * moment / np.where(total > 0, total, 1.0)
-        centre = centre + np.where(moving, np.clip(step, -sigma, sigma), 0.0)
+        # Steps shrink by a factor, so that the last one and this tell where they end.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ahead = step * way / (before - step)
+        able = (np.abs(step) < _SHRINKS * np.abs(before)) & np.isfinite(ahead)
+        way, before = np.clip(np.where(able, ahead, step), -sigma, sigma), step
+        centre = centre + np.where(moving, way, 0.0)
         # Each by itself, so that the others have no influence.
         moving &= np.abs(step) > _SETTLED
         if not moving.any():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtr
 
 from hyperspy_dosekin.processing.low_loss.peak_shape import (
     PeakShape,
@@ -63,6 +64,36 @@ def test_few_channels_place_an_asymmetric_peak_the_same_wherever_it_is_in_its_ch
     counts = np.stack([np.roll(shape, place).reshape(-1, 64).sum(-1) for place in places])
     bias = find_zero_loss(counts, widest=10).position - places / 64
     assert np.ptp(bias) < 0.012
+
+
+@pytest.mark.parametrize("fwhm", [1.0, 1.5, 2.0, 3.0, 6.0])
+@pytest.mark.parametrize("shape", ["Gaussian", "Lorentzian", "split"])
+def test_widths_change_smoothly_with_the_place_in_a_channel(shape, fwhm):
+    """Peaks that are integrated over channels, a thousand places in one of them."""
+    edge = np.arange(130) - 0.5 - np.linspace(63.5, 64.5, 1001)[:, np.newaxis]
+    sigma = fwhm / 2.3548
+    below = {
+        "Gaussian": lambda: ndtr(edge / sigma),
+        "Lorentzian": lambda: np.arctan(2 * edge / fwhm) / np.pi,
+        "split": lambda: (
+            ndtr((edge - 0.35 * fwhm) / (0.6 * sigma)) + ndtr((edge + 0.35 * fwhm) / (0.6 * sigma))
+        ),
+    }[shape]()
+    found = find_zero_loss(1e6 * np.diff(below, axis=-1), widest=30).fwhm
+    # Less than a channel of it is that of the channels themselves.
+    assert np.abs(np.diff(found)).max() < 0.005
+    assert np.ptp(found) < 0.9
+
+
+def test_a_hot_pixel_beside_the_top_is_not_the_top():
+    centre = np.linspace(63.5, 64.5, 11)
+    spectra = peak(centre)
+    clean = find_zero_loss(spectra, widest=30)
+    for beside in (-1, 1):
+        hot = spectra.copy()
+        hot[np.arange(11), spectra.argmax(axis=-1) + beside] = 2e6
+        found = find_zero_loss(hot, widest=30)
+        np.testing.assert_allclose(found.fwhm, clean.fwhm, atol=1.5)
 
 
 def test_losses_and_spikes_do_not_move_the_peak():

@@ -90,7 +90,8 @@ def test_areas_of_a_coarse_peak(align, caplog):
         assert "ring" in caplog.text
         assert np.median(ringing) > 0.05
         return
-    assert not caplog.text
+    # In the flank, at 0.9 eV, two fifths of the losses are wrong, and that is said.
+    assert all("up to 1.2 eV a third" in message for message in caplog.messages)
     assert np.abs(ringing).max() < 0.02
     # Half a channel of misplacement moves the limits of windows.
     limit = [0.05, 0.025, 0.025, 0.015] if align == "integer" else [0.04, 0.01, 0.01, 0.01]
