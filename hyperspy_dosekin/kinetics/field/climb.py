@@ -21,21 +21,33 @@ from .readout import Shared
 _STEPS, _SETTLED = 15, 0.01
 # A round that gains less of ln posterior is the last, and how often one that loses is cut short.
 _LEAST_CLIMB, _HALVINGS = 0.003, 4
+# A gain that is not worth to be tried: the nodes where a climb begins know it to a few percent.
+_LEAST_PROMISE = 0.5 * _LEAST_CLIMB
 
 
 def settled(
-    curves: SharedCurves, layout: Layout, vector: Tensor, power: float, rounds: int
+    curves: SharedCurves,
+    layout: Layout,
+    vector: Tensor,
+    power: float,
+    rounds: int,
+    start: tuple[PixelNodes, Tensor] | None = None,
 ) -> Tensor:
     """Climb and place nodes anew, until nothing changes.
 
     Nodes are good near where they were placed: where pixels are nearly alike, in a narrow range.
-    Whether a climb is one is seen on those that are placed where it ends.
+    Whether a climb is one is seen on those that are placed where it ends. To begin with they may be
+    given, as `nodes_of` has found them.
     """
-    nodes, free = nodes_of(curves, layout.shared(vector), None)
+    nodes, free = nodes_of(curves, layout.shared(vector), None) if start is None else start
     height = float(log_posterior(nodes, layout, vector, power))
     for _ in range(rounds):
         move = _climbed(nodes, layout, vector, power) - vector
         for _ in range(_HALVINGS):
+            # What the old nodes do not promise at all the new ones need not be placed for.
+            promised = float(log_posterior(nodes, layout, vector + move, power)) - height
+            if promised < _LEAST_PROMISE:
+                return vector
             there = nodes_of(curves, layout.shared(vector + move), free)
             gained = float(log_posterior(there[0], layout, vector + move, power)) - height
             if gained > _LEAST_CLIMB:

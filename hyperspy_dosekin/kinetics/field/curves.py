@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -180,6 +181,21 @@ class SharedCurves:
         usable = (self.weight > 0).to(self.weight)
         return replace(self, scale=scale, weight=usable / torch.as_tensor(noise)[:, None])
 
+    @cached_property
+    def weighed(self) -> Tensor:
+        """The values times their weights, ``(n_dose, n)``."""
+        return self.weight * self.values
+
+    @cached_property
+    def sums(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Weighed sums of 1, y and y², and the number of usable frames, ``(n,)`` each."""
+        return (
+            self.weight.sum(0),
+            self.weighed.sum(0),
+            (self.weighed * self.values).sum(0),
+            (self.weight > 0).sum(0).to(self.values),
+        )
+
     @property
     def number(self) -> int:
         """Number of pixels."""
@@ -212,7 +228,14 @@ class SharedCurves:
 
 def box_of(parameters: Parameters, like: Tensor) -> tuple[Tensor, Tensor]:
     """Ends of the parameters on their scale of estimation, of the type of a tensor."""
-    lower, upper = like.new_tensor([p.free_box for p in parameters.free]).T
+    return _box(parameters, like.dtype, like.device)
+
+
+# The search for modes asks for it at every step.
+@lru_cache(maxsize=32)
+def _box(parameters: Parameters, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    ends = [parameter.free_box for parameter in parameters.free]
+    lower, upper = torch.tensor(ends, dtype=dtype, device=device).T
     margin = _MARGIN * (upper - lower)
     return lower + margin, upper - margin
 

@@ -44,23 +44,23 @@ def _gradient(
     function: Callable[[Shared, PixelPrior], Tensor], number: int, layout: Layout, vector: Tensor
 ) -> Tensor:
     """Gradient of a number of every pixel, ``(n_pixel, n)``, as if each had its own population."""
-
-    def parts(at: Tensor) -> tuple[Tensor, ...]:
-        shared = layout.shared(at)
-        return tuple(getattr(shared, each.name) for each in fields(Shared))
-
     with torch.enable_grad():
+        at = vector.detach().requires_grad_()
+        common = layout.shared(at)
+        parts = [getattr(common, each.name) for each in fields(Shared)]
         own = [
             each.detach()[..., None].repeat(*[1] * each.ndim, number).requires_grad_()
-            for each in parts(vector)
+            for each in parts
         ]
         shared = Shared(*own)
         value = function(shared, PixelPrior(shared.mean, shared.factor.permute(2, 0, 1)))
         slopes = torch.autograd.grad(value.sum(), own)
-        by_vector = torch.autograd.functional.jacobian(parts, vector)
+        flat = torch.cat([each.reshape(-1) for each in parts])
+        ways = torch.eye(len(flat), dtype=flat.dtype)
+        by_vector = torch.autograd.grad(flat, at, ways, is_grads_batched=True)[0]
     found = torch.zeros(number, len(vector), dtype=vector.dtype)
-    for slope, change in zip(slopes, by_vector, strict=True):
-        found += slope.reshape(-1, number).T @ change.reshape(-1, len(vector))
+    for slope, change in zip(slopes, by_vector.split([p.numel() for p in parts]), strict=True):
+        found += slope.reshape(-1, number).T @ change
     return found
 
 

@@ -191,9 +191,10 @@ class Layout:
         with torch.enable_grad():
             at = vector.detach().requires_grad_()
             slope = torch.autograd.grad(self.log_prior(at), at, create_graph=True)[0]
-            found = torch.diag(alone * torch.autograd.grad(slope @ alone, at, retain_graph=True)[0])
-            for row in rows:
-                found[row] = torch.autograd.grad(slope[row], at, retain_graph=True)[0]
+            ways = torch.cat([alone[None], torch.eye(len(at), dtype=at.dtype)[rows]])
+            summed, *each = torch.autograd.grad(slope, at, ways, is_grads_batched=True)[0]
+        found = torch.diag(alone * summed)
+        found[rows] = torch.stack(each)
         return found
 
     def nothing_shared(self, vector: Tensor) -> Tensor:

@@ -88,9 +88,13 @@ class PixelPrior:
 
     def log_density(self, free: Tensor) -> Tensor:
         """Normalised logarithm of the density, ``(…, n)``."""
-        d = len(self.mean)
+        return self.log_density_of(self.score(free))
+
+    def log_density_of(self, score: Tensor) -> Tensor:
+        """The same from what `score` has found."""
         width = self.factor.diagonal(dim1=1, dim2=2).log().sum(1)
-        return -0.5 * (self.score(free) ** 2).sum(0) - width - 0.5 * d * math.log(2 * math.pi)
+        constant = 0.5 * len(self.mean) * math.log(2 * math.pi)
+        return -0.5 * (score**2).sum(0) - width - constant
 
 
 def likelihood_slopes(curves: SharedCurves, shared: Shared, free: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,12 +190,16 @@ def find_modes(
     trial, at = whole.clone(), torch.arange(n)
     gradient_at = torch.zeros(n, d, dtype=whole.dtype)
     for _ in range(_ITERATIONS):
-        some, few = curves.select(at), prior.select(at)
-        value, gradient, hessian = curvature(some, shared, trial[:, at], step[:, at])
-        value = value + few.log_density(trial[:, at])
+        if len(at) == n:
+            some, few, here, own = curves, prior, trial, step
+        else:
+            some, few = curves.select(at), prior.select(at)
+            here, own = trial[:, at], step[:, at]
+        value, gradient, hessian = curvature(some, shared, here, own)
+        score = few.score(here)
+        value = value + few.log_density_of(score)
         value = torch.where(value.isnan(), -torch.inf, value)
-        score = few.score(trial[:, at]).T
-        slope = (few.factor.transpose(1, 2) @ gradient.T[:, :, None])[..., 0] - score
+        slope = (few.factor.transpose(1, 2) @ gradient.T[:, :, None])[..., 0] - score.T
         better = value >= best[at]
         gain = value - best[at]
         kept = at[better]

@@ -23,6 +23,7 @@ from .dependence import godambe, redundancy
 from .evidence import answer_by_numbers, scores
 from .frames import common_gain, frame_noise
 from .hyper import Layout
+from .pixels import PixelNodes
 from .readout import Shared, Sums
 from .unknown import Unknown, unknown_of
 
@@ -161,15 +162,16 @@ def fit_population(
     vector = _start(curves, layout)
     some = curves.select(subset(curves.number, _FIRST_PIXELS))
     vector = settled(some, layout, vector, 1.0, _FIRST_ROUNDS)
-    curves, vector = _with_frame_noise(curves, layout, vector)
+    curves, vector, (nodes, free) = _with_frame_noise(curves, layout, vector)
     # Neighbours repeat each other: their likelihood has less weight against what is assumed.
-    nodes = nodes_of(curves, layout.shared(vector), None)[0]
     score = scores(nodes, layout, vector)
     asked = answer_by_numbers(nodes, layout, vector)
     power = 1 / redundancy(information(score, layout, vector, 1.0), score, asked, places)
-    vector = settled(curves, layout, vector, power, _ROUNDS)
-    nodes = nodes_of(curves, layout.shared(vector), None)[0]
-    score = scores(nodes, layout, vector)
+    before = vector
+    vector = settled(curves, layout, vector, power, _ROUNDS, (nodes, free))
+    if vector is not before:
+        nodes = nodes_of(curves, layout.shared(vector), None)[0]
+        score = scores(nodes, layout, vector)
     inflation = godambe(information(score, layout, vector, 1.0), score, places)[1]
     hessian = information(power * score, layout, vector, power)
     covariance = godambe(hessian, power * score, places)[0]
@@ -216,19 +218,24 @@ def subset(number: int, most: int) -> np.ndarray:
 
 def _with_frame_noise(
     curves: SharedCurves, layout: Layout, vector: Tensor
-) -> tuple[SharedCurves, Tensor]:
-    """The pixels with the noise of their frames, where it is unequal and nothing is given."""
+) -> tuple[SharedCurves, Tensor, tuple[PixelNodes, Tensor]]:
+    """The pixels with the noise of their frames, where it is unequal and nothing is given.
+
+    With them come the vector and the nodes.
+    """
+    placed = nodes_of(curves, layout.shared(vector), None)
     known = curves.scale.variance != curves.scale.unit**2
     if known or layout.noise != "free":
-        return curves, vector
+        return curves, vector, placed
     for _ in range(_NOISE_ROUNDS):
-        noise = frame_noise(nodes_of(curves, layout.shared(vector), None)[0], layout.shared(vector))
+        noise = frame_noise(placed[0], layout.shared(vector))
         if noise is None:
             break
         curves = curves.with_frame_noise(noise)
         some = curves.select(subset(curves.number, _FIRST_PIXELS))
         vector = settled(some, layout, vector, 1.0, _FIRST_ROUNDS)
-    return curves, vector
+        placed = nodes_of(curves, layout.shared(vector), None)
+    return curves, vector, placed
 
 
 def _start(curves: SharedCurves, layout: Layout) -> Tensor:

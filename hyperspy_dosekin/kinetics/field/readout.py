@@ -10,6 +10,7 @@ are shared, is inconsistent (Neyman and Scott): smooth maps made so are biased.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -54,9 +55,27 @@ class Shared:
         lead = [1] * (free.ndim - 2)
         away = free - self.mean.reshape(len(free), *lead, -1)
         a, b = self.readout.unbind()
-        for k, row in enumerate(away):
-            a, b = (torch.addcmul(m, s[k], row) for m, s in zip((a, b), self.slope, strict=True))
+        for by_a, by_b, row in zip(*self._slopes, away, strict=True):
+            a, b = torch.addcmul(a, by_a, row), torch.addcmul(b, by_b, row)
         return a, b
+
+    @cached_property
+    def _slopes(self) -> list[tuple[Tensor, ...]]:
+        """The slopes of a and of b, number by number."""
+        return [row.unbind() for row in self.slope.unbind()]
+
+    @cached_property
+    def spread(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Variance of a, covariance, variance of b, and the determinant of the three."""
+        (taa, tab), (_, tbb) = (row.unbind() for row in self.readout_cov.unbind())
+        return taa, tab, tbb, taa * tbb - tab * tab
+
+    @cached_property
+    def pull(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Noise variance σ², and the elements of σ² T⁻¹: aa, ab and bb."""
+        taa, tab, tbb, det = self.spread
+        noise = self.sigma**2
+        return noise, noise * tbb / det, noise * -tab / det, noise * taa / det
 
     def detached(self) -> Shared:
         """The same without a record of gradients."""
@@ -88,16 +107,12 @@ class Sums:
     @classmethod
     def of(cls, curves: SharedCurves, integrity: Tensor) -> Sums:
         """Sums of curves with trajectories ``(n_dose, …, n)``."""
-        weight, values = curves.weight, curves.values
-        weighed = weight * values
+        weight = curves.weight
         return cls(
             torch.einsum("m...n,mn->...n", integrity, weight),
             torch.einsum("m...n,m...n,mn->...n", integrity, integrity, weight),
-            torch.einsum("m...n,mn->...n", integrity, weighed),
-            weight.sum(0),
-            weighed.sum(0),
-            (weighed * values).sum(0),
-            (weight > 0).sum(0).to(values),
+            torch.einsum("m...n,mn->...n", integrity, curves.weighed),
+            *curves.sums,
         )
 
 
@@ -151,12 +166,9 @@ def readout_after(curves: SharedCurves, sums: Sums, free: Tensor, shared: Shared
 
 def _after(sums: Sums, mean_a: Tensor, mean_b: Tensor, shared: Shared) -> _Readout:
     """The same without a bound, from the means of a and b before the data."""
-    (taa, tab), (_, tbb) = shared.readout_cov
-    det_t = taa * tbb - tab * tab
-    noise = shared.sigma**2
+    noise, waa, wab, wbb = shared.pull
     # G = XᵀX + σ² T⁻¹ and h = Xᵀy + σ² T⁻¹ m: a and b are G⁻¹ h, and what is left of the squares
     # is yᵀy + σ² mᵀ T⁻¹ m − hᵀ G⁻¹ h.
-    waa, wab, wbb = (noise * each / det_t for each in (tbb, -tab, taa))
     gaa, gab, gbb = sums.c2 + waa, sums.c1 + wab, sums.s0 + wbb
     det = torch.addcmul(gaa * gbb, gab, gab, value=-1)
     pull_a = torch.addcmul(waa * mean_a, wab, mean_b)
@@ -166,7 +178,7 @@ def _after(sums: Sums, mean_a: Tensor, mean_b: Tensor, shared: Shared) -> _Reado
     a = torch.addcmul(gbb * pull_a, gab, pull_b, value=-1) / det
     b = torch.addcmul(gaa * pull_b, gab, pull_a, value=-1) / det
     squares = torch.addcmul(torch.addcmul(squares, a, pull_a, value=-1), b, pull_b, value=-1)
-    same = (sums.count - 2) * noise.log() + det_t.log()
+    same = (sums.count - 2) * noise.log() + shared.spread[3].log()
     log_likelihood = -0.5 * (squares / noise + det.log() + same)
     return _Readout(log_likelihood, a, b, noise, gaa, gab, gbb, det)
 
@@ -187,8 +199,7 @@ def likelihood_by_curve(
     integrity
         C at the nodes, ``(n_dose, …, n)``.
     """
-    (taa, tab), (_, tbb) = shared.readout_cov
-    det_t = taa * tbb - tab * tab
+    taa, tab, tbb, det_t = shared.spread
     lead = [1] * (integrity.ndim - 2)
     values, weight = (each.reshape(len(each), *lead, -1) for each in (curves.values, curves.weight))
     a, b = after.amplitude, after.offset
@@ -212,7 +223,7 @@ def _bound(
     scale = curves.scale
     zero = -scale.centre / scale.unit
     softness = (scale.zero_error / scale.unit) ** 2
-    (taa, tab), (_, tbb) = shared.readout_cov
+    taa, tab, tbb, _ = shared.spread
     grows = (shared.readout[0] < 0).to(mean_a)
     after = found.offset + grows * found.amplitude - zero
     var_after = found.var_b + grows * (found.var_a + 2 * found.cov_ab) + softness
@@ -245,8 +256,8 @@ def _bound_by_curve(
     # G⁻¹ times the direction (grows, 1), of which "after" is the component of h.
     za = (grows * found.gbb - found.gab) / found.det
     zb = (found.gaa - grows * found.gab) / found.det
-    (taa, tab), (_, tbb) = shared.readout_cov
-    unit = found.noise / (taa * tbb - tab * tab)
+    taa, tab, tbb, det_t = shared.spread
+    unit = found.noise / det_t
     a, b = found.amplitude, found.offset
     along = torch.addcmul(zb, za, integrity)
     by_after = za * torch.addcmul(values - b, a, integrity, value=-1) - a * along
