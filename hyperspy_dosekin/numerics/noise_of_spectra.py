@@ -66,18 +66,36 @@ def noise_by_spectra(
     """
     if not spectra or spectra[0].shape[-1] < _FEWEST:
         return None
-    single, pairs = (
-        np.concatenate([ratio_of_spectra(*each).ravel() for each in zip(*parts, strict=True)])
-        for parts in ((spectra, claimed), (joined(spectra, 2), joined(claimed, 2)))
-    )
-    known = np.isfinite(single) & np.isfinite(pairs)
+
+    def ratios(*boxes: Sequence[np.ndarray]) -> np.ndarray:
+        return np.concatenate(
+            [ratio_of_spectra(*each).ravel() for each in zip(*boxes, strict=True)]
+        )
+
+    pairs = ratios(joined(spectra, 2), joined(claimed, 2))
+    known = np.isfinite(pairs)
+    if known.all() and not _are_apart(pairs):
+        return None
+    single = ratios(spectra, claimed)
+    known &= np.isfinite(single)
     if known.sum() < 2:
         return None
-    ends = np.quantile([single[known], pairs[known]], [_OUTER, 1 - _OUTER], axis=1)
-    if (ends[1] < _APART * ends[0]).any():
+    single, pairs = single[known], pairs[known]
+    if not (_are_apart(single) and _are_apart(pairs)):
         return None
-    away = np.sqrt(np.mean(np.log(single[known] / pairs[known]) ** 2))
-    return NoiseOfSpectra(float(ends[0, 1]), float(ends[1, 1]), bool(away < np.log(_AGREE)))
+    away = np.sqrt(np.mean(np.log(single / pairs) ** 2))
+    return NoiseOfSpectra(*_ends(pairs), bool(away < np.log(_AGREE)))
+
+
+def _ends(ratios: np.ndarray) -> tuple[float, float]:
+    """Least and largest of all but the outermost."""
+    least, most = np.quantile(ratios, [_OUTER, 1 - _OUTER])
+    return float(least), float(most)
+
+
+def _are_apart(ratios: np.ndarray) -> bool:
+    least, most = _ends(ratios)
+    return most >= _APART * least
 
 
 def ratio_of_spectra(spectra: np.ndarray, claimed: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ fft: Any = scipy.fft
 _JOINT = 64
 #: Channels above this share of the highest are the top of a peak.
 _TOP_SHARE = 0.02
+#: Intensities that fit in the cache with what is made of them.
+_AT_A_TIME = 2**16
 #: Channels that differ by less are as well joined by a straight line.
 _STEEP = 1.2
 
@@ -103,7 +105,19 @@ def shift_linear(
     """
     below = np.floor(shift)
     fraction = shift - below
-    return _weighted(spectra, below, np.stack([1 - fraction, fraction]) * factor)
+    kind = np.result_type(spectra, np.float32)
+    own, before = (
+        (weight * factor).astype(kind)[:, np.newaxis] for weight in (1 - fraction, fraction)
+    )
+    moved = np.empty(spectra.shape, kind)
+    step = max(_AT_A_TIME // spectra.shape[-1], 1)
+    for first in range(0, len(spectra), step):
+        here = slice(first, first + step)
+        some = shift_whole(spectra[here], below[here].astype(np.intp))
+        np.multiply(some, own[here], out=moved[here])
+        moved[here, 1:] += some[:, :-1] * before[here]
+        moved[here, :1] += some[:, :1] * before[here]
+    return moved
 
 
 def shift_cubic(
@@ -136,8 +150,7 @@ def _weighted(spectra: np.ndarray, shift: np.ndarray, weights: np.ndarray) -> np
     spectra, shift
         As for `shift_spectra`; shifts are whole numbers.
     weights
-        Two or four for each spectrum, the last one that of the lowest channel, shape
-        ``(n_weights, n_spectra)``.
+        Four for each spectrum, the last one that of the lowest channel, shape ``(4, n_spectra)``.
     """
     number, n_channels = spectra.shape
     n_weights = len(weights)
@@ -234,8 +247,7 @@ def between(wide: np.ndarray, fraction: np.ndarray) -> np.ndarray:
         cubic *= cubic
     straight = (1 - fraction) * wide[:, 1:-2]
     straight += fraction * wide[:, 2:-1]
-    np.copyto(straight, cubic, where=used)
-    return straight
+    return np.where(used, cubic, straight)
 
 
 def shift_variance(

@@ -98,6 +98,17 @@ def fourier_log(
     length = _fast_length(int(np.ceil(longer * n_channels)))
     centre = np.broadcast_to(np.asarray(origin, dtype=float), n_spectra)
     single = np.empty(spectra.shape, spectra.dtype)
+    # A unit, in which single precision has room, and its power of two, by which numbers are divided
+    # and multiplied without rounding.
+    area = np.einsum("ij->i", zero_loss).astype(np.float64)
+    unit = np.where(area > 0, area, 1.0) * np.exp(-DAMPED[longer] / length * centre)
+    whole = 2.0 ** np.round(np.log2(np.median(unit))) if n_spectra else 1.0
+    damping = _damping(length, n_channels, DAMPED[longer])
+    weights = tuple(
+        each.astype(spectra.dtype)
+        for each in (damping[0] / whole, damping[1] * whole, damping[2] / whole)
+    )
+    unit = (unit / whole)[:, np.newaxis].astype(spectra.dtype)
     step = max(_AT_A_TIME // length, 1)
     # Zero where nothing is ever written.
     room = np.zeros((2, min(step, n_spectra), length), spectra.dtype)
@@ -113,8 +124,8 @@ def fourier_log(
             room,
             band,
             turned,
-            centre[part],
-            DAMPED[longer],
+            unit[part],
+            weights,
         )
     return single
 
@@ -126,8 +137,8 @@ def _deconvolve(
     room: np.ndarray,
     band: float,
     turned: Complex | None,
-    centre: np.ndarray,
-    damped: float,
+    unit: np.ndarray,
+    weights: tuple[np.ndarray, ...],
 ) -> None:
     """Deconvolve a few spectra.
 
@@ -147,35 +158,29 @@ def _deconvolve(
         spectra, zero at first.
     turned
         To sharpen, phases that bring the peak to the first channel, shape of the transforms.
-    centre
-        Channel of the peak of each spectrum.
-    damped
-        One of `DAMPED`.
+    unit
+        Z where the frequency is zero, damped, in units of a power of two, shape ``(n, 1)``.
+    weights
+        From `_damping`, in that unit.
     """
     number, n_channels = spectra.shape
     peaks, losses = room[:, :number]
-    length, near = room.shape[-1], slice(0, zero_loss.shape[-1])
-    damping, growth, fade = _damping(length, n_channels, damped)
-    # A unit, in which single precision has room, and its power of two, by which numbers are divided
-    # and multiplied without rounding.
-    area = np.einsum("ij->i", zero_loss).astype(np.float64)
-    unit = np.where(area > 0, area, 1.0) * np.exp(-damped / length * centre)
-    whole = 2.0 ** np.round(np.log2(np.median(unit)))
-    damping, growth, fade = (
-        each.astype(spectra.dtype) for each in (damping / whole, growth * whole, fade / whole)
-    )
+    # Beyond the peak there is nothing to subtract.
+    length, end = room.shape[-1], zero_loss.shape[-1]
+    near, far = slice(0, end), slice(end, n_channels)
+    damping, growth, fade = weights
     np.multiply(zero_loss, damping[near], out=peaks[:, near])
     elastic = fft.rfft(peaks, axis=-1)
-    single[:] = spectra
-    single[:, near] -= zero_loss
-    np.multiply(single, damping[:n_channels], out=losses[:, :n_channels])
+    lossy = spectra[:, near] - zero_loss
+    np.multiply(lossy, damping[near], out=losses[:, near])
+    np.multiply(spectra[:, far], damping[far], out=losses[:, far])
     # Continued from the mean of the last channels to zero, in half of what follows.
-    level = spectra[:, -min(16, n_channels) :].mean(axis=-1, keepdims=True)
+    last = spectra[:, -min(16, n_channels) :]
+    level = (np.einsum("ij->i", last) / last.shape[-1])[:, np.newaxis]
     beyond = slice(n_channels, n_channels + fade.size)
     np.multiply(np.maximum(level, 0.0), fade, out=losses[:, beyond])
     lost = fft.rfft(losses, axis=-1)
     size = min(int(band * length) + 1, lost.shape[-1])
-    unit = (unit / whole)[:, np.newaxis].astype(spectra.dtype)
     if turned is None:
         _plural(lost[:, :size], elastic[:, :size], unit, out=lost[:, :size])
         lost[:, size:] = 0.0
@@ -187,11 +192,10 @@ def _deconvolve(
         np.subtract(2.0, elastic, out=elastic)
         lost *= elastic
     scattered = fft.irfft(lost, length, axis=-1, overwrite_x=True)[:, :n_channels]
-    scattered *= growth
-    if turned is not None:
-        single[:] = scattered
-    else:
-        single += scattered
+    np.multiply(scattered, growth, out=single)
+    if turned is None:
+        single[:, near] += lossy
+        single[:, far] += spectra[:, far]
 
 
 @lru_cache(maxsize=8)

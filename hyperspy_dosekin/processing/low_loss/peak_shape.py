@@ -100,8 +100,8 @@ def mirror_image(
         # Slices are copied several times faster than indices are looked up. Beyond the ends the
         # channels there are repeated.
         top = place + 2
-        stop, start = (int(np.clip(side, 0, n_channels)) for side in (top, top - number))
-        above, below = (int(np.clip(top - side, 0, number)) for side in (stop, start))
+        stop, start = (min(max(side, 0), n_channels) for side in (top, top - number))
+        above, below = (min(max(top - side, 0), number) for side in (stop, start))
         wide[rows, above:below] = spectra[rows, start:stop][:, ::-1]
         wide[rows, :above] = spectra[rows, -1:]
         wide[rows, below:] = spectra[rows, :1]

@@ -87,10 +87,9 @@ def cleaned_of(
         noise = {"gain": 0.0, "offset": variance}
     used = None
     if chain.align in _MOVED_WHOLE:
-        # In channels of the subspace, with one more where half a channel may be rounded either way.
-        kept, n_channels = chain.channels(values.shape[-1]), values.shape[-1]
-        begin = n_channels - chain.origin
-        used = (begin + kept.start - 1, begin + kept.stop + 1)
+        # In channels of the subspace, whose peak is at the number of channels.
+        kept, begin = chain.channels(values.shape[-1]), values.shape[-1] - chain.origin
+        used = (begin + kept.start, begin + kept.stop)
     values, touched, replaced = remove_spikes(
         values,
         **noise,
@@ -172,7 +171,8 @@ def aligned(
         moved, noise, centre = values, variance, position - first
     else:
         shift = chain.origin - position
-        whole = np.round(shift).astype(np.intp)
+        # Half a channel is rounded as it is where spikes are looked for.
+        whole = chain.origin - np.round(position).astype(np.intp)
         if chain.align == "fourier":
             moved = shift_spectra(values, shift)
             noise = None if variance is None else shift_variance(variance, shift)

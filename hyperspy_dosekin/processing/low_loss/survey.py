@@ -69,14 +69,16 @@ def survey_low_loss(
     def look(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values = spectra
         lost = np.zeros(len(values), dtype=bool)
+        total = None
         if values.dtype.kind == "f":
             # Sums are finite if all is, and then nothing is missing.
-            lost = ~np.isfinite(sum_of(values))
+            total = sum_of(values)
+            lost = ~np.isfinite(total)
         if lost.any():
             lost[lost] = ~np.isfinite(values[lost]).all(axis=-1)
-            values = np.nan_to_num(values)
+            values, total = np.nan_to_num(values), None
         options: dict[str, Any] = {"widest": widest, "largest_value": largest_value, "gain": gain}
-        seen = find_zero_loss(values, search=search, **options)
+        seen = find_zero_loss(values, search=search, total=total, **options)
         if near is not None:
             seen = _search_again(values, seen, near, options)
         # What a missing value makes of a peak must not say where the others have theirs.

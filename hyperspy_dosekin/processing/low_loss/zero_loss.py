@@ -96,6 +96,7 @@ def find_zero_loss(
     search: slice = slice(None),
     largest_value: float = np.inf,
     gain: float = 0.0,
+    total: np.ndarray | None = None,
 ) -> ZeroLossSurvey:
     r"""Find the zero-loss peak of each spectrum.
 
@@ -120,6 +121,8 @@ def find_zero_loss(
         Value at which the camera saturates.
     gain
         Of the counts, if that is known.
+    total
+        From `sum_of`, if that is known and finite, shape ``(…)``.
 
     Returns
     -------
@@ -138,10 +141,10 @@ def find_zero_loss(
     spectra = block.reshape(-1, n_channels)
     if spectra.dtype not in _AS_THEY_ARE:
         spectra = spectra.astype(np.float64, copy=False)
-    total = sum_of(spectra)
-    if not np.isfinite(total).all():
+    sums = sum_of(spectra) if total is None else total.reshape(-1)
+    if not np.isfinite(sums).all():
         spectra = np.nan_to_num(spectra)
-        total = spectra.sum(axis=-1, dtype=np.float64)
+        sums = spectra.sum(axis=-1, dtype=np.float64)
     start, stop, _ = search.indices(n_channels)
     top, highest, of_pairs = _highest_pairs(spectra, start, stop)
     pedestal = _pedestal(spectra, highest)
@@ -170,7 +173,7 @@ def find_zero_loss(
     # numbers differ by their sum less twice the smaller one.
     with np.errstate(over="ignore", invalid="ignore"):
         ends = spectra[:, [0, -1]].sum(axis=-1, dtype=np.float64)
-        mean = (2 * total - ends - 2 * of_pairs) / (n_channels - 1)
+        mean = (2 * sums - ends - 2 * of_pairs) / (n_channels - 1)
         # No median is more than twice the mean.
         clear = height >= CLEAR * 2.1 * mean
     for row in np.flatnonzero(found & ~clear):

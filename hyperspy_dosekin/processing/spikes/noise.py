@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,8 @@ class Noise:
 
     def part(self, rows: Any, channels: Any = slice(None)) -> Noise:
         """Noise of some spectra and channels."""
+        if self._is_plain:
+            return self
 
         def of(value: Any) -> Any:
             if np.ndim(value) < 2:
@@ -160,6 +163,8 @@ class Noise:
 
     def at(self, row: np.ndarray, channel: np.ndarray) -> Noise:
         """Noise of some channels ``(n, m)``, each of one spectrum ``(n,)``."""
+        if self._is_plain:
+            return self
 
         def of(value: Any) -> Any:
             if np.ndim(value) < 2:
@@ -214,7 +219,7 @@ class Noise:
         believed |= ~((middle > 0) & np.isfinite(middle))
         return np.where(believed, 1.0, middle) ** 2
 
-    @property
+    @cached_property
     def _is_plain(self) -> bool:
         """Whether gain and offset are numbers, and not negative."""
         numbers = (self.gain, self.offset, self.electron)

@@ -14,6 +14,8 @@ from hyperspy_dosekin.processing.spikes.subspace import Subspace
 
 #: Numbers in a matrix that BLAS takes on one thread.
 _PORTION = 2**13
+#: Share of the largest below which a direction is none.
+_NO_DIRECTION = 1e-6
 #: Channels that stand for those beside them.
 FEW = slice(2, None, 5)
 
@@ -89,7 +91,7 @@ def place(subspace: Subspace, start: int, n_channels: int) -> Placed:
     components = np.where(covered, np.ascontiguousarray(subspace.components[:, index]), 0.0)
     weight = np.where(covered, subspace.weight[index], 0.0)
     weighted = components * weight
-    inverse = np.linalg.pinv(weighted.T, rcond=1e-6)
+    inverse = _pseudoinverse(weighted)
     leverage = np.clip((weighted * inverse).sum(axis=0), 0.0, 1 - 1e-6)
     return Placed(
         components,
@@ -100,6 +102,17 @@ def place(subspace: Subspace, start: int, n_channels: int) -> Placed:
         weight > 0,
         covered,
     )
+
+
+def _pseudoinverse(rows: np.ndarray) -> np.ndarray:
+    """That of the transpose of a few rows ``(n, m)``, by the small matrix of their products."""
+    size = np.sqrt((rows**2).sum(axis=-1, keepdims=True))
+    unit = rows / np.where(size > 0, size, 1.0)
+    power, vectors = np.linalg.eigh(unit @ unit.T)
+    # Their directions have no more than half of the digits.
+    kept = power > _NO_DIRECTION**2 * power[-1]
+    inverse = vectors[:, kept] / power[kept] @ vectors[:, kept].T
+    return inverse @ unit / np.where(size > 0, size, 1.0)
 
 
 def _product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:

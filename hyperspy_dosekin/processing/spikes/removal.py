@@ -225,12 +225,16 @@ def learn_subspace(
     framed = Framed.of(spectra, noise, start, tells, reach)
     if framed is None:
         return None
-    subspace, settled = None, False
+    subspace, said, settled = None, None, False
     for _ in range(_ROUNDS + 1):
         # Matrices so small are slower on several threads.
         with one_blas_thread():
-            subspace = fit_subspace(
-                framed, outlier, calibration=calibration, fwhm=float(np.nanmedian(fwhm))
+            subspace, said = fit_subspace(
+                framed,
+                outlier,
+                calibration=calibration,
+                fwhm=float(np.nanmedian(fwhm)),
+                guess=said,
             )
         if settled:
             break

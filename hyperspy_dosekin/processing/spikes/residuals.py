@@ -188,8 +188,8 @@ def _look(
         fit = fit_spectra(spectra[here], placed)
         square = fit.spectra - fit.expected
         square *= square
-        square -= noise.part(here).lowest(fit.expected, least)
-        row, channel = np.divmod(np.flatnonzero(square > 0), last + 1)
+        far = square > noise.part(here).lowest(fit.expected, least)
+        row, channel = np.divmod(np.flatnonzero(far), last + 1)
         at = np.clip(channel[:, np.newaxis] + np.arange(-1, 2), 0, last)
         expected = fit.expected[row[:, np.newaxis], at]
         parts.append((part[row], at, expected, channel, fit.coefficients[row], fit.coefficients))

@@ -25,8 +25,9 @@ _MOST_COMPONENTS, _SPECTRA_PER_COMPONENT = 20, 2
 #: A component is larger than the largest singular value of noise, √n + √m (Marchenko and Pastur,
 #: doi:10.1070/SM1967v001n04ABEH001994), by this factor.
 _MARGIN = 1.03
-#: Times that what is not known is replaced by what the components say of it.
-_FITS = 4
+#: Times that what is not known is replaced by what the components say of it, at most, and the
+#: change, in standard deviations, that ends it.
+_FITS, _CONVERGED = 4, 0.1
 #: Channels that the subspace must have at least.
 _FEWEST_CHANNELS = 24
 #: Channels in which a component is about as large, wider than those that are left out together.
@@ -181,9 +182,14 @@ def _framed(values: np.ndarray, start: np.ndarray, covered: slice) -> np.ndarray
 
 
 def fit_subspace(
-    framed: Framed, outlier: np.ndarray, *, fwhm: float, calibration: Calibration
-) -> Subspace:
-    """Find the components of some spectra.
+    framed: Framed,
+    outlier: np.ndarray,
+    *,
+    fwhm: float,
+    calibration: Calibration,
+    guess: np.ndarray | None = None,
+) -> tuple[Subspace, np.ndarray]:
+    """Find the components of some spectra, and what they say of what is not known.
 
     Parameters
     ----------
@@ -195,6 +201,15 @@ def fit_subspace(
         Kept in the result.
     calibration
         Of the noise, as the data have it.
+    guess
+        What an earlier fit has said, NaN where nothing: it is nearer than the mean.
+
+    Returns
+    -------
+    subspace : Subspace
+        The components.
+    said : numpy.ndarray
+        Intensities, NaN where they are known, shape of the values.
     """
     values, covered, fitted = framed.values, framed.covered, framed.fitted
     number, n_frame = len(values), 2 * outlier.shape[-1]
@@ -218,6 +233,9 @@ def fit_subspace(
     weight = np.where(fitted, 1 / spread, 0.0)
     row, channel = np.nonzero(~known)
     unknown = scaled[row, channel]
+    if guess is not None and number >= FEW:
+        earlier = guess[row, channel] / level[row, 0]
+        unknown = np.where(np.isnan(earlier), unknown, earlier)
     vectors = np.empty((0, 0))
     # Where all is known, nothing changes; elsewhere only the channels that are not known.
     gaps = np.flatnonzero(~known.all(axis=0))
@@ -239,7 +257,10 @@ def fit_subspace(
         significant = int((size > edge).sum())
         n_component = min(max(significant, 1), _MOST_COMPONENTS, most)
         vectors = vectors[:, :n_component]
+        before = unknown
         unknown = (vectors[row] * (vectors.T @ partly)[:, inside].T).sum(axis=-1)
+        if (np.abs(unknown - before) < _CONVERGED * spread[channel]).all():
+            break
     # What the components are made of is what was last said of them.
     scaled[:, gaps] = partly
     components = vectors.T @ scaled
@@ -270,7 +291,7 @@ def fit_subspace(
         frame[..., covered] = values
         return frame
 
-    return Subspace(
+    subspace = Subspace(
         components=whole(components),
         variance=whole(uncertainty * scale**2),
         weight=whole(weight),
@@ -283,6 +304,7 @@ def fit_subspace(
         believable=believable,
         few=number < FEW,
     )
+    return subspace, np.where(known, np.nan, expected)
 
 
 def _without(
