@@ -18,8 +18,6 @@ fft: Any = scipy.fft
 _JOINT = 64
 #: Channels above this share of the highest are the top of a peak.
 _TOP_SHARE = 0.02
-#: Intensities that fit in the cache with what is made of them.
-_AT_A_TIME = 2**16
 #: Channels that differ by less are as well joined by a straight line.
 _STEEP = 1.2
 
@@ -110,13 +108,17 @@ def shift_linear(
         (weight * factor).astype(kind)[:, np.newaxis] for weight in (1 - fraction, fraction)
     )
     moved = np.empty(spectra.shape, kind)
-    step = max(_AT_A_TIME // spectra.shape[-1], 1)
-    for first in range(0, len(spectra), step):
-        here = slice(first, first + step)
-        some = shift_whole(spectra[here], below[here].astype(np.intp))
-        np.multiply(some, own[here], out=moved[here])
-        moved[here, 1:] += some[:, :-1] * before[here]
-        moved[here, :1] += some[:, :1] * before[here]
+    for each in np.unique(below):
+        rows = np.flatnonzero(below == each)
+        # By one channel, back, spectra are moved on the way.
+        back = int(each < 0)
+        some = shift_whole(spectra[rows], np.full(rows.size, int(each) + back))
+        inner, outer = (slice(None, -1), slice(1, None)), (slice(1), slice(-1, None))
+        first, second = (before, own) if back else (own, before)
+        mixed = some * first[rows]
+        mixed[:, inner[1 - back]] += some[:, inner[back]] * second[rows]
+        mixed[:, outer[back]] += some[:, outer[back]] * second[rows]
+        moved[rows] = mixed
     return moved
 
 

@@ -230,6 +230,17 @@ def test_a_peak_shape_is_had_anywhere(part):
     )
 
 
+def test_straight_lines_are_those_of_the_recorded_channels_up_to_the_ends():
+    spectra = np.random.default_rng(0).uniform(0, 9, (6, 12))
+    shift = np.array([-2.25, -0.75, -0.25, 0.0, 0.4, 3.5])
+    for kind in (np.float32, np.float64):
+        moved = shift_linear(spectra.astype(kind), shift, np.arange(1.0, 7.0))
+        assert moved.dtype == kind
+        for row in range(6):
+            expected = np.interp(np.arange(12) - shift[row], np.arange(12), spectra[row])
+            np.testing.assert_allclose(moved[row], (row + 1) * expected, rtol=1e-6)
+
+
 def test_noise_stays_white_when_shifted():
     noise = np.random.default_rng(1).standard_normal((4000, 64))
     moved = shift_spectra(noise, np.full(4000, 0.37))[:, 8:-8]
