@@ -4,7 +4,10 @@
 
     python benchmarks/run.py                     # or make bench
     python benchmarks/run.py --only windows live
+    python benchmarks/run.py --folder FOLDER     # holds real/ and semi_real/
     python benchmarks/run.py --rst docs/benchmarks/table.inc
+
+Studies of accuracy, which take long or print for people, run where they are named by ``--only``.
 
 Each benchmark is a script of its own, run in a fresh interpreter, which hands in its rows as
 `_table.py` says; a row is a figure of one run, ratios are taken within it. What the machine lacks
@@ -40,12 +43,31 @@ class Benchmark:
         For the table.
     reports
         Whether it hands in rows; the others print for people only.
+    by_name
+        Whether it runs only where it is named.
     """
 
     name: str
     script: str
     arguments: tuple[str, ...] = ()
     reports: bool = True
+    by_name: bool = False
+
+    def called(self, folder: Path | None) -> list[str] | None:
+        """What it is called with; ``None`` where it needs a folder of files and there is none."""
+        if FOLDER in self.arguments and folder is None:
+            return None
+        return [str(folder) if each == FOLDER else each for each in self.arguments]
+
+
+#: Stands for the folder of recorded files in what a benchmark is called with.
+FOLDER = "FOLDER"
+
+
+def _studies(room: str, names: str) -> list[Benchmark]:
+    """Studies that print for people, where they are named."""
+    scripts = {name.replace("_", "-"): f"{room}/{name}.py" for name in names.split()}
+    return [Benchmark(n, script, reports=False, by_name=True) for n, script in scripts.items()]
 
 
 BENCHMARKS = (
@@ -61,6 +83,15 @@ BENCHMARKS = (
     Benchmark("graph", "large/graph.py"),
     Benchmark("cluster", "large/cluster.py"),
     Benchmark("processing-accuracy", "processing/accuracy.py", reports=False),
+    Benchmark("hostile", "processing/hostile.py", ("--seeds", "4")),
+    Benchmark("drawn-series", "processing/drawn_series.py", ("--series", "4")),
+    Benchmark("divided", "processing/divided.py"),
+    Benchmark("interpolated", "processing/interpolated.py"),
+    Benchmark("real-data", "real_data.py", (FOLDER,)),
+    Benchmark("real-peaks", "processing/real_peaks.py", (FOLDER, "--maps", "3")),
+    Benchmark("half-counts", "processing/half_counts.py", (FOLDER,)),
+    Benchmark("vacuum-peaks", "processing/vacuum_peaks.py", (FOLDER,), by_name=True),
+    Benchmark("tails", "processing/tails.py", ("--folder", FOLDER), by_name=True),
     Benchmark("processing", "processing/speed.py", reports=False),
     Benchmark("estimators", "kinetics/run.py", ("--networks",), reports=False),
     Benchmark("spectra", "kinetics/spectra.py", ("--repeats", "20")),
@@ -68,13 +99,24 @@ BENCHMARKS = (
     Benchmark("fields", "kinetics/fields.py", reports=False),
     Benchmark("field-network", "kinetics/fields.py", ("--network",), reports=False),
     Benchmark("field-sampling", "kinetics/field_sampling.py"),
+    Benchmark("cases", "cases.py"),
+    *_studies("kinetics", "conditions coverage field_windows joint joint_bound joint_gain"),
+    *_studies("kinetics", "joint_ratio planning posterior_grid"),
+    Benchmark("live-series", "kinetics/live.py", reports=False, by_name=True),
+    *_studies("classification", "cameras cuzn white_lines"),
+    *_studies("processing", "ablation nuisances"),
+    Benchmark("gpu", "gpu.py", by_name=True),
 )
 
 
-def run(benchmark: Benchmark, folder: Path) -> tuple[list[Row], str | None]:
+def run(benchmark: Benchmark, folder: Path, files: Path | None) -> tuple[list[Row], str | None]:
     """Rows of a benchmark, and what went wrong."""
+    arguments = benchmark.called(files)
+    if arguments is None:
+        note = "give the folder of recorded files with --folder"
+        return [Row(benchmark.name, None, None, "", note)], None
     path = folder / f"{benchmark.name}.jsonl"
-    command = [sys.executable, str(HERE / benchmark.script), *benchmark.arguments]
+    command = [sys.executable, str(HERE / benchmark.script), *arguments]
     if benchmark.reports:
         command += ["--json", str(path)]
     status = subprocess.run(command, check=False).returncode
@@ -109,6 +151,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = [benchmark.name for benchmark in BENCHMARKS]
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--folder", type=Path, help="recorded files: holds real/ and semi_real/")
     parser.add_argument("--rst", metavar="PATH", help="write the table for the documentation")
     parser.add_argument("--quick", action="store_true", help="leave out what hands in no rows")
     return parser.parse_args()
@@ -116,7 +159,8 @@ def parsed() -> argparse.Namespace:
 
 def main() -> int:
     options = parsed()
-    chosen = [b for b in BENCHMARKS if options.only is None or b.name in options.only]
+    chosen = [b for b in BENCHMARKS if not b.by_name or options.only is not None]
+    chosen = [b for b in chosen if options.only is None or b.name in options.only]
     if options.quick:
         chosen = [b for b in chosen if b.reports]
     about, started = machine(), time.perf_counter()
@@ -128,7 +172,7 @@ def main() -> int:
             if not (HERE / benchmark.script).exists():
                 failures.append(f"{benchmark.script} does not exist")
                 continue
-            found[benchmark.name], failure = run(benchmark, Path(folder))
+            found[benchmark.name], failure = run(benchmark, Path(folder), options.folder)
             failures += [failure] if failure else []
     print("\n== table, one run of each")
     for line in about:

@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -201,6 +202,18 @@ def test_tests_mirror_the_package():
     for house in MIRRORED:
         parts = {path.parent.relative_to(PACKAGE) for path in (PACKAGE / house).rglob("*.py")}
         assert parts <= rooms, "a new room has a folder of tests"
+
+
+def test_every_study_is_in_the_list_of_benchmarks(monkeypatch):
+    folder = Path(__file__).resolve().parents[1] / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))
+    listed = {each.script for each in runpy.run_path(str(folder / "run.py"))["BENCHMARKS"]}
+    scripts = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*.py")
+        if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+    }
+    assert listed == scripts - {"run.py"}
 
 
 def test_no_module_is_named_in_a_string():

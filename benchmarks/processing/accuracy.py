@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Accuracy of `process_low_loss` and `process_core_loss` against the truth of simulations.
 
-Run ``python benchmarks/processing/accuracy.py``; some minutes on one core.
+Run ``python benchmarks/processing/accuracy.py``; some minutes on one core: what real files have,
+spikes, lines and the power law. With ``--easy`` the easy case without noise and alignment, too.
 """
 
+import argparse
 import logging
 import warnings
 
@@ -246,15 +248,19 @@ def background() -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--easy", action="store_true", help="the easy case, too")
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.getLogger("hyperspy_dosekin").setLevel(logging.ERROR)
     nuisances()
-    for resolution in ("zero_loss", "sharpened"):
-        areas(resolution)
-    alignment()
     spikes()
     lines()
     background()
+    if options.easy:
+        for resolution in ("zero_loss", "sharpened"):
+            areas(resolution)
+        alignment()
 
 
 if __name__ == "__main__":

@@ -5,16 +5,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.posterior.marginal import ByFreedom, of_floor
+from hyperspy_dosekin.kinetics.posterior.marginal import StudentShare
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData, Sums
 
 # Rounding of a difference of sums.
@@ -25,9 +23,6 @@ _DIGITS = 5
 _JOINED = ("values", "freedom", "share", "pin", "base", "inner", "log_constant")
 # What may be the same of all curves.
 _OF_CURVES = ("freedom", "share", "pin", "base", "softness", "log_constant")
-# Sums of squares so many standard deviations beyond the degrees of freedom are certainly noise; on
-# as many places of √S, of which it is nearly a parabola, the function of the least noise is known.
-_CERTAIN, _PLACES = 14.0, 160
 
 
 class Moments(NamedTuple):
@@ -73,26 +68,7 @@ class BinnedScan(ScanData):
         return replace(self, **_single(self))
 
     @cached_property
-    def _floor(self) -> Callable[[Tensor], Tensor] | None:
-        if not self.few or self.noise != "floor":
-            return super()._floor
-        return self._floor_of_few
-
-    def _floor_of_few(self, log_squares: Tensor) -> Tensor:
-        """`of_floor` of ln S, from a few places between the least and the largest that matter."""
-        freedom, place = self.freedom.clamp(min=1).numpy(), log_squares.numpy()
-        root, found = np.exp(0.5 * place), freedom * place
-        for number in np.unique(freedom):
-            curves = freedom == number
-            here = root[..., curves]
-            most = math.sqrt(number + _CERTAIN * math.sqrt(2 * number) + _CERTAIN**2)
-            known = np.linspace(here.min(), min(here.max(), most), _PLACES)
-            near = np.interp(here, known, of_floor(number, 2 * np.log(known)))
-            found[..., curves] = np.where(here <= known[-1], near, found[..., curves])
-        return torch.from_numpy(found)
-
-    @cached_property
-    def _student(self) -> ByFreedom:
+    def _student(self) -> StudentShare:
         if not self.few:
             return super()._student
         # Of many degrees of freedom a table a little beside does as well: it is there already.
@@ -181,8 +157,8 @@ class BinnedScan(ScanData):
 
 
 @lru_cache(maxsize=16)
-def _student_of(freedom: tuple[float, ...]) -> ByFreedom:
-    return ByFreedom("student", torch.tensor(freedom, dtype=torch.float64))
+def _student_of(freedom: tuple[float, ...]) -> StudentShare:
+    return StudentShare(torch.tensor(freedom, dtype=torch.float64))
 
 
 def joined(parts: list[ScanData]) -> BinnedScan:

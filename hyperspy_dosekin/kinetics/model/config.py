@@ -56,7 +56,8 @@ class ExactConfig:
         ``"absolute"`` takes a given variance as the noise; ``"relative"`` takes it as weights of
         the frames only and the size of the noise from the residuals, which holds also where
         drift or dose errors add to the counting noise; ``"floor"`` takes it for the least that the
-        noise can be, so that residuals that are small by luck do not make certainty. Without a
+        noise can be, so that residuals that are small by luck do not make certainty: the noise is
+        the larger one of what is given and what the residuals say. Without a
         variance the three are the same.
     correlated
         Whether the noise of a frame may hang together with that of the frame before, with an

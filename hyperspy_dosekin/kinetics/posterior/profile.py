@@ -5,8 +5,8 @@
 Everything that fits nearly as well as the best is kept: the region of the parameters where the sum
 of squares, with the readout projected out, stays below ``S_min·(1 + F/ν)``, F the quantile of
 F(1, ν) and ν the frames less the estimated coefficients; with a given variance below
-``S_min + χ²(1)``. The interval of a quantity is its range over that region, which is the hull of
-its profile likelihood interval.
+``S_min + χ²(1)``, and below the larger of the two where a given variance is the least. The interval
+of a quantity is its range over that region, which is the hull of its profile likelihood interval.
 
 F holds for straight models; this one is bent and has corners (extinction). The quantile is
 therefore taken at ``1 − 0.8·(1 − level)``: so the worst rates and exponents that were tried keep
@@ -105,13 +105,17 @@ class KineticProfile:
                 data = ScanData.of(curves, index, device, parameters)
                 rows = [send(self.fit.parameters[p.name].ravel()[index], device) for p in free]
                 best = torch.stack([p.to_search(row) for p, row in zip(free, rows, strict=True)])
+                factor, rise = torch.ones_like(best[0]), torch.zeros_like(best[0])
                 if curves.variance_known:
-                    rise = float(stats.chi2.ppf(confidence, 1))
-                    limit = torch.stack([torch.ones_like(best[0]), torch.full_like(best[0], rise)])
-                else:
-                    quantile = stats.f.ppf(confidence, 1, freedom[index]) / freedom[index]
-                    factor = send(1 + quantile, device)
-                    limit = torch.stack([factor, torch.zeros_like(factor)])
+                    rise = rise + float(stats.chi2.ppf(confidence, 1))
+                if not curves.variance_known or self.config.noise == "floor":
+                    left = np.maximum(freedom[index], 1)
+                    quantile = send(stats.f.ppf(confidence, 1, left) / left, device)
+                    # A given noise is the least where that is what it is to be.
+                    loud = quantile * data.sums(list(best)).squares > rise
+                    factor = torch.where(loud, 1 + quantile, factor)
+                    rise = torch.where(loud, 0.0, rise)
+                limit = torch.stack([factor, rise])
                 region = allowed_region(data, best, limit)
                 for quantity in quantities:
                     for place in range(quantity.n_value):

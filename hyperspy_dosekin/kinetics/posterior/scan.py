@@ -11,7 +11,7 @@ and W the sum of the weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.model.shared_error import without_shared
 from hyperspy_dosekin.kinetics.posterior.marginal import (
     LARGEST_SIGNAL,
-    ByFreedom,
+    StudentShare,
     inverse_sinh,
     log_normal_share,
     marginal_deviance,
@@ -66,12 +66,8 @@ class ScanData(ProductsOverDoses):
     """Curves to scan, with what they say at nodes; fields as in `WhitenedCurves`."""
 
     @cached_property
-    def _floor(self) -> Callable[[Tensor], Tensor] | None:
-        return ByFreedom("floor", self.freedom) if self.noise == "floor" else None
-
-    @cached_property
-    def _student(self) -> ByFreedom:
-        return ByFreedom("student", self.freedom)
+    def _student(self) -> StudentShare:
+        return StudentShare(self.freedom)
 
     def sums(self, search: Sequence[Tensor]) -> Sums:
         """Sums over doses at nodes.
@@ -157,7 +153,6 @@ class ScanData(ProductsOverDoses):
             sums.norm,
             self.freedom.clamp(min=1),
             noise=self.noise,
-            floor=self._floor,
             weigh_signal=self.parameters.informed,
         )
         density = self.log_constant - 0.5 * deviance
@@ -269,8 +264,7 @@ class ScanData(ProductsOverDoses):
         freedom = self.freedom.clamp(min=1)
         if self.noise == "free":
             return freedom * squares.log()
-        above = freedom + freedom * (squares / freedom).log()
-        return torch.where(squares < freedom, squares, above)
+        return squares.minimum(freedom) + freedom * (squares / freedom).log().clamp(min=0.0)
 
     def deviance_at(self, search: Sequence[Tensor]) -> Tensor:
         """Deviance at nodes ``(…, n)``, without priors."""
@@ -279,7 +273,7 @@ class ScanData(ProductsOverDoses):
 
 def log_sigma_integral(freedom: Tensor, noise: str) -> Tensor:
     """Log of what the integral over σ has beside the deviance, by degrees of freedom ``(n,)``."""
-    if noise == "given":
+    if noise != "free":
         return torch.zeros_like(freedom)
     half = 0.5 * freedom.clamp(min=1)
     return torch.lgamma(half) + half * math.log(2.0)

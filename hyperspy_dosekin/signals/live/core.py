@@ -251,9 +251,6 @@ class GrowingKinetics:
         self._averaged = bool(space) and spatial == "mean"
         self._space = space = () if self._averaged else space
         config = exact_config(self.options, by_network=estimator == "pinn")
-        if areas.variance is not None and config.noise == "relative":
-            # Residuals that are small by luck would stop a series too soon.
-            config = replace(config, noise="floor")
         offset = known_offset(self.options.offset, space, n_window)
         n_curve = n_window * math.prod(space)
         self._engine = LiveEngine(

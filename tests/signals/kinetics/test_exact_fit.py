@@ -223,7 +223,7 @@ def test_noise_that_is_wrong_by_a_large_factor_changes_nothing(image):
     wrong = image.deepcopy()
     wrong.set_noise_variance(wrong._deepcopy_with_new_data(np.full(image.data.shape, 1e-8)))
     with pytest.warns(UserWarning, match="The data are believed"):
-        relative = wrong.fit_dose_pinn(**QUIET)
+        relative = wrong.fit_dose_pinn(noise="relative", **QUIET)
     plain = image.fit_dose_pinn(**QUIET)
     np.testing.assert_allclose(relative.rate.data, plain.rate.data, rtol=1e-6)
     absolute = wrong.fit_dose_pinn(noise="absolute", **QUIET)

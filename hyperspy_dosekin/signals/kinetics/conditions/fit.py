@@ -57,7 +57,7 @@ def fit_dose_conditions(
     offset_ratio: str = "each",
     nonnegative: bool | None = None,
     zero_error: float | None = None,
-    noise: str = "relative",
+    noise: str = "floor",
     correlated: bool | None = None,
     prior: Prior | None = DEFAULT_PRIOR,
     dose_scale: float | None = None,

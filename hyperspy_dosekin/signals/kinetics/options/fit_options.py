@@ -102,9 +102,10 @@ class FitOptions:
         ``None`` for squares; ``"huber"`` or ``"soft_l1"`` against outlying frames (exact
         estimator).
     noise
-        ``"relative"`` takes a known noise variance as weights of the frames, and the size of the
-        noise from the residuals; ``"absolute"`` takes it as the noise; ``"floor"`` as the least
-        that the noise can be.
+        ``"floor"`` takes a known noise variance as the least that the noise can be: residuals that
+        are larger say more, and those that are smaller by luck make no certainty. ``"relative"``
+        takes it as weights of the frames only, and the size of the noise from the residuals;
+        ``"absolute"`` takes it as the noise.
     nonnegative
         Whether intensities cannot be negative: b ≥ 0, and a + b ≥ 0 where the window grows (exact
         estimator). It makes D½ much more certain where little is left of a window. ``None``, the
@@ -168,7 +169,7 @@ class FitOptions:
     seeds: Sequence[int] = PAPER_SEEDS
     prior: Prior | Mapping[str, Sequence[float]] | None = DEFAULT_PRIOR
     loss: str | None = None
-    noise: str = "relative"
+    noise: str = "floor"
     nonnegative: bool | None = None
     zero_error: float | Sequence[float] | None = None
     correlated: bool | None = None
