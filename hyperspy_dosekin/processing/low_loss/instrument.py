@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -49,12 +49,15 @@ class Frames:
         Channel of the zero-loss peak of each, shape ``(n_frames,)``.
     fwhm
         Its width in channels.
+    pedestal
+        What was taken off, in the same unit: a number, or one for each frame ``(n_frames, 1)``.
     """
 
     counts: np.ndarray
     variance: np.ndarray
     position: np.ndarray
     fwhm: float
+    pedestal: np.ndarray | float = 0.0
 
 
 def alike(frames: Frames) -> list[tuple[int, int]]:
@@ -255,7 +258,8 @@ def gain_along(frames: Frames) -> tuple[float, float]:
     agreement : float
         Share of what is not smooth, and not noise, that follows the moves; 0 where nothing is seen.
     """
-    aligned = _from_the_peak(frames)
+    # A pedestal that was too high follows the place of the peak where a camera spreads its light.
+    aligned = _from_the_peak(replace(frames, counts=frames.counts + frames.pedestal))
     number = len(frames.counts)
     if aligned is None or number < FEWEST_FRAMES:
         return 0.0, 0.0

@@ -170,6 +170,7 @@ def _frames_of(
     else:
         variance = np.nan_to_num(rows(recorded.variance)[kept][:, usual])
     total, variance = (counts - level).sum(axis=1), variance.sum(axis=1)
+    level = np.broadcast_to(level, counts.shape)[..., :1].sum(axis=1)
     if not (total.sum(axis=-1) > 0).all():
         return nothing
     # In units in which noise is that of counts.
@@ -177,7 +178,8 @@ def _frames_of(
     if not 1 / _LARGEST < unit < _LARGEST:
         return nothing
     fwhm = float(np.nanmedian(survey.fwhm))
-    return Frames(total / unit, variance / unit**2, position.mean(axis=1), fwhm), kept
+    place = position.mean(axis=1)
+    return Frames(total / unit, variance / unit**2, place, fwhm, level / unit), kept
 
 
 def _frame_axis(signal: BaseSignal) -> int | None:

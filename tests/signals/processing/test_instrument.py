@@ -51,6 +51,14 @@ def test_nothing_is_said_of_nothing(electrons, caplog):
     assert not said(random.poisson(electrons / 20 * means(shape=(4, 5))), caplog)
 
 
+def test_a_camera_that_spreads_its_light_has_no_gain(caplog):
+    kernel = 0.1 / (1 + (np.arange(-200, 201) / 3) ** 2)
+    kernel *= 0.1 / kernel.sum()
+    kernel[200] += 0.9
+    rows = np.random.default_rng(1).poisson(2e8 * means(seed=1))
+    assert not said(np.stack([np.convolve(row, kernel, "same") for row in rows]), caplog)
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_repeated_frame_is_named(lazy, caplog):
     data = counts()
