@@ -4,7 +4,14 @@
 from .classification.class_map import ClassMap, LazyClassMap
 from .classification.dual_vae import DualVAE
 from .classification.result import VAEClassification
-from .kinetics.data.window_map import LazyWindowMap, LazyWindowMap1D, WindowMap, WindowMap1D
+from .kinetics.data.window_map import (
+    LazyWindowAreas,
+    LazyWindowMap,
+    LazyWindowMap1D,
+    WindowAreas,
+    WindowMap,
+    WindowMap1D,
+)
 from .kinetics.dose_series import DoseSeries, LazyDoseSeries
 from .kinetics.result.result import DoseKinetics
 
@@ -15,9 +22,11 @@ __all__ = [
     "DualVAE",
     "LazyClassMap",
     "LazyDoseSeries",
+    "LazyWindowAreas",
     "LazyWindowMap",
     "LazyWindowMap1D",
     "VAEClassification",
+    "WindowAreas",
     "WindowMap",
     "WindowMap1D",
 ]

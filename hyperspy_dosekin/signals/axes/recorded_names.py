@@ -7,13 +7,11 @@ RosettaSciIO, which writes files for HyperSpy, cannot write a list of words to a
 
 from __future__ import annotations
 
-import functools
 import json
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import BaseSignal
@@ -111,28 +109,6 @@ class SavesNames(BaseSignal):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save as HyperSpy does; parameters are those of its method."""
         save_words(self, super().save, "save", *args, **kwargs)
-
-
-def saves_words(signal: BaseSignal) -> None:
-    """Make one plain signal of HyperSpy save its lists of words as `SavesNames` does.
-
-    Copies of it, and parts, are HyperSpy's own again.
-
-    Parameters
-    ----------
-    signal
-        The signal, changed in place.
-    """
-    alone = weakref.ref(signal)
-
-    @functools.wraps(type(signal).save)
-    def save(*args: Any, **kwargs: Any) -> None:
-        this = alone()
-        assert this is not None
-        # Its class may be another by now, as after `compute`.
-        save_words(this, functools.partial(type(this).save, this), "save", *args, **kwargs)
-
-    cast("Any", signal).save = save
 
 
 @contextmanager

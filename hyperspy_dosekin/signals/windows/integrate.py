@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.misc.utils import DictionaryTreeBrowser
-from hyperspy.signals import BaseSignal, LazySignal
+from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, map_blocks, wrap
 from hyperspy_dosekin.numerics.arguments import check_arguments
@@ -19,10 +19,10 @@ from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
 from hyperspy_dosekin.signals.axes.noise_check import NOISE, checked_numbers
 from hyperspy_dosekin.signals.axes.origin import remember
 from hyperspy_dosekin.signals.axes.quantity import area_quantity, holds_channel_contents
-from hyperspy_dosekin.signals.axes.recorded_names import saves_words
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.axes.variance import attach_variance, follows
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
+from hyperspy_dosekin.signals.kinetics.data.window_map import LazyWindowAreas, WindowAreas
 from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries, LazyDoseSeries
 from hyperspy_dosekin.signals.processing.normalisation import normalisation_error
 from hyperspy_dosekin.signals.processing.record import Diagnostics
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 def integrate_windows(
     self: Any, windows: WindowsLike | None = None, *, dose_axis: AxisLike | None = None
-) -> DoseSeries | BaseSignal:
+) -> DoseSeries | WindowAreas:
     r"""Integrate the spectra over energy windows.
 
     The area is the integral of the straight lines through neighbouring channels (the trapezoidal
@@ -77,11 +77,11 @@ def integrate_windows(
 
     Returns
     -------
-    DoseSeries or BaseSignal
-        With a dose axis a `DoseSeries`, array ``(…space…, window, dose)``. Without one a plain
-        signal, array ``(…navigation…, window)``, all of it navigation. Both are float64 and lazy
-        if the signal is; then nothing has been computed. Names and limits (eV) of the windows are
-        in ``metadata.Dose.window_names`` and ``metadata.Dose.window_ranges``.
+    DoseSeries or WindowAreas
+        With a dose axis a `DoseSeries`, array ``(…space…, window, dose)``. Without one
+        `WindowAreas`, array ``(…navigation…, window)``, all of it navigation. Both are float64, and
+        lazy if the signal is; then nothing has been computed. Names and limits (eV) of the windows
+        are in ``metadata.Dose.window_names`` and ``metadata.Dose.window_ranges``.
 
     Raises
     ------
@@ -126,7 +126,8 @@ def integrate_windows(
     window_axis = {"size": len(chosen), "name": "window", "offset": 0, "scale": 1, "navigate": True}
     metadata = _metadata(self, chosen)
     if dose is None:
-        classes = (BaseSignal, LazySignal)
+        classes = (WindowAreas, LazyWindowAreas)
+        metadata["Signal"]["signal_type"] = "WindowMap"
         axes = [*axes, window_axis]
     else:
         classes = (DoseSeries, LazyDoseSeries)
@@ -157,8 +158,6 @@ def integrate_windows(
         result.metadata.set_item(NOISE, record)
     if variance is not None:
         result.get_noise_variance().metadata.Dose = copy.deepcopy(metadata["Dose"])
-    if dose is None:
-        saves_words(result)
     return result
 
 

@@ -61,6 +61,7 @@ def test_processed_spectra_come_back_with_their_steps(tmp_path):
     single = dose_series().inav[0].process_low_loss()
     with pytest.raises(ValueError, match=r"one number, .* save it as \.hspy"):
         single.save(tmp_path / "single.nxs")
+    assert not (tmp_path / "single.nxs").exists()
 
 
 @pytest.mark.parametrize("lazy", [False, True])
@@ -74,9 +75,16 @@ def test_areas_without_a_dose_axis_come_back(lazy, tmp_path):
     back = of_class(hs.signals.BaseSignal, tmp_path / "areas.nxs")
     assert recorded_names(back.metadata) == ["π–π*", "a/b"]
     np.testing.assert_array_equal(back.data, np.asarray(areas.data))
+    parts = [areas.inav[0], areas.T, areas.transpose(signal_axes=[1]), areas * 2, areas.sum(0)]
+    for number, part in enumerate([*parts, areas.transpose(signal_axes=[2, 1])]):
+        part.save(tmp_path / f"{number}.nxs")
+        back = of_class(hs.signals.BaseSignal, tmp_path / f"{number}.nxs")
+        assert recorded_names(back.metadata) == ["π–π*", "a/b"]
+        np.testing.assert_array_equal(back.data, np.asarray(part.data))
     if lazy:
         areas.compute(show_progressbar=False)
         areas.save(tmp_path / "computed.nxs")
     single = dose_series().inav[0].process_low_loss().integrate_windows()
     with pytest.raises(ValueError, match=r"one number, .* save it as \.hspy"):
         single.save(tmp_path / "single.nxs")
+    assert not (tmp_path / "single.nxs").exists()

@@ -7,7 +7,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hyperspy.signals import BaseSignal, LazySignal1D, LazySignal2D, Signal1D, Signal2D
+from hyperspy.signals import (
+    BaseSignal,
+    LazySignal,
+    LazySignal1D,
+    LazySignal2D,
+    Signal1D,
+    Signal2D,
+)
 
 from hyperspy_dosekin.signals.axes.recorded_names import SavesNames, recorded_names
 from hyperspy_dosekin.signals.drawing import name_windows
@@ -16,10 +23,17 @@ if TYPE_CHECKING:
     from hyperspy.axes import BaseDataAxis
 
 
-class _WindowMap(SavesNames):
-    """What maps of any dimension have."""
+class _NamedWindows(SavesNames):
+    """What knows the names of its windows."""
 
     _signal_type = "WindowMap"
+
+    def _assign_subclass(self, *args: Any, **kwargs: Any) -> None:
+        super()._assign_subclass(*args, **kwargs)
+        # HyperSpy knows no class for three and more signal axes, nor for a single number.
+        own = self.metadata.Signal.signal_type == _NamedWindows._signal_type
+        if own and not isinstance(self, SavesNames):
+            self.__class__ = LazyWindowAreas if self._lazy else WindowAreas
 
     @property
     def window_axis(self) -> BaseDataAxis | None:
@@ -36,6 +50,10 @@ class _WindowMap(SavesNames):
             return tuple(names) if len(names) == 1 else ()
         places = np.rint(axis.axis).astype(int)
         return tuple(names[i] if 0 <= i < len(names) else str(i + 1) for i in places)
+
+
+class _WindowMap(_NamedWindows):
+    """What maps of any dimension have."""
 
     def plot(self, *args: object, **options: Any) -> None:
         """Plot the map as HyperSpy does, with names of windows in titles and navigator.
@@ -91,6 +109,24 @@ class _WindowMap(SavesNames):
         return hs.plot.plot_images(self, **{**chosen, **options})
 
 
+class WindowAreas(_NamedWindows, BaseSignal):
+    """Areas of windows of spectra without a dose axis, which know the names of their windows.
+
+    All axes are for navigation, the windows first. A transpose of one or two signal axes is a
+    `WindowMap1D` or a `WindowMap`.
+
+    Examples
+    --------
+    >>> import hyperspy_dosekin
+    >>> s = hyperspy_dosekin.data.dose_series().inav[0].process_low_loss()
+    >>> areas = s.integrate_windows()
+    >>> areas
+    <WindowAreas, title: Window areas, dimensions: (4|)>
+    >>> areas.inav[1:3].window_names
+    ('C–C', 'C–O')
+    """
+
+
 class WindowMap(_WindowMap, Signal2D):
     """A quantity of every window in every pixel: images that know the names of their windows.
 
@@ -119,6 +155,10 @@ class WindowMap1D(_WindowMap, Signal1D):
     >>> s.fit_dose_pinn(estimator="exact").rate
     <WindowMap1D, title: rate, dimensions: (|4)>
     """
+
+
+class LazyWindowAreas(WindowAreas, LazySignal):
+    """Lazy twin of `WindowAreas`."""
 
 
 class LazyWindowMap(WindowMap, LazySignal2D):
