@@ -16,7 +16,7 @@ from scipy.integrate import trapezoid
 
 import hyperspy_dosekin  # noqa: F401 puts the methods on EELSSpectrum
 from hyperspy_dosekin import LOW_LOSS_WINDOWS
-from hyperspy_dosekin.signals import DoseSeries, LazyDoseSeries
+from hyperspy_dosekin.signals import DoseSeries, LazyDoseSeries, LazyWindowAreas, WindowAreas
 
 #: Array (dose, y, x, energy).
 SHAPE = (6, 5, 3, 64)
@@ -160,14 +160,15 @@ def test_quantity(quantity, binned, expected):
 
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("shape", [(5, 3, 64), (7, 64), (64,)])
-def test_without_a_dose_axis_a_plain_signal_comes_out(shape, lazy):
+def test_without_a_dose_axis_areas_come_out(shape, lazy):
     data = np.random.default_rng(0).random(shape)
     s = exspy.signals.EELSSpectrum(data)
     s = calibrate_energy(s.as_lazy() if lazy else s)
     for axis in s.axes_manager.navigation_axes:
         axis.scale = 0.3
     n = s.integrate_windows()
-    assert type(n) is (hs.signals.LazySignal if lazy else hs.signals.BaseSignal)
+    assert type(n) is (LazyWindowAreas if lazy else WindowAreas)
+    assert n.window_names == NAMES
     assert n.axes_manager.navigation_shape == (4, *shape[-2::-1])
     assert n.axes_manager.signal_dimension == 0
     assert n.axes_manager[0].name == "window"
