@@ -120,8 +120,6 @@ class WindowAreas(_NamedWindows, BaseSignal):
     >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series().inav[0].process_low_loss()
     >>> areas = s.integrate_windows()
-    >>> areas
-    <WindowAreas, title: Window areas, dimensions: (4|)>
     >>> areas.inav[1:3].window_names
     ('C–C', 'C–O')
     """
