@@ -3,7 +3,8 @@
 """What a person waits for: first fits, the processing of an image, maps with intervals.
 
 Run ``python benchmarks/waiting.py``; some minutes. Processor time on one core, least of the
-repeats, so that other work on the machine counts little; ratios are taken within the run.
+repeats, so that other work on the machine counts little; ratios are taken within the run. With
+``--threads`` instead what a second thread gains, in wall time: only on a machine that is idle.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import hyperspy.api as hs
 import numpy as np
@@ -127,17 +129,58 @@ def maps(rows: Rows, repeats: int) -> None:
     )  # fmt: skip
 
 
+def second_thread(rows: Rows, repeats: int, side: int) -> None:
+    """Wall time with one thread against that with two, in turn."""
+    if blocks.cpu_count() < 2:
+        raise SystemExit("one thread is all there is here: see OMP_NUM_THREADS and the cores.")
+    recorded = dose_series_image(2, shape=(side, side))
+    areas = recorded.process_low_loss().integrate_windows()
+
+    def fit(**options: object) -> Callable[[], object]:
+        return lambda: areas.fit_dose_pinn(estimator="exact", show_progressbar=False, **options)
+
+    def logarithms() -> None:
+        values = np.linspace(1, 2, 20_000)
+        with ThreadPoolExecutor(blocks.cpu_count()) as pool:
+            list(pool.map(lambda _: [np.log(values) for _ in range(3000)], range(4)))
+
+    pieces = {
+        "logarithms in NumPy, for comparison": (None, logarithms),
+        "map with intervals and flags": ("≥ 1.9", fit()),
+        "map without intervals": (None, fit(intervals=False)),
+        "process_low_loss": (None, recorded.process_low_loss),
+        "population": (None, fit(spatial="population")),
+        "field": (None, fit(spatial="field")),
+    }
+    for what, (asked, work) in pieces.items():
+        best = {1: np.inf, 2: np.inf}
+        for _ in range(repeats):
+            for number in best:
+                blocks.CPU_COUNT = number
+                started = time.perf_counter()
+                work()
+                best[number] = min(best[number], time.perf_counter() - started)
+        rows.add(
+            f"two threads against one, {what}", asked=asked, measured=best[1] / best[2],
+            unit="×", note=f"{side}×{side} pixels, wall time {best[1]:.2f} and {best[2]:.2f} s",
+        )  # fmt: skip
+
+
 def main() -> None:
     warnings.simplefilter("ignore")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--side", type=int, default=40, help="a twentieth of the pixels")
+    parser.add_argument("--threads", type=int, metavar="SIDE", help="pixels along a side")
     add_json_option(parser)
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     hs.preferences.General.show_progressbar = False
-    blocks.CPU_COUNT = 1
     rows = Rows(options.json)
+    if options.threads:
+        second_thread(rows, options.repeats, options.threads)
+        return
+    blocks.CPU_COUNT = 1
     first_fits(rows, options.repeats)
     maps(rows, options.repeats)
     processing(rows, options.repeats, options.side)

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
+from dask import config as dask_config
 from dask.base import compute as dask_compute
 from dask.system import CPU_COUNT
+
+from hyperspy_dosekin.numerics.threads import told_threads
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs, Unpack
@@ -127,8 +130,14 @@ def _name_of(kernel: object) -> str:
 
 
 def cpu_count() -> int:
-    """Return the number of cores that this process may use."""
-    return CPU_COUNT
+    """Return the number of threads that a piece of work may use which has the machine to itself.
+
+    As many as there are cores for this process, counted with the limits of its container; no more
+    than ``OMP_NUM_THREADS``, than ``num_workers`` of dask's configuration, and, once Torch is
+    imported, than ``torch.set_num_threads`` says.
+    """
+    said = [CPU_COUNT, dask_config.get("num_workers", None), told_threads()]
+    return max(1, min(int(number) for number in said if number))
 
 
 def crop_last(array: Array, part: slice) -> Array:

@@ -4,8 +4,8 @@
 
 On CUDA a few threads take batch after batch, each on a stream of its own and with page-locked
 buffers of its own: while one batch is computed, the next one is on its way to the device and the
-last one on its way back. Elsewhere the calling thread does the same without copies. A batch that
-does not fit the memory is cut in halves, on any device.
+last one on its way back. Elsewhere the calling thread does the same without copies, or as many
+threads as it was granted. A batch that does not fit the memory is cut in halves, on any device.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .threads import threads_granted
 
 if TYPE_CHECKING:
     import torch
@@ -109,8 +111,8 @@ def map_slices(
     ----------
     work
         Called with slices that cover ``range(total)``. Where memory runs out it is called again
-        with parts of the same slice, so that it must be able to start over. On CUDA it is called
-        from several threads, each on its own stream.
+        with parts of the same slice, so that it must be able to start over. It may be called from
+        several threads, on CUDA each on its own stream.
     total
         Length of what is worked on.
     size
@@ -122,7 +124,8 @@ def map_slices(
     note
         Told in words of every halving; so is the log.
     workers
-        Threads; by default one, and on CUDA `BATCHES_IN_FLIGHT`.
+        Threads; by default as many as were granted, see `granted_threads`, and on CUDA
+        `BATCHES_IN_FLIGHT`.
 
     Raises
     ------
@@ -142,7 +145,7 @@ def map_slices(
     [(0, 3), (3, 6), (6, 7)]
     """
     if workers is None:
-        workers = BATCHES_IN_FLIGHT if _overlaps(device) else 1
+        workers = BATCHES_IN_FLIGHT if _overlaps(device) else threads_granted()
     size = max(1, min(size, total))
     undone = [slice(0, total)] if total else []
     while undone:
@@ -163,9 +166,11 @@ def _attempt(
     queue, lock = iter(parts), threading.Lock()
     failed: list[slice] = []
     ended = threading.Event()
+    # How NumPy treats what is not finite belongs to a thread.
+    treated = np.geterr()
 
     def worker() -> None:
-        with _own_stream(device):
+        with _own_stream(device), np.errstate(**treated):
             while not ended.is_set():
                 with lock:
                     part = next(queue, None)
@@ -184,12 +189,12 @@ def _attempt(
         worker()
     else:
         with ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(worker) for _ in range(workers)]
             try:
+                futures = [pool.submit(worker) for _ in range(workers)]
                 for future in futures:
                     future.result()
             finally:
-                # Also after Ctrl-C: the others end with the batch they are at.
+                # Also after Ctrl-C, even while threads start: they end with the batch they are at.
                 ended.set()
     return sorted([*failed, *queue], key=lambda part: part.start)
 
@@ -321,7 +326,7 @@ def map_batches(
     ----------
     kernel
         Takes a tensor on the device of a batch of each array and returns one tensor
-        ``(n_batch, …)``. Called without recording gradients, on CUDA from several threads.
+        ``(n_batch, …)``. Called without recording gradients, maybe from several threads.
     arrays
         Of the same length, of any real type; not changed.
     out

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -102,9 +104,24 @@ def torch_threads(number: int) -> Iterator[None]:
                 torch.set_num_threads(_before.pop())  # noqa: TID251
 
 
+def told_threads() -> int | None:
+    """Return how many threads the user allows at most; ``None`` where nothing is said of it.
+
+    That is ``OMP_NUM_THREADS`` and, once Torch is imported, ``torch.get_num_threads()`` as it is
+    outside of `torch_threads`.
+    """
+    # A list is of levels of nesting.
+    said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    told = [int(said)] if said.isdecimal() and int(said) else []
+    if (torch := sys.modules.get("torch")) is not None:
+        with _lock:
+            told.append(_before[0] if _active else torch.get_num_threads())
+    return min(told, default=None)
+
+
 @contextmanager
 def granted_threads(number: int) -> Iterator[None]:
-    """Let `side_by_side` use so many threads in a block of code, where it is not told otherwise.
+    """Let `side_by_side` and `map_slices` use so many threads, where they are not told otherwise.
 
     Who starts a piece of work knows how much of the machine it may have; what is called far
     below, and also by threads of dask, does not.
@@ -125,6 +142,11 @@ def granted_threads(number: int) -> Iterator[None]:
         yield
     finally:
         _granted.reset(before)
+
+
+def threads_granted() -> int:
+    """Return how many threads were granted to the calling one by `granted_threads`."""
+    return _granted.get()
 
 
 def side_by_side(
@@ -148,7 +170,7 @@ def side_by_side(
     [1, 2, 3]
     """
     each = list(items)
-    workers = min(_granted.get() if workers is None else workers, len(each))
+    workers = min(threads_granted() if workers is None else workers, len(each))
     if workers <= 1:
         return [function(item) for item in each]
     # How NumPy treats what is not finite belongs to a thread.

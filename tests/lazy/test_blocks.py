@@ -1,9 +1,12 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
+import sys
+
 import dask
 import dask.array as da
 import numpy as np
 import pytest
+import torch
 from dask.callbacks import Callback
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,6 +86,22 @@ def test_eager_options_are_for_whole_arrays_only():
     assert eager.min() >= 100
     assert lazy.compute().max() < 100
     assert cpu_count() >= 1
+
+
+def test_the_user_says_how_many_threads_there_are_at_most(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("hyperspy_dosekin.lazy.blocks.CPU_COUNT", 6)
+    with monkeypatch.context() as told:
+        told.setattr(torch, "get_num_threads", lambda: 5)
+        assert cpu_count() == 5
+    with monkeypatch.context() as before_torch:
+        before_torch.delitem(sys.modules, "torch")
+        assert cpu_count() == 6
+        for said, number in [("4,2", 4), ("0", 6), ("many", 6), ("99", 6)]:
+            before_torch.setenv("OMP_NUM_THREADS", said)
+            assert cpu_count() == number
+        with dask.config.set(num_workers=3):
+            assert cpu_count() == 3
 
 
 @pytest.mark.parametrize("chunks", [(2, 6), (2, 2)])

@@ -9,6 +9,7 @@ import torch
 
 from hyperspy_dosekin.numerics import batching
 from hyperspy_dosekin.numerics.batching import Ferry, is_out_of_memory, map_batches, map_slices
+from hyperspy_dosekin.numerics.threads import granted_threads
 from tests.patience import EVENT
 
 CPU = torch.device("cpu")
@@ -98,6 +99,18 @@ def test_other_errors_pass_and_end_the_work(workers):
     with pytest.raises(RuntimeError, match="wrong shapes"):
         map_slices(work, 1000, size=1, device=CPU, what="test", workers=workers)
     assert len(started) < 1000
+
+
+def test_threads_that_were_granted_are_taken_with_the_callers_errstate():
+    both, treated = threading.Barrier(2, timeout=EVENT), []
+
+    def work(part):
+        both.wait()
+        treated.append(np.geterr()["over"])
+
+    with granted_threads(2), np.errstate(over="raise"):
+        map_slices(work, 4, size=2, device=CPU, what="test")
+    assert treated == ["raise", "raise"]
 
 
 def test_several_workers_share_the_work_and_retry_together():

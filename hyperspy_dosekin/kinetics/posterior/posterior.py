@@ -195,6 +195,7 @@ class KineticPosterior:
                 work(nodes)
             return
         source = self._source
+        total, size = self._total
         kept: dict[int, list[Nodes]] = {}
 
         def work_on(part: slice) -> None:
@@ -205,12 +206,11 @@ class KineticPosterior:
                 for nodes in self._made(part):
                     work(nodes)
                     number += nodes.n_value
-                    if number <= _KEEP_VALUES:
+                    if number <= _KEEP_VALUES and total <= size:
                         made.append(nodes)
             if number > _KEEP_VALUES:
                 made.clear()
 
-        total, size = self._total
         map_slices(work_on, total, size=size, device=source.device, what="posterior")
         if len(kept) == 1:
             self._kept.extend(nodes for made in kept.values() for nodes in made)

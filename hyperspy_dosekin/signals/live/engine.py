@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hyperspy_dosekin.kinetics.live.rules import caution
+from hyperspy_dosekin.lazy.blocks import cpu_count
 from hyperspy_dosekin.numerics.arguments import real_number
 from hyperspy_dosekin.numerics.threads import torch_threads
 
@@ -155,9 +156,7 @@ class LiveEngine:
                     return
                 self._answer(index, last_dose)
 
-        import torch
-
-        number = min(torch.get_num_threads(), n_piece - 1)
+        number = min(cpu_count(), n_piece - 1)
         if number < 2:
             work(0)
             return self.estimate

@@ -46,8 +46,11 @@ if TYPE_CHECKING:
 PIXELS_AT_A_TIME = 8192
 #: The same on a device other than the processor, which fills it.
 PIXELS_ON_A_DEVICE = 2**18
-#: The same with intervals, which take most of the time, so that progress shows.
-PIXELS_WITH_INTERVALS = 1024
+#: The same with intervals, which take most of the time, so that progress shows. Several blocks of
+#: the posterior, which threads share.
+PIXELS_WITH_INTERVALS = 4096
+#: The same with a band: one block of the posterior, whose nodes are kept for it.
+PIXELS_WITH_BAND = 1024
 #: The same for laws that are integrated, which take longer.
 PIXELS_OF_LAWS = 32
 
@@ -127,6 +130,8 @@ class ExactMaps:
             return PIXELS_OF_LAWS
         if resolve_device(self.config.device).type != "cpu":
             return PIXELS_ON_A_DEVICE
+        if self.band_dose:
+            return PIXELS_WITH_BAND
         return PIXELS_WITH_INTERVALS if self.with_intervals else PIXELS_AT_A_TIME
 
     @property
@@ -260,9 +265,7 @@ class ExactMaps:
         if wanted != self.band_dose:
             kernel = replace(self, band_dose=wanted)._kernel()
             sizes = {"f": first + 2 * len(wanted)}
-            fields = over_pixels(
-                kernel, self.data, self.offset, "f,w", sizes, PIXELS_WITH_INTERVALS
-            )
+            fields = over_pixels(kernel, self.data, self.offset, "f,w", sizes, PIXELS_WITH_BAND)
         middle = first + len(wanted)
         ends = (slice(first, middle), slice(middle, middle + len(wanted)))
         lower, upper = (

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import cpu_count, is_lazy, map_blocks
+from hyperspy_dosekin.lazy.blocks import CPU_COUNT, cpu_count, is_lazy, map_blocks
 from hyperspy_dosekin.lazy.merging import merge_chunks
 from hyperspy_dosekin.numerics.progress import Progress, Stop, no_progress
-from hyperspy_dosekin.numerics.threads import torch_threads
+from hyperspy_dosekin.numerics.threads import granted_threads, torch_threads
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def strides(space_shape: Sequence[int]) -> tuple[slice, ...]:
 def joined_blocks(data: SeriesData, wanted: int) -> SeriesData:
     """The same lazy series with small blocks joined up to a number of pixels, variance alike."""
     number = math.prod(data.space_shape)
-    fair = -(-number // (_BLOCKS_PER_CORE * cpu_count()))
+    fair = -(-number // (_BLOCKS_PER_CORE * CPU_COUNT))
     wanted = min(wanted, max(fair, wanted // _SMALLEST_SHARE))
     values = merge_chunks(data.values, 2, wanted)
     variance = data.variance
@@ -99,7 +99,7 @@ def over_pixels(
         has_variance=data.variance is not None,
         has_offset=offset is not None,
         step=step,
-        eager_options={"progress": progress},
+        eager_options={"progress": progress, "workers": cpu_count()},
     )
 
 
@@ -110,6 +110,7 @@ def _present(
     has_offset: bool,
     step: int,
     progress: Progress = no_progress,
+    workers: int = 1,
 ) -> np.ndarray:
     """Call the kernel on a part of the block at a time, with what is there in its places.
 
@@ -126,7 +127,7 @@ def _present(
     found: list[np.ndarray] = []
     # Chunks are worked on by the threads of dask, so each keeps to one of Torch; and the arrays
     # of a block are too small for more than one to pay.
-    with torch_threads(1):
+    with torch_threads(1), granted_threads(workers):
         for start in range(0, max(number, 1), step):
             if number > 1:
                 progress("pixels", start, number)
@@ -160,7 +161,7 @@ def fit_eagerly(
     if offset is not None:
         known = np.broadcast_to(offset, (*space, n_window)).reshape(-1, n_window)
     fields = np.full((len(values), n_field, n_window), np.nan)
-    complete = True
+    complete, workers = True, cpu_count()
     try:
         for start in range(0, len(values), step):
             # The bar of a single curve would not move.
@@ -170,7 +171,7 @@ def fit_eagerly(
                 complete = False
                 break
             part = slice(start, start + step)
-            with torch_threads(1):
+            with torch_threads(1), granted_threads(workers):
                 fields[part] = kernel(
                     values[part],
                     None if variance is None else variance[part],
