@@ -58,11 +58,12 @@ browser: $(INSTALLED)  ## a browser for the end-to-end tests, where it can be in
 	fi
 
 # With room for what is new, pyright's Node looks for it in memory less often: an eighth of its time.
+# Behind the tests, which leave a processor idle while they wait for a browser or a cluster.
 lint: export NODE_OPTIONS ?= --max-semi-space-size=64
 lint: $(INSTALLED)  ## ruff and pyright
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m pyright --pythonpath "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	@nice -n 10 $(PYTHON) -m pyright --pythonpath "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 
 format: $(INSTALLED)  ## let ruff correct what it can
 	@$(PYTHON) -m ruff check --fix .

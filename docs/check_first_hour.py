@@ -131,10 +131,12 @@ def shorten() -> None:
     from hyperspy_dosekin.classification import fitting
     from hyperspy_dosekin.classification.config import VAEConfig
     from hyperspy_dosekin.classification.estimation import EstimationOptions
-    from hyperspy_dosekin.kinetics.field import spine
+    from hyperspy_dosekin.kinetics.field import lengths, population, spine, summary
     from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 
     spine._CLIMBS, spine._MOST_STRIDES = 1, 1
+    lengths._LENGTH_ROUNDS, lengths._REPEAT_ROUNDS = 1, 1
+    population.fit_population.__kwdefaults__["n_design"], summary.DRAWS = 4, 20
     fitting._CALIBRATION, fitting._FOR_LATENTS = 1000, 2000
     data.annealing_series = partial(data.annealing_series, shape=(5, 10, 9))
     DoseKinetics.plot_ablation.__kwdefaults__["iterations"] = 10
@@ -209,6 +211,8 @@ def check_forked(pages: list[Path]) -> dict[Path, str]:
     importlib.import_module("torch").set_num_threads(1)
     shorten()
     do_what_most_do()
+    # The least that scikit-learn allows.
+    importlib.import_module("sklearn.manifold").TSNE.__init__.__kwdefaults__["max_iter"] = 250
     # Copies need not look through what is there for good.
     gc.collect()
     gc.freeze()
@@ -224,6 +228,7 @@ def do_what_most_do() -> None:
         "pandas",
         "hyperspy_gui_ipywidgets",
         "ipympl",
+        "distributed",  # asked for its client whenever something lazy is computed
         "torch._dynamo",  # of every optimiser
         "sklearn.manifold",
         "sklearn.neighbors",
@@ -232,6 +237,7 @@ def do_what_most_do() -> None:
             importlib.import_module(name)
     import hyperspy_dosekin
     from hyperspy_dosekin import data
+    from hyperspy_dosekin.dose.conversion import is_dose_unit
 
     quiet = {"show_progressbar": False}
     result = data.dose_series().process_low_loss(**quiet).fit_dose_pinn(**quiet)
@@ -241,8 +247,8 @@ def do_what_most_do() -> None:
         result.save(f"{folder}/result.hspy")
         hyperspy_dosekin.load(f"{folder}/result.hspy")
         result.plot().savefig(f"{folder}/result.png")
-    # Printing imports, too.
-    str(result), str(classes)
+    # Printing imports, too, and units are read once.
+    str(result), str(classes), is_dose_unit("MGy")
     importlib.import_module("matplotlib.pyplot").close("all")
 
 

@@ -119,21 +119,6 @@ def wait_for_work(client):
         time.sleep(0.02)
 
 
-def test_a_worker_that_is_killed_changes_nothing(client, cluster):
-    data = da.from_array(np.arange(60.0 * 4 * 8).reshape(60, 4, 8), chunks=(1, 4, 8))
-    lazy = map_blocks(slow_sum, "(e)->()", data)
-    future = client.compute(lazy)
-    wait_for_work(client)
-    assert not future.done()
-    victim = next(iter(cluster.workers.values())).pid
-    os.kill(victim, signal.SIGKILL)
-    np.testing.assert_array_equal(
-        future.result(timeout=EVENT), data.compute(scheduler="threads").sum(-1)
-    )
-    client.wait_for_workers(2, timeout=EVENT)
-    assert victim not in [worker.pid for worker in cluster.workers.values()]
-
-
 class Unusual(Exception):
     """An exception of a kind of its own, with arguments of its own."""
 
@@ -255,3 +240,19 @@ def test_progress_of_a_cluster_is_shown_and_only_if_wanted(client, capsys):
     assert capsys.readouterr().out == ""
     series.process_low_loss(show_progressbar=True, survey="all")
     assert "Completed" in capsys.readouterr().out
+
+
+def test_a_worker_that_is_killed_changes_nothing(client, cluster):
+    """The last test: a new worker imports everything again."""
+    data = da.from_array(np.arange(60.0 * 4 * 8).reshape(60, 4, 8), chunks=(1, 4, 8))
+    lazy = map_blocks(slow_sum, "(e)->()", data)
+    future = client.compute(lazy)
+    wait_for_work(client)
+    assert not future.done()
+    victim = next(iter(cluster.workers.values())).pid
+    os.kill(victim, signal.SIGKILL)
+    np.testing.assert_array_equal(
+        future.result(timeout=EVENT), data.compute(scheduler="threads").sum(-1)
+    )
+    client.wait_for_workers(2, timeout=EVENT)
+    assert victim not in [worker.pid for worker in cluster.workers.values()]
