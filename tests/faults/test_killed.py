@@ -42,6 +42,10 @@ def test_killed(harm, name):
     assert len(harm[name]["killed"]) == KILLS
 
 
+def test_killed_while_the_tool_saves(harm):
+    assert len(harm["tool"]) == KILLS
+
+
 def test_the_killed_were_at_work(harm):
     """Proof that the kills come while something is written."""
     assert any(max(harm[name]["killed"]) > 0 for name in WRITERS)

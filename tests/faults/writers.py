@@ -102,15 +102,35 @@ def a_result():
     return _result[0]
 
 
-def write_result(path, number):
+def numbered(number):
+    """The result with a number for its title."""
+    from dataclasses import replace
+
     from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 
     numbers = a_result().numbers
-    data = numbers.maps.data
-    from dataclasses import replace
+    data = replace(numbers.maps.data, title=f"{number}")
+    return DoseKinetics(replace(numbers, maps=replace(numbers.maps, data=data)))
 
-    maps = replace(numbers.maps, data=replace(data, title=f"{number}"))
-    DoseKinetics(replace(numbers, maps=maps)).save(path, overwrite=True)
+
+def write_result(path, number):
+    numbered(number).save(path, overwrite=True)
+
+
+_tool = []
+
+
+def write_with_the_tool(path, number):
+    if not _tool:
+        from hyperspy_dosekin.data import dose_series
+        from hyperspy_dosekin.gui.tools import DoseKineticsTool
+
+        _tool.append(DoseKineticsTool(dose_series(processed=True), {"C–O": (10, 15)}))
+        _tool[0].overwrite = True
+    tool = _tool[0]
+    tool.path, tool.result = str(path), numbered(number)
+    tool.save()
+    assert tool.level == "info", tool.message
 
 
 def check_result(path):
@@ -188,10 +208,10 @@ def answer_of(started):
     return text
 
 
-def killed(name, folder, times, rng):
+def killed(name, folder, times, rng, write=None):
     """Kill a writer at random moments; numbers of the files that were there afterwards."""
     path = folder / f"target{READERS[name].suffix}"
-    write, found = WRITERS[name], []
+    write, found = write or WRITERS[name], []
     write(path, 0)
     start = time.monotonic()
     write(path, 0)
@@ -338,8 +358,11 @@ def main(kills, seed, folder):
             "at once": at_once(name, place()),
             "read-only": in_a_folder_that_is_read_only(name),
         }
-    recorded = Path(folder) / "recorded"
+    saved, recorded = Path(folder) / "saved by the tool", Path(folder) / "recorded"
+    saved.mkdir()
     recorded.mkdir()
+    # Its other ends are those of the result that it saves; it tells them instead of raising.
+    found["tool"] = killed("result", saved, kills, rng, write_with_the_tool)
     found["live"] = killed_while_recording(recorded, kills, rng)
     found["compiler"] = "torch._dynamo" in sys.modules
     sys.stdout.write(json.dumps(found))
