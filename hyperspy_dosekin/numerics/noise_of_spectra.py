@@ -16,6 +16,8 @@ from hyperspy_dosekin.numerics.photon_transfer import joined, third_differences
 _SHARE, _MEAN = 0.8, 0.4377
 #: Channels that tell the noise of a spectrum to a fifth.
 _FEWEST, _FEWEST_LIT = 128, 32
+#: Spectra, about, that are enough of many.
+_ENOUGH = 100
 #: Channels of which less than this share of the mean is claimed are dark.
 _LIT = 0.01
 #: Ratios of spectra that lie further apart, all but the outermost of them, are not one ratio.
@@ -66,6 +68,11 @@ def noise_by_spectra(
     """
     if not spectra or spectra[0].shape[-1] < _FEWEST:
         return None
+    # A hundred spectra say as much as more.
+    step = max(sum(box[..., 0].size for box in spectra) // _ENOUGH, 1)
+    spectra, claimed = (
+        [box.reshape(-1, box.shape[-1])[::step] for box in boxes] for boxes in (spectra, claimed)
+    )
 
     def ratios(*boxes: Sequence[np.ndarray]) -> np.ndarray:
         return np.concatenate(

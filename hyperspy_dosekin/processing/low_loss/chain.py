@@ -42,6 +42,8 @@ DIAGNOSTICS = (
 INTENSITIES = ("dark_level", "zero_loss_intensity", "background_level")
 #: Values that are processed at a time: of fewer spectra the steps near the peak take longer.
 _AT_A_TIME = 4 * VALUES_AT_A_TIME
+#: A smaller factor, and its inverse, leave single precision no room.
+_LEAST_SQUARE = 1e-25
 #: Batches of spectra in which spikes are looked for at a time.
 _SPIKES_AT_A_TIME = 48
 
@@ -232,12 +234,17 @@ def process_spectra(
     # Infinite where single precision has no room for it.
     with np.errstate(over="ignore", invalid="ignore"):
         column = share[:, np.newaxis].astype(values.dtype)
+    at_once = False
     if chain.moves_rest:
         # A cubic would swing below zero beside the zero-loss peak, if that is still there.
         smooth = chain.align == "cubic" and chain.deconvolve
         values = (shift_cubic if smooth else shift_linear)(values, rest, column[:, 0])
         if noise_variance is not None:
-            noise_variance = shift_variance(noise_variance, rest, column[:, 0])
+            # By the square at once, where single precision has room for it.
+            square = share**2
+            at_once = bool(((square > _LEAST_SQUARE) & (square < 1 / _LEAST_SQUARE)).all())
+            factor = square if at_once else column[:, 0]
+            noise_variance = shift_variance(noise_variance, rest, factor)
     elif chain.normalise:
         values = values * column
         if noise_variance is not None:
@@ -249,8 +256,7 @@ def process_spectra(
         diagnostics["ringing"] = (after[0] / share - before[0]) / np.abs(before[1])
     if noise_variance is not None:
         noise_variance = noise_variance[:, kept]
-        if chain.normalise:
-            # Not by the square, which single precision may have no room for.
+        if chain.normalise and not at_once:
             noise_variance *= column
     if chain.normalise:
         watch("normalise", {"spectra": values})
