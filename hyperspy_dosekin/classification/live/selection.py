@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -107,14 +107,19 @@ class Chosen:
         Limits of activations for 8 bits, or ``None``.
     report
         What was measured.
+    measured
+        The program that was measured, by its batch size, until it is used.
     """
 
     settings: LiveSettings
     ranges: tuple[tuple[float, float], ...] | None
     report: LiveReport
+    measured: dict[int, Program] = field(default_factory=dict)
 
     def compile(self, graph: LiveGraph, batch: int) -> Program:
-        """Program for a batch size."""
+        """Program for a batch size, which nobody else has."""
+        if batch in self.measured:
+            return self.measured.pop(batch)
         runtime = RUNTIMES[self.settings.runtime]
         return runtime.compile(graph, batch, self.settings, self.ranges)
 
@@ -146,24 +151,24 @@ def choose(model: Model, graph: LiveGraph, settings: LiveSettings) -> Chosen:
     if settings.precision == "int8":
         ranges = tuple(activation_ranges(graph, spectra))
     batch = settings.sizes[0] if settings.sizes else TYPICAL_BATCH
-    timings = [
+    tried = [
         _timed(name, graph, batch, replace(settings, runtime=name), ranges, spectra)
         for name in (RUNTIMES if automatic else [settings.runtime])
     ]
-    able = [timing for timing in timings if timing.seconds is not None]
+    timings = tuple(timing for timing, _ in tried)
+    able = [each for each in tried if each[0].seconds is not None]
     if not able:
         reasons = "; ".join(f"{timing.runtime}: {timing.reason}" for timing in timings)
         raise ValueError(
             f"no runtime has precision={settings.precision!r} on device={settings.device!r} here: "
             f"{reasons}"
         )
-    best = min(able, key=lambda timing: timing.seconds or 0.0)
+    best, program = min(able, key=lambda each: each[0].seconds or 0.0)
     runtime = RUNTIMES[best.runtime]
     used = replace(settings, runtime=best.runtime, device=runtime.device(settings))
-    report = LiveReport(
-        best.runtime, used.precision, used.device, used.threads, batch, tuple(timings)
-    )
-    chosen = Chosen(used, ranges, report)
+    report = LiveReport(best.runtime, used.precision, used.device, used.threads, batch, timings)
+    measured = {} if program is None else {min(batch, runtime.largest_batch): program}
+    chosen = Chosen(used, ranges, report, measured)
     if settings.precision == "float32":
         return chosen
     program = chosen.compile(graph, runtime.largest_batch)
@@ -183,19 +188,19 @@ def _timed(
     settings: LiveSettings,
     ranges: tuple[tuple[float, float], ...] | None,
     spectra: np.ndarray,
-) -> RuntimeTiming:
-    """Time a runtime for a short while, or say why it cannot be used."""
+) -> tuple[RuntimeTiming, Program | None]:
+    """Time a runtime for a short while, or say why it cannot be used; its program, if it can."""
     runtime = RUNTIMES[name]
     part = min(batch, runtime.largest_batch)
     try:
         runtime.check(settings)
         program = runtime.compile(graph, part, settings, ranges)
     except (ImportError, ValueError) as error:
-        return RuntimeTiming(name, None, str(error))
+        return RuntimeTiming(name, None, str(error)), None
     except Exception as error:
         # A damaged package; there may be others.
         _logger.warning("The runtime %s cannot be used here.", name, exc_info=True)
-        return RuntimeTiming(name, None, f"does not work here: {error}")
+        return RuntimeTiming(name, None, f"does not work here: {error}"), None
     program.spectra[:] = np.resize(spectra, program.spectra.shape)
     times: list[float] = []
     program.run()
@@ -205,4 +210,4 @@ def _timed(
         program.run()
         times.append(time.perf_counter() - start)
     # A larger batch is cut.
-    return RuntimeTiming(name, float(np.median(times)) * batch / part)
+    return RuntimeTiming(name, float(np.median(times)) * batch / part), program

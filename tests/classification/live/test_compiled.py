@@ -283,7 +283,8 @@ def test_the_fastest_is_chosen_and_the_report_says_why(problem, monkeypatch):
     times = {"torch": 3e-4, "onnxruntime": 1e-4, "openvino": 2e-4}
 
     def timed(name, *_):
-        return selection.RuntimeTiming(name, times.get(name), "" if name in times else "absent")
+        reason = "" if name in times else "absent"
+        return selection.RuntimeTiming(name, times.get(name), reason), None
 
     monkeypatch.setattr(selection, "_timed", timed)
     if find_spec("onnxruntime") is None:
