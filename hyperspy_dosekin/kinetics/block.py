@@ -17,6 +17,7 @@ from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
 from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior, kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+from hyperspy_dosekin.kinetics.posterior.recent import Block
 
 from .identifiability import flags_of
 
@@ -145,6 +146,7 @@ def fit_block(
         is no estimate.
     """
     lead, n_window = values.shape[:-2], values.shape[-2]
+    block_of = Block((values, variance, offset, *shared), dose, window_names, dose_scale, config)
     problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
     config = replace(config, offset=offset_of(offset, n_window))
     problem, config = with_moved_frames(problem, config)
@@ -154,6 +156,7 @@ def fit_block(
     if with_intervals or len(band_dose):
         posterior = kinetic_posterior(problem, config, fit=fit)
         found |= examined(posterior)
+        block_of.remember(posterior)
     block = stacked(found, block_fields(config.parameters.law))
     if posterior is not None and len(band_dose):
         ends = intensity_interval(posterior, band_dose, LEVEL)
@@ -198,23 +201,32 @@ def interval_block(
     numpy.ndarray
         Lower and upper ends, ``(…, 2, n_window, n_value)``.
     """
-    from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
+    from hyperspy_dosekin.kinetics.posterior.profile import KineticProfile, kinetic_profile
 
     lead, n_window = values.shape[:-2], values.shape[-2]
-    problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
-    config = replace(config, offset=offset_of(offset, n_window))
-    if method == "profile":
-        # Windows are by themselves there.
-        config = replace(config, hierarchy=())
-    problem, config = with_moved_frames(problem, config)
-    make = {"posterior": kinetic_posterior, "profile": kinetic_profile}[method]
-    fit = fit_exact(problem, config)
-    ends = make(problem, config, fit=fit).interval(
+    block_of = Block((values, variance, offset, *shared), dose, window_names, dose_scale, config)
+    remembered = block_of.posterior() if method == "posterior" else None
+    made: KineticPosterior | KineticProfile
+    if remembered is not None:
+        made = remembered
+    else:
+        problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
+        config = replace(config, offset=offset_of(offset, n_window))
+        if method == "profile":
+            # Windows are by themselves there.
+            config = replace(config, hierarchy=())
+        problem, config = with_moved_frames(problem, config)
+        make = {"posterior": kinetic_posterior, "profile": kinetic_profile}[method]
+        made = make(problem, config, fit=fit_exact(problem, config))
+    fit, config = made.fit, made.config
+    ends = made.interval(
         quantity.name,
         level,
         dose_level=quantity.dose_level if quantity.name == "dose_at" else None,
         normalised_dose=quantity.normalised_dose,
     )
+    if isinstance(made, KineticPosterior):
+        block_of.remember(made)
     if quantity.dose_level is not None:
         lower, upper = ends
         estimate = fit.dose_at(quantity.dose_level)

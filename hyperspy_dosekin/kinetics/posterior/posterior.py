@@ -215,6 +215,11 @@ class KineticPosterior:
         if len(kept) == 1:
             self._kept.extend(nodes for made in kept.values() for nodes in made)
 
+    @property
+    def n_kept(self) -> int:
+        """Values of the nodes that are kept: 0 before they are made, or where they are too many."""
+        return sum(nodes.n_value for nodes in self._kept)
+
     def on(self, nodes: Sequence[Nodes]) -> KineticPosterior:
         """The same on nodes that somebody else has weighed."""
         found = replace(self)

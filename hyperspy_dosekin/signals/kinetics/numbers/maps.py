@@ -26,6 +26,7 @@ from hyperspy_dosekin.kinetics.laws.solution import streams
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior, kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
+from hyperspy_dosekin.kinetics.posterior.recent import Block
 from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
 from hyperspy_dosekin.numerics.device import resolve_device
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
@@ -189,10 +190,18 @@ class ExactMaps:
     @property
     def posterior(self) -> KineticPosterior:
         """Posterior of the windows of a series without space axes."""
-        errors = [np.asarray(error)[None] for error in self.data.shared_errors.values()]
-        problem = self.data.problem(quiet=True)
+        data = self.data
+        errors = [np.asarray(error)[None] for error in data.shared_errors.values()]
+        known = [None if a is None else np.asarray(a)[None] for a in (data.values, data.variance)]
+        offset = offset_of(self.offset, len(data.window_names))
+        block = Block(
+            (*known, offset, *errors), data.dose, data.window_names, data.dose_scale, self.config
+        )
+        found = block.posterior()
+        if found is not None:
+            return found
+        problem = data.problem(quiet=True)
         problem = replace(problem, shared_error=np.stack(errors) if errors else None)
-        offset = offset_of(self.offset, len(self.data.window_names))
         problem, config = with_moved_frames(problem, replace(self.config, offset=offset))
         return kinetic_posterior(problem, config, fit=self.as_fit())
 
