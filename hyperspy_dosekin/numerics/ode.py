@@ -45,11 +45,8 @@ _LARGEST_CHANGE = 0.1
 
 
 def _weighed(weights: Sequence[float], stages: Sequence[Tensor]) -> Tensor:
-    total = torch.zeros_like(stages[0])
-    for weight, stage in zip(weights, stages, strict=True):
-        if weight:
-            total = total + weight * stage
-    return total
+    first, *others = (w * stage for w, stage in zip(weights, stages, strict=True) if w)
+    return sum(others, first)
 
 
 def _step(

@@ -253,6 +253,9 @@ def _check_solution(law: KineticLaw, integrity: Tensor) -> None:
 def _loss(law: KineticLaw, integrity: Tensor, values: Tensor, dose: Tensor) -> Tensor:
     """Loss per normalised dose, checked."""
     rate = law.rate(integrity.clamp(0.0, 1.0), _named(law, values), dose).expand_as(integrity)
+    # Of NaN among others the least is NaN.
+    if rate.numel() and rate.min().item() >= _GROWTH:
+        return rate.clamp(min=0.0)
     wrong = torch.isnan(rate)
     if bool(wrong.any()):
         raise ValueError(
