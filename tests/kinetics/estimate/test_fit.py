@@ -43,13 +43,17 @@ def _assert_same(first, second, atol=SAME_POINT):
 
 
 def _readout_squares(dose, values, log_rate, exponent, weight, offset):
-    """Weighed squares with the best readout, written independently of the estimator."""
-    integrity = power_law_integrity(dose / dose[-1], np.exp(log_rate), exponent)
-    columns = integrity[:, None] if offset is not None else np.stack([integrity, 1 + 0 * dose], 1)
+    """Weighed squares with the best readout, written independently of the estimator.
+
+    Rate and exponent may be arrays of as many.
+    """
+    rate, power = (np.asarray(each)[..., None] for each in (np.exp(log_rate), exponent))
+    integrity = power_law_integrity(dose / dose[-1], rate, power)
+    one = [] if offset is not None else [np.ones_like(integrity)]
+    columns = np.stack([integrity, *one], -1) * np.sqrt(weight)[:, None]
     target = (values - (offset or 0.0)) * np.sqrt(weight)
-    columns = columns * np.sqrt(weight)[:, None]
-    solution = np.linalg.lstsq(columns, target, rcond=None)[0]
-    return np.sum((target - columns @ solution) ** 2)
+    solution = np.linalg.pinv(columns, rcond=dose.size * np.finfo(float).eps) @ target[:, None]
+    return np.sum((target - (columns @ solution)[..., 0]) ** 2, axis=-1)
 
 
 def _deviance(parameters, dose, values, variance=None, offset=None, prior=None, exponent=None):
@@ -70,10 +74,10 @@ def _best_of_grid(function, exponent=None):
     rates, powers = np.linspace(*LOG_RATE_BOX, 60), np.linspace(*EXPONENT_BOX, 40)
     bounds = [LOG_RATE_BOX, EXPONENT_BOX]
     if exponent is None:
-        nodes = list(itertools.product(rates, powers))
+        nodes = np.array(list(itertools.product(rates, powers)))
     else:
-        nodes, bounds = [(rate,) for rate in rates], bounds[:1]
-    values = np.array([function(node) for node in nodes])
+        nodes, bounds = rates[:, None], bounds[:1]
+    values = function(nodes.T)
     # The grid has several nodes in every basin; three refinements cover two basins.
     starts = [nodes[place] for place in np.argsort(values)[[0, 3, 9]]]
     return min(minimize(function, start, bounds=bounds).fun for start in starts)

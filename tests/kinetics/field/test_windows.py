@@ -138,7 +138,7 @@ def test_curves_without_noise_are_read():
 def test_windows_that_go_together_help_each_other(together):
     """Thickness is common to both: it is no rate that they share."""
     random = np.random.default_rng(4)
-    n = 400
+    n = 300
     both_rates = random.multivariate_normal([0, 0], [[1, together], [together, 1]], n)
     log_rate = 0.2 + 0.4 * both_rates
     exponent = 1.1 + 0.2 * random.uniform(-1.7, 1.7, (n, 2))

@@ -27,6 +27,12 @@ def series():
 
 
 @pytest.fixture(scope="module")
+def fewer():
+    """Spectra enough where an option is heard or not."""
+    return annealing_series(2, shape=(3, 9, 8))
+
+
+@pytest.fixture(scope="module")
 def references():
     return simulated_references()
 
@@ -292,17 +298,17 @@ def test_settings_that_do_not_fit_are_damage(result, tmp_path, settings):
         hyperspy_dosekin.DualVAE.load(path)
 
 
-def test_shares_may_be_an_array(series, references, result):
-    found = series.classify_vae(references, prior=np.array(SHARES), **QUICK)
+def test_shares_may_be_an_array(fewer, references, result):
+    found = fewer.classify_vae(references, prior=np.array(SHARES), **QUICK)
     assert list(found.class_share.values()) == pytest.approx(SHARES)
-    again = series.classify_vae(model=result.model, prior=np.array(SHARES))
+    again = fewer.classify_vae(model=result.model, prior=np.array(SHARES))
     assert list(again.class_share.values()) == pytest.approx(SHARES)
     for wrong in ({}, [], "odd"):
         with pytest.raises(ValueError, match='must be "estimated", "uniform" or the share'):
-            series.classify_vae(model=result.model, prior=wrong)
+            fewer.classify_vae(model=result.model, prior=wrong)
 
 
-def test_broadening_that_was_found_is_reported(series, references, result, monkeypatch):
+def test_broadening_that_was_found_is_reported(series, fewer, references, result, monkeypatch):
     broad = series.deepcopy()
     # 3.5 eV, the fifth of the six widths that are tried
     sd = 3.5 / np.sqrt(8 * np.log(2)) / 0.5
@@ -317,7 +323,7 @@ def test_broadening_that_was_found_is_reported(series, references, result, monke
     assert len(read) == 1
     assert found.fwhm_ev == pytest.approx(3.5)
     assert "3.5 eV FWHM" in str(found)
-    given = series.classify_vae(references, fwhm=1.0, **QUICK).report
+    given = fewer.classify_vae(references, fwhm=1.0, **QUICK).report
     for report in (given, result.report):
         assert report.fwhm_ev is None
         assert "FWHM" not in str(report)
@@ -365,10 +371,10 @@ def test_another_classifier_reads_the_latents(references):
 # References
 
 
-def test_references_in_any_unit_step_and_intensity(series, references, result):
+def test_references_in_any_unit_step_and_intensity(fewer, references, result):
     labels = references.metadata.References.labels
     listed = [(in_kev(references) * 50).inav[i] for i in range(4)]
-    found = series.classify_vae(listed, labels=labels, **QUICK).report
+    found = fewer.classify_vae(listed, labels=labels, **QUICK).report
     assert tuple(found.class_share) == tuple(labels)
     assert found.nuisances["scale_mean"] * 50 == pytest.approx(
         result.report.nuisances["scale_mean"], rel=0.05
@@ -460,8 +466,8 @@ def test_dead_pixels_have_no_class(result, series):
     assert found.class_map.metadata.Classes.without_data == "none"
 
 
-def test_interruption_is_marked(series, references):
-    found = series.classify_vae(references, stop=lambda: True, **QUICK)
+def test_interruption_is_marked(fewer, references):
+    found = fewer.classify_vae(references, stop=lambda: True, **QUICK)
     assert not found.model.complete
     assert "incomplete" in repr(found)
     assert "interrupted" in str(found.report)

@@ -41,16 +41,21 @@ def result(drifting):
     return drifting.fit_dose_kinetics(law="first order", spatial="population")
 
 
+@pytest.fixture(scope="module")
+def alone(drifting):
+    """The same of noise alone."""
+    return drifting.fit_dose_kinetics(
+        law="first order", spatial="population", processing_error=False
+    )
+
+
 def inside(result):
     lower, upper = (end.data for end in result.interval("half_integrity_dose"))
     return ((lower < HALF) & (upper > HALF)).mean()
 
 
-def test_noise_alone_would_be_wrong(drifting):
+def test_noise_alone_would_be_wrong(alone):
     """The drift moves D½ by more than the intervals of all pixels together allow."""
-    alone = drifting.fit_dose_kinetics(
-        law="first order", spatial="population", processing_error=False
-    )
     assert inside(alone) < 0.3
     assert alone.identifiable.data.mean() > 0.7
 
@@ -90,10 +95,7 @@ def test_lazy_is_eager(drifting, result):
         np.testing.assert_allclose(one.data, other.data, rtol=1e-6)
 
 
-def test_trajectories_and_fitted_intensities_hold_it_too(drifting, result):
-    alone = drifting.fit_dose_kinetics(
-        law="first order", spatial="population", processing_error=False
-    )
+def test_trajectories_and_fitted_intensities_hold_it_too(alone, result):
     for ends in (
         lambda r: [end.data for end in r.interval("integrity")],
         lambda r: r.intensity_interval(DOSE),

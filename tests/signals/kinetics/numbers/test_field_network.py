@@ -133,15 +133,16 @@ def test_figures_are_drawn(result):
 
 
 def test_lazy_data_are_read_for_the_training(series, result):
-    found = series.as_lazy().fit_dose_pinn(**SHORT)
+    # Windows have networks of their own.
+    found = series.inav[:1].as_lazy().fit_dose_pinn(**SHORT)
     assert not found.is_lazy
-    np.testing.assert_allclose(found.rate.data, result.rate.data)
+    np.testing.assert_allclose(found.rate.data, result.rate.data[:1])
 
 
 def test_groups_have_networks_of_their_own(series):
     labels = np.where(np.arange(8) < 4, 0, 1) * np.ones((7, 1), dtype=int)
     labels[0, 0] = -1
-    found = series.inav[:1].fit_dose_pinn(groups=labels, **SHORT)
+    found = series.inav[:1].fit_dose_pinn(groups=labels, **{**SHORT, "seeds": (1,)})
     assert set(found.network.networks) == {(0, 0), (0, 1)}
     assert found.not_fitted.data[:, 0, 0].all()
     assert np.isnan(found.rate.data[:, 0, 0]).all()

@@ -170,20 +170,20 @@ def test_trajectories_and_bands(result, series):
     np.testing.assert_allclose(profile, expected)
 
 
-def test_lazy_is_eager(series, result):
-    lazy = series.as_lazy()
-    lazy.data = lazy.data.rechunk((5, 13, 2, 4))
+def test_lazy_is_eager(part, result_of_part):
+    lazy = part.as_lazy()
+    lazy.data = lazy.data.rechunk((2, 13, 2, 4))
     found = lazy.fit_dose_pinn(spatial="population", **QUIET)
     assert found.is_lazy
     computed = found.compute(**QUIET)
     for name in ("rate", "half_integrity_dose", "shrinkage", "identifiable"):
         np.testing.assert_allclose(
-            getattr(computed, name).data, getattr(result, name).data, rtol=1e-6
+            getattr(computed, name).data, getattr(result_of_part, name).data, rtol=1e-6
         )
     ends = found.interval("rate", level=0.8)[1]
     assert ends._lazy
     # Ends are found by steps that stop within a millionth.
-    expected = result.interval("rate", level=0.8)[1].data
+    expected = result_of_part.interval("rate", level=0.8)[1].data
     np.testing.assert_allclose(ends.data.compute(), expected, rtol=1e-5)
 
 
@@ -283,10 +283,13 @@ def result_of_part(part):
     [{"nonnegative": True}, {"law": "first order"}, {"exponent": 1.1}, {"offset": [0.7, 3.0]}],
 )
 def test_other_options_are_heard(part, result_of_part, options):
-    found = part.fit_dose_pinn(spatial="population", **options, **QUIET)
+    # A bound and known offsets are another thing for each window.
+    number = 1 if {"law", "exponent"} & set(options) else 2
+    found = part.inav[:number].fit_dose_pinn(spatial="population", **options, **QUIET)
     good = ~found.not_fitted.data
-    assert good.sum() == 2 * (4 * 13 - 1)
-    assert not np.allclose(found.rate.data[good], result_of_part.rate.data[good], rtol=1e-4)
+    assert good.sum() == number * (4 * 13 - 1)
+    before = result_of_part.rate.data[:number][good]
+    assert not np.allclose(found.rate.data[good], before, rtol=1e-4)
     if "offset" in options:
         np.testing.assert_allclose(found.offset.data[0][good[0]], 0.7)
 
