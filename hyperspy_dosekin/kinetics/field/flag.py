@@ -7,8 +7,7 @@ determined are right. So many as possible are, such that the expected share of r
 the mean of their probabilities, is `SHARED_RIGHT`: the Bayesian control of the rate of false finds
 (P. Müller, G. Parmigiani, C. Robert, J. Rousseau, doi:10.1198/016214504000001646). It comes to a
 least probability of a pixel, learned from some pixels, with what their neighbours say where they
-are heard, and the same for all of a window and group. A population that is off is so for all of its
-pixels, and promises a little more than it keeps (`POPULATION_RIGHT`).
+are heard, and the same for all of a window and group.
 """
 
 from __future__ import annotations
@@ -29,9 +28,6 @@ from .posterior import SharedPosterior
 
 #: Pixels that the least probability is learned from, at most.
 PIXELS = 512
-#: Expected share of right ones of pixels that do not hear their neighbours. Where 0.90 are
-#: expected, 0.88 are (36 maps of `benchmarks/kinetics/fields.py`, seeds 13, 21 and 22).
-POPULATION_RIGHT = 0.91
 
 
 def least_near(near: np.ndarray, right: float = SHARED_RIGHT) -> float:
@@ -74,10 +70,7 @@ def near_of_normal(spread: np.ndarray, reach: float) -> np.ndarray:
 
 
 def with_flag(
-    population: Population,
-    posterior: SharedPosterior,
-    common: float = 0.0,
-    right: float = SHARED_RIGHT,
+    population: Population, posterior: SharedPosterior, common: float = 0.0
 ) -> Population:
     """The population with the least probability of its determined pixels.
 
@@ -89,12 +82,10 @@ def with_flag(
         Some of its pixels, `PIXELS` at most.
     common
         Standard deviation of ln D½ by errors that all pixels have in common.
-    right
-        As for `least_near`.
     """
     alive = posterior.curves.alive
     near = posterior.estimates(SHARED_NEAR)["near_by"][alive]
     if common > 0:
         spread = posterior.summarise().sd_log_half_dose[alive, 0]
         near = np.minimum(near, near_of_normal(np.hypot(spread, common), SHARED_NEAR))
-    return replace(population, least_near=least_near(near, right))
+    return replace(population, least_near=least_near(near))

@@ -77,10 +77,6 @@ class Shared:
         noise = self.sigma**2
         return noise, noise * tbb / det, noise * -tab / det, noise * taa / det
 
-    def detached(self) -> Shared:
-        """The same without a record of gradients."""
-        return replace(self, **{n: getattr(self, n).detach() for n in self.__dataclass_fields__})
-
 
 @dataclass(frozen=True, eq=False)
 class Sums:

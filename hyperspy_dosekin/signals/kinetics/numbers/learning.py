@@ -127,17 +127,15 @@ def _together(
 
 def _flagged(maps: SharedMaps, label: int, arrays: _Arrays, known: np.ndarray) -> SharedMaps:
     """The same with the flags of the pixels of a group, learned from some of them."""
-    from hyperspy_dosekin.kinetics.field.flag import POPULATION_RIGHT, with_flag
-    from hyperspy_dosekin.kinetics.identifiability import SHARED_RIGHT
+    from hyperspy_dosekin.kinetics.field.flag import with_flag
 
-    right = SHARED_RIGHT if maps.spatial == "field" else POPULATION_RIGHT
     common = np.zeros(len(maps.data.window_names))
     if maps.errors is not None:
         of_groups = maps.errors.shift(maps.law, "half_integrity_dose")[..., 0]
         common = of_groups[sorted(maps.group_names).index(label)]
     populations = dict(maps.populations)
     for window, _, posterior in maps.block().posteriors(*arrays, known):
-        flagged = with_flag(populations[window, label], posterior, float(common[window]), right)
+        flagged = with_flag(populations[window, label], posterior, float(common[window]))
         populations[window, label] = flagged
     return replace(maps, populations=populations)
 

@@ -154,6 +154,13 @@ def test_a_map_of_a_comparison_is_window_first():
     assert mean.half_integrity_dose.data.shape == (2, 5)
     assert mean.interval()[0].data.shape == (2, 5)
     assert found.weights["power law"].data.shape == (2, 5)
+    place = found.verdict_map.data
+    assert place.shape == (2, 5)
+    assert set(np.unique(place)) <= {-1.0, 0.0, 1.0}
+    for window, row in zip(("slow", "fast"), place, strict=True):
+        # A law is that of the window where it is that of more than half of its pixels.
+        named = [law for i, law in enumerate(found.laws) if (row == i).mean() > 0.5]
+        assert found.verdict[window] == (named[0] if named else None)
     slow, fast = mean.half_change_dose.data
     assert (slow > fast).all()
 
