@@ -141,12 +141,14 @@ def find_zero_loss(
     spectra = block.reshape(-1, n_channels)
     if spectra.dtype not in _AS_THEY_ARE:
         spectra = spectra.astype(np.float64, copy=False)
-    sums = sum_of(spectra) if total is None else total.reshape(-1)
-    if not np.isfinite(sums).all():
-        spectra = np.nan_to_num(spectra)
-        sums = spectra.sum(axis=-1, dtype=np.float64)
+    sums = None
+    if spectra.dtype.kind == "f":
+        sums = sum_of(spectra) if total is None else total.reshape(-1)
+        if not np.isfinite(sums).all():
+            spectra = np.nan_to_num(spectra)
+            sums = spectra.sum(axis=-1, dtype=np.float64)
     start, stop, _ = search.indices(n_channels)
-    top, highest, of_pairs = _highest_pairs(spectra, start, stop)
+    top, highest, of_pairs, sums = _highest_pairs(spectra, start, stop, sums)
     pedestal = _pedestal(spectra, highest)
     reach = int(min(np.ceil(widest) + 2, n_channels))
     around, fwhm = _around(spectra, pedestal, top, reach)
@@ -193,11 +195,11 @@ def find_zero_loss(
 
 
 def _highest_pairs(
-    spectra: np.ndarray, start: int, stop: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    spectra: np.ndarray, start: int, stop: int, sums: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The highest pair of neighbouring channels, by the smaller of the two.
 
-    A spike of one channel is no peak.
+    A spike of one channel is no peak. Whole numbers are compared in single precision.
 
     Parameters
     ----------
@@ -205,27 +207,33 @@ def _highest_pairs(
         Shape ``(n_spectra, n_channels)``.
     start, stop
         Channels that are searched.
+    sums
+        Of all channels, shape ``(n_spectra,)``, if they are known, as those of floats are.
 
     Returns
     -------
-    top, highest, total : numpy.ndarray
-        The higher channel of the pair, how high that is, and the sum of all pairs;
+    top, highest, of_pairs, sums : numpy.ndarray
+        The higher channel of the pair, how high that is, and the sums of all pairs and channels;
         ``(n_spectra,)``.
     """
     number, n_channels = spectra.shape
     begin = max(start - 1, 0)
-    top, total = np.empty(number, dtype=np.intp), np.empty(number)
-    highest = np.empty(number, spectra.dtype)
+    kind = np.dtype(np.float32) if sums is None else spectra.dtype
+    found = np.empty(number) if sums is None else sums
+    top, of_pairs = np.empty(number, dtype=np.intp), np.empty(number)
+    highest = np.empty(number, kind)
     step = max(_AT_A_TIME // n_channels, 1)
-    room = np.empty((min(step, number), n_channels - 1), spectra.dtype)
+    room = np.empty((min(step, number), n_channels - 1), kind)
     for first in range(0, number, step):
         here = slice(first, first + step)
-        some = spectra[here]
+        some = spectra[here].astype(kind, copy=False)
+        if sums is None:
+            found[here] = sum_of(some)
         pairs = np.minimum(some[:, :-1], some[:, 1:], out=room[: len(some)])
         place = begin + pairs[:, begin:stop].argmax(axis=-1)
         highest[here] = pairs[np.arange(len(some)), place]
-        top[here], total[here] = place, sum_of(pairs)
-    return _highest_in(spectra, np.maximum(top, start), stop), highest, total
+        top[here], of_pairs[here] = place, sum_of(pairs)
+    return _highest_in(spectra, np.maximum(top, start), stop), highest, of_pairs, found
 
 
 def _highest_in(spectra: np.ndarray, first: np.ndarray, stop: int) -> np.ndarray:
