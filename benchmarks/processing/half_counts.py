@@ -81,7 +81,9 @@ def main() -> int:
         half = known[next(name for name in known.files if "half" in name)]
     half = np.moveaxis(half, -1, 0) if half.shape[-1] == 4 else half
     for share in options.shares:
-        drawn = [areas(folder, dose, share, seed) for seed in range(options.draws)]
+        # All of the counts are there once.
+        seeds = range(options.draws if share < 1 else 1)
+        drawn = [areas(folder, dose, share, seed) for seed in seeds]
         for noise in ("floor", "relative"):
             report(rows, f"{share:g} of the counts, {noise}", drawn, half, noise)
     return 0

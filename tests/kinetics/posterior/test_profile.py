@@ -140,3 +140,14 @@ def test_dead_curves_are_nan_and_blocks_do_not_matter():
     assert np.isnan(upper).sum() == 1
     alone = kinetic_profile(replace(curves.problem, values=values[270:])).interval("rate")
     np.testing.assert_allclose(alone[1], upper[270:], rtol=2e-2)
+
+
+@pytest.mark.parametrize(("claimed", "as_with"), [(1e-3, "relative"), (0.1, "absolute")])
+def test_the_larger_of_given_and_seen_noise_counts_where_the_given_is_the_least(claimed, as_with):
+    problem = _curves(4, 5, 3.0, 1.2, 0.01).problem
+    problem = replace(problem, variance=np.full(problem.values.shape, claimed**2))
+    found, wanted = (
+        np.array(kinetic_profile(problem, ExactConfig(noise=noise)).intervals([RATE])[RATE])
+        for noise in ("floor", as_with)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=2e-3)
