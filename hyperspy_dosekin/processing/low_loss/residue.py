@@ -96,26 +96,25 @@ def residue_of(
     end = gain_side.size - 1
     # Noise about zero is no tail.
     side = np.maximum(gain_side, 0.0) / area
-    residue = ratio * np.interp(distance, np.arange(end + 1), side, right=0.0)
+    mirrored = np.interp(distance, np.arange(end + 1), side, right=0.0)
+    size = min(near_gain.size, near_loss.size)
+    # Further away nobody sees whether the tail of the loss side is that of the gain side.
+    share = min(asymmetry_of_wings(near_gain[:size], near_loss[:size], fwhm), _ALL_OF_IT)
+    share = np.where(distance < _WINGS * fwhm, ratio, max(ratio, share))
+    residue = share * mirrored
+    leftover = near_loss[:size] - near_gain[:size]
+    excess = excess_of(near_gain, near_loss, fwhm)
+    if excess is not None:
+        leftover = leftover - np.interp(np.arange(size), np.arange(excess.size), excess, right=0.0)
     falls = _falling(near_gain, near_loss, fwhm, _MAY_FALL)
     if falls is not None:
         near, decay, begin = falls
-        excess = excess_of(near_gain, near_loss, fwhm)
         if excess is None:
             # Too few channels: nothing has been taken off.
             continued = near * np.exp(-(distance - begin) / decay)
         else:
             continued = _UNSURE * np.interp(distance, np.arange(excess.size), excess, right=0.0)
         residue = np.maximum(residue, np.where(distance < begin, 0.0, continued) / area)
-    size = min(near_gain.size, near_loss.size)
-    leftover = near_loss[:size] - near_gain[:size]
-    excess = excess_of(near_gain, near_loss, fwhm)
-    if excess is not None:
-        leftover = leftover - np.interp(np.arange(size), np.arange(excess.size), excess, right=0.0)
-    # Further away nobody sees whether the tail of the loss side is that of the gain side.
-    share = min(asymmetry_of_wings(near_gain[:size], near_loss[:size], fwhm), _ALL_OF_IT)
-    mirrored = np.interp(distance, np.arange(end + 1), side, right=0.0)
-    residue = np.maximum(residue, np.where(distance < _WINGS * fwhm, 0.0, share * mirrored))
     # Wings that fall together, and one is higher, differ further away, too.
     lopsided = lopsided_wings(near_gain[:size], near_loss[:size], fwhm)
     if lopsided > _ALL_OF_IT:
