@@ -17,21 +17,24 @@ from .smooth import factorised
 _TOLERANCE, _MOST_PRODUCTS = 0.1, 15
 
 
-def blocks_of(curvature: np.ndarray) -> sparse.spmatrix:
+def blocks_of(curvature: np.ndarray) -> sparse.csc_matrix:
     """Sparse matrix with the curvature of each pixel, ``(n, d, d)``, on its diagonal."""
     n, d, _ = curvature.shape
-    shape = (n * d, n * d)
-    return sparse.bsr_matrix((curvature, np.arange(n), np.arange(n + 1)), shape=shape)
+    # Column by column, each with the rows of its own pixel.
+    rows = np.arange(n * d).reshape(n, d).repeat(d, axis=0).ravel()
+    values = curvature.transpose(0, 2, 1).ravel()
+    return sparse.csc_matrix((values, rows, np.arange(n * d + 1) * d), shape=(n * d, n * d))
 
 
 def precision_of(roots: Sequence[sparse.csc_matrix]) -> sparse.csc_matrix:
     """Of all fields, the numbers of a pixel next to each other."""
-    d = len(roots)
-    parts = [
-        sparse.kron(root @ root, sparse.csc_matrix(([1.0], ([k], [k])), shape=(d, d)))
-        for k, root in enumerate(roots)
-    ]
-    return sparse.csc_matrix(sum(parts[1:], parts[0]))
+    squares = [sparse.coo_matrix(root @ root) for root in roots]
+    d = len(squares)
+    rows = np.concatenate([square.row * d + k for k, square in enumerate(squares)])
+    columns = np.concatenate([square.col * d + k for k, square in enumerate(squares)])
+    values = np.concatenate([square.data for square in squares])
+    # Every pixel has a place on the diagonal, which tells the size.
+    return sparse.csc_matrix((values, (rows, columns)))
 
 
 def pulled(roots: Sequence[sparse.csc_matrix], field: np.ndarray) -> np.ndarray:

@@ -79,13 +79,17 @@ class Bonds:
 
     def root(self, length: float, weight: np.ndarray) -> sparse.csc_matrix:
         """√c·K of fields of a length, whose square is their precision, ``(number, number)``."""
-        kappa2, variance, _ = lattice(self.n_axis, length)
-        bound = self.differences.T @ sparse.diags(weight) @ self.differences
-        return ((kappa2 * sparse.identity(self.number) + bound) * np.sqrt(variance)).tocsc()
+        return self.roots([length], weight)[0]
 
     def roots(self, lengths: Sequence[float], weight: np.ndarray) -> list[sparse.csc_matrix]:
         """The same for the lengths of several fields."""
-        return [self.root(length, weight) for length in lengths]
+        bound = self.differences.T @ sparse.diags(weight) @ self.differences
+        found = []
+        for length in lengths:
+            kappa2, variance, _ = lattice(self.n_axis, length)
+            whole = (kappa2 * sparse.identity(self.number) + bound) * np.sqrt(variance)
+            found.append(whole.tocsc())
+        return found
 
     def weights(self, field: np.ndarray, lengths: Sequence[float]) -> np.ndarray:
         """Weights of the bonds of fields ``(number, n_field)`` of unit variance."""

@@ -14,6 +14,7 @@ from hyperspy_dosekin.classification.calibration import calibration_curve
 from hyperspy_dosekin.data import annealing_series
 from hyperspy_dosekin.data import reference_spectra as simulated_references
 from hyperspy_dosekin.data.annealing import expected
+from hyperspy_dosekin.signals.classification import latents
 from hyperspy_dosekin.signals.classification import references as reading
 from hyperspy_dosekin.signals.classification.class_map import ClassMap, LazyClassMap
 
@@ -477,7 +478,9 @@ def test_interruption_is_marked(fewer, references):
 # Figures
 
 
-def test_figures_show_every_class(result):
+def test_figures_show_every_class(result, monkeypatch):
+    # Of all pixels an embedding takes most of the time, and is no more of a figure.
+    monkeypatch.setattr(latents, "_EMBEDDED", 150)
     figures = {
         "map": result.plot(),
         "denoised": result.plot_denoised(),
