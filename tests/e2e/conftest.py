@@ -123,26 +123,50 @@ def _is_installed(module):
     return find_spec(module) is not None
 
 
+#: Playwright and the browser, while they are open.
+_open = []
+
+
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium, without a window; one for each module, for Playwright's event loop is to end."""
+    """Chromium, without a window; one for all modules, whose contexts share nothing."""
     if not _is_installed("playwright"):
         _not_here("playwright is not installed: pip install hyperspy_dosekin[gui,tests]")
     path = find_browser()
     if path is None:
         _not_here(f"there is no browser of the Chromium family: {ADVICE}")
-    from playwright.sync_api import Error, sync_playwright
+    if not _open:
+        from playwright.sync_api import Error, sync_playwright
 
-    with sync_playwright() as playwright:
+        _open.append(sync_playwright().start())
         try:
-            browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+            _open.append(_open[0].chromium.launch(executable_path=path, args=list(ARGUMENTS)))
         except Error as error:
-            browser = None
-            reason = f"{path} does not start: {str(error).splitlines()[0]}"
-        if browser is None:
-            _not_here(reason)
-        yield browser
-        browser.close()
+            _end_browser()
+            _not_here(f"{path} does not start: {str(error).splitlines()[0]}")
+    return _open[1]
+
+
+def _end_browser():
+    """End what is open, for others need an event loop of their own."""
+    playwright, *browsers = _open
+    for each in browsers:
+        each.close()
+    playwright.stop()
+    _open.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    yield
+    here = Path(__file__).parent
+    if _open and (nextitem is None or not nextitem.path.is_relative_to(here)):
+        _end_browser()
+
+
+def pytest_sessionfinish():
+    if _open:
+        _end_browser()
 
 
 @pytest.fixture(scope="module")
