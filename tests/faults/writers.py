@@ -296,15 +296,23 @@ def interrupted(name, folder, rng):
     """Interrupt a writer as Ctrl-C does; the number and names that are there afterwards."""
     path = folder / f"target{READERS[name].suffix}"
     WRITERS[name](path, 0)
+    start = time.monotonic()
+    WRITERS[name](path, 0)
+    lasts = time.monotonic() - start
+    reader, told = os.pipe()
 
     def write():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.write(told, b".")
         for number in range(1, 10_000):
             WRITERS[name](path, number)
 
     victim, said = child(write)
-    time.sleep(rng.uniform(0.2, 0.5))
+    os.read(reader, 1)
+    time.sleep(rng.uniform(0, 3 * lasts))
     os.kill(victim, signal.SIGINT)
+    for end in (reader, told):
+        os.close(end)
     return afterwards(name, path, answer_of((victim, said)))
 
 
