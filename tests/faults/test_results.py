@@ -68,7 +68,7 @@ def test_silent_edits_are_found(result, tmp_path, what):
             fields = node["arrays/array_0"]
             fields[...] = fields[...] * 1.0001
         else:
-            node.attrs["record"] = node.attrs["record"].replace('"relative"', '"absolute"')
+            node.attrs["record"] = node.attrs["record"].replace('"floor"', '"absolute"')
     with pytest.raises(ValueError, match=r"result\.hspy is damaged: its numbers are not"):
         hyperspy_dosekin.load(path)
 
