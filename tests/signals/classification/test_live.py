@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import hyperspy_dosekin
+from hyperspy_dosekin.classification import fitting, network_training
 from hyperspy_dosekin.data import annealing_series
 
 SHAPE = (3, 11, 7)
@@ -72,7 +73,9 @@ def test_a_saved_model_compiles_to_the_same(vae, series, tmp_path):
     assert (found == vae.compile("torch", prior=SHARES).classify(rows)[1]).all()
 
 
-def test_untrained_or_with_another_classifier_is_refused(series):
+def test_untrained_or_with_another_classifier_is_refused(series, monkeypatch):
+    for part in (fitting, network_training):
+        monkeypatch.setattr(part, "_CALIBRATION", 600)
     with pytest.raises(RuntimeError, match="has not been trained"):
         hyperspy_dosekin.DualVAE().compile()
     vae = hyperspy_dosekin.DualVAE(classifier="knn", steps=4, evaluate_every=2, batch_size=32)
