@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Steps to a dose of two populations, of which the last has no digit to mend.
 _HALLEY = 4
+# Above this level all but the last step may be in single precision.
+_SINGLE = 1e-6
 #: The rate constant, per dose scale.
 RATE = LawParameter("rate", 1e-2, 200.0, 1.0, logarithmic=True)
 _EXPONENT = LawParameter("exponent", 0.1, 5.0, 1.0)
@@ -297,19 +299,28 @@ class TwoPopulations(ClosedForm):
         import torch
 
         rate, share, ratio = (parameters[p.name].to(torch.float64) for p in self.parameters)
-        other = 1 - share
         # At each of these the integrity is not below the level.
-        time = torch.maximum((other / level).log() / ratio, share.new_tensor(-log(level)))
-        for _ in range(_HALLEY):
-            slow = (time * -ratio).exp_().mul_(other)
-            left = torch.addcmul(slow, (-time).exp_(), share)
-            # Mean rate of what is left, and the variance of that.
-            part = slow / left
-            mean = torch.addcmul(1 - part, part, ratio)
-            variance = (1 - part).mul_(part).mul_((1 - ratio).square())
-            missing = left.div_(level).log_()
-            time = time + missing * mean / (mean * mean - 0.5 * missing * variance)
+        time = torch.maximum(((1 - share) / level).log() / ratio, share.new_tensor(-log(level)))
+        single = torch.float32 if level > _SINGLE else torch.float64
+        for number in range(_HALLEY):
+            # Only the last step has to know all digits.
+            kind = torch.float64 if number == _HALLEY - 1 else single
+            time = _halley(level, *(each.to(kind) for each in (time, share, ratio)))
         return time / rate
+
+
+def _halley(level: float, time: Tensor, share: Tensor, ratio: Tensor) -> Tensor:
+    """Step towards the time at which two populations are at a level."""
+    import torch
+
+    slow = (time * -ratio).exp_().mul_(1 - share)
+    left = torch.addcmul(slow, (-time).exp_(), share)
+    # Mean rate of what is left, and the variance of that.
+    part = slow / left
+    mean = torch.addcmul(1 - part, part, ratio)
+    variance = (1 - part).mul_(part).mul_((1 - ratio).square())
+    missing = left.div_(level).log_()
+    return time + missing * mean / (mean * mean - 0.5 * missing * variance)
 
 
 class MultiHit(ClosedForm):

@@ -14,7 +14,8 @@ from torch import Tensor
 from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
 
 from .nodes import Nodes
-from .ridge import ridge_nodes, rows_and_mass
+from .ridge import rows_and_mass
+from .row_nodes import ridge_nodes
 from .rows import Rows
 from .sampling import sampled_nodes
 from .scan import ScanData
@@ -24,7 +25,7 @@ from .templates import Templates
 # Curves whose nodes are found at once: 18 × 12 nodes of 512 curves and one part make a MB an
 # array, and what single curves need again is done for so many together. Curves in slices have
 # thousands of nodes, drawn ones a mixture of many draws.
-_PIECE, _SLICED_PIECE, _SAMPLED_PIECE = 768, 128, 32
+_PIECE, _SLICED_PIECE, _SAMPLED_PIECE = 768, 96, 32
 # A part whose mode is so far below that of another in ln density is left out, and one of so small a
 # share of the mass, divided by the number of parts: ends of 95 % intervals would move by less than
 # a thousandth of their width.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nodes of laws with one or two free parameters: rows of the shape, nodes of ln k on each."""
+"""Rows of the shape that cover the posterior of laws with one or two free parameters."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import math
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.numerics.row_sums import hyperbolic, log_row_sum, row_sum
+from hyperspy_dosekin.numerics.row_sums import log_row_sum, row_sum
 
 from .rows import (
+    DEPTH,
     Rows,
     best_on_rows,
-    end_weights,
     interpolate_rows,
+    row_density,
     row_steps,
     searched,
     spread_rows,
@@ -23,13 +24,9 @@ from .rows import (
 from .scan import ScanData
 from .templates import Templates
 
-_LOG_TWO, _LOG_NORMAL = math.log(2.0), 0.5 * math.log(2 * math.pi)
-# Rows, and nodes on each, on which the density is evaluated; then it is interpolated to more.
-N_ROW, N_NODE = 18, 12
-# Rows of delays, which have long tails, and walls at the frames.
-_N_DELAY = 28
-# A single row, where the shape is known, has to carry the whole posterior.
-_N_ALONE = 80
+_LOG_NORMAL = 0.5 * math.log(2 * math.pi)
+# Rows; those of delays have long tails, and walls at the frames.
+N_ROW, _N_DELAY = 18, 28
 # Spread of the first rows in standard deviations by the curvature, and share of their span by which
 # rows may be left without a new search.
 _REACH, _EXTRAPOLATED = 5.0, 0.1
@@ -43,35 +40,11 @@ _SAME = 1e-6
 _STUCK = 0.5
 # It is looked for where second differences of the best rates are larger.
 _BENT = 0.15
-# Rows are wanted down to this in ln density below the highest, nodes below that of their row: not
-# further, since the tails of Student's t would leave no nodes for the middle.
-_DEPTH, _ROW_DEPTH, _MATTERS = 9.0, 7.0, 6.0
 _ROUNDS = 4
-# Nodes are even in the inverse hyperbolic sine
-# of the distance over so many widths: tails are long. Where a row is narrower than its curvature
-# says too few nodes matter, and they are placed anew.
-_CORE, _LONGEST = 1.5, 20.0
-# So many nodes of a row must matter, or the others are drawn in.
-_FEWEST = 6
-# Towards slow rates tails are longer: a slow decay of a large amplitude looks like any other.
-_LONGER, _ALONE_LONGER = (1.6, 1.2), (5.0, 5.0)
 # Places on a row, in widths, that say how much mass it has where the offset is bounded.
 _PLACES = (-4.0, -2.0, 0.0, 2.0, 4.0)
 # It may be so much narrower or wider than its curvature says.
 _STRETCHED = (0.5, 2.5)
-# Second differences of ln densities that are larger than this cannot be interpolated: a decay would
-# be over before a frame that still has some of it.
-_SHARP = 2.0
-# Densities so far below the highest are none.
-_LOWEST = 60.0
-
-
-def _log_density(data: ScanData, log_rate: Tensor, shape: Tensor) -> Tensor:
-    """Log posterior density in the rate on its scale of search and the shape."""
-    density = data.log_density(searched(data, log_rate, shape))[0]
-    rate = data.parameters.free[0]
-    # A rate that is even on its own scale is not on its logarithm.
-    return density if rate.logarithmic or rate.lower <= 0 else density + log_rate
 
 
 def _first_rows(data: ScanData, start: Tensor, templates: Templates, number: int) -> Rows:
@@ -89,7 +62,7 @@ def _first_rows(data: ScanData, start: Tensor, templates: Templates, number: int
     known, rates, deviance = templates
     # A row that is as good as this on a template is within the posterior.
     least = torch.minimum(deviance.amin(0), data.deviance_at(list(start)))
-    good = deviance < least + 2 * _DEPTH
+    good = deviance < least + 2 * DEPTH
     lower = torch.where(good, known, torch.inf).amin(0)
     upper = torch.where(good, known, -torch.inf).amax(0)
     rows = spread_rows(
@@ -146,12 +119,12 @@ def _row_moments(data: ScanData, rows: Rows) -> Tensor:
     """
     log_rate, shape, width = rows.log_rate, rows.shape, rows.width
     if not data.bounded:
-        mass = _log_density(data, log_rate, shape) + width.log() + _LOG_NORMAL
+        mass = row_density(data, log_rate, shape) + width.log() + _LOG_NORMAL
         return torch.stack([mass, torch.zeros_like(mass), torch.ones_like(mass)])
     # What is allowed may lie on the slope of a row.
     places = shape.new_tensor(_PLACES)[:, None, None]
     at = (log_rate + places * width).clamp(*data.parameters.free[0].search_box)
-    density = _log_density(data, at, shape)
+    density = row_density(data, at, shape)
     highest = density.amax(0)
     weight = (density - highest).exp_()
     total = row_sum(weight)
@@ -161,8 +134,10 @@ def _row_moments(data: ScanData, rows: Rows) -> Tensor:
     return torch.stack([mass, middle, spread.sqrt().clamp(*_STRETCHED)])
 
 
-def extent(mass: Tensor, shape: Tensor, box: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:
-    """Where the mass of rows is `_DEPTH` below its highest, and how many rows lie within.
+def extent(
+    mass: Tensor, shape: Tensor, box: tuple[float, float], depth: float = DEPTH
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the mass of rows is so far below its highest, and how many rows lie within.
 
     Ends beyond the rows are extrapolated, by no more than the rows span.
 
@@ -174,11 +149,13 @@ def extent(mass: Tensor, shape: Tensor, box: tuple[float, float]) -> tuple[Tenso
         Its shape on the scale of estimation, ascending, ``(n_row, n)``.
     box
         Box of that.
+    depth
+        How far, in ln.
     """
-    count = len(shape)
+    count, wanted = len(shape), depth**0.5
     # Linear in p where the mass is a normal distribution, and bent the safe way in longer tails.
     root = (mass.amax(0) - mass).sqrt_()
-    inside = root < _DEPTH**0.5
+    inside = root < wanted
     places = torch.arange(count, device=mass.device)[:, None]
     first = torch.where(inside, places, count).amin(0)
     last = torch.where(inside, places, -1).amax(0)
@@ -188,13 +165,13 @@ def extent(mass: Tensor, shape: Tensor, box: tuple[float, float]) -> tuple[Tenso
         # Where no density is a number, no row is inside.
         inner, outer = (each.clamp(0, count - 1)[None] for each in (inner, outer))
         above, below = root.gather(0, inner), root.gather(0, outer)
-        share = (_DEPTH**0.5 - above) / (below - above).clamp(min=1e-12)
+        share = (wanted - above) / (below - above).clamp(min=1e-12)
         share = (1.1 * share).clamp(0, 1)
         return torch.lerp(shape.gather(0, inner), shape.gather(0, outer), share)[0]
 
     def beyond(end: int, inner: int) -> Tensor:
         fall = (root[end] - root[inner]).clamp(min=1e-12)
-        share = 1.2 * (_DEPTH**0.5 - root[end]).clamp(min=0.0) / fall
+        share = 1.2 * (wanted - root[end]).clamp(min=0.0) / fall
         step = shape[end] - shape[inner]
         return shape[end] + (share * step).clamp(min=-span, max=span)
 
@@ -245,87 +222,6 @@ def _moved(data: ScanData, rows: Rows, low: Tensor, high: Tensor, iterations: in
     return best_on_rows(data, new, guess, iterations=iterations, near=_NEAR)
 
 
-def _nodes(data: ScanData, rows: Rows, reach: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Nodes of the rate on each row, ln densities, and ln of the spacing of nodes."""
-    box = data.parameters.free[0].search_box
-    scale = _CORE * rows.width
-    ends = torch.stack(
-        [rows.log_rate - reach[0] * rows.width, rows.log_rate + reach[1] * rows.width]
-    )
-    low, high = ((ends.clamp(*box) - rows.log_rate) / scale).asinh()[:, :, None]
-    share = torch.linspace(0, 1, number).to(low)[:, None]
-    place = torch.lerp(low, high, share)
-    sinh, cosh = hyperbolic(place)
-    log_rate = torch.addcmul(rows.log_rate[:, None], scale[:, None], sinh)
-    spacing = cosh.mul_(scale[:, None] * (high - low) / (number - 1))
-    density = _log_density(data, log_rate, rows.shape[:, None])
-    density = torch.maximum(density, density.amax((0, 1)) - _LOWEST)
-    return log_rate, density, spacing.clamp_(min=1e-300).log_()
-
-
-def _reach(data: ScanData) -> Tensor:
-    """Widths from the middle of a row where its density is down to the depth that is wanted."""
-    depth = 2 * (_ROW_DEPTH + 1)
-    if data.noise == "given":
-        return data.dose.new_full((data.count,), depth**0.5)
-    # Student's t.
-    freedom = data.freedom.clamp(min=1)
-    return (freedom * torch.expm1(depth / freedom)).sqrt().clamp(max=_LONGEST)
-
-
-def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Nodes of the rate on each row, ln densities and of the spacing, ``(n_row, n_node, n)``."""
-    alone = rows.shape.shape[0] == 1
-    # Many nodes may look far.
-    longer = rows.shape.new_tensor(_ALONE_LONGER if alone else _LONGER)[:, None, None]
-    reach = longer * _reach(data).expand(2, *rows.shape.shape)
-    low, high = data.parameters.free[0].search_box
-    number = _N_ALONE if alone else number
-    found = torch.stack(_nodes(data, rows, reach, number))
-    index, some, now = torch.arange(data.count, device=reach.device), data, found
-    places = torch.arange(number, dtype=torch.int8, device=reach.device)[:, None]
-    for _ in range(_ROUNDS):
-        at, density, spacing = now
-        peak = density.amax(1)
-        # Rows far down do not matter, and ends that are.
-        highest = peak.amax(0)
-        above = density > torch.maximum(peak - _ROW_DEPTH, highest - _DEPTH)[:, None]
-        short = torch.stack(
-            [above[:, 0] & (at[:, 0] > low + 1e-9), above[:, -1] & (at[:, -1] < high - 1e-9)]
-        )
-        sparse = above.sum(1) < (0 if alone else _FEWEST)
-        wrong = (short.any(0) | sparse) & (peak > highest - _MATTERS)
-        again = torch.nonzero(wrong.any(0))[:, 0]
-        if again.numel() == 0:
-            break
-        index, some = index[again], some.select(again)
-        at, density, spacing, above, short, reach = (
-            each[..., again] for each in (at, density, spacing, above, short, reach)
-        )
-        weight = density.add_(spacing)
-        weight = weight.sub_(weight.amax(1, keepdim=True)).exp_()
-        total = weight.sum(1)
-        middle = (weight * at).sum(1).div_(total)
-        spread = (at - middle[:, None]).square_().mul_(weight).sum(1).div_(total).sqrt_()
-        width = spread.clamp_(min=1e-9)
-        # The nodes just outside of what matters.
-        first = torch.where(above, places, number).amin(1, True) - 1
-        last = torch.where(above, places, 0).amax(1, True) + 1
-        ends = torch.cat([first.clamp(min=0), last.clamp(max=number - 1)], 1)
-        ends = at.gather(1, ends.long())
-        tight = torch.stack([middle - ends[:, 0], ends[:, 1] - middle]) / width
-        drawn = above.any(1) & ~short
-        reach = torch.where(drawn, torch.minimum(reach, tight), reach)
-        reach = reach * torch.where(short, 1.6, 1.0)
-        # Neighbours reach alike, since what lies between them is interpolated.
-        padded = torch.cat([reach[:, :1], reach, reach[:, -1:]], 1)
-        reach = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), reach)
-        part = Rows(rows.shape[:, index], middle, width)
-        now = torch.stack(_nodes(some, part, reach, number))
-        found[..., index] = now
-    return found[0], found[1], found[2]
-
-
 def ridge_rows(
     data: ScanData, start: Tensor, templates: Templates, number: int | None = None
 ) -> Rows:
@@ -357,87 +253,3 @@ def rows_and_mass(
     rate = torch.where(deviance < data.deviance_at([start[:1]]), rate, start[:1])
     rows = best_on_rows(data, torch.zeros_like(rate), rate)
     return rows, _row_moments(data, rows)[0, 0]
-
-
-def ridge_nodes(
-    data: ScanData, rows: Rows, *, finer: bool = False, number: int = N_NODE
-) -> tuple[list[Tensor], Tensor]:
-    """Nodes of some curves and the logarithms of their unnormalised weights.
-
-    Parameters
-    ----------
-    data
-        The curves.
-    rows
-        Their rows.
-    finer
-        Whether there are twice as many rows, for what other windows say of the shape.
-    number
-        Nodes on each row.
-
-    Returns
-    -------
-    Free parameters on the scale of search, of shapes that broadcast to ``(n_row, n_node, n)``, and
-    the weights of that shape.
-    """
-    free, shape = data.parameters.free, rows.shape
-    log_rate, density, spacing = _adapted_nodes(data, rows, number)
-    if len(free) > 1:
-        row, curve = _steep(density).nonzero().T
-        log_rate, weight = _refined(log_rate, (0,)), _refined(density + spacing, (0,))
-        if row.numel():
-            # Rows half way between others cannot be interpolated there.
-            at = log_rate[1::2].transpose(0, 1)[:, row, curve]
-            places = spread_rows(shape[0], shape[-1], len(log_rate), free[1])[1::2][row, curve]
-            exact = _log_density(data.select(curve), at, places[None])
-            exact = torch.maximum(exact, density.amax((0, 1))[curve] - _LOWEST)
-            own = spacing.transpose(0, 1)
-            room = torch.logaddexp(own[:, row, curve], own[:, row + 1, curve]) - _LOG_TWO
-            weight[1::2].transpose(0, 1)[:, row, curve] = exact + room
-        log_rate, weight = _refined(log_rate, (1,)), _refined(weight, (1,))
-        if finer:
-            log_rate, weight = _refined(log_rate, (0,)), _refined(weight, (0,))
-        shape = spread_rows(shape[0], shape[-1], log_rate.shape[0], free[1])
-        steps = row_steps(shape, free[1]).clamp(min=1e-300).log().sub_(_LOG_TWO)
-        weight += steps[:, None]
-    else:
-        weight = density + spacing
-    weight += end_weights(log_rate.shape[1]).to(weight).log()[:, None]
-    return searched(data, log_rate, shape[:, None]), weight
-
-
-def _steep(density: Tensor) -> Tensor:
-    """Places between rows ``(n_row - 1, n)`` about which the density bends sharply.
-
-    Where it matters, from row to row. Bends along a row hardly count: its nodes stand closer where
-    it falls.
-    """
-    matters = density > density.amax((0, 1)) - _MATTERS
-    inner = matters[:-2] & matters[1:-1] & matters[2:]
-    bent = ((density.diff(2, dim=0).abs_() > _SHARP) & inner).any(1)
-    none = torch.zeros_like(bent[:1])
-    return torch.cat([none, bent]) | torch.cat([bent, none])
-
-
-def _refined(values: Tensor, dims: tuple[int, ...] = (0, 1)) -> Tensor:
-    """Values at nodes ``(n_row, n_node, n)`` and half way between the rows and nodes.
-
-    Parabolas with the harmonic mean of the bends of the two that meet there, near to the flatter
-    one: densities fall off like a wall where a decay would be extinct before a frame that still has
-    some of it.
-    """
-    for dim in dims:
-        bend = values.diff(2, dim=dim)
-        number = bend.shape[dim]
-        bend = torch.cat([bend.narrow(dim, 0, 1), bend, bend.narrow(dim, number - 1, 1)], dim)
-        pair = bend.narrow(dim, 0, number + 1), bend.narrow(dim, 1, number + 1)
-        flatter, total = (pair[0] * pair[1]).clamp_(min=0.0), pair[0] + pair[1]
-        flatter.div_(total.masked_fill_(total == 0, 1.0))
-        left, right = values.narrow(dim, 0, number + 1), values.narrow(dim, 1, number + 1)
-        both = values.new_empty(*values.shape[:dim], 2 * number + 3, *values.shape[dim + 1 :])
-        places = (slice(None),) * dim
-        both[(*places, slice(0, None, 2))] = values
-        middle = both[(*places, slice(1, None, 2))]
-        torch.add(left, right, out=middle).mul_(0.5).sub_(flatter, alpha=0.25)
-        values = both
-    return values

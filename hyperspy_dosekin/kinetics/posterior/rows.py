@@ -21,6 +21,8 @@ from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
 # Largest step in ln k, damping of a step that was none, and the share of a row's width that counts.
 _STEP, _DAMPED, _NEAR = 1.5, 1.0, 0.03
+#: Rows are wanted down to this in ln density below the highest, and nodes down to that.
+DEPTH = 9.0
 # Rows whose deviance cannot come so near to the least one by a step do not matter.
 _FAR = 50.0
 
@@ -65,6 +67,14 @@ def searched(data: ScanData, log_rate: Tensor, shape: Tensor) -> list[Tensor]:
         return [log_rate]
     direct = free[1].logarithmic or free[1].lower <= 0
     return [log_rate, shape if direct else shape.log()]
+
+
+def row_density(data: ScanData, log_rate: Tensor, shape: Tensor) -> Tensor:
+    """Log posterior density in the rate on its scale of search and the shape."""
+    density = data.log_density(searched(data, log_rate, shape))[0]
+    rate = data.parameters.free[0]
+    # A rate that is even on its own scale is not on its logarithm.
+    return density if rate.logarithmic or rate.lower <= 0 else density + log_rate
 
 
 def best_on_rows(

@@ -160,6 +160,15 @@ class ScanData(ProductsOverDoses):
             density = density + self._share_above_bound(sums, variance)
         return density
 
+    def log_share(self, search: Sequence[Tensor]) -> Tensor:
+        """Log of the probability that the smaller end of the curve is not negative, ``(…, n)``."""
+        sums = self.sums(search)
+        variance = torch.ones_like(sums.squares)
+        if self.noise != "given":
+            variance = sums.squares / self.freedom.clamp(min=1)
+            variance = variance.clamp(min=1.0) if self.noise == "floor" else variance
+        return self._share_above_bound(sums, variance).to(sums.squares)
+
     def _share_above_bound(self, sums: Sums, variance: Tensor) -> Tensor:
         """Log of the probability that the smaller end of the curve is not negative."""
         end = (sums.amplitude < 0).to(sums.mean).sub_(self.pin).sub_(sums.mean)

@@ -3,8 +3,8 @@
 """Nodes of laws with three free parameters: slices of the last, and on each its own ridge.
 
 A slice is a curve whose law has one free parameter less. Slices stand where the mass of the last
-parameter is, closer together in the middle; that of a slice before it has nodes is that of the
-normal distribution about its mode.
+parameter is, a little closer together in the middle; that of a slice before it has nodes is that of
+the normal distribution about its mode.
 """
 
 from __future__ import annotations
@@ -17,46 +17,49 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
-from hyperspy_dosekin.numerics.row_sums import hyperbolic, log_row_sum, row_sum
+from hyperspy_dosekin.numerics.row_sums import row_sum
 
-from .ridge import extent, ridge_nodes, ridge_rows
-from .rows import end_weights
+from .ridge import extent, ridge_rows
+from .row_nodes import ridge_nodes
 from .scan import ScanData
+from .slice_places import at_frames, stood
 from .templates import Templates
 
-# Slices of a curve and rows of a slice, and as many where the integrity is a straight line in the
-# first parameter, of which nodes then cost little; nodes of a row.
-_SLICES_ROWS, _ON_LINES = (24, 8), (32, 10)
-_NODES = 12
+# Slices of a curve, rows of a slice and nodes of a row, and as many where the integrity is a
+# straight line in the first parameter: nodes of that cost little, and the density is evaluated at
+# all of them, since D½ bends sharply along it.
+_SLICES_ROWS, _ON_LINES = (44, 10, 12), (46, 14, 16)
 # Slices of the templates.
 _TEMPLATE_SLICES = 9
 # Spread of the first slices in standard deviations by the curvature at the estimate, and the depth
 # in deviance of templates whose slices are within.
 _REACH, _DEEP = 5.0, 18.0
-# Slices are even in the inverse hyperbolic sine of the distance over so many standard deviations.
-_CORE = 1.5
-# It is no less than this share of their span.
-_LEAST_SPREAD = 0.05
+# They stand closer together within so many standard deviations, and no less than this share of
+# their span.
+_CORE = 4.0
+_LEAST_SPREAD = 0.015
 _ROUNDS = 4
-# A wall is where the density falls from more than this share of its highest by so much; this share
-# of the slices goes there.
-_WALL, _TO_WALLS = 0.1, 0.4
 # Steps towards the mode of a slice, fewer from where others say it is, and what the next one may
 # still promise.
 _STEPS, _FEW_STEPS, _TOLERANCE = 6, 3, 0.1
 # Densities whose logarithms differ by less are the same: rounding must not choose.
 _SAME = 1e-6
-# Places about a mode, in standard deviations, where the offset is bounded.
-_PLACES = (-4.0, -2.0, 0.0, 2.0, 4.0)
+# Step over which the slope of a share is taken, in standard deviations.
+_STEP = 0.1
 # Precision of an even density over a box in units of its width.
 _FLAT = 12.0
+# Volumes of slices are medians of those of so many to either side.
+_BESIDE = 2
+# Slices are wanted down to this in ln density below the highest, more than rows: that of slices is
+# a guess.
+_DEPTH = 11.0
 # Share of their span by which slices may be too short, and how many have to be inside.
 _MISSING, _FEWEST = 0.05, 6
 
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """Deviance in all free parameters, an objective of `minimise_batched`."""
+    """Deviance in all free parameters, with the bound of b; for `minimise_batched`."""
 
     data: ScanData
 
@@ -65,8 +68,24 @@ class Whole:
         return Whole(self.data.select(index))
 
     def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `ScanData.evaluate`."""
-        return self.data.evaluate(list(parameters), [True] * len(parameters))
+        """See `ScanData.evaluate`; with the bound of the offset, where there is one."""
+        data = self.data
+        value, gradient, hessian = data.evaluate(list(parameters), [True] * len(parameters))
+        if not data.bounded:
+            return value, gradient, hessian
+        # The share of b on the right side of its bound is that of a normal distribution about: of
+        # that −(ln Φ)″ is (ln Φ)′² / 2|ln Φ|, nearly.
+        share = data.log_share(list(parameters))
+        upper = parameters.new_tensor([p.search_box[1] for p in data.parameters.free])[:, None]
+        change = []
+        for place, row in enumerate(parameters):
+            step = _STEP * hessian[place, place].rsqrt()
+            step = torch.where(row + step > upper[place], -step, step)
+            moved = [*parameters[:place], row + step, *parameters[place + 1 :]]
+            change.append((data.log_share(moved) - share) / step)
+        slope = torch.stack(change)
+        curvature = slope[:, None] * slope / (-2 * share).clamp(min=1e-6)
+        return value - 2 * share, gradient - slope, hessian + curvature
 
 
 def n_slice(parameters: Parameters) -> int:
@@ -74,7 +93,7 @@ def n_slice(parameters: Parameters) -> int:
     return _slices_rows(parameters)[0]
 
 
-def _slices_rows(parameters: Parameters) -> tuple[int, int]:
+def _slices_rows(parameters: Parameters) -> tuple[int, int, int]:
     law = parameters.law
     return _ON_LINES if law.linear and law.linear == law.nesting[0] else _SLICES_ROWS
 
@@ -119,19 +138,6 @@ class _Slices:
             getattr(self, name)[..., index] = getattr(part, name)
 
 
-def _stood(
-    number: int, low: Tensor, high: Tensor, middle: Tensor, core: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Places of so many slices and their steps, ``(n_slice, n)``."""
-    first, last = ((torch.stack([low, high]) - middle) / core).asinh()
-    share = torch.linspace(0.0, 1.0, number).to(low)[:, None]
-    place = torch.lerp(first, last, share)
-    sinh, cosh = hyperbolic(place)
-    step = core * cosh * (last - first) / (number - 1)
-    step = step.clamp(min=1e-300) * end_weights(number).to(low)[:, None]
-    return (middle + core * sinh).clamp(low, high), step
-
-
 def _log_prior(parameters: Parameters, place: Tensor) -> Tensor:
     """Log prior of the last parameter."""
     *others, third = parameters.free
@@ -140,9 +146,9 @@ def _log_prior(parameters: Parameters, place: Tensor) -> Tensor:
     return alone.log_prior([_to_search(third, place)])
 
 
-def _log_mass(cut: ScanData, mode: Tensor) -> Tensor:
-    """Log mass of slices by the curvatures at their modes ``(2, n)`` and the box."""
-    _, _, hessian = cut.evaluate(list(mode), [True, True])
+def _log_mass(cut: ScanData, mode: Tensor, number: int) -> Tensor:
+    """Log mass of slices by the curvatures at their modes ``(2, n_slice · n)`` and the box."""
+    _, _, hessian = Whole(cut).evaluate(mode)
     free = cut.parameters.free
     # Of scales of search a box would be.
     scale = mode.new_tensor([p.free_box[1] - p.free_box[0] for p in free])[:, None]
@@ -157,16 +163,11 @@ def _log_mass(cut: ScanData, mode: Tensor) -> Tensor:
     cross = torch.minimum(torch.maximum(cross, -most), most)
     rest = (second - cross * cross / first).clamp(min=_FLAT)
     log_volume = -0.5 * (first * rest).log()
-    if not cut.bounded:
-        return cut.log_density(list(mode))[0] + log_volume
-    # What is allowed may lie on the slope of a slice.
-    place = mode.new_tensor(_PLACES)
-    along = place[:, None] * rest.rsqrt()
-    across = place[:, None, None] * first.rsqrt() - (cross / first) * along
-    moved = torch.stack([across, along.expand_as(across)]).flatten(1, 2) * scale[:, None]
-    lower, upper = mode.new_tensor([p.search_box for p in free]).T[..., None, None]
-    search = torch.minimum(torch.maximum(mode[:, None] + moved, lower), upper)
-    return log_row_sum(cut.log_density(list(search))[0]) + log_volume
+    log_volume = log_volume.reshape(number, -1)
+    # At the corners of extinction curvatures are those of one side: neighbours know better.
+    places = torch.arange(number)[:, None] + torch.arange(-_BESIDE, _BESIDE + 1)
+    log_volume = log_volume[places.clamp(0, number - 1).to(mode.device)].median(1).values
+    return cut.log_density(list(mode))[0].reshape(number, -1) + log_volume
 
 
 def _settled(data: ScanData, place: Tensor, step: Tensor, guesses: list[Tensor]) -> _Slices:
@@ -193,8 +194,7 @@ def _settled(data: ScanData, place: Tensor, step: Tensor, guesses: list[Tensor])
         max_iterations=_STEPS if len(guesses) > 1 else _FEW_STEPS,
         least_gain=_SAME,
     ).parameters
-    mass = _log_mass(cut, best)
-    mass = mass.reshape(place.shape) + _log_prior(data.parameters, place)
+    mass = _log_mass(cut, best, len(place)) + _log_prior(data.parameters, place)
     return _Slices(place, step, best.reshape(2, *place.shape), mass)
 
 
@@ -234,7 +234,7 @@ def _first(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> _S
     upper = torch.where(good, place[:, None], -torch.inf).amax(0)
     low = torch.minimum(at - _REACH * spread, lower).clamp(*box)
     high = torch.maximum(at + _REACH * spread, upper).clamp(*box)
-    places, step = _stood(n_slice(data.parameters), low, high, at, _CORE * spread)
+    places, step = stood(n_slice(data.parameters), low, high, at, _CORE * spread)
     moved = _to_search(third, places) - start[2]
     guess = start[:2, None] + (slope[:, None] * moved).clamp(-3.0, 3.0)
     return _settled(data, places, step, [guess, _of_templates(data, place, known, places)])
@@ -267,65 +267,29 @@ def _interpolated(old: _Slices, places: Tensor) -> Tensor:
     return torch.lerp(old.mode.gather(1, index - 1), old.mode.gather(1, index), share)
 
 
-def _steep(slices: _Slices) -> tuple[Tensor, Tensor]:
-    """How the density changes from slice to slice, and whether it falls like a wall, ``(n,)``."""
-    density = (slices.mass - slices.mass.amax(0)).exp()
-    low, high = torch.minimum(density[1:], density[:-1]), torch.maximum(density[1:], density[:-1])
-    return high - low, ((high > _WALL) & (low < _WALL * high)).any(0)
-
-
-def _by_walls(old: _Slices, places: Tensor, walls: Tensor) -> tuple[Tensor, Tensor]:
-    """Places and steps of slices of which a share has gone to where walls are."""
-    low, high = places[0], places[-1]
-    knots = torch.cat([low[None], torch.minimum(torch.maximum(old.place, low), high), high[None]])
-    share = torch.linspace(0.0, 1.0, len(places)).to(low)
-
-    def between(x: Tensor, known: Tensor, values: Tensor) -> Tensor:
-        right = torch.searchsorted(known.T.contiguous(), x.T.contiguous()).T
-        right = right.clamp(1, len(known) - 1)
-        first, last = known.gather(0, right - 1), known.gather(0, right)
-        part = ((x - first) / (last - first).clamp(min=1e-300)).clamp(0.0, 1.0)
-        return torch.lerp(values.gather(0, right - 1), values.gather(0, right), part)
-
-    even = between(knots, places, share[:, None].expand(places.shape))
-    at_walls = torch.cat([torch.zeros_like(walls[:2]), walls]).cumsum(0)
-    at_walls = torch.cat([at_walls, at_walls[-1:]]) / at_walls[-1]
-    both = torch.lerp(even, at_walls, _TO_WALLS)
-    found = between(share[:, None].expand(places.shape).contiguous(), both, knots)
-    found[0], found[-1] = low, high
-    gaps = found.diff(dim=0)
-    step = 0.5 * torch.cat([gaps[:1], gaps[1:] + gaps[:-1], gaps[-1:]])
-    return found, step.clamp(min=1e-300)
-
-
 def _adapted(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> _Slices:
     """Slices that cover the mass of the last parameter, and not much more."""
     slices = _first(data, start, place, known)
     box = data.parameters.free[2].free_box
     again = torch.arange(data.count, device=start.device)
-    walled = torch.zeros_like(start[0], dtype=torch.bool)
-    for round_ in range(_ROUNDS):
+    delayed = data.parameters.free[2].name == "delay"
+    for _ in range(_ROUNDS):
         some, part = data.select(again), slices.select(again)
-        low, high, _ = extent(part.mass, part.place, box)
+        low, high, _ = extent(part.mass, part.place, box, _DEPTH)
         weight = (part.mass - part.mass.amax(0)).exp() * part.step
         weight = weight / row_sum(weight)
         middle = row_sum(weight * part.place)
         spread = row_sum(weight * (part.place - middle).square()).sqrt()
         spread = torch.maximum(spread, _LEAST_SPREAD * (high - low))
-        places, step = _stood(len(part.place), low, high, middle, _CORE * spread)
-        changes, wall = _steep(part)
-        if round_:
-            walled[again] |= wall
-        steep = torch.nonzero(walled[again])[:, 0]
-        if steep.numel():
-            moved = _by_walls(part.select(steep), places[:, steep], changes[:, steep])
-            places[:, steep], step[:, steep] = moved
+        places, step = stood(len(part.place), low, high, middle, _CORE * spread)
+        if delayed:
+            places, step = at_frames(data.dose.clamp(*box), places)
         part = _settled(some, places, step, [_interpolated(part, places)])
         slices.replaced(again, part)
-        low, high, inside = extent(part.mass, part.place, box)
+        low, high, inside = extent(part.mass, part.place, box, _DEPTH)
         span = part.place[-1] - part.place[0]
         missing = torch.maximum(part.place[0] - low, high - part.place[-1])
-        wrong = (missing > _MISSING * span) | (inside < _FEWEST) | _steep(part)[1]
+        wrong = (missing > _MISSING * span) | (inside < _FEWEST)
         again = again[wrong]
         if again.numel() == 0:
             break
@@ -362,10 +326,9 @@ def sliced_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
 
     cut = _cut(data, slices.place)
     templates = Templates(known.shape[0], own(known.rate), own(known.deviance))
-    rows = ridge_rows(cut, slices.mode.flatten(1), templates, _slices_rows(data.parameters)[1])
-    search, weight = ridge_nodes(cut, rows, number=_NODES)
-    if cut.straight:
-        search, weight = [each[:, ::2] for each in search], _gathered(weight)
+    _, number, nodes = _slices_rows(data.parameters)
+    rows = ridge_rows(cut, slices.mode.flatten(1), templates, number)
+    search, weight = ridge_nodes(cut, rows, between=not cut.straight, number=nodes)
     number = len(weight)
 
     def stacked(array: Tensor) -> Tensor:
@@ -380,18 +343,3 @@ def sliced_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
     third = _to_search(data.parameters.free[2], slices.place)
     found = [*(stacked(each) for each in search), spread(third)]
     return [found[order.index(name)] for name in names], stacked(weight) + spread(log_step)
-
-
-def _gathered(log_weight: Tensor) -> Tensor:
-    """Weights of every other node of rows, which take those of the nodes between.
-
-    Halves go to either side. That widens what is gathered by an eighth of a square of the distance,
-    which is taken off again.
-    """
-    highest = log_weight.amax((0, 1))
-    weight = (log_weight - highest).exp_()
-    found, between = weight[:, ::2].clone(), weight[:, 1::2]
-    found[:, :-1].add_(between, alpha=0.5)
-    found[:, 1:].add_(between, alpha=0.5)
-    found[:, 1:-1].sub_(found.diff(2, dim=1), alpha=1 / 16)
-    return found.clamp_(min=1e-30).log_().add_(highest)

@@ -20,7 +20,8 @@ from hyperspy_dosekin.kinetics.laws.solution import check_law
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.parts import AT_BOUND
-from hyperspy_dosekin.kinetics.posterior.ridge import ridge_nodes, ridge_rows
+from hyperspy_dosekin.kinetics.posterior.ridge import ridge_rows
+from hyperspy_dosekin.kinetics.posterior.row_nodes import ridge_nodes
 from hyperspy_dosekin.kinetics.posterior.sampling import sampled_nodes
 from hyperspy_dosekin.kinetics.posterior.templates import Templates
 from hyperspy_dosekin.numerics.arguments import check_fields

@@ -1,0 +1,175 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nodes of laws with one or two free parameters: some of the rate on each row of the shape."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from hyperspy_dosekin.numerics.row_sums import hyperbolic
+
+from .refinement import bent_rows, refined
+from .rows import DEPTH, Rows, end_weights, row_density, row_steps, searched, spread_rows
+from .scan import ScanData
+
+_LOG_TWO = math.log(2.0)
+# Nodes on each row, on which the density is evaluated; then it is interpolated to more.
+N_NODE = 12
+# A single row, where the shape is known, has to carry the whole posterior.
+_N_ALONE = 80
+# Nodes are wanted down to this in ln density below the highest of their row: not further, since
+# the tails of Student's t would leave no nodes for the middle. Rows so far down do not matter.
+_ROW_DEPTH, _MATTERS = 7.0, 6.0
+_ROUNDS = 4
+# Nodes are even in the inverse hyperbolic sine
+# of the distance over so many widths: tails are long. Where a row is narrower than its curvature
+# says too few nodes matter, and they are placed anew.
+_CORE, _LONGEST = 1.5, 20.0
+# So many nodes of a row must matter, or the others are drawn in.
+_FEWEST = 6
+# Towards slow rates tails are longer: a slow decay of a large amplitude looks like any other.
+_LONGER, _ALONE_LONGER = (1.6, 1.2), (5.0, 5.0)
+# Densities so far below the highest are none.
+_LOWEST = 60.0
+
+
+def _nodes(data: ScanData, rows: Rows, reach: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Nodes of the rate on each row, ln densities, and ln of the spacing of nodes."""
+    box = data.parameters.free[0].search_box
+    scale = _CORE * rows.width
+    ends = torch.stack(
+        [rows.log_rate - reach[0] * rows.width, rows.log_rate + reach[1] * rows.width]
+    )
+    low, high = ((ends.clamp(*box) - rows.log_rate) / scale).asinh()[:, :, None]
+    share = torch.linspace(0, 1, number).to(low)[:, None]
+    place = torch.lerp(low, high, share)
+    sinh, cosh = hyperbolic(place)
+    log_rate = torch.addcmul(rows.log_rate[:, None], scale[:, None], sinh)
+    spacing = cosh.mul_(scale[:, None] * (high - low) / (number - 1))
+    density = row_density(data, log_rate, rows.shape[:, None])
+    density = torch.maximum(density, density.amax((0, 1)) - _LOWEST)
+    return log_rate, density, spacing.clamp_(min=1e-300).log_()
+
+
+def _reach(data: ScanData) -> Tensor:
+    """Widths from the middle of a row where its density is down to the depth that is wanted."""
+    depth = 2 * (_ROW_DEPTH + 1)
+    if data.noise == "given":
+        return data.dose.new_full((data.count,), depth**0.5)
+    # Student's t.
+    freedom = data.freedom.clamp(min=1)
+    return (freedom * torch.expm1(depth / freedom)).sqrt().clamp(max=_LONGEST)
+
+
+def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Nodes of the rate on each row, ln densities and of the spacing, ``(n_row, n_node, n)``."""
+    alone = rows.shape.shape[0] == 1
+    # Many nodes may look far.
+    longer = rows.shape.new_tensor(_ALONE_LONGER if alone else _LONGER)[:, None, None]
+    reach = longer * _reach(data).expand(2, *rows.shape.shape)
+    low, high = data.parameters.free[0].search_box
+    number = _N_ALONE if alone else number
+    found = torch.stack(_nodes(data, rows, reach, number))
+    index, some, now = torch.arange(data.count, device=reach.device), data, found
+    places = torch.arange(number, dtype=torch.int8, device=reach.device)[:, None]
+    for _ in range(_ROUNDS):
+        at, density, spacing = now
+        peak = density.amax(1)
+        # Rows far down do not matter, and ends that are.
+        highest = peak.amax(0)
+        above = density > torch.maximum(peak - _ROW_DEPTH, highest - DEPTH)[:, None]
+        short = torch.stack(
+            [above[:, 0] & (at[:, 0] > low + 1e-9), above[:, -1] & (at[:, -1] < high - 1e-9)]
+        )
+        sparse = above.sum(1) < (0 if alone else _FEWEST)
+        wrong = (short.any(0) | sparse) & (peak > highest - _MATTERS)
+        again = torch.nonzero(wrong.any(0))[:, 0]
+        if again.numel() == 0:
+            break
+        index, some = index[again], some.select(again)
+        at, density, spacing, above, short, reach = (
+            each[..., again] for each in (at, density, spacing, above, short, reach)
+        )
+        weight = density.add_(spacing)
+        weight = weight.sub_(weight.amax(1, keepdim=True)).exp_()
+        total = weight.sum(1)
+        middle = (weight * at).sum(1).div_(total)
+        spread = (at - middle[:, None]).square_().mul_(weight).sum(1).div_(total).sqrt_()
+        width = spread.clamp_(min=1e-9)
+        # The nodes just outside of what matters.
+        first = torch.where(above, places, number).amin(1, True) - 1
+        last = torch.where(above, places, 0).amax(1, True) + 1
+        ends = torch.cat([first.clamp(min=0), last.clamp(max=number - 1)], 1)
+        ends = at.gather(1, ends.long())
+        tight = torch.stack([middle - ends[:, 0], ends[:, 1] - middle]) / width
+        drawn = above.any(1) & ~short
+        reach = torch.where(drawn, torch.minimum(reach, tight), reach)
+        reach = reach * torch.where(short, 1.6, 1.0)
+        # Neighbours reach alike, since what lies between them is interpolated.
+        padded = torch.cat([reach[:, :1], reach, reach[:, -1:]], 1)
+        reach = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), reach)
+        part = Rows(rows.shape[:, index], middle, width)
+        now = torch.stack(_nodes(some, part, reach, number))
+        found[..., index] = now
+    return found[0], found[1], found[2]
+
+
+def ridge_nodes(
+    data: ScanData, rows: Rows, *, finer: bool = False, between: bool = True, number: int = N_NODE
+) -> tuple[list[Tensor], Tensor]:
+    """Nodes of some curves and the logarithms of their unnormalised weights.
+
+    Parameters
+    ----------
+    data
+        The curves.
+    rows
+        Their rows.
+    finer
+        Whether there are twice as many rows, for what other windows say of the shape.
+    between
+        Whether there are rows and nodes half way between those on which the density is evaluated.
+    number
+        Nodes on each row.
+
+    Returns
+    -------
+    Free parameters on the scale of search, of shapes that broadcast to ``(n_row, n_node, n)``, and
+    the weights of that shape.
+    """
+    free, shape = data.parameters.free, rows.shape
+    log_rate, density, spacing = _adapted_nodes(data, rows, number)
+    weight = density + spacing
+    if len(free) > 1:
+        if between:
+            log_rate, weight = _with_rows_between(data, shape, log_rate, density, spacing)
+            log_rate, weight = refined(log_rate, 1), refined(weight, 1)
+        if finer:
+            log_rate, weight = refined(log_rate, 0), refined(weight, 0)
+        shape = spread_rows(shape[0], shape[-1], log_rate.shape[0], free[1])
+        steps = row_steps(shape, free[1]).clamp(min=1e-300).log()
+        weight += (steps - _LOG_TWO if between else steps)[:, None]
+    weight += end_weights(log_rate.shape[1]).to(weight).log()[:, None]
+    return searched(data, log_rate, shape[:, None]), weight
+
+
+def _with_rows_between(
+    data: ScanData, shape: Tensor, log_rate: Tensor, density: Tensor, spacing: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Nodes, and densities times their spacing, with rows half way between others."""
+    row, curve = bent_rows(density).nonzero().T
+    log_rate, weight = refined(log_rate, 0), refined(density + spacing, 0)
+    if row.numel():
+        # They cannot be interpolated there.
+        at = log_rate[1::2].transpose(0, 1)[:, row, curve]
+        parameter = data.parameters.free[1]
+        places = spread_rows(shape[0], shape[-1], len(log_rate), parameter)[1::2][row, curve]
+        exact = row_density(data.select(curve), at, places[None])
+        exact = torch.maximum(exact, density.amax((0, 1))[curve] - _LOWEST)
+        own = spacing.transpose(0, 1)
+        room = torch.logaddexp(own[:, row, curve], own[:, row + 1, curve]) - _LOG_TWO
+        weight[1::2].transpose(0, 1)[:, row, curve] = exact + room
+    return log_rate, weight
