@@ -264,7 +264,7 @@ class FieldTraining:
             prior = [self._prior(mode) for mode in self.modes]
             every = {"data": data, "ode": law, "prior": torch.tensor(prior)}
             self.observer.recorder.add(step, every, list(range(len(prior))))
-        network, self._damping, _ = damped_step(
+        network, self._damping, *_ = damped_step(
             network, linearised, loss_of, trainable(network), self._damping
         )
         self.network = {name: value.detach().cpu() for name, value in network.items()}

@@ -63,6 +63,7 @@ def train_gauss_newton(
     trained = trainable(parameters, target.held)
     moving = torch.ones(len(members), dtype=torch.bool, device=like.device)
     idle = torch.zeros(len(members), dtype=torch.long, device=like.device)
+    loss = None
     try:
         for iteration in range(length):
             task = Task.of(_jittered(target, config, generator), parameters, few)
@@ -73,7 +74,7 @@ def train_gauss_newton(
             if observer.stop():
                 raise Interrupted(parameters)
             active = moving.nonzero()[:, 0]
-            moved, damping[active], gain = damped_step(
+            moved, damping[active], gain, after = damped_step(
                 {name: value[active] for name, value in parameters.items()},
                 partial(
                     linearise,
@@ -84,7 +85,9 @@ def train_gauss_newton(
                 partial(_loss, check=check.of_members(active), weights=config.loss_weights),
                 trained,
                 damping[active],
+                None if loss is None else loss[active],
             )
+            loss = after if loss is None else loss.index_copy(0, active, after)
             parameters = {n: v.index_copy(0, active, moved[n]) for n, v in parameters.items()}
             idle[active] = torch.where(gain < SMALLEST_GAIN, idle[active] + 1, 0)
             moving = (idle < IDLE_STEPS) & (damping <= LARGEST_DAMPING)
@@ -113,8 +116,9 @@ def damped_step(
     loss_of: Callable[[Parameters, Tensor], Tensor],
     trained: list[str],
     damping: Tensor,
-) -> tuple[Parameters, Tensor, Tensor]:
-    """One step of every member that lowers its loss; its next damping, and what was gained.
+    before: Tensor | None = None,
+) -> tuple[Parameters, Tensor, Tensor, Tensor]:
+    """One step of every member that lowers its loss; its next damping, its gain and its loss.
 
     Parameters
     ----------
@@ -128,6 +132,8 @@ def damped_step(
         Names of the parameters that move.
     damping
         λ of every member.
+    before
+        Its loss, where it is known.
     """
     leaves = {n: v.clone().requires_grad_(n in trained) for n, v in parameters.items()}
     linear = linearised(leaves)
@@ -137,7 +143,8 @@ def damped_step(
     damping, gain = damping.clone(), torch.zeros_like(damping)
     pending = torch.arange(len(damping), device=damping.device)
     with torch.no_grad():
-        loss = loss_of(parameters, pending)
+        loss = loss_of(parameters, pending) if before is None else before
+        after = loss.clone()
         for _ in range(TRIALS):
             damped = linear.gram[pending] + damping[pending, None, None] * identity
             factor, info = torch.linalg.cholesky_ex(damped)
@@ -151,9 +158,10 @@ def damped_step(
             for name in trained:
                 parameters[name][done] = trial[name][better]
             gain[done] = 1 - trial_loss[better] / loss[better]
+            after[done] = trial_loss[better]
             factors = torch.where(better, GOOD_STEP, BAD_STEP)
             damping[pending] = (damping[pending] * factors).clamp(min=SMALLEST_DAMPING)
             pending, loss = pending[~better], loss[~better]
             if not len(pending):
                 break
-    return parameters, damping, gain
+    return parameters, damping, gain, after
