@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hyperspy_dosekin.components.degradation import Degradation
-from hyperspy_dosekin.kinetics.estimate.fit import law_integrity
+from hyperspy_dosekin.kinetics.estimate.exact_fit import law_integrity
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.laws.registry import KINETIC_LAWS, kinetic_law
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.model.config import ExactConfig

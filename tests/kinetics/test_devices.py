@@ -10,7 +10,8 @@ import torch
 
 from hyperspy_dosekin.kinetics.estimate import fit as exact
 from hyperspy_dosekin.kinetics.estimate import search as batched_fit
-from hyperspy_dosekin.kinetics.estimate.fit import ARRAYS, fit_exact
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ARRAYS
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior import posterior, profile
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior

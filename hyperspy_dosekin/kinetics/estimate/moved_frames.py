@@ -19,7 +19,8 @@ from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError
 
-from .fit import fit_exact, law_integrity
+from .exact_fit import law_integrity
+from .fit import fit_exact
 
 # Step of the numerical slope, as a share of the largest dose.
 _STEP = 1e-4

@@ -17,7 +17,7 @@ from hyperspy_dosekin.kinetics.block import (
     offset_of,
     problem_of,
 )
-from hyperspy_dosekin.kinetics.estimate.fit import law_dose
+from hyperspy_dosekin.kinetics.estimate.exact_fit import law_dose
 from hyperspy_dosekin.kinetics.identifiability import SHARED_NEAR
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.model.config import ExactConfig

@@ -15,7 +15,8 @@ from hyperspy_dosekin.kinetics.adequacy.common_mode import CommonGain
 from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateScan
 from hyperspy_dosekin.kinetics.conditions.shapes import closer, marginals, shape_grid
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact, side_by_side
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact, side_by_side
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
 from hyperspy_dosekin.kinetics.laws.rate_laws import Reversible
 from hyperspy_dosekin.kinetics.laws.variants import PRE_EXPOSURE, PreExposed, RecoveryRate

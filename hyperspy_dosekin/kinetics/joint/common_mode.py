@@ -16,7 +16,7 @@ import numpy as np
 from hyperspy_dosekin.kinetics.adequacy.common_mode import CommonGain
 from hyperspy_dosekin.kinetics.adequacy.examination import fitted_curves, frame_gain
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 # Frames with which it counts that half of the residuals of a window are its own noise.

@@ -20,7 +20,7 @@ import numpy as np
 from hyperspy_dosekin.kinetics.adequacy.common_mode import CommonGain
 from hyperspy_dosekin.kinetics.adequacy.examination import fitted_curves
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 # Share of correlations of rates that counts: their inverse is needed.

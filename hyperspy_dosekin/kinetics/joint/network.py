@@ -16,7 +16,8 @@ import numpy as np
 from scipy import optimize
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.network.config import NetworkConfig

@@ -12,7 +12,7 @@ import torch
 
 from hyperspy_dosekin.kinetics.adequacy.common_mode import CommonGain
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes

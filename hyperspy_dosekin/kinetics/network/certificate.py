@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
 from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.network.architecture import fourier_features, integrity
 from hyperspy_dosekin.kinetics.network.fit import make_target, prior_target

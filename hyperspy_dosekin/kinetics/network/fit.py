@@ -15,7 +15,7 @@ import torch
 
 from hyperspy_dosekin.kinetics.curves.preparation import check_doses
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
 from hyperspy_dosekin.kinetics.laws.prior import HIERARCHY_FREE, HIERARCHY_WIDTH, Prior
 from hyperspy_dosekin.kinetics.network.architecture import (
     Parameters,

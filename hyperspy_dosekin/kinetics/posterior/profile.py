@@ -26,7 +26,8 @@ from scipy import stats
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.model.parameters import Parameters

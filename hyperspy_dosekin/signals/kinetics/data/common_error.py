@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact, law_dose, law_integrity
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit, law_dose, law_integrity
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.estimate.moved_frames import moved_problem
 from hyperspy_dosekin.kinetics.field.flag import near_of_normal
 from hyperspy_dosekin.kinetics.identifiability import SHARED_NEAR

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.comparison.half_change import SHARES, half_change
-from hyperspy_dosekin.kinetics.estimate.fit import law_dose, law_integrity
+from hyperspy_dosekin.kinetics.estimate.exact_fit import law_dose, law_integrity
 from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.numerics.threads import torch_threads
 

@@ -13,7 +13,8 @@ import torch
 
 from hyperspy_dosekin.kinetics.block import LEVEL, block_fields, examined, fitted, stacked
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit, fit_exact
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.joint.series import JointSeries, joint_nodes
 from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes

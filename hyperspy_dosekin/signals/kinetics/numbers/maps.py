@@ -20,7 +20,7 @@ from hyperspy_dosekin.kinetics.block import (
     parameter_names,
 )
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.estimate.fit import ExactFit
+from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
 from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
 from hyperspy_dosekin.kinetics.laws.solution import streams
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
