@@ -80,10 +80,11 @@ def plot_effects(
     figure = layout.new_figure(fig, figsize, (width, 1.3 + 0.4 * len(windows)))
     axes = figure.subplots(1, len(effects), squeeze=False, sharey=True)
     colours = [each.colour for each in style.window_styles(len(windows))]
+    rows = {(row["effect"], row["window"]): row for row in table.to_dict("records")}
     for axis, effect in zip(axes[0], effects, strict=True):
-        rows = table[table.effect == effect].set_index("window").loc[list(windows)]
-        for place, row in enumerate(rows.itertuples()):
-            low, middle, high = row.lower, row.estimate, row.upper
+        for place, window in enumerate(windows):
+            row = rows[effect, window]
+            low, middle, high = row["lower"], row["estimate"], row["upper"]
             filled = "full" if low > 0 or high < 0 else "none"
             axis.plot([low, high], [place, place], color=colours[place], lw=2)
             axis.plot(middle, place, "o", color=colours[place], fillstyle=filled, ms=7)
@@ -155,8 +156,8 @@ def plot_condition(
     across = list(range(len(grid))) if factor else list(grid)
     styles = style.window_styles(len(windows))
     for axis, window, band, look in zip(axes[0], windows, bands, styles, strict=True):
-        rows = table[table.window == window]
-        ends = np.asarray(rows[["lower", "upper"]], dtype=float)
+        rows = [row for row in table.to_dict("records") if row["window"] == window]
+        ends = np.array([(row["lower"], row["upper"]) for row in rows], dtype=float)
         axis.set(yscale="log", ylim=_limits(np.concatenate([band.ravel(), ends.ravel()])))
         low, middle, high = np.clip(band, *axis.get_ylim())
         middle = np.where(np.isfinite(band[1]), middle, np.nan)
@@ -169,9 +170,9 @@ def plot_condition(
         else:
             axis.fill_between(across, low, high, color=look.colour, alpha=0.2, lw=0)
             axis.plot(across, middle, color=look.colour)
-        for where, estimate, interval in zip(at, rows.estimate, ends, strict=True):
+        for where, row, interval in zip(at, rows, ends, strict=True):
             style.draw_interval(axis, where, *interval, upright=True, color="black")
-            axis.plot([where], [estimate], look.marker, color="black", ms=5)
+            axis.plot([where], [row["estimate"]], look.marker, color="black", ms=5)
         if condition.kind == "dose_rate":
             axis.set_xscale("log")
             style.logarithmic(axis.xaxis, labels=6)
