@@ -33,6 +33,9 @@ _STRIDE, _MOST_STRIDES, _FALLEN = 0.75, 8, 5.0
 # what it gains, and of the longest.
 _CLIMBS, _SHORT, _LONGEST = 8, 0.8, 2.0
 _DIFFERENCE, _LEAST_APART = 1e-4, 0.1
+# A density that rises by so much from its top, and such a curvature, are none: the numbers are where
+# sums cancel, as with an amplitude without a spread of a decay that nobody saw.
+_RISEN, _STEEPEST = 20.0, 1e14
 # Points of the density between those that were walked.
 _FINE = 2001
 
@@ -132,13 +135,15 @@ def walked(
         return None
     top = mean_log_half(curves, layout, vector)
     first = _climb(curves, layout, vector, top, power)
+    if not np.isfinite(first[1]):
+        return None
     points = [first]
     for sign in (-1, 1):
         here, ahead = first[0], sign * _STRIDE * along / width
         for stride in range(1, _MOST_STRIDES + 1):
             target = top + sign * stride * _STRIDE * width
             found = _climb(curves, layout, here + ahead, target, power)
-            if not np.isfinite(found[1]):
+            if not np.isfinite(found[1]) or found[1] - first[1] > _RISEN:
                 break
             points.append(found)
             here, ahead = found[0], found[0] - here
@@ -163,7 +168,10 @@ def _climb(
         score = power * scores(nodes, layout, vector)
         before = torch.autograd.functional.jacobian(layout.log_prior, vector)
         assert isinstance(before, Tensor)
-        root, values = _root_of(information(score, layout, vector, power))
+        precision = information(score, layout, vector, power)
+        if not float(precision.diagonal().abs().max()) < _STEEPEST:
+            return vector, -np.inf
+        root, values = _root_of(precision)
         slope = root.T @ slope_of_mean(curves, layout, vector)
         square = max(float(slope @ slope), 1e-12)
         volume = -0.5 * float(values.log().sum()) - 0.5 * np.log(square)

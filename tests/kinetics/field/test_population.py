@@ -175,11 +175,11 @@ def test_neighbours_are_no_independent_draws():
 def test_the_share_of_right_pixels_is_the_one_expected():
     near = np.random.default_rng(0).uniform(0.3, 1.0, 400)
     least = least_near(near)
-    assert 0.89 <= near[near >= least].mean() < 0.9
+    assert 0.88 <= near[near >= least].mean() < 0.89
     assert 0.95 <= near[near >= least_near(near, 0.95)].mean() < 0.96
     # Certain pixels do not pay for others that are more likely wrong than right.
     assert 0.4 < least_near(np.r_[np.ones(90), np.full(10, 0.4)]) < 1.0
-    assert least_near(np.full(9, 0.88)) > 1
+    assert least_near(np.full(9, 0.87)) > 1
 
 
 @pytest.mark.parametrize("options", [{}, {"law": "first order"}, {"offset": 1.0}])

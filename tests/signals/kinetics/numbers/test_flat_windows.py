@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Populations of windows in which nothing can be seen to decay."""
+
+import warnings
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+DOSE = np.linspace(100.0, 900.0, 9)
+
+
+# The ridge of these populations leads to where the sums of their pixels cancel.
+@pytest.mark.parametrize(("seed", "noise"), [(13, "floor"), (19, "floor"), (6, "relative")])
+def test_no_pixel_of_a_flat_window_is_determined(seed, noise):
+    random = np.random.default_rng(seed)
+    offset = 0.06 * np.exp(0.03 * random.standard_normal((6, 7)))
+    # What decays is gone before the first frame.
+    values = 0.02 * (seed % 3) * np.exp(-30 * DOSE / 900) + offset[..., None]
+    values = values + 0.0046 * random.standard_normal(values.shape)
+    axes = [
+        {"size": 6, "name": "y"},
+        {"size": 7, "name": "x"},
+        {"size": 1, "name": "window"},
+        {"axis": DOSE, "name": "dose"},
+    ]
+    s = hs.signals.Signal1D(values[:, :, np.newaxis], axes=axes)
+    s.set_signal_type("DoseSeries")
+    s.set_noise_variance(s._deepcopy_with_new_data(np.full(s.data.shape, 4e-6)))
+    with warnings.catch_warnings():
+        # The scatter is more than the claimed one, which the test is not about.
+        warnings.simplefilter("ignore")
+        result = s.fit_dose_pinn(spatial="population", noise=noise, show_progressbar=False)
+    assert not result.identifiable.data.any()
+    lower, upper = (end.data for end in result.interval("half_integrity_dose"))
+    assert (lower < DOSE[0]).all()
+    assert (upper > DOSE[0]).all()
