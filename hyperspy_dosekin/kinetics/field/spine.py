@@ -33,8 +33,8 @@ _STRIDE, _MOST_STRIDES, _FALLEN = 0.75, 8, 5.0
 # what it gains, and of the longest.
 _CLIMBS, _SHORT, _LONGEST = 8, 0.8, 2.0
 _DIFFERENCE, _LEAST_APART = 1e-4, 0.1
-# A density that rises by so much from its top, and such a curvature, are none: the numbers are where
-# sums cancel, as with an amplitude without a spread of a decay that nobody saw.
+# A density that rises by so much from its top, and such a curvature, are none: the numbers are
+# where sums cancel, as with an amplitude without a spread of a decay that nobody saw.
 _RISEN, _STEEPEST = 20.0, 1e14
 # Points of the density between those that were walked.
 _FINE = 2001
