@@ -8,6 +8,7 @@ The kinetic parameters, a and b of the pixels are normal together, with all corr
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,8 @@ from .readout import Shared
 _SPREAD_OF_RATE, _SPREAD_SHARE, _SPREAD_WIDTH = 0.35, 0.315, 0.7
 # Spread of the amplitudes as a share of their mean, a factor of e either way.
 _AMPLITUDE_SHARE, _AMPLITUDE_WIDTH = 0.3, 1.0
+# Ln of the spread of offsets, which are of the order of the swing, and of noise above its floor.
+_SPREAD_OF_LAST, _LAST_WIDTH, _FLOOR_WIDTH = math.log(0.3), 1.5, 4.0
 # Correlations (as Fisher's z): anything goes among a and b, which follow the thickness together.
 # That of k and p is about LKJ's with η = 3 (doi:10.1016/j.jmva.2009.04.008): few patches easily
 # seem to have one along the ridge. Between the two pairs there is no reason for much.
@@ -34,6 +37,11 @@ _WIDE = 3.0
 # Share of the decay that is between the first and the last dose, at least; below the second what is
 # assumed of levels follows it no longer.
 _LEAST_FALL, _ANYTHING = 1e-3, 0.1
+# What is assumed of every number leaves it within so many of its widths.
+_FARTHEST = 6.0
+# After the data a mean is not less known than before them, but for this factor of neighbours that
+# repeat each other.
+_LEAST_KNOWN = 1.5
 # Offsets that are known have this spread, in units of the swing.
 _KNOWN = 1e-6
 
@@ -169,13 +177,13 @@ class Layout:
         loss = loss + ((corr / _KINETIC_WIDTH) ** 2).sum()
         loss = loss + ((corr_r / _READOUT_WIDTH) ** 2).sum()
         loss = loss + ((slope / _ACROSS_WIDTH) ** 2).sum()
-        expected = torch.log(_AMPLITUDE_SHARE * (readout[:1] ** 2 + 1e-4).sqrt())
+        expected = _spread_of_swing(readout[:1])
         loss = loss + (((spread_r[:1] - expected) / _AMPLITUDE_WIDTH) ** 2).sum()
         if not self.offset_known:
-            # Offsets may be anything; their spread is of the order of the swing.
-            loss = loss + (((spread_r[1:] - math.log(0.3)) / 1.5) ** 2).sum()
+            # Offsets may be anything.
+            loss = loss + (((spread_r[1:] - _SPREAD_OF_LAST) / _LAST_WIDTH) ** 2).sum()
         if self.noise == "floor":
-            loss = loss + ((noise / 4) ** 2).sum()
+            loss = loss + ((noise / _FLOOR_WIDTH) ** 2).sum()
         # Of a and b everything is as likely, which is not so of a swing. That a decay may be over
         # before the first frame, where a may be anything, says nothing for it.
         fall = 1 / torch.linalg.det(self._to_readout(mean))
@@ -196,6 +204,52 @@ class Layout:
         found = torch.diag(alone * summed)
         found[rows] = torch.stack(each)
         return found
+
+    def held(self, vectors: Tensor, vector: Tensor) -> Tensor:
+        """Vectors ``(number, n)`` no further off than what is assumed, or the most probable one.
+
+        Where pixels say nothing of a number the curvature at the most probable one may say even
+        less than what is assumed, and a step along it leads to where no sum can be computed.
+        """
+        parts = vectors.split(self.sizes, 1)
+        every = zip(parts, vector.split(self.sizes), self._assumed(parts), strict=True)
+        found = []
+        for part, best, (centre, width) in every:
+            lower = torch.minimum(centre - _FARTHEST * width, best - width)
+            upper = torch.maximum(centre + _FARTHEST * width, best + width)
+            found.append(torch.maximum(torch.minimum(part, upper), lower))
+        return torch.cat(found, 1)
+
+    def bounded(self, covariance: Tensor) -> Tensor:
+        """A covariance of the numbers in which means are known about as well as before the data.
+
+        The curvature at the most probable vector may say less: what is assumed is not normal.
+        """
+        for place, width in enumerate(self.width):
+            along, most = covariance[:, place], (_LEAST_KNOWN * width) ** 2
+            if (own := float(along[place])) > most:
+                covariance = covariance - (1 - most / own) / own * along[:, None] * along
+        return covariance
+
+    def _assumed(self, parts: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Centre and width of what is assumed of the numbers of some vectors, part by part."""
+        like = parts[0].new_tensor
+        nothing, anything = like(0.0), like(torch.inf)
+        swing = _spread_of_swing(parts[3][:, :1])
+        last = torch.full_like(parts[4][:, 1:], _SPREAD_OF_LAST)
+        return [
+            (like(self.centre), like(self.width)),
+            (like(self.spread).log(), like(_SPREAD_WIDTH)),
+            (nothing, like(_KINETIC_WIDTH)),
+            (nothing, anything),
+            (
+                torch.cat([swing, last], 1),
+                like([_AMPLITUDE_WIDTH, _LAST_WIDTH][: parts[4].shape[1]]),
+            ),
+            (nothing, like(_READOUT_WIDTH)),
+            (nothing, like(_ACROSS_WIDTH)),
+            (nothing, like(_FLOOR_WIDTH) if self.noise == "floor" else anything),
+        ]
 
     def nothing_shared(self, vector: Tensor) -> Tensor:
         """A population as wide as what is assumed of a single pixel, about the noise of another."""
@@ -223,6 +277,11 @@ class Layout:
             *readout, *sd, *zeros * (len(sd) - 1), *zeros * (len(sd) * d), *noise,
         ]  # fmt: skip
         return torch.tensor(parts, dtype=torch.float64)
+
+
+def _spread_of_swing(swing: Tensor) -> Tensor:
+    """Ln of the spread that is assumed of swings about a mean."""
+    return torch.log(_AMPLITUDE_SHARE * (swing**2 + 1e-4).sqrt())
 
 
 def _factor_of_correlations(partial: Tensor, d: int) -> Tensor:

@@ -126,7 +126,8 @@ class Population:
             freedom = freedom_of(self.n_effective)
             unknown = Unknown.of_covariance(self.vector, self.covariance, freedom)
         probability = np.random.default_rng(seed).uniform(size=(number, len(self.vector)))
-        return unknown.vectors(probability)
+        found = torch.as_tensor(unknown.vectors(probability))
+        return self.layout.held(found, torch.as_tensor(self.vector)).numpy()
 
 
 def fit_population(
@@ -174,13 +175,14 @@ def fit_population(
         score = scores(nodes, layout, vector)
     inflation = godambe(information(score, layout, vector, 1.0), score, places)[1]
     hessian = information(power * score, layout, vector, power)
-    covariance = godambe(hessian, power * score, places)[0]
+    covariance = layout.bounded(godambe(hessian, power * score, places)[0])
     effective = curves.number / inflation
     freedom = freedom_of(effective)
     unknown, known = unknown_of(curves, nodes, layout, vector, covariance, hessian, power, freedom)
     # The last one of the design are pixels that share nothing.
     nothing = unknown.share_of_nothing(known)
-    design = np.vstack([unknown.design(n_design), layout.nothing_shared(vector).numpy()])
+    some = layout.held(torch.as_tensor(unknown.design(n_design)), vector)
+    design = torch.vstack([some, layout.nothing_shared(vector)]).numpy()
     weight = np.append(np.full(n_design, (1 - nothing) / n_design), nothing)
     return Population(
         layout,

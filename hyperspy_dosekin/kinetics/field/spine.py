@@ -142,7 +142,8 @@ def walked(
         here, ahead = first[0], sign * _STRIDE * along / width
         for stride in range(1, _MOST_STRIDES + 1):
             target = top + sign * stride * _STRIDE * width
-            found = _climb(curves, layout, here + ahead, target, power)
+            begin = layout.held((here + ahead)[None], vector)[0]
+            found = _climb(curves, layout, begin, target, power)
             if not np.isfinite(found[1]) or found[1] - first[1] > _RISEN:
                 break
             points.append(found)
@@ -162,7 +163,7 @@ def _climb(
     curves: SharedCurves, layout: Layout, vector: Tensor, target: float, power: float
 ) -> tuple[Tensor, float]:
     """The most probable numbers near a mean ln D½, and ln density of that."""
-    found, volume = (vector, -np.inf), 0.0
+    found, volume, begin = (vector, -np.inf), 0.0, vector
     nodes, free = nodes_of(curves, layout.shared(vector), None)
     for climb in range(_CLIMBS):
         score = power * scores(nodes, layout, vector)
@@ -180,6 +181,7 @@ def _climb(
         step = uphill + (away - float(slope @ uphill)) / square * slope
         length = float(step.norm())
         vector = vector + root @ step * min(1.0, _LONGEST / max(length, 1e-12))
+        vector = layout.held(vector[None], begin)[0]
         nodes, free = nodes_of(curves, layout.shared(vector), free)
         height = float(log_posterior(nodes, layout, vector, power)) + volume
         if climb == 0 or height > found[1]:

@@ -10,6 +10,7 @@ straight axis to the walked one little by little.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -174,6 +175,8 @@ def unknown_of(
         expected = 0.5 * _PROBE**2 * float(step @ hessian @ step)
         for side, sign in enumerate((-_PROBE, _PROBE)):
             fall = float(top - log_posterior(nodes, layout, vector + sign * step, power))
+            # What cannot be computed there is as unlikely as can be.
+            fall = fall if math.isfinite(fall) else math.inf
             ratio = (expected / max(fall, 1e-3 * expected, 1e-300)) ** 0.5
             sides[side, axis] = min(max(ratio, 1 / _LOPSIDED), _LOPSIDED)
     more = 0.0 if spine is None else max(variance - spine.deviation**2, 0.0) ** 0.5

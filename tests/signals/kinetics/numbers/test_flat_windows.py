@@ -9,6 +9,20 @@ import numpy as np
 import pytest
 
 DOSE = np.linspace(100.0, 900.0, 9)
+BUMP = np.where(np.arange(9) == 4, 1.0, 0.0)
+
+
+def _one_window(values):
+    """Maps ``(y, x, dose)`` as a signal."""
+    axes = [
+        {"size": values.shape[0], "name": "y"},
+        {"size": values.shape[1], "name": "x"},
+        {"size": 1, "name": "window"},
+        {"axis": DOSE, "name": "dose"},
+    ]
+    s = hs.signals.Signal1D(values[:, :, np.newaxis], axes=axes)
+    s.set_signal_type("DoseSeries")
+    return s
 
 
 # The ridge of these populations leads to where the sums of their pixels cancel.
@@ -19,14 +33,7 @@ def test_no_pixel_of_a_flat_window_is_determined(seed, noise):
     # What decays is gone before the first frame.
     values = 0.02 * (seed % 3) * np.exp(-30 * DOSE / 900) + offset[..., None]
     values = values + 0.0046 * random.standard_normal(values.shape)
-    axes = [
-        {"size": 6, "name": "y"},
-        {"size": 7, "name": "x"},
-        {"size": 1, "name": "window"},
-        {"axis": DOSE, "name": "dose"},
-    ]
-    s = hs.signals.Signal1D(values[:, :, np.newaxis], axes=axes)
-    s.set_signal_type("DoseSeries")
+    s = _one_window(values)
     s.set_noise_variance(s._deepcopy_with_new_data(np.full(s.data.shape, 4e-6)))
     with warnings.catch_warnings():
         # The scatter is more than the claimed one, which the test is not about.
@@ -36,3 +43,19 @@ def test_no_pixel_of_a_flat_window_is_determined(seed, noise):
     lower, upper = (end.data for end in result.interval("half_integrity_dose"))
     assert (lower < DOSE[0]).all()
     assert (upper > DOSE[0]).all()
+
+
+# What stands for the unknown of these went to where fields and sides cannot be computed, or beyond
+# all doses, where every pixel seemed to be sure.
+@pytest.mark.parametrize(
+    ("spatial", "seed", "height"), [("field", 17, 0.0), ("field", 2, 1.0), ("population", 12, 0.0)]
+)
+def test_what_does_not_decay_stays_open(spatial, seed, height):
+    random = np.random.default_rng(seed)
+    values = np.exp(0.1 * random.standard_normal((3, 4)))[..., None] + height * BUMP
+    values = values + 0.01 * random.standard_normal(values.shape)
+    s = _one_window(values)
+    result = s.fit_dose_pinn(spatial=spatial, law="first order", show_progressbar=False)
+    assert not result.identifiable.data.any()
+    lower, upper = (end.data for end in result.interval("half_integrity_dose"))
+    assert (upper > 30 * lower).all()
