@@ -53,14 +53,19 @@ def blocks_with_halo(
     """
     space = tuple(range(n_space))
     lazy = [each if isinstance(each, da.Array) else da.from_array(each) for each in arrays]
-    wanted: dict[int, Any] = {axis: tile or lazy[0].chunks[axis] for axis in space}
+    # Along an axis that is no longer than the margin every block would see all.
+    short = [lazy[0].shape[axis] <= halo for axis in space]
+    wanted: dict[int, Any] = {
+        axis: -1 if short[axis] else tile or lazy[0].chunks[axis] for axis in space
+    }
+    margin = dict.fromkeys(space, halo) | {axis: 0 for axis in space if short[axis]}
     wide = []
     for each in lazy:
         sizes: Any = {**wanted, each.ndim - 2: -1, each.ndim - 1: -1}
         whole = each.rechunk(sizes)
-        depth = {axis: halo if axis in space else 0 for axis in range(each.ndim)}
+        depth = {axis: margin.get(axis, 0) for axis in range(each.ndim)}
         wide.append(da.overlap.overlap(whole, depth, "none"))
     chunks = (*wide[0].chunks[:n_space], (core[0],), (core[1],))
     found = da.map_blocks(kernel, *wide, dtype=np.float64, chunks=chunks)
-    depth = {axis: halo if axis in space else 0 for axis in range(found.ndim)}
+    depth = {axis: margin.get(axis, 0) for axis in range(found.ndim)}
     return da.overlap.trim_internal(found, depth, "none")

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, is_lazy, map_blocks, take
+from hyperspy_dosekin.lazy.overlapping import blocks_with_halo
 
 SHAPE = (3, 5, 4, 7)
 
@@ -148,3 +149,15 @@ def test_take():
     eager = take(array, [3, 0, 2, 1], 0)
     np.testing.assert_array_equal(eager, array[[3, 0, 2, 1]])
     assert not np.shares_memory(eager, array)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_an_axis_shorter_than_its_margin_arrives_whole(chunk):
+    values = np.arange(21.0).reshape(3, 7, 1, 1)
+    blocks = da.from_array(values, chunks=(chunk, 3, 1, 1))
+
+    def across(block):
+        return block + block.sum(axis=0, keepdims=True)
+
+    found = blocks_with_halo(across, blocks, n_space=2, halo=4, core=(1, 1))
+    np.testing.assert_array_equal(found.compute(), across(values))
