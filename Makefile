@@ -69,9 +69,10 @@ format: $(INSTALLED)  ## let ruff correct what it can
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
-# By file, in their order, so that no worker makes the fixtures of a module again.
+# By file, in their order, so that no worker makes the fixtures of a module again. A worker that dies
+# ends the run: with another one in its place it would wait for ever.
 pytest: $(INSTALLED) browser
-	@$(PYTHON) -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder $(OPTIONS) --durations=10
+	@$(PYTHON) -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(OPTIONS) --durations=10
 
 # Side by side, since pyright keeps one core busy and no more.
 test: $(INSTALLED) browser  ## everything that continuous integration checks

@@ -47,6 +47,14 @@ def fitted(image, monkeypatch, number, **options):
     return image.fit_dose_pinn(**options, **QUIET)
 
 
+@pytest.fixture
+def interrupts():
+    """Ctrl-C is heard: a shell starts what it runs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def assert_ended(threads):
     """Of an interrupt while it was started a thread learns when its block is done."""
     for thread in threading.enumerate():
@@ -78,7 +86,7 @@ def test_an_error_in_a_thread_is_raised(image, blocks, monkeypatch):
     assert_ended(blocks["threads"])
 
 
-def test_an_interrupt_keeps_what_is_there(image, blocks, monkeypatch, caplog):
+def test_an_interrupt_keeps_what_is_there(image, blocks, monkeypatch, caplog, interrupts):
     main = threading.get_ident()
 
     def interrupt():
