@@ -24,9 +24,8 @@ _N_ALONE = 80
 # the tails of Student's t would leave no nodes for the middle. Rows so far down do not matter.
 _ROW_DEPTH, _MATTERS = 7.0, 6.0
 _ROUNDS = 4
-# Nodes are even in the inverse hyperbolic sine
-# of the distance over so many widths: tails are long. Where a row is narrower than its curvature
-# says too few nodes matter, and they are placed anew.
+# Nodes are even in the inverse hyperbolic sine of the distance over so many widths: tails are long.
+# Where a row is narrower than its curvature says too few nodes matter, and they are placed anew.
 _CORE, _LONGEST = 1.5, 20.0
 # So many nodes of a row must matter, or the others are drawn in.
 _FEWEST = 6
