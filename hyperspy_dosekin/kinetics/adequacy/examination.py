@@ -209,6 +209,9 @@ def white_windows(fit: FittedCurves) -> WhiteWindows:
     if fit.robust_weight is not None:
         root_weight = root_weight * np.sqrt(fit.robust_weight)
     shared = problem.shared_error
+    if shared is not None:
+        # A frame that is missing has no number there, either.
+        shared = np.where(usable, shared, 0.0)
     windows, plain, scaled, correlations = [], [], [], []
     for place in range(problem.values.shape[1]):
         weight = root_weight[:, place]

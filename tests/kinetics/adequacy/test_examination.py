@@ -266,6 +266,26 @@ def test_shared_errors_are_taken_out_before_the_tests():
     assert 0.03 < sizes[1] < 0.07
 
 
+def test_errors_shared_with_a_missing_frame_say_nothing_of_it():
+    # As areas of process_low_loss with a frame without a peak: its error is NaN as well.
+    values, variance = curves(first_order(2.0), n=50, n_dose=10)
+    dose = 1368.0 * np.arange(1, 11) / 10
+    shared = 0.02 * np.broadcast_to(np.cos(np.arange(10.0)), (1, *values.shape)).copy()
+    values[..., 4] = variance[..., 4] = shared[..., 4] = np.nan
+    found = []
+    for used in (np.arange(10), np.delete(np.arange(10), 4)):
+        problem = DoseProblem(
+            dose[used], values[..., used], ("w",), variance[..., used],
+            shared_error=shared[..., used],
+        )  # fmt: skip
+        fit = fit_exact(problem, ExactConfig(noise="absolute"))
+        examined = FittedCurves(problem, POWER_LAW, fit.parameters, fit.amplitude, fit.offset)
+        found.append(examine(examined))
+    for name in ("chi2", "start", "curvature"):
+        np.testing.assert_allclose(found[0].p_value[name], found[1].p_value[name], atol=1e-6)
+    assert found[0].adequate.mean() > 0.9
+
+
 @pytest.mark.parametrize("agreement", [0.0, 0.7])
 def test_right_fits_fail_as_rarely_with_many_tests(agreement):
     """Independent tests and tests that agree, of which some were not possible."""
