@@ -24,6 +24,9 @@ _BELOW_ZERO, _ERRORS = 0.01, 4.0
 #: Widths from the peak from where losses are looked at; share of them that is much to be wrong; and
 #: share of the zero-loss peak below which nothing matters.
 _BEYOND_WIDTHS, _MUCH_RESIDUE, _MATTERS = 1.25, 0.33, 1e-4
+#: Single scattering below zero: means over so many eV, by so much of the largest, and so many
+#: standard errors.
+_MEAN_EV, _IMPOSSIBLE, _ERRORS_OF_LOSSES = 3.0, 0.04, 6.0
 
 
 def try_out(
@@ -79,6 +82,8 @@ def try_out(
         )
     if chain.deconvolve or chain.normalise:
         warn_if_negative(found["t_over_lambda"], found["zero_loss_intensity"], chain, zero_loss)
+    if chain.deconvolve:
+        warn_of_impossible(spectra, found["t_over_lambda"], chain)
     if residue is None or not chain.deconvolve or chain.normalise != "zero_loss":
         return None
     # Without a word of NumPy where no spectrum has a channel.
@@ -87,6 +92,51 @@ def try_out(
     single = np.where(seen, spectra, 0.0).sum(axis=0) / number
     warn_of_residue(single, residue, chain)
     return single
+
+
+def warn_of_impossible(single: np.ndarray, thickness: np.ndarray, chain: LowLossChain) -> None:
+    """Log where single scattering is below zero, which no specimen can make.
+
+    Parameters
+    ----------
+    single
+        Deconvolved spectra, ``(n, n_channels)``; NaN where there is nothing.
+    thickness
+        t/λ of each, ``(n,)``.
+    chain
+        The steps.
+    """
+    size = max(round(_MEAN_EV / chain.scale_ev), 2)
+    begin = int(np.searchsorted(chain.energy_ev, _MEAN_EV + 2 * chain.fwhm * chain.scale_ev))
+    number = (single.shape[1] - begin) // size
+    there = np.isfinite(single).all(axis=1) & np.isfinite(thickness)
+    if number < 3 or not there.any():
+        return
+    boxes = single[there, begin : begin + number * size].reshape(-1, number, size)
+    mean = boxes.mean(axis=2)
+    # Deconvolution makes slow noise larger by up to e^(t/λ), where losses are in antiphase.
+    error = np.sqrt((np.diff(boxes, axis=2) ** 2).mean(axis=2) / (2 * size))
+    error *= np.exp(np.maximum(thickness[there], 0.0))[:, None]
+    largest = mean.max(axis=1, keepdims=True)
+    below = (mean < -_IMPOSSIBLE * largest) & (mean < -_ERRORS_OF_LOSSES * error)
+    if not below.any():
+        return
+    share = mean / np.where(largest > 0, largest, np.inf)
+    place = int(np.argmin(np.where(below, share, 0.0).min(axis=0)))
+    energy = chain.energy_ev[begin + place * size]
+    _logger.warning(
+        "Single scattering is below zero in %d of %d spectra that were looked at, down to %.0f %% "
+        "of the largest loss, between %.3g and %.3g eV: these spectra are not made of their "
+        "zero-loss peak and of what scatters once and more often, as deconvolution assumes, and "
+        "areas may be wrong. The peak may be too small (saturated, not counted, of another "
+        "exposure), plural scattering missing, or the specimen too thick. Pass zero_loss=, or "
+        "deconvolve=False.",
+        int(below.any(axis=1).sum()),
+        len(boxes),
+        100 * share[:, place].min(),
+        energy,
+        energy + _MEAN_EV,
+    )
 
 
 def warn_of_residue(single: np.ndarray, residue: np.ndarray, chain: LowLossChain) -> None:

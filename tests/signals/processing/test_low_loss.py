@@ -248,6 +248,16 @@ def test_negative_thickness_is_not_silent(caplog):
     assert "t/λ is below zero" in caplog.text
 
 
+@pytest.mark.parametrize(("kept", "said"), [(1.0, False), (0.35, True)])
+def test_losses_that_no_specimen_makes_are_said(kept, said, caplog):
+    """A camera that did not count most of the zero-loss peak."""
+    series = dose_series(electrons=1e6, seed=2)
+    energy = series.axes_manager[-1].axis
+    series.data = series.data * np.where(np.abs(energy) < 1.5, kept, 1.0)
+    series.process_low_loss()
+    assert ("Single scattering is below zero" in caplog.text) == said
+
+
 def test_lazy_is_eager_and_nothing_is_computed_before_time():
     s = image()
     eager = s.process_low_loss(background=(1.6, 2.8))

@@ -23,6 +23,8 @@ def counts(electrons=1e6, place=0.0):
     drift = place + 0.3 * np.sin(2 * np.arange(9))[:, np.newaxis]
     shape = norm.pdf(ENERGY, drift, 0.3) + 0.3 * norm.pdf(ENERGY, 22.5 + drift, 2.2)
     shape += 0.06 * norm.pdf(ENERGY, 12.5 + drift, 1.5)
+    # What scatters twice: half the square.
+    shape += 0.045 * norm.pdf(ENERGY, 45 + drift, 3.1) + 0.018 * norm.pdf(ENERGY, 35 + drift, 2.7)
     return np.random.default_rng(0).poisson(0.2 * electrons * shape)
 
 
