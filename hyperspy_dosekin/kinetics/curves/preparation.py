@@ -283,11 +283,18 @@ def _left_by_polynomial(problem: DoseProblem, usable: np.ndarray) -> np.ndarray:
     """Standard deviation of the noise about a polynomial of the dose, ``(…, 1)``."""
     number = problem.dose.size
     degree = min(_DEGREE, max(number - 3, 0))
-    basis = np.linalg.qr(np.vander(problem.normalised_dose, degree + 1))[0]
-    mean = np.where(usable, problem.values, 0.0).sum(-1, keepdims=True)
-    mean = mean / np.maximum(usable.sum(-1, keepdims=True), 1)
+    count = usable.sum(-1, keepdims=True)
+    mean = np.where(usable, problem.values, 0.0).sum(-1, keepdims=True) / np.maximum(count, 1)
     values = np.where(usable, problem.values - mean, 0.0)
+    # Orthonormal on the frames that are there, which are others in every curve.
+    powers = np.vander(problem.normalised_dose, degree + 1)
+    basis = np.linalg.qr(powers)[0]
     left = values - (values @ basis) @ basis.T
-    square = (left**2).sum(-1, keepdims=True) / max(number - degree - 1, 1)
+    gaps = np.nonzero((count[..., 0] < number) & (count[..., 0] > 0))
+    if gaps[0].size:
+        basis = np.linalg.qr(powers * usable[gaps][..., None])[0]
+        taken = (basis * values[gaps][..., None]).sum(-2, keepdims=True)
+        left[gaps] = values[gaps] - (basis * taken).sum(-1)
+    square = (left**2).sum(-1, keepdims=True) / np.maximum(count - degree - 1, 1)
     size = np.abs(values).max(-1, keepdims=True, initial=0.0)
     return np.sqrt(np.maximum(square, (_CONSTANT * size) ** 2 + 1e-300))
