@@ -54,6 +54,34 @@ def usable_device(device: str) -> str:
     return device
 
 
+def tensors_on(device: str | torch.device) -> torch.device | None:
+    """Return the device whose tensors a kernel is to take, or ``None`` for arrays of NumPy.
+
+    For what NumPy does on the processor, so that Torch is not imported for ``"cpu"``.
+
+    Parameters
+    ----------
+    device
+        ``"cpu"`` is NumPy, and so is ``"auto"`` where there is no CUDA device. Any other name, or a
+        `torch.device`, also that of the processor, is one of tensors.
+
+    Raises
+    ------
+    ValueError
+        As `resolve_device`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> tensors_on("cpu"), tensors_on(torch.device("cpu"))
+    (None, device(type='cpu'))
+    """
+    if isinstance(device, str) and device == "cpu":
+        return None
+    chosen = resolve_device(device)
+    return None if isinstance(device, str) and chosen.type == "cpu" else chosen
+
+
 def resolve_device(
     device: str | torch.device = "auto", *, needs_float64: bool = True
 ) -> torch.device:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import median_filter
 
+from hyperspy_dosekin.numerics.arrays import astype, namespace
+
 #: Fewer channels do not determine two parameters and show whether they fit.
 FEWEST_CHANNELS = 4
 _STEPS = 30
@@ -48,14 +50,14 @@ class PowerLawFit:
 
     def at(self, energy_ev: np.ndarray) -> np.ndarray:
         """Background at energies in eV, shape ``(…, n_energy)``; above zero energy only."""
-        x = self._x(energy_ev)
-        return self.level[..., np.newaxis] * np.exp(-self.exponent[..., np.newaxis] * x)
+        xp, x = namespace(self.level), self._x(energy_ev)
+        return self.level[..., np.newaxis] * xp.exp(-self.exponent[..., np.newaxis] * x)
 
     def variance(self, energy_ev: np.ndarray) -> np.ndarray:
         """Variance of the background at energies in eV, shape ``(…, n_energy)``."""
-        x = self._x(energy_ev)
-        a, ab, b = (part[..., np.newaxis] for part in np.moveaxis(self.covariance, -1, 0))
-        return self.at(energy_ev) ** 2 * np.maximum(a - 2 * ab * x + b * x * x, 0.0)
+        xp, x = namespace(self.level), self._x(energy_ev)
+        a, ab, b = (part[..., np.newaxis] for part in xp.moveaxis(self.covariance, -1, 0))
+        return self.at(energy_ev) ** 2 * xp.maximum(a - 2 * ab * x + b * x * x, 0.0)
 
     def area_variance(self, energy_ev: np.ndarray) -> np.ndarray:
         """Variance of the sum of the background over energies in eV, shape ``(…)``.
@@ -70,11 +72,12 @@ class PowerLawFit:
         return np.maximum(a * total**2 - 2 * ab * total * moment + b * moment**2, 0.0)
 
     def _x(self, energy_ev: np.ndarray) -> np.ndarray:
-        return np.log(np.asarray(energy_ev, dtype=float) / self.reference_ev)
+        xp = namespace(self.level)
+        return xp.log(xp.asarray(energy_ev, dtype=xp.float64) / self.reference_ev)
 
 
 def fit_power_law(
-    window: npt.ArrayLike,
+    window: np.ndarray,
     energy_ev: np.ndarray,
     *,
     gain: npt.ArrayLike = 1.0,
@@ -126,8 +129,8 @@ def fit_power_law(
     >>> print(fit.exponent.round(6), fit.at([500.0]).round(3))
     3.0 [80.]
     """
-    window = np.asarray(window)
-    energy_ev = np.asarray(energy_ev, dtype=float)
+    xp = namespace(window)
+    energy_ev = xp.asarray(energy_ev, dtype=xp.float64)
     if energy_ev.shape[-1] < FEWEST_CHANNELS:
         raise ValueError(
             f"{energy_ev.shape[-1]} channel(s) do not determine a power law; "
@@ -139,57 +142,58 @@ def fit_power_law(
             "energies; move the window above the zero-loss peak."
         )
     *lead, n_channels = window.shape
-    values = window.reshape(-1, n_channels).astype(np.float64, copy=False)
+    values = astype(window.reshape(-1, n_channels), xp.float64)
     rows = (*lead, 1)
     per_row = [
-        np.broadcast_to(np.asarray(value, dtype=float), rows).reshape(-1, 1)
+        xp.broadcast_to(xp.asarray(value, dtype=xp.float64), rows).reshape(-1, 1)
         for value in (gain, offset)
     ]
     known = None
     if variance is not None:
-        known = np.broadcast_to(variance, window.shape).reshape(values.shape).astype(np.float64)
-    reference = reference_ev or float(np.exp(np.log(energy_ev).mean()))
-    x = np.log(energy_ev / reference)
+        known = xp.broadcast_to(variance, window.shape).reshape(values.shape)
+        known = astype(known, xp.float64)
+    reference = reference_ev or float(xp.exp(xp.log(energy_ev).mean()))
+    x = xp.log(energy_ev / reference)
     if x.ndim > 1:
         x = x.reshape(-1, n_channels)
     mean = values.mean(axis=-1, keepdims=True)
-    usable = (mean[:, 0] > 0) & np.isfinite(mean[:, 0])
-    values = np.where(usable[:, np.newaxis], values, 1.0)
-    mean = np.where(usable[:, np.newaxis], mean, 1.0)
+    usable = (mean[:, 0] > 0) & xp.isfinite(mean[:, 0])
+    values = xp.where(usable[:, np.newaxis], values, 1.0)
+    mean = xp.where(usable[:, np.newaxis], mean, 1.0)
 
     def weights(background: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
         line = per_row[0][rows] * background + per_row[1][rows]
         spread = line if known is None else known[rows]
         # A channel without noise would outweigh all others.
-        return 1.0 / np.maximum(spread, 1e-12 * mean[rows] ** 2)
+        return 1.0 / xp.maximum(spread, 1e-12 * mean[rows] ** 2)
 
     def of(rows: np.ndarray | slice) -> np.ndarray:
         return x if x.ndim == 1 else x[rows]
 
     # Logarithms of the smallest counts say little; they are lifted so that none is missing.
-    logarithm = np.log(np.maximum(values, 0.05 * mean))
-    start = np.maximum(values, 0.05 * mean)
-    a, r, _ = _solve(weights(start, slice(None)) * start**2, x, logarithm)
-    r = np.clip(-r, *EXPONENTS)
-    background = np.exp(a[:, np.newaxis] - r[:, np.newaxis] * x)
-    active = np.flatnonzero(usable)
-    covariance = np.full((len(values), 3), np.nan)
+    start = xp.maximum(values, 0.05 * mean)
+    a, r, _ = _solve(weights(start, slice(None)) * start**2, x, xp.log(start))
+    r = xp.clip(-r, *EXPONENTS)
+    background = xp.exp(a[:, np.newaxis] - r[:, np.newaxis] * x)
+    active = xp.flatnonzero(usable)
+    covariance = xp.full((len(values), 3), np.nan)
+    spanned = float(xp.amax(x) - xp.amin(x))
     for _ in range(_STEPS):
         part = background[active]
         weight = weights(part, active) * part**2
         step, slope, inverse = _solve(weight, of(active), (values[active] - part) / part)
         covariance[active] = inverse
-        step = np.clip(step, -1.0, 1.0)
-        slope = np.clip(slope, -2.0, 2.0)
+        step = xp.clip(step, -1.0, 1.0)
+        slope = xp.clip(slope, -2.0, 2.0)
         a[active] += step
-        r[active] = np.clip(r[active] - slope, *EXPONENTS)
-        background[active] = np.exp(a[active, np.newaxis] - r[active, np.newaxis] * of(active))
-        moving = np.maximum(np.abs(step), np.abs(slope) * np.ptp(x)) > _CONVERGED
+        r[active] = xp.clip(r[active] - slope, *EXPONENTS)
+        background[active] = xp.exp(a[active, np.newaxis] - r[active, np.newaxis] * of(active))
+        moving = xp.maximum(xp.abs(step), xp.abs(slope) * spanned) > _CONVERGED
         active = active[moving]
-        if not active.size:
+        if not len(active):
             break
-    level = np.where(usable, np.exp(a), np.nan)
-    exponent = np.where(usable, r, np.nan)
+    level = xp.where(usable, xp.exp(a), np.nan)
+    exponent = xp.where(usable, r, np.nan)
     return PowerLawFit(
         reference, level.reshape(lead), exponent.reshape(lead), covariance.reshape(*lead, 3)
     )
@@ -199,6 +203,7 @@ def _solve(
     weight: np.ndarray, x: np.ndarray, target: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weighted straight lines: intercept, slope, and the inverse normal matrix for (a, −slope)."""
+    xp = namespace(weight)
     s0 = weight.sum(axis=-1)
     s1 = (weight * x).sum(axis=-1)
     s2 = (weight * x * x).sum(axis=-1)
@@ -206,10 +211,10 @@ def _solve(
     t0 = weighted.sum(axis=-1)
     t1 = (weighted * x).sum(axis=-1)
     determinant = s0 * s2 - s1 * s1
-    determinant = np.where(determinant > 0, determinant, np.inf)
+    determinant = xp.where(determinant > 0, determinant, np.inf)
     intercept = (s2 * t0 - s1 * t1) / determinant
     slope = (s0 * t1 - s1 * t0) / determinant
-    inverse = np.stack([s2, s1, s0], axis=-1) / determinant[:, np.newaxis]
+    inverse = xp.stack([s2, s1, s0], axis=-1) / determinant[:, np.newaxis]
     return intercept, slope, inverse
 
 

@@ -7,12 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.fft
 
+from hyperspy_dosekin.numerics.arrays import astype, fast_length, irfft, namespace, rfft
 from hyperspy_dosekin.processing.batches import run_in_batches
-
-# SciPy's transforms have no types that a checker could follow.
-fft: Any = scipy.fft
 
 #: Channels appended to a spectrum, over which it runs from its last to its first value.
 _JOINT = 64
@@ -50,22 +47,24 @@ def shift_spectra(spectra: np.ndarray, shift: np.ndarray) -> np.ndarray:
     >>> bool(abs(moved - peak(20.3)).max() < 1e-4)
     True
     """
-    whole = np.round(shift).astype(np.intp)
+    xp = namespace(spectra)
+    whole = astype(xp.round(shift), xp.intp)
     moved = shift_whole(spectra, whole)
     fraction = shift - whole
-    if not np.any(np.abs(fraction) > 1e-12):
+    if not (xp.abs(fraction) > 1e-12).any():
         return moved
     n_channels = spectra.shape[-1]
-    length = fft.next_fast_len(n_channels + _JOINT, real=True)
+    length = fast_length(n_channels + _JOINT)
     # The transform joins the end to the beginning: a cosine between them leaves no jump to ring.
-    blend = 0.5 - 0.5 * np.cos(np.pi * (np.arange(length - n_channels) + 1) / (length - n_channels))
-    extended = np.empty((len(spectra), length))
+    joint = float(length - n_channels)
+    blend = 0.5 - 0.5 * xp.cos(np.pi * (xp.arange(joint) + 1) / joint)
+    extended = xp.empty((len(spectra), length))
     extended[:, :n_channels] = moved
     first, last = _end_levels(moved)
     extended[:, n_channels:] = last + (first - last) * blend
-    transform = fft.rfft(extended, axis=-1, overwrite_x=True)
+    transform = rfft(extended)
     transform *= turns(-2 * np.pi / length * fraction, transform.shape[-1])
-    return fft.irfft(transform, length, axis=-1, overwrite_x=True)[:, :n_channels]
+    return irfft(transform, length)[:, :n_channels]
 
 
 def turns(angle: np.ndarray, number: int) -> np.ndarray:
@@ -73,10 +72,10 @@ def turns(angle: np.ndarray, number: int) -> np.ndarray:
 
     Products of two shorter lists of powers: complex exponentials are slow.
     """
-    fine = 32
+    xp, fine = namespace(angle), 32
     coarse = -(-number // fine)
-    small = np.exp(1j * angle[:, np.newaxis] * np.arange(fine))
-    large = np.exp(1j * fine * angle[:, np.newaxis] * np.arange(coarse))
+    small = xp.exp(1j * angle[:, np.newaxis] * xp.arange(fine))
+    large = xp.exp(1j * fine * angle[:, np.newaxis] * xp.arange(coarse))
     product = large[:, :, np.newaxis] * small[:, np.newaxis, :]
     return product.reshape(len(angle), -1)[:, :number]
 
@@ -101,12 +100,16 @@ def shift_linear(
     >>> shift_linear(np.array([[0.0, 4.0, 0.0, 0.0]]), np.array([0.25]))
     array([[0., 3., 1., 0.]])
     """
-    below = np.floor(shift)
+    xp = namespace(spectra)
+    below = xp.floor(shift)
     fraction = shift - below
-    kind = np.result_type(spectra, np.float32)
+    kind = np.result_type(spectra, np.float32) if xp is np else spectra.dtype
     own, before = (
-        (weight * factor).astype(kind)[:, np.newaxis] for weight in (1 - fraction, fraction)
+        astype(weight * factor, kind)[:, np.newaxis] for weight in (1 - fraction, fraction)
     )
+    if xp is not np:
+        wide = channels_of(spectra, -astype(below, xp.intp) - 1, spectra.shape[-1] + 1)
+        return own * wide[:, 1:] + before * wide[:, :-1]
     moved = np.empty(spectra.shape, kind)
     for each in np.unique(below):
         rows = np.flatnonzero(below == each)
@@ -140,8 +143,9 @@ def shift_cubic(
     >>> shift_cubic(np.arange(6.0)[np.newaxis] ** 2, np.array([-0.5]))[0, 2:4]
     array([ 6.25, 12.25])
     """
-    below = np.floor(shift)
-    return _weighted(spectra, below, np.stack(_cubic(shift - below)) * factor)
+    xp = namespace(spectra)
+    below = xp.floor(shift)
+    return _weighted(spectra, below, xp.stack(_cubic(shift - below)) * factor)
 
 
 def _weighted(spectra: np.ndarray, shift: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -154,11 +158,19 @@ def _weighted(spectra: np.ndarray, shift: np.ndarray, weights: np.ndarray) -> np
     weights
         Four for each spectrum, the last one that of the lowest channel, shape ``(4, n_spectra)``.
     """
+    xp = namespace(spectra)
     number, n_channels = spectra.shape
     n_weights = len(weights)
     # By one channel, back, spectra are moved on the way.
-    back = np.clip(shift, -1, 0).astype(np.intp)
-    spectra = shift_whole(spectra, shift.astype(np.intp) - back)
+    back = astype(xp.clip(shift, -1, 0), xp.intp)
+    spectra = shift_whole(spectra, astype(shift, xp.intp) - back)
+    if xp is not np:
+        wide = channels_of(spectra, -back - n_weights // 2, n_channels + n_weights - 1)
+        rows = astype(weights, spectra.dtype)[..., np.newaxis]
+        moved = rows[-1] * wide[:, :n_channels]
+        for place in range(1, n_weights):
+            moved += rows[-1 - place] * wide[:, place : place + n_channels]
+        return moved
     begin = n_weights // 2
     end = begin + n_channels
     wide = np.empty((number, n_channels + n_weights), np.result_type(spectra, np.float32))
@@ -228,28 +240,29 @@ def between(wide: np.ndarray, fraction: np.ndarray) -> np.ndarray:
         Shape ``(n_spectra, n_places)``.
     """
     number = wide.shape[-1] - 3
+    xp = namespace(wide)
     # As few passes and arrays as can be: of both neighbours, then of both pairs.
-    low, high = np.minimum(wide[:, :-1], wide[:, 1:]), np.maximum(wide[:, :-1], wide[:, 1:])
-    low, high = np.minimum(low[:, :-2], low[:, 2:]), np.maximum(high[:, :-2], high[:, 2:])
+    low, high = xp.minimum(wide[:, :-1], wide[:, 1:]), xp.maximum(wide[:, :-1], wide[:, 1:])
+    low, high = xp.minimum(low[:, :-2], low[:, 2:]), xp.maximum(high[:, :-2], high[:, 2:])
     rising = wide[:, 1:] > wide[:, :-1]
     alike = rising[:, 1:] == rising[:, :-1]
     used = high > _STEEP * low
     used &= alike[:, :-1]
     used &= alike[:, 1:]
-    used |= low > _TOP_SHARE * wide.max(axis=-1, keepdims=True)
+    used |= low > _TOP_SHARE * xp.amax(wide, axis=-1, keepdims=True)
     used &= low > 0
-    roots = np.maximum(wide, 0.0)
-    np.sqrt(np.sqrt(roots, out=roots), out=roots)
+    roots = xp.maximum(wide, 0.0)
+    xp.sqrt(xp.sqrt(roots, out=roots), out=roots)
     weights = _cubic(fraction)
     cubic = weights[0] * roots[:, :number]
     for place in range(1, 4):
         cubic += weights[place] * roots[:, place : place + number]
-    np.maximum(cubic, 0.0, out=cubic)
+    xp.maximum(cubic, 0.0, out=cubic)
     for _ in range(2):
         cubic *= cubic
     straight = (1 - fraction) * wide[:, 1:-2]
     straight += fraction * wide[:, 2:-1]
-    return np.where(used, cubic, straight)
+    return xp.where(used, cubic, straight)
 
 
 def shift_variance(
@@ -330,13 +343,15 @@ def channels_of(spectra: np.ndarray, first: np.ndarray, number: int) -> np.ndarr
     array([[0, 0, 1],
            [6, 7, 7]])
     """
-    last = spectra.shape[-1] - 1
-    if first.size and first.min() >= 0 and first.max() + number <= last + 1:
+    xp, last = namespace(spectra), spectra.shape[-1] - 1
+    if xp is np and first.size and first.min() >= 0 and first.max() + number <= last + 1:
         # Parts that lie together are copied many times faster than indices are looked up.
         windows = np.lib.stride_tricks.sliding_window_view(spectra, number, axis=-1)
         return windows[np.arange(len(first)), first]
-    index = np.clip(first[:, np.newaxis] + np.arange(number), 0, last)
-    return np.take_along_axis(spectra, index, axis=-1)
+    index = xp.clip(first[:, np.newaxis] + xp.arange(number), 0, last)
+    if xp is np:
+        return np.take_along_axis(spectra, index, axis=-1)
+    return xp.gather(spectra, -1, index)
 
 
 def _end_levels(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -353,11 +368,13 @@ def shift_whole(spectra: np.ndarray, shift: np.ndarray, kept: slice = slice(None
 
     Only the channels `kept` are returned; of spectra that do not move, a view.
     """
-    if not shift.any():
-        return spectra[:, kept]
     n_channels = spectra.shape[-1]
     start, stop, _ = kept.indices(n_channels)
     number = stop - start
+    if namespace(spectra) is not np:
+        return channels_of(spectra, start - shift, number)
+    if not shift.any():
+        return spectra[:, kept]
     # Where they differ, windows are copied many times faster than indices are looked up; a few
     # spectra reach beyond the ends.
     if (shift == shift[0]).all():

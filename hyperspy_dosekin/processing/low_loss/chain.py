@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arrays import astype, namespace
+from hyperspy_dosekin.numerics.device import tensors_on
 from hyperspy_dosekin.numerics.sums import total_of
-from hyperspy_dosekin.processing.batches import VALUES_AT_A_TIME, run_in_batches
+from hyperspy_dosekin.processing.batches import VALUES_AT_A_TIME, run_in_batches, run_on_device
 from hyperspy_dosekin.processing.low_loss.deconvolution import fourier_log
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.steps import (
@@ -27,6 +29,8 @@ from hyperspy_dosekin.processing.spikes.noise import positive
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import torch
+    from torch import Tensor
 
 #: What is recorded of each spectrum.
 DIAGNOSTICS = (
@@ -58,6 +62,7 @@ def process_block(
     dtype: npt.DTypeLike = np.float64,
     with_variance: bool = False,
     workers: int = 1,
+    device: str | torch.device = "cpu",
 ) -> tuple[np.ndarray, ...]:
     """Run the chain on a block.
 
@@ -78,6 +83,8 @@ def process_block(
         Whether to return the noise variance too.
     workers
         Threads.
+    device
+        As for `process_low_loss`.
 
     Returns
     -------
@@ -98,6 +105,17 @@ def process_block(
     if with_variance:
         outputs.append(((n_kept,), dtype))
 
+    single = np.dtype(dtype) == np.float32
+    chosen = tensors_on(device)
+    if chosen is not None:
+
+        def on_device(*parts: np.ndarray) -> tuple[Tensor, ...]:
+            made = process_spectra(*parts, chain=chain, with_variance=with_variance, single=single)
+            return cast("tuple[Tensor, ...]", made)
+
+        what = "process_low_loss"
+        return run_on_device(on_device, arrays, core, outputs, device=chosen, what=what)
+
     def kernel(*parts: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
         # Few spectra have spikes: it pays to look for them in many at a time.
         cleaned = cleaned_of(*parts, chain=chain, with_variance=with_variance)
@@ -110,7 +128,7 @@ def process_block(
                 chain=chain,
                 with_variance=with_variance,
                 cleaned=cleaned.part(part),
-                single=np.dtype(dtype) == np.float32,
+                single=single,
             )
 
     larger = _SPIKES_AT_A_TIME
@@ -131,6 +149,8 @@ def process_spectra(
 ) -> tuple[np.ndarray, ...]:
     """Run the chain on a few spectra; parameters and results as for `process_block`.
 
+    Of spectra and variances that are tensors of Torch the results are tensors too, on their device.
+
     `cleaned` is what `cleaned_of` returns for them, if that is known already. With `single`, of the
     chain or here, what follows is computed in single precision, but for sums.
 
@@ -144,14 +164,17 @@ def process_spectra(
             spectra, position, fwhm, variance, chain=chain, with_variance=with_variance
         )
     values, touched, replaced = cleaned.spectra, cleaned.touched, cleaned.variance
-    position, missing = cleaned.position, cleaned.missing
-    diagnostics = {name: np.full(len(values), np.nan) for name in DIAGNOSTICS}
+    xp = namespace(values)
+    position, missing, fwhm = map(xp.asarray, (cleaned.position, cleaned.missing, fwhm))
+    diagnostics = {name: xp.full((len(values),), np.nan) for name in DIAGNOSTICS}
     if watch is not _nobody:
         watch("recorded", {"spectra": np.where(missing[:, np.newaxis], 1.0, spectra)})
     if touched is not None:
-        diagnostics["spikes"] = np.zeros(len(values))
+        diagnostics["spikes"] = xp.zeros((len(values),))
         changed = np.flatnonzero(touched.any(axis=-1))
-        diagnostics["spikes"][changed] = touched[changed].sum(axis=-1)
+        diagnostics["spikes"][xp.asarray(changed)] = xp.asarray(
+            touched[changed].sum(axis=-1, dtype=np.float64)
+        )
         watch("spikes", {"spectra": values, "touched": touched})
 
     noise_variance = None
@@ -164,16 +187,19 @@ def process_spectra(
             if chain.offset != 0:
                 noise_variance += chain.offset
         else:
-            noise_variance = np.array(variance, dtype=np.float64)
+            noise_variance = astype(xp.asarray(variance), xp.float64, copy=True)
             noise_variance[missing] = 1.0
         if touched is not None and replaced is not None:
             row, channel = np.nonzero(touched[changed])
-            noise_variance[changed[row], channel] = replaced[changed[row], channel]
+            row, known = changed[row], replaced[changed[row], channel]
+            noise_variance[xp.asarray(row), xp.asarray(channel)] = xp.asarray(
+                known, dtype=noise_variance.dtype
+            )
 
-    before = alternation(values, np.round(position), chain.ringing_taper)
+    before = alternation(values, xp.round(position), chain.ringing_taper)
     channels = chain.channels(values.shape[-1])
     kept = slice(chain.start - channels.start, chain.stop - channels.start)
-    kind = np.float32 if single or chain.single else np.float64
+    kind = xp.float32 if single or chain.single else xp.float64
     values, noise_variance, centre, rest = aligned(
         values, noise_variance, position, chain, dtype=kind
     )
@@ -181,11 +207,11 @@ def process_spectra(
     n_dark = chain.n_dark
     if n_dark:
         dark = slice(kept.start, kept.start + n_dark)
-        level = values[:, dark].mean(axis=-1, dtype=np.float64)
+        level = values[:, dark].mean(axis=-1, dtype=xp.float64)
         if chain.level is not None:
             level[:] = chain.level
         diagnostics["dark_level"] = level
-        values = values - level[:, np.newaxis].astype(values.dtype)
+        values = values - astype(level[:, np.newaxis], values.dtype)
         if noise_variance is not None and chain.level is None:
             # The level is noisy too.
             extra = noise_variance[:, dark].mean(axis=-1, keepdims=True) / n_dark
@@ -195,7 +221,7 @@ def process_spectra(
     end = values.shape[-1]
     whole = None
     if chain.normalise == "total":
-        whole = values[:, kept].sum(axis=-1, dtype=np.float64)
+        whole = values[:, kept].sum(axis=-1, dtype=xp.float64)
     if chain.background is not None:
         values, noise_variance, fit, end = subtract_background(values, noise_variance, rest, chain)
         diagnostics["exponent"], diagnostics["background_level"] = fit.exponent, fit.level
@@ -205,10 +231,10 @@ def process_spectra(
         elastic = zero_loss_of(values, fwhm, centre, chain)
         # What is beyond the fit window of the background has been subtracted with it.
         elastic[:, end:] = 0.0
-        intensity = elastic.sum(axis=-1, dtype=np.float64)
+        intensity = elastic.sum(axis=-1, dtype=xp.float64)
         total = total_of(values)
         with np.errstate(divide="ignore", invalid="ignore"):
-            diagnostics["t_over_lambda"] = np.log(total / intensity)
+            diagnostics["t_over_lambda"] = xp.log(total / intensity)
         diagnostics["zero_loss_intensity"] = intensity
         if watch is not _nobody:
             peak = np.zeros_like(values)
@@ -227,13 +253,13 @@ def process_spectra(
             if noise_variance is not None:
                 noise_variance = deconvolved_variance(noise_variance, elastic, centre, end, chain)
             watch("deconvolve", {"spectra": values[:, kept]})
-    share = np.ones(len(values))
+    share = xp.full((len(values),), 1.0)
     if chain.normalise:
         intensity = diagnostics["zero_loss_intensity"] if whole is None else whole
-        share = 1 / (np.where(intensity > 0, intensity, np.nan) * chain.scale_ev)
+        share = 1 / (xp.where(intensity > 0, intensity, np.nan) * chain.scale_ev)
     # Infinite where single precision has no room for it.
     with np.errstate(over="ignore", invalid="ignore"):
-        column = share[:, np.newaxis].astype(values.dtype)
+        column = astype(share[:, np.newaxis], values.dtype)
     at_once = False
     if chain.moves_rest:
         # A cubic would swing below zero beside the zero-loss peak, if that is still there.
@@ -251,9 +277,9 @@ def process_spectra(
             noise_variance = noise_variance * column
     values = values[:, kept]
     centre = centre - kept.start
-    after = alternation(values, np.round(centre + rest), chain.ringing_taper)
+    after = alternation(values, xp.round(centre + rest), chain.ringing_taper)
     with np.errstate(divide="ignore", invalid="ignore"):
-        diagnostics["ringing"] = (after[0] / share - before[0]) / np.abs(before[1])
+        diagnostics["ringing"] = (after[0] / share - before[0]) / xp.abs(before[1])
     if noise_variance is not None:
         noise_variance = noise_variance[:, kept]
         if chain.normalise and not at_once:
@@ -261,7 +287,7 @@ def process_spectra(
     if chain.normalise:
         watch("normalise", {"spectra": values})
     values[missing] = np.nan
-    numbers = np.stack([diagnostics[name] for name in DIAGNOSTICS], axis=-1)
+    numbers = xp.stack([diagnostics[name] for name in DIAGNOSTICS], axis=-1)
     numbers[missing] = np.nan
     if noise_variance is None:
         return values, numbers

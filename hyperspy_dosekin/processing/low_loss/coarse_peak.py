@@ -10,8 +10,8 @@ at the same fraction is wrong by nearly as much, and its area is known.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr
 
+from hyperspy_dosekin.numerics.arrays import astype, namespace, normal_distribution
 from hyperspy_dosekin.processing.low_loss.peak_shape import reflect
 from hyperspy_dosekin.processing.low_loss.zero_loss import SIGMA_PER_FWHM, find_zero_loss
 
@@ -26,10 +26,13 @@ _MOST = 0.1
 
 
 def _gaussian(width: np.ndarray | float, fraction: np.ndarray, reach: int) -> np.ndarray:
-    """Contents of channels of Gaussians of area 1, shape ``(n, 2 reach + 1)``."""
-    edge = np.arange(-reach, reach + 2) - 0.5 - fraction[:, np.newaxis]
-    sigma = SIGMA_PER_FWHM * np.reshape(width, (-1, 1))
-    return np.diff(ndtr(edge / sigma), axis=-1)
+    """Contents of channels of Gaussians of area 1, shape ``(n, 2 reach + 1)``.
+
+    `width` is a number or shape ``(n, 1)``.
+    """
+    xp = namespace(fraction)
+    edge = xp.arange(-reach, reach + 2) - 0.5 - fraction[:, np.newaxis]
+    return xp.diff(normal_distribution(edge / (SIGMA_PER_FWHM * width)), axis=-1)
 
 
 def width_of_core(position: np.ndarray, fwhm: float) -> float | None:
@@ -51,7 +54,7 @@ def width_of_core(position: np.ndarray, fwhm: float) -> float | None:
         return None
     few = position[np.linspace(0, position.size - 1, min(position.size, _PLACES)).astype(int)]
     fraction = np.tile(few - np.round(few), _WIDTHS.size)
-    models = _gaussian(np.repeat(_WIDTHS, few.size), fraction, 16)
+    models = _gaussian(np.repeat(_WIDTHS, few.size)[:, np.newaxis], fraction, 16)
     shown = find_zero_loss(models, widest=16).fwhm.reshape(_WIDTHS.size, few.size)
     middle = np.maximum.accumulate(np.nan_to_num(np.median(shown, axis=-1), posinf=0.0))
     return _STEP * round(float(np.interp(fwhm, middle, _WIDTHS)) / _STEP)
@@ -75,13 +78,13 @@ def with_its_area(mirrored: np.ndarray, centre: np.ndarray, width: float) -> np.
     >>> with_its_area(peak, np.array([3.0]), 2.0).sum().round(3)
     np.float64(1.1)
     """
-    reach = int(np.ceil(4 * width)) + 2
-    fraction = centre - np.round(centre)
+    xp, reach = namespace(mirrored), int(np.ceil(4 * width)) + 2
+    fraction = centre - xp.round(centre)
     seen = reflect(_gaussian(width, fraction, reach), reach + fraction).sum(axis=-1)
-    missing = np.clip(1 / seen - 1, -_MOST, _MOST)
-    beyond = np.arange(mirrored.shape[-1]) > centre[:, np.newaxis]
-    weight = np.where(beyond, np.maximum(mirrored, 0.0), 0.0) ** 2
+    missing = xp.clip(1 / seen - 1, -_MOST, _MOST)
+    beyond = xp.arange(mirrored.shape[-1]) > centre[:, np.newaxis]
+    weight = xp.where(beyond, xp.maximum(mirrored, 0.0), 0.0) ** 2
     total = weight.sum(axis=-1, keepdims=True)
-    share = weight / np.where(total > 0, total, 1.0)
+    share = weight / xp.where(total > 0, total, 1.0)
     added = missing[:, np.newaxis] * mirrored.sum(axis=-1, keepdims=True) * share
-    return (mirrored + added).astype(mirrored.dtype, copy=False)
+    return astype(mirrored + added, mirrored.dtype)

@@ -5,16 +5,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
+from hyperspy_dosekin.numerics.arrays import astype, fast_length, irfft, namespace, rfft
 from hyperspy_dosekin.processing.shifting import turns
 
-# SciPy's transforms have no types that a checker could follow.
-fft: Any = scipy.fft
 Complex = npt.NDArray[np.complexfloating]
 
 #: What spectra are restored to: ``"zero_loss"`` is the width of the zero-loss peak, the classical
@@ -94,24 +91,26 @@ def fourier_log(
     >>> print(single[0, [4, 14, 24, 34]].round(1) + 0)
     [ 0. 50. 0. 0.]
     """
+    xp = namespace(spectra)
     n_spectra, n_channels = spectra.shape
-    length = _fast_length(int(np.ceil(longer * n_channels)))
-    centre = np.broadcast_to(np.asarray(origin, dtype=float), n_spectra)
-    single = np.empty(spectra.shape, spectra.dtype)
+    length = fast_length(int(np.ceil(longer * n_channels)))
+    centre = xp.broadcast_to(xp.asarray(origin, dtype=xp.float64), (n_spectra,))
+    single = xp.empty(spectra.shape, spectra.dtype)
     # A unit, in which single precision has room, and its power of two, by which numbers are divided
     # and multiplied without rounding.
-    area = np.einsum("ij->i", zero_loss).astype(np.float64)
-    unit = np.where(area > 0, area, 1.0) * np.exp(-DAMPED[longer] / length * centre)
-    whole = 2.0 ** np.round(np.log2(np.median(unit))) if n_spectra else 1.0
-    damping = _damping(length, n_channels, DAMPED[longer])
+    area = astype(xp.einsum("ij->i", zero_loss), xp.float64)
+    unit = xp.where(area > 0, area, 1.0) * xp.exp(-DAMPED[longer] / length * centre)
+    whole = 2.0 ** xp.round(xp.log2(xp.median(unit))) if n_spectra else 1.0
+    damping = tuple(map(xp.asarray, _damping(length, n_channels, DAMPED[longer])))
     weights = tuple(
-        each.astype(spectra.dtype)
+        astype(each, spectra.dtype)
         for each in (damping[0] / whole, damping[1] * whole, damping[2] / whole)
     )
-    unit = (unit / whole)[:, np.newaxis].astype(spectra.dtype)
-    step = max(_AT_A_TIME // length, 1)
+    unit = astype((unit / whole)[:, np.newaxis], spectra.dtype)
+    # A device has no cache to stay in.
+    step = max(_AT_A_TIME // length if xp is np else n_spectra, 1)
     # Zero where nothing is ever written.
-    room = np.zeros((2, min(step, n_spectra), length), spectra.dtype)
+    room = xp.zeros((2, min(step, n_spectra), length), spectra.dtype)
     for first in range(0, n_spectra, step):
         part = slice(first, first + step)
         turned = None
@@ -163,23 +162,24 @@ def _deconvolve(
     weights
         From `_damping`, in that unit.
     """
+    xp = namespace(spectra)
     number, n_channels = spectra.shape
     peaks, losses = room[:, :number]
     # Beyond the peak there is nothing to subtract.
     length, end = room.shape[-1], zero_loss.shape[-1]
     near, far = slice(0, end), slice(end, n_channels)
     damping, growth, fade = weights
-    np.multiply(zero_loss, damping[near], out=peaks[:, near])
-    elastic = fft.rfft(peaks, axis=-1)
+    xp.multiply(zero_loss, damping[near], out=peaks[:, near])
+    elastic = rfft(peaks)
     lossy = spectra[:, near] - zero_loss
-    np.multiply(lossy, damping[near], out=losses[:, near])
-    np.multiply(spectra[:, far], damping[far], out=losses[:, far])
+    xp.multiply(lossy, damping[near], out=losses[:, near])
+    xp.multiply(spectra[:, far], damping[far], out=losses[:, far])
     # Continued from the mean of the last channels to zero, in half of what follows.
     last = spectra[:, -min(16, n_channels) :]
-    level = (np.einsum("ij->i", last) / last.shape[-1])[:, np.newaxis]
-    beyond = slice(n_channels, n_channels + fade.size)
-    np.multiply(np.maximum(level, 0.0), fade, out=losses[:, beyond])
-    lost = fft.rfft(losses, axis=-1)
+    level = (xp.einsum("ij->i", last) / last.shape[-1])[:, np.newaxis]
+    beyond = slice(n_channels, n_channels + len(fade))
+    xp.multiply(xp.maximum(level, 0.0), fade, out=losses[:, beyond])
+    lost = rfft(losses)
     size = min(int(band * length) + 1, lost.shape[-1])
     if turned is None:
         _plural(lost[:, :size], elastic[:, :size], unit, out=lost[:, :size])
@@ -189,10 +189,9 @@ def _deconvolve(
         lost[:, :size] += plural
         elastic /= unit
         elastic *= turned
-        np.subtract(2.0, elastic, out=elastic)
-        lost *= elastic
-    scattered = fft.irfft(lost, length, axis=-1, overwrite_x=True)[:, :n_channels]
-    np.multiply(scattered, growth, out=single)
+        lost *= 2.0 - elastic
+    scattered = irfft(lost, length)[:, :n_channels]
+    xp.multiply(scattered, growth, out=single)
     if turned is None:
         single[:, near] += lossy
         single[:, far] += spectra[:, far]
@@ -205,11 +204,6 @@ def _damping(length: int, n_channels: int, damped: float) -> tuple[np.ndarray, .
     way = np.arange(1, (length - n_channels + 1) // 2) / (0.5 * (length - n_channels))
     fade = np.cos(0.5 * np.pi * way) ** 2 * fall[n_channels : n_channels + way.size]
     return fall[:n_channels], 1 / fall[:n_channels], fade
-
-
-@lru_cache(maxsize=64)
-def _fast_length(least: int) -> int:
-    return fft.next_fast_len(least, real=True)
 
 
 def band_of(peak: np.ndarray, fwhm: np.ndarray, variance: float = 0.0) -> float:
@@ -240,9 +234,9 @@ def band_of(peak: np.ndarray, fwhm: np.ndarray, variance: float = 0.0) -> float:
     if not area > 0:
         return 0.5
     # Between frequencies of a short peak there would be gaps.
-    length = _fast_length(8 * peak.size)
+    length = fast_length(8 * peak.size)
     least = max(_ABSENT, _ERRORS * np.sqrt(max(variance, 0.0)) / area)
-    there = np.flatnonzero(np.abs(fft.rfft(peak, length)) > least * area)
+    there = np.flatnonzero(np.abs(rfft(peak, length)) > least * area)
     if least > _HIDDEN:
         return 0.5
     narrower = float(np.median(fwhm) / fwhm.min())
@@ -267,9 +261,10 @@ def _plural(
     out
         Where the result is put; it may be `lost`.
     """
+    xp = namespace(lost)
     d, z = lost, elastic
-    result: Complex = np.conjugate(z)
-    square = (result * z).real.copy()
+    result: Complex = xp.conjugate(z)
+    square = xp.ascontiguousarray((result * z).real)
     result *= d
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         along, across = result.real / square, result.imag / square
@@ -277,19 +272,19 @@ def _plural(
         modulus = along + 2.0
         modulus *= along
         modulus += across * across
-        np.log1p(modulus, out=modulus)
+        xp.log1p(modulus, out=modulus)
         modulus *= 0.5
         along += 1.0
-        np.arctan2(across, along, out=across)
+        xp.arctan2(across, along, out=across)
         result.real, result.imag = modulus, across
         result *= z
         result -= d
         # Where the peak has nothing, the logarithm is one of errors, and plural scattering nowhere.
         square /= (_NOTHING * unit) ** 2
         square *= square
-        np.add(square, 1.0, out=along)
+        xp.add(square, 1.0, out=along)
         square /= along
-        result = np.multiply(result, square, out=out)
-    if not np.isfinite(result.sum()):
-        result[~np.isfinite(result)] = 0.0
+        result = xp.multiply(result, square, out=out)
+    if not xp.isfinite(result.sum()):
+        result[~xp.isfinite(result)] = 0.0
     return result

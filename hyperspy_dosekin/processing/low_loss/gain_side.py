@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import binary_opening, uniform_filter1d
 
+from hyperspy_dosekin.numerics.arrays import namespace
+
 #: Nearer to the peak than so many widths nothing is a feature or a tail.
 _CORE_WIDTHS = 1.5
 #: A feature is so much higher than what is nearer to the peak, and so many standard deviations.
@@ -64,9 +66,9 @@ class Tail:
 
     def at(self, distance: np.ndarray) -> np.ndarray:
         """Give the tail at distances in channels; zero before it begins."""
-        far = distance > self.start
-        ratio = np.where(far, distance, self.start) / self.start
-        return np.where(far, self.level * ratio**-self.exponent, 0.0)
+        xp, far = namespace(distance), distance > self.start
+        ratio = xp.where(far, distance, self.start) / self.start
+        return xp.where(far, self.level * ratio**-self.exponent, 0.0)
 
 
 def share_without_features(

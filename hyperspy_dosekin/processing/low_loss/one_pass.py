@@ -14,6 +14,7 @@ from hyperspy_dosekin.processing.low_loss.survey import SURVEY, survey_low_loss
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import torch
 
 #: What is recorded of each spectrum.
 NUMBERS = (*DIAGNOSTICS, *SURVEY)
@@ -32,6 +33,7 @@ def look_and_process(
     dtype: npt.DTypeLike = np.float64,
     with_variance: bool = False,
     workers: int = 1,
+    device: str | torch.device = "cpu",
 ) -> tuple[np.ndarray, ...]:
     """Run the chain on a block whose zero-loss peaks are not known yet.
 
@@ -46,7 +48,7 @@ def look_and_process(
         the channels at their ends there.
     widest, search, largest_value, gain, near
         As for `survey_low_loss`.
-    dtype, with_variance, workers
+    dtype, with_variance, workers, device
         As for `process_block`.
 
     Returns
@@ -82,5 +84,6 @@ def look_and_process(
         dtype=dtype,
         with_variance=with_variance,
         workers=workers,
+        device=device,
     )
     return spectra, np.concatenate([numbers, seen], axis=-1), *rest

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hyperspy_dosekin.processing.shifting import between, shift_peak
+from hyperspy_dosekin.numerics.arrays import astype, namespace, on_steps
+from hyperspy_dosekin.processing.shifting import between, channels_of, shift_peak
 
 #: Values of a `PeakShape` in a channel.
 PER_CHANNEL = 8
@@ -52,13 +53,17 @@ def reflect(
     """
     *lead, n_channels = spectra.shape
     flat = spectra.reshape(-1, n_channels)
-    middle = np.broadcast_to(np.asarray(centre, dtype=float), lead).reshape(-1, 1)
+    xp = namespace(spectra)
+    middle = xp.broadcast_to(xp.asarray(centre, dtype=xp.float64), tuple(lead)).reshape(-1, 1)
     first = _first(middle, n_channels, reach)
-    zero_loss = np.zeros(flat.shape, np.result_type(flat, 0.0))
-    own = slice(int(first.min()), max(int(np.floor(middle.max())) + 1, 0))
-    channel = np.arange(float(n_channels))[own]
+    zero_loss = xp.zeros(flat.shape, np.result_type(flat, 0.0) if xp is np else flat.dtype)
+    own = slice(int(first.min()), max(int(xp.floor(middle.max())) + 1, 0))
+    channel = xp.arange(float(n_channels))[own]
     inside = (channel >= first) & (channel <= middle)
-    np.copyto(zero_loss[:, own], flat[:, own], where=inside, casting="same_kind")
+    if xp is np:
+        np.copyto(zero_loss[:, own], flat[:, own], where=inside, casting="same_kind")
+    else:
+        zero_loss[:, own] = xp.where(inside, flat[:, own], 0.0)
     part, image = mirror_image(flat, middle[:, 0], reach, share=share, variance=variance)
     # Where the mirror image begins, the peak itself ends.
     zero_loss[:, part] += image
@@ -81,51 +86,59 @@ def mirror_image(
     n_channels = spectra.shape[-1]
     middle = centre[:, np.newaxis]
     first = _first(middle, n_channels, reach)
-    begin = max(int(np.floor(middle.min())), 0)
-    end = min(int(np.ceil((2 * middle - first).max())) + 1, n_channels)
+    xp = namespace(spectra)
+    begin = max(int(xp.floor(middle.min())), 0)
+    end = min(int(xp.ceil((2 * middle - first).max())) + 1, n_channels)
     if begin >= end:
         return slice(0, 0), spectra[:, :0]
-    channel = np.arange(float(begin), end)
+    channel = xp.arange(float(begin), end)
     needed = (channel > middle) & (2 * middle - channel >= first)
     # The same fraction in all channels of a spectrum, and few places where they begin.
-    last = np.ceil(2 * middle - begin - 1e-9)
-    fraction = (np.ceil(2 * middle) - 2 * middle).astype(spectra.dtype)
+    last = xp.ceil(2 * middle - begin - 1e-9)
+    fraction = astype(xp.ceil(2 * middle) - 2 * middle, spectra.dtype)
     # Four neighbours of each place, from one above to two below.
-    number = channel.size + 3
-    wide = np.empty((len(spectra), number), spectra.dtype)
-    places = last[:, 0].astype(np.intp)
-    for place in set(places.tolist()):
-        alike = places == place
-        rows = slice(None) if alike.all() else np.flatnonzero(alike)
-        # Slices are copied several times faster than indices are looked up. Beyond the ends the
-        # channels there are repeated.
-        top = place + 2
-        stop, start = (min(max(side, 0), n_channels) for side in (top, top - number))
-        above, below = (min(max(top - side, 0), number) for side in (stop, start))
-        wide[rows, above:below] = spectra[rows, start:stop][:, ::-1]
-        wide[rows, :above] = spectra[rows, -1:]
-        wide[rows, below:] = spectra[rows, :1]
+    wide = _downward(spectra, astype(last[:, 0], xp.intp) + 2, len(channel) + 3)
     if variance:
         image = (1 - fraction) * wide[:, 1:-2]
         image += fraction * wide[:, 2:-1]
     else:
         image = between(wide, fraction)
     if share is not None:
-        away = np.interp(channel - middle, np.arange(share.size), share)
-        image = image * away.astype(image.dtype)
+        image = image * astype(on_steps(channel - middle, share), image.dtype)
     image[~needed] = 0.0
     return slice(begin, end), image
 
 
+def _downward(spectra: np.ndarray, top: np.ndarray, number: int) -> np.ndarray:
+    """So many channels of each spectrum from behind its `top` down; those at the ends repeated."""
+    xp = namespace(spectra)
+    if xp is not np:
+        return xp.flip(channels_of(spectra, top - number, number), (-1,))
+    n_channels = spectra.shape[-1]
+    wide = np.empty((len(spectra), number), spectra.dtype)
+    for each in set(top.tolist()):
+        alike = top == each
+        rows = slice(None) if alike.all() else np.flatnonzero(alike)
+        # Slices are copied several times faster than indices are looked up. Beyond the ends the
+        # channels there are repeated.
+        stop, start = (min(max(side, 0), n_channels) for side in (each, each - number))
+        above, below = (min(max(each - side, 0), number) for side in (stop, start))
+        wide[rows, above:below] = spectra[rows, start:stop][:, ::-1]
+        wide[rows, :above] = spectra[rows, -1:]
+        wide[rows, below:] = spectra[rows, :1]
+    return wide
+
+
 def _first(middle: np.ndarray, n_channels: int, reach: int | None) -> np.ndarray:
     """First channel that is mirrored."""
-    return np.maximum(middle - (n_channels if reach is None else reach), 0)
+    return namespace(middle).maximum(middle - (n_channels if reach is None else reach), 0)
 
 
 def truncate(spectra: np.ndarray, end: npt.ArrayLike) -> np.ndarray:
     """Zero-loss peak as all that comes before `end`, a channel or a fraction, shape ``(…)``."""
-    end = np.asarray(end, dtype=float)[..., np.newaxis]
-    return spectra * np.clip(end - np.arange(spectra.shape[-1]) + 0.5, 0.0, 1.0)
+    xp = namespace(spectra)
+    end = xp.asarray(end, dtype=xp.float64)[..., np.newaxis]
+    return spectra * xp.clip(end - xp.arange(spectra.shape[-1]) + 0.5, 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,12 +179,13 @@ class PeakShape:
             Shape ``(n, n_channels)``.
         """
         start = self.middle - PER_CHANNEL * centre[:, np.newaxis]
-        whole = np.floor(start)
+        xp = namespace(centre)
+        whole = xp.floor(start)
         fraction = start - whole
-        place = whole.astype(np.intp) + PER_CHANNEL * np.arange(n_channels)
-        last = self.values.size - 1
+        place = astype(whole, xp.intp) + PER_CHANNEL * xp.arange(n_channels)
+        values, last = xp.asarray(self.values), self.values.size - 1
         below, above = (
-            np.where((each >= 0) & (each <= last), self.values[np.clip(each, 0, last)], 0.0)
+            xp.where((each >= 0) & (each <= last), values[xp.clip(each, 0, last)], 0.0)
             for each in (place, place + 1)
         )
         return (1 - fraction) * below + fraction * above

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hyperspy_dosekin.numerics.arrays import astype, namespace, on_host, on_steps
 from hyperspy_dosekin.numerics.sums import sum_of
 from hyperspy_dosekin.processing.background import fit_power_law
 from hyperspy_dosekin.processing.low_loss.coarse_peak import with_its_area
@@ -21,7 +21,12 @@ from hyperspy_dosekin.processing.low_loss.peak_shape import (
     truncate,
 )
 from hyperspy_dosekin.processing.low_loss.zero_loss import protected_channels
-from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance, shift_whole
+from hyperspy_dosekin.processing.shifting import (
+    channels_of,
+    shift_spectra,
+    shift_variance,
+    shift_whole,
+)
 from hyperspy_dosekin.processing.spikes.polynomials import FEWEST_CHANNELS as FEWEST_SEARCHED
 from hyperspy_dosekin.processing.spikes.removal import remove_spikes
 
@@ -36,7 +41,7 @@ class Cleaned:
     Parameters
     ----------
     spectra
-        Shape ``(n_spectra, n_channels)``.
+        Shape ``(n_spectra, n_channels)``; a tensor where the chain runs on a device.
     position, missing
         Channel of the zero-loss peak, and whether there is none, or NaN, shape ``(n_spectra,)``.
     touched, variance
@@ -69,22 +74,28 @@ def cleaned_of(
     with_variance: bool = True,
 ) -> Cleaned:
     """Replace spikes; parameters as for `process_block` of the chain."""
+    xp = namespace(spectra)
     search = chain.spikes and spectra.shape[-1] >= FEWEST_SEARCHED
-    values = spectra.astype(np.float32 if chain.single else np.float64)
+    values = astype(spectra, xp.float32 if chain.single else xp.float64, copy=True)
     # Peaks where none was found would be moved out of the axis.
     missing = ~np.isfinite(position)
-    if np.issubdtype(spectra.dtype, np.floating):
+    if xp is not np or np.issubdtype(spectra.dtype, np.floating):
         # Sums are finite if all is, and then nothing is missing.
-        lost = np.flatnonzero(~np.isfinite(sum_of(values)))
-        missing[lost] |= ~np.isfinite(values[lost]).all(axis=-1)
+        lost = np.flatnonzero(~np.isfinite(on_host(sum_of(values))))
+        finite = xp.isfinite(values[xp.asarray(lost)]).all(axis=-1)
+        missing[lost] |= ~on_host(finite)
     if missing.any():
-        values = np.where(missing[:, np.newaxis], 1.0, values)
+        values = xp.where(xp.asarray(missing)[:, np.newaxis], 1.0, values)
     position = np.where(missing, chain.origin, position)
     if not search:
         return Cleaned(values, position, missing, None, None)
     noise: dict[str, Any] = {"gain": chain.gain, "offset": chain.offset}
+    known = chain.subspace
+    if variance is not None or known is None or known.few or not known.sufficient:
+        # Every channel is judged, which is done where its neighbours and decisions are cheap.
+        values = on_host(values)
     if variance is not None:
-        noise = {"gain": 0.0, "offset": variance}
+        noise = {"gain": 0.0, "offset": on_host(variance)}
     used = None
     if chain.align in _MOVED_WHOLE:
         # In channels of the subspace, whose peak is at the number of channels.
@@ -102,7 +113,7 @@ def cleaned_of(
         in_place=True,
         with_variance=with_variance,
     )
-    return Cleaned(values, position, missing, touched, replaced)
+    return Cleaned(xp.asarray(values), position, missing, touched, replaced)
 
 
 def subtract_background(
@@ -117,29 +128,30 @@ def subtract_background(
     window = np.flatnonzero((energy >= left) & (energy <= right))
     # The same in all spectra, so that their levels can be compared.
     reference = float(np.exp(np.log(energy[window]).mean()))
+    xp, energy = namespace(values), namespace(values).asarray(energy)
     if rest.any():
         # Each spectrum is still a part of a channel away from the common axis.
         energy = energy + rest[:, np.newaxis] * chain.scale_ev
-        energy = np.maximum(energy, 0.1 * chain.scale_ev)
+        energy = xp.maximum(energy, 0.1 * chain.scale_ev)
     gain: np.ndarray | float = chain.gain
     offset: np.ndarray | float = chain.offset
     if variance is not None:
         # Weights from noisy intensities would put the background too low.
         total = values[:, window].sum(axis=-1, keepdims=True)
-        gain = variance[:, window].sum(axis=-1, keepdims=True) / np.maximum(total, 1e-300)
+        gain = variance[:, window].sum(axis=-1, keepdims=True) / xp.maximum(total, 1e-300)
         offset = 0.0
     fit = fit_power_law(
-        values[:, window].astype(np.float64),
+        astype(values[:, window], xp.float64),
         energy[..., window],
         gain=gain,
         offset=offset,
         reference_ev=reference,
     )
     beyond = slice(int(window[0]), None)
-    values = values.copy()
+    values = astype(values, values.dtype, copy=True)
     values[:, beyond] -= fit.at(energy[..., beyond])
     if variance is not None:
-        noisier = variance.copy()
+        noisier = astype(variance, variance.dtype, copy=True)
         noisier[:, beyond] += fit.variance(energy[..., beyond])
         variance = noisier
     return values, variance, fit, int(window[0])
@@ -151,7 +163,7 @@ def aligned(
     position: np.ndarray,
     chain: LowLossChain,
     *,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: object = np.float64,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
     """Move spectra and crop them.
 
@@ -164,15 +176,16 @@ def aligned(
     rest
         What is left of the shift, less than a channel; zero where nothing is to follow.
     """
+    xp = namespace(values)
     kept = chain.channels(values.shape[-1])
     first = kept.start
-    rest = np.zeros(len(values))
+    rest = xp.zeros((len(values),))
     if chain.align == "none":
         moved, noise, centre = values, variance, position - first
     else:
         shift = chain.origin - position
         # Half a channel is rounded as it is where spikes are looked for.
-        whole = chain.origin - np.round(position).astype(np.intp)
+        whole = chain.origin - astype(xp.round(position), xp.intp)
         if chain.align == "fourier":
             moved = shift_spectra(values, shift)
             noise = None if variance is None else shift_variance(variance, shift)
@@ -182,9 +195,9 @@ def aligned(
             noise = None if variance is None else shift_whole(variance, whole, kept)
             kept = slice(None)
         centre = (chain.origin - first) - rest
-    moved = moved[:, kept].astype(dtype, copy=moved is values)
+    moved = astype(moved[:, kept], dtype, copy=moved is values)
     if noise is not None:
-        noise = noise[:, kept].astype(dtype, copy=noise is variance)
+        noise = astype(noise[:, kept], dtype, copy=noise is variance)
     return moved, noise, centre, rest
 
 
@@ -193,11 +206,15 @@ def alternation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How much intensity alternates from channel to channel beyond the peak, and its mean."""
     begin = int(np.flatnonzero(taper)[0])
-    taper = taper[begin:]
-    weights = np.stack([taper, taper], axis=-1).astype(values.dtype)
+    xp, taper = namespace(values), taper[begin:]
+    weights = np.stack([taper, taper], axis=-1)
     weights[1::2, 0] *= -1
+    weights = astype(xp.asarray(weights), values.dtype)
+    places = astype(centre, xp.intp)
+    if xp is not np:
+        found = astype(channels_of(values, places + begin, taper.size) @ weights, xp.float64)
+        return xp.abs(found[:, 0]), found[:, 1]
     found = np.empty((len(values), 2))
-    places = centre.astype(np.intp)
     last = values.shape[-1] - 1
     # Most spectra have their peak in one of a few channels: slices need no index of each channel.
     for place in set(places.tolist()):
@@ -218,36 +235,34 @@ def zero_loss_of(
 
     Channels beyond all peaks, where there is nothing, may be left out.
     """
+    xp = namespace(values)
     if isinstance(chain.zero_loss, str):
         if chain.tail is None and chain.excess is None and chain.reach is not None and len(values):
-            values = values[:, : int(np.ceil(centre.max())) + chain.reach + 1]
+            values = values[:, : int(xp.ceil(centre.max())) + chain.reach + 1]
         mirrored = reflect(values, centre, chain.reach, share=chain.share)
         if chain.core is not None:
             mirrored = with_its_area(mirrored, centre, chain.core)
         if chain.tail is None and chain.excess is None:
             return mirrored
         area = mirrored.sum(axis=-1, keepdims=True)
-        distance = np.arange(values.shape[-1]) - centre[:, np.newaxis]
+        distance = xp.arange(values.shape[-1]) - centre[:, np.newaxis]
         if chain.tail is not None:
-            mirrored = np.where(mirrored == 0, area * chain.tail.at(distance), mirrored)
+            mirrored = xp.where(mirrored == 0, area * chain.tail.at(distance), mirrored)
         if chain.excess is not None:
-            known = np.arange(chain.excess.size)
-            mirrored = mirrored + area * np.interp(
-                distance, known, chain.excess, left=0.0, right=0.0
-            )
-        return mirrored.astype(values.dtype, copy=False)
+            mirrored = mirrored + area * on_steps(distance, chain.excess, beyond=False)
+        return astype(mirrored, values.dtype)
     if isinstance(chain.zero_loss, np.ndarray):
-        return np.tile(chain.zero_loss.astype(values.dtype), (len(values), 1))
+        return xp.tile(xp.asarray(chain.zero_loss, dtype=values.dtype), (len(values), 1))
     if not isinstance(chain.zero_loss, PeakShape):
         peak = truncate(values, centre + chain.zero_loss / chain.scale_ev)
-        return peak.astype(values.dtype, copy=False)
+        return astype(peak, values.dtype)
     shape = chain.zero_loss.at(centre, values.shape[-1])
     # As high as the spectrum around its peak, up to where losses begin.
-    offset = np.arange(values.shape[-1]) - centre[:, np.newaxis]
-    width = np.nan_to_num(fwhm, nan=2.0)[:, np.newaxis]
-    core = (offset >= -1.5 * width) & (offset <= np.maximum(0.5 * width, 1))
+    offset = xp.arange(values.shape[-1]) - centre[:, np.newaxis]
+    width = xp.nan_to_num(fwhm, nan=2.0)[:, np.newaxis]
+    core = (offset >= -1.5 * width) & (offset <= xp.maximum(0.5 * width, 1))
     height = (core * values).sum(axis=-1) / (core * shape).sum(axis=-1)
-    return (height[:, np.newaxis] * shape).astype(values.dtype, copy=False)
+    return astype(height[:, np.newaxis] * shape, values.dtype)
 
 
 def deconvolved_variance(
@@ -266,10 +281,10 @@ def deconvolved_variance(
         part = slice(part.start, max(min(part.stop, end), part.start))
         result[:, part] += mirrored[:, : part.stop - part.start]
     if chain.resolution == "sharpened":
-        area = elastic.sum(axis=-1, keepdims=True)
+        xp, area = namespace(elastic), elastic.sum(axis=-1, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore"):
-            peak = elastic / np.where(area > 0, area, np.nan)
+            peak = elastic / xp.where(area > 0, area, np.nan)
         # Sum of the squares of the filter 2 - z, channel by channel.
-        factor = 4 - 4 * peak.max(axis=-1) + (peak**2).sum(axis=-1)
-        result *= factor[:, np.newaxis].astype(result.dtype)
+        factor = 4 - 4 * xp.amax(peak, axis=-1) + (peak**2).sum(axis=-1)
+        result *= astype(factor[:, np.newaxis], result.dtype)
     return result

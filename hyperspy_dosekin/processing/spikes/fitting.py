@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from hyperspy_dosekin.numerics.arrays import namespace, on_host
 from hyperspy_dosekin.processing.spikes.noise import Noise
 from hyperspy_dosekin.processing.spikes.placed import FEW, Placed
 from hyperspy_dosekin.processing.spikes.subspace import Subspace
@@ -108,16 +109,18 @@ def doubtful_channels(
     """
     if subspace.sufficient:
         # It is so in several channels or nowhere: a few of them tell where to look.
-        few = placed.few
+        xp = namespace(coefficients)
+        few = placed.few.on(xp)
         expected, part = few.expected(coefficients), noise.part(slice(None), FEW)
         known = few.uncertainty(coefficients) > _DOUBTFUL * part.variance(expected, few.scale**2)
-        rows = np.flatnonzero(known.any(axis=-1))
-        if not rows.size:
+        found = xp.flatnonzero(known.any(axis=-1))
+        if not len(found):
             return None
+        rows, some = on_host(found), on_host(coefficients[found])
         often = np.zeros(spectra.shape, dtype=bool)
-        expected = placed.expected(coefficients[rows])
+        expected = placed.expected(some)
         variance = noise.part(rows).variance(expected, placed.scale**2)
-        noisy = placed.uncertainty(coefficients[rows]) > _DOUBTFUL * variance
+        noisy = placed.uncertainty(some) > _DOUBTFUL * variance
         often[rows] = uniform_filter1d(noisy.astype(np.float32), _AVERAGED, axis=-1) > 0.5
     else:
         often = np.ones(spectra.shape, dtype=bool)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.optimize import least_squares
 
+from hyperspy_dosekin.numerics.arrays import namespace
 from hyperspy_dosekin.numerics.medians import median
 
 #: Standard deviation of a normal variable in units of the median of its magnitude.
@@ -70,7 +71,8 @@ def positive(values: np.ndarray) -> np.ndarray:
 
     NumPy compares two arrays twice as fast as an array with a number.
     """
-    return np.maximum(values, np.zeros(values.shape[-1:], values.dtype))
+    xp = namespace(values)
+    return xp.maximum(values, xp.zeros(values.shape[-1:], values.dtype))
 
 
 @dataclass(frozen=True, eq=False)

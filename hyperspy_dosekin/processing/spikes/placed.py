@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
+from types import ModuleType
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arrays import namespace
 from hyperspy_dosekin.processing.spikes.subspace import Subspace
 
 #: Numbers in a matrix that BLAS takes on one thread.
@@ -64,6 +66,10 @@ class Placed:
             lambda values: values.astype(np.float32) if values.dtype.kind == "f" else values
         )
 
+    def on(self, xp: ModuleType) -> Placed:
+        """The same as tensors, for the functions of a device, which `namespace` gives."""
+        return self if xp is np else _placed_on(self, xp)
+
     @cached_property
     def residual_scale(self) -> np.ndarray:
         """Square of the scale that residuals of the fit itself have, shape ``(n_channels,)``."""
@@ -104,6 +110,12 @@ def place(subspace: Subspace, start: int, n_channels: int) -> Placed:
     )
 
 
+@lru_cache(maxsize=64)
+def _placed_on(placed: Placed, xp: ModuleType) -> Placed:
+    # Copied, not computed: the copy is there when this returns, for the streams of all threads.
+    return Placed(*(xp.asarray(getattr(placed, each.name)) for each in fields(placed)))
+
+
 def _pseudoinverse(rows: np.ndarray) -> np.ndarray:
     """That of the transpose of a few rows ``(n, m)``, by the small matrix of their products."""
     size = np.sqrt((rows**2).sum(axis=-1, keepdims=True))
@@ -118,8 +130,11 @@ def _pseudoinverse(rows: np.ndarray) -> np.ndarray:
 def _product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Matrix product, row by row, so that the result for one does not depend on the others.
 
-    In portions that are so small that BLAS keeps to one thread: the threads are ours.
+    In portions that are so small that BLAS keeps to one thread: the threads are ours. A device
+    takes all at once.
     """
+    if namespace(rows) is not np:
+        return rows @ matrix
     rows = rows[:, np.newaxis]
     n_in, n_out = matrix.shape
     step = max(_PORTION // min(n_in, n_out), 1)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from hyperspy_dosekin.numerics.arrays import namespace, on_host
 from hyperspy_dosekin.numerics.threads import one_blas_thread
 from hyperspy_dosekin.processing.spikes.found import THRESHOLD
 from hyperspy_dosekin.processing.spikes.noise import Calibration, Noise, calibrate
@@ -18,7 +19,7 @@ from hyperspy_dosekin.processing.spikes.polynomials import (
     remove_by_channels,
     scatter,
 )
-from hyperspy_dosekin.processing.spikes.residuals import remove_by_subspace, together
+from hyperspy_dosekin.processing.spikes.residuals import index_for, remove_by_subspace, together
 from hyperspy_dosekin.processing.spikes.subspace import (
     FEW,
     FEWEST,
@@ -77,7 +78,7 @@ def remove_spikes(
     ----------
     spectra
         Intensities, shape ``(n_spectra, n_channels)``, float64, or float32 for a `subspace` where
-        the noise is far above its rounding.
+        the noise is far above its rounding. A tensor where `remove_by_subspace` takes one.
     gain, offset
         Noise variance of a channel as far as it is known: `gain` times its intensity plus `offset`,
         a number or an array of the shape of the spectra.
@@ -123,7 +124,7 @@ def remove_spikes(
         spectra = spectra.astype(np.float64, copy=False)
         noise = noise.of_each(*scatter(spectra))
         return remove_by_channels(spectra, noise, closed, threshold, fwhm)
-    n_channels = spectra.shape[-1]
+    xp, n_channels = namespace(spectra), spectra.shape[-1]
     start = first_channels(position, n_channels)
     # Of few spectra their noise is asked for again.
     cleaned, touched, replaced, doubtful = remove_by_subspace(
@@ -145,9 +146,11 @@ def remove_spikes(
         # Slices are copied several times faster than indices are looked up.
         inside = (together(rows), part)
         shut = closed[inside] | touched[inside] | ~wanted
-        cleaned[inside], more, variance = remove_by_channels(
-            cleaned[inside].astype(np.float64), noise.part(*inside), shut, threshold, fwhm
+        there = (index_for(xp, inside[0]), part)
+        some, more, variance = remove_by_channels(
+            on_host(cleaned[there]).astype(np.float64), noise.part(*inside), shut, threshold, fwhm
         )
+        cleaned[there] = xp.asarray(some, dtype=cleaned.dtype)
         touched[inside] |= more
         if replaced is not None:
             replaced[inside] += variance

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arrays import astype, namespace, on_host
 from hyperspy_dosekin.processing.spikes.fitting import (
     CLIPPED,
     doubtful_channels,
@@ -48,7 +50,9 @@ def remove_by_subspace(
     ----------
     spectra
         Shape ``(n_spectra, n_channels)``, float64, or float32 where that tells a tenth of the
-        noise; those that may have spikes are judged in double precision.
+        noise; those that may have spikes are judged in double precision. Of a tensor only these
+        come to the processor, if the noise is a number and the subspace `sufficient` and not
+        `few`; all that is returned but the spectra is an array.
     noise
         Of these spectra.
     closed
@@ -70,19 +74,24 @@ def remove_by_subspace(
     may be spikes where the subspace is noisier than the channels beside, if there are any, all of
     that shape.
     """
-    cleaned = spectra if in_place else spectra.copy()
+    xp, single = namespace(spectra), spectra.itemsize == 4
+    cleaned = spectra if in_place else astype(spectra, spectra.dtype, copy=True)
     touched, doubtful = np.zeros(spectra.shape, dtype=bool), None
-    replaced = np.zeros(spectra.shape, spectra.dtype) if with_variance else None
+    kind = np.float32 if single else np.float64
+    replaced = np.zeros(spectra.shape, kind) if with_variance else None
     noise = subspace.calibration(noise)
     n_channels = spectra.shape[-1]
     most = max(_AT_A_TIME // n_channels, 1)
     seen = []
     for rows, placed in _groups(start, n_channels, subspace):
-        if spectra.dtype == np.float32:
+        if single:
             placed = placed.single
-        odd, coefficients = _look(spectra, rows, noise, closed, placed, threshold, most)
+        # A device has no cache to stay in.
+        at_once = most if xp is np else rows.size
+        odd, coefficients = _look(spectra, rows, noise, closed, placed, threshold, at_once)
         here = together(rows)
-        unsure = doubtful_channels(spectra[here], coefficients, noise.part(here), placed, subspace)
+        some = spectra[index_for(xp, here)]
+        unsure = doubtful_channels(some, coefficients, noise.part(here), placed, subspace)
         if unsure is not None:
             doubtful = _no_channels(spectra) if doubtful is None else doubtful
             doubtful[here] = unsure
@@ -92,16 +101,17 @@ def remove_by_subspace(
     for group, placed in _groups(start[left], n_channels, subspace):
         for first in range(0, group.size, most):
             rows = left[group[first : first + most]]
-            some = cleaned[rows].astype(np.float64)
+            some = on_host(cleaned[xp.asarray(rows)]).astype(np.float64)
             into = some, np.zeros(some.shape, dtype=bool), np.zeros(some.shape)
             search = Search(placed, noise.part(rows), subspace, threshold)
             unsure, changed = search.run(closed[rows], into)
             if unsure is not None or doubtful is not None:
                 doubtful = _no_channels(spectra) if doubtful is None else doubtful
                 doubtful[rows] = False if unsure is None else unsure
-            for whole, new in zip((cleaned, touched, replaced), into, strict=True):
+            for whole, new in zip((touched, replaced), into[1:], strict=True):
                 if whole is not None:
                     whole[rows[changed]] = new[changed]
+            cleaned[xp.asarray(rows[changed])] = xp.asarray(some[changed], dtype=cleaned.dtype)
     return cleaned, touched, replaced, doubtful
 
 
@@ -121,6 +131,11 @@ def together(rows: np.ndarray) -> np.ndarray | slice:
     """Rows, of which neighbours need not be copied."""
     beside = rows[-1] - rows[0] + 1 == rows.size
     return slice(rows[0], rows[-1] + 1) if beside else rows
+
+
+def index_for(xp: ModuleType, rows: np.ndarray | slice) -> slice | np.ndarray:
+    """Rows as an index of what goes with some functions."""
+    return rows if isinstance(rows, slice) else xp.asarray(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,26 +194,29 @@ def _look(
     least = (threshold - _LENIENCE) ** 2 * placed.residual_scale
     shut = closed[together(rows)].all(axis=0)
     least[~placed.fitted & (shut | ~placed.covered)] = _NEVER
-    last = spectra.shape[-1] - 1
-    parts = []
+    xp, last = namespace(spectra), spectra.shape[-1] - 1
+    there, asked = placed.on(xp), xp.asarray(least)
+    parts, coefficients = [], []
     for first in range(0, rows.size, most):
         # As few passes over the channels as can be; what is found too much is looked up.
         part = rows[first : first + most]
         here = together(part)
-        fit = fit_spectra(spectra[here], placed)
+        fit = fit_spectra(spectra[index_for(xp, here)], there)
         square = fit.spectra - fit.expected
         square *= square
-        far = square > noise.part(here).lowest(fit.expected, least)
-        row, channel = np.divmod(np.flatnonzero(far), last + 1)
-        at = np.clip(channel[:, np.newaxis] + np.arange(-1, 2), 0, last)
-        expected = fit.expected[row[:, np.newaxis], at]
-        parts.append((part[row], at, expected, channel, fit.coefficients[row], fit.coefficients))
-    row, at, expected, channel, own, coefficients = map(np.concatenate, zip(*parts, strict=True))
+        far = xp.flatnonzero(square > noise.part(here).lowest(fit.expected, asked))
+        row, channel = far // (last + 1), far % (last + 1)
+        at = xp.clip(channel[:, np.newaxis] + xp.arange(-1, 2), 0, last)
+        near = (row[:, np.newaxis], at)
+        found = (at, fit.spectra[near], fit.expected[near], channel, fit.coefficients[row])
+        parts.append((part[on_host(row)], *map(on_host, found)))
+        coefficients.append(fit.coefficients)
+    row, at, values, expected, channel, own = map(np.concatenate, zip(*parts, strict=True))
     gone = closed[row[:, np.newaxis], at] | ~placed.covered[at]
     odd = _Odd(
         row,
         at,
-        np.where(gone, 0.0, spectra[row[:, np.newaxis], at] - expected),
+        np.where(gone, 0.0, values - expected),
         expected,
         placed.scale[at],
         placed.uncertainty_at(own, at),
@@ -206,7 +224,7 @@ def _look(
         ~gone[:, 1],
         placed.fitted[channel],
     )
-    return odd, coefficients
+    return odd, xp.concatenate(coefficients)
 
 
 def _suspects(seen: list[_Odd], noise: Noise, threshold: float) -> np.ndarray:

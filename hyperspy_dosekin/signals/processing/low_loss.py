@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import column
 from hyperspy_dosekin.numerics.arguments import check_arguments
+from hyperspy_dosekin.numerics.device import tensors_on
 from hyperspy_dosekin.processing.low_loss.chain import DIAGNOSTICS, INTENSITIES, process_block
 from hyperspy_dosekin.processing.low_loss.options import (
     ALIGNMENTS,
@@ -40,6 +41,7 @@ from hyperspy_dosekin.signals.processing.zero_loss_model import check_zero_loss,
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import torch
     from exspy.signals import EELSSpectrum
     from hyperspy.signal import BaseSignal
 
@@ -64,6 +66,7 @@ def process_low_loss(
     vacuum_threshold: float = 0.03,
     survey: str = "auto",
     dtype: npt.DTypeLike | None = None,
+    device: str | torch.device = "cpu",
     show_progressbar: bool | None = None,
 ) -> EELSSpectrum:
     r"""Process low-loss spectra: from counts to the single-scattering distribution S per eV.
@@ -148,6 +151,13 @@ def process_low_loss(
         float64 for all others. The latter are computed in single precision, which takes a third
         less time, where that leaves less than a thousandth of the noise in any channel; pass
         ``"float64"`` for double precision in any case.
+    device
+        Where spectra are processed. ``"cpu"``: by NumPy. ``"cuda"``, ``"cuda:1"``: by Torch on a
+        graphics card, batch by batch; ``"auto"``: on a card if there is one. The processor still
+        looks at the spectra first, finds the zero-loss peaks, and judges the spectra that may have
+        a spike; of data with a variance of each channel, of fewer than 20 spectra, and of those
+        with more components than spectra tell, it searches all for spikes. Results are those of
+        NumPy but for rounding. A `torch.device`, also that of the processor, is always Torch's.
     show_progressbar
         Whether to show the progress of the first look at lazy data; by default as set in
         HyperSpy's preferences.
@@ -167,7 +177,8 @@ def process_low_loss(
     ------
     ValueError
         If no spectrum has a zero-loss peak, a window lies outside the axis, there are too few
-        channels, the energy axis is not uniform, or an option is out of its range.
+        channels, the energy axis is not uniform, an option is out of its range, or a device is not
+        there.
     TypeError
         If the data are no real numbers or `zero_loss` is of another kind.
 
@@ -205,9 +216,11 @@ def process_low_loss(
         "vacuum_threshold": vacuum_threshold,
         "survey": survey,
         "dtype": dtype,
+        "device": device,
     }
     check_zero_loss(zero_loss)
     how = _alignment(align)
+    tensors_on(device)
     check_options(resolution, spike_threshold)
     out_type = result_type(self.data.dtype, dtype)
     # A measured peak is as high as these intensities, and not as their counts.
@@ -281,10 +294,11 @@ def process_low_loss(
             dtype=out_type,
             method="process_low_loss",
             chain=chain,
+            device=device,
         )
     else:
         spectra, numbers, variance, seen = run_in_one_pass(
-            recorded, search, survey_found.near, chain, out_type
+            recorded, search, survey_found.near, chain, out_type, device
         )
         position, fwhm = seen.position, seen.fwhm
     # On the axis as it was recorded, so that it says where the peak was.

@@ -1,0 +1,129 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The chain on tensors: the numbers of NumPy, in one place, without a way back for spectra."""
+
+import numpy as np
+import pytest
+import torch
+
+from hyperspy_dosekin.processing.low_loss.chain import process_block, process_spectra
+from hyperspy_dosekin.processing.low_loss.gain_side import Tail
+from hyperspy_dosekin.processing.low_loss.options import LowLossChain
+from hyperspy_dosekin.processing.low_loss.peak_shape import PeakShape
+from hyperspy_dosekin.processing.low_loss.zero_loss import protected_channels
+from hyperspy_dosekin.processing.spikes.removal import learn_subspace
+
+NUMBER, CHANNELS, ORIGIN, WIDTH = 90, 480, 100, 5.0
+PROCESSOR = torch.device("cpu")
+ALONE = np.exp(-0.5 * ((np.arange(CHANNELS) - ORIGIN) / 2.1) ** 2) / (2.1 * np.sqrt(2 * np.pi))
+
+
+def counts(kind="int32", seed=0):
+    """Peak, tail and plasmons by NumPy, with spikes, and where the peaks are."""
+    random = np.random.default_rng(seed)
+    position = ORIGIN + random.uniform(-2.4, 2.4, NUMBER)
+    away = np.arange(CHANNELS) - position[:, np.newaxis]
+    expected = 2e4 * np.exp(-0.5 * (away / 2.1) ** 2) + 600 / (1 + (away / 2) ** 2)
+    expected += np.where(away > 0, 300 * np.exp(-0.5 * ((away - 150) / 25) ** 2), 0.0) + 4.0
+    found = random.poisson(expected)
+    found[np.arange(0, NUMBER, 7), random.integers(200, 460, 13)] += 700
+    found[11, [2, 475]] += 900
+    return found.astype(kind), position
+
+
+def chain_of(spectra, position, **options):
+    fwhm = np.full(NUMBER, WIDTH)
+    subspace = learn_subspace(
+        spectra.astype(float), position, fwhm, gain=1.0, offset=0.0,
+        protected=protected_channels(position, fwhm),
+    )  # fmt: skip
+    return LowLossChain(
+        0.1, ORIGIN, 3, CHANNELS - 3, **{"subspace": subspace, "reach": 60, "fwhm": WIDTH} | options
+    )
+
+
+def both(chain, spectra, position, **options):
+    fwhm = np.full(position.shape, WIDTH)
+    return [
+        process_block(spectra, position, fwhm, chain=chain, device=device, **options)
+        for device in ("cpu", PROCESSOR)
+    ]
+
+
+def check(ours, theirs, tolerance):
+    """Each spectrum within a share of its largest value, and each number of it."""
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
+        largest = np.nanmax(np.abs(one), axis=0 if one.shape[-1] == 7 else None, initial=0.01)
+        assert np.all(np.nan_to_num(np.abs(one - other)) <= tolerance * largest)
+
+
+OPTIONS = [
+    {},
+    {"align": "linear", "normalise": "total"},
+    {"align": "integer", "resolution": "sharpened", "longer": 1.5},
+    {"align": "fourier", "share": np.linspace(1.0, 0.5, 61)},
+    {"align": "none", "deconvolve": False},
+    {"background": (3.0, 8.0), "band": 0.3},
+    {"zero_loss": 1.0, "normalise": False},
+    {"zero_loss": 1e5 * ALONE[3:-3], "align": "integer", "spikes": False},
+    {"zero_loss": PeakShape.sampled(ALONE[40:160], 60)},
+    {"core": 2.0, "excess": 0.01 * np.exp(-np.arange(30.0) / 5)},
+    {"tail": Tail(60.0, 1e-4, 2.0), "level": 4.0, "pedestal": 20, "gain": 1.2, "offset": 3.0},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: " ".join(options) or "default")
+def test_tensors_give_the_numbers_of_numpy(options):
+    spectra, position = counts()
+    exact = chain_of(spectra, position, **options)
+    ours, theirs = both(exact, spectra, position, with_variance=True)
+    if exact.spikes:
+        assert (ours[1][::7, 0] > 0).all()
+    # Tails of the Gaussian that tells the area of a coarse peak are rounding, of either library.
+    check(ours, theirs, 1e-7 if "core" in options else 1e-10)
+    rough = chain_of(spectra, position, **options, single=True)
+    check(*both(rough, spectra, position, with_variance=True, dtype=np.float32), 1e-4)
+
+
+def test_any_type_missing_values_and_given_variances_come_to_the_device():
+    spectra, position = counts(">u2")
+    chain = chain_of(spectra, position)
+    check(*both(chain, spectra, position), 1e-10)
+    spectra = spectra.astype(np.float32)
+    spectra[4, 200], position[5] = np.inf, np.nan
+    spectra.flags.writeable = False
+    ours, theirs = both(chain, spectra.reshape(9, 10, -1), position.reshape(9, 10))
+    assert np.isnan(theirs[0][0, [4, 5]]).all()
+    assert np.isfinite(theirs[0][1:]).all()
+    check(ours, theirs, 1e-10)
+    variance = np.maximum(spectra, 1.0)
+    check(*both(chain, spectra, position, variance=variance, with_variance=True), 1e-10)
+
+
+@pytest.mark.parametrize("options", [*OPTIONS[:6], OPTIONS[8]], ids=lambda each: " ".join(each))
+def test_all_is_made_on_the_device_and_only_numbers_of_spectra_leave_it(options, monkeypatch):
+    spectra, position = counts()
+    chain = chain_of(spectra, position, **options)
+    tensor, back, whole = torch.tensor(spectra), [], torch.Tensor.cpu
+
+    def cpu(self):
+        back.append(self.numel())
+        return whole(self)
+
+    def refuse(self, *args, **kwargs):
+        raise AssertionError("a tensor became an array without a word")
+
+    monkeypatch.setattr(torch.Tensor, "cpu", cpu)
+    monkeypatch.setattr(torch.Tensor, "__array__", refuse)
+    monkeypatch.setattr(torch.Tensor, "tolist", refuse)
+    # What is made without a place would be there, and would not go with what has one.
+    with torch.device("meta"):
+        found = process_spectra(
+            tensor, position, np.full(NUMBER, WIDTH), chain=chain, with_variance=True
+        )
+    assert all(each.device == PROCESSOR for each in found)
+    # What is far from what is expected, the spectra that may have spikes, and 29 channels at either
+    # end that the subspace does not have: most where so many have spikes and so few channels.
+    assert sum(back) < 0.5 * tensor.numel()

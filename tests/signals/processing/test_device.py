@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: hyperspy_dosekin developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``device=`` of `process_low_loss`: Torch on the processor stands for a card."""
+
+import sys
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+import torch
+
+from hyperspy_dosekin.signals.processing import one_pass
+from hyperspy_dosekin.signals.processing.record import processing_diagnostics
+
+QUIET = {"show_progressbar": False}
+CARD = torch.device("cpu")
+ENERGY = np.arange(400) * 0.1 - 8.0
+
+
+@pytest.fixture(scope="module")
+def s():
+    """Counts of a peak that drifts and a plasmon, by NumPy alone, with spikes."""
+    random = np.random.default_rng(0)
+    away = ENERGY - random.uniform(-0.2, 0.2, (8, 5, 1))
+    expected = 3e4 * np.exp(-0.5 * (away / 0.3) ** 2) + 5.0
+    expected += np.where(away > 2, 400 * np.exp(-0.5 * ((away - 20) / 3) ** 2), 0.0)
+    counts = random.poisson(expected).astype(np.int32)
+    counts[::3, 1, 250] += 800
+    s = hs.signals.Signal1D(counts)
+    s.set_signal_type("EELS")
+    axis = s.axes_manager[-1]
+    axis.scale, axis.offset, axis.units = 0.1, ENERGY[0], "eV"
+    s.metadata.set_item("Signal.Noise_properties.Variance_linear_model.gain_factor", 1.0)
+    s.metadata.set_item("Signal.Noise_properties.Variance_linear_model.gain_offset", 0.0)
+    return s
+
+
+def check(found, expected, tolerance):
+    for one, other in (
+        (found.data, expected.data),
+        (found.get_noise_variance().data, expected.get_noise_variance().data),
+    ):
+        assert one.dtype == other.dtype
+        assert np.abs(one - other).max() <= tolerance * np.abs(other).max()
+    here, there = (processing_diagnostics(each) for each in (found, expected))
+    np.testing.assert_array_equal(here["spikes"].data, there["spikes"].data)
+    np.testing.assert_allclose(here["t_over_lambda"].data, there["t_over_lambda"].data, tolerance)
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])
+def test_eager_and_lazy_results_are_those_of_numpy(s, kind, tolerance):
+    expected = s.process_low_loss(dtype=kind, **QUIET)
+    assert (processing_diagnostics(expected)["spikes"].data[::3, 1] > 0).all()
+    check(s.process_low_loss(dtype=kind, device=CARD, **QUIET), expected, tolerance)
+    lazy = s.as_lazy()
+    lazy.data = lazy.data.rechunk((3, 5, -1))
+    lazy = lazy.process_low_loss(dtype=kind, device=CARD, **QUIET)
+    assert lazy._lazy
+    lazy.compute(**QUIET)
+    check(lazy, expected, tolerance)
+
+
+def test_peaks_that_are_found_on_the_way(s, monkeypatch):
+    monkeypatch.setattr(one_pass, "BOX", 3)
+    options = {"survey": "sample", "dtype": "float64", **QUIET}
+    check(s.process_low_loss(device=CARD, **options), s.process_low_loss(**options), 1e-10)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", 7.5])
+def test_a_device_that_is_not_there_is_refused_before_the_work(s, device):
+    with pytest.raises(ValueError, match=r"device '?(gpu|cuda:99|7\.5)'? is not .*cpu"):
+        s.process_low_loss(device=device, **QUIET)
+
+
+def test_numpy_needs_no_torch(s, monkeypatch):
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "torch", None)
+        s.inav[:2, :2].process_low_loss(device="cpu", **QUIET)
