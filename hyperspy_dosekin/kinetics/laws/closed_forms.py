@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # Steps to a dose of two populations, of which the last has no digit to mend.
-_HALLEY = 4
+_HALLEY = 3
 # Above this level all but the last step may be in single precision.
 _SINGLE = 1e-6
 #: The rate constant, per dose scale.
@@ -300,7 +300,9 @@ class TwoPopulations(ClosedForm):
 
         rate, share, ratio = (parameters[p.name].to(torch.float64) for p in self.parameters)
         # At each of these the integrity is not below the level.
-        time = torch.maximum(((1 - share) / level).log() / ratio, share.new_tensor(-log(level)))
+        # Neither the slow population alone nor the mean rate from the beginning is late.
+        mean = torch.addcmul(share, 1 - share, ratio)
+        time = torch.maximum(((1 - share) / level).log() / ratio, -log(level) / mean)
         single = torch.float32 if level > _SINGLE else torch.float64
         for number in range(_HALLEY):
             # Only the last step has to know all digits.

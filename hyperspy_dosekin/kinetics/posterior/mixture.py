@@ -19,13 +19,16 @@ from .row_nodes import ridge_nodes
 from .rows import Rows
 from .sampling import sampled_nodes
 from .scan import ScanData
-from .slices import Whole, n_slice, sliced_nodes
+from .slices import SlicedRows, n_slice, sliced_nodes, sliced_rows
 from .templates import Templates
+from .whole import Whole
 
 # Curves whose nodes are found at once: 18 × 12 nodes of 512 curves and one part make a MB an
 # array, and what single curves need again is done for so many together. Curves in slices have
 # thousands of nodes, drawn ones a mixture of many draws.
-_PIECE, _SLICED_PIECE, _SAMPLED_PIECE = 768, 96, 32
+_PIECE, _SLICED_PIECE, _SAMPLED_PIECE = 768, 48, 32
+# Curves in slices whose rows are found at once: they have fewer rows than nodes.
+_SLICED_ROWS = 384
 # A part whose mode is so far below that of another in ln density is left out, and one of so small a
 # share of the mass, divided by the number of parts: ends of 95 % intervals would move by less than
 # a thousandth of their width.
@@ -55,6 +58,11 @@ def mixed_nodes(
     parameters = parts[0].parameters
     in_plane = len(parameters.free) < 3
     in_slices = not in_plane and bool(parameters.law.nesting)
+    if in_slices and index.size > _SLICED_ROWS and start.device.type == "cpu":
+        for every in torch.arange(index.size).split(_SLICED_ROWS):
+            few = [some.select(every) for some in parts]
+            yield from mixed_nodes(index[every.numpy()], few, n_bound, start[:, every], finer=finer)
+        return
     free = parts[0].offset_free
     templates = [Templates.of(some) if in_plane else None for some in parts]
     starts = [
@@ -68,17 +76,20 @@ def mixed_nodes(
     likely = torch.stack(highest) > torch.stack(highest).amax(0) - _NEGLIGIBLE
     # Where nothing can be computed, the first part shows it.
     likely[0] |= ~likely.any(0)
-    rows: list[Rows | None] = []
+    rows: list[Rows | SlicedRows | None] = [None] * len(parts)
     masses = torch.full_like(likely, -torch.inf, dtype=start.dtype)
-    if in_plane:
-        for some, at, known, who in zip(parts, starts, templates, likely, strict=True):
-            where = torch.nonzero(who)[:, 0]
-            if where.numel() == 0 or known is None:
-                rows.append(None)
+    if in_plane or in_slices:
+        for number, (some, at, known) in enumerate(zip(parts, starts, templates, strict=True)):
+            where = torch.nonzero(likely[number])[:, 0]
+            if where.numel() == 0:
                 continue
-            found, mass = rows_and_mass(some.select(where), at[:, where], known.select(where))
-            rows.append(found.placed(where, index.size))
-            masses[len(rows) - 1, where] = mass
+            chosen = some.select(where), at[:, where]
+            if known is None:
+                found, mass = sliced_rows(*chosen)
+            else:
+                found, mass = rows_and_mass(*chosen, known.select(where))
+            rows[number] = found.placed(where, index.size)
+            masses[number, where] = mass
         enough = masses > masses.logsumexp(0) + math.log(_LEAST_SHARE / len(parts))
         likely &= enough | ~enough.any(0)
     piece = max(2 * piece // (1 + len(parts)), 1)
@@ -92,12 +103,13 @@ def mixed_nodes(
             if few.numel() == 0:
                 continue
             data = some.select(few)
-            placed = rows[number] if in_plane else None
-            if placed is not None:
+            placed = rows[number]
+            if isinstance(placed, Rows):
                 nodes = ridge_nodes(data, placed.select(few), finer=finer)
+            elif placed is not None:
+                nodes = sliced_nodes(data, placed.select(few))
             else:
-                make = sliced_nodes if in_slices else sampled_nodes
-                nodes = make(data, starts[number][:, few])
+                nodes = sampled_nodes(data, starts[number][:, few])
             found.append((*nodes, column[few]))
             which.append(number)
         yield Nodes.of_parts(
@@ -113,11 +125,12 @@ def mixed_nodes(
 
 def _pieces(kind: Tensor, size: int) -> Iterator[Tensor]:
     """Places of curves of the same or of similar kinds, ``(n,)``, ascending."""
+    alike = min(_ALIKE, size)
     order = kind.argsort(stable=True)
     runs = torch.unique_consecutive(kind[order], return_counts=True)[1].tolist()
     joined = [0]
     for run, before in zip(runs, [0, *runs], strict=False):
-        if joined[-1] and max(run, before) >= _ALIKE:
+        if joined[-1] and max(run, before) >= alike:
             joined.append(0)
         joined[-1] += run
     for part in order.split(joined):

@@ -71,6 +71,9 @@ def _first_rows(data: ScanData, start: Tensor, templates: Templates, number: int
         number,
         shape,
     )
+    if data.straight:
+        # Nothing is searched for.
+        return best_on_rows(data, rows, rows)
     slope = -hessian[0, 1] / hessian[0, 0].clamp(min=1e-12)
     line = start[0] + slope.clamp(-3, 3) * ((rows.log() if logarithm else rows) - start[1])
     line = line.clamp(*data.parameters.free[0].search_box)
@@ -217,8 +220,9 @@ def _adapted_rows(
 def _moved(data: ScanData, rows: Rows, low: Tensor, high: Tensor, iterations: int) -> Rows:
     """Rows between other ends, which begin where the old ones say."""
     parameter = data.parameters.free[1]
-    new = spread_rows(low, high, len(rows.shape), parameter)
-    guess = interpolate_rows(new, rows.shape, rows.log_rate, parameter)
+    guess = new = spread_rows(low, high, len(rows.shape), parameter)
+    if not data.straight:
+        guess = interpolate_rows(new, rows.shape, rows.log_rate, parameter)
     return best_on_rows(data, new, guess, iterations=iterations, near=_NEAR)
 
 

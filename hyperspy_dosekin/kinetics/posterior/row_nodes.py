@@ -117,7 +117,7 @@ def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Ten
 
 
 def ridge_nodes(
-    data: ScanData, rows: Rows, *, finer: bool = False, between: bool = True, number: int = N_NODE
+    data: ScanData, rows: Rows, *, finer: bool = False, between: int = 2, number: int = N_NODE
 ) -> tuple[list[Tensor], Tensor]:
     """Nodes of some curves and the logarithms of their unnormalised weights.
 
@@ -130,7 +130,8 @@ def ridge_nodes(
     finer
         Whether there are twice as many rows, for what other windows say of the shape.
     between
-        Whether there are rows and nodes half way between those on which the density is evaluated.
+        Whether there are rows (1), or rows and nodes (2), half way between those on which the
+        density is evaluated.
     number
         Nodes on each row.
 
@@ -145,12 +146,14 @@ def ridge_nodes(
     if len(free) > 1:
         if between:
             log_rate, weight = _with_rows_between(data, shape, log_rate, density, spacing)
+        if between == 2:
             log_rate, weight = refined(log_rate, 1), refined(weight, 1)
+            weight -= _LOG_TWO
         if finer:
             log_rate, weight = refined(log_rate, 0), refined(weight, 0)
         shape = spread_rows(shape[0], shape[-1], log_rate.shape[0], free[1])
         steps = row_steps(shape, free[1]).clamp(min=1e-300).log()
-        weight += (steps - _LOG_TWO if between else steps)[:, None]
+        weight += steps[:, None]
     weight += end_weights(log_rate.shape[1]).to(weight).log()[:, None]
     return searched(data, log_rate, shape[:, None]), weight
 

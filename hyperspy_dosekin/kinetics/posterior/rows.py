@@ -10,14 +10,18 @@ both stand on it. Shapes are on their scale of estimation here, rates on that of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # Largest step in ln k, damping of a step that was none, and the share of a row's width that counts.
 _STEP, _DAMPED, _NEAR = 1.5, 1.0, 0.03
@@ -28,7 +32,32 @@ _FAR = 50.0
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ByCurve:
+    """Arrays whose last dimension is that of the curves."""
+
+    def select(self, index: Tensor) -> Self:
+        """Select some of the curves."""
+        return replace(self, **{name: each[..., index] for name, each in self._arrays()})
+
+    def placed(self, index: Tensor, count: int) -> Self:
+        """These as those of some of `count` curves, with nothing for the others."""
+
+        def wide(array: Tensor) -> Tensor:
+            return array.new_zeros(*array.shape[:-1], count).index_copy_(-1, index, array)
+
+        return replace(self, **{name: wide(each) for name, each in self._arrays()})
+
+    def replaced(self, index: Tensor, part: Self) -> None:
+        """Put others in the place of those of some curves."""
+        for name, each in self._arrays():
+            each[..., index] = getattr(part, name)
+
+    def _arrays(self) -> list[tuple[str, Tensor]]:
+        return [(name, getattr(self, name)) for name in self.__dataclass_fields__]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows(ByCurve):
     """Best rate on rows of constant shape.
 
     Parameters
@@ -44,20 +73,6 @@ class Rows:
     shape: Tensor
     log_rate: Tensor
     width: Tensor
-
-    def select(self, index: Tensor) -> Rows:
-        """Select some of the curves."""
-        return type(self)(*(getattr(self, name)[:, index] for name in self.__dataclass_fields__))
-
-    def placed(self, index: Tensor, count: int) -> Rows:
-        """These as rows of some of `count` curves, with nothing for the others."""
-        rows = (getattr(self, name) for name in self.__dataclass_fields__)
-        return Rows(*(row.new_zeros(len(row), count).index_copy(1, index, row) for row in rows))
-
-    def replaced(self, index: Tensor, part: Rows) -> None:
-        """Put other rows in the place of those of some curves."""
-        for name in self.__dataclass_fields__:
-            getattr(self, name)[:, index] = getattr(part, name)
 
 
 def searched(data: ScanData, log_rate: Tensor, shape: Tensor) -> list[Tensor]:

@@ -17,18 +17,20 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
-from hyperspy_dosekin.numerics.row_sums import row_sum
+from hyperspy_dosekin.numerics.row_sums import log_row_sum, row_sum
 
-from .ridge import extent, ridge_rows
+from .ridge import extent, rows_and_mass
 from .row_nodes import ridge_nodes
+from .rows import ByCurve, Rows
 from .scan import ScanData
 from .slice_places import at_frames, stood
 from .templates import Templates
+from .whole import Whole
 
 # Slices of a curve, rows of a slice and nodes of a row, and as many where the integrity is a
 # straight line in the first parameter: nodes of that cost little, and the density is evaluated at
 # all of them, since D½ bends sharply along it.
-_SLICES_ROWS, _ON_LINES = (44, 10, 12), (46, 14, 16)
+_SLICES_ROWS, _ON_LINES = (44, 10, 14), (46, 14, 16)
 # Slices of the templates.
 _TEMPLATE_SLICES = 9
 # Spread of the first slices in standard deviations by the curvature at the estimate, and the depth
@@ -44,8 +46,6 @@ _ROUNDS = 4
 _STEPS, _FEW_STEPS, _TOLERANCE = 6, 3, 0.1
 # Densities whose logarithms differ by less are the same: rounding must not choose.
 _SAME = 1e-6
-# Step over which the slope of a share is taken, in standard deviations.
-_STEP = 0.1
 # Precision of an even density over a box in units of its width.
 _FLAT = 12.0
 # Volumes of slices are medians of those of so many to either side.
@@ -55,37 +55,6 @@ _BESIDE = 2
 _DEPTH = 11.0
 # Share of their span by which slices may be too short, and how many have to be inside.
 _MISSING, _FEWEST = 0.05, 6
-
-
-@dataclass(frozen=True, eq=False)
-class Whole:
-    """Deviance in all free parameters, with the bound of b; for `minimise_batched`."""
-
-    data: ScanData
-
-    def select(self, index: Tensor) -> Whole:
-        """Some of the curves."""
-        return Whole(self.data.select(index))
-
-    def evaluate(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `ScanData.evaluate`; with the bound of the offset, where there is one."""
-        data = self.data
-        value, gradient, hessian = data.evaluate(list(parameters), [True] * len(parameters))
-        if not data.bounded:
-            return value, gradient, hessian
-        # The share of b on the right side of its bound is that of a normal distribution about: of
-        # that −(ln Φ)″ is (ln Φ)′² / 2|ln Φ|, nearly.
-        share = data.log_share(list(parameters))
-        upper = parameters.new_tensor([p.search_box[1] for p in data.parameters.free])[:, None]
-        change = []
-        for place, row in enumerate(parameters):
-            step = _STEP * hessian[place, place].rsqrt()
-            step = torch.where(row + step > upper[place], -step, step)
-            moved = [*parameters[:place], row + step, *parameters[place + 1 :]]
-            change.append((data.log_share(moved) - share) / step)
-        slope = torch.stack(change)
-        curvature = slope[:, None] * slope / (-2 * share).clamp(min=1e-6)
-        return value - 2 * share, gradient - slope, hessian + curvature
 
 
 def n_slice(parameters: Parameters) -> int:
@@ -122,7 +91,7 @@ def _cut(data: ScanData, places: Tensor) -> ScanData:
 
 
 @dataclass(frozen=True, eq=False)
-class _Slices:
+class _Slices(ByCurve):
     """Places ``(n_slice, n)``, modes ``(2, n_slice, n)`` on the scale of search, masses, steps."""
 
     place: Tensor
@@ -130,12 +99,24 @@ class _Slices:
     mode: Tensor
     mass: Tensor
 
-    def select(self, index: Tensor) -> _Slices:
-        return _Slices(*(getattr(self, name)[..., index] for name in self.__dataclass_fields__))
 
-    def replaced(self, index: Tensor, part: _Slices) -> None:
-        for name in self.__dataclass_fields__:
-            getattr(self, name)[..., index] = getattr(part, name)
+@dataclass(frozen=True, eq=False)
+class SlicedRows(ByCurve):
+    """Rows of slices.
+
+    Parameters
+    ----------
+    place, log_step
+        Slices on the scale of estimation and the logarithm of what each weighs, ``(n_slice, n)``.
+    shape, log_rate, width
+        As in `Rows`, ``(n_row, n_slice, n)``.
+    """
+
+    place: Tensor
+    log_step: Tensor
+    shape: Tensor
+    log_rate: Tensor
+    width: Tensor
 
 
 def _log_prior(parameters: Parameters, place: Tensor) -> Tensor:
@@ -296,8 +277,13 @@ def _adapted(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> 
     return slices
 
 
-def sliced_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Nodes of some curves and the logarithms of their unnormalised weights.
+def _nested(data: ScanData) -> ScanData:
+    """The same with the free parameters in the order in which the law nests them."""
+    return replace(data, parameters=replace(data.parameters, order=data.parameters.law.nesting))
+
+
+def sliced_rows(data: ScanData, start: Tensor) -> tuple[SlicedRows, Tensor]:
+    """Rows of slices that cover the posterior of some curves, and about what ln mass it has.
 
     Parameters
     ----------
@@ -305,16 +291,10 @@ def sliced_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
         The curves, of a law that names the order of its three free parameters.
     start
         Their estimates on the scale of search, ``(3, n)``.
-
-    Returns
-    -------
-    Free parameters on the scale of search, of shapes that broadcast to ``(n_row, n_node, n)``,
-    where the rows of `n_slice` slices follow each other, and the weights of that shape.
     """
-    order = data.parameters.law.nesting
     names = [parameter.name for parameter in data.parameters.free]
-    data = replace(data, parameters=replace(data.parameters, order=order))
-    start = torch.stack([start[names.index(name)] for name in order])
+    data = _nested(data)
+    start = torch.stack([start[names.index(name)] for name in data.parameters.law.nesting])
     place, known = _templates(data)
     slices = _adapted(data, start, place, known)
     nearest = _nearest(place, slices.place)
@@ -324,22 +304,49 @@ def sliced_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
         chosen = array.gather(0, nearest[:, None].expand(-1, array.shape[1], -1))
         return chosen.transpose(0, 1).flatten(1)
 
-    cut = _cut(data, slices.place)
     templates = Templates(known.shape[0], own(known.rate), own(known.deviance))
-    _, number, nodes = _slices_rows(data.parameters)
-    rows = ridge_rows(cut, slices.mode.flatten(1), templates, number)
-    search, weight = ridge_nodes(cut, rows, between=not cut.straight, number=nodes)
+    cut, number = _cut(data, slices.place), _slices_rows(data.parameters)[1]
+    rows, mass = rows_and_mass(cut, slices.mode.flatten(1), templates, number)
+    shape, log_rate, width = (
+        each.unflatten(1, slices.place.shape) for each in (rows.shape, rows.log_rate, rows.width)
+    )
+    log_step = slices.step.log() + _log_prior(data.parameters, slices.place)
+    mass = log_row_sum(mass.reshape(log_step.shape) + log_step)
+    return SlicedRows(slices.place, log_step, shape, log_rate, width), mass
+
+
+def sliced_nodes(data: ScanData, rows: SlicedRows) -> tuple[list[Tensor], Tensor]:
+    """Nodes of some curves and the logarithms of their unnormalised weights.
+
+    Parameters
+    ----------
+    data
+        The curves.
+    rows
+        Their rows.
+
+    Returns
+    -------
+    Free parameters on the scale of search, of shapes that broadcast to ``(n_row, n_node, n)``,
+    where the rows of `n_slice` slices follow each other, and the weights of that shape.
+    """
+    names = [parameter.name for parameter in data.parameters.free]
+    data = _nested(data)
+    order = data.parameters.law.nesting
+    cut = _cut(data, rows.place)
+    flat = Rows(*(each.flatten(1) for each in (rows.shape, rows.log_rate, rows.width)))
+    nodes = _slices_rows(data.parameters)[2]
+    search, weight = ridge_nodes(cut, flat, between=int(not cut.straight), number=nodes)
     number = len(weight)
 
     def stacked(array: Tensor) -> Tensor:
         """From ``(n_row, n_node, n_slice · n)`` to ``(n_slice · n_row, n_node, n)``."""
-        return array.unflatten(2, slices.place.shape).movedim(2, 0).flatten(0, 1)
+        return array.unflatten(2, rows.place.shape).movedim(2, 0).flatten(0, 1)
 
     def spread(array: Tensor) -> Tensor:
         """From ``(n_slice, n)`` to ``(n_slice · n_row, 1, n)``."""
         return array.repeat_interleave(number, 0)[:, None]
 
-    log_step = slices.step.log() + _log_prior(data.parameters, slices.place)
-    third = _to_search(data.parameters.free[2], slices.place)
+    third = _to_search(data.parameters.free[2], rows.place)
     found = [*(stacked(each) for each in search), spread(third)]
-    return [found[order.index(name)] for name in names], stacked(weight) + spread(log_step)
+    return [found[order.index(name)] for name in names], stacked(weight) + spread(rows.log_step)
