@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +89,7 @@ def run_in_batches(
 
 
 def run_on_device(
-    kernel: Callable[..., tuple[Tensor, ...]],
+    kernel: Callable[..., tuple[np.ndarray, ...]] | Callable[..., tuple[Tensor, ...]],
     arrays: Sequence[np.ndarray],
     core: Sequence[int],
     outputs: Sequence[tuple[tuple[int, ...], npt.DTypeLike]],
@@ -137,7 +137,7 @@ def run_on_device(
             )
         )
         for place, (result, values) in enumerate(zip(results, made, strict=True)):
-            ferry.to_host(f"out{place}", values, result[part])
+            ferry.to_host(f"out{place}", cast("Tensor", values), result[part])
 
     size = max(VALUES_ON_DEVICE // max(flat[0][:1].size, 1), 1)
     map_slices(work, len(flat[0]), size=size, device=device, what=what)

@@ -371,10 +371,10 @@ def shift_whole(spectra: np.ndarray, shift: np.ndarray, kept: slice = slice(None
     n_channels = spectra.shape[-1]
     start, stop, _ = kept.indices(n_channels)
     number = stop - start
-    if namespace(spectra) is not np:
-        return channels_of(spectra, start - shift, number)
     if not shift.any():
         return spectra[:, kept]
+    if namespace(spectra) is not np:
+        return channels_of(spectra, start - shift, number)
     # Where they differ, windows are copied many times faster than indices are looked up; a few
     # spectra reach beyond the ends.
     if (shift == shift[0]).all():

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,7 +30,6 @@ from hyperspy_dosekin.processing.spikes.noise import positive
 if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
-    from torch import Tensor
 
 #: What is recorded of each spectrum.
 DIAGNOSTICS = (
@@ -109,9 +108,8 @@ def process_block(
     chosen = tensors_on(device)
     if chosen is not None:
 
-        def on_device(*parts: np.ndarray) -> tuple[Tensor, ...]:
-            made = process_spectra(*parts, chain=chain, with_variance=with_variance, single=single)
-            return cast("tuple[Tensor, ...]", made)
+        def on_device(*parts: np.ndarray) -> tuple[np.ndarray, ...]:
+            return process_spectra(*parts, chain=chain, with_variance=with_variance, single=single)
 
         what = "process_low_loss"
         return run_on_device(on_device, arrays, core, outputs, device=chosen, what=what)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arrays import astype, namespace, on_host
 from hyperspy_dosekin.numerics.medians import median
 
 #: A peak before the highest one that is so high in comparison is the zero-loss peak; less is on the
@@ -41,12 +42,13 @@ def pair_at(spectra: np.ndarray, channel: np.ndarray) -> np.ndarray:
     channel
         Of each spectrum, shape ``(n_spectra,)``.
     """
-    row, last = np.arange(len(spectra)), spectra.shape[-1] - 1
-    beside = np.maximum(
-        spectra[row, np.where(channel > 0, channel - 1, 1)],
-        spectra[row, np.where(channel < last, channel + 1, last - 1)],
+    xp, last = namespace(spectra), spectra.shape[-1] - 1
+    row = xp.arange(len(spectra))
+    beside = xp.maximum(
+        spectra[row, xp.where(channel > 0, channel - 1, 1)],
+        spectra[row, xp.where(channel < last, channel + 1, last - 1)],
     )
-    return np.minimum(spectra[row, channel], beside)
+    return xp.minimum(spectra[row, channel], beside)
 
 
 def with_something_before(
@@ -64,16 +66,19 @@ def with_something_before(
     start
         First channel that is searched.
     """
-    width = np.where(np.isfinite(fwhm), fwhm, 0.0)
-    before = top - np.ceil(_FLANK_WIDTHS * width).astype(np.intp)
+    xp = namespace(spectra)
+    width = xp.where(xp.isfinite(fwhm), fwhm, 0.0)
+    before = top - astype(xp.ceil(_FLANK_WIDTHS * width), xp.intp)
     limit = pair_at(spectra, top) - pedestal
     asked = (before > start) & (limit > 0)
     limit = _FIRST_SHARE * limit + pedestal
     # In a channel less than this there is nothing; most rows have nothing in any of them.
-    upto = min(max(int(before.max(initial=0)), 0) + 1, spectra.shape[-1] - 1)
-    pairs = np.minimum(spectra[:, :upto], spectra[:, 1 : upto + 1])
-    rows = np.flatnonzero(asked & (pairs.max(axis=-1) > limit))
-    some = [pairs[row, : before[row] + 1].max() > limit[row] for row in rows]
+    upto = min(max(int(before.max()), 0) + 1, spectra.shape[-1] - 1) if len(before) else 1
+    pairs = xp.minimum(spectra[:, :upto], spectra[:, 1 : upto + 1])
+    rows = on_host(xp.flatnonzero(asked & (xp.amax(pairs, axis=-1) > limit)))
+    there = xp.asarray(rows)
+    pairs, before, limit = (on_host(each[there]) for each in (pairs, before, limit))
+    some = [pairs[row, : before[row] + 1].max() > limit[row] for row in range(rows.size)]
     return rows[np.array(some, dtype=bool)]
 
 

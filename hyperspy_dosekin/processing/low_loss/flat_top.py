@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arrays import namespace, on_host
+
 #: As many channels of the largest value side by side are a flat, that is saturated, top.
 _FLAT_TOP = 3
 #: As many within a thousandth of it are one too, unless the peak has more channels than that.
@@ -73,13 +75,15 @@ def odd_in_peak(
 
 def has_flat_top(around: np.ndarray, pedestal: np.ndarray, largest_value: float) -> np.ndarray:
     """Whether channels side by side are as high as the highest, closer than counting makes them."""
-    top = around.max(axis=-1)
-    flat = np.zeros(len(around), dtype=bool)
+    xp = namespace(around)
+    top = xp.amax(around, axis=-1)
+    flat = top + pedestal >= largest_value
     # Hardly any peak has so many channels alike.
-    some = np.count_nonzero(around >= top[:, np.newaxis] * (1 - 1e-3), axis=-1) >= _FLAT_TOP
-    if some.any():
-        flat[some] = _is_flat(around[some])
-    return flat | (top + pedestal >= largest_value)
+    number = xp.count_nonzero(around >= top[:, np.newaxis] * (1 - 1e-3), axis=-1)
+    some = xp.flatnonzero(number >= _FLAT_TOP)
+    if len(some):
+        flat[some] |= xp.asarray(_is_flat(on_host(around[some])))
+    return flat
 
 
 def _is_flat(around: np.ndarray) -> np.ndarray:

@@ -70,6 +70,7 @@ def look_and_process(
         gain=gain,
         near=near,
         workers=workers,
+        device=device,
     )
     found = seen[..., SURVEY.index("found")] > 0
     for name in ("position", "fwhm"):

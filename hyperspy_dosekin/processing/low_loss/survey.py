@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arrays import astype, namespace
+from hyperspy_dosekin.numerics.device import tensors_on
 from hyperspy_dosekin.numerics.medians import median
 from hyperspy_dosekin.numerics.sums import sum_of
-from hyperspy_dosekin.processing.batches import run_in_batches
+from hyperspy_dosekin.processing.batches import run_in_batches, run_on_device
 from hyperspy_dosekin.processing.low_loss.zero_loss import ZeroLossSurvey, find_zero_loss
 from hyperspy_dosekin.processing.shifting import between, channels_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import torch
 
 #: What the survey says of each spectrum.
 SURVEY = ("position", "fwhm", "height", "found", "saturated", "negative", "pedestal")
@@ -38,6 +41,7 @@ def survey_low_loss(
     gain: float = 0.0,
     near: slice | None = None,
     workers: int = 1,
+    device: str | torch.device = "cpu",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Look at every spectrum before anything is done to it.
 
@@ -56,6 +60,8 @@ def survey_low_loss(
         or one elsewhere, it is looked for there again.
     workers
         Threads.
+    device
+        As for `process_low_loss`.
 
     Returns
     -------
@@ -67,44 +73,47 @@ def survey_low_loss(
     """
 
     def look(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        values = spectra
-        lost = np.zeros(len(values), dtype=bool)
-        total = None
-        if values.dtype.kind == "f":
+        xp, values = namespace(spectra), spectra
+        total, lost = None, None
+        if xp is not np or values.dtype.kind == "f":
             # Sums are finite if all is, and then nothing is missing.
             total = sum_of(values)
-            lost = ~np.isfinite(total)
-        if lost.any():
-            lost[lost] = ~np.isfinite(values[lost]).all(axis=-1)
-            values, total = np.nan_to_num(values), None
+            lost = ~xp.isfinite(total)
+            lost = lost if lost.any() else None
+        if lost is not None:
+            lost[xp.flatnonzero(lost)] = ~xp.isfinite(values[lost]).all(axis=-1)
+            values, total = xp.nan_to_num(values), None
         options: dict[str, Any] = {"widest": widest, "largest_value": largest_value, "gain": gain}
         seen = find_zero_loss(values, search=search, total=total, **options)
         if near is not None:
             seen = _search_again(values, seen, near, options)
         # What a missing value makes of a peak must not say where the others have theirs.
-        seen = replace(seen, found=seen.found & ~lost)
-        numbers = np.stack(
-            [
-                seen.position,
-                np.where(np.isfinite(seen.fwhm), seen.fwhm, np.nan),
-                seen.height,
-                seen.found,
-                seen.saturated,
-                _negative(values) / values.shape[-1],
-                seen.pedestal,
-            ],
-            axis=-1,
-        )
+        if lost is not None:
+            seen = replace(seen, found=seen.found & ~lost)
+        numbers = [
+            seen.position,
+            xp.where(xp.isfinite(seen.fwhm), seen.fwhm, np.nan),
+            seen.height,
+            astype(seen.found, xp.float64),
+            astype(seen.saturated, xp.float64),
+            _negative(values) / values.shape[-1],
+            seen.pedestal,
+        ]
         # One channel more before, and two behind, so that there are four around each place.
-        first = np.floor(seen.position)
-        wide = channels_of(values, first.astype(np.intp) - reach - 1, 2 * reach + 4)
-        wide = (wide - seen.pedestal[:, np.newaxis]).astype(kind, copy=False)
-        peak = between(wide, (seen.position - first)[:, np.newaxis].astype(kind))
-        return numbers, np.where(seen.found[:, np.newaxis], peak, 0.0)
+        first = xp.floor(seen.position)
+        wide = channels_of(values, astype(first, xp.intp) - reach - 1, 2 * reach + 4)
+        there = kind if xp is np else getattr(xp, kind.name)
+        wide = astype(wide - seen.pedestal[:, np.newaxis], there)
+        peak = between(wide, astype((seen.position - first)[:, np.newaxis], there))
+        return xp.stack(numbers, axis=-1), xp.where(seen.found[:, np.newaxis], peak, 0.0)
 
     kind = type_of_peak(block.dtype)
     outputs = [((len(SURVEY),), np.float64), ((2 * reach + 1,), kind)]
-    numbers, peak = run_in_batches(look, [block], [1], outputs, workers=workers, larger=_LARGER)
+    chosen = tensors_on(device)
+    if chosen is not None:
+        numbers, peak = run_on_device(look, [block], [1], outputs, device=chosen, what="survey")
+    else:
+        numbers, peak = run_in_batches(look, [block], [1], outputs, workers=workers, larger=_LARGER)
     return numbers, peak
 
 
@@ -118,6 +127,9 @@ def type_of_peak(recorded: npt.DTypeLike) -> np.dtype:
 
 def _negative(values: np.ndarray) -> np.ndarray:
     """How many values of each row are negative."""
+    xp = namespace(values)
+    if xp is not np:
+        return astype((values < 0).sum(axis=-1), xp.float64)
     number = np.zeros(len(values))
     if values.dtype.kind == "u":
         return number
@@ -131,14 +143,15 @@ def _search_again(
 ) -> ZeroLossSurvey:
     """Look again near the common place where a spectrum has no peak, or one elsewhere."""
     elsewhere = ~seen.found | (seen.position < near.start) | (seen.position > near.stop - 1)
-    rows = np.flatnonzero(elsewhere)
-    if not rows.size:
+    rows = namespace(values).flatnonzero(elsewhere)
+    if not len(rows):
         return seen
     again = find_zero_loss(values[rows], search=near, **options)
     better = rows[again.found]
     fields = {}
     for name in ZeroLossSurvey.__dataclass_fields__:
-        fields[name] = getattr(seen, name).copy()
+        before = getattr(seen, name)
+        fields[name] = astype(before, before.dtype, copy=True)
         fields[name][better] = getattr(again, name)[again.found]
     return ZeroLossSurvey(**fields)
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from hyperspy_dosekin.numerics.arrays import astype, namespace, on_host
 from hyperspy_dosekin.numerics.medians import median
 from hyperspy_dosekin.numerics.sums import sum_of
 from hyperspy_dosekin.processing.low_loss.first_peak import (
@@ -90,7 +90,7 @@ def protected_channels(position: np.ndarray, fwhm: np.ndarray) -> tuple[np.ndarr
 
 
 def find_zero_loss(
-    block: npt.ArrayLike,
+    block: np.ndarray,
     *,
     widest: float,
     search: slice = slice(None),
@@ -112,7 +112,7 @@ def find_zero_loss(
     Parameters
     ----------
     block
-        Intensities, shape ``(…, n_channels)``.
+        Intensities, shape ``(…, n_channels)``; of a tensor, tensors are returned.
     widest
         Largest full width at half maximum of a zero-loss peak, in channels.
     search
@@ -136,60 +136,63 @@ def find_zero_loss(
     >>> print(find_zero_loss(peak, widest=20).position.round(3))
     20.3
     """
-    block = np.asarray(block)
+    xp = namespace(block)
     *lead, n_channels = block.shape
     spectra = block.reshape(-1, n_channels)
-    if spectra.dtype not in _AS_THEY_ARE:
-        spectra = spectra.astype(np.float64, copy=False)
+    if xp is not np or spectra.dtype not in _AS_THEY_ARE:
+        spectra = astype(spectra, xp.float64)
     sums = None
-    if spectra.dtype.kind == "f":
+    if xp is not np or spectra.dtype.kind == "f":
         sums = sum_of(spectra) if total is None else total.reshape(-1)
-        if not np.isfinite(sums).all():
-            spectra = np.nan_to_num(spectra)
-            sums = spectra.sum(axis=-1, dtype=np.float64)
+        if not xp.isfinite(sums).all():
+            spectra = xp.nan_to_num(spectra)
+            sums = spectra.sum(axis=-1, dtype=xp.float64)
     start, stop, _ = search.indices(n_channels)
     top, highest, of_pairs, sums = _highest_pairs(spectra, start, stop, sums)
     pedestal = _pedestal(spectra, highest)
     reach = int(min(np.ceil(widest) + 2, n_channels))
     around, fwhm = _around(spectra, pedestal, top, reach)
-    for row in with_something_before(spectra, pedestal, start, top, fwhm):
-        spectrum = spectra[row].astype(np.float64)
-        above = paired(spectrum) - pedestal[row]
+    rows = with_something_before(spectra, pedestal, start, top, fwhm)
+    some, levels = (on_host(each[xp.asarray(rows)]) for each in (spectra, pedestal))
+    earlier = []
+    for row, recorded, level in zip(rows.tolist(), some, levels, strict=True):
+        spectrum = recorded.astype(np.float64)
+        above = paired(spectrum) - level
         first = first_peak(above, spectrum, slice(start, stop), widest, gain)
-        if first is None:
-            continue
-        part = slice(row, row + 1)
-        first = _highest_in(spectra[part], np.array([first]), stop)[0]
-        if first != top[row]:
-            top[row] = first
-            around[part], fwhm[part] = _around(spectra[part], pedestal[part], top[part], reach)
+        if first is not None:
+            earlier.append((row, first))
+    if earlier:
+        part, first = xp.asarray(np.array(earlier).T)
+        top[part] = _highest_in(spectra[part], first, stop)
+        around[part], fwhm[part] = _around(spectra[part], pedestal[part], top[part], reach)
     height = around[:, reach]
-    offset = np.arange(-float(reach), reach + 1)
-    found = np.isfinite(fwhm) & (fwhm <= widest) & (height > 0)
+    offset = xp.arange(-float(reach), reach + 1)
+    found = xp.isfinite(fwhm) & (fwhm <= widest) & (height > 0)
     found &= pair_at(spectra, top) - pedestal > _BESIDE * height
-    sigma = np.where(found, np.maximum(fwhm, _NARROWEST) * SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
-    own = np.where(found, np.maximum(fwhm, 1.0) * SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
+    sigma = xp.where(found, xp.maximum(fwhm, _NARROWEST) * SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
+    own = xp.where(found, xp.maximum(fwhm, 1.0) * SIGMA_PER_FWHM, 1.0)[:, np.newaxis]
     centre = _centre(around, offset, sigma, 1 + (own / sigma) ** 2)
-    found &= np.abs(centre) < np.maximum(fwhm, 2.0)
+    found &= xp.abs(centre) < xp.maximum(fwhm, 2.0)
     # Most peaks need no test. The mean change from channel to channel, but for rounding: two
     # numbers differ by their sum less twice the smaller one.
     with np.errstate(over="ignore", invalid="ignore"):
-        ends = spectra[:, [0, -1]].sum(axis=-1, dtype=np.float64)
+        ends = spectra[:, [0, -1]].sum(axis=-1, dtype=xp.float64)
         mean = (2 * sums - ends - 2 * of_pairs) / (n_channels - 1)
         # No median is more than twice the mean.
         clear = height >= CLEAR * 2.1 * mean
-    for row in np.flatnonzero(found & ~clear):
-        spectrum = spectra[row].astype(np.float64)
+    for row in on_host(xp.flatnonzero(found & ~clear)).tolist():
+        spectrum = on_host(spectra[row]).astype(np.float64)
         change = np.abs(np.diff(spectrum))
         middle = median(change)
         # With few counts most channels are equal.
         if height[row] < CLEAR * (middle if middle > 0 else change.mean()):
-            found[row] = significance(spectrum, int(top[row]), fwhm[row], gain) > SIGNIFICANT
+            width = float(fwhm[row])
+            found[row] = significance(spectrum, int(top[row]), width, gain) > SIGNIFICANT
     saturated = found & has_flat_top(around, pedestal, largest_value)
-    position = top + np.where(found, centre, 0.0)
+    position = top + xp.where(found, centre, 0.0)
 
     def shaped(values: np.ndarray) -> np.ndarray:
-        return values.reshape(lead)
+        return values.reshape(tuple(lead))
 
     return ZeroLossSurvey(*map(shaped, (position, fwhm, height, found, saturated, pedestal)))
 
@@ -216,8 +219,13 @@ def _highest_pairs(
         The higher channel of the pair, how high that is, and the sums of all pairs and channels;
         ``(n_spectra,)``.
     """
+    xp, begin = namespace(spectra), max(start - 1, 0)
     number, n_channels = spectra.shape
-    begin = max(start - 1, 0)
+    if xp is not np and sums is not None:
+        pairs = xp.minimum(spectra[:, :-1], spectra[:, 1:])
+        place = begin + pairs[:, begin:stop].argmax(axis=-1)
+        top = _highest_in(spectra, xp.maximum(place, start), stop)
+        return top, pairs[xp.arange(number), place], sum_of(pairs), sums
     kind = np.dtype(np.float32) if sums is None else spectra.dtype
     found = np.empty(number) if sums is None else sums
     top, of_pairs = np.empty(number, dtype=np.intp), np.empty(number)
@@ -241,11 +249,12 @@ def _highest_in(spectra: np.ndarray, first: np.ndarray, stop: int) -> np.ndarray
 
     Half of it, and the width of a peak with it, change smoothly with its place in a channel.
     """
-    channel = np.minimum(first[:, np.newaxis] + np.arange(3), stop - 1)
-    values = np.take_along_axis(spectra, channel, axis=-1).astype(np.float64)
-    pair = np.minimum(values[:, :1], values[:, 1:2])
-    best = np.where(_HOT * values <= pair, values, -np.inf).argmax(axis=-1)
-    return channel[np.arange(len(channel)), best]
+    xp, row = namespace(spectra), namespace(spectra).arange(len(first))
+    channel = xp.clip(first[:, np.newaxis] + xp.arange(3), None, stop - 1)
+    values = astype(spectra[row[:, np.newaxis], channel], xp.float64)
+    pair = xp.minimum(values[:, :1], values[:, 1:2])
+    best = xp.where(_HOT * values <= pair, values, -np.inf).argmax(axis=-1)
+    return channel[row, best]
 
 
 def _pedestal(spectra: np.ndarray, highest: np.ndarray) -> np.ndarray:
@@ -262,38 +271,42 @@ def _pedestal(spectra: np.ndarray, highest: np.ndarray) -> np.ndarray:
     """
     number = int(np.clip(spectra.shape[-1] // 64, 4, 32))
     ends = spectra[:, :number], spectra[:, -number:]
-    first, last = (each.mean(axis=-1, dtype=np.float64) for each in ends)
-    least = np.minimum(first, last)
-    alike = np.abs(first - last) <= _SAME_LEVEL * (highest - least)
-    rows = np.flatnonzero(~alike)
-    most = spectra[rows].max(axis=-1)
-    alike[rows] = np.abs(first - last)[rows] <= _SAME_LEVEL * (most - least[rows])
-    return np.where(alike, least, 0.0)
+    xp = namespace(spectra)
+    first, last = (each.mean(axis=-1, dtype=xp.float64) for each in ends)
+    least = xp.minimum(first, last)
+    alike = xp.abs(first - last) <= _SAME_LEVEL * (highest - least)
+    rows = xp.flatnonzero(~alike)
+    if len(rows):
+        most = xp.amax(spectra[rows], axis=-1)
+        alike[rows] = xp.abs(first - last)[rows] <= _SAME_LEVEL * (most - least[rows])
+    return xp.where(alike, least, 0.0)
 
 
 def _around(
     spectra: np.ndarray, pedestal: np.ndarray, top: np.ndarray, reach: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Intensities around a channel, less the pedestal, and the width of the peak there."""
-    index = top[:, np.newaxis] + np.arange(-reach, reach + 1)
+    xp = namespace(spectra)
+    index = top[:, np.newaxis] + xp.arange(-reach, reach + 1)
     inside = (index >= 0) & (index < spectra.shape[-1])
     around = channels_of(spectra, top - reach, 2 * reach + 1)
-    around = np.where(inside, np.maximum(around - pedestal[:, np.newaxis], 0.0), 0.0)
-    left = _half_width(around[:, reach::-1], inside[:, reach::-1])
+    around = xp.where(inside, xp.maximum(around - pedestal[:, np.newaxis], 0.0), 0.0)
+    gain_side = (xp.flip(each[:, : reach + 1], (-1,)) for each in (around, inside))
+    left = _half_width(*gain_side)
     right = _half_width(around[:, reach:], inside[:, reach:])
     return around, left + right
 
 
 def _half_width(side: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Distance from the top, the first channel, to half of it; infinite where it is not reached."""
-    half = side[:, :1] / 2
+    xp, half = namespace(side), side[:, :1] / 2
     below = (side < half) & inside
-    first = below.argmax(axis=-1)
-    row = np.arange(len(side))
-    before, after = side[row, np.maximum(first - 1, 0)], side[row, first]
-    drop = np.where(before > after, before - after, 1.0)
+    first = (below if xp is np else astype(below, xp.uint8)).argmax(axis=-1)
+    row = xp.arange(len(side))
+    before, after = side[row, xp.maximum(first - 1, 0)], side[row, first]
+    drop = xp.where(before > after, before - after, 1.0)
     distance = first - 1 + (before - half[:, 0]) / drop
-    return np.where(below.any(axis=-1), distance, np.inf)
+    return xp.where(below.any(axis=-1), distance, np.inf)
 
 
 def _centre(
@@ -305,31 +318,32 @@ def _centre(
     wide.
     """
     # What is farther away has no weight, wherever in the peak its centre is.
-    reach = int(np.ceil(_FARTHEST * sigma.max()))
-    middle = offset.size // 2
+    xp = namespace(around)
+    reach = int(xp.ceil(_FARTHEST * sigma.max())) if len(sigma) else 0
+    middle = len(offset) // 2
     part = slice(max(middle - reach, 0), middle + reach + 1)
     around, offset = around[:, part], offset[part]
-    centre, narrow = np.zeros((len(around), 1)), -0.5 / sigma**2
-    moving = np.ones(centre.shape, dtype=bool)
-    way, before = np.zeros(centre.shape), np.full(centre.shape, np.nan)
+    centre, narrow = xp.zeros((len(around), 1)), -0.5 / sigma**2
+    moving = sigma > 0
+    way, before = xp.zeros(centre.shape), xp.full(centre.shape, np.nan)
     for _ in range(_STEPS):
         distance = offset - centre
         weight = distance * distance
         weight *= narrow
-        np.exp(weight, out=weight)
+        xp.exp(weight, out=weight)
         weight *= around
         total = weight.sum(axis=-1, keepdims=True)
         weight *= distance
         moment = weight.sum(axis=-1, keepdims=True)
-        step = stride * moment / np.where(total > 0, total, 1.0)
+        step = stride * moment / xp.where(total > 0, total, 1.0)
         # Steps shrink by a factor, so that the last one and this tell where they end.
         with np.errstate(divide="ignore", invalid="ignore"):
             ahead = step * way / (before - step)
-        able = (np.abs(step) < _SHRINKS * np.abs(before)) & np.isfinite(ahead)
-        way, before = np.clip(np.where(able, ahead, step), -sigma, sigma), step
-        centre = centre + np.where(moving, way, 0.0)
+        able = (xp.abs(step) < _SHRINKS * xp.abs(before)) & xp.isfinite(ahead)
+        way, before = xp.clip(xp.where(able, ahead, step), -sigma, sigma), step
+        centre = centre + xp.where(moving, way, 0.0)
         # Each by itself, so that the others have no influence.
-        moving &= np.abs(step) > _SETTLED
+        moving &= xp.abs(step) > _SETTLED
         if not moving.any():
             break
     return centre[:, 0]

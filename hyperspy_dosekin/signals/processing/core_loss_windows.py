@@ -58,7 +58,7 @@ def refuse_low_loss(recorded: Recorded) -> None:
     boxes = spread_boxes(data.shape[:-1], 2, 16) if data.ndim > 1 else [()]
     some = [np.asarray(part, dtype=np.float64) for part in compute(*(data[box] for box in boxes))]
     total = sum(np.nan_to_num(part).reshape(-1, energy.size).sum(axis=0) for part in some)
-    seen = find_zero_loss(total, widest=WIDEST_EV / recorded.scale_ev)
+    seen = find_zero_loss(np.asarray(total), widest=WIDEST_EV / recorded.scale_ev)
     place = energy[0] + float(seen.position) * recorded.scale_ev
     if seen.found and abs(place) < _NEAR_ZERO_EV:
         raise ValueError(

@@ -160,6 +160,7 @@ def _seen_in(
         reach=reach,
         gain=counted_gain(recorded),
         near=near,
+        device=recorded.device,
     )
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -154,10 +155,11 @@ def process_low_loss(
     device
         Where spectra are processed. ``"cpu"``: by NumPy. ``"cuda"``, ``"cuda:1"``: by Torch on a
         graphics card, batch by batch; ``"auto"``: on a card if there is one. The processor still
-        looks at the spectra first, finds the zero-loss peaks, and judges the spectra that may have
-        a spike; of data with a variance of each channel, of fewer than 20 spectra, and of those
-        with more components than spectra tell, it searches all for spikes. Results are those of
-        NumPy but for rounding. A `torch.device`, also that of the processor, is always Torch's.
+        learns from some spectra what they have in common, and decides where a peak is doubtful or
+        not the first and where a spectrum may have a spike; of data with a variance of each
+        channel, of fewer than 20 spectra, and of those with more components than spectra tell, it
+        searches all for spikes. Results are those of NumPy but for rounding. A `torch.device`, also
+        that of the processor, is always Torch's.
     show_progressbar
         Whether to show the progress of the first look at lazy data; by default as set in
         HyperSpy's preferences.
@@ -225,6 +227,7 @@ def process_low_loss(
     out_type = result_type(self.data.dtype, dtype)
     # A measured peak is as high as these intensities, and not as their counts.
     recorded = read(self, "process_low_loss", as_it_is=hasattr(zero_loss, "axes_manager"))
+    recorded = replace(recorded, device=device)
     others = check_others(self, also_align)
     measured = read_measured(zero_loss, recorded) if hasattr(zero_loss, "axes_manager") else None
     search = _search(recorded, zero_loss_range)
@@ -294,11 +297,11 @@ def process_low_loss(
             dtype=out_type,
             method="process_low_loss",
             chain=chain,
-            device=device,
+            device=recorded.device,
         )
     else:
         spectra, numbers, variance, seen = run_in_one_pass(
-            recorded, search, survey_found.near, chain, out_type, device
+            recorded, search, survey_found.near, chain, out_type
         )
         position, fwhm = seen.position, seen.fwhm
     # On the axis as it was recorded, so that it says where the peak was.

@@ -20,7 +20,6 @@ from hyperspy_dosekin.signals.processing.survey import Survey
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import torch
 
 CHOICES = ("auto", "all", "sample")
 #: Bytes up to which ``"auto"`` looks at all.
@@ -102,12 +101,7 @@ def room_for(survey: Survey) -> float:
 
 
 def run_in_one_pass(
-    recorded: Recorded,
-    search: slice,
-    near: slice | None,
-    chain: Any,
-    dtype: npt.DTypeLike,
-    device: str | torch.device = "cpu",
+    recorded: Recorded, search: slice, near: slice | None, chain: Any, dtype: npt.DTypeLike
 ) -> tuple[Any, Any, Any, Seen]:
     """Spectra, diagnostics, noise variance (or ``None``) and what was seen, as lazy as the data.
 
@@ -123,8 +117,6 @@ def run_in_one_pass(
         The steps.
     dtype
         Type of the spectra in the result.
-    device
-        As for `process_low_loss`.
     """
     kind = np.dtype(recorded.data.dtype)
     spectra, numbers, variance = run_chain(
@@ -134,7 +126,7 @@ def run_in_one_pass(
         dtype=dtype,
         method="process_low_loss",
         chain=chain,
-        device=device,
+        device=recorded.device,
         widest=WIDEST_EV / recorded.scale_ev,
         search=search,
         gain=counted_gain(recorded),

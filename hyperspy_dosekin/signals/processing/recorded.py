@@ -26,6 +26,7 @@ from hyperspy_dosekin.signals.processing.divided import taken_back
 from hyperspy_dosekin.signals.processing.record import record_of
 
 if TYPE_CHECKING:
+    import torch
     from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.lazy.arrays import Array
@@ -60,6 +61,8 @@ class Recorded:
     unit
         Intensity in the signal of one in `data`, an array of the navigation shape, where spectra
         were divided by a number of their own; ``None`` where they are as in the signal.
+    device
+        Where they are looked at and processed, as for `process_low_loss`.
     """
 
     data: Any
@@ -70,6 +73,7 @@ class Recorded:
     variance: Any
     noise_record: Mapping[str, Any] = field(default_factory=dict)
     unit: Any = None
+    device: str | torch.device = "cpu"
 
     @property
     def knows_noise(self) -> bool:

@@ -10,6 +10,7 @@ from hyperspy_dosekin.processing.low_loss.chain import process_block, process_sp
 from hyperspy_dosekin.processing.low_loss.gain_side import Tail
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.peak_shape import PeakShape
+from hyperspy_dosekin.processing.low_loss.survey import SURVEY, survey_low_loss
 from hyperspy_dosekin.processing.low_loss.zero_loss import protected_channels
 from hyperspy_dosekin.processing.spikes.removal import learn_subspace
 
@@ -85,6 +86,41 @@ def test_tensors_give_the_numbers_of_numpy(options):
     check(ours, theirs, 1e-7 if "core" in options else 1e-10)
     rough = chain_of(spectra, position, **options, single=True)
     check(*both(rough, spectra, position, with_variance=True, dtype=np.float32), 1e-4)
+
+
+def strange(kind):
+    """By rows: thick, saturated, noise alone, few counts, hot, none, two peaks, on a pedestal."""
+    random = np.random.default_rng(1)
+    expected = np.full((48, CHANNELS), 3.0)
+    away = np.arange(CHANNELS) - (ORIGIN + np.linspace(-30.7, 30.1, 48))[:, np.newaxis]
+    height = np.repeat([3e4, 2e4, 0.0, 40.0, 2e4, 0.0, 2e4, 2e4], 6)[:, np.newaxis]
+    expected += height * np.exp(-0.5 * (away / 2.1) ** 2)
+    expected[:6] += 9e4 * np.exp(-0.5 * ((away[:6] - 200) / 18) ** 2)
+    expected[36:42] += 900 * np.exp(-0.5 * ((away[36:42] + 40) / 2) ** 2)
+    expected[42:] += 2000.0
+    found = random.poisson(expected)
+    found[6:12] = np.minimum(found[6:12], 9000)
+    found[24:30, 300] = 60000
+    found[30:36] = 0
+    return found.astype(kind)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int32", "float32", "float64"])
+@pytest.mark.parametrize("near", [None, slice(60, 140)])
+def test_the_look_at_all_spectra_sees_the_same(kind, near):
+    spectra = strange(kind)
+    if kind.startswith("float"):
+        spectra[[3, 20], [40, 200]] = np.nan
+        spectra[21] -= 5
+    given = {"widest": 50.0, "search": slice(0, CHANNELS), "largest_value": 65535, "near": near}
+    ours, theirs = (
+        survey_low_loss(spectra, **given, reach=50, gain=1.0, device=device)
+        for device in ("cpu", PROCESSOR)
+    )
+    assert 20 < ours[0][:, SURVEY.index("found")].sum() < 46
+    assert ours[0][:, SURVEY.index("saturated")].sum() == 6
+    np.testing.assert_allclose(theirs[0], ours[0], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(theirs[1], ours[1], rtol=1e-4, atol=1e-5 * ours[1].max())
 
 
 def test_any_type_missing_values_and_given_variances_come_to_the_device():
