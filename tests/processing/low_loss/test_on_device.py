@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The chain on tensors: the numbers of NumPy, in one place, without a way back for spectra."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from hyperspy_dosekin.processing.low_loss.gain_side import Tail
 from hyperspy_dosekin.processing.low_loss.options import LowLossChain
 from hyperspy_dosekin.processing.low_loss.peak_shape import PeakShape
 from hyperspy_dosekin.processing.low_loss.survey import SURVEY, survey_low_loss
-from hyperspy_dosekin.processing.low_loss.zero_loss import protected_channels
+from hyperspy_dosekin.processing.low_loss.zero_loss import find_zero_loss, protected_channels
 from hyperspy_dosekin.processing.spikes.removal import learn_subspace
 
 NUMBER, CHANNELS, ORIGIN, WIDTH = 90, 480, 100, 5.0
@@ -19,9 +21,9 @@ PROCESSOR = torch.device("cpu")
 ALONE = np.exp(-0.5 * ((np.arange(CHANNELS) - ORIGIN) / 2.1) ** 2) / (2.1 * np.sqrt(2 * np.pi))
 
 
-def counts(kind="int32", seed=0):
+def counts(kind="int32"):
     """Peak, tail and plasmons by NumPy, with spikes, and where the peaks are."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     position = ORIGIN + random.uniform(-2.4, 2.4, NUMBER)
     away = np.arange(CHANNELS) - position[:, np.newaxis]
     expected = 2e4 * np.exp(-0.5 * (away / 2.1) ** 2) + 600 / (1 + (away / 2) ** 2)
@@ -32,15 +34,19 @@ def counts(kind="int32", seed=0):
     return found.astype(kind), position
 
 
-def chain_of(spectra, position, **options):
+@functools.cache
+def learned():
+    spectra, position = counts()
     fwhm = np.full(NUMBER, WIDTH)
-    subspace = learn_subspace(
-        spectra.astype(float), position, fwhm, gain=1.0, offset=0.0,
-        protected=protected_channels(position, fwhm),
-    )  # fmt: skip
-    return LowLossChain(
-        0.1, ORIGIN, 3, CHANNELS - 3, **{"subspace": subspace, "reach": 60, "fwhm": WIDTH} | options
+    near = protected_channels(position, fwhm)
+    return learn_subspace(
+        spectra.astype(float), position, fwhm, gain=1.0, offset=0.0, protected=near
     )
+
+
+def chain_of(**options):
+    known = {"subspace": learned(), "reach": 60, "fwhm": WIDTH}
+    return LowLossChain(0.1, ORIGIN, 3, CHANNELS - 3, **known | options)
 
 
 def both(chain, spectra, position, **options):
@@ -78,13 +84,13 @@ OPTIONS = [
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: " ".join(options) or "default")
 def test_tensors_give_the_numbers_of_numpy(options):
     spectra, position = counts()
-    exact = chain_of(spectra, position, **options)
+    exact = chain_of(**options)
     ours, theirs = both(exact, spectra, position, with_variance=True)
     if exact.spikes:
         assert (ours[1][::7, 0] > 0).all()
     # Tails of the Gaussian that tells the area of a coarse peak are rounding, of either library.
     check(ours, theirs, 1e-7 if "core" in options else 1e-10)
-    rough = chain_of(spectra, position, **options, single=True)
+    rough = chain_of(**options, single=True)
     check(*both(rough, spectra, position, with_variance=True, dtype=np.float32), 1e-4)
 
 
@@ -105,8 +111,9 @@ def strange(kind):
     return found.astype(kind)
 
 
-@pytest.mark.parametrize("kind", ["uint16", "int32", "float32", "float64"])
-@pytest.mark.parametrize("near", [None, slice(60, 140)])
+@pytest.mark.parametrize(
+    ("kind", "near"), [("uint16", None), ("float32", slice(60, 140)), ("float64", None)]
+)
 def test_the_look_at_all_spectra_sees_the_same(kind, near):
     spectra = strange(kind)
     if kind.startswith("float"):
@@ -125,7 +132,7 @@ def test_the_look_at_all_spectra_sees_the_same(kind, near):
 
 def test_any_type_missing_values_and_given_variances_come_to_the_device():
     spectra, position = counts(">u2")
-    chain = chain_of(spectra, position)
+    chain = chain_of()
     check(*both(chain, spectra, position), 1e-10)
     spectra = spectra.astype(np.float32)
     spectra[4, 200], position[5] = np.inf, np.nan
@@ -141,7 +148,7 @@ def test_any_type_missing_values_and_given_variances_come_to_the_device():
 @pytest.mark.parametrize("options", [*OPTIONS[:6], OPTIONS[8]], ids=lambda each: " ".join(each))
 def test_all_is_made_on_the_device_and_only_numbers_of_spectra_leave_it(options, monkeypatch):
     spectra, position = counts()
-    chain = chain_of(spectra, position, **options)
+    chain = chain_of(**options)
     tensor, back, whole = torch.tensor(spectra), [], torch.Tensor.cpu
 
     def cpu(self):
@@ -156,10 +163,11 @@ def test_all_is_made_on_the_device_and_only_numbers_of_spectra_leave_it(options,
     monkeypatch.setattr(torch.Tensor, "tolist", refuse)
     # What is made without a place would be there, and would not go with what has one.
     with torch.device("meta"):
+        seen = find_zero_loss(tensor, widest=50.0)
         found = process_spectra(
             tensor, position, np.full(NUMBER, WIDTH), chain=chain, with_variance=True
         )
-    assert all(each.device == PROCESSOR for each in found)
+    assert all(each.device == PROCESSOR for each in (*found, *vars(seen).values()))
     # What is far from what is expected, the spectra that may have spikes, and 29 channels at either
     # end that the subspace does not have: most where so many have spikes and so few channels.
     assert sum(back) < 0.5 * tensor.numel()
