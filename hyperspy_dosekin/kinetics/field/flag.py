@@ -23,6 +23,7 @@ from hyperspy_dosekin.kinetics.identifiability import (
     SHARED_RIGHT,
 )
 
+from .frames import only_a_jump
 from .population import Population
 from .posterior import SharedPosterior
 
@@ -88,4 +89,9 @@ def with_flag(
     if common > 0:
         spread = posterior.summarise().sd_log_half_dose[alive, 0]
         near = np.minimum(near, near_of_normal(np.hypot(spread, common), SHARED_NEAR))
-    return replace(population, least_near=least_near(near))
+    jump = only_a_jump(posterior.curves, float(population.shared.sigma))
+    if jump is not None:
+        # D½ is somewhere in between, wherever a law would have it.
+        middle = np.median(posterior.summarise().mean_log_half_dose[alive, 0])
+        near = near * (np.abs(np.log(jump) - middle).max() <= SHARED_NEAR)
+    return replace(population, least_near=least_near(near), jump=jump)

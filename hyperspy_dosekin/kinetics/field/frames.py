@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with whole frames: unequal noise, and a gain of all pixels.
+"""What is wrong with whole frames: unequal noise, a gain of all pixels, and a jump of all.
 
 The beam current of a frame multiplies all of its pixels alike. Each pixel takes most of it for its
 own decay, so that all are wrong together and no single one shows it. What is left over is the same
@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from scipy import stats
 
+from .curves import SharedCurves
 from .pixels import PixelNodes, PixelPrior
 from .readout import Shared, readout_after
 
-# A gain, or unequal noise, is found where the residuals are that unlikely without.
+# A gain, unequal noise, or more than a jump is found where residuals are that unlikely without.
 _FOUND = 0.001
 # Share of the noise of a frame that is left over at least, noise of the largest intensity that is
 # tried, over the rest, and the change of ln noise that is none.
@@ -121,3 +122,38 @@ def common_gain(nodes: PixelNodes, shared: Shared) -> float:
     # So few residuals leave its size open: Student's t, at the ends of 95 %.
     wider = float(stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975))
     return wider * math.sqrt(max(squares - freedom, 0.0) / expected)
+
+
+def only_a_jump(curves: SharedCurves, sigma: float) -> tuple[float, float] | None:
+    """Doses between which all that the pixels show has happened; ``None`` where they show more.
+
+    A jump of all pixels from one frame to the next, with nothing in between, says no more of any
+    decay. Where nothing changes at all it may be anywhere.
+
+    Parameters
+    ----------
+    curves
+        The pixels.
+    sigma
+        Standard deviation of the noise of weight 1, in the units of the curves.
+    """
+    weight, values = curves.weight.numpy(), curves.values.numpy()
+    freedom = int((weight.sum(1) > 0).sum()) - 2
+    places = []
+    for place in range(1, len(weight)) if freedom > 0 else ():
+        before = np.arange(len(weight))[:, None] < place
+        total = np.stack([np.where(part, weight, 0.0).sum(0) for part in (before, ~before)])
+        level = np.stack(
+            [np.where(part, weight * values, 0.0).sum(0) for part in (before, ~before)]
+        )
+        level /= np.maximum(total, 1e-300)
+        # Noise about two levels is independent of their difference, which knows size and sign.
+        jump = np.where((total > 0).all(0), level[0] - level[1], 0.0)
+        left = (jump * weight * (values - np.where(before, *level))).sum(1)
+        expected = sigma**2 * (jump**2 * weight).sum(1)
+        squares = float((left**2 / np.where(expected > 0, expected, np.inf)).sum())
+        if stats.chi2.sf(squares, freedom) > _FOUND:
+            places.append(place)
+    if not places:
+        return None
+    return float(curves.dose[places[0] - 1]), float(curves.dose[places[-1]])

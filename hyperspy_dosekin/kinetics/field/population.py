@@ -69,6 +69,8 @@ class Population:
         What the design and random vectors come from; ``None`` in files of earlier versions.
     weight
         How likely the vectors of the design are, ``(n_design,)``; ``None`` for equally so.
+    jump
+        Doses between which all that pixels show has happened (`frames`); ``None`` for a decay.
     """
 
     layout: Layout
@@ -83,6 +85,7 @@ class Population:
     repeats: float = 1.0
     unknown: Unknown | None = None
     weight: np.ndarray | None = None
+    jump: tuple[float, float] | None = None
 
     @property
     def shared(self) -> Shared:

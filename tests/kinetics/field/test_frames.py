@@ -10,6 +10,7 @@ import torch
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.field.curves import SharedCurves
+from hyperspy_dosekin.kinetics.field.frames import only_a_jump
 from hyperspy_dosekin.kinetics.field.population import fit_population
 from hyperspy_dosekin.kinetics.field.readout import (
     Shared,
@@ -70,6 +71,21 @@ def test_noise_that_grows_with_the_intensity_is_found():
     assert population.gain == 0.0
     found, true = np.array(population.scale.frame_noise), (noise**2).mean(0)
     assert found[0] / found[-1] == pytest.approx(true[0] / true[-1], rel=0.3)
+
+
+@pytest.mark.parametrize("noise", [0.005, 0.05])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_jump_of_all_pixels_is_no_decay(noise, sign):
+    values, random = drawn(3)
+    noise = noise * random.standard_normal(values.shape)
+    step = sign * random.uniform(0.3, 1.5, (len(PLACES), 1)) * (np.arange(9) < 4)
+    jump = only_a_jump(curves_of(step + noise), noise.std() / np.median(np.ptp(step + noise, 1)))
+    np.testing.assert_allclose(jump, (DOSE[3], DOSE[4]))
+    # Where nothing changes it may be anywhere, and a decay is more than a jump.
+    assert only_a_jump(curves_of(noise), noise.std() / np.median(np.ptp(noise, 1))) == (1 / 9, 1)
+    for each in (values, sign * values * random.choice([-1, 1], (len(PLACES), 1))):
+        curves = curves_of(each + noise)
+        assert only_a_jump(curves, noise.std() / curves.scale.unit) is None
 
 
 @pytest.mark.parametrize("bounded", [False, True])

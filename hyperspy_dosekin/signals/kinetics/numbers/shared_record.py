@@ -30,7 +30,7 @@ def population_written(population: Population) -> dict[str, Any]:
         **{name: getattr(population, name).tolist() for name in ("vector", "covariance", "design")},
         **{
             name: getattr(population, name)
-            for name in ("n_pixel", "n_effective", "least_near", "gain", "repeats")
+            for name in ("n_pixel", "n_effective", "least_near", "gain", "repeats", "jump")
         },
         "weight": population.weights.tolist(),
         "unknown": None if population.unknown is None else _plain(asdict(population.unknown)),
@@ -73,6 +73,7 @@ def population_read(entry: Mapping[str, Any], parameters: Parameters) -> Populat
         entry.get("repeats", 1.0),
         _unknown_read(entry.get("unknown")),
         np.asarray(entry["weight"]) if "weight" in entry else None,
+        None if entry.get("jump") is None else tuple(entry["jump"]),
     )
 
 

@@ -50,6 +50,10 @@ GROWING_NOISE = (
     "{names}: the noise is larger where the intensity is, and frames have weights to match. Give "
     "the variance if it is known."
 )
+JUMP = (
+    "{names}: all pixels together show no more than a change between two frames, if any. "
+    "D½ is determined only if it is near wherever between them the change may be."
+)
 APART = "What a window tells of a pixel is not used in the others: they do not go together."
 
 #: (value, lower, upper) by (window, group, quantity, quantity).
@@ -223,7 +227,8 @@ def _notes_on_frames(maps: SharedMaps, wanted: Sequence[str]) -> list[str]:
     known = bool(maps.data.shared_errors)
     wrong = [] if known else [key for key, each in shown.items() if each.gain > _LEAST_GAIN]
     growing = [key for key, each in shown.items() if each.scale.frame_noise]
-    notes = []
+    jumps = [key for key, each in shown.items() if each.jump is not None]
+    notes = [JUMP.format(names=_called(maps, jumps))] if jumps else []
     if wrong:
         percent = f"{100 * max(shown[key].gain for key in wrong):.2g}"
         notes.append(GAIN.format(names=_called(maps, wrong), percent=percent))
