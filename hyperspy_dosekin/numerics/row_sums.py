@@ -9,11 +9,15 @@ which are repeated or zeros, are all treated alike.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 # Numbers in four vectors of any processor: so many columns are summed at once.
 _VECTORS = 64
+# Powers of 2 take a third of the time of those of e.
+_LOG2_E = 1 / math.log(2.0)
 
 
 def in_whole_vectors(index: Tensor) -> Tensor:
@@ -88,6 +92,6 @@ def hyperbolic(place: Tensor) -> tuple[Tensor, Tensor]:
     >>> round(sinh.item(), 4), round(cosh.item(), 4)
     (1.1752, 1.5431)
     """
-    half = 0.5 * place.exp()
+    half = power_of_two(place * _LOG2_E).mul_(0.5)
     other = 0.25 / half
     return half - other, half + other

@@ -195,14 +195,12 @@ def law_values(parameters: Parameters, shapes: np.ndarray) -> Tensor:
     return parameters.values(search)
 
 
-def log_half_dose(parameters: Parameters, shapes: np.ndarray, level: float = 0.5) -> np.ndarray:
-    """Ln of the normalised dose at which C falls to a level at k = 1, for each shape.
+def log_half_dose(parameters: Parameters, shapes: np.ndarray) -> np.ndarray:
+    """Ln of the normalised dose at which C falls to ½ at k = 1, for each shape.
 
     Parameters
     ----------
     parameters, shapes
         As for `law_values`.
-    level
-        The level.
     """
-    return dose_at_level(parameters.law, law_values(parameters, shapes), level).log().numpy()
+    return dose_at_level(parameters.law, law_values(parameters, shapes), 0.5).log().numpy()

@@ -19,6 +19,8 @@ from hyperspy_dosekin.kinetics.model.parameters import assumed_before
 _NODES = {1: 17, 2: 9}
 #: Nodes of a parameter that follow its peak.
 FOLLOWING = 17
+# Looks for a peak at most, each between the ends that the one before has found.
+_LOOKS = 14
 # How many of them have to hold the peak, and how far down in ln density: of five frames beyond the
 # coefficients a thousandth of the mass is lower.
 _HOLD, _DEPTH = 9, 6.0
@@ -89,10 +91,7 @@ def closer(
 
 
 def followed(
-    log_density: Callable[[np.ndarray], np.ndarray],
-    low: np.ndarray,
-    high: np.ndarray,
-    looks: int = 14,
+    log_density: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Nodes of a parameter that follow its peak on each of several rows.
 
@@ -105,8 +104,6 @@ def followed(
         Log density at nodes ``(n_row, n_node)``.
     low, high
         Ends that are looked at first, ``(n_row,)``.
-    looks
-        Looks at most, each between the ends that the one before has found.
 
     Returns
     -------
@@ -120,7 +117,7 @@ def followed(
     [1.0, 2.0]
     """
     share, rows = np.linspace(0, 1, FOLLOWING), np.arange(low.size)
-    for _ in range(looks):
+    for _ in range(_LOOKS):
         nodes = low[:, None] + share * (high - low)[:, None]
         values = log_density(nodes)
         near = values > values.max(axis=1, keepdims=True) - _DEPTH

@@ -25,15 +25,11 @@ LENGTHS = (1.5, 2.5, 4.0, 6.0, 8.5, 12.0, 17.0, 24.0)
 _LENGTH_ROUNDS, _REPEAT_ROUNDS = 2, 2
 
 
-def log_evidence(
-    curves: SharedCurves, sites: Sites, bonds: Bonds, at: Mode, lengths: Sequence[float]
-) -> float:
+def log_evidence(sites: Sites, bonds: Bonds, at: Mode, lengths: Sequence[float]) -> float:
     """Ln evidence of lengths, with the likelihood as it is near some fields.
 
     Parameters
     ----------
-    curves
-        The pixels.
     sites
         Their likelihood near the fields.
     bonds
@@ -113,9 +109,7 @@ def find_lengths(
         for field in range(d):
             evidence = np.array(
                 [
-                    log_evidence(
-                        curves, sites, bonds, mode, (*lengths[:field], x, *lengths[field + 1 :])
-                    )
+                    log_evidence(sites, bonds, mode, (*lengths[:field], x, *lengths[field + 1 :]))
                     for x in tried
                 ]
             )

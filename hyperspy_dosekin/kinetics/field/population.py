@@ -122,13 +122,13 @@ class Population:
         squares = np.einsum("ki,ij,kj->k", away, precision, away)
         return int(np.where(self.shares, squares, np.inf).argmin())
 
-    def draws(self, number: int, seed: int = 0) -> np.ndarray:
+    def draws(self, number: int) -> np.ndarray:
         """Random vectors of what the design stands for, ``(number, n)``, where pixels share."""
         unknown = self.unknown
         if unknown is None:
             freedom = freedom_of(self.n_effective)
             unknown = Unknown.of_covariance(self.vector, self.covariance, freedom)
-        probability = np.random.default_rng(seed).uniform(size=(number, len(self.vector)))
+        probability = np.random.default_rng(0).uniform(size=(number, len(self.vector)))
         found = torch.as_tensor(unknown.vectors(probability))
         return self.layout.held(found, torch.as_tensor(self.vector)).numpy()
 

@@ -127,10 +127,7 @@ def fit_jointly(
         model = replace(model, correlations=tuple(correlations))
         shape, every, rates = with_rates(scans, shape, curves, model, powers)
     elif shape.free or common is not None:
-        every, first = [], 0
-        for scan, nodes in zip(scans, curves, strict=True):
-            every.append(_weighed(nodes, shape, slice(first, first + scan.n_window), scan))
-            first += scan.n_window
+        every = [_weighed(nodes, shape, scan) for scan, nodes in zip(scans, curves, strict=True)]
     else:
         every = [next(kinetic_posterior(*pair, fit=fit_exact(*pair)).nodes()) for pair in moved]
     series = tuple(
@@ -151,7 +148,7 @@ def _of_unknown_noise(problem: DoseProblem, config: ExactConfig) -> tuple[DosePr
     return problem, replace(config, noise="relative")
 
 
-def _weighed(nodes: CurveNodes, shape: SharedShape, places: slice, scan: RateScan) -> Nodes:
+def _weighed(nodes: CurveNodes, shape: SharedShape, scan: RateScan) -> Nodes:
     """The nodes of a series with what all others say of the shape."""
     whole = shape.log_weight + shape.log_likelihood.sum(axis=0)
     # Where the windows of a frame are alike, others say less: all together they say `whole`.

@@ -100,9 +100,9 @@ def _check_scaling(law: KineticLaw, values: Tensor) -> None:
             )
 
 
-def _named(law: KineticLaw, values: Tensor) -> Mapping[str, Tensor]:
+def _named(law: KineticLaw, values: Sequence[Tensor] | Tensor) -> Mapping[str, Tensor]:
     names = (parameter.name for parameter in law.parameters)
-    return dict(zip(names, values.unbind(0), strict=True))
+    return dict(zip(names, values, strict=True))
 
 
 def streams(law: KineticLaw) -> bool:
@@ -217,7 +217,7 @@ def integrated(law: KineticLaw, normalised_dose: Tensor, values: Tensor) -> Tens
     return integrity.reshape(*shape, -1)
 
 
-def dose_at_level(law: KineticLaw, values: Tensor, level: float) -> Tensor:
+def dose_at_level(law: KineticLaw, values: Sequence[Tensor] | Tensor, level: float) -> Tensor:
     """Normalised dose at which the integrity first falls to a level, ``(…)``; inf where never.
 
     Parameters
@@ -225,15 +225,17 @@ def dose_at_level(law: KineticLaw, values: Tensor, level: float) -> Tensor:
     law
         The law, continued beyond the measured doses.
     values
-        The parameters in the order of the law, ``(n_parameter, …)``.
+        The parameters in the order of the law, of shapes that broadcast to ``(…)``.
     level
         Integrity between 0 and 1.
     """
     with torch.no_grad():
         if law.scales and not isinstance(law, ClosedForm):
-            pairs = list(zip(law.parameters, values.unbind(0), strict=True))
+            pairs = list(zip(law.parameters, values, strict=True))
             shapes = [parameter.to_search(row) for parameter, row in pairs[1:]]
             return scaling_table(law).log_time_at(level, shapes).exp() / values[0]
+        if not isinstance(law, ClosedForm):
+            values = torch.broadcast_tensors(*values)
         return law.dose_at(level, _named(law, values))
 
 

@@ -132,14 +132,13 @@ class Parameters:
         """All parameters of the law, ``(n_parameter, …)``, from the free ones."""
         import torch
 
-        rows = torch.broadcast_tensors(*self.complete(search))
-        return torch.stack(
-            [
-                # A held value may lie outside the box.
-                parameter.from_search(row)
-                for parameter, row in zip(self.law.parameters, rows, strict=True)
-            ]
-        )
+        return torch.stack(torch.broadcast_tensors(*self.each_value(search)))
+
+    def each_value(self, search: Sequence[Tensor]) -> list[Tensor]:
+        """The same one by one, each of the shape that it has there."""
+        # A held value may lie outside the box.
+        pairs = zip(self.law.parameters, self.complete(search), strict=True)
+        return [parameter.from_search(row) for parameter, row in pairs]
 
     def prior(
         self, search: Sequence[Tensor], count: Sequence[float] | None = None

@@ -83,7 +83,10 @@ class ProductsOverDoses(WhitenedCurves):
                 pin = (integrity[0] > 0.5).to(integrity)
             # What a closed form gives is nobody else's.
             own = streams(law) and self.offset_free
-            made = [integrity.sub_(pin) if own else integrity - pin]
+            if isinstance(pin, float) and pin == 0:
+                made = [integrity]
+            else:
+                made = [integrity.sub_(pin) if own else integrity - pin]
             made += [each for place in wanted if (each := changes[place]) is not None]
             for first in range(0, len(dose), step):
                 columns = [each[first : first + step] for each in made]

@@ -98,10 +98,9 @@ class Quantity:
             if law.scales and parameters.free[0].name == "rate":
                 # A function of the shapes alone, which rows of them share, less ln k.
                 unit = [search[0].new_zeros(()), *search[1:]]
-                return (
-                    dose_at_level(law, parameters.values(unit), self.dose_level).log() - search[0]
-                )
-            return dose_at_level(law, parameters.values(search), self.dose_level).log()
+                values = parameters.each_value(unit)
+                return dose_at_level(law, values, self.dose_level).log() - search[0]
+            return dose_at_level(law, parameters.each_value(search), self.dose_level).log()
         names = [parameter.name for parameter in law.parameters]
         if self.name not in names:
             raise ValueError(f"quantity {self.name!r} is not one of {(*names, *DERIVED)}.")

@@ -226,13 +226,6 @@ def _moved(data: ScanData, rows: Rows, low: Tensor, high: Tensor, iterations: in
     return best_on_rows(data, new, guess, iterations=iterations, near=_NEAR)
 
 
-def ridge_rows(
-    data: ScanData, start: Tensor, templates: Templates, number: int | None = None
-) -> Rows:
-    """Rows that cover the posterior of some curves, see `rows_and_mass`."""
-    return rows_and_mass(data, start, templates, number)[0]
-
-
 def rows_and_mass(
     data: ScanData, start: Tensor, templates: Templates, number: int | None = None
 ) -> tuple[Rows, Tensor]:

@@ -30,7 +30,7 @@ from .whole import Whole
 # Slices of a curve, rows of a slice and nodes of a row, and as many where the integrity is a
 # straight line in the first parameter: nodes of that cost little, and the density is evaluated at
 # all of them, since D½ bends sharply along it.
-_SLICES_ROWS, _ON_LINES = (44, 10, 14), (46, 14, 16)
+_SLICES_ROWS, _ON_LINES = (44, 10, 16), (46, 14, 16)
 # Slices of the templates.
 _TEMPLATE_SLICES = 9
 # Spread of the first slices in standard deviations by the curvature at the estimate, and the depth

@@ -20,7 +20,7 @@ from hyperspy_dosekin.kinetics.laws.solution import check_law
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.parts import AT_BOUND
-from hyperspy_dosekin.kinetics.posterior.ridge import ridge_rows
+from hyperspy_dosekin.kinetics.posterior.ridge import rows_and_mass
 from hyperspy_dosekin.kinetics.posterior.row_nodes import ridge_nodes
 from hyperspy_dosekin.kinetics.posterior.sampling import sampled_nodes
 from hyperspy_dosekin.kinetics.posterior.templates import Templates
@@ -218,7 +218,7 @@ class SpectraFit:
             # Rows and nodes are those of the rate and the shape of a single component.
             ordered = self.n_component == 1 and len(self.parameters.free) < 3
             if ordered:
-                rows = ridge_rows(self.scan, self.search, Templates.of(self.scan))  # type: ignore[arg-type]
+                rows, _ = rows_and_mass(self.scan, self.search, Templates.of(self.scan))  # type: ignore[arg-type]
                 found = [ridge_nodes(self.scan, rows)]  # type: ignore[arg-type]
             else:
                 found = [sampled_nodes(self.scan, self.search)]  # type: ignore[arg-type]

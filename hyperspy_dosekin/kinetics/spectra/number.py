@@ -61,11 +61,7 @@ class ComponentTest:
 
 
 def component_tests(
-    spectra: WhitenedSpectra,
-    *,
-    offset_free: bool = True,
-    frames_vary: bool = False,
-    most: int = MOST,
+    spectra: WhitenedSpectra, *, offset_free: bool = True, frames_vary: bool = False
 ) -> tuple[ComponentTest, ...]:
     """Test components one after the other, until one is not seen.
 
@@ -78,8 +74,6 @@ def component_tests(
     frames_vary
         Whether whole frames may be brighter or darker. What does not change with dose is then no
         constant either; it counts as one component, which is left out of the count.
-    most
-        Components to look for at most.
 
     Returns
     -------
@@ -109,7 +103,7 @@ def component_tests(
             joined = shown[:, : count * width].reshape(-1, count, width).sum(-1)
             sets.append((np.linalg.eigvalsh(joined @ joined.T)[::-1][:frames], count))
     found: list[ComponentTest] = []
-    for place in range(skipped, min(most + skipped, frames - 1)):
+    for place in range(skipped, min(MOST + skipped, frames - 1)):
         each = [_chance(values, count, place, spectra.inflation[1]) for values, count in sets]
         p, ratio = min(each)
         found.append(ComponentTest(place + 1 - skipped, ratio, min(p * len(each), 1.0)))

@@ -205,9 +205,7 @@ def spectra_of(
     return weights @ fit.problem.values, weights
 
 
-def spectra_interval(
-    fit: SpectraFit, level: float = 0.95, draws: int = _DRAWS
-) -> tuple[np.ndarray, np.ndarray]:
+def spectra_interval(fit: SpectraFit, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Central intervals of the spectra, channel by channel: of the kinetics and of the noise.
 
     Parameters
@@ -216,17 +214,15 @@ def spectra_interval(
         The fit.
     level
         Probability.
-    draws
-        Draws of the posterior of the kinetics.
 
     Returns
     -------
     (lower, upper), each ``(n_component + 1, n_channel)``, the residue last.
     """
     check_level(level)
-    spectra, weights = spectra_of(fit, drawn_integrities(fit, draws), _drawn_factors(fit, draws))
+    spectra, weights = spectra_of(fit, drawn_integrities(fit), _drawn_factors(fit))
     # One draw of the noise for each of the kinetics, the same quantiles in every channel.
-    shift = np.random.default_rng(0).normal(size=(draws, spectra.shape[1], 1))
+    shift = np.random.default_rng(0).normal(size=(_DRAWS, spectra.shape[1], 1))
     spectra += shift * np.sqrt(weights**2 @ fit.spectra.variance)
     lower, upper = np.quantile(spectra, [(1 - level) / 2, (1 + level) / 2], axis=0)
     if fit.config.nonnegative:
@@ -234,11 +230,11 @@ def spectra_interval(
     return lower, upper
 
 
-def drawn_integrities(fit: SpectraFit, draws: int = _DRAWS) -> np.ndarray:
+def drawn_integrities(fit: SpectraFit) -> np.ndarray:
     """Integrities at the measured doses, draws of the posterior, ``(n, n_component, n_frame)``."""
     nodes = component_nodes(fit)
     weight = nodes[0].weight
-    place = (torch.arange(draws, dtype=torch.float64) + 0.5) / draws
+    place = (torch.arange(_DRAWS, dtype=torch.float64) + 0.5) / _DRAWS
     cumulated = weight.reshape(-1).cumsum(0)
     chosen = torch.searchsorted(cumulated / cumulated[-1], place).clamp(max=weight.numel() - 1)
     dose = fit.scan.dose[:, None]
@@ -248,16 +244,16 @@ def drawn_integrities(fit: SpectraFit, draws: int = _DRAWS) -> np.ndarray:
             rows = [row.expand(each.weight.shape).reshape(-1)[chosen] for row in each.search]
             parameters = each.parameters
             column = curve(parameters.law, dose, parameters.complete(rows))[0]
-            found.append(column.expand(dose.numel(), draws))
+            found.append(column.expand(dose.numel(), _DRAWS))
     return torch.stack(found).movedim(-1, 0).numpy()
 
 
-def _drawn_factors(fit: SpectraFit, draws: int) -> np.ndarray | None:
+def _drawn_factors(fit: SpectraFit) -> np.ndarray | None:
     """Draws of what the errors of frames have made of a 1, ``(n, n_frame)``."""
     scan = fit.scan
     if scan.errors is None or scan.centre is None:
         return None
     centre, covariance = scan.error_moments(list(fit.search))
-    random = np.random.default_rng(1).normal(size=(draws, centre.numel()))
+    random = np.random.default_rng(1).normal(size=(_DRAWS, centre.numel()))
     drawn = centre.numpy() + random @ np.linalg.cholesky(covariance.numpy()).T
     return 1 + drawn @ scan.errors.numpy().T
