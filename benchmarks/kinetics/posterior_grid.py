@@ -335,9 +335,13 @@ def drawn(law: str, number: int, noise: float, offset: float, seed: int):
 
 @dataclass
 class Missed:
-    """What was compared: shares of widths by quantity, probabilities in gaps, curves left out."""
+    """What was compared: shares of widths by quantity, probabilities, curves left out.
+
+    Probabilities between the ends are those of ends outside of gaps, and in them.
+    """
 
     shares: dict[str, list[float]] = field(default_factory=dict)
+    outside: list[float] = field(default_factory=list)
     in_gaps: list[float] = field(default_factory=list)
     own: list[float] = field(default_factory=list)
     left_out: int = 0
@@ -385,10 +389,11 @@ def compare(law: str, number: int, noise: float, kind: str, seed: int, *, again:
                 if not np.isfinite(value) or not np.isfinite(expected):
                     continue
                 missed.own.append(abs(other[name][side].place - end.place) / width)
+                miss = abs(end.probability(value) - end.probability(expected))
                 if end.shift > IN_GAP * width:
-                    miss = abs(end.probability(value) - end.probability(expected))
                     missed.in_gaps.append(miss)
                 else:
+                    missed.outside.append(miss)
                     missed.shares.setdefault(name, []).append(abs(value - expected) / width)
     return missed
 
@@ -413,10 +418,11 @@ def main() -> None:
             each = "  ".join(f"{name} {100 * np.max(m):.1f}" for name, m in missed.shares.items())
             middle, most, worst = 100 * np.quantile(whole, [0.5, 0.9, 1.0])
             gaps = 100 * max(missed.in_gaps, default=0.0)
+            outside = 100 * max(missed.outside)
             print(
                 f"{law:23s} {kind:15s} {noise:5.3f}  median {middle:.2f} %, 90 % {most:.2f} %, "
-                f"worst {worst:.1f} %   ({each})  {len(missed.in_gaps)} in gaps: {gaps:.2f} % of "
-                f"probability  {missed.left_out} left out"
+                f"worst {worst:.1f} %   ({each}); of probability {outside:.2f} %, and of "
+                f"{len(missed.in_gaps)} in gaps {gaps:.2f} %; {missed.left_out} left out"
                 + (f"  cells again: {100 * max(missed.own):.2f} %" if options.again else ""),
                 flush=True,
             )
