@@ -28,9 +28,11 @@ from .curves import SharedCurves
 from .fields import find_fields
 from .known import assumed, packed, per_prior
 from .lengths import Lengths, field_priors
+from .pixels import PixelPrior
 from .population import Population
 from .posterior import SharedPosterior
 from .smooth import Bonds
+from .still import moving
 from .windows import Pair, correlations_of, fit_pair, heard, moved
 
 #: Populations by the place of the window and the label of the group.
@@ -218,9 +220,14 @@ class SharedBlock:
 
         def heard_by(found: Found) -> None:
             window, place, posterior = found
-            curves = posterior.curves
             label = int(labels.reshape(-1)[place[0]])
             population, length = self.populations[window, label], lengths[window, label]
+            where = place[posterior.curves.alive]
+            # Pixels in which nothing happens hear no neighbours, nor do these hear them.
+            bare_priors = [PixelPrior.common(each).each(len(where)) for each in population.designs]
+            if where.size:
+                known[where, 1:, window] = packed(bare_priors)
+            curves = posterior.curves.select(moving(population.still, posterior.curves))
             where = place[curves.alive]
             if where.size:
                 bonds = Bonds.of(every[where])
@@ -273,7 +280,8 @@ class SharedBlock:
                 one, replace(self.config, offset=at, hierarchy=()), population.scale
             )
             says = known[place[curves.alive], 1:, window]
-            yield window, place, SharedPosterior(curves, assumed(population, says), place.size)
+            assume = assumed(population, says)
+            yield window, place, SharedPosterior(curves, assume, place.size, population.still)
 
     def _together(
         self, found: Sequence[Found], pairs: Mapping[tuple[int, int], Pair], label: int

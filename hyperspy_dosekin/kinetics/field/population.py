@@ -25,6 +25,7 @@ from .frames import common_gain, frame_noise
 from .hyper import Layout
 from .pixels import PixelNodes
 from .readout import Shared, Sums
+from .still import Still, find_still, moving
 from .unknown import Unknown, unknown_of
 
 #: Pixels that the numbers of a population are estimated from, at most.
@@ -71,6 +72,8 @@ class Population:
         How likely the vectors of the design are, ``(n_design,)``; ``None`` for equally so.
     jump
         Doses between which all that pixels show has happened (`frames`); ``None`` for a decay.
+    still
+        How to tell pixels in which nothing happens, which are none of it; ``None`` without any.
     """
 
     layout: Layout
@@ -86,6 +89,7 @@ class Population:
     unknown: Unknown | None = None
     weight: np.ndarray | None = None
     jump: tuple[float, float] | None = None
+    still: Still | None = None
 
     @property
     def shared(self) -> Shared:
@@ -162,6 +166,11 @@ def fit_population(
         )
     chosen = subset(curves.number, MOST_PIXELS)
     curves, places = curves.select(chosen), places[chosen]
+    still = find_still(curves)
+    chosen = moving(still, curves)
+    if len(chosen) < LEAST_PIXELS:
+        still, chosen = None, np.arange(curves.number)
+    curves, places = curves.select(chosen), places[chosen]
     layout = Layout.of(curves, noise)
     vector = _start(curves, layout)
     some = curves.select(subset(curves.number, _FIRST_PIXELS))
@@ -198,6 +207,7 @@ def fit_population(
         gain=common_gain(nodes, layout.shared(vector)),
         unknown=unknown,
         weight=weight,
+        still=still,
     )
 
 

@@ -24,6 +24,7 @@ from .curves import SharedCurves
 from .mixture import Assumed, Piece, centre, piece_of, placed, possible, shares_of, weights_of
 from .pixels import LEAST_SHARE, NODES, PixelNodes
 from .readout import readout_after
+from .still import Still, moving
 from .windows import Reading
 
 # Pixels whose nodes are worked on at once.
@@ -44,11 +45,14 @@ class SharedPosterior:
         The populations with their priors of the pixels.
     number
         Number of pixels with those that cannot be fitted.
+    still
+        How to tell pixels in which nothing happens; ``None`` without any.
     """
 
     curves: SharedCurves
     assumed: Sequence[Assumed]
     number: int
+    still: Still | None = None
 
     @property
     def parameters(self) -> Parameters:
@@ -101,8 +105,11 @@ class SharedPosterior:
             found["sigma"][piece.index] = scale.unit * sigma * weight.rsqrt().numpy()
             half = Quantity("half_integrity_dose")
             away = piece.value - half.evaluate(self.parameters, curves.search(mean))
-            close = (piece.weight * (away.abs() <= near)).sum(0)
-            found["near_by"][piece.index] = close.numpy()
+            close = (piece.weight * (away.abs() <= near)).sum(0).numpy()
+            if self.still is not None:
+                # A pixel in which nothing happens has no D½.
+                close = close * (1 - self.still.chance(curves))
+            found["near_by"][piece.index] = close
             found["shrinkage"][piece.index] = _shrinkage(piece).numpy()
         return found
 
@@ -153,10 +160,12 @@ class SharedPosterior:
         for curves, some in self._parts():
             # Moments need fewer nodes than the ends of intervals.
             nodes = PixelNodes.around(curves, placed(curves, possible(some)), few=True)
+            said = moving(self.still, curves)
+            place = curves.alive[said]
             for reading, each in zip(found, some, strict=True):
                 mean, covariance = _read(nodes, each)
-                reading.mean[curves.alive] = mean[:, :q]
-                reading.covariance[curves.alive] = covariance[:, :q, :q]
+                reading.mean[place] = mean[said, :q]
+                reading.covariance[place] = covariance[said, :q, :q]
         return found
 
     def band(self, normalised_dose: Sequence[float], level: float) -> np.ndarray:

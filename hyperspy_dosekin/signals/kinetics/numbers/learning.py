@@ -235,6 +235,7 @@ def learned_lengths(maps: SharedMaps, labels: np.ndarray, key: tuple[int, int]) 
     """Over how many pixels neighbours of a group are alike, from a part of the map."""
     from hyperspy_dosekin.kinetics.field.lengths import find_lengths
     from hyperspy_dosekin.kinetics.field.smooth import Bonds
+    from hyperspy_dosekin.kinetics.field.still import moving
 
     window, label = key
     chosen = labels == label
@@ -242,6 +243,8 @@ def learned_lengths(maps: SharedMaps, labels: np.ndarray, key: tuple[int, int]) 
     small, chosen = _only(maps, part), chosen[part]
     population = maps.populations[window, label]
     curves = window_curves(small, small.data, window, chosen, population.scale)
+    some = moving(population.still, curves)
+    curves = curves.select(some) if some.size else curves
     places = np.argwhere(chosen)[curves.alive]
     extent = float(np.ptp(places, axis=0).max()) + 1
     bonds = Bonds.of(places)

@@ -12,6 +12,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.population import Population
+    from hyperspy_dosekin.kinetics.field.still import Still
     from hyperspy_dosekin.kinetics.field.unknown import Unknown
     from hyperspy_dosekin.kinetics.field.windows import Pair
     from hyperspy_dosekin.kinetics.model.parameters import Parameters
@@ -33,6 +34,7 @@ def population_written(population: Population) -> dict[str, Any]:
             for name in ("n_pixel", "n_effective", "least_near", "gain", "repeats", "jump")
         },
         "weight": population.weights.tolist(),
+        "still": None if population.still is None else asdict(population.still),
         "unknown": None if population.unknown is None else _plain(asdict(population.unknown)),
     }
 
@@ -74,7 +76,16 @@ def population_read(entry: Mapping[str, Any], parameters: Parameters) -> Populat
         _unknown_read(entry.get("unknown")),
         np.asarray(entry["weight"]) if "weight" in entry else None,
         None if entry.get("jump") is None else tuple(entry["jump"]),
+        _still_read(entry.get("still")),
     )
+
+
+def _still_read(entry: Mapping[str, Any] | None) -> Still | None:
+    from hyperspy_dosekin.kinetics.field.still import Still
+
+    if entry is None:
+        return None
+    return Still(**{**entry, "contrast": tuple(entry["contrast"])})
 
 
 def _unknown_read(entry: Mapping[str, Any] | None) -> Unknown | None:

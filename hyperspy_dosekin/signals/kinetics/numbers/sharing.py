@@ -54,6 +54,10 @@ JUMP = (
     "{names}: all pixels together show no more than a change between two frames, if any. "
     "D½ is determined only if it is near wherever between them the change may be."
 )
+STILL = (
+    "{names}: nothing changes in {percent} % of the pixels. They are none of the population, and "
+    "not determined. Give them another group, or a negative label, with groups=."
+)
 APART = "What a window tells of a pixel is not used in the others: they do not go together."
 
 #: (value, lower, upper) by (window, group, quantity, quantity).
@@ -229,6 +233,10 @@ def _notes_on_frames(maps: SharedMaps, wanted: Sequence[str]) -> list[str]:
     growing = [key for key, each in shown.items() if each.scale.frame_noise]
     jumps = [key for key, each in shown.items() if each.jump is not None]
     notes = [JUMP.format(names=_called(maps, jumps))] if jumps else []
+    still = {key: 100 * each.still.share for key, each in shown.items() if each.still}
+    if still:
+        percent = _range([round(each) for each in still.values()])
+        notes.append(STILL.format(names=_called(maps, list(still)), percent=percent))
     if wrong:
         percent = f"{100 * max(shown[key].gain for key in wrong):.2g}"
         notes.append(GAIN.format(names=_called(maps, wrong), percent=percent))

@@ -8,6 +8,8 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+import hyperspy_dosekin
+
 DOSE = np.linspace(100.0, 900.0, 9)
 BUMP = np.where(np.arange(9) == 4, 1.0, 0.0)
 
@@ -59,3 +61,24 @@ def test_what_does_not_decay_stays_open(spatial, seed, height):
     assert not result.identifiable.data.any()
     lower, upper = (end.data for end in result.interval("half_integrity_dose"))
     assert (upper > 30 * lower).all()
+
+
+def test_pixels_in_which_nothing_happens_are_none_of_the_population(tmp_path):
+    random = np.random.default_rng(3)
+    inside = np.hypot(*(np.indices((8, 8)) - 3.5)) < 2.6
+    rate = np.exp(0.8 + 0.3 * random.standard_normal((8, 8)))
+    amplitude = np.where(inside, 1 + 0.2 * random.standard_normal((8, 8)), 0.0)
+    curve = np.exp(-rate[..., None] * DOSE / 900)
+    values = amplitude[..., None] * curve + 0.5 * inside[..., None]
+    values = values + 0.005 * random.standard_normal(values.shape)
+    result = _one_window(values).fit_dose_pinn(spatial="field", show_progressbar=False)
+    half, sure = np.log(result.half_integrity_dose.data[0] / 900), result.identifiable.data[0]
+    assert not sure[~inside].any()
+    assert sure[inside].mean() > 0.5
+    right = np.abs(half - np.log(np.log(2) / rate)) < 0.25
+    assert right[sure].mean() > 0.85
+    assert f"nothing changes in {round(100 * np.mean(~inside))} % of the pixels" in str(result)
+    result.save(tmp_path / "result.hspy")
+    again = hyperspy_dosekin.load(tmp_path / "result.hspy")
+    np.testing.assert_array_equal(again.identifiable.data, result.identifiable.data)
+    assert str(again) == str(result)
