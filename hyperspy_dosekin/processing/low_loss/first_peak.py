@@ -126,6 +126,27 @@ def first_peak(
     return None
 
 
+def is_significant(
+    spectrum: np.ndarray, height: float, channel: int, fwhm: float, gain: float
+) -> bool:
+    """Whether a peak, of this height above its pedestal, is no noise.
+
+    Parameters
+    ----------
+    spectrum, channel, fwhm, gain
+        As for `significance`.
+    height
+        Of the peak.
+    """
+    spectrum = spectrum.astype(np.float64)
+    change = np.abs(np.diff(spectrum))
+    middle = median(change)
+    # With few counts most channels are equal.
+    if height >= CLEAR * (middle if middle > 0 else change.mean()):
+        return True
+    return significance(spectrum, channel, fwhm, gain) > SIGNIFICANT
+
+
 def significance(spectrum: np.ndarray, channel: int, fwhm: float, gain: float = 0.0) -> float:
     """How many standard deviations of noise a peak is high.
 

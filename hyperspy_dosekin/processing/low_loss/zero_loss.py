@@ -9,15 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperspy_dosekin.numerics.arrays import astype, namespace, on_host
-from hyperspy_dosekin.numerics.medians import median
 from hyperspy_dosekin.numerics.sums import sum_of
 from hyperspy_dosekin.processing.low_loss.first_peak import (
     CLEAR,
-    SIGNIFICANT,
     first_peak,
+    is_significant,
     pair_at,
     paired,
-    significance,
     with_something_before,
 )
 from hyperspy_dosekin.processing.low_loss.flat_top import has_flat_top
@@ -180,14 +178,13 @@ def find_zero_loss(
         mean = (2 * sums - ends - 2 * of_pairs) / (n_channels - 1)
         # No median is more than twice the mean.
         clear = height >= CLEAR * 2.1 * mean
-    for row in on_host(xp.flatnonzero(found & ~clear)).tolist():
-        spectrum = on_host(spectra[row]).astype(np.float64)
-        change = np.abs(np.diff(spectrum))
-        middle = median(change)
-        # With few counts most channels are equal.
-        if height[row] < CLEAR * (middle if middle > 0 else change.mean()):
-            width = float(fwhm[row])
-            found[row] = significance(spectrum, int(top[row]), width, gain) > SIGNIFICANT
+    rows = xp.flatnonzero(found & ~clear)
+    doubtful = [on_host(each[rows]) for each in (spectra, height, top, fwhm)]
+    sure = [
+        is_significant(spectrum, each, int(channel), width, gain)
+        for spectrum, each, channel, width in zip(*doubtful, strict=True)
+    ]
+    found[rows] = xp.asarray(np.array(sure, dtype=bool))
     saturated = found & has_flat_top(around, pedestal, largest_value)
     position = top + xp.where(found, centre, 0.0)
 
