@@ -20,6 +20,8 @@ from hyperspy_dosekin.lazy.blocks import wrap
 
 #: Where the errors are, by name.
 NODE = "Dosekin.shared_errors"
+#: One standard deviation of the share of a drift that is wrong: the rms of all between 0 and 1.
+DRIFT_SHARE = 3**-0.5
 
 
 def attach_shared_errors(series: BaseSignal, errors: Mapping[str, object]) -> None:

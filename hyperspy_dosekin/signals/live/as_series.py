@@ -13,7 +13,7 @@ from hyperspy_dosekin.signals.axes.processed import RECORD
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
 from hyperspy_dosekin.signals.axes.variance import attach_variance
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
-from hyperspy_dosekin.signals.processing.normalisation import FEWEST, drift_of
+from hyperspy_dosekin.signals.processing.normalisation import FEWEST, error_of
 from hyperspy_dosekin.signals.processing.normalisation import NAME as NORMALISATION
 from hyperspy_dosekin.signals.processing.zero_loss_error import NAME as ZERO_LOSS
 
@@ -91,7 +91,7 @@ def as_dose_series(
     if thickness is not None:
         made.metadata.set_item(THICKNESS, thickness)
         if series.n_frame >= FEWEST:
-            errors[NORMALISATION] = drift_of(thickness, series.dose)
+            errors[NORMALISATION] = error_of(thickness, series.dose)
     if reader.residue is not None:
         made.metadata.set_item("Dosekin.zero_loss_residue", reader.residue)
         areas = np.where(made.data == 0, np.inf, made.data)

@@ -5,7 +5,8 @@
 Single scattering over I₀ is right where every electron that left a window shows in I₀ as Poisson's
 law says. Where the electrons lost with dose come back into the zero-loss peak otherwise, or leave
 the collection angle, areas per incident electron are right, and those divided by I₀ drift against
-them as I₀ over the whole does, exp(-t/λ). Which of the two holds, the spectra do not say.
+them as I₀ over the whole does, exp(-t/λ). Which of the two holds, the spectra do not say: the
+share of that drift that is wrong is anything between none and all.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.signals.axes.dose_axis import doses_of
 from hyperspy_dosekin.signals.axes.energy import ev_per_unit
+from hyperspy_dosekin.signals.axes.shared_error import DRIFT_SHARE
 from hyperspy_dosekin.signals.processing.record import record_of
 
 if TYPE_CHECKING:
@@ -32,9 +34,10 @@ FEWEST = 3
 def normalisation_error(signal: BaseSignal, dose_axis: Any) -> dict[str, Any]:
     """Relative drift of the areas of single scattering that the normalisation may have made.
 
-    One standard deviation is the drift, along the dose, of the share that the zero-loss peak has of
-    the spectrum: the difference between areas per zero-loss electron and areas per electron. It is
-    a straight line, since that of a single pixel is too noisy for more.
+    Areas per zero-loss electron and areas per electron differ along the dose as the share does that
+    the zero-loss peak has of the spectrum. One standard deviation is `DRIFT_SHARE` of that drift.
+    It is a straight line, since that of a single pixel is too noisy for more, and since what is
+    wrong need not bend as a decay does; a line moves D½ further than a drift that does.
 
     Parameters
     ----------
@@ -54,7 +57,7 @@ def normalisation_error(signal: BaseSignal, dose_axis: Any) -> dict[str, Any]:
     if whole is None:
         return {}
     dose, _ = doses_of(dose_axis.axis, dose_axis.units)
-    return {NAME: drift_of(np.moveaxis(whole, dose_axis.index_in_array, -1), dose)}
+    return {NAME: error_of(np.moveaxis(whole, dose_axis.index_in_array, -1), dose)}
 
 
 def thickness_of(signal: BaseSignal) -> Any:
@@ -86,8 +89,8 @@ def thickness_of(signal: BaseSignal) -> Any:
     )
 
 
-def drift_of(whole: Any, dose: np.ndarray) -> Any:
-    """Drift of t/λ along the dose, ``(…space…, 1, dose)``.
+def error_of(whole: Any, dose: np.ndarray) -> Any:
+    """The error that a drift of t/λ along the dose may have made, ``(…space…, 1, dose)``.
 
     Parameters
     ----------
@@ -104,7 +107,7 @@ def drift_of(whole: Any, dose: np.ndarray) -> Any:
         method="integrate_windows",
         place=np.asarray(dose, dtype=np.float64),
     )
-    return drift[..., np.newaxis, :]
+    return DRIFT_SHARE * drift[..., np.newaxis, :]
 
 
 def _widths(axis: Any) -> Any:

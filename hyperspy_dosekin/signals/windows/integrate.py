@@ -59,7 +59,8 @@ def integrate_windows(
 
     With a dose axis, areas of single scattering that `process_low_loss` has divided by the
     zero-loss peak carry the error that this may have made, which the fit takes into its intervals:
-    a drift along the dose as large as that of the share of the zero-loss peak in the spectrum.
+    a drift along the dose, between none and all of that of the share of the zero-loss peak in the
+    spectrum (one standard deviation is 0.58 of it).
     What the model of the zero-loss peak, mirrored or fitted, may have left in a window is carried,
     too: all frames have the same, so that only a known or bounded offset feels it. It is in
     ``metadata.Dosekin.zero_loss_residue``, one standard deviation, together with what it would

@@ -12,6 +12,7 @@ from hyperspy_dosekin.kinetics.block import LEVEL
 from hyperspy_dosekin.kinetics.laws.prior import HIERARCHY_FREE, HIERARCHY_WIDTH
 from hyperspy_dosekin.kinetics.model.parameters import is_determined, known_before
 from hyperspy_dosekin.lazy.blocks import is_lazy
+from hyperspy_dosekin.signals.axes.shared_error import DRIFT_SHARE
 from hyperspy_dosekin.signals.kinetics.data.recorded import TAKEN
 from hyperspy_dosekin.signals.kinetics.numbers.absorbed import fluence_note
 from hyperspy_dosekin.signals.kinetics.numbers.adequacy import notes_on_adequacy
@@ -92,8 +93,8 @@ MATERIAL = (
 LEAVES_OUT = " processing_error=False leaves it out."
 #: What an error that frames share is called, by its name.
 SHARED_NAMES = {
-    "normalisation": "a drift of the normalisation, as large as that of the zero-loss peak's share "
-    "of the spectrum",
+    "normalisation": "a drift of the normalisation, up to that of the share of the zero-loss peak "
+    "in the spectrum (normalise=False has none in the areas, which then need a constant current)",
     COMMON_MODE: "what the other windows leave open of the gain of each frame",
     "zero-loss model": "what is left of the zero-loss peak, the same in all frames",
 }
@@ -152,7 +153,7 @@ def _note_on_material(numbers: KineticsNumbers) -> list[str]:
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = np.asarray(error)[..., [0, -1]] / np.asarray(numbers.data.values)[..., [0, -1]]
     relative = np.where(np.isfinite(relative), relative, 0.0)
-    change = float(np.median(relative[..., 1] - relative[..., 0]))
+    change = float(np.median(relative[..., 1] - relative[..., 0])) / DRIFT_SHARE
     if not abs(change) > _MATERIAL:
         return []
     return [MATERIAL.format(moves="rises" if change > 0 else "falls", change=abs(change))]
