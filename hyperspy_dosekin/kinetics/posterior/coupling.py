@@ -49,7 +49,8 @@ def coupled(
     Parameters
     ----------
     made
-        Nodes of all windows of some curves that are not dead.
+        Nodes of all windows of some curves that are not dead. Pairs are told of each other in
+        their weights themselves: a copy would be as large as they are.
     n_window
         Windows of a curve.
     shared
@@ -78,9 +79,8 @@ def coupled(
     for pair in pairs:
         cells = [[_Cells.of(each, window, n_window) for window in pair] for each in nodes]
         said = _of_rates(nodes, cells)
-        nodes = [
-            _by_pair(each, own, pair, others, said) for each, own in zip(nodes, cells, strict=True)
-        ]
+        for each, own in zip(nodes, cells, strict=True):
+            _by_pair(each, own, pair, others, said)
     return nodes
 
 
@@ -172,9 +172,9 @@ class _Cells:
         if chosen.size and chosen[-1] - chosen[0] + 1 == chosen.size:
             column = slice(int(chosen[0]), int(chosen[-1]) + 1)
         rate = nodes.search[0].expand(nodes.weight.shape)[..., column].flatten(0, 2)
-        place = ((rate - low) * ((number - 1) / (high - low))).clamp_(0.0, number - 1 - 1e-9)
-        cell = place.floor()
-        return cls(column, cell.long(), place.sub_(cell).float())
+        place = (rate - low).mul_((number - 1) / (high - low)).clamp_(0.0, number - 1 - 1e-9)
+        # Of all nodes of all windows: memory that was not there before takes longer than this.
+        return cls(column, place.short(), place.frac_().float())
 
 
 def _of_rates(nodes: Sequence[Nodes], cells: Sequence[Sequence[_Cells]]) -> Tensor:
@@ -188,10 +188,10 @@ def _of_rates(nodes: Sequence[Nodes], cells: Sequence[Sequence[_Cells]]) -> Tens
         said = grid.new_zeros(grid.numel(), each.weight.shape[-1])
         for own, faster in zip(pair, (True, False), strict=True):
             weight = each.weight[..., own.column].flatten(0, 2)
-            upper = weight * own.share
+            upper, cell = weight * own.share, own.cell.long()
             mass = grid.new_zeros(grid.numel(), weight.shape[1])
-            mass.scatter_add_(0, own.cell, weight - upper)
-            mass[1:].scatter_add_(0, own.cell, upper)
+            mass[1:].scatter_add_(0, cell, upper)
+            mass.scatter_add_(0, cell, torch.sub(weight, upper, out=upper))
             # Rates that the slower window may have are those that the faster one may, mirrored.
             allowed = _allowed(mass, grid) if faster else _allowed(mass.flip(0), grid).flip(0)
             said[:, own.column] = allowed.clamp_(min=1e-300).log_()
@@ -235,15 +235,15 @@ def _by_pair(
     pair: tuple[int, int],
     others: Callable[[Nodes, int], Tensor],
     said: Tensor,
-) -> Nodes:
-    """The same with the probability of a pair in the weights of its windows."""
-    weight = nodes.weight.clone()
+) -> None:
+    """Put the probability of a pair into the weights of its windows."""
     for own, other in zip(cells, pair[::-1], strict=True):
         place = others(nodes, other).to(own.cell.device)[own.column]
         # Factors of weights, of which seven digits are enough.
         against = said[:, place.clamp(min=0)].float()
         rise = torch.cat([against.diff(dim=0), torch.zeros_like(against[:1])])
-        factor = against.gather(0, own.cell).addcmul_(rise.gather(0, own.cell), own.share)
+        cell = own.cell.long()
+        factor = against.gather(0, cell).addcmul_(rise.gather(0, cell), own.share)
         factor = factor.sub_(factor.amax(0)).exp_()
         some = nodes.weight[..., own.column]
         found = some * factor.reshape(some.shape)
@@ -253,5 +253,4 @@ def _by_pair(
         sound = (total > 0) & (place >= 0)
         if not bool(sound.all()):
             found, total = torch.where(sound, found, some), torch.where(sound, total, 1.0)
-        weight[..., own.column] = found.div_(total)
-    return replace(nodes, weight=weight)
+        nodes.weight[..., own.column] = found.div_(total)

@@ -68,11 +68,11 @@ class Nodes:
         slices: int = 1,
     ) -> Nodes:
         """Put parts together, each with its nodes and the logarithms of their weights."""
-        log_weight = torch.stack([weight for _, weight in found])
+        log_weight = _joined([weight for _, weight in found])
         highest = log_weight.amax((0, 1, 2))
         weight = (log_weight - highest).exp_()
         total = weight.sum((0, 1, 2))
-        search = tuple(torch.stack(each) for each in zip(*(s for s, _ in found), strict=True))
+        search = tuple(_joined(each) for each in zip(*(s for s, _ in found), strict=True))
         weight /= total
         which = tuple(range(len(found)) if parts is None else parts)
         evidence = highest + total.log()
@@ -110,3 +110,8 @@ class Nodes:
     def quantiles(self, values: Tensor, probabilities: Tensor) -> Tensor:
         """Quantiles of values at the nodes, ``(n_probability, n)``."""
         return self.distribution(values).quantiles(probabilities)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Arrays of all parts along a new first dimension; that of a single one is not copied."""
+    return parts[0][None] if len(parts) == 1 else torch.stack(tuple(parts))

@@ -138,9 +138,12 @@ class KineticPosterior:
         curve = alive // number
         chosen = alive[(curve >= part.start) & (curve < part.stop)]
         # Curves of a window beside each other: what is done with one window need not look for them.
-        made = list(self._alone(chosen[np.argsort(chosen % number, kind="stable")]))
+        alone = self._alone(chosen[np.argsort(chosen % number, kind="stable")])
         shared = self.config.exponent == "shared"
-        yield from coupled(made, number, shared=shared, pairs=self._pairs)
+        made = coupled(list(alone), number, shared=shared, pairs=self._pairs)
+        # None is kept longer than it is needed.
+        while made:
+            yield made.pop(0)
 
     @property
     def _total(self) -> tuple[int, int]:
@@ -209,6 +212,7 @@ class KineticPosterior:
                     number += nodes.n_value
                     if number <= _KEEP_VALUES and total <= size:
                         made.append(nodes)
+                    del nodes
             if number > _KEEP_VALUES:
                 made.clear()
 

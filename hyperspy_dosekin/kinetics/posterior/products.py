@@ -88,9 +88,9 @@ class ProductsOverDoses(WhitenedCurves):
             else:
                 made = [integrity.sub_(pin) if own else integrity - pin]
             made += [each for place in wanted if (each := changes[place]) is not None]
-            for first in range(0, len(dose), step):
+            for first in range(0, dose.shape[0], step):
                 columns = [each[first : first + step] for each in made]
-                places = slice(begin + first, begin + first + len(columns[0]))
+                places = slice(begin + first, begin + first + columns[0].shape[0])
                 if self.root_weight is not None:
                     weight = beside(self.root_weight[places], columns[0])
                     columns = [each * weight for each in columns]
@@ -259,7 +259,7 @@ class ProductsOverDoses(WhitenedCurves):
 
 def _added(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """A total with the sum over doses of products added to it, in place but at the first time."""
-    if len(left) == 1 and total.ndim:
+    if left.shape[0] == 1 and total.ndim:
         return total.addcmul_(left[0], right[0])
-    product = left[0] * right[0] if len(left) == 1 else row_sum(left * right)
+    product = left[0] * right[0] if left.shape[0] == 1 else row_sum(left * right)
     return total.add_(product) if total.ndim else product

@@ -51,7 +51,8 @@ def refined(values: Tensor, dim: int) -> Tensor:
     bend = torch.cat([bend.narrow(dim, 0, 1), bend, bend.narrow(dim, number - 1, 1)], dim)
     pair = bend.narrow(dim, 0, number + 1), bend.narrow(dim, 1, number + 1)
     flatter, total = (pair[0] * pair[1]).clamp_(min=0.0), pair[0] + pair[1]
-    flatter.div_(total.masked_fill_(total == 0, 1.0))
+    # Where both bends are 0, so is the mean.
+    flatter.div_(total.add_(torch.finfo(total.dtype).tiny))
     left, right = values.narrow(dim, 0, number + 1), values.narrow(dim, 1, number + 1)
     both = values.new_empty(*values.shape[:dim], 2 * number + 3, *values.shape[dim + 1 :])
     places = (slice(None),) * dim

@@ -71,7 +71,7 @@ def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Ten
     reach = longer * _reach(data).expand(2, *rows.shape.shape)
     low, high = data.parameters.free[0].search_box
     number = _N_ALONE if alone else number
-    found = torch.stack(_nodes(data, rows, reach, number))
+    found = _nodes(data, rows, reach, number)
     index, some, now = torch.arange(data.count, device=reach.device), data, found
     places = torch.arange(number, dtype=torch.int8, device=reach.device)[:, None]
     for _ in range(_ROUNDS):
@@ -111,9 +111,10 @@ def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Ten
         padded = torch.cat([reach[:, :1], reach, reach[:, -1:]], 1)
         reach = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), reach)
         part = Rows(rows.shape[:, index], middle, width)
-        now = torch.stack(_nodes(some, part, reach, number))
-        found[..., index] = now
-    return found[0], found[1], found[2]
+        now = _nodes(some, part, reach, number)
+        for each, few in zip(found, now, strict=True):
+            each[..., index] = few
+    return found
 
 
 def ridge_nodes(
@@ -154,7 +155,9 @@ def ridge_nodes(
         shape = spread_rows(shape[0], shape[-1], log_rate.shape[0], free[1])
         steps = row_steps(shape, free[1]).clamp(min=1e-300).log()
         weight += steps[:, None]
-    weight += end_weights(log_rate.shape[1]).to(weight).log()[:, None]
+    # Those of all other nodes are one.
+    for ends in (slice(3), slice(-3, None)):
+        weight[:, ends] += end_weights(log_rate.shape[1])[ends].to(weight).log()[:, None]
     return searched(data, log_rate, shape[:, None]), weight
 
 

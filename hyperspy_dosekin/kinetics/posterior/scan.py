@@ -82,8 +82,7 @@ class ScanData(ProductsOverDoses):
         ((norm,),), (product,), (mean,) = found.inner, found.level, found.mean
         # Extinct before the first frame, a curve is constant: nothing is left but rounding.
         visible = norm > (1e-24 if self.share is None else 1e-12 * found.size)
-        amplitude = visible * product
-        amplitude.div_(norm.clamp(min=1e-30))
+        amplitude = (product / norm.clamp(min=1e-30)).masked_fill_(~visible, 0.0)
         squares = torch.addcmul(self.total, amplitude, product, value=-1)
         squares = torch.maximum(squares, _ROUNDING * self.total, out=squares)
         return Sums(squares, norm, amplitude, mean / self.weight_sum + (found.pin - self.pin))
