@@ -60,6 +60,22 @@ def _remember_code(events):
     events.exec = lambda code, *names: exec(read(code), *names)
 
 
+@wrapt.when_imported("traits.observation._observe")
+def _look_for_no_trait_that_is_there(observe):
+    """Do not watch for a trait to be added that is there: a quarter of the time a signal takes."""
+    from traits.observation._has_traits_helpers import object_has_named_trait
+    from traits.observation._named_trait_observer import NamedTraitObserver
+
+    watch = observe._AddOrRemoveNotifier._add_or_remove_extra_graphs
+
+    def watch_if_absent(self):
+        of = self.graph.node
+        if type(of) is not NamedTraitObserver or not object_has_named_trait(self.object, of.name):
+            watch(self)
+
+    observe._AddOrRemoveNotifier._add_or_remove_extra_graphs = watch_if_absent
+
+
 @wrapt.when_imported("torch")
 def _remember_torch(_torch):
     """Keep what Torch's own import leaves: a test may be the first to import it."""

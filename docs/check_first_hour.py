@@ -131,10 +131,13 @@ def shorten() -> None:
     from hyperspy_dosekin.classification import fitting
     from hyperspy_dosekin.classification.config import VAEConfig
     from hyperspy_dosekin.classification.estimation import EstimationOptions
-    from hyperspy_dosekin.kinetics.field import lengths, population, spine, summary
+    from hyperspy_dosekin.kinetics.field import climb, fields, lengths, population, spine, summary
+    from hyperspy_dosekin.kinetics.joint import agreement
     from hyperspy_dosekin.kinetics.network.config import NetworkConfig
 
     spine._CLIMBS, spine._MOST_STRIDES = 1, 1
+    climb._STEPS, population._FIRST_ROUNDS, population._ROUNDS = 2, 1, 1
+    fields._DRAWS, agreement._DRAWS = 4, 19
     lengths._LENGTH_ROUNDS, lengths._REPEAT_ROUNDS = 1, 1
     population.fit_population.__kwdefaults__["n_design"], summary.DRAWS = 4, 20
     fitting._CALIBRATION, fitting._FOR_LATENTS = 1000, 2000
