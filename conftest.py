@@ -55,9 +55,11 @@ def _remember_names(utils):
 
 @wrapt.when_imported("hyperspy.events")
 def _remember_code(events):
-    """Read the few lines of code of HyperSpy's events once, not for each of them."""
+    """Read the few lines of code of HyperSpy's events once, not for each of them; leave out what
+    only a reader of their docstrings would miss."""
     read = functools.lru_cache(100)(functools.partial(compile, filename="<string>", mode="exec"))
     events.exec = lambda code, *names: exec(read(code), *names)
+    events.Events._update_doc = lambda self: None
 
 
 @wrapt.when_imported("traits.observation._observe")

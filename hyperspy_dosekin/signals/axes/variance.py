@@ -196,9 +196,9 @@ def follows(signal: BaseSignal) -> bool:
 
 def warn_user(message: str) -> None:
     """Warn, with the line where the user called as the place."""
-    level = 2
-    for frame in inspect.stack(context=0)[1:]:
-        if not any(part in frame.filename for part in ("hyperspy", "exspy", "functools")):
-            break
-        level += 1
+    # Not inspect.stack(), which looks for the module of every frame, up to ten milliseconds in all.
+    level, frame, passed = 2, inspect.currentframe(), ("hyperspy", "exspy", "functools")
+    frame = frame.f_back if frame else None
+    while frame and any(part in frame.f_code.co_filename for part in passed):
+        level, frame = level + 1, frame.f_back
     warnings.warn(message, UserWarning, stacklevel=level)
