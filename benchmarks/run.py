@@ -100,7 +100,9 @@ BENCHMARKS = (
     Benchmark("field-network", "kinetics/fields.py", ("--network",), reports=False),
     Benchmark("field-sampling", "kinetics/field_sampling.py"),
     Benchmark("cases", "cases.py"),
-    *_studies("kinetics", "conditions coverage field_windows joint joint_bound joint_gain"),
+    *_studies(
+        "kinetics", "conditions coverage field_windows field_parts joint joint_bound joint_gain"
+    ),
     *_studies("kinetics", "joint_ratio planning posterior_grid"),
     Benchmark("live-series", "kinetics/live.py", reports=False, by_name=True),
     *_studies("classification", "cameras cuzn white_lines"),
