@@ -257,6 +257,5 @@ def curve_with_slopes(
     wanted = [slope for slope, free_one in zip(slopes, flags, strict=True) if free_one]
     for parameter, row, slope in zip(parameters.free, free, wanted, strict=True):
         assert slope is not None
-        direct = parameter.logarithmic or parameter.lower <= 0
-        columns.append(-slope if direct else -slope / row)
+        columns.append(-slope if parameter.direct else -slope / row)
     return found, columns

@@ -112,6 +112,11 @@ class LawParameter:
     # Minima are searched for on the logarithm wherever that is possible.
 
     @property
+    def direct(self) -> bool:
+        """Whether the scale of search is that of estimation."""
+        return self.logarithmic or self.lower <= 0
+
+    @property
     def search_box(self) -> tuple[float, float]:
         """Box on the scale of search: that of the logarithm of a positive parameter."""
         if self.lower > 0:
@@ -159,3 +164,13 @@ class LawParameter:
         0.5
         """
         return search.exp() if self.lower > 0 else search
+
+
+def free_to_search(parameter: LawParameter, free: Tensor) -> Tensor:
+    """From the scale of estimation to that of search."""
+    return free if parameter.direct else free.log()
+
+
+def search_to_free(parameter: LawParameter, search: Tensor) -> Tensor:
+    """Inverse of `free_to_search`."""
+    return search if parameter.direct else search.exp()

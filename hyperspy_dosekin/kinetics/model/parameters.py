@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
-from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
+from hyperspy_dosekin.kinetics.laws.parameter import LawParameter, search_to_free
 from hyperspy_dosekin.kinetics.laws.prior import Prior
 
 if TYPE_CHECKING:
@@ -159,10 +159,9 @@ class Parameters:
                 hessian.append(torch.zeros_like(row))
                 continue
             mean, width = known
-            direct = parameter.logarithmic or parameter.lower <= 0
-            value = row if direct else row.exp()
+            value = search_to_free(parameter, row)
             score = (value - mean).mul_(number**0.5 / width)
-            if direct:
+            if parameter.direct:
                 gradient.append(score * (number**0.5 / width))
                 hessian.append(row.new_full((), number / width**2).expand_as(row))
             else:
@@ -180,7 +179,7 @@ class Parameters:
             known = known_before(parameter, self.prior_of_law)
             if known is not None:
                 mean, width = known
-                value = row if parameter.logarithmic or parameter.lower <= 0 else row.exp()
+                value = search_to_free(parameter, row)
                 penalty = penalty + ((value - mean) * (1 / width)).square()
         return self._log_scale - 0.5 * penalty + search[0].new_zeros(())
 

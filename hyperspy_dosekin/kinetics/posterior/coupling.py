@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hyperspy_dosekin.kinetics.laws.parameter import search_to_free
 from hyperspy_dosekin.kinetics.laws.prior import HIERARCHY_DOUBT, HIERARCHY_WIDTH
 from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
 
@@ -104,9 +105,7 @@ def _exponents(parameters: Parameters) -> Tensor:
 
 def _rows(nodes: Nodes) -> Tensor:
     """Exponents of the rows, ``(n_part, n_row, n)``."""
-    parameter = nodes.parameters.free[1]
-    found = nodes.search[1][:, :, 0]
-    return found if parameter.logarithmic or parameter.lower <= 0 else found.exp()
+    return search_to_free(nodes.parameters.free[1], nodes.search[1][:, :, 0])
 
 
 def _of_exponents(nodes: Nodes) -> Tensor:

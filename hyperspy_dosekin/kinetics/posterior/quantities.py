@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hyperspy_dosekin.kinetics.laws.parameter import search_to_free
 from hyperspy_dosekin.kinetics.laws.solution import curve, dose_at_level, streams
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.numerics.arguments import real_number
@@ -108,9 +109,7 @@ class Quantity:
         whole = parameters.complete(search)
         # That of a row is there once.
         found = whole[at] if whole[at].ndim else torch.broadcast_tensors(*whole)[at]
-        parameter = law.parameters[at]
-        direct = parameter.logarithmic or parameter.lower <= 0
-        return found if direct else found.exp()
+        return search_to_free(law.parameters[at], found)
 
     def evaluate_all(self, parameters: Parameters, search: Sequence[Tensor]) -> Iterator[Tensor]:
         """Give what `evaluate` gives for each of the doses of an integrity, in their order.

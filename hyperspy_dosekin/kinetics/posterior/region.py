@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hyperspy_dosekin.kinetics.laws.parameter import search_to_free
 from hyperspy_dosekin.kinetics.laws.prior import LOG_RATE_BOX
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
@@ -195,9 +196,7 @@ def allowed_region(data: ScanData, best: Tensor, limit: Tensor) -> Region:
     if len(best) == 3:
         return _region_of_nodes(data, best, limit)
     if len(best) == 2:
-        shape = data.parameters.free[1]
-        direct = shape.logarithmic or shape.lower <= 0
-        pair = best if direct else torch.stack([best[0], best[1].exp()])
+        pair = torch.stack([best[0], search_to_free(data.parameters.free[1], best[1])])
         rows, coarse, squares, allowed = _zoomed_rows(data, pair, limit)
     else:
         rows, coarse, squares = _started_rows(data, torch.zeros_like(best[:1]))

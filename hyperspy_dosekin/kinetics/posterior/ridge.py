@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from hyperspy_dosekin.kinetics.laws.parameter import free_to_search, search_to_free
 from hyperspy_dosekin.numerics.row_sums import log_row_sum, row_sum
 
 from .rows import (
@@ -54,11 +55,10 @@ def _first_rows(data: ScanData, start: Tensor, templates: Templates, number: int
     determinant = hessian[0, 0] * hessian[1, 1] - hessian[0, 1] ** 2
     safe = determinant > 1e-10 * hessian[0, 0] * hessian[1, 1]
     spread = torch.where(safe, hessian[0, 0] / determinant.clamp(min=1e-300), 1e6).sqrt()
-    logarithm = not shape.logarithmic and shape.lower > 0
-    best = start[1].exp() if logarithm else start[1]
+    best = search_to_free(shape, start[1])
     low, high = shape.free_box
     # Ends at the corners of extinction hide curvature: never less than a little of the box.
-    reach = _REACH * ((best if logarithm else 1.0) * spread).clamp(min=1e-4)
+    reach = _REACH * ((1.0 if shape.direct else best) * spread).clamp(min=1e-4)
     known, rates, deviance = templates
     # A row that is as good as this on a template is within the posterior.
     least = torch.minimum(deviance.amin(0), data.deviance_at(list(start)))
@@ -75,7 +75,7 @@ def _first_rows(data: ScanData, start: Tensor, templates: Templates, number: int
         # Nothing is searched for.
         return best_on_rows(data, rows, rows)
     slope = -hessian[0, 1] / hessian[0, 0].clamp(min=1e-12)
-    line = start[0] + slope.clamp(-3, 3) * ((rows.log() if logarithm else rows) - start[1])
+    line = start[0] + slope.clamp(-3, 3) * (free_to_search(shape, rows) - start[1])
     line = line.clamp(*data.parameters.free[0].search_box)
     other = interpolate_rows(rows, known.expand(-1, data.count), rates, shape)
     trials = [data.deviance_at(searched(data, at, rows)) for at in (line, other)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
+from hyperspy_dosekin.kinetics.laws.parameter import LawParameter, free_to_search
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ def searched(data: ScanData, log_rate: Tensor, shape: Tensor) -> list[Tensor]:
     free = data.parameters.free
     if len(free) == 1:
         return [log_rate]
-    direct = free[1].logarithmic or free[1].lower <= 0
-    return [log_rate, shape if direct else shape.log()]
+    return [log_rate, free_to_search(free[1], shape)]
 
 
 def row_density(data: ScanData, log_rate: Tensor, shape: Tensor) -> Tensor:
@@ -89,7 +88,7 @@ def row_density(data: ScanData, log_rate: Tensor, shape: Tensor) -> Tensor:
     density = data.log_density(searched(data, log_rate, shape))[0]
     rate = data.parameters.free[0]
     # A rate that is even on its own scale is not on its logarithm.
-    return density if rate.logarithmic or rate.lower <= 0 else density + log_rate
+    return density if rate.direct else density + log_rate
 
 
 def best_on_rows(
@@ -164,11 +163,6 @@ def best_on_rows(
     return Rows(shape, log_rate, hessian.rsqrt().clamp(max=box[1] - box[0]))
 
 
-def _root(parameter: LawParameter) -> bool:
-    """Whether rows are even in the square root of a shape."""
-    return not (parameter.logarithmic or parameter.lower <= 0)
-
-
 def spread_rows(lower: Tensor, upper: Tensor, count: int, parameter: LawParameter) -> Tensor:
     """Rows from `lower` to `upper`, each ``(n,)``: ``(count, n)``.
 
@@ -176,7 +170,7 @@ def spread_rows(lower: Tensor, upper: Tensor, count: int, parameter: LawParamete
     the logarithm, as the shapes of decays are.
     """
     share = torch.linspace(0.0, 1.0, count, dtype=lower.dtype, device=lower.device)[:, None]
-    if not _root(parameter):
+    if parameter.direct:
         return lower + share * (upper - lower)
     root = lower.sqrt() + share * (upper.sqrt() - lower.sqrt())
     return root * root
@@ -184,9 +178,9 @@ def spread_rows(lower: Tensor, upper: Tensor, count: int, parameter: LawParamete
 
 def row_steps(shape: Tensor, parameter: LawParameter) -> Tensor:
     """Weight of each of some `spread_rows` in an integral over the shape."""
-    even = shape.sqrt() if _root(parameter) else shape
+    even = shape if parameter.direct else shape.sqrt()
     step = (even[-1] - even[0]) / (shape.shape[0] - 1)
-    slope = 2 * even if _root(parameter) else torch.ones_like(even)
+    slope = torch.ones_like(even) if parameter.direct else 2 * even
     return slope * step * end_weights(shape.shape[0]).to(shape)[:, None]
 
 
@@ -203,7 +197,7 @@ def interpolate_rows(
     position: Tensor, known: Tensor, values: Tensor, parameter: LawParameter
 ) -> Tensor:
     """Cubic interpolation along `spread_rows` `known`; all ``(n_row, n)``."""
-    if _root(parameter):
+    if not parameter.direct:
         position, known = position.sqrt(), known.sqrt()
     number = known.shape[0]
     span = (known[-1] - known[0]).clamp(min=1e-300)

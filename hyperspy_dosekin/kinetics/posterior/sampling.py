@@ -25,6 +25,7 @@ import torch
 from scipy import special, stats
 from torch import Tensor
 
+from hyperspy_dosekin.kinetics.laws.parameter import free_to_search, search_to_free
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 
@@ -102,20 +103,16 @@ class _Box:
         found, slopes = [], []
         for place, parameter in enumerate(self.free):
             free = self.lower[place] + share[place].clamp(0.0, 1.0) * self.width[place]
-            if parameter.logarithmic or parameter.lower <= 0:
-                found.append(free)
-                slopes.append(self.width[place].expand_as(free))
-            else:
-                found.append(free.log())
-                slopes.append(self.width[place] / free)
+            found.append(free_to_search(parameter, free))
+            width = self.width[place]
+            slopes.append(width.expand_as(free) if parameter.direct else width / free)
         return found, slopes
 
     def shares(self, search: Tensor) -> Tensor:
         """Inverse of `search`."""
         rows = []
         for place, parameter in enumerate(self.free):
-            direct = parameter.logarithmic or parameter.lower <= 0
-            free = search[place] if direct else search[place].exp()
+            free = search_to_free(parameter, search[place])
             rows.append(((free - self.lower[place]) / self.width[place]).clamp(0.0, 1.0))
         return torch.stack(rows)
 

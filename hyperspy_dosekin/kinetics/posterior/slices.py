@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
+from hyperspy_dosekin.kinetics.laws.parameter import free_to_search, search_to_free
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
 from hyperspy_dosekin.numerics.row_sums import log_row_sum, row_sum
@@ -67,15 +67,6 @@ def _slices_rows(parameters: Parameters) -> tuple[int, int, int]:
     return _ON_LINES if law.linear and law.linear == law.nesting[0] else _SLICES_ROWS
 
 
-def _direct(parameter: LawParameter) -> bool:
-    """Whether the scale of search is that of estimation."""
-    return parameter.logarithmic or parameter.lower <= 0
-
-
-def _to_search(parameter: LawParameter, free: Tensor) -> Tensor:
-    return free if _direct(parameter) else free.log()
-
-
 def _cut(data: ScanData, places: Tensor) -> ScanData:
     """Slices ``(n_slice, n)`` on the scale of estimation as curves, slice after slice."""
     parameters = data.parameters
@@ -86,7 +77,7 @@ def _cut(data: ScanData, places: Tensor) -> ScanData:
     return replace(
         data.select(index),
         parameters=replace(parameters, held=held, order=parameters.order[:2]),
-        third=_to_search(third, places).reshape(-1),
+        third=free_to_search(third, places).reshape(-1),
     )
 
 
@@ -124,7 +115,7 @@ def _log_prior(parameters: Parameters, place: Tensor) -> Tensor:
     *others, third = parameters.free
     held = (*parameters.held, *((each.name, each.start) for each in others))
     alone = replace(parameters, held=held, order=(third.name,))
-    return alone.log_prior([_to_search(third, place)])
+    return alone.log_prior([free_to_search(third, place)])
 
 
 def _log_mass(cut: ScanData, mode: Tensor, number: int) -> Tensor:
@@ -133,7 +124,7 @@ def _log_mass(cut: ScanData, mode: Tensor, number: int) -> Tensor:
     free = cut.parameters.free
     # Of scales of search a box would be.
     scale = mode.new_tensor([p.free_box[1] - p.free_box[0] for p in free])[:, None]
-    direct = mode.new_tensor([_direct(p) for p in free])[:, None] > 0
+    direct = mode.new_tensor([p.direct for p in free])[:, None] > 0
     scale = torch.where(direct, scale, scale / mode.exp())
     first = hessian[0, 0] * scale[0] ** 2 + _FLAT
     second = hessian[1, 1] * scale[1] ** 2 + _FLAT
@@ -183,7 +174,7 @@ def _templates(data: ScanData) -> tuple[Tensor, Templates]:
     """Slices of templates ``(n_slice,)``, and what each says, ``(n_slice, …)``."""
     free = data.parameters.free
     place = torch.linspace(*free[2].free_box, _TEMPLATE_SLICES).to(data.dose)
-    each = [Templates.of(data, [_to_search(free[2], one)]) for one in place[:, None]]
+    each = [Templates.of(data, [free_to_search(free[2], one)]) for one in place[:, None]]
     return place, Templates(*(torch.stack(some) for some in zip(*each, strict=True)))
 
 
@@ -206,8 +197,8 @@ def _first(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> _S
     precision = hessian[2, 2] + (slope * cross).sum(0)
     sharp = precision > 1e-10 * hessian[2, 2]
     spread = torch.where(sharp, precision.clamp(min=1e-300).rsqrt(), torch.inf)
-    at = start[2] if _direct(third) else start[2].exp()
-    spread = spread if _direct(third) else spread * at
+    at = search_to_free(third, start[2])
+    spread = spread if third.direct else spread * at
     spread = spread.clamp(1e-4 * (box[1] - box[0]), box[1] - box[0])
     least = torch.minimum(known.deviance.amin((0, 1)), data.deviance_at(list(start)))
     good = (known.deviance < least + _DEEP).any(1)
@@ -216,7 +207,7 @@ def _first(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> _S
     low = torch.minimum(at - _REACH * spread, lower).clamp(*box)
     high = torch.maximum(at + _REACH * spread, upper).clamp(*box)
     places, step = stood(n_slice(data.parameters), low, high, at, _CORE * spread)
-    moved = _to_search(third, places) - start[2]
+    moved = free_to_search(third, places) - start[2]
     guess = start[:2, None] + (slope[:, None] * moved).clamp(-3.0, 3.0)
     return _settled(data, places, step, [guess, _of_templates(data, place, known, places)])
 
@@ -230,8 +221,8 @@ def _of_templates(data: ScanData, place: Tensor, known: Templates, places: Tenso
     """Best of the templates of the nearest slice, ``(2, n_slice, n)``."""
     free = data.parameters.free
     rate, shape = known.rate, known.shape.expand(known.rate.shape)
-    search = [rate, shape if _direct(free[1]) else shape.log()]
-    third = _to_search(free[2], place)[:, None, None].expand(rate.shape)
+    search = [rate, free_to_search(free[1], shape)]
+    third = free_to_search(free[2], place)[:, None, None].expand(rate.shape)
     row = (0.5 * known.deviance - data.parameters.log_prior([*search, third])).argmin(1, True)
     best = torch.stack([each.gather(1, row)[:, 0] for each in search])
     nearest = _nearest(place, places)
@@ -347,6 +338,6 @@ def sliced_nodes(data: ScanData, rows: SlicedRows) -> tuple[list[Tensor], Tensor
         """From ``(n_slice, n)`` to ``(n_slice · n_row, 1, n)``."""
         return array.repeat_interleave(number, 0)[:, None]
 
-    third = _to_search(data.parameters.free[2], rows.place)
+    third = free_to_search(data.parameters.free[2], rows.place)
     found = [*(stacked(each) for each in search), spread(third)]
     return [found[order.index(name)] for name in names], stacked(weight) + spread(rows.log_step)
