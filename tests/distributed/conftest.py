@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A cluster of two worker processes, started once for each file."""
 
+import multiprocessing
 import os
 
 import dask
@@ -22,7 +23,18 @@ def cluster():
     import torch  # noqa: F401
 
     before = {name: os.environ.get(name) for name in THREADS}
+    method = "spawn"
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        from multiprocessing import forkserver
+
+        # Workers, and the one that takes the place of a killed one, are copies of one process
+        # that has imported, and not computed.
+        method = "forkserver"
+        os.environ.update(dict.fromkeys(THREADS, "1"))
+        forkserver.set_forkserver_preload(["distributed", "hyperspy_dosekin.signals.eels", "torch"])
+        forkserver.ensure_running()
     settings = {
+        "distributed.worker.multiprocessing-method": method,
         "distributed.scheduler.allowed-failures": 2,
         "distributed.worker.daemon": True,
         "distributed.comm.timeouts.connect": "20s",

@@ -192,6 +192,8 @@ def test_a_worker_without_the_package_fails_at_once_and_says_so():
     early = areas()
     before = os.environ.get("OMP_NUM_THREADS")
     with (
+        # No copy of a process that has imported us.
+        dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}),
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50
         ) as cluster,
@@ -243,7 +245,7 @@ def test_progress_of_a_cluster_is_shown_and_only_if_wanted(client, capsys):
 
 
 def test_a_worker_that_is_killed_changes_nothing(client, cluster):
-    """The last test: a new worker imports everything again."""
+    """The last test, since it ends a worker of the others."""
     data = da.from_array(np.arange(60.0 * 4 * 8).reshape(60, 4, 8), chunks=(1, 4, 8))
     lazy = map_blocks(slow_sum, "(e)->()", data)
     future = client.compute(lazy)
