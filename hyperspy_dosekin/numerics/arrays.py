@@ -82,6 +82,14 @@ def _torch_on(device: torch.device) -> ModuleType:
                 return torch.maximum(values, other, out=out)
             return torch.clamp(values, min=other, out=out)
 
+        def median(self, values: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+            # The mean of the middle two of an even number, of which Torch takes the lower.
+            if axis is None:
+                values, axis = values.ravel(), 0
+            ordered, number = torch.sort(values, axis).values, values.shape[axis]
+            middle = torch.narrow(ordered, axis, (number - 1) // 2, 2 - number % 2)
+            return middle.mean(axis, keepdim=keepdims)
+
         def ascontiguousarray(self, values: Tensor) -> Tensor:
             return values.contiguous()
 

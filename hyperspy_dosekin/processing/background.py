@@ -68,8 +68,9 @@ class PowerLawFit:
         background = self.at(energy_ev)
         total = background.sum(axis=-1)
         moment = (background * self._x(energy_ev)).sum(axis=-1)
-        a, ab, b = np.moveaxis(self.covariance, -1, 0)
-        return np.maximum(a * total**2 - 2 * ab * total * moment + b * moment**2, 0.0)
+        xp = namespace(self.level)
+        a, ab, b = xp.moveaxis(self.covariance, -1, 0)
+        return xp.maximum(a * total**2 - 2 * ab * total * moment + b * moment**2, 0.0)
 
     def _x(self, energy_ev: np.ndarray) -> np.ndarray:
         xp = namespace(self.level)
@@ -241,21 +242,31 @@ def spikes_in_background(values: np.ndarray) -> np.ndarray:
     >>> print(np.flatnonzero(spikes_in_background(window[np.newaxis])))
     [7]
     """
+    xp = namespace(values)
     if values.shape[-1] < _FEWEST_SMOOTH:
-        return np.zeros(values.shape, dtype=bool)
-    middle = median_filter(values, size=(1, _SMOOTH), mode="nearest")
-    away = np.abs(values - middle)
+        return xp.zeros_like(values) > 0
+    middle = _smooth(values)
+    away = xp.abs(values - middle)
     # As much noise as in the middle of the window, by the square root of the intensity.
     known = (middle > 0).all(axis=-1, keepdims=True)
-    level = np.sqrt(np.where(known, middle, 1.0))
+    level = xp.sqrt(xp.where(known, middle, 1.0))
     away /= level
     # Where it falls without noise, most channels are their own median.
-    bend = np.abs(np.diff(values, 2, axis=-1)) / level[:, 1:-1]
-    usual = np.maximum(_TO_ONE * np.median(away, axis=-1, keepdims=True),
-                       _BEND_TO_ONE * np.median(bend, axis=-1, keepdims=True))  # fmt: skip
+    bend = xp.abs(xp.diff(values, 2, axis=-1)) / level[:, 1:-1]
+    usual = xp.maximum(_TO_ONE * xp.median(away, axis=-1, keepdims=True),
+                       _BEND_TO_ONE * xp.median(bend, axis=-1, keepdims=True))  # fmt: skip
     # What is beside a spike may be a part of it.
     spikes = (away > _SPIKE * usual) & (usual > 0) & known
-    beside = np.zeros_like(spikes)
+    beside = xp.zeros_like(spikes)
     beside[:, 1:] |= spikes[:, :-1]
     beside[:, :-1] |= spikes[:, 1:]
     return spikes | (beside & (away > _PART_OF_SPIKE * usual))
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """Median of the channels around each; what is at an end is repeated beyond."""
+    xp, reach, number = namespace(values), _SMOOTH // 2, values.shape[-1]
+    if xp is np:
+        return median_filter(values, size=(1, _SMOOTH), mode="nearest")
+    index = xp.clip(xp.arange(-reach, number + reach), 0, number - 1)
+    return xp.median(xp.Tensor.unfold(values[:, index], -1, _SMOOTH, 1), axis=-1)

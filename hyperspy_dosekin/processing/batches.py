@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
+from hyperspy_dosekin.numerics.arrays import namespace
 from hyperspy_dosekin.numerics.batching import Ferry, map_slices
 from hyperspy_dosekin.numerics.memory import keep_work_memory
 
@@ -137,7 +138,10 @@ def run_on_device(
             )
         )
         for place, (result, values) in enumerate(zip(results, made, strict=True)):
-            ferry.to_host(f"out{place}", cast("Tensor", values), result[part])
+            tensor = cast("Tensor", values)
+            # In the type of the result, so that no more than that comes back.
+            kind = getattr(namespace(tensor), result.dtype.name, tensor.dtype)
+            ferry.to_host(f"out{place}", tensor.to(kind), result[part])
 
     size = max(VALUES_ON_DEVICE // max(flat[0][:1].size, 1), 1)
     map_slices(work, len(flat[0]), size=size, device=device, what=what)

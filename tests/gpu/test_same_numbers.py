@@ -4,6 +4,7 @@
 
 from dataclasses import replace
 
+import hyperspy.api as hs
 import numpy as np
 import pytest
 import torch
@@ -190,6 +191,40 @@ def test_low_loss_chain(options, kind, tolerance):
         (here.get_noise_variance().data, there.get_noise_variance().data),
     ):
         assert np.abs(ours - theirs)[same].max() <= tolerance * np.abs(ours).max()
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("float64", 1e-9), ("float32", 1e-6)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reference": (425, 475), "reference_background": (404, 424)},
+        {"reference": (425, 475), "align": False, "rebin": 2.0},
+    ],
+    ids=str,
+)
+def test_core_loss_chain(options, kind, tolerance):
+    random = np.random.default_rng(0)
+    energy = 400 + np.arange(512.0)
+    moved = energy - random.uniform(-0.8, 0.8, (40, 50, 1))
+    expected = 900 * (energy / 400) ** -3 + 900 * np.exp(-0.5 * ((moved - 450) / 4) ** 2)
+    counts = random.poisson(expected + 150 / (1 + np.exp(540 - moved))).astype(np.uint16)
+    counts[::9, ::7, 110] += 900
+    s = hs.signals.Signal1D(counts)
+    s.set_signal_type("EELS")
+    s.axes_manager[-1].offset, s.axes_manager[-1].units = 400, "eV"
+    here, there = (
+        s.process_core_loss(
+            background=(490, 530), crop=(532, 860), dtype=kind, device=device,
+            show_progressbar=False, **options,
+        )
+        for device in ("cpu", "cuda")
+    )  # fmt: skip
+    for ours, theirs in (
+        (here.data, there.data),
+        (here.get_noise_variance().data, there.get_noise_variance().data),
+    ):
+        assert np.abs(ours - theirs).max() <= tolerance * np.abs(ours).max()
 
 
 def test_a_batch_larger_than_the_memory(caplog):

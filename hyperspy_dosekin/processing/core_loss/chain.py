@@ -5,20 +5,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.arrays import astype, namespace, on_host
+from hyperspy_dosekin.numerics.device import tensors_on
 from hyperspy_dosekin.processing.background import (
     PowerLawFit,
     fit_power_law,
     spikes_in_background,
 )
-from hyperspy_dosekin.processing.batches import run_in_batches
+from hyperspy_dosekin.processing.batches import run_in_batches, run_on_device
 from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import torch
+    from torch import Tensor
 
 #: Of a background in which there is nothing but noise.
 USUAL_EXPONENT = 3.0
@@ -80,6 +84,7 @@ def process_block(
     dtype: npt.DTypeLike = np.float64,
     with_variance: bool = False,
     workers: int = 1,
+    device: str | torch.device = "cpu",
 ) -> tuple[np.ndarray, ...]:
     """Run the chain on a block.
 
@@ -101,6 +106,8 @@ def process_block(
         Whether to return the noise variance too.
     workers
         Threads.
+    device
+        As for `process_core_loss`.
 
     Returns
     -------
@@ -121,6 +128,25 @@ def process_block(
     outputs: list[Any] = [((n_kept,), dtype), ((len(DIAGNOSTICS),), np.float64)]
     if with_variance:
         outputs.append(((n_kept,), dtype))
+    chosen = tensors_on(device)
+    if chosen is not None:
+
+        def on_device(
+            values: Tensor, position: np.ndarray, scale: np.ndarray, *variance: Tensor
+        ) -> tuple[Tensor, ...]:
+            known: Any = [each.double() for each in variance]
+            made: Any = process_spectra(
+                cast("Any", values),
+                position,
+                scale,
+                *known,
+                chain=chain,
+                with_variance=with_variance,
+            )
+            return made
+
+        what = "process_core_loss"
+        return run_on_device(on_device, arrays, core, outputs, device=chosen, what=what)
 
     def kernel(*parts: np.ndarray) -> tuple[np.ndarray, ...]:
         return process_spectra(*parts, chain=chain, with_variance=with_variance)
@@ -138,36 +164,39 @@ def process_spectra(
     with_variance: bool = False,
     watch: Any = None,
 ) -> tuple[np.ndarray, ...]:
-    """Run the chain on a few spectra; parameters and results as for `process_block`."""
+    """Run the chain on a few spectra; parameters and results as for `process_block`.
+
+    Of spectra and variances that are tensors of Torch the results are tensors too, on their device.
+    """
     watch = watch or (lambda name, made: None)
-    values = spectra.astype(np.float64)
-    absent = ~np.isfinite(values)
-    missing = absent[:, chain.used].any(axis=-1) | ~(np.isfinite(position) & np.isfinite(scale))
-    for row in np.flatnonzero(absent.any(axis=-1) & ~missing):
-        # Where nothing is used, any number will do that does not ring when the spectrum is moved.
-        here = np.flatnonzero(~absent[row])
-        values[row] = np.interp(np.arange(values.shape[-1]), here, values[row, here])
+    xp = namespace(spectra)
+    position, scale = xp.asarray(position), xp.asarray(scale)
+    values = astype(spectra, xp.float64, copy=True)
+    absent = ~xp.isfinite(values)
+    missing = absent[:, chain.used].any(axis=-1) | ~(xp.isfinite(position) & xp.isfinite(scale))
+    # Where nothing is used, any number will do that does not ring when the spectrum is moved.
+    values = _bridged(values, absent & ~missing[:, np.newaxis])
     values[missing] = 1.0
     noise = None
     if variance is not None:
-        noise = np.where(missing[:, np.newaxis], 1.0, variance)
+        noise = xp.where(missing[:, np.newaxis], 1.0, variance)
     elif with_variance:
-        noise = chain.gain * np.maximum(values, 0.0) + chain.offset
+        noise = chain.gain * xp.maximum(values, 0.0) + chain.offset
     watch("recorded", {"spectra": values})
     if chain.align:
-        shift = -np.where(missing, 0.0, position)
+        shift = -xp.where(missing, 0.0, position)
         values = shift_spectra(values, shift)
         noise = None if noise is None else shift_variance(noise, shift)
         watch("align", {"spectra": values})
-    diagnostics = {name: np.full(len(values), np.nan) for name in DIAGNOSTICS}
-    divisor = np.where(missing, 1.0, scale)
+    diagnostics = {name: xp.full((len(values),), np.nan) for name in DIAGNOSTICS}
+    divisor = xp.where(missing, 1.0, scale)
     if chain.reference is not None:
         area = _reference_area(values, noise, chain)
         diagnostics["reference_area"] = area
         # An area that is not positive is no edge; the spectrum has no scale.
         missing |= ~(area > 0)
-        divisor = np.where(area > 0, area, 1.0)
-    if np.any(divisor != 1):
+        divisor = xp.where(area > 0, area, 1.0)
+    if (divisor != 1).any():
         values = values / divisor[:, np.newaxis]
         noise = None if noise is None else noise / divisor[:, np.newaxis] ** 2
         watch("normalise", {"spectra": values})
@@ -175,7 +204,7 @@ def process_spectra(
         fit = _fit(values, noise, divisor, chain.background, chain)
         kept = chain.energy_ev[chain.crop]
         diagnostics["exponent"], diagnostics["background_level"] = fit.exponent, fit.level
-        diagnostics["background_error"] = np.sqrt(fit.area_variance(kept))
+        diagnostics["background_error"] = xp.sqrt(fit.area_variance(kept))
         beyond = slice(chain.background.start, None)
         values[:, beyond] -= fit.at(chain.energy_ev[beyond])
         if noise is not None:
@@ -184,7 +213,7 @@ def process_spectra(
     values = values[:, chain.crop]
     watch("crop", {"spectra": values})
     values[missing] = np.nan
-    numbers = np.stack([diagnostics[name] for name in DIAGNOSTICS], axis=-1)
+    numbers = xp.stack([diagnostics[name] for name in DIAGNOSTICS], axis=-1)
     if not with_variance or noise is None:
         return values, numbers
     noise = noise[:, chain.crop]
@@ -204,35 +233,45 @@ def _fit(
     Weights from the noisy intensities would put the background too low. Where the variance of each
     intensity is given, it is taken as proportional to the background, in each spectrum.
     """
-    part = values[:, window]
+    xp, part = namespace(values), values[:, window]
     odd = spikes_in_background(part)
-    if odd.any():
-        part = part.copy()
-        channel = np.arange(part.shape[-1])
-        for row in np.flatnonzero(odd.any(axis=-1)):
-            there = ~odd[row]
-            part[row, odd[row]] = np.interp(channel[odd[row]], channel[there], part[row, there])
+    part = _bridged(part, odd)
     gain, offset = chain.gain / divisor, chain.offset / divisor**2
     if noise is not None:
-        whole = np.where(odd, 0.0, part).sum(axis=-1)
-        gain = np.where(odd, 0.0, noise[:, window]).sum(axis=-1) / np.maximum(whole, 1e-300)
-        offset = np.zeros_like(gain)
+        whole = xp.where(odd, 0.0, part).sum(axis=-1)
+        gain = xp.where(odd, 0.0, noise[:, window]).sum(axis=-1) / xp.maximum(whole, 1e-300)
+        offset = xp.zeros_like(gain)
     energy = chain.energy_ev[window]
     fit = fit_power_law(part, energy, gain=gain[:, np.newaxis], offset=offset[:, np.newaxis])
-    empty = ~np.isfinite(fit.level)
+    empty = ~xp.isfinite(fit.level)
     if not empty.any():
         return fit
     # Noise alone: the shape of the others, and a level that may be negative, are without bias.
-    exponent = np.nanmedian(fit.exponent) if not empty.all() else USUAL_EXPONENT
+    exponent = USUAL_EXPONENT if empty.all() else float(np.nanmedian(on_host(fit.exponent)))
     shape = (energy / fit.reference_ev) ** -exponent
     level = part[empty].mean(axis=-1) / shape.mean()
-    spread = np.nan_to_num(gain[empty] * np.abs(level)) + np.nan_to_num(offset[empty])
+    spread = xp.nan_to_num(gain[empty] * xp.abs(level)) + xp.nan_to_num(offset[empty])
     if noise is not None:
         spread = noise[empty][:, window].mean(axis=-1)
-    relative = spread / len(energy) / np.maximum(level**2, np.finfo(float).tiny)
+    relative = spread / len(energy) / xp.maximum(level**2, np.finfo(float).tiny)
     fit.level[empty], fit.exponent[empty] = level, exponent
-    fit.covariance[empty] = np.stack([relative, 0 * relative, 0 * relative], axis=-1)
+    fit.covariance[empty] = xp.stack([relative, 0 * relative, 0 * relative], axis=-1)
     return fit
+
+
+def _bridged(values: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """Values with straight lines over gaps, which few spectra have; there the processor does it."""
+    xp = namespace(values)
+    rows = xp.flatnonzero(gaps.any(axis=-1))
+    if not len(rows):
+        return values
+    some, without = on_host(values[rows]), on_host(~gaps[rows])
+    channel = np.arange(values.shape[-1])
+    for row, there in zip(some, without, strict=True):
+        row[~there] = np.interp(channel[~there], channel[there], row[there])
+    values = astype(values, values.dtype, copy=True)
+    values[rows] = xp.asarray(some)
+    return values
 
 
 def _reference_area(
@@ -241,7 +280,7 @@ def _reference_area(
     assert chain.reference is not None
     area = values[:, chain.reference].sum(axis=-1)
     if chain.reference_background is not None:
-        whole = np.ones(len(values))
+        whole = namespace(values).full((len(values),), 1.0)
         fit = _fit(values, noise, whole, chain.reference_background, chain)
         area = area - fit.at(chain.energy_ev[chain.reference]).sum(axis=-1)
     return area

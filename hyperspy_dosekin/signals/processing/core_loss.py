@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import column, cpu_count, map_blocks
 from hyperspy_dosekin.numerics.arguments import check_arguments
+from hyperspy_dosekin.numerics.device import tensors_on
 from hyperspy_dosekin.processing.core_loss.chain import DIAGNOSTICS, CoreLossChain, process_block
 from hyperspy_dosekin.processing.core_loss.edge_alignment import EdgeShifts
 from hyperspy_dosekin.processing.core_loss.rebinning import rebin as rebin_block
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
+    import torch
     from exspy.signals import EELSSpectrum
     from hyperspy.signals import BaseSignal
 
@@ -53,6 +55,7 @@ def process_core_loss(
     crop: tuple[float, float] | None = None,
     components: int | str | None = None,
     dtype: npt.DTypeLike | None = None,
+    device: str | torch.device = "cpu",
     show_progressbar: bool | None = None,
 ) -> EELSSpectrum | tuple[EELSSpectrum, BaseSignal]:
     r"""Process core-loss spectra: from counts to edges without background.
@@ -99,6 +102,14 @@ def process_core_loss(
         scree plot.
     dtype
         Type of the result, as for `process_low_loss`.
+    device
+        Where spectra are processed. ``"cpu"``: by NumPy. ``"cuda"``, ``"cuda:1"``: by Torch on a
+        graphics card, batch by batch; ``"auto"``: on a card if there is one. The processor still
+        joins channels, finds the shifts of the reference edge, looks for what warnings tell, draws
+        the lines over spikes in a background window and over channels without a number, and makes
+        the denoised version. Results are those of NumPy but for rounding; background windows
+        without a count take the exponent of the others in their batch, and batches are larger on a
+        card. A `torch.device`, also that of the processor, is always Torch's.
     show_progressbar
         Whether to show the progress of the first look at lazy data; by default as set in
         HyperSpy's preferences.
@@ -120,7 +131,8 @@ def process_core_loss(
         If a window lies outside the axis or the windows overlap, the reference edge is absent in
         most spectra, the mean of a background window is not positive, the energy axis is not
         uniform, the signal is what `process_low_loss` returned or has the zero-loss peak on its
-        axis, or an option is out of its range.
+        axis, an option is out of its range, or a device is
+        not there.
     TypeError
         If the data are no real numbers.
 
@@ -145,6 +157,7 @@ def process_core_loss(
     """
     check_arguments(process_core_loss, locals())
     out_type = result_type(self.data.dtype, dtype)
+    tensors_on(device)
     source = read(self, "process_core_loss")
     refuse_low_loss(source)
     is_sum = holds_channel_contents(self)
@@ -196,6 +209,7 @@ def process_core_loss(
         dtype=out_type,
         method="process_core_loss",
         chain=chain,
+        device=device,
     )
     found = {name: column(numbers, place) for place, name in enumerate(DIAGNOSTICS)}
     found["reference_area"] = in_unit(source.unit, found["reference_area"])

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: hyperspy_dosekin developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``device=`` of `process_low_loss`: Torch on the processor stands for a card."""
+"""``device=`` of `process_low_loss` and `process_core_loss`: Torch's processor is the card."""
 
 import sys
 
@@ -35,16 +35,40 @@ def s():
     return s
 
 
+@pytest.fixture(scope="module")
+def core():
+    """Counts of a power law and two edges that drift, by NumPy alone, with a spike before one."""
+    random = np.random.default_rng(0)
+    energy = 400 + np.arange(240.0)
+    moved = energy - random.uniform(-0.8, 0.8, (6, 7, 1))
+    expected = 900 * (energy / 400) ** -3 + 900 * np.exp(-0.5 * ((moved - 450) / 4) ** 2)
+    expected += 150 / (1 + np.exp(540 - moved))
+    counts = random.poisson(expected).astype(np.uint16)
+    counts[1, 1, 110] += 900
+    s = hs.signals.Signal1D(counts)
+    s.set_signal_type("EELS")
+    s.axes_manager[-1].offset, s.axes_manager[-1].units = 400, "eV"
+    return s
+
+
+CORE_LOSS = {"background": (490, 530), "crop": (532, 620), "rebin": 2.0}
+ON_EDGE = {"reference": (425, 475), "reference_background": (404, 424)}
+
+
 def check(found, expected, tolerance):
+    same_spectra(found, expected, tolerance)
+    here, there = (processing_diagnostics(each) for each in (found, expected))
+    np.testing.assert_array_equal(here["spikes"].data, there["spikes"].data)
+    np.testing.assert_allclose(here["t_over_lambda"].data, there["t_over_lambda"].data, tolerance)
+
+
+def same_spectra(found, expected, tolerance):
     for one, other in (
         (found.data, expected.data),
         (found.get_noise_variance().data, expected.get_noise_variance().data),
     ):
         assert one.dtype == other.dtype
         assert np.abs(one - other).max() <= tolerance * np.abs(other).max()
-    here, there = (processing_diagnostics(each) for each in (found, expected))
-    np.testing.assert_array_equal(here["spikes"].data, there["spikes"].data)
-    np.testing.assert_allclose(here["t_over_lambda"].data, there["t_over_lambda"].data, tolerance)
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])
@@ -66,13 +90,34 @@ def test_peaks_that_are_found_on_the_way(s, monkeypatch):
     check(s.process_low_loss(device=CARD, **options), s.process_low_loss(**options), 1e-10)
 
 
+@pytest.mark.parametrize(("kind", "tolerance"), [("float64", 1e-10), ("float32", 1e-6)])
+@pytest.mark.parametrize("on_edge", [ON_EDGE, {}], ids=["on an edge", "as they are"])
+def test_core_losses_are_those_of_numpy(core, on_edge, kind, tolerance):
+    options = {**CORE_LOSS, **on_edge, "dtype": kind, **QUIET}
+    expected = core.process_core_loss(**options)
+    found = core.process_core_loss(device=CARD, **options)
+    same_spectra(found, expected, tolerance)
+    here, there = (processing_diagnostics(each) for each in (found, expected))
+    assert set(here) == set(there)
+    for name in here:
+        np.testing.assert_allclose(here[name].data, there[name].data, 1e-8)
+    lazy = core.as_lazy()
+    lazy.data = lazy.data.rechunk((3, 4, -1))
+    lazy = lazy.process_core_loss(device=CARD, **options)
+    assert lazy._lazy
+    lazy.compute(**QUIET)
+    same_spectra(lazy, expected, tolerance)
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", 7.5])
-def test_a_device_that_is_not_there_is_refused_before_the_work(s, device):
-    with pytest.raises(ValueError, match=r"device '?(gpu|cuda:99|7\.5)'? is not .*cpu"):
-        s.process_low_loss(device=device, **QUIET)
+def test_a_device_that_is_not_there_is_refused_before_the_work(s, core, device):
+    for call in (s.process_low_loss, core.process_core_loss):
+        with pytest.raises(ValueError, match=r"device '?(gpu|cuda:99|7\.5)'? is not .*cpu"):
+            call(device=device, **QUIET)
 
 
-def test_numpy_needs_no_torch(s, monkeypatch):
+def test_numpy_needs_no_torch(s, core, monkeypatch):
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "torch", None)
         s.inav[:2, :2].process_low_loss(device="cpu", **QUIET)
+        core.inav[:2, :2].process_core_loss(device="cpu", **CORE_LOSS, **QUIET)
