@@ -7,12 +7,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hyperspy_dosekin.numerics.device import tensors_on
 from hyperspy_dosekin.numerics.threads import one_blas_thread
 from hyperspy_dosekin.windows.weights import WindowWeights
+
+if TYPE_CHECKING:
+    import torch
 
 #: Intensities that are converted to float64 at a time: half a MiB, which with the copy they are
 #: converted from fits in the second-level cache of one core.
@@ -28,7 +32,13 @@ _PORTIONS_PER_WORKER = 4
 _BRIDGED_CHANNELS = 32
 
 
-def integrate(block: np.ndarray, weights: WindowWeights, *, workers: int = 1) -> np.ndarray:
+def integrate(
+    block: np.ndarray,
+    weights: WindowWeights,
+    *,
+    workers: int = 1,
+    device: str | torch.device = "cpu",
+) -> np.ndarray:
     """Return the area of each spectrum in each window.
 
     Parameters
@@ -40,6 +50,8 @@ def integrate(block: np.ndarray, weights: WindowWeights, *, workers: int = 1) ->
         The windows.
     workers
         Threads that share the work, if there is enough of it.
+    device
+        As for `integrate_windows`; anywhere but for NumPy all is summed in float64.
 
     Returns
     -------
@@ -51,7 +63,7 @@ def integrate(block: np.ndarray, weights: WindowWeights, *, workers: int = 1) ->
     Raises
     ------
     ValueError
-        If the block and the weights have different numbers of channels.
+        If the block and the weights have different numbers of channels, or a device is not there.
 
     Examples
     --------
@@ -62,7 +74,7 @@ def integrate(block: np.ndarray, weights: WindowWeights, *, workers: int = 1) ->
     array([[6.  ],
            [3.75]])
     """
-    (areas,) = _pass_over(block, weights, workers, with_squares=False)
+    (areas,) = _pass_over(block, weights, workers, device, with_squares=False)
     return areas
 
 
@@ -73,6 +85,7 @@ def integrate_with_noise(
     gain: float = 1.0,
     offset: float = 0.0,
     workers: int = 1,
+    device: str | torch.device = "cpu",
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Return areas and their noise variance for channels of variance ``gain·max(y, 0) + offset``.
 
@@ -81,7 +94,7 @@ def integrate_with_noise(
 
     Parameters
     ----------
-    block, weights, workers
+    block, weights, workers, device
         As for `integrate`.
     gain, offset
         Noise variance of a channel: `gain` times its intensity, plus `offset`. Negative intensities
@@ -95,7 +108,7 @@ def integrate_with_noise(
     Raises
     ------
     ValueError
-        If the block and the weights have different numbers of channels.
+        If the block and the weights have different numbers of channels, or a device is not there.
 
     Examples
     --------
@@ -106,14 +119,19 @@ def integrate_with_noise(
     >>> areas, variance
     (array([32.]), array([16.]))
     """
-    areas, variance = _pass_over(block, weights, workers, with_squares=True)
+    areas, variance = _pass_over(block, weights, workers, device, with_squares=True)
     variance *= gain
     variance += offset * (weights.weights**2).sum(axis=1)
     return areas, variance
 
 
 def _pass_over(
-    block: np.ndarray, weights: WindowWeights, workers: int, *, with_squares: bool
+    block: np.ndarray,
+    weights: WindowWeights,
+    workers: int,
+    device: str | torch.device,
+    *,
+    with_squares: bool,
 ) -> list[np.ndarray]:
     """Sum up Σ w y and, `with_squares`, Σ w² max(y, 0) over the channels of each window."""
     block = np.asarray(block)
@@ -123,6 +141,11 @@ def _pass_over(
             f"a block of {n_used} channels does not fit weights of {weights.weights.shape[1]} "
             "channels; pass intensity[..., weights.channels]."
         )
+    chosen = tensors_on(device)
+    if chosen is not None:
+        from hyperspy_dosekin.windows.on_device import sums_on_device
+
+        return sums_on_device(block, weights, chosen, with_squares=with_squares)
     *lead, _ = block.shape
     n_spectra, n_window = math.prod(lead), len(weights.names)
     # Windows come first in memory, so that each matrix-vector product writes a contiguous row.

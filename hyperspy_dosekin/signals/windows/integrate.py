@@ -13,6 +13,7 @@ from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, map_blocks, wrap
 from hyperspy_dosekin.numerics.arguments import check_arguments
+from hyperspy_dosekin.numerics.device import tensors_on
 from hyperspy_dosekin.signals.axes.dose_axis import doses_of, find_dose_axis
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
 from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
@@ -33,12 +34,18 @@ from hyperspy_dosekin.windows.definitions import Window, parse_windows
 from hyperspy_dosekin.windows.weights import WindowWeights, window_weights
 
 if TYPE_CHECKING:
+    import torch
+
     from hyperspy_dosekin.signals.axes.dose_axis import AxisLike
     from hyperspy_dosekin.windows.definitions import WindowsLike
 
 
 def integrate_windows(
-    self: Any, windows: WindowsLike | None = None, *, dose_axis: AxisLike | None = None
+    self: Any,
+    windows: WindowsLike | None = None,
+    *,
+    dose_axis: AxisLike | None = None,
+    device: str | torch.device = "cpu",
 ) -> DoseSeries | WindowAreas:
     r"""Integrate the spectra over energy windows.
 
@@ -75,6 +82,10 @@ def integrate_windows(
     dose_axis
         The navigation axis of cumulative dose: its name, index or the axis itself. By default the
         one called "dose" or in units of dose, which `set_dose_axis` makes.
+    device
+        Where spectra are summed. ``"cpu"``: by NumPy. ``"cuda"``, ``"cuda:1"``: by Torch on a
+        graphics card, in float64; ``"auto"``: on a card if there is one. Bringing intensities to a
+        card costs about as much as their sum. A `torch.device` is always Torch's.
 
     Returns
     -------
@@ -90,8 +101,8 @@ def integrate_windows(
         If the data are complex, ragged or not numeric, or `windows` is of another kind.
     ValueError
         If a window lies outside the energy axis, is reversed, empty or narrower than one channel,
-        a name repeats, the energy axis is not in units of energy, `dose_axis` is no navigation axis
-        or several axes could be the dose.
+        a name repeats, the energy axis is not in units of energy, `dose_axis` is no navigation
+        axis, several axes could be the dose, or a device is not there.
 
     References
     ----------
@@ -112,12 +123,13 @@ def integrate_windows(
     160.0
     """
     check_arguments(integrate_windows, locals())
+    tensors_on(device)
     _check_numbers(self)
     advise_on_chunks(self, "integrate_windows", whole="energy", stacklevel=3)
     chosen, weights = window_weights_of(self, windows)
     dose = find_dose_axis(self, dose_axis)
     noise, numbers, record = claimed_and_checked(self)
-    areas, variance = window_areas(self, weights, noise=noise, numbers=numbers)
+    areas, variance = window_areas(self, weights, noise=noise, numbers=numbers, device=device)
 
     # Deep, because an uneven axis would hand over the very array of its values.
     axes = [
@@ -219,7 +231,12 @@ def claimed_and_checked(signal: BaseSignal) -> tuple[Noise | None, Any, dict[str
 
 
 def window_areas(
-    signal: BaseSignal, weights: Any, *, noise: Noise | None, numbers: Any
+    signal: BaseSignal,
+    weights: Any,
+    *,
+    noise: Noise | None,
+    numbers: Any,
+    device: str | torch.device = "cpu",
 ) -> tuple[Any, Any]:
     """Areas and their variance (or ``None``), arrays ``(…navigation…, window)``.
 
@@ -232,6 +249,7 @@ def window_areas(
         "output_sizes": {"w": len(weights.names)},
         "eager_options": {"workers": cpu_count()},
         "method": "integrate_windows",
+        "device": device,
     }
     if noise is not None and noise.variance is None:
         areas, variance = map_blocks(

@@ -109,11 +109,26 @@ def test_core_losses_are_those_of_numpy(core, on_edge, kind, tolerance):
     same_spectra(lazy, expected, tolerance)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_areas_of_windows_are_those_of_numpy(core, known):
+    s, windows = core.deepcopy(), [(440.5, 462.25), (532, 620)]
+    if known:
+        s.set_noise_variance(core.as_signal1D(-1) + 1)
+    expected = s.integrate_windows(windows)
+    found = s.integrate_windows(windows, device=CARD)
+    same_spectra(found, expected, 1e-12)
+    lazy = s.as_lazy().integrate_windows(windows, device=CARD)
+    assert lazy._lazy
+    lazy.compute(**QUIET)
+    same_spectra(lazy, expected, 1e-12)
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", 7.5])
 def test_a_device_that_is_not_there_is_refused_before_the_work(s, core, device):
-    for call in (s.process_low_loss, core.process_core_loss):
+    calls = s.process_low_loss, core.process_core_loss, core.integrate_windows
+    for call in calls:
         with pytest.raises(ValueError, match=r"device '?(gpu|cuda:99|7\.5)'? is not .*cpu"):
-            call(device=device, **QUIET)
+            call(device=device)
 
 
 def test_numpy_needs_no_torch(s, core, monkeypatch):
@@ -121,3 +136,4 @@ def test_numpy_needs_no_torch(s, core, monkeypatch):
         without.setitem(sys.modules, "torch", None)
         s.inav[:2, :2].process_low_loss(device="cpu", **QUIET)
         core.inav[:2, :2].process_core_loss(device="cpu", **CORE_LOSS, **QUIET)
+        core.inav[:2, :2].integrate_windows([(532, 620)], device="cpu")
