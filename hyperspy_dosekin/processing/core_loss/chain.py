@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from hyperspy_dosekin.processing.shifting import shift_spectra, shift_variance
 if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
-    from torch import Tensor
 
 #: Of a background in which there is nothing but noise.
 USUAL_EXPONENT = 3.0
@@ -131,19 +130,12 @@ def process_block(
     chosen = tensors_on(device)
     if chosen is not None:
 
-        def on_device(
-            values: Tensor, position: np.ndarray, scale: np.ndarray, *variance: Tensor
-        ) -> tuple[Tensor, ...]:
-            known: Any = [each.double() for each in variance]
-            made: Any = process_spectra(
-                cast("Any", values),
-                position,
-                scale,
-                *known,
-                chain=chain,
-                with_variance=with_variance,
+        def on_device(*parts: np.ndarray) -> tuple[np.ndarray, ...]:
+            values, place, factor, *known = parts
+            known = [astype(each, namespace(each).float64) for each in known]
+            return process_spectra(
+                values, place, factor, *known, chain=chain, with_variance=with_variance
             )
-            return made
 
         what = "process_core_loss"
         return run_on_device(on_device, arrays, core, outputs, device=chosen, what=what)
