@@ -199,7 +199,8 @@ def _moved(
         mean = data.averaged()
     known = None
     if offset is not None:
-        every = np.broadcast_to(compute(offset), (*chosen.shape, len(data.window_names)))
+        (known,) = compute(offset)
+        every = np.broadcast_to(known, (*chosen.shape, len(data.window_names)))
         known = every[chosen].astype(np.float64).mean(axis=0)[None]
     config = replace(config, offset=known, hierarchy=())
     problem = replace(mean.problem(quiet=True), shared_error=None)

@@ -82,3 +82,13 @@ def test_pixels_in_which_nothing_happens_are_none_of_the_population(tmp_path):
     again = hyperspy_dosekin.load(tmp_path / "result.hspy")
     np.testing.assert_array_equal(again.identifiable.data, result.identifiable.data)
     assert str(again) == str(result)
+
+
+def test_known_offsets_go_with_frames_that_are_wrong_in_all_pixels():
+    random = np.random.default_rng(1)
+    values = np.exp(0.2 * random.standard_normal((4, 4, 1))) * np.exp(-DOSE / 400)
+    values = values * np.where(np.arange(9) % 2, 1.2, 0.8)
+    s = _one_window(values + 0.01 * random.standard_normal(values.shape))
+    result = s.fit_dose_pinn(spatial="population", offset=0.0, show_progressbar=False)
+    assert "Frames are wrong" in str(result)
+    assert np.isfinite(result.half_integrity_dose.data).all()
