@@ -134,28 +134,25 @@ def figures_are_closed():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
-#: Files that wait for others, a browser, a cluster or a process, while pyright is busy beside them;
-#: then the longest ones, so that no worker begins one when the others end.
-FIRST = (
+#: Where the longest files are. They come first, so that no worker begins one when the others end.
+LONG = (
     "tests/e2e/",
-    "tests/distributed/",
-    "tests/faults/",
     "tests/test_",
     "tests/signals/",
     "tests/classification/",
     "tests/gui/",
+    "tests/faults/",
+    "tests/distributed/",
     "tests/fuzz/",
 )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Put some files first; what is in a file stays in its order."""
+    """Put the long files first; what is in a file stays in its order."""
 
     def place(item):
-        return next(
-            (n for n, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)
-        )
+        return next((n for n, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
 
     items.sort(key=place)
 
