@@ -69,6 +69,9 @@ format: $(INSTALLED)  ## let ruff correct what it can
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
+# The GNU allocator keeps the memory of arrays instead of fetching it again for each of them.
+pytest: export MALLOC_TRIM_THRESHOLD_ ?= 536870912
+pytest: export MALLOC_MMAP_THRESHOLD_ ?= 33554432
 # By file, in their order, so that no worker makes the fixtures of a module again. A worker that dies
 # ends the run: with another one in its place it would wait for ever.
 pytest: $(INSTALLED) browser
