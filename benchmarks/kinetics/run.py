@@ -267,37 +267,6 @@ def table(rows: Rows, pixels: int, noises: list[float]) -> None:
         )
 
 
-def table_of_gpu(rows: Rows) -> None:
-    import torch
-
-    maps = "pixel maps, exact fits, float32, GPU", "≥ 2000000", "pixels/s"
-    posterior = "pixel maps, posterior with three intervals, GPU", None, "curves/s"
-    if not torch.cuda.is_available():
-        for what, asked, unit in (maps, posterior):
-            rows.skip(what, asked=asked, unit=unit, why="no CUDA device here")
-        return
-    problem = simulated(2**20, 0.01).problem
-    config = ExactConfig(dtype="float32", device="cuda")
-    few, double = first(problem, 2**16), replace(config, dtype="float64")
-    fit = fit_exact(few, double)
-    quantities = [Quantity(name) for name in INTERVALS]
-
-    def summarise():
-        kinetic_posterior(few, double, fit=fit).summarise(quantities)
-
-    for (what, asked, unit), call, number in (
-        (maps, partial(exact, problem, config), 2**20),
-        (posterior, summarise, 2**16 * N_WINDOW),
-    ):
-        seconds = []
-        for _ in range(4):
-            started = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - started)
-        note = f"{torch.cuda.get_device_name()}, best of 4 on the clock, from arrays to arrays"
-        rows.add(what, asked=asked, measured=number / min(seconds), unit=unit, note=note)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pixels", type=int, default=16_384)
@@ -308,7 +277,6 @@ def main() -> None:
     options = parser.parse_args()
     rows = Rows(options.json)
     table(rows, options.pixels, options.noise)
-    table_of_gpu(rows)
     if options.table:
         return
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
