@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from hyperspy_dosekin.lazy.arrays import Array
 
+# Largest intensities in single precision of which squares, summed and divided, are numbers.
+_SINGLE = (1e-18, 1e15)
+
 
 def bridged(
     data: Any, boxes: list[np.ndarray], signal: BaseSignal, method: str
@@ -47,10 +50,11 @@ def bridged(
             "recorded intensities. Load the file again."
         )
     largest = largest_in(boxes)
-    if largest > LARGEST:
+    low, high = _SINGLE if data.dtype == np.float32 else (1 / LARGEST, LARGEST)
+    if 0 < largest < low or largest > high:
         raise ValueError(
-            f"the largest intensity is {largest:.3g}, above {LARGEST:g}, and its powers would "
-            "overflow; divide the data by a constant first."
+            f"the largest intensity is {largest:.3g}, and powers of what is not between {low:g} "
+            f"and {high:g} are no numbers of type {data.dtype}; divide the data by a constant."
         )
     axis = signal.axes_manager.signal_axes[0]
     if method == "process_low_loss" and not finite:

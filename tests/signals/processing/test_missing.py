@@ -201,3 +201,28 @@ def test_missing_ends_of_the_axis_are_left_out_and_said(lazy):
     assert (found.size, found.offset) == (expected.size, pytest.approx(expected.offset))
     diagnostics = processed.processing_diagnostics(), whole.processing_diagnostics()
     np.testing.assert_allclose(*(each["shift"].data for each in diagnostics), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factor"), [("f8", 1e-200), ("f8", 1e100), ("f4", 1e-25), ("f4", 1e14)]
+)
+def test_intensities_whose_powers_are_no_numbers_are_refused(dtype, factor):
+    series = dose_series(seed=3)
+    series.data = (series.data * factor).astype(dtype)
+    with pytest.raises(
+        ValueError, match=r"the largest intensity is .*divide the data by a constant"
+    ):
+        series.process_low_loss()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factor"), [("f8", 1e-60), ("f8", 1e60), ("f4", 1e-20), ("f4", 1e8)]
+)
+def test_a_factor_that_numbers_can_hold_changes_nothing(dtype, factor):
+    series = dose_series(seed=3)
+    del series.metadata.Signal.Noise_properties
+    areas = []
+    for scale in (0.1, factor):
+        scaled = series._deepcopy_with_new_data((series.data * scale).astype(dtype))
+        areas.append(scaled.process_low_loss(show_progressbar=False).integrate_windows())
+    np.testing.assert_allclose(areas[1].data, areas[0].data, rtol=2e-5)
