@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +19,11 @@ from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
 from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior, kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
-from hyperspy_dosekin.kinetics.posterior.recent import Block
 
 from .identifiability import flags_of
+
+if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.posterior.profile import KineticProfile
 
 #: Level of the intervals that are computed along with the estimates.
 LEVEL = 0.95
@@ -116,7 +119,7 @@ def fit_block(
     config: ExactConfig,
     dose_scale: float | None = None,
     with_intervals: bool = True,
-    band_dose: Sequence[float] = (),
+    made: list[KineticPosterior] | None = None,
 ) -> np.ndarray:
     """Fit a block of curves and say what the data determine.
 
@@ -136,32 +139,26 @@ def fit_block(
         Options; its offset is replaced by the one of the block.
     with_intervals
         Whether to compute the posterior and the flags, most of the work.
-    band_dose
-        Normalised doses at which the interval of the fitted intensity a·C + b is wanted, too; its
-        lower ends and then its upper ends follow the other rows.
+    made
+        The posterior is added to it, for what is asked of it next.
 
     Returns
     -------
     numpy.ndarray
-        Shape ``(…, len(block_fields(law)) + 2·n_band_dose, n_window)``, float64, NaN where there
-        is no estimate.
+        Shape ``(…, len(block_fields(law)), n_window)``, float64, NaN where there is no estimate.
     """
     lead, n_window = values.shape[:-2], values.shape[-2]
-    block_of = Block((values, variance, offset, *shared), dose, window_names, dose_scale, config)
     problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
     config = replace(config, offset=offset_of(offset, n_window))
     problem, config = with_moved_frames(problem, config)
     fit = fit_exact(problem, config)
     found = fitted(fit)
-    posterior = None
-    if with_intervals or len(band_dose):
+    if with_intervals:
         posterior = kinetic_posterior(problem, config, fit=fit)
         found |= examined(posterior)
-        block_of.remember(posterior)
+        if made is not None:
+            made.append(posterior)
     block = stacked(found, block_fields(config.parameters.law))
-    if posterior is not None and len(band_dose):
-        ends = intensity_interval(posterior, band_dose, LEVEL)
-        block = np.concatenate([block, *(np.moveaxis(end, -1, 1) for end in ends)], axis=1)
     return block.reshape(*lead, block.shape[1], n_window)
 
 
@@ -202,37 +199,36 @@ def interval_block(
     numpy.ndarray
         Lower and upper ends, ``(…, 2, n_window, n_value)``.
     """
-    from hyperspy_dosekin.kinetics.posterior.profile import KineticProfile, kinetic_profile
+    from hyperspy_dosekin.kinetics.posterior.profile import kinetic_profile
 
     lead, n_window = values.shape[:-2], values.shape[-2]
-    block_of = Block((values, variance, offset, *shared), dose, window_names, dose_scale, config)
-    remembered = block_of.posterior() if method == "posterior" else None
-    made: KineticPosterior | KineticProfile
-    if remembered is not None:
-        made = remembered
+    problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
+    config = replace(config, offset=offset_of(offset, n_window))
+    if method == "profile":
+        # Windows are by themselves there.
+        config = replace(config, hierarchy=())
+    problem, config = with_moved_frames(problem, config)
+    make = {"posterior": kinetic_posterior, "profile": kinetic_profile}[method]
+    found = interval_of(make(problem, config, fit=fit_exact(problem, config)), quantity, level)
+    return found.reshape(*lead, *found.shape[1:])
+
+
+def interval_of(
+    made: KineticPosterior | KineticProfile, quantity: Quantity, level: float
+) -> np.ndarray:
+    """Ends of the interval of one quantity, ``(n_curve, 2, n_window, n_value)``."""
+    if quantity.name == "intensity":
+        assert isinstance(made, KineticPosterior)
+        ends = intensity_interval(made, quantity.normalised_dose, level)
     else:
-        problem = problem_of(values, variance, dose, window_names, dose_scale, shared)
-        config = replace(config, offset=offset_of(offset, n_window))
-        if method == "profile":
-            # Windows are by themselves there.
-            config = replace(config, hierarchy=())
-        problem, config = with_moved_frames(problem, config)
-        make = {"posterior": kinetic_posterior, "profile": kinetic_profile}[method]
-        made = make(problem, config, fit=fit_exact(problem, config))
-    fit, config = made.fit, made.config
-    ends = made.interval(
-        quantity.name,
-        level,
-        dose_level=quantity.dose_level if quantity.name == "dose_at" else None,
-        normalised_dose=quantity.normalised_dose,
-    )
-    if isinstance(made, KineticPosterior):
-        block_of.remember(made)
+        ends = made.interval(
+            quantity.name,
+            level,
+            dose_level=quantity.dose_level if quantity.name == "dose_at" else None,
+            normalised_dose=quantity.normalised_dose,
+        )
     if quantity.dose_level is not None:
-        lower, upper = ends
-        estimate = fit.dose_at(quantity.dose_level)
-        ends = config.dose_error.widened(lower, upper, estimate, level)
-    shape = (-1, n_window, quantity.n_value)
-    return np.stack([np.reshape(end, shape) for end in ends], axis=1).reshape(
-        *lead, 2, n_window, quantity.n_value
-    )
+        estimate = made.fit.dose_at(quantity.dose_level)
+        ends = made.config.dose_error.widened(*ends, estimate, level)
+    shape = (*made.problem.values.shape[:2], quantity.n_value)
+    return np.stack([np.reshape(end, shape) for end in ends], axis=1)

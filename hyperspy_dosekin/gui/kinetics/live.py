@@ -174,17 +174,15 @@ class LiveEstimator:
         options.check_windows(data.window_names)
         offset = known_offset(options.offset, (), len(data.window_names))
         groups = [np.array(each) for each in exact_config(options).coupled(data.window_names)]
-        parts = [self._fitted(data, places, options, offset, grid) for places in groups]
-        maps = ExactMaps.side_by_side([part.maps for part in parts], data.window_names)
-        with_band = DoseKinetics(KineticsNumbers(maps, options))
-        lower, upper = map(np.asarray, with_band.intensity_interval(grid))
-        # What is kept of the fit is what everybody else gets of it.
-        plain = replace(maps, data=data, fields=maps.fields[: len(maps.field_names)], band_dose=())
-        numbers = KineticsNumbers(plain, options)
+        found = [self._fitted(data, places, options, offset, grid) for places in groups]
+        maps = ExactMaps.side_by_side([part.maps for part, _ in found], data.window_names)
+        numbers = KineticsNumbers(replace(maps, data=data), options)
         # A property that is worked out once; windows that have not changed know theirs.
         growth = vars(numbers)["growth"] = np.empty(len(data.window_names))
-        for places, part in zip(groups, parts, strict=True):
+        lower, upper = np.empty((2, growth.size, grid.size))
+        for places, (part, band) in zip(groups, found, strict=True):
             growth[places] = part.numbers.growth
+            lower[places], upper[places] = band
         kinetics = DoseKinetics(numbers)
         fitted = np.asarray(kinetics.estimate.mean_intensity(grid))
         return LiveFit(kinetics, grid, fitted, lower, upper)
@@ -196,8 +194,8 @@ class LiveEstimator:
         options: FitOptions,
         offset: np.ndarray | None,
         grid: np.ndarray,
-    ) -> DoseKinetics:
-        """The fit of some windows, which may be coupled to each other but to no others."""
+    ) -> tuple[DoseKinetics, tuple[Any, Any]]:
+        """The fit of some windows that are coupled to no others, and its band."""
         names = tuple(data.window_names[place] for place in places)
         part = data.select(places.tolist())
         options = options.replaced(
@@ -214,6 +212,9 @@ class LiveEstimator:
             id(options.kinetic_law),
             repr(options),
         )
-        return self._memory.get(
-            key, lambda: fit_series_data(part, options, report=no_progress, band_dose=grid)
-        )
+
+        def make() -> tuple[DoseKinetics, tuple[Any, Any]]:
+            fit = fit_series_data(part, options, report=no_progress)
+            return fit, fit.intensity_interval(grid)
+
+        return self._memory.get(key, make)

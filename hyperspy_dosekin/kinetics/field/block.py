@@ -79,8 +79,6 @@ class SharedBlock:
         variance: np.ndarray | None,
         offset: np.ndarray | None,
         known: np.ndarray,
-        *,
-        band_dose: Sequence[float] = (),
     ) -> np.ndarray:
         """All rows of a block.
 
@@ -91,19 +89,17 @@ class SharedBlock:
         known
             What is known of the pixels before their data, ``(…, n_known, n_window)``: the label of
             the group and, where neighbours agree, what they say; see `packed`.
-        band_dose
-            Normalised doses at which the interval of a·C + b is wanted.
 
         Returns
         -------
         numpy.ndarray
-            Shape ``(…, len(shared_fields(law)) + 2·n_band_dose, n_window)``.
+            Shape ``(…, len(shared_fields(law)), n_window)``.
         """
         law = self.config.parameters.law
         fields = shared_fields(law)
         lead, n_window = values.shape[:-2], values.shape[-2]
         count = values[..., 0, 0].size
-        block = np.full((count, len(fields) + 2 * len(band_dose), n_window), np.nan)
+        block = np.full((count, len(fields), n_window), np.nan)
         row_of = {name: place for place, name in enumerate(fields)}
         block[:, row_of["dead"]], block[:, row_of["converged"]] = 1.0, 0.0
         block[:, row_of["identifiable"]] = 0.0
@@ -112,9 +108,6 @@ class SharedBlock:
             rows = _rows(posterior, law, self.populations[window, label].least_near)
             for name, value in rows.items():
                 block[place, row_of[name], window] = value
-            if len(band_dose):
-                ends = posterior.band(band_dose, LEVEL).transpose(1, 0, 2)
-                block[place, len(fields) :, window] = ends.reshape(len(place), -1)
         return block.reshape(*lead, -1, n_window)
 
     def interval(
@@ -131,7 +124,10 @@ class SharedBlock:
         lead, n_window = values.shape[:-2], values.shape[-2]
         ends = np.full((values[..., 0, 0].size, 2, n_window, quantity.n_value), np.nan)
         for window, place, posterior in self.posteriors(values, variance, offset, known):
-            found = posterior.summarise([quantity], [level]).intervals[quantity, level]
+            if quantity.name == "intensity":
+                found = posterior.band(quantity.normalised_dose, level)
+            else:
+                found = posterior.summarise([quantity], [level]).intervals[quantity, level]
             for side in range(2):
                 ends[place, side, window] = found[side].reshape(-1, quantity.n_value)
         return ends.reshape(*lead, 2, n_window, quantity.n_value)

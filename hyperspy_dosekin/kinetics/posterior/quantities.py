@@ -17,6 +17,7 @@ from hyperspy_dosekin.numerics.arguments import real_number
 
 #: Quantities that every law has beside its parameters.
 DERIVED = ("half_integrity_dose", "dose_at", "integrity")
+_CURVES = ("integrity", "intensity")
 
 #: Values that one integration gives at most, of nodes times doses; 8 bytes each.
 _MOST_VALUES = 2**22
@@ -30,11 +31,12 @@ class Quantity:
     ----------
     name
         A parameter of the law (rates are per normalised dose), ``"half_integrity_dose"``,
-        ``"dose_at"`` (both in normalised dose) or ``"integrity"`` (C).
+        ``"dose_at"`` (both in normalised dose), ``"integrity"`` (C) or ``"intensity"`` (a·C + b),
+        which only `interval_block` gives.
     dose_level
         Integrity in (0, 1) at which ``"dose_at"`` is asked for.
     normalised_dose
-        Normalised doses at which ``"integrity"`` is asked for.
+        Normalised doses at which ``"integrity"`` or ``"intensity"`` is asked for.
 
     Raises
     ------
@@ -54,7 +56,7 @@ class Quantity:
                 f"dose_level={self.dose_level!r} must be an integrity between 0 and 1, "
                 "for instance 0.5 or 1/e."
             )
-        if self.name == "integrity":
+        if self.name in _CURVES:
             doses = tuple(float(dose) for dose in self.normalised_dose)
             if not doses or not all(0 <= dose < float("inf") for dose in doses):
                 raise ValueError(
@@ -65,8 +67,8 @@ class Quantity:
 
     @property
     def n_value(self) -> int:
-        """Values per window: the doses of an integrity, 1 otherwise."""
-        return len(self.normalised_dose) if self.name == "integrity" else 1
+        """Values per window: the doses of a curve, 1 otherwise."""
+        return len(self.normalised_dose) if self.name in _CURVES else 1
 
     def is_logarithmic(self, parameters: Parameters) -> bool:
         """Whether `evaluate` gives logarithms."""

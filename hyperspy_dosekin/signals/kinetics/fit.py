@@ -8,9 +8,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop
 from hyperspy_dosekin.signals.axes.noise import check_absolute
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
@@ -57,13 +54,8 @@ def fit_series_data(
     show_progressbar: bool | None = None,
     stop: Stop = never_stop,
     report: Progress | None = None,
-    band_dose: npt.ArrayLike = (),
 ) -> DoseKinetics:
-    """Fit a series that has been read; see `fit_dose_series`.
-
-    The interval of the fitted intensity at `band_dose`, doses as those of the data, is computed
-    with the fit, so that `DoseKinetics.intensity_interval` has it at hand.
-    """
+    """Fit a series that has been read; see `fit_dose_series`."""
     check_absolute(options.noise, data.variance)
     data, options = under_conditions(replace(data, dose_scale=options.dose_scale), options)
     spatial, estimator = options.resolved(data.space_shape)
@@ -104,7 +96,6 @@ def fit_series_data(
                 offset,
                 spatial=spatial,
                 groups=options.groups,
-                band_dose=tuple(np.asarray(band_dose) / data.scale),
                 progress=progress,
                 stop=stop,
             )
@@ -121,7 +112,6 @@ def fit_series_data(
             config,
             offset,
             with_intervals=options.intervals,
-            band_dose=tuple(np.asarray(band_dose) / data.scale),
             progress=progress,
             stop=stop,
         )

@@ -308,7 +308,6 @@ def widened_fields(
     errors: CommonErrors,
     level: float,
     least_near: np.ndarray,
-    band_dose: tuple[float, ...] = (),
 ) -> np.ndarray:
     """The fields of maps ``(…, n_field, n_window)`` with wider intervals, and flags that know it.
 
@@ -328,8 +327,6 @@ def widened_fields(
         Probability of the stored intervals.
     least_near
         Least probability of a determined pixel, ``(n_group, n_window)``.
-    band_dose
-        Normalised doses of the interval of a·C + b whose ends follow the other fields.
     """
     fields = fields.copy()
     row, label = {name: place for place, name in enumerate(names)}, known[..., 0, :]
@@ -342,19 +339,6 @@ def widened_fields(
         )
         for place, end in zip(places, within(ends, before, law, name), strict=True):
             fields[..., place, :] = end
-    if band_dose:
-        count = len(band_dose)
-        lower, upper = (
-            np.moveaxis(fields[..., len(names) + k * count :, :][..., :count, :], -1, -2)
-            for k in (0, 1)
-        )
-        shift = errors.of_pixels(errors.shift(law, "intensity", normalised_dose=band_dose), label)
-        # The error of a thick pixel is larger than that of the mean.
-        mean = errors.of_pixels(np.abs(errors.moved["amplitude"]).mean((0, 1))[..., None], label)
-        own = np.abs(fields[..., row["amplitude"], :, None])
-        shift = shift * np.where(mean > 0, own / np.where(mean > 0, mean, 1.0), 1.0)
-        ends = widened(lower, upper, 0.5 * (lower + upper), shift, level, logarithmic=False)
-        fields[..., len(names) :, :] = np.concatenate([np.moveaxis(e, -1, -2) for e in ends], -2)
     shift = errors.of_pixels(errors.shift(law, "half_integrity_dose"), label)[..., 0]
     spread = np.hypot(fields[..., row["sd_log_half_dose"], :], shift)
     near, near_by = (near_of_normal(spread, reach) for reach in (NEAR, SHARED_NEAR))

@@ -4,30 +4,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from hyperspy_dosekin.kinetics.block import LEVEL, block_fields, examined, fitted, stacked
+from hyperspy_dosekin.kinetics.block import block_fields, examined, fitted, stacked
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.joint.series import JointSeries, joint_nodes
-from hyperspy_dosekin.kinetics.posterior.band import intensity_interval
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
 from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior
-from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
-from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.joint.fit import JointFit
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
-    from hyperspy_dosekin.lazy.arrays import Array
 
 #: What the error is called that all windows of a frame share.
 COMMON_MODE = "common mode"
@@ -89,31 +86,11 @@ class JointMaps(ExactMaps):
         known = None if self.offset is None else np.asarray(self.offset)[None]
         return fit_exact(self.of_networks(), replace(config, offset=known))
 
-    @property
+    @cached_property
     def posterior(self) -> KineticPosterior:
         """Posterior of the windows."""
         assert self.nodes is not None
         return super().posterior.on([self.nodes])
-
-    def _interval(self, quantity: Quantity, level: float, method: str) -> tuple[Array, Array]:
-        """An interval that is not in the fields; the profile is that of the series by itself."""
-        if method == "profile":
-            return super()._interval(quantity, level, method)
-        with torch_threads(1):
-            posterior = self.posterior
-            ends = posterior.summarise([quantity], [level]).intervals[quantity, level]
-            if quantity.dose_level is not None:
-                estimate = posterior.fit.dose_at(quantity.dose_level)
-                ends = self.config.dose_error.widened(*ends, estimate, level)
-        shape = (len(self.data.window_names), quantity.n_value)
-        lower, upper = (np.reshape(end, shape) for end in ends)
-        return lower, upper
-
-    def band(self, normalised_dose: Sequence[float]) -> tuple[Array, Array]:
-        """Ends of the 95 % interval of a·C + b, ``(window, n_dose)`` each."""
-        with torch_threads(1):
-            lower, upper = intensity_interval(self.posterior, tuple(normalised_dose), LEVEL)
-        return lower[0], upper[0]
 
     def record(self) -> dict[str, object]:
         """What a file has to hold beside the arrays."""

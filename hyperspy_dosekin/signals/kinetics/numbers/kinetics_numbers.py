@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.adequacy.whitening import likely_shared
+from hyperspy_dosekin.kinetics.block import LEVEL
 from hyperspy_dosekin.kinetics.posterior.band import probability_of_growth
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.numbers.examination import examined_field
@@ -234,7 +235,8 @@ class KineticsNumbers(FittedSeries):
 
     def intensity_interval(self, dose: np.ndarray) -> tuple[Array, Array]:
         """Ends of the 95 % interval of a C + b, ``(…space…, window, n_dose)``."""
-        lower, upper = self.maps.band(tuple(checked_doses(dose) / self.dose_scale))
+        at = tuple(checked_doses(dose) / self.dose_scale)
+        lower, upper = self.maps.interval("intensity", LEVEL, "posterior", normalised_dose=at)
         return taken(lower, self.shown, -2), taken(upper, self.shown, -2)
 
     # Of a network

@@ -45,7 +45,6 @@ def fit_shared(
     *,
     spatial: str,
     groups: Any = None,
-    band_dose: Sequence[float] = (),
     progress: Progress = no_progress,
     stop: Stop = never_stop,
 ) -> SharedMaps:
@@ -62,8 +61,8 @@ def fit_shared(
     found = Groups.of(groups, data.space_shape)
     labels = np.repeat(found.labels[..., np.newaxis, np.newaxis], len(data.window_names), axis=-1)
     maps = SharedMaps(
-        data, config, offset, None, band_dose=tuple(band_dose), known=labels.astype(np.float64),
-        group_names=found.names, spatial=spatial,
+        data, config, offset, None, known=labels.astype(np.float64), group_names=found.names,
+        spatial=spatial,
     )  # fmt: skip
     maps = learned(maps, found, progress, stop)
     maps = replace(maps, complete=maps.complete and not stop())

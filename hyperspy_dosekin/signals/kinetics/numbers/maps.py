@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from hyperspy_dosekin.kinetics.block import (
     block_fields,
     fit_block,
     interval_block,
+    interval_of,
     offset_of,
     parameter_names,
 )
@@ -26,10 +27,10 @@ from hyperspy_dosekin.kinetics.laws.solution import streams
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior, kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
-from hyperspy_dosekin.kinetics.posterior.recent import Block
 from hyperspy_dosekin.lazy.blocks import is_lazy, map_blocks
 from hyperspy_dosekin.numerics.device import resolve_device
 from hyperspy_dosekin.numerics.progress import Progress, Stop, never_stop, no_progress
+from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 from hyperspy_dosekin.signals.kinetics.numbers.pixels import (
     fit_eagerly,
@@ -50,10 +51,10 @@ PIXELS_ON_A_DEVICE = 2**18
 #: The same with intervals, which take most of the time, so that progress shows. Several blocks of
 #: the posterior, which threads share.
 PIXELS_WITH_INTERVALS = 4096
-#: The same with a band: one block of the posterior, whose nodes are kept for it.
-PIXELS_WITH_BAND = 1024
 #: The same for laws that are integrated, which take longer.
 PIXELS_OF_LAWS = 32
+#: Values of the nodes of a fit of a series, at most, that are kept for what is asked next; .5 MB.
+_KEPT_VALUES = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +75,6 @@ class ExactMaps:
         ``False`` if the fit was interrupted; what had not been fitted is NaN.
     with_intervals
         Whether the fields of intervals and flags were computed.
-    band_dose
-        Normalised doses of an interval of a·C + b whose ends follow the other fields.
     notes
         What has to be said of the fit beside what follows from its numbers.
     """
@@ -86,7 +85,6 @@ class ExactMaps:
     fields: Any
     complete: bool = True
     with_intervals: bool = True
-    band_dose: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -97,42 +95,45 @@ class ExactMaps:
         offset: Any = None,
         *,
         with_intervals: bool = True,
-        band_dose: Sequence[float] = (),
         progress: Progress = no_progress,
         stop: Stop = never_stop,
     ) -> ExactMaps:
         """Fit all pixels; lazy data give lazy fields, of which nothing is computed."""
-        maps = cls(data, config, offset, None, True, with_intervals, tuple(band_dose))
-        kernel, count = maps._kernel(), len(maps.field_names) + 2 * len(maps.band_dose)
-        step = maps._pixels_at_a_time()
+        maps = cls(data, config, offset, None, True, with_intervals)
+        count, step = len(maps.field_names), maps._pixels_at_a_time()
+        kernel = partial(
+            fit_block,
+            dose=data.dose,
+            window_names=data.window_names,
+            config=config,
+            dose_scale=data.dose_scale,
+            with_intervals=with_intervals,
+        )
         if is_lazy(data.values):
             data = joined_blocks(data, step)
             maps = replace(maps, data=data)
             return replace(
                 maps, fields=over_pixels(kernel, data, offset, "f,w", {"f": count}, step)
             )
+        made: list[KineticPosterior] | None = [] if maps._is_series else None
+        kernel = partial(kernel, made=made)
         fields, complete = fit_eagerly(kernel, count, step, data, offset, progress, stop)
-        return replace(maps, fields=fields, complete=complete)
+        maps = replace(maps, fields=fields, complete=complete)
+        if made and made[0].n_kept <= _KEPT_VALUES:
+            # A property that is worked out once; its nodes are there already.
+            vars(maps)["posterior"] = made[0]
+        return maps
 
-    def _kernel(self) -> Callable[..., np.ndarray]:
-        """The function that fits a block."""
-        return partial(
-            fit_block,
-            dose=self.data.dose,
-            window_names=self.data.window_names,
-            config=self.config,
-            dose_scale=self.data.dose_scale,
-            with_intervals=self.with_intervals,
-            band_dose=self.band_dose,
-        )
+    @property
+    def _is_series(self) -> bool:
+        """Whether it has no space axes, so that its posterior is kept."""
+        return not self.data.space_shape and not is_lazy(self.data.values)
 
     def _pixels_at_a_time(self) -> int:
         if not streams(self.law):
             return PIXELS_OF_LAWS
         if resolve_device(self.config.device).type != "cpu":
             return PIXELS_ON_A_DEVICE
-        if self.band_dose:
-            return PIXELS_WITH_BAND
         return PIXELS_WITH_INTERVALS if self.with_intervals else PIXELS_AT_A_TIME
 
     @property
@@ -187,19 +188,12 @@ class ExactMaps:
             dead=self._whole("dead") == 1,
         )
 
-    @property
+    @cached_property
     def posterior(self) -> KineticPosterior:
         """Posterior of the windows of a series without space axes."""
         data = self.data
         errors = [np.asarray(error)[None] for error in data.shared_errors.values()]
-        known = [None if a is None else np.asarray(a)[None] for a in (data.values, data.variance)]
         offset = offset_of(self.offset, len(data.window_names))
-        block = Block(
-            (*known, offset, *errors), data.dose, data.window_names, data.dose_scale, self.config
-        )
-        found = block.posterior()
-        if found is not None:
-            return found
         problem = data.problem(quiet=True)
         problem = replace(problem, shared_error=np.stack(errors) if errors else None)
         problem, config = with_moved_frames(problem, replace(self.config, offset=offset))
@@ -238,11 +232,12 @@ class ExactMaps:
         Parameters
         ----------
         name
-            A parameter of the law, ``"half_integrity_dose"``, ``"dose_at"`` or ``"integrity"``.
+            A parameter of the law, ``"half_integrity_dose"``, ``"dose_at"``, ``"integrity"`` or
+            ``"intensity"``, a·C + b.
         level, method
-            As for `DoseKinetics.interval`.
+            As for `DoseKinetics.interval`; of an intensity only the posterior.
         dose_level, normalised_dose
-            Integrity of ``"dose_at"``, and doses of ``"integrity"``.
+            Integrity of ``"dose_at"``, and doses of ``"integrity"`` and ``"intensity"``.
         """
         with_fit = self.with_intervals and f"{name} lower" in self.field_names
         if with_fit and method == "posterior" and level == LEVEL:
@@ -253,6 +248,10 @@ class ExactMaps:
 
     def _interval(self, quantity: Quantity, level: float, method: str) -> tuple[Array, Array]:
         """An interval that was not computed with the fit."""
+        if self._is_series and method == "posterior":
+            with torch_threads(1):
+                lower, upper = interval_of(self.posterior, quantity, level)[0]
+            return lower, upper
         kernel = partial(
             interval_block,
             dose=self.data.dose,
@@ -266,25 +265,6 @@ class ExactMaps:
         sizes = {"e": 2, "v": quantity.n_value}
         ends = over_pixels(kernel, self.data, self.offset, "e,w,v", sizes, PIXELS_WITH_INTERVALS)
         return ends[..., 0, :, :], ends[..., 1, :, :]
-
-    def band(self, normalised_dose: Sequence[float]) -> tuple[Array, Array]:
-        """Ends of the 95 % interval of a·C + b, ``(…space…, window, n_dose)`` each."""
-        first, wanted = len(self.field_names), tuple(normalised_dose)
-        fields = self.fields
-        if wanted != self.band_dose:
-            kernel = replace(self, band_dose=wanted)._kernel()
-            sizes = {"f": first + 2 * len(wanted)}
-            fields = over_pixels(kernel, self.data, self.offset, "f,w", sizes, PIXELS_WITH_BAND)
-        middle = first + len(wanted)
-        ends = (slice(first, middle), slice(middle, middle + len(wanted)))
-        lower, upper = (
-            map_blocks(
-                _rows, "(f,w)->(w,d)", fields, output_sizes={"d": len(wanted)},
-                method="fit_dose_pinn", places=place,
-            )
-            for place in ends
-        )  # fmt: skip
-        return lower, upper
 
     @classmethod
     def side_by_side(cls, parts: Sequence[ExactMaps], order: Sequence[str]) -> ExactMaps:
@@ -336,7 +316,3 @@ def _ordered(parts: Sequence[Sequence[object] | None], places: Sequence[int]) ->
         return None
     every = [window for part in parts for window in part or ()]
     return tuple(every[place] for place in places)
-
-
-def _rows(fields: np.ndarray, places: slice) -> np.ndarray:
-    return np.moveaxis(fields[..., places, :], -1, -2)

@@ -139,8 +139,7 @@ class SharedMaps(ExactMaps):
 
     def with_fields(self, progress: Progress = no_progress, stop: Stop = never_stop) -> SharedMaps:
         """The same with its fields; lazy where the data are."""
-        kernel = partial(self.block().fit, band_dose=self.band_dose)
-        sizes = {"f": len(self.field_names) + 2 * len(self.band_dose)}
+        kernel, sizes = self.block().fit, {"f": len(self.field_names)}
         if is_lazy(self.data.values):
             return replace(self, fields=self._widened(self._called(kernel, "f,w", sizes)))
         watched = partial(kernel_with_progress, kernel=kernel, progress=progress, stop=stop)
@@ -173,7 +172,6 @@ class SharedMaps(ExactMaps):
             errors=self.errors,
             level=LEVEL,
             least_near=self._least_near,
-            band_dose=self.band_dose,
         )
 
     def _interval(self, quantity: Quantity, level: float, method: str) -> tuple[Array, Array]:
@@ -191,10 +189,11 @@ class SharedMaps(ExactMaps):
         estimate = self.field(name)[..., np.newaxis] if name in self.field_names else middle
         ends = map_blocks(
             _pair_widened,
-            "(w,v),(w,v),(w,v),(q,w)->(e,w,v)",
+            "(w,v),(w,v),(w,v),(w),(q,w)->(e,w,v)",
             lower,
             upper,
             estimate,
+            self.field("amplitude"),
             self.known,
             output_sizes={"e": 2},
             method="fit_dose_pinn",
@@ -210,15 +209,6 @@ class SharedMaps(ExactMaps):
             level=level,
         )
         return ends[..., 0, :, :], ends[..., 1, :, :]
-
-    def band(self, normalised_dose: Sequence[float]) -> tuple[Array, Array]:
-        """Ends of the 95 % interval of a·C + b, ``(…space…, window, n_dose)`` each."""
-        wanted = tuple(normalised_dose)
-        maps = self
-        if wanted != self.band_dose:
-            maps = replace(self, band_dose=wanted).with_fields()
-        ends = np.moveaxis(maps.fields[..., len(self.field_names) :, :], -2, -1)
-        return ends[..., : len(wanted)], ends[..., len(wanted) :]
 
     def record(self) -> dict[str, object]:
         """What a file has to hold beside the arrays, of plain numbers and texts."""
@@ -266,6 +256,7 @@ def _pair_widened(
     lower: np.ndarray,
     upper: np.ndarray,
     estimate: np.ndarray,
+    amplitude: np.ndarray,
     known: np.ndarray,
     *,
     law: KineticLaw,
@@ -275,6 +266,11 @@ def _pair_widened(
     level: float,
 ) -> np.ndarray:
     own = errors.of_pixels(shift, known[..., 0, :])
+    if name == "intensity":
+        # The error of a thick pixel is larger than that of the mean.
+        mean = np.abs(errors.moved["amplitude"]).mean((0, 1))[..., None]
+        mean, thick = errors.of_pixels(mean, known[..., 0, :]), np.abs(amplitude[..., None])
+        own = own * np.where(mean > 0, thick / np.where(mean > 0, mean, 1.0), 1.0)
     ends = widened(lower, upper, estimate, own, level, logarithmic=is_logarithmic(law, name))
     return np.stack(within(ends, (lower, upper), law, name), axis=-3)
 

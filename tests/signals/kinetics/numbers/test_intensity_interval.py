@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The interval of the fitted intensity, for every law."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from hyperspy_dosekin.kinetics.posterior.posterior import KineticPosterior
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
-from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
-from hyperspy_dosekin.signals.kinetics.fit import fit_series_data
+from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
+from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
 
 DOSE = 150.0 * np.arange(1, 11)
 GRID = np.linspace(0.0, DOSE[-1], 7)
@@ -42,18 +45,42 @@ def test_covers_the_true_curve(series, law):
     assert np.median((upper - lower)[:, 2:-1]) < 4 * NOISE
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_computed_with_the_fit_it_is_the_same(series, law):
-    options = series.inav[:3].fit_dose_pinn(estimator="exact", law=law).options
-    data = SeriesData.of(series.inav[:3])
-    with_fit = fit_series_data(data, options, band_dose=GRID)
-    later = fit_series_data(data, options)
-    for found, other in zip(
-        with_fit.intensity_interval(GRID), later.intensity_interval(GRID), strict=True
-    ):
-        np.testing.assert_array_equal(found, other)
-    other_doses = with_fit.intensity_interval(GRID[:2])
-    assert other_doses[0].shape == (3, 2)
+@pytest.fixture
+def made(monkeypatch):
+    """The posteriors of which nodes are made."""
+    made, make = [], KineticPosterior._made
+    monkeypatch.setattr(
+        KineticPosterior, "_made", lambda self, part: made.append(self) or make(self, part)
+    )
+    return made
+
+
+# Where there are many, results do not hold them before they are asked for something.
+@pytest.mark.parametrize(("law", "times"), [*zip(LAWS, (1, 1, 2), strict=True)])
+def test_nodes_of_a_fit_are_used_again_and_change_no_number(series, law, times, made):
+    result = series.inav[:3].fit_dose_pinn(estimator="exact", law=law)
+    asked = [("rate", 0.8), ("half_integrity_dose", 0.5), ("integrity", 0.95)]
+    found = [result.interval(*each) for each in asked]
+    band = result.intensity_interval(GRID)
+    assert len(made) == times
+    again = KineticsNumbers(replace(result.maps), result.options)
+    for each, ends in zip(asked, found, strict=True):
+        for end, other in zip(ends, DoseKinetics(again).interval(*each), strict=True):
+            np.testing.assert_array_equal(end.data, other.data)
+    for end, other in zip(band, again.intensity_interval(GRID), strict=True):
+        np.testing.assert_array_equal(end, other)
+    assert len(made) == times + 1
+
+
+@pytest.mark.parametrize("change", ["values", "config"])
+def test_nodes_are_never_those_of_other_data(series, change, made):
+    maps = series.inav[:3].fit_dose_pinn(estimator="exact").maps
+    if change == "values":
+        maps = replace(maps, data=replace(maps.data, values=maps.data.values * [1.1] * 10))
+    else:
+        maps = replace(maps, config=replace(maps.config, nonnegative=False))
+    maps.interval("rate", 0.8, "posterior")
+    assert len(made) == 2
 
 
 def test_lazy_stays_lazy(series):
