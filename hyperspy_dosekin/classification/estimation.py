@@ -89,8 +89,6 @@ def estimate_nuisances(
         Shape ``(n, n_channels)``, finite.
     references
         On the axis of the spectra.
-    noise
-        Noise model of the spectra.
     rng
         Source of random numbers.
     options

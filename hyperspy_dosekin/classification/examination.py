@@ -80,8 +80,6 @@ def examine(
         Shape ``(n, n_channels)``.
     given
         Noise variance of each where it is known, or ``None``.
-    likelihood, nuisances
-        What explains them.
     names
         Of the classes.
     energy_ev
@@ -248,8 +246,6 @@ def zero_of(
         Shape ``(n, n_channels)``.
     given
         Noise variance of each where it is known, or ``None``.
-    likelihood, nuisances
-        What explains spectra.
     energy_ev
         Energies of the channels.
     """

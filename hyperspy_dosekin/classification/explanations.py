@@ -183,8 +183,6 @@ class Explainer:
         ----------
         spectra, variance
             Shape ``(n, n_channels)``.
-        now
-            Distributions of the nuisances.
         n_shift
             Nodes of the shift.
         share

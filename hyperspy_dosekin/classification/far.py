@@ -42,8 +42,6 @@ def said_of_far(
         Noise variance of each where it is known, or ``None``.
     novelty
         Of each, ``(n,)``.
-    likelihood, nuisances
-        What explains them.
     """
     n, far = len(novelty), np.flatnonzero(novelty > FAR)
     usual = _NOMINAL * n

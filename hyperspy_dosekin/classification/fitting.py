@@ -82,8 +82,6 @@ def fit_model(
         Usable spectra, ``(n, n_channels)``, in any units.
     references
         On the same axis, in any units of intensity.
-    settings
-        What to fit.
     clean
         Clean versions of the spectra; by default their principal components.
     nuisances

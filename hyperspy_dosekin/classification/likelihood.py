@@ -117,8 +117,6 @@ class Likelihood:
             Shape ``(n, n_channels)``.
         given
             Noise variance of each, or ``None``.
-        nuisances
-            Distributions of the nuisances.
         energy_ev
             Energies of the channels.
         """
@@ -268,8 +266,6 @@ class Likelihood:
         ----------
         spectra, given
             Measured spectra ``(n, n_channels)``, and their noise variances if they are known.
-        nuisances
-            Distributions of the nuisances.
         energy_ev
             Energies of the channels.
         farthest

@@ -44,8 +44,6 @@ def with_misfit(
         Shape ``(n, n_channels)``.
     given
         Noise variance of each where it is known, or ``None``.
-    references, now
-        What explains them so far.
     noise
         Of single spectra, without what the references do not describe.
     """
@@ -108,8 +106,6 @@ def backgrounds(
         Spectra less their explanations, made white.
     variance
         Their noise variances.
-    now
-        Distribution of the backgrounds.
     explainer
         What made them white.
     """

@@ -202,8 +202,6 @@ def fit_mixing(
         Width of a channel, eV.
     spectra, variance
         Simulated spectra of single classes, and their noise variances, ``(n, n_channels)``.
-    now
-        Distributions of the nuisances.
     rate
         Share of them that may be taken for mixed.
     whitening

@@ -38,8 +38,6 @@ def save_model(model: Model, path: Path, settings: Mapping[str, Any] | None = No
 
     Parameters
     ----------
-    model
-        What was trained.
     path
         File to write.
     settings

@@ -94,8 +94,6 @@ def fit_novelty(
         Noise-free spectra of each class, ``(n, n_channels)``.
     known
         Noisy spectra of all classes in their shares, not among `clean`, ``(n, n_channels)``.
-    noise
-        Noise model.
     measured
         Spectra of the data, whose median sets the noise level within a few per cent.
     """

@@ -56,8 +56,6 @@ def paper_losses(
 
     Parameters
     ----------
-    network
-        The network.
     raw, clean
         Measured spectra and their principal components, ``(n, n_channels)``, in network units.
     generator
@@ -110,8 +108,6 @@ def train_paper(
     ----------
     raw, clean
         Measured spectra and their principal components, ``(n, n_channels)``.
-    units
-        Units of the network.
     n_class
         Classes of the head, which is trained afterwards.
     config
@@ -195,8 +191,6 @@ def fingerprints(
         Trained.
     references
         In the unit of the data.
-    units
-        Units of the network.
     seed
         Of the samples.
 

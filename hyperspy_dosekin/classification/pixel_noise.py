@@ -76,10 +76,6 @@ class PixelNoise:
         ----------
         spectra
             Shape ``(n, n_channels)``, finite.
-        model
-            Noise model.
-        components
-            Principal components of the spectra.
         variance
             Noise variance that is known for each, of the same shape, or ``None``.
         """

@@ -110,8 +110,6 @@ def apply_field(
     ----------
     probability
         Class probabilities of single pixels, ``(…, n_class)``; NaN where there are none.
-    potts
-        Couplings and fields.
     share
         Class prior that the probabilities contain, ``(n_class,)``.
     along

@@ -25,8 +25,6 @@ def predict(spectra: np.ndarray, given: np.ndarray | None = None, *, model: Mode
         Shape ``(…, n_channels)``, of any real type.
     given
         Noise variance, of the same shape, where it is known.
-    model
-        The trained model.
 
     Returns
     -------
@@ -75,8 +73,6 @@ def overlap(spectra: np.ndarray, given: np.ndarray | None = None, *, model: Mode
         Shape ``(…, n_channels)``, of any real type.
     given
         Noise variance, of the same shape, where it is known.
-    model
-        The trained model.
     """
     rows = spectra.reshape(-1, spectra.shape[-1])
     good = usable(rows)
@@ -101,8 +97,6 @@ def unmix(
         Shape ``(…, n_channels)``, of any real type.
     given
         Noise variance, of the same shape, where it is known.
-    model
-        The trained model.
     level
         Probability that an interval is to hold.
 

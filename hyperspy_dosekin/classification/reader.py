@@ -58,10 +58,6 @@ def with_reader(
         A training that ended; one that was interrupted is left as it is.
     simulator
         Draws the spectra that the teacher is asked about.
-    units
-        Units of the network.
-    config
-        Settings of the training.
     teacher
         Probability of each class ``(n, n_class)`` for spectra in the units of the data.
     progress, stop

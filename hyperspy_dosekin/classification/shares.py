@@ -31,8 +31,6 @@ def chosen_share(
     prior
         ``"estimated"`` from the spectra, except with the published protocol, ``"uniform"``, or
         shares by class name or in order.
-    model
-        Classifier.
     spectra
         Usable spectra in the units of the model, ``(n, n_channels)``. Fewer than 100 say too
         little: shares that are to be estimated are then those of the model.

@@ -55,8 +55,6 @@ def loss_terms(
 
     Parameters
     ----------
-    network
-        The network.
     simulated
         Simulated spectra in network units; all of them are classified, the first ones
         reconstructed.
@@ -64,8 +62,6 @@ def loss_terms(
         Raw and clean measured spectra in network units; none of them is classified.
     ratio
         Noise standard deviations in a network unit.
-    config
-        Settings.
     generator
         Source of random latents.
     """
@@ -139,10 +135,6 @@ def train(
         Draws the spectra of known class.
     measured
         The data; a share is held out.
-    units
-        Units of the network.
-    config
-        Settings.
     progress, stop
         Who is told, and who may end the training.
     measure_every

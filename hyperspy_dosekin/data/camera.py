@@ -176,8 +176,6 @@ class SpectrumNoise:
             Expected electrons, shape ``(n_spectrum, channels)``.
         indices
             Index of every spectrum in the whole data set, shape ``(n_spectrum,)``.
-        camera
-            Its gain, read noise and pedestal.
 
         Returns
         -------

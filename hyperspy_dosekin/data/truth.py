@@ -19,8 +19,6 @@ def describe(scene: Scene, *, image: bool) -> dict[str, Any]:
 
     Parameters
     ----------
-    scene
-        What was simulated.
     image
         Whether arrays keep their axes y and x.
 

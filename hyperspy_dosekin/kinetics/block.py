@@ -75,13 +75,7 @@ def offset_of(offset: np.ndarray | None, n_window: int) -> np.ndarray | None:
 
 
 def examined(posterior: KineticPosterior) -> dict[str, np.ndarray]:
-    """Intervals and flags of all curves by name, each ``(n_curve, n_window)``.
-
-    Parameters
-    ----------
-    posterior
-        Their posterior.
-    """
+    """Intervals and flags of all curves by name, each ``(n_curve, n_window)``."""
     law = posterior.parameters.law
     quantities = [Quantity(name) for name in interval_names(law)]
     summary = posterior.summarise(quantities, [LEVEL])

@@ -66,13 +66,7 @@ class Identifiability:
 
 
 def spread_before(parameters: Parameters) -> float:
-    """Standard deviation of ln D½ before the data; infinite where ½ may never be reached.
-
-    Parameters
-    ----------
-    parameters
-        The law with its priors.
-    """
+    """Standard deviation of ln D½ before the data; infinite where ½ may never be reached."""
     return _spread_before(parameters.law, parameters.prior_of_law, parameters.held)
 
 
@@ -107,8 +101,6 @@ def identifiability(
 
     Parameters
     ----------
-    problem
-        The data.
     config
         Options, those of `fit_exact`.
     fit

@@ -49,8 +49,6 @@ def draw_prior(
         Source of chance.
     shape
         ``(n_curve, n_window)``.
-    prior
-        The prior.
     """
     log_rate, exponent = np.empty(shape), np.empty(shape)
     missing = np.ones(shape, dtype=bool)

@@ -212,8 +212,6 @@ def minimise_batched(
 
     Parameters
     ----------
-    objective
-        The problems.
     start
         Shape ``(n_parameter, n_problem)``; moved into the box where it lies outside.
     lower, upper

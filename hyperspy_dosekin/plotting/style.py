@@ -293,8 +293,6 @@ def draw_data(
         Axes to draw in.
     dose, values, sigma
         Shape ``(n_dose,)`` each; NaN values are missing frames.
-    look
-        How to draw them.
     shown
         Legend entries by label, to which those of the points are added.
     """

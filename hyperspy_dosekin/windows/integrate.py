@@ -46,8 +46,6 @@ def integrate(
     block
         Intensities of the channels ``weights.channels``, shape ``(…, n_used)``, real, of any type,
         byte order and memory layout. It is read once and not changed.
-    weights
-        The windows.
     workers
         Threads that share the work, if there is enough of it.
     device

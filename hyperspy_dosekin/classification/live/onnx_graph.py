@@ -84,10 +84,6 @@ def onnx_model(
 
     Parameters
     ----------
-    graph
-        What to compute.
-    layout
-        How to write it.
     batch
         Number of spectra, or the name of a dimension that may have any size.
     ranges

@@ -69,8 +69,6 @@ def simulate(model: Model, number: int = _SPECTRA, seed: int = 0) -> tuple[np.nd
 
     Parameters
     ----------
-    model
-        Trained model.
     number
         Number of spectra.
     seed
@@ -100,8 +98,6 @@ def activation_ranges(graph: LiveGraph, spectra: np.ndarray) -> list[tuple[float
 
     Parameters
     ----------
-    graph
-        What is computed.
     spectra
         Typical spectra ``(n, n_channels)``, float32.
     """
@@ -124,8 +120,6 @@ def precision_loss(
 
     Parameters
     ----------
-    graph
-        What is computed.
     program
         Less precise version of it.
     precision

@@ -131,10 +131,6 @@ def choose(model: Model, graph: LiveGraph, settings: LiveSettings) -> Chosen:
     ----------
     model
         Trained model, for simulated spectra.
-    graph
-        What is to be computed.
-    settings
-        What is asked for.
 
     Raises
     ------

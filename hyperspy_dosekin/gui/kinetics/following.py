@@ -215,11 +215,6 @@ class FollowingActions(KineticsActions):
 def exposure_of(dose: DoseControls) -> dict[str, object]:
     """Arguments of `LiveKinetics` that say how doses follow.
 
-    Parameters
-    ----------
-    dose
-        The controls.
-
     Raises
     ------
     ValueError
@@ -249,13 +244,7 @@ def exposure_of(dose: DoseControls) -> dict[str, object]:
 
 
 def steps_of_frames(processing: ProcessingControls) -> list[str] | None:
-    """Steps that are made of each frame; ``None`` for none.
-
-    Parameters
-    ----------
-    processing
-        The controls.
-    """
+    """Steps that are made of each frame; ``None`` for none."""
     if not processing.on:
         return None
     return [step for name, step in _STEPS.items() if getattr(processing, name)] or None

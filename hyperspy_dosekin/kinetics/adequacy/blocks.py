@@ -71,8 +71,6 @@ def examine_block(fit: FittedCurves, scatter: np.ndarray, of_all: np.ndarray) ->
 
     Parameters
     ----------
-    fit
-        The fits.
     scatter
         What `pixel_scatter` says of all pixels.
     of_all

@@ -232,11 +232,6 @@ def white_windows(fit: FittedCurves) -> WhiteWindows:
 def examine(fit: FittedCurves) -> Examination:
     """Test a fit.
 
-    Parameters
-    ----------
-    fit
-        The fit.
-
     Returns
     -------
     Statistics and p values of every test. With a perfect fit (data without noise) every p value
@@ -359,8 +354,6 @@ def fitted_curves(
 
     Parameters
     ----------
-    problem
-        The data.
     config
         Options of the fit; its offset is ``None`` where it was estimated.
     parameters, amplitude, offset

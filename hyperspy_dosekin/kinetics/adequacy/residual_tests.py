@@ -140,8 +140,6 @@ def simulated_p_values(
 
     Parameters
     ----------
-    residuals
-        The curves.
     observed
         Their statistics, each ``(n, 1)``.
 

@@ -136,8 +136,6 @@ def log_doses(
 
     Parameters
     ----------
-    law
-        The law.
     likely
         Its `likely_values`.
     normalised_dose

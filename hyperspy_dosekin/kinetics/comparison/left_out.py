@@ -25,8 +25,6 @@ def log_predictive(curves: PreparedCurves, index: np.ndarray, integrity: Tensor)
 
     Parameters
     ----------
-    curves
-        The curves.
     index
         Places of some in ``n_curve · n_window``, shape ``(n,)``.
     integrity

@@ -66,8 +66,6 @@ def fit_window(
         One for each series, ``(1, 1, n_dose)``, with the same dose scale.
     configs
         Options of each, with the law of each, see `KineticLaw.at`.
-    design
-        Conditions of the series.
     shared
         Whether the shape of the law is the same for all series; each has its own otherwise.
     number, seed

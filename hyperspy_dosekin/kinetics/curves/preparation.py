@@ -184,8 +184,6 @@ def prepare_curves(
 
     Parameters
     ----------
-    problem
-        The data.
     offset
         Known b in the unit of the values, broadcastable to ``(n_curve, n_window)``, or ``None``.
     parameters

@@ -15,15 +15,7 @@ from .robust import robust_weights
 
 
 def interval_curves(problem: DoseProblem, config: ExactConfig) -> PreparedCurves:
-    """Prepare the curves of a problem for intervals.
-
-    Parameters
-    ----------
-    problem
-        The data.
-    config
-        Options.
-    """
+    """Prepare the curves of a problem for intervals."""
     parameters = config.parameters
     curves = prepare_curves(
         problem,

@@ -34,8 +34,6 @@ def with_moved_frames(problem: DoseProblem, config: ExactConfig) -> tuple[DosePr
 
     Parameters
     ----------
-    problem
-        The data.
     config
         Options; without errors of single doses both are returned as they are.
 

@@ -75,8 +75,6 @@ def robust_weights(
 
     Parameters
     ----------
-    curves
-        Prepared data.
     parameters
         What is estimated; windows are reweighed by themselves.
     loss

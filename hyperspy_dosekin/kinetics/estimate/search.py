@@ -193,10 +193,6 @@ def fit_curves(
 
     Parameters
     ----------
-    curves
-        Prepared data.
-    config
-        Options.
     pairs
         Hierarchy as indices of windows.
     """

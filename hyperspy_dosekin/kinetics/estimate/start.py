@@ -144,8 +144,6 @@ class Dictionary:
 
         Parameters
         ----------
-        objective
-            The curves.
         rival_within
             A second start is given for curves whose best template of the other kind is worse by
             less than this in deviance.

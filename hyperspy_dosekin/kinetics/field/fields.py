@@ -89,10 +89,6 @@ def find_fields(
 
     Parameters
     ----------
-    curves, shared
-        The pixels, and what they share.
-    bonds
-        Their neighbours.
     lengths
         Length of each field.
     start
@@ -220,8 +216,6 @@ def neighbours_say(
     ----------
     curves, shared, bonds
         The pixels, what they share, and their neighbours.
-    mode
-        Their fields.
     seed
         Of the random fields.
     repeats

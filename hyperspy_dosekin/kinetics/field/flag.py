@@ -77,8 +77,6 @@ def with_flag(
 
     Parameters
     ----------
-    population
-        The population.
     posterior
         Some of its pixels, `PIXELS` at most.
     common

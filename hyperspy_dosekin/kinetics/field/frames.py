@@ -51,8 +51,6 @@ def frame_noise(nodes: PixelNodes, shared: Shared) -> np.ndarray | None:
     ----------
     nodes
         The pixels, with the frame noise that is known of them so far.
-    shared
-        Their population.
     """
     curves = nodes.curves
     mean, variance = _expected(nodes, shared)
@@ -85,13 +83,6 @@ def frame_noise(nodes: PixelNodes, shared: Shared) -> np.ndarray | None:
 
 def common_gain(nodes: PixelNodes, shared: Shared) -> float:
     """Standard deviation of a gain of the frames that all pixels have in common.
-
-    Parameters
-    ----------
-    nodes
-        The pixels.
-    shared
-        Their population.
 
     Returns
     -------
@@ -132,8 +123,6 @@ def only_a_jump(curves: SharedCurves, sigma: float) -> tuple[float, float] | Non
 
     Parameters
     ----------
-    curves
-        The pixels.
     sigma
         Standard deviation of the noise of weight 1, in the units of the curves.
     """

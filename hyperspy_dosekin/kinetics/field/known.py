@@ -24,8 +24,6 @@ def assumed(population: Population, says: np.ndarray) -> list[Assumed]:
 
     Parameters
     ----------
-    population
-        What the pixels share.
     says
         What neighbours say, ``(n, n_design · n_number)``, see `packed`; without numbers the prior
         of a pixel is the population.

@@ -32,8 +32,6 @@ def log_evidence(sites: Sites, bonds: Bonds, at: Mode, lengths: Sequence[float])
     ----------
     sites
         Their likelihood near the fields.
-    bonds
-        Their neighbours.
     at
         The fields, and weights of the bonds.
     lengths
@@ -140,12 +138,6 @@ def field_priors(
 
     Parameters
     ----------
-    curves
-        The pixels.
-    population
-        Their population.
-    bonds
-        Their neighbours.
     lengths
         Over how many pixels neighbours are alike.
     start

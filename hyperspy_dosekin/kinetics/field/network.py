@@ -100,8 +100,6 @@ def trajectory(
     ----------
     network
         Parameters of some members.
-    curves, shared
-        The pixels, and what they share.
     dose
         Doses of the points in the unit of `curves`, ``(n_member, n)``.
     free

@@ -82,10 +82,6 @@ def fit_field_network(
 
     Parameters
     ----------
-    curves
-        The pixels.
-    population
-        What they share.
     places
         Where they are, in pixels, ``(n, n_axis)``.
     lengths

@@ -144,8 +144,6 @@ def fit_population(
 
     Parameters
     ----------
-    curves
-        The pixels.
     places
         Where they are, in pixels, ``(n, n_axis)``.
     noise

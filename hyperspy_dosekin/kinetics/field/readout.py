@@ -143,14 +143,10 @@ def readout_after(curves: SharedCurves, sums: Sums, free: Tensor, shared: Shared
 
     Parameters
     ----------
-    curves
-        The pixels.
     sums
         Their sums at the nodes, ``(…, n)``.
     free
         The nodes on the scale of estimation, ``(d, …, n)``.
-    shared
-        What the pixels have in common.
     """
     mean_a, mean_b = shared.expected(free)
     found = _after(sums, mean_a, mean_b, shared)

@@ -37,8 +37,6 @@ def repeats_of(
 
     Parameters
     ----------
-    curves, shared
-        The pixels, and what they share.
     field
         Kinetic parameters in units of the population, ``(n, d)``.
     places

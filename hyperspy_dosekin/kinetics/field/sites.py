@@ -48,8 +48,6 @@ def likelihood_of(
 
     Parameters
     ----------
-    curves, shared
-        The pixels, and what they share.
     field
         Kinetic parameters in units of the population.
     repeats

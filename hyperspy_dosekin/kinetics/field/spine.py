@@ -117,10 +117,6 @@ def walked(
 
     Parameters
     ----------
-    curves
-        The pixels.
-    layout
-        What the numbers mean.
     vector
         The most probable numbers, ``(n,)``.
     covariance

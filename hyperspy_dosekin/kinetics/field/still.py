@@ -57,13 +57,7 @@ def moving(still: Still | None, curves: SharedCurves) -> np.ndarray:
 
 
 def find_still(curves: SharedCurves) -> Still | None:
-    """Look for pixels in which nothing happens; ``None`` where they are not set apart.
-
-    Parameters
-    ----------
-    curves
-        The pixels.
-    """
+    """Look for pixels in which nothing happens; ``None`` where they are not set apart."""
     weight = curves.weight.numpy()
     seen = weight.sum(1) > 0
     n_dose = int(seen.sum())

@@ -67,10 +67,6 @@ def summary_of(
 
     Parameters
     ----------
-    population
-        The population.
-    parameters
-        The law with its priors.
     level
         Probability of the intervals.
     """

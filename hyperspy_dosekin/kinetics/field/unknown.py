@@ -142,10 +142,6 @@ def unknown_of(
 
     Parameters
     ----------
-    curves, nodes
-        The pixels.
-    layout
-        What the numbers mean.
     vector, covariance
         The most probable numbers and their covariance, pixels being no independent draws.
     hessian

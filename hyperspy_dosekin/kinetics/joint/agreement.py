@@ -165,8 +165,6 @@ def _drawn(
 
     Parameters
     ----------
-    scan
-        The series.
     names, values
         Of the shared parameters.
     best
@@ -217,8 +215,6 @@ def drawn_curves(
 
     Parameters
     ----------
-    data
-        The curve.
     at
         Free parameters of the decay on their scale of search, ``(1,)``.
     random

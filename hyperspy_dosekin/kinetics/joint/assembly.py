@@ -152,8 +152,6 @@ def in_own_law(
         The series, the same with errors of single doses, and its options.
     nodes
         Posterior of its windows in the law of `config`.
-    shape
-        What is shared.
     gain
         As in `JointSeries`.
     coupled

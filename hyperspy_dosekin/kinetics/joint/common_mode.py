@@ -38,8 +38,6 @@ def without_common_mode(
     ----------
     problem
         The data, ``(1, n_window, n_dose)``.
-    config
-        Options of the fit.
     fit
         A fit of the data, from which intensities and slopes are taken.
     largest

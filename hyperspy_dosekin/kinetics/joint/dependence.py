@@ -40,8 +40,6 @@ def power_of_windows(
     ----------
     problem
         The data without the gain; its variance is that of the noise beside it.
-    config
-        Options of the fit.
     fit
         The fit by which the gain was estimated.
     gain

@@ -173,8 +173,6 @@ def coupled_rates(
         Of each series, without shapes of single curves.
     log_prior
         Of the shapes, ``(n_shape,)``.
-    parameters
-        The law with its priors.
     model
         Which rates have to do with each other.
     """

@@ -95,8 +95,6 @@ def joint_nodes(
 
     Parameters
     ----------
-    parameters
-        The law with its priors.
     log_rate
         ``(1, n_shape, n_node, n_window)``.
     shapes

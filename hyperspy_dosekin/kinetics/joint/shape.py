@@ -91,8 +91,6 @@ def own_shapes(
 
     Parameters
     ----------
-    parameters
-        The law with its priors.
     shared
         Names of the shared parameters.
     values
@@ -121,8 +119,6 @@ def curve_nodes(
 
     Parameters
     ----------
-    scan
-        The series.
     shared
         Names of the shared parameters.
     values

@@ -44,8 +44,6 @@ def check_law(law: KineticLaw, normalised_dose: Tensor) -> None:
 
     Parameters
     ----------
-    law
-        The law.
     normalised_dose
         Doses of the frames, ``(n_dose,)``, ascending.
 
@@ -117,8 +115,6 @@ def curve(
 
     Parameters
     ----------
-    law
-        The law.
     dose
         Normalised doses, of a shape that broadcasts with the parameters'; ``(n_dose, 1, …)``
         where the law does not stream.
@@ -161,8 +157,6 @@ def trajectories(law: KineticLaw, normalised_dose: Tensor, values: Tensor) -> Te
 
     Parameters
     ----------
-    law
-        The law.
     normalised_dose
         ``(n_dose,)``, ascending.
     values

@@ -46,8 +46,6 @@ class Grid:
 
         Parameters
         ----------
-        data
-            The curves.
         number
             Nodes in ln k and p.
         """

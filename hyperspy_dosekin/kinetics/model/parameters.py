@@ -61,8 +61,6 @@ def is_determined(
 
     Parameters
     ----------
-    parameter
-        A parameter of a law.
     prior
         The priors of the fit.
     lower, upper

@@ -70,8 +70,6 @@ def dense_layers(
 
     Parameters
     ----------
-    config
-        Sizes.
     n_output
         Outputs of the network.
     generator

@@ -113,8 +113,6 @@ def certify(network: NetworkFit, exact: ExactFit, prior: Prior | None) -> Certif
 
     Parameters
     ----------
-    network
-        The fit to examine.
     exact
         Exact fit of the same problem, with the same known values and prior.
     prior

@@ -129,10 +129,6 @@ def trained(
 
     Parameters
     ----------
-    config
-        Settings.
-    target
-        What they are fitted to.
     started
         Where parameters start that do not start at random, ``(1, n_window)`` each.
     common_exponent

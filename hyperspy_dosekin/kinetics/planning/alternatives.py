@@ -88,8 +88,6 @@ def alternatives(
 
     Parameters
     ----------
-    problem
-        What the frames are wanted for.
     dose
         The plan.
     budget, least

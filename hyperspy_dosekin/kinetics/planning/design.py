@@ -190,8 +190,6 @@ def best_doses(
 
     Parameters
     ----------
-    problem
-        What they are wanted for.
     n_frame
         Number of frames.
     largest

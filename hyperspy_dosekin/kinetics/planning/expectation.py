@@ -161,8 +161,6 @@ def expected_curves(
 
     Parameters
     ----------
-    law
-        The kinetic law.
     half_dose
         Median of D½, in the unit of the doses, and standard deviation of ln D½; numbers, or arrays
         of what has been found on many specimens or pixels, all of the same length.

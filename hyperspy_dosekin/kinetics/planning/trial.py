@@ -51,8 +51,6 @@ def tried(problem: DesignProblem, dose: np.ndarray, number: int, seed: int) -> T
 
     Parameters
     ----------
-    problem
-        What is expected and wanted.
     dose
         Doses of the frames, ``(n_frame,)``.
     number

@@ -72,10 +72,6 @@ def quantity_ends(
 
     Parameters
     ----------
-    nodes
-        The weighed nodes.
-    quantity
-        What is asked for.
     probabilities
         Of the ends.
     value, estimate

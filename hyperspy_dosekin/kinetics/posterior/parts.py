@@ -55,8 +55,6 @@ def parts_of(
     ----------
     data
         The curves, with white noise.
-    config
-        Options.
     grows
         Whether each window grows, ``(n,)``.
     sigma

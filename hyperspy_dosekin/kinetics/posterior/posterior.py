@@ -339,8 +339,6 @@ def kinetic_posterior(
 
     Parameters
     ----------
-    problem
-        The data.
     config
         Options, those of `fit_exact`.
     fit

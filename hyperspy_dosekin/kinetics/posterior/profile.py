@@ -189,8 +189,6 @@ def kinetic_profile(
 
     Parameters
     ----------
-    problem
-        The data.
     config
         Options, those of `fit_exact`; priors and couplings are left out.
     fit

@@ -233,12 +233,8 @@ def rows_and_mass(
 
     Parameters
     ----------
-    data
-        The curves.
     start
         Free parameters of their estimates on the scale of search, ``(n_free, n)``.
-    templates
-        What templates say of them.
     number
         How many rows; by the shape if not given.
     """

@@ -124,10 +124,6 @@ def ridge_nodes(
 
     Parameters
     ----------
-    data
-        The curves.
-    rows
-        Their rows.
     finer
         Whether there are twice as many rows, for what other windows say of the shape.
     between

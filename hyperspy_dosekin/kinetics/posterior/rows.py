@@ -106,8 +106,6 @@ def best_on_rows(
 
     Parameters
     ----------
-    data
-        The curves.
     shape, start
         The shape and a first guess of the rate, ``(n_row, n)``.
     box

@@ -218,8 +218,6 @@ def sampled_nodes(data: ScanData, start: Tensor) -> tuple[list[Tensor], Tensor]:
 
     Parameters
     ----------
-    data
-        The curves.
     start
         Free parameters of their estimates on the scale of search, ``(n_free, n)``.
 

@@ -309,13 +309,6 @@ def sliced_rows(data: ScanData, start: Tensor) -> tuple[SlicedRows, Tensor]:
 def sliced_nodes(data: ScanData, rows: SlicedRows) -> tuple[list[Tensor], Tensor]:
     """Nodes of some curves and the logarithms of their unnormalised weights.
 
-    Parameters
-    ----------
-    data
-        The curves.
-    rows
-        Their rows.
-
     Returns
     -------
     Free parameters on the scale of search, of shapes that broadcast to ``(n_row, n_node, n)``,

@@ -37,8 +37,6 @@ class Templates(NamedTuple):
 
         Parameters
         ----------
-        data
-            The curves.
         others
             Free parameters beyond the second on their scale of search, one number each.
         """

@@ -266,8 +266,6 @@ def fit_spectra(problem: SpectraProblem, config: SpectraConfig | None = None) ->
 
     Parameters
     ----------
-    problem
-        The series.
     config
         Options.
 

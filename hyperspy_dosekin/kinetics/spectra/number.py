@@ -67,8 +67,6 @@ def component_tests(
 
     Parameters
     ----------
-    spectra
-        The series.
     offset_free
         Whether what does not change with dose is unknown, and projected out.
     frames_vary

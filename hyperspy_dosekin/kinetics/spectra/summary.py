@@ -99,8 +99,6 @@ def summary(fit: SpectraFit, dose_scale_error: float = 0.0) -> ComponentSummary:
 
     Parameters
     ----------
-    fit
-        The fit.
     dose_scale_error
         Relative standard deviation of all doses.
     """
@@ -127,10 +125,6 @@ def component_interval(
 
     Parameters
     ----------
-    fit
-        The fit.
-    quantity
-        What is asked for.
     level
         Its probability.
 
@@ -176,8 +170,6 @@ def spectra_of(
 
     Parameters
     ----------
-    fit
-        The fit.
     integrity
         C at the measured doses, ``(…, n_component, n_frame)``.
     factor
@@ -210,8 +202,6 @@ def spectra_interval(fit: SpectraFit, level: float = 0.95) -> tuple[np.ndarray, 
 
     Parameters
     ----------
-    fit
-        The fit.
     level
         Probability.
 

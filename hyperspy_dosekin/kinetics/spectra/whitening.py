@@ -133,8 +133,6 @@ def sized(spectra: WhitenedSpectra, number: int) -> WhitenedSpectra:
 
     Parameters
     ----------
-    spectra
-        The series.
     number
         Spectra that it is made of, the residue among them.
 

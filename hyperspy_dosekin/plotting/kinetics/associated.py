@@ -80,8 +80,6 @@ def plot_components(
 
     Parameters
     ----------
-    picture
-        What to draw.
     fig
         Empty figure or subfigure to draw in, instead of a new one.
     figsize
@@ -137,8 +135,6 @@ def plot_associated(
 
     Parameters
     ----------
-    picture
-        What to draw.
     fig
         Empty figure or subfigure to draw in, instead of a new one.
     figsize

@@ -124,8 +124,6 @@ def plot_condition(
 
     Parameters
     ----------
-    condition
-        The condition.
     grid
         Its values at which the bands are known.
     bands

@@ -62,8 +62,6 @@ def plot_growing(
 
     Parameters
     ----------
-    picture
-        What to draw.
     fig
         Figure or subfigure to draw in, instead of a new one; what is in it is taken away.
     figsize

@@ -67,8 +67,6 @@ def plot_laws(
 
     Parameters
     ----------
-    picture
-        What to draw.
     fig
         Empty figure or subfigure to draw in, instead of a new one.
     figsize

@@ -51,8 +51,6 @@ def plot_plan(
 
     Parameters
     ----------
-    picture
-        What to draw.
     fig
         Empty figure or subfigure to draw in, instead of a new one.
     figsize

@@ -60,8 +60,6 @@ def plot_specification(
 
     Parameters
     ----------
-    picture
-        What to draw.
     fig
         Empty figure or subfigure to draw in, instead of a new one.
     figsize

@@ -97,8 +97,6 @@ def process_block(
         Number by which to divide, such as the intensity of the zero-loss peak; shape ``(…)``.
     variance
         Noise variance of each intensity, instead of the gain of the chain.
-    chain
-        The steps.
     dtype
         Type of the spectra in the result.
     with_variance

@@ -74,8 +74,6 @@ def process_block(
         everything in the result is NaN.
     variance
         Noise variance of each intensity, shape of `block`, instead of the gain of the chain.
-    chain
-        The steps.
     dtype
         Type of the spectra in the result.
     with_variance

@@ -66,11 +66,6 @@ def alike(frames: Frames) -> list[tuple[int, int]]:
     No two recordings have; a frame that was repeated, or made of others, has. What all frames have
     in common, such as the gain of channels, does not count.
 
-    Parameters
-    ----------
-    frames
-        The frames.
-
     Examples
     --------
     >>> counts = np.random.default_rng(0).poisson(1e4, (6, 200)).astype(float)
@@ -113,11 +108,6 @@ def afterglow(frames: Frames) -> tuple[float, float]:
     Where the zero-loss peak moves to higher energies, what is left of that of the frame before lies
     on the gain side. The flank there is the same in all frames; what a frame has more is compared
     with the frame before it and, as a control, with the one after it.
-
-    Parameters
-    ----------
-    frames
-        The frames.
 
     Returns
     -------
@@ -166,11 +156,6 @@ def afterglow(frames: Frames) -> tuple[float, float]:
 
 def stretches(frames: Frames) -> tuple[np.ndarray, float, float]:
     """By how much the energies of each frame are stretched beyond what changes smoothly.
-
-    Parameters
-    ----------
-    frames
-        The frames.
 
     Returns
     -------
@@ -245,11 +230,6 @@ def gain_along(frames: Frames) -> tuple[float, float]:
 
     Along a series the intensity at one energy changes with dose, smoothly, and where the gain is
     not the same in all channels, with every move of the spectrum.
-
-    Parameters
-    ----------
-    frames
-        The frames.
 
     Returns
     -------

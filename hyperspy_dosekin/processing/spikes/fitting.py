@@ -58,8 +58,6 @@ def robust_fit(spectra: np.ndarray, noise: Noise, placed: Placed) -> tuple[Fit, 
         Shape ``(n_spectra, n_channels)``.
     noise
         Of these spectra.
-    placed
-        The subspace.
     """
     fit = fit_spectra(spectra, placed)
     variance = noise.variance(fit.expected, placed.scale**2)

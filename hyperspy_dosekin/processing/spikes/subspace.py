@@ -193,8 +193,6 @@ def fit_subspace(
 
     Parameters
     ----------
-    framed
-        The spectra.
     outlier
         What must not have a say, boolean, shape of the spectra as they were recorded.
     fwhm

@@ -83,8 +83,6 @@ def suited(
 
     Parameters
     ----------
-    model
-        Trained model.
     data, variance
         Spectra, and the noise variance of each channel or ``None``, in the order of `ascending`.
     prior
@@ -136,8 +134,6 @@ def at_zero(model: Model, sample: np.ndarray, given: np.ndarray | None) -> Model
 
     Parameters
     ----------
-    model
-        Trained model.
     sample
         Usable spectra, ``(n, n_channels)``.
     given

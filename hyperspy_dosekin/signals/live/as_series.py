@@ -34,10 +34,6 @@ def as_dose_series(
 
     Parameters
     ----------
-    series
-        The frames.
-    reader
-        What read them.
     exposure, dose_unit
         How doses follow, and their unit.
 

@@ -41,8 +41,6 @@ def warn_of_spikes_in_edges(places: np.ndarray, recorded: Recorded, used: list[s
     ----------
     places
         From `places_of_spikes`, computed.
-    recorded
-        The spectra.
     used
         Channels of which something is made, but for the fit of a background.
     """

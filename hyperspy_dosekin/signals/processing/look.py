@@ -66,8 +66,6 @@ def look_at(
 
     Parameters
     ----------
-    recorded
-        The spectra.
     search
         Channels in which the peak is.
     show_progressbar

@@ -47,8 +47,6 @@ def read_measured(zero_loss: Any, recorded: Recorded) -> MeasuredPeak:
     ----------
     zero_loss
         Signal with channels as wide as those of the data.
-    recorded
-        The data.
 
     Raises
     ------

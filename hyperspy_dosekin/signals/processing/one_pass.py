@@ -64,8 +64,6 @@ def sample_of(recorded: Recorded, choice: str) -> Recorded | None:
 
     Parameters
     ----------
-    recorded
-        The spectra.
     choice
         One of `CHOICES`, see `process_low_loss`.
 

@@ -220,8 +220,6 @@ def run_chain(
     ----------
     kernel
         Function of spectra ``(…, energy)``, of `beside`, and of the variance where it is recorded.
-    recorded
-        The spectra.
     *beside
         Arrays ``(…)`` that have one value for each spectrum.
     sizes

@@ -38,8 +38,6 @@ def try_out(
 
     Parameters
     ----------
-    chain
-        The steps.
     survey
         Of the spectra.
     zero_loss
@@ -103,8 +101,6 @@ def warn_of_impossible(single: np.ndarray, thickness: np.ndarray, chain: LowLoss
         Deconvolved spectra, ``(n, n_channels)``; NaN where there is nothing.
     thickness
         t/λ of each, ``(n,)``.
-    chain
-        The steps.
     """
     size = max(round(_MEAN_EV / chain.scale_ev), 2)
     begin = int(np.searchsorted(chain.energy_ev, _MEAN_EV + 2 * chain.fwhm * chain.scale_ev))
@@ -148,8 +144,6 @@ def warn_of_residue(single: np.ndarray, residue: np.ndarray, chain: LowLossChain
         Mean single scattering, ``(n_channels,)``.
     residue
         As for `try_out`.
-    chain
-        The steps.
     """
     energy = chain.energy_ev[: single.size]
     begin = np.searchsorted(energy, _BEYOND_WIDTHS * chain.fwhm * chain.scale_ev)

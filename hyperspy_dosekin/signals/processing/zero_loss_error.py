@@ -32,8 +32,6 @@ def residue_record(
         Share of the zero-loss peak per eV, on the channels kept.
     single
         Mean single scattering on them, ``None`` where there is none.
-    chain
-        The steps.
     """
     record: dict[str, Any] = {"energy_ev": chain.energy_ev, "share_per_ev": residue}
     if single is not None:

@@ -197,8 +197,6 @@ def residue_in(survey: Survey, chain: LowLossChain, *, measured: bool) -> np.nda
     ----------
     survey
         Of the data.
-    chain
-        The steps.
     measured
         Whether the peak was measured, and leaves nothing.
 

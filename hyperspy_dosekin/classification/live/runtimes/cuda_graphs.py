@@ -70,8 +70,6 @@ def static_program(
 
     Parameters
     ----------
-    graph
-        What to compute.
     batch
         Spectra of a batch.
     device

@@ -154,8 +154,6 @@ class Runtime(ABC):
 
         Parameters
         ----------
-        graph
-            What to compute.
         batch
             Spectra of a batch.
         settings

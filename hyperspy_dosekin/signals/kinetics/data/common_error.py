@@ -319,10 +319,6 @@ def widened_fields(
         What is known of the pixels, first of all the labels of their groups.
     names
         What they hold.
-    law
-        The law.
-    errors
-        The errors.
     level
         Probability of the stored intervals.
     least_near

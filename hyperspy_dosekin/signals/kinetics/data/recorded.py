@@ -113,8 +113,6 @@ def law_under(law: KineticLaw, conditions: Mapping[str, Recorded], scale: float)
 
     Parameters
     ----------
-    law
-        The law.
     conditions
         What the series records.
     scale

@@ -68,8 +68,6 @@ def shared_numbers(
 
     Parameters
     ----------
-    fit
-        The joint fit.
     names
         Names of the series.
     units
@@ -113,8 +111,6 @@ def joint_numbers(
     ----------
     results
         By name of the series.
-    fit
-        The joint fit.
     units
         As for `shared_numbers`.
     """

@@ -87,8 +87,6 @@ def joint_notes(
 
     Parameters
     ----------
-    fit
-        The joint fit.
     name
         Name of the series.
     windows

@@ -34,8 +34,6 @@ def fit_field_networks(
     ----------
     maps
         The exact field, in memory.
-    config
-        Settings of the networks.
     device
         Where they are trained.
     progress, stop

@@ -51,8 +51,6 @@ def write_nexus(
 
     Parameters
     ----------
-    numbers
-        The numbers.
     path
         File to write.
     methods
