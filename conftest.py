@@ -38,6 +38,20 @@ collect_ignore_glob = [
     if importlib.util.find_spec(name) is None
 ]
 
+
+@pytest.fixture(autouse=True)
+def names_in_examples(request):
+    """Examples in docstrings know what those of HyperSpy know, and this package."""
+    if hasattr(request.node, "dtest"):
+        import hyperspy.api as hs
+        import numpy as np
+
+        import hyperspy_dosekin
+
+        names = {"hs": hs, "np": np, "hyperspy_dosekin": hyperspy_dosekin}
+        request.getfixturevalue("doctest_namespace").update(names)
+
+
 _at_import = {}
 
 

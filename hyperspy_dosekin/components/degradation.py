@@ -84,7 +84,6 @@ class Degradation(Component):
 
         Examples
         --------
-        >>> import numpy as np
         >>> from hyperspy_dosekin.components import PowerLawDegradation
         >>> component = PowerLawDegradation(k=2.0, p=1.5, a=3.0, b=1.0)
         >>> print(component.function(np.array([0.0, 1.0])))
@@ -110,7 +109,6 @@ class Degradation(Component):
 
         Examples
         --------
-        >>> import numpy as np
         >>> from hyperspy_dosekin.components import PowerLawDegradation
         >>> component = PowerLawDegradation(a=2.0)
         >>> print(component.function_nd(np.array([0.0])))

@@ -44,8 +44,6 @@ class KineticDegradation(Degradation):
 
     Examples
     --------
-    >>> import hyperspy.api as hs
-    >>> import numpy as np
     >>> from hyperspy_dosekin.components import KineticDegradation
     >>> dose = np.linspace(152, 1368, 9)
     >>> s = hs.signals.Signal1D(5 * np.exp(-1.5 * dose / 1368) + 2)

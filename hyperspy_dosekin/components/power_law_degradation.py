@@ -68,8 +68,6 @@ class PowerLawDegradation(Degradation):
 
     Examples
     --------
-    >>> import hyperspy.api as hs
-    >>> import numpy as np
     >>> from hyperspy_dosekin.components import PowerLawDegradation
     >>> dose = np.linspace(152, 1368, 9)
     >>> s = hs.signals.Signal1D(5 * np.exp(-1.5 * dose / 1368) + 2)
@@ -122,7 +120,6 @@ class PowerLawDegradation(Degradation):
 
         Examples
         --------
-        >>> import numpy as np
         >>> from hyperspy_dosekin.components import PowerLawDegradation
         >>> component = PowerLawDegradation(k=2.0, p=1.5, a=3.0, b=1.0)
         >>> print(component.grad_k(np.array([0.0, 1.0])))
@@ -146,7 +143,6 @@ class PowerLawDegradation(Degradation):
 
         Examples
         --------
-        >>> import numpy as np
         >>> from hyperspy_dosekin.components import PowerLawDegradation
         >>> component = PowerLawDegradation(k=2.0, p=1.5, a=3.0, b=1.0)
         >>> print(component.grad_p(np.array([0.0, 1.0])).round(3))
@@ -170,7 +166,6 @@ class PowerLawDegradation(Degradation):
 
         Examples
         --------
-        >>> import numpy as np
         >>> from hyperspy_dosekin.components import PowerLawDegradation
         >>> component = PowerLawDegradation(k=2.0, p=1.5, a=3.0, b=1.0)
         >>> print(component.grad_a(np.array([0.0, 1.0])))
@@ -193,7 +188,6 @@ class PowerLawDegradation(Degradation):
 
         Examples
         --------
-        >>> import numpy as np
         >>> from hyperspy_dosekin.components import PowerLawDegradation
         >>> component = PowerLawDegradation(k=2.0, p=1.5, a=3.0, b=1.0)
         >>> print(component.grad_b(np.array([0.0, 1.0])))
@@ -222,8 +216,6 @@ class PowerLawDegradation(Degradation):
 
         Examples
         --------
-        >>> import hyperspy.api as hs
-        >>> import numpy as np
         >>> from hyperspy_dosekin.components import PowerLawDegradation
         >>> s = hs.signals.Signal1D(3 * np.exp(-2 * np.arange(9) / 8) + 1)
         >>> component = PowerLawDegradation(dose_max=8)

@@ -108,7 +108,6 @@ def identifiability(
 
     Examples
     --------
-    >>> import numpy as np
     >>> dose = np.linspace(100.0, 900.0, 9)
     >>> noise = np.random.default_rng(0).normal(scale=0.01, size=(1, 2, 9))
     >>> rates = np.array([0.5, 4.0])[:, None]  # half of the first is left, nothing of the second

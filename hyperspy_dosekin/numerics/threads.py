@@ -49,7 +49,6 @@ def one_blas_thread() -> Iterator[None]:
 
     Examples
     --------
-    >>> import numpy as np
     >>> with one_blas_thread():
     ...     print(np.ones((2, 3)) @ np.ones(3))
     [3. 3.]

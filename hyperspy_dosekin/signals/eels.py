@@ -74,7 +74,6 @@ def fit_dose_pinn(
     Examples
     --------
     >>> import exspy
-    >>> import numpy as np
     >>> s = exspy.signals.EELSSpectrum(np.ones(1024))
     >>> s.fit_dose_pinn()
     Traceback (most recent call last):

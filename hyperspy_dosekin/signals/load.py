@@ -71,7 +71,6 @@ def load(path: str | PathLike[str], *, law: str | KineticLaw | None = None) -> A
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series(processed=True)
     >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
     >>> from tempfile import TemporaryDirectory

@@ -67,7 +67,6 @@ class TabledResult(Result):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact")
         >>> result.to_csv("kinetics.csv", level=0.68)  # doctest: +SKIP
@@ -97,7 +96,6 @@ class TabledResult(Result):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> text = s.fit_dose_pinn(estimator="exact").to_latex()
         >>> print(text.splitlines()[0])
@@ -151,7 +149,6 @@ class SavedResult(TabledResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
         >>> from tempfile import TemporaryDirectory

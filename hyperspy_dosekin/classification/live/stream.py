@@ -197,7 +197,6 @@ class Stream:
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
@@ -214,7 +213,6 @@ class Stream:
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)

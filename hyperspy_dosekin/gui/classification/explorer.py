@@ -71,8 +71,6 @@ class ClassificationExplorer(t.HasTraits):
 
     Examples
     --------
-    >>> import hyperspy.api as hs
-    >>> import numpy as np
     >>> s = hs.signals.Signal2D(np.array([[[0, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, -1]]]))
     >>> s.set_signal_type("ClassMap")
     >>> s.metadata.set_item("Classes.names", ["oxide", "metal"])

@@ -132,7 +132,6 @@ def fit_exact(problem: DoseProblem, config: ExactConfig | None = None) -> ExactF
 
     Examples
     --------
-    >>> import numpy as np
     >>> dose = np.linspace(100.0, 900.0, 9)
     >>> values = 5 + 2 * np.exp(-3 * dose / 900)
     >>> problem = DoseProblem(dose, values[None, None], ("C–O",))

@@ -351,7 +351,6 @@ def kinetic_posterior(
 
     Examples
     --------
-    >>> import numpy as np
     >>> dose = np.linspace(100.0, 900.0, 9)
     >>> noise = np.random.default_rng(0).normal(scale=0.01, size=9)
     >>> problem = DoseProblem(dose, (np.exp(-3 * dose / 900) + noise)[None, None], ("C–O",))

@@ -48,7 +48,6 @@ def plot_latency(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from hyperspy_dosekin.plotting.classification.latency import plot_latency
     >>> edges = np.geomspace(1e-4, 1e-2, 6)
     >>> figure = plot_latency(edges, np.array([1, 5, 9, 2, 0]), {50: 1e-3, 99: 5e-3})

@@ -46,7 +46,6 @@ def plot_ablation(
     Examples
     --------
     >>> from hyperspy_dosekin.plotting import AblationPicture, plot_ablation
-    >>> import numpy as np
     >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
     >>> picture = AblationPicture(
     ...     window_names=("C–O",),

@@ -84,7 +84,6 @@ def plot_integrity(
     Examples
     --------
     >>> from hyperspy_dosekin.plotting import CurvePicture, plot_integrity
-    >>> import numpy as np
     >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
     >>> picture = CurvePicture(
     ...     window_names=("C–O",),
@@ -244,7 +243,6 @@ def plot_fit(
     Examples
     --------
     >>> from hyperspy_dosekin.plotting import CurvePicture, plot_fit
-    >>> import numpy as np
     >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
     >>> picture = CurvePicture(
     ...     window_names=("C–O",),

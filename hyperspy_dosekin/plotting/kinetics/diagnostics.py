@@ -47,7 +47,6 @@ def plot_diagnostics(
     Examples
     --------
     >>> from hyperspy_dosekin.plotting import DiagnosticsPicture, plot_diagnostics
-    >>> import numpy as np
     >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
     >>> picture = DiagnosticsPicture(
     ...     window_names=("C–O",),

@@ -78,7 +78,6 @@ def plot_forest(
 
     Examples
     --------
-    >>> import numpy as np
     >>> picture = ForestPicture(
     ...     window_names=("C–O",),
     ...     names=("100 K", "300 K"),

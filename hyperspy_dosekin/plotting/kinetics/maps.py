@@ -58,7 +58,6 @@ def plot_maps(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from hyperspy_dosekin.plotting import MapPicture, plot_maps
     >>> picture = MapPicture(
     ...     window_names=("C–O",),

@@ -53,7 +53,6 @@ def plot_parameters(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from hyperspy_dosekin.plotting import Estimate, ParameterPicture, plot_parameters
     >>> picture = ParameterPicture(
     ...     window_names=("C–C", "C–O"),

@@ -76,7 +76,6 @@ def plot_specification(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from hyperspy_dosekin.plotting.kinetics.specification import (
     ...     SpecificationPicture,
     ...     plot_specification,

@@ -72,7 +72,6 @@ def plot_spectra(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from hyperspy_dosekin.plotting import plot_spectra
     >>> energy, dose = np.linspace(1, 30, 60), np.array([100.0, 200.0])
     >>> spectra = np.exp(-energy / 20) * np.array([[1.0], [0.8]])

@@ -152,7 +152,6 @@ def set_dose_axis(
     Examples
     --------
     >>> import exspy
-    >>> import numpy as np
     >>> s = exspy.signals.EELSSpectrum(np.ones((9, 1024)))
     >>> s.set_dose_axis(dose_rate=3.45, frame_time=44.0)
     >>> s.axes_manager["dose"].axis[[0, -1]]

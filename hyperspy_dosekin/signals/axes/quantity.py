@@ -41,7 +41,6 @@ def area_quantity(signal: BaseSignal) -> str:
 
     Examples
     --------
-    >>> import hyperspy.api as hs
     >>> s = hs.signals.Signal1D([1.0, 2.0])
     >>> s.metadata.Signal.quantity = "Single scattering (1/eV)"
     >>> area_quantity(s)

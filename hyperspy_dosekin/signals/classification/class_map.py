@@ -37,8 +37,6 @@ class ClassMap(Signal2D):
 
     Examples
     --------
-    >>> import hyperspy.api as hs
-    >>> import numpy as np
     >>> s = hs.signals.Signal2D(np.array([[[0, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, -1]]]))
     >>> s.set_signal_type("ClassMap")
     >>> s.metadata.set_item("Classes.names", ["oxide", "metal"])
@@ -78,8 +76,6 @@ class ClassMap(Signal2D):
 
         Examples
         --------
-        >>> import hyperspy.api as hs
-        >>> import numpy as np
         >>> s = hs.signals.Signal2D(np.array([[[0, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, -1]]]))
         >>> s.set_signal_type("ClassMap")
         >>> s.metadata.set_item("Classes.names", ["oxide", "metal"])
@@ -131,8 +127,6 @@ class ClassMap(Signal2D):
 
         Examples
         --------
-        >>> import hyperspy.api as hs
-        >>> import numpy as np
         >>> s = hs.signals.Signal2D(np.array([[[0, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, -1]]]))
         >>> s.set_signal_type("ClassMap")
         >>> s.metadata.set_item("Classes.names", ["oxide", "metal"])
@@ -186,8 +180,6 @@ class ClassMap(Signal2D):
 
         Examples
         --------
-        >>> import hyperspy.api as hs
-        >>> import numpy as np
         >>> s = hs.signals.Signal2D(np.array([[[0, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, -1]]]))
         >>> s.set_signal_type("ClassMap")
         >>> s.metadata.set_item("Classes.names", ["oxide", "metal"])

@@ -109,7 +109,6 @@ def classify_vae(
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.annealing_series(shape=(4, 9, 8))
     >>> references = hyperspy_dosekin.data.reference_spectra()
     >>> c = s.classify_vae(references, steps=20, evaluate_every=10, show_progressbar=False)

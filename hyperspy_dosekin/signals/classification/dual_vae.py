@@ -105,7 +105,6 @@ class DualVAE(TrainedModel):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> data = hyperspy_dosekin.data
     >>> s = data.annealing_series(shape=(4, 9, 8))
     >>> vae = hyperspy_dosekin.DualVAE(steps=20, evaluate_every=10)
@@ -201,7 +200,6 @@ class DualVAE(TrainedModel):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
@@ -303,7 +301,6 @@ class DualVAE(TrainedModel):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)

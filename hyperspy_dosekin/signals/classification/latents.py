@@ -53,7 +53,6 @@ class LatentPlots(ClassifiedFrames):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
@@ -90,7 +89,6 @@ class LatentPlots(ClassifiedFrames):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
@@ -129,7 +127,6 @@ class LatentPlots(ClassifiedFrames):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)

@@ -30,8 +30,6 @@ class LiveClassifier(CompiledClassifier):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import hyperspy_dosekin
     >>> data = hyperspy_dosekin.data
     >>> s = data.annealing_series(shape=(3, 9, 8))
     >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
@@ -99,7 +97,6 @@ class LiveClassifier(CompiledClassifier):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
@@ -132,7 +129,6 @@ class LiveStream(Stream):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
     >>> references = hyperspy_dosekin.data.reference_spectra()
     >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
@@ -158,7 +154,6 @@ class LiveStream(Stream):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)

@@ -55,7 +55,6 @@ class ClassificationPlots(LatentPlots):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
@@ -91,7 +90,6 @@ class ClassificationPlots(LatentPlots):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
@@ -156,7 +154,6 @@ class ClassificationPlots(LatentPlots):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> c = s.classify_vae(references, network=False, show_progressbar=False)
@@ -225,7 +222,6 @@ class ClassificationPlots(LatentPlots):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)

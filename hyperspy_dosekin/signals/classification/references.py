@@ -74,8 +74,6 @@ def reference_spectra(
 
     Examples
     --------
-    >>> import hyperspy.api as hs
-    >>> import numpy as np
     >>> from hyperspy_dosekin import reference_spectra
     >>> axis = {"name": "Energy", "offset": 700, "scale": 0.5, "size": 100, "units": "eV"}
     >>> step = hs.signals.Signal1D(np.arange(100) > 40, axes=[axis])

@@ -239,7 +239,6 @@ class VAEReport(TabledResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> c = s.classify_vae(references, network=False, show_progressbar=False)

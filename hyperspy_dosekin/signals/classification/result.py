@@ -48,7 +48,6 @@ class VAEClassification(Composition, ClassificationPlots):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
     >>> references = hyperspy_dosekin.data.reference_spectra()
     >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
@@ -141,7 +140,6 @@ class VAEClassification(Composition, ClassificationPlots):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)
@@ -346,7 +344,6 @@ class VAEClassification(Composition, ClassificationPlots):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> c = s.classify_vae(references, steps=2, evaluate_every=2, show_progressbar=False)

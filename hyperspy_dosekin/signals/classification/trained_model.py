@@ -103,7 +103,6 @@ class TrainedModel:
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
@@ -151,7 +150,6 @@ class TrainedModel:
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
@@ -200,7 +198,6 @@ class TrainedModel:
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)
@@ -296,7 +293,6 @@ class TrainedModel:
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.annealing_series(shape=(3, 9, 8))
         >>> references = hyperspy_dosekin.data.reference_spectra()
         >>> vae = hyperspy_dosekin.DualVAE(steps=2, evaluate_every=2)

@@ -61,8 +61,6 @@ class DoseSeries(_Followed):
     --------
     Three diffraction spots in nine frames of 152 e⁻/Å²:
 
-    >>> import hyperspy.api as hs
-    >>> import numpy as np
     >>> dose = 152.0 * np.arange(1, 10)
     >>> spots = np.exp(-np.outer([1, 2, 5], dose) / 1000)
     >>> s = hs.signals.Signal1D(spots, axes=[{"size": 3}, {"axis": dose, "name": "dose"}])
@@ -215,7 +213,6 @@ class DoseSeries(_Followed):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.integrate_windows().fit_dose_pinn(
         ...     seeds=(1, 2), gauss_newton_iterations=5, show_progressbar=False

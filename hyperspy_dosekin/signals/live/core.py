@@ -177,7 +177,6 @@ class GrowingKinetics:
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> live = hyperspy_dosekin.LiveKinetics([(1, 3)], dose_rate=10.0, frame_time=5.0)
         >>> live.update([3.0]).dose, live.update([2.0], index=3).dose, live.report.missing
         (50.0, 200.0, (1, 2))

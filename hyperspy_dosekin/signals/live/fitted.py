@@ -33,7 +33,6 @@ class FittedKinetics(GrowingKinetics):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> live = hyperspy_dosekin.LiveKinetics([(1, 3)], dose_rate=10.0, frame_time=5.0)
         >>> live.update([3.0]).n_frames, int(live.refresh().age[0])
         (1, 0)
@@ -83,7 +82,6 @@ class FittedKinetics(GrowingKinetics):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> live = hyperspy_dosekin.LiveKinetics(
         ...     dose_rate=3.45, frame_time=44.0, estimator="exact"

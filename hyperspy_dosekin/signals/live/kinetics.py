@@ -103,7 +103,6 @@ class LiveKinetics(SavedKinetics):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series(processed=True)
     >>> live = hyperspy_dosekin.LiveKinetics(
     ...     dose_rate=3.45, frame_time=44.0, estimator="exact", stop_when={"dose": 1000}
@@ -144,7 +143,6 @@ class LiveKinetics(SavedKinetics):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
         >>> [posterior.n_frames for posterior in live.follow(s)][-1]
@@ -179,7 +177,6 @@ class LiveKinetics(SavedKinetics):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
         >>> live.run(s).n_frames
@@ -250,7 +247,6 @@ class LiveKinetics(SavedKinetics):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
         >>> from tempfile import TemporaryDirectory
@@ -294,7 +290,6 @@ class LiveKinetics(SavedKinetics):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
         >>> _ = live.run(s)
@@ -322,7 +317,6 @@ class LiveKinetics(SavedKinetics):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> live = hyperspy_dosekin.LiveKinetics([(1, 3)], dose_rate=10.0, frame_time=5.0)
         >>> _ = live.update([3.0])
         >>> live.picture().headline

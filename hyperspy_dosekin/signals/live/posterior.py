@@ -57,7 +57,6 @@ class DosePosterior(TabledResult):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series(processed=True)
     >>> live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
     >>> for frame in s:

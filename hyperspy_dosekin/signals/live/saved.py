@@ -62,7 +62,6 @@ class SavedKinetics(FittedKinetics):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> live = hyperspy_dosekin.LiveKinetics(dose_rate=3.45, frame_time=44.0)
         >>> _ = live.run(s.inav[:5])
@@ -116,7 +115,6 @@ class SavedKinetics(FittedKinetics):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> live = hyperspy_dosekin.LiveKinetics([(1, 3)], dose_rate=10.0, frame_time=5.0)
         >>> _ = live.update([3.0])
         >>> from tempfile import TemporaryDirectory
@@ -163,7 +161,6 @@ class SavedKinetics(FittedKinetics):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     path = f"{folder}/frames.zspy"

@@ -143,7 +143,6 @@ def process_core_loss(
     Examples
     --------
     >>> import exspy
-    >>> import numpy as np
     >>> energy = np.arange(400.0, 700.0)
     >>> counts = 1e11 * energy**-3 + 200 * (energy > 530)
     >>> s = exspy.signals.EELSSpectrum(np.tile(counts, (3, 2, 1)))

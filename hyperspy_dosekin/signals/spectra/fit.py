@@ -150,7 +150,6 @@ def fit_dose_spectra(
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series(processed=True)
     >>> found = s.fit_dose_spectra(energy_range=(2.0, 30.0), law="first order")
     >>> found.spectra

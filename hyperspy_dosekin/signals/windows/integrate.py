@@ -111,7 +111,6 @@ def integrate_windows(
     Examples
     --------
     >>> import exspy
-    >>> import numpy as np
     >>> s = exspy.signals.EELSSpectrum(np.ones((9, 3, 2, 1024), dtype="uint16"))
     >>> s.axes_manager[-1].scale = 0.05
     >>> s.axes_manager[-1].units = "eV"

@@ -49,7 +49,6 @@ class AblationPicture(Picture):
 
     Examples
     --------
-    >>> import numpy as np
     >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
     >>> picture = AblationPicture(
     ...     window_names=("C–O",),

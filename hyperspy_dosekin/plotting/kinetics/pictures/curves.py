@@ -67,7 +67,6 @@ class CurvePicture(Picture):
 
     Examples
     --------
-    >>> import numpy as np
     >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
     >>> picture = CurvePicture(
     ...     window_names=("C–O",),

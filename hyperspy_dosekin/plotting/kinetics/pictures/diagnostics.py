@@ -47,7 +47,6 @@ class DiagnosticsPicture(Picture):
 
     Examples
     --------
-    >>> import numpy as np
     >>> dose, grid = np.array([100.0, 200.0, 300.0]), np.linspace(0, 300, 7)
     >>> picture = DiagnosticsPicture(
     ...     window_names=("C–O",),

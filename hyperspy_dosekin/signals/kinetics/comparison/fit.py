@@ -83,7 +83,6 @@ def compare_laws(
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
     >>> found = hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
     >>> sorted(found.verdict) == sorted(s.window_names)

@@ -52,7 +52,6 @@ class ComparisonNumbers:
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
         >>> found = hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
         >>> found.computed() is found

@@ -51,7 +51,6 @@ class LawComparison(ComparisonNumbers, SavedResult):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
     >>> hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
     <LawComparison, 2 laws, 4 windows>
@@ -83,7 +82,6 @@ class LawComparison(ComparisonNumbers, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
         >>> found = hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
         >>> found.average().half_integrity_dose.data.shape
@@ -129,7 +127,6 @@ class LawComparison(ComparisonNumbers, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
         >>> found = hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
         >>> found.to_dataframe().shape[0]
@@ -161,7 +158,6 @@ class LawComparison(ComparisonNumbers, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True).integrate_windows()
         >>> found = hyperspy_dosekin.compare_laws(s, ["power law", "first order"])
         >>> len(found.plot().axes)

@@ -145,9 +145,6 @@ def fit_dose_conditions(
 
     Examples
     --------
-    >>> import hyperspy.api as hs
-    >>> import hyperspy_dosekin
-    >>> import numpy as np
     >>> dose, random = 100.0 * np.arange(1, 10), np.random.default_rng(0)
     >>> series = []
     >>> for rate in (1, 1, 5, 5, 25, 25):

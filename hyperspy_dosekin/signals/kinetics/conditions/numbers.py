@@ -185,7 +185,6 @@ class ConditionNumbers:
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> simulate = hyperspy_dosekin.data.dose_series
         >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
         >>> found = hyperspy_dosekin.fit_dose_conditions(

@@ -102,7 +102,6 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> simulate = hyperspy_dosekin.data.dose_series
     >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
     >>> found = hyperspy_dosekin.fit_dose_conditions(
@@ -148,7 +147,6 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> simulate = hyperspy_dosekin.data.dose_series
         >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
         >>> found = hyperspy_dosekin.fit_dose_conditions(
@@ -189,7 +187,6 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> simulate = hyperspy_dosekin.data.dose_series
         >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
         >>> found = hyperspy_dosekin.fit_dose_conditions(
@@ -229,7 +226,6 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> simulate = hyperspy_dosekin.data.dose_series
         >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
         >>> found = hyperspy_dosekin.fit_dose_conditions(
@@ -295,7 +291,6 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> simulate = hyperspy_dosekin.data.dose_series
         >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
         >>> found = hyperspy_dosekin.fit_dose_conditions(
@@ -331,7 +326,6 @@ class ConditionKinetics(ConditionNumbers, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> simulate = hyperspy_dosekin.data.dose_series
         >>> series = [simulate(processed=True, seed=n).integrate_windows() for n in range(4)]
         >>> found = hyperspy_dosekin.fit_dose_conditions(

@@ -56,9 +56,6 @@ def dose_series_of(
 
     Examples
     --------
-    >>> import hyperspy.api as hs
-    >>> import hyperspy_dosekin
-    >>> import numpy as np
     >>> axes = [{"size": 9, "name": "dose", "units": "e⁻/Å²"}, {"size": 50}]
     >>> s = hs.signals.Signal1D(np.ones((9, 50)) * np.exp(-np.arange(9))[:, None], axes=axes)
     >>> model = s.create_model()

@@ -91,7 +91,6 @@ class _WindowMap(_NamedWindows):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series_image(shape=(3, 2), processed=True)
         >>> result = s.fit_dose_pinn(show_progressbar=False)
         >>> axes = result.rate.plot_images(axes_decor="off", colorbar="single")
@@ -117,7 +116,6 @@ class WindowAreas(_NamedWindows, BaseSignal):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series().inav[0].process_low_loss()
     >>> areas = s.integrate_windows()
     >>> areas.inav[1:3].window_names
@@ -133,7 +131,6 @@ class WindowMap(_WindowMap, Signal2D):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series_image(shape=(3, 2), processed=True)
     >>> result = s.fit_dose_pinn(show_progressbar=False)
     >>> result.rate
@@ -148,7 +145,6 @@ class WindowMap1D(_WindowMap, Signal1D):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series(processed=True)
     >>> s.fit_dose_pinn(estimator="exact").rate
     <WindowMap1D, title: rate, dimensions: (|4)>

@@ -125,7 +125,6 @@ def fit_dose_jointly(
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> simulate = hyperspy_dosekin.data.dose_series
     >>> s = simulate(processed=True, seed=1).integrate_windows()
     >>> found = hyperspy_dosekin.fit_dose_jointly(

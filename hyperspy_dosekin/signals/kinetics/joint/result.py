@@ -66,7 +66,6 @@ class JointKinetics(JointNumbers, SavedResult, Mapping):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> simulate = hyperspy_dosekin.data.dose_series
     >>> series = {str(n): simulate(processed=True, seed=n).integrate_windows() for n in (1, 2)}
     >>> hyperspy_dosekin.fit_dose_jointly(series)
@@ -98,7 +97,6 @@ class JointKinetics(JointNumbers, SavedResult, Mapping):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> simulate = hyperspy_dosekin.data.dose_series
         >>> series = {str(n): simulate(processed=True, seed=n).integrate_windows() for n in (1, 2)}
         >>> hyperspy_dosekin.fit_dose_jointly(series).check().field_names
@@ -129,7 +127,6 @@ class JointKinetics(JointNumbers, SavedResult, Mapping):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> simulate = hyperspy_dosekin.data.dose_series
         >>> series = {str(n): simulate(processed=True, seed=n).integrate_windows() for n in (1, 2)}
         >>> found = hyperspy_dosekin.fit_dose_jointly(series)
@@ -175,7 +172,6 @@ class JointKinetics(JointNumbers, SavedResult, Mapping):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> simulate = hyperspy_dosekin.data.dose_series
         >>> series = {str(n): simulate(processed=True, seed=n).integrate_windows() for n in (1, 2)}
         >>> len(hyperspy_dosekin.fit_dose_jointly(series).to_dataframe())
@@ -201,7 +197,6 @@ class JointKinetics(JointNumbers, SavedResult, Mapping):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> simulate = hyperspy_dosekin.data.dose_series
         >>> series = {str(n): simulate(processed=True, seed=n).integrate_windows() for n in (1, 2)}
         >>> figure = hyperspy_dosekin.fit_dose_jointly(series).plot()

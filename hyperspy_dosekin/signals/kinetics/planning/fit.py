@@ -115,7 +115,6 @@ def plan_dose_series(
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> plan = hyperspy_dosekin.plan_dose_series(
     ...     {"half_integrity_dose": (400.0, 0.3)}, noise=0.01, dose_budget=1500.0
     ... )

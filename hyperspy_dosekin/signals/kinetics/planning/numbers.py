@@ -103,7 +103,6 @@ class PlanNumbers:
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> plan = hyperspy_dosekin.plan_dose_series(400.0, noise=0.01, dose_budget=1500.0)
         >>> plan.specimens(1.3, between=0.1) <= plan.specimens(1.3, between=0.3)
         True
@@ -166,7 +165,6 @@ class PlanNumbers:
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> plan = hyperspy_dosekin.plan_dose_series(400.0, noise=0.01, dose_budget=1500.0)
         >>> plan.dose_rates(0.3, between=0.1) <= plan.dose_rates(0.3, between=0.1, span=4.0)
         True

@@ -59,7 +59,6 @@ class DosePlan(PlanNumbers, SavedResult):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> plan = hyperspy_dosekin.plan_dose_series(400.0, noise=0.01, dose_budget=1500.0)
     >>> plan
     <DosePlan, 9 frames up to 1500, sd of ln D½ ...>
@@ -86,7 +85,6 @@ class DosePlan(PlanNumbers, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> plan = hyperspy_dosekin.plan_dose_series(400.0, noise=0.01, dose_budget=1500.0)
         >>> frame = plan.to_dataframe()
         >>> bool((frame.dose[:9] == plan.dose).all())
@@ -106,7 +104,6 @@ class DosePlan(PlanNumbers, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> plan = hyperspy_dosekin.plan_dose_series(400.0, noise=0.01, dose_budget=1500.0)
         >>> len(plan.plot().axes)
         2

@@ -51,7 +51,6 @@ class KineticsExport(Face, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> frame = s.fit_dose_pinn(estimator="exact").to_dataframe()
         >>> list(frame["window"])
@@ -103,7 +102,6 @@ class KineticsExport(Face, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact")
         >>> result.to_nexus("kinetics.nxs")  # doctest: +SKIP
@@ -129,7 +127,6 @@ class KineticsExport(Face, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact", law="first order", offset=0.01)
         >>> print(result.methods_text())

@@ -63,7 +63,6 @@ class KineticsMaps(Face, KineticQuantities):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
         >>> result.predict([0, 1000, 2000, 4000])
@@ -112,7 +111,6 @@ class KineticsMaps(Face, KineticQuantities):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
         >>> bool((result.half_change_dose.data < result.dose[-1]).all())
@@ -142,7 +140,6 @@ class KineticsMaps(Face, KineticQuantities):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact")
         >>> result.masked().data
@@ -173,7 +170,6 @@ class KineticsMaps(Face, KineticQuantities):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
         >>> earlier, later = result.dose_at(0.8), result.dose_at(0.5)
@@ -229,7 +225,6 @@ class KineticsMaps(Face, KineticQuantities):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> power = s.fit_dose_pinn(estimator="exact")
         >>> first = s.fit_dose_pinn(estimator="exact", law="first order")

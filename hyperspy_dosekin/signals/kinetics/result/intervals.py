@@ -63,7 +63,6 @@ class KineticsIntervals(Face):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact")
         >>> lower, upper = result.interval("rate", level=0.68)
@@ -100,7 +99,6 @@ class KineticsIntervals(Face):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact")
         >>> lower, upper = result.integrity_interval([0.0, 700.0])
@@ -127,7 +125,6 @@ class KineticsIntervals(Face):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact")
         >>> lower, upper = result.intensity_interval(result.dose)
@@ -150,7 +147,6 @@ class KineticsIntervals(Face):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
         >>> result.adequate.data.shape
@@ -170,7 +166,6 @@ class KineticsIntervals(Face):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
         >>> result.check().field_names

@@ -62,7 +62,6 @@ class KineticsPlots(Face):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact")
         >>> result.plot().savefig("integrity.png")  # doctest: +SKIP
@@ -98,7 +97,6 @@ class KineticsPlots(Face):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact")
         >>> figure = result.plot_fit()
@@ -147,7 +145,6 @@ class KineticsPlots(Face):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series_image(shape=(3, 2), processed=True)
         >>> result = s.fit_dose_pinn(show_progressbar=False)
         >>> figure = result.plot_maps(["C–C", "C–O"])
@@ -168,7 +165,6 @@ class KineticsPlots(Face):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact")
         >>> figure = result.plot_parameters()
@@ -196,7 +192,6 @@ class KineticsPlots(Face):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(
         ...     seeds=(1, 2), gauss_newton_iterations=3, show_progressbar=False
@@ -233,7 +228,6 @@ class KineticsPlots(Face):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(
         ...     seeds=(1, 2), gauss_newton_iterations=3, show_progressbar=False

@@ -105,7 +105,6 @@ class PopulationTable(TabledResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series_image(shape=(4, 4), processed=True)
         >>> first = s.integrate_windows().inav[:1]
         >>> result = first.fit_dose_pinn(spatial="population", show_progressbar=False)

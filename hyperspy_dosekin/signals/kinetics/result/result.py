@@ -66,7 +66,6 @@ class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExpor
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series(processed=True)
     >>> result = s.fit_dose_pinn(estimator="exact")
     >>> result
@@ -123,7 +122,6 @@ class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExpor
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact", intervals=False, dose_scale=500)
         >>> result.dose_scale
@@ -229,7 +227,6 @@ class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExpor
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series_image(shape=(3, 2), processed=True, lazy=True)
         >>> lazy = s.fit_dose_pinn(intervals=False)
         >>> result = lazy.compute(show_progressbar=False)
@@ -341,7 +338,6 @@ class DoseKinetics(KineticsMaps, KineticsIntervals, KineticsPlots, KineticsExpor
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact", intervals=False)
         >>> model = result.as_model()

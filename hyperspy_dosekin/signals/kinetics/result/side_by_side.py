@@ -76,7 +76,6 @@ class ResultComparison(TabledResult):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series(processed=True)
     >>> result = s.fit_dose_pinn(estimator="exact", law="first order")
     >>> hyperspy_dosekin.compare_results([result, result["C–O"]]).window_names
@@ -122,7 +121,6 @@ class ResultComparison(TabledResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact", law="first order")
         >>> len(hyperspy_dosekin.compare_results([result, result["C–O"]]).to_dataframe())
@@ -141,7 +139,6 @@ class ResultComparison(TabledResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> result = s.fit_dose_pinn(estimator="exact", law="first order")
         >>> figure = hyperspy_dosekin.compare_results([result, result["C–O"]]).plot()
@@ -212,7 +209,6 @@ def compare_results(
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series(processed=True)
     >>> free = s.fit_dose_pinn(estimator="exact")
     >>> known = s.fit_dose_pinn(estimator="exact", law="first order")

@@ -148,7 +148,6 @@ class SpectraNumbers:
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> found = s.fit_dose_spectra(1, energy_range=(8.0, 20.0))
         >>> found.interval_values("rate")[0].shape

@@ -62,7 +62,6 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
 
     Examples
     --------
-    >>> import hyperspy_dosekin
     >>> s = hyperspy_dosekin.data.dose_series(processed=True)
     >>> found = s.fit_dose_spectra(1, energy_range=(8.0, 20.0))
     >>> found
@@ -131,7 +130,6 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> s.fit_dose_spectra(1, energy_range=(8.0, 20.0)).project(s)
         <DoseSeries, title: ..., dimensions: (1|9)>
@@ -185,7 +183,6 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> found = s.fit_dose_spectra(1, energy_range=(8.0, 20.0))
         >>> lower, upper = found.interval("spectra")
@@ -229,7 +226,6 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> s.fit_dose_spectra(1, energy_range=(8.0, 20.0)).to_dataframe().shape[0]
         1
@@ -246,7 +242,6 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> print(s.fit_dose_spectra(1, energy_range=(8.0, 20.0)).methods_text()[:21])
         Spectra of 9 frames u
@@ -276,7 +271,6 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> len(s.fit_dose_spectra(1, energy_range=(8.0, 20.0)).plot().axes)
         2
@@ -294,7 +288,6 @@ class DoseSpectra(SpectraNumbers, KineticQuantities, SavedResult):
 
         Examples
         --------
-        >>> import hyperspy_dosekin
         >>> s = hyperspy_dosekin.data.dose_series(processed=True)
         >>> len(s.fit_dose_spectra(1, energy_range=(8.0, 20.0)).plot_spectra().axes)
         2
