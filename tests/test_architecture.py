@@ -54,7 +54,7 @@ FLOORS = {
         {"posterior", "network"},
         {"identifiability"},
         {"block"},
-        {"planning", "adequacy", "conditions", "live"},
+        {"pooled_noise", "planning", "adequacy", "conditions", "live"},
         {"comparison", "field", "joint", "spectra"},
     ],
     "processing": [

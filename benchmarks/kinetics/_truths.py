@@ -5,8 +5,10 @@
 Nothing here is the package's: what it takes for right is measured against this.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest import mock
 
 import hyperspy.api as hs
 import numpy as np
@@ -59,6 +61,13 @@ LAWS: dict[str, Callable] = {
     "oscillation": oscillation,
     "late recovery": late_recovery,
 }
+
+
+@contextmanager
+def each_by_itself() -> Iterator[None]:
+    """Repeats are series of their own, and no pixels of a map that tell each other their noise."""
+    with mock.patch("hyperspy_dosekin.signals.kinetics.numbers.pooled.FEWEST_PIXELS", np.inf):
+        yield
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _table import Rows, add_json_option, read_rows
-from _truths import DOSE_MAX, Drawn, Truth
+from _truths import DOSE_MAX, Drawn, Truth, each_by_itself
 from run import as_rst
 
 from hyperspy_dosekin.kinetics.adequacy.together import SIZE, together
@@ -57,6 +57,7 @@ class Judged:
         )
 
 
+@each_by_itself()
 def fitted(drawn: Drawn, **options) -> Judged:
     """Fit and judge."""
     result = drawn.series().fit_dose_pinn(estimator="exact", show_progressbar=False, **options)
@@ -74,6 +75,7 @@ def averaged(drawn: Drawn, **options) -> Judged:
     return Judged.of(drawn, mean.half_integrity_dose.data[0], low, high, kept)
 
 
+@each_by_itself()
 def p_values(drawn: Drawn, **options) -> dict[str, np.ndarray]:
     """P value of each test that could be made."""
     from hyperspy_dosekin.kinetics.adequacy.examination import TESTS
@@ -192,6 +194,7 @@ def outlier(rows: Rows, repeats: int) -> None:
         )
 
 
+@each_by_itself()
 def kept(rows: Rows, repeats: int) -> None:
     """How much the flag costs where everything is right, against the rule that it replaces."""
     drawn = Truth(rate=(2, 4)).draw(repeats, 6)
@@ -253,6 +256,7 @@ def tests(rows: Rows, repeats: int) -> None:
     )  # fmt: skip
 
 
+@each_by_itself()
 def bounded(rows: Rows, repeats: int) -> None:
     """Intensities that cannot be negative, k = 1, p = 1, 1 % noise."""
     for b, asked in ((0.5, "≤ 0.33"), (0.1, "≤ 0.21"), (0.0, "≤ 0.19")):

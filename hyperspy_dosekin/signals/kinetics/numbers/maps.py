@@ -37,6 +37,7 @@ from hyperspy_dosekin.signals.kinetics.numbers.pixels import (
     joined_blocks,
     over_pixels,
 )
+from hyperspy_dosekin.signals.kinetics.numbers.pooled import with_pooled_noise
 from hyperspy_dosekin.signals.progress import dask_progress
 
 if TYPE_CHECKING:
@@ -110,14 +111,12 @@ class ExactMaps:
             with_intervals=with_intervals,
         )
         if is_lazy(data.values):
-            data = joined_blocks(data, step)
-            maps = replace(maps, data=data)
-            return replace(
-                maps, fields=over_pixels(kernel, data, offset, "f,w", {"f": count}, step)
-            )
+            maps = replace(maps, data=joined_blocks(data, step))
+            fields = over_pixels(kernel, maps._weighed, offset, "f,w", {"f": count}, step)
+            return replace(maps, fields=fields)
         made: list[KineticPosterior] | None = [] if maps._is_series else None
         kernel = partial(kernel, made=made)
-        fields, complete = fit_eagerly(kernel, count, step, data, offset, progress, stop)
+        fields, complete = fit_eagerly(kernel, count, step, maps._weighed, offset, progress, stop)
         maps = replace(maps, fields=fields, complete=complete)
         if made and made[0].n_kept <= _KEPT_VALUES:
             # A property that is worked out once; its nodes are there already.
@@ -128,6 +127,11 @@ class ExactMaps:
     def _is_series(self) -> bool:
         """Whether it has no space axes, so that its posterior is kept."""
         return not self.data.space_shape and not is_lazy(self.data.values)
+
+    @property
+    def _weighed(self) -> SeriesData:
+        """The series with the noise that a pixel by itself is fitted with."""
+        return with_pooled_noise(self.data, self.config, self.offset)
 
     def _pixels_at_a_time(self) -> int:
         if not streams(self.law):
@@ -263,7 +267,9 @@ class ExactMaps:
             method=method,
         )
         sizes = {"e": 2, "v": quantity.n_value}
-        ends = over_pixels(kernel, self.data, self.offset, "e,w,v", sizes, PIXELS_WITH_INTERVALS)
+        ends = over_pixels(
+            kernel, self._weighed, self.offset, "e,w,v", sizes, PIXELS_WITH_INTERVALS
+        )
         return ends[..., 0, :, :], ends[..., 1, :, :]
 
     @classmethod

@@ -30,9 +30,9 @@ _BLOCKS_PER_CORE, _SMALLEST_SHARE = 4, 8
 PIXELS_TO_LEARN_FROM = 4096
 
 
-def strides(space_shape: Sequence[int]) -> tuple[slice, ...]:
-    """Every so manieth pixel along each axis, `PIXELS_TO_LEARN_FROM` of them."""
-    ratio = max(math.prod(space_shape) / PIXELS_TO_LEARN_FROM, 1.0)
+def strides(space_shape: Sequence[int], number: int = PIXELS_TO_LEARN_FROM) -> tuple[slice, ...]:
+    """Every so manieth pixel along each axis, about a number of them at most."""
+    ratio = max(math.prod(space_shape) / number, 1.0)
     step = math.ceil(ratio ** (1 / max(len(space_shape), 1)))
     return (slice(None, None, step),) * len(space_shape)
 

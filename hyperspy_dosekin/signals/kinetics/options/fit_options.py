@@ -103,8 +103,10 @@ class FitOptions:
         estimator).
     noise
         ``"floor"`` takes a known noise variance as the least that the noise can be: residuals that
-        are larger say more, and those that are smaller by luck make no certainty. ``"relative"``
-        takes it as weights of the frames only, and the size of the noise from the residuals;
+        are larger say more, and those that are smaller by luck make no certainty. Of pixels by
+        themselves, 32 and more with fewer than 30 frames, the least is what all of them show
+        together, where that is more or no variance is known. ``"relative"`` takes a variance as
+        weights of the frames only, and the size of the noise from the residuals of each curve;
         ``"absolute"`` takes it as the noise.
     nonnegative
         Whether intensities cannot be negative: b ≥ 0, and a + b ≥ 0 where the window grows (exact
