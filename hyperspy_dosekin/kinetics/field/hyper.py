@@ -170,23 +170,12 @@ class Layout:
 
     def log_prior(self, vector: Tensor) -> Tensor:
         """Logarithm of what is assumed of the vector before the data."""
-        mean, spread, corr, readout, spread_r, corr_r, slope, noise = vector.split(self.sizes)
-        like = vector.new_tensor
-        loss = (((mean - like(self.centre)) / like(self.width)) ** 2).sum()
-        loss = loss + (((spread - like(self.spread).log()) / _SPREAD_WIDTH) ** 2).sum()
-        loss = loss + ((corr / _KINETIC_WIDTH) ** 2).sum()
-        loss = loss + ((corr_r / _READOUT_WIDTH) ** 2).sum()
-        loss = loss + ((slope / _ACROSS_WIDTH) ** 2).sum()
-        expected = _spread_of_swing(readout[:1])
-        loss = loss + (((spread_r[:1] - expected) / _AMPLITUDE_WIDTH) ** 2).sum()
-        if not self.offset_known:
-            # Offsets may be anything.
-            loss = loss + (((spread_r[1:] - _SPREAD_OF_LAST) / _LAST_WIDTH) ** 2).sum()
-        if self.noise == "floor":
-            loss = loss + ((noise / _FLOOR_WIDTH) ** 2).sum()
+        parts = vector.split(self.sizes)
+        every = zip(parts, self._assumed(parts), strict=True)
+        loss = sum((((part - centre) / width) ** 2).sum() for part, (centre, width) in every)
         # Of a and b everything is as likely, which is not so of a swing. That a decay may be over
         # before the first frame, where a may be anything, says nothing for it.
-        fall = 1 / torch.linalg.det(self._to_readout(mean))
+        fall = 1 / torch.linalg.det(self._to_readout(parts[0]))
         return -0.5 * loss - torch.log(fall + _ANYTHING)
 
     def prior_curvature(self, vector: Tensor) -> Tensor:
@@ -232,19 +221,22 @@ class Layout:
         return covariance
 
     def _assumed(self, parts: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Centre and width of what is assumed of the numbers of some vectors, part by part."""
+        """Centre and width of what is assumed of the numbers of vectors ``(…, n)``, part by part.
+
+        Offsets, and noise that is free, may be anything.
+        """
         like = parts[0].new_tensor
         nothing, anything = like(0.0), like(torch.inf)
-        swing = _spread_of_swing(parts[3][:, :1])
-        last = torch.full_like(parts[4][:, 1:], _SPREAD_OF_LAST)
+        swing = _spread_of_swing(parts[3][..., :1])
+        last = torch.full_like(parts[4][..., 1:], _SPREAD_OF_LAST)
         return [
             (like(self.centre), like(self.width)),
             (like(self.spread).log(), like(_SPREAD_WIDTH)),
             (nothing, like(_KINETIC_WIDTH)),
             (nothing, anything),
             (
-                torch.cat([swing, last], 1),
-                like([_AMPLITUDE_WIDTH, _LAST_WIDTH][: parts[4].shape[1]]),
+                torch.cat([swing, last], -1),
+                like([_AMPLITUDE_WIDTH, _LAST_WIDTH][: parts[4].shape[-1]]),
             ),
             (nothing, like(_READOUT_WIDTH)),
             (nothing, like(_ACROSS_WIDTH)),
