@@ -34,6 +34,7 @@ def residue_record(
         Mean single scattering on them, ``None`` where there is none.
     """
     record: dict[str, Any] = {"energy_ev": chain.energy_ev, "share_per_ev": residue}
+    record["fwhm_ev"] = chain.fwhm * chain.scale_ev
     if single is not None:
         origin = chain.origin - chain.start
         after = residue[origin:] * chain.scale_ev

@@ -28,6 +28,8 @@ from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries, LazyDoseSe
 from hyperspy_dosekin.signals.processing.normalisation import normalisation_error
 from hyperspy_dosekin.signals.processing.record import Diagnostics
 from hyperspy_dosekin.signals.processing.result import CONTEXT
+from hyperspy_dosekin.signals.processing.zero_loss_drift import NAME as DRIFT
+from hyperspy_dosekin.signals.processing.zero_loss_drift import band_beside_zero_loss, drift_error
 from hyperspy_dosekin.signals.processing.zero_loss_error import NAME as ZERO_LOSS
 from hyperspy_dosekin.signals.processing.zero_loss_error import zero_loss_residue
 from hyperspy_dosekin.windows.definitions import Window, parse_windows
@@ -69,9 +71,11 @@ def integrate_windows(
     a drift along the dose, between none and all of that of the share of the zero-loss peak in the
     spectrum (one standard deviation is 0.58 of it).
     What the model of the zero-loss peak, mirrored or fitted, may have left in a window is carried,
-    too: all frames have the same, so that only a known or bounded offset feels it. It is in
+    too. What all frames have of it only a known or bounded offset feels; it is in
     ``metadata.Dosekin.zero_loss_residue``, one standard deviation, together with what it would
-    move of the losses, since areas are at the resolution of the peak.
+    move of the losses, since areas are at the resolution of the peak. What some frames have more
+    than others is seen beside the peak, from 1.25 to 1.6 of its widths, and continued into the
+    windows as the model leaves it there; losses that change beside the peak are taken for it.
 
     Parameters
     ----------
@@ -163,7 +167,13 @@ def integrate_windows(
         errors = normalisation_error(self, dose)
         if left is not None:
             divisor: Any = areas
-            errors[ZERO_LOSS] = left[:, np.newaxis] / np.where(divisor == 0, np.inf, divisor)
+            divisor = np.where(divisor == 0, np.inf, divisor)
+            claims: dict[str, Any] = {ZERO_LOSS: left[:, np.newaxis]}
+            band = band_beside_zero_loss(self)
+            if band is not None:
+                seen = window_areas(self, band, noise=noise, numbers=numbers)
+                claims[DRIFT] = drift_error(self, weights, band, *seen, dose.index_in_array)
+            errors |= {name: claim / divisor for name, claim in claims.items()}
         attach_shared_errors(result, errors)
         remember(result, self, getattr(self, CONTEXT, {}))
     if record:

@@ -97,6 +97,7 @@ SHARED_NAMES = {
     "in the spectrum (normalise=False has none in the areas, which then need a constant current)",
     COMMON_MODE: "what the other windows leave open of the gain of each frame",
     "zero-loss model": "what is left of the zero-loss peak, the same in all frames",
+    "zero-loss drift": "what some frames have left of it more than others, as seen beside the peak",
 }
 ORIGIN = (
     "The exposure before the first frame is not recorded. If the specimen had received Φ₀, its D½ "
