@@ -89,8 +89,6 @@ def estimate_nuisances(
         Shape ``(n, n_channels)``, finite.
     references
         On the axis of the spectra.
-    rng
-        Source of random numbers.
     options
         Settings.
     after_round
@@ -180,8 +178,6 @@ def likeliest(
         Shape ``(n, n_channels)``, finite.
     candidates
         References on the axis of the spectra, such as the same ones with different broadening.
-    rng
-        Source of random numbers.
     n_spectra, rounds
         Spectra that take part, and rounds of estimation for each candidate.
     """

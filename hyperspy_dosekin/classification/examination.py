@@ -84,8 +84,6 @@ def examine(
         Of the classes.
     energy_ev
         Energies of the channels.
-    rng
-        Source of random numbers.
     """
     spectra = spectra[:_LOOKED_AT]
     given = None if given is None else given[:_LOOKED_AT]

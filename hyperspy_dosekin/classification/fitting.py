@@ -88,8 +88,6 @@ def fit_model(
         Known nuisances in the units of the spectra; by default they are estimated.
     variance
         Noise variance of each spectrum where it is known, of the same shape.
-    device
-        Where to train.
     progress, stop
         Who is told, and who may end the training.
 

@@ -38,8 +38,6 @@ def save_model(model: Model, path: Path, settings: Mapping[str, Any] | None = No
 
     Parameters
     ----------
-    path
-        File to write.
     settings
         How it is to classify, apart from the model: what JSON can hold, by name.
     """

@@ -61,8 +61,6 @@ def with_network(
     ----------
     model
         A model with a recipe for a network.
-    device
-        Where to train.
     progress, stop
         Who is told, and who may end the training.
 

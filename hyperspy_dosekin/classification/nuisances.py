@@ -116,8 +116,6 @@ def background_basis(energy_ev: np.ndarray, number: int = 2) -> np.ndarray:
     ----------
     energy_ev
         Shape ``(n_channels,)``.
-    number
-        How many.
     """
     # Near the zero-loss peak a power law of the energy itself would diverge.
     span = energy_ev[-1] - energy_ev[0]

@@ -112,8 +112,6 @@ def train_paper(
         Classes of the head, which is trained afterwards.
     config
         Number of latents, steps and seed; the rest is as published.
-    device
-        Where to train.
     progress, stop
         Who is told, and who may end the training.
     """

@@ -301,8 +301,6 @@ def shift_block(
         Channels to return.
     is_variance
         Whether the values are noise variances.
-    workers
-        Threads.
 
     Returns
     -------

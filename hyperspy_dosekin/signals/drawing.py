@@ -288,8 +288,6 @@ def name_windows(signal: BaseSignal, axis: Any, names: Sequence[str]) -> None:
         A signal that has been plotted.
     axis
         Its axis that counts windows, or ``None``.
-    names
-        Names of the windows.
     """
     plot, title = signal._plot, str(signal.metadata.General.title).replace("_", " ")
     if plot is None or axis is None or len(names) != axis.size:

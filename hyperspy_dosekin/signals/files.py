@@ -87,8 +87,6 @@ def read_signal(path: str | PathLike[str], *, lazy: bool = False) -> Any:
 
     Parameters
     ----------
-    path
-        The file.
     lazy
         Whether its data stay in the file.
 
@@ -180,8 +178,6 @@ def told_as_damage(
 
     Parameters
     ----------
-    path
-        The file.
     but
         Exceptions that are not about the file.
     """
@@ -202,8 +198,6 @@ def check_seal(
 
     Parameters
     ----------
-    path
-        The file.
     found, expected
         Its seal, and what that should be.
     needed

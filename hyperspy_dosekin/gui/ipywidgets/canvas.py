@@ -17,8 +17,6 @@ def make_figure(
 
     Parameters
     ----------
-    size
-        Width and height in inches.
     layout
         How panels are arranged; ``None`` leaves that to whoever draws.
     """

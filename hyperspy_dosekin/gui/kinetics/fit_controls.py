@@ -123,8 +123,6 @@ class FitControls(t.HasTraits):
 
         Parameters
         ----------
-        names
-            Names of the windows.
         estimator
             Who makes the fit.
         **changes

@@ -24,13 +24,7 @@ toolkit_object("init:Application")
 
 
 def make_figure(size: tuple[float, float]) -> Figure:
-    """Make an empty figure with a canvas of Qt, which pyplot does not know.
-
-    Parameters
-    ----------
-    size
-        Width and height in inches.
-    """
+    """Make an empty figure with a canvas of Qt, which pyplot does not know."""
     figure = Figure(figsize=size)
     # HyperSpy's plots give the window a title, which this manager ignores.
     FigureManagerBase(FigureCanvasQTAgg(figure), 0)

@@ -79,8 +79,6 @@ def robust_weights(
         What is estimated; windows are reweighed by themselves.
     loss
         ``"huber"`` or ``"soft_l1"``.
-    device
-        Where to compute.
 
     Returns
     -------

@@ -154,11 +154,6 @@ class ExactConfig:
     def coupled(self, window_names: Sequence[str]) -> list[list[int]]:
         """Places of the windows, those together that have to be fitted together.
 
-        Parameters
-        ----------
-        window_names
-            Names of the windows.
-
         Examples
         --------
         >>> config = ExactConfig(hierarchy=(("C–O", "C–C"),))

@@ -24,8 +24,6 @@ def stood(
 
     Parameters
     ----------
-    number
-        How many.
     low, high, middle, core
         Ends, and where and within which distance they stand closer together, ``(n,)``.
     """

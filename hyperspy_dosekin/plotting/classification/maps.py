@@ -88,16 +88,10 @@ def plot_class_maps(
     ----------
     labels
         Integer labels, ``(n, y, x)``; −1 where there are no data.
-    names
-        Names of the classes.
     titles
         What to call each map.
     pixel_size, units
         Width of a pixel, for a scale bar in the first map; none without.
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
-    figsize
-        Width and height in inches.
     """
     n = len(labels)
     columns = min(n, 6 if n > 8 else 4)
@@ -145,16 +139,10 @@ def plot_fractions(
     ----------
     share
         Share of each class, ``(n, n_class)``; NaN where a condition has no data.
-    names
-        Names of the classes.
     place
         Where on the horizontal axis each condition is, ``(n,)``.
     label
         Label of that axis, with its unit.
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
-    figsize
-        Width and height in inches.
     """
     figure = layout.new_figure(fig, figsize, (6.0, 3.8))
     panel = figure.add_subplot()
@@ -192,10 +180,6 @@ def plot_confidence(
         Upper ends of colour scales, by name; by default that of nearly all values.
     pixel_size, units
         Width of a pixel, for a scale bar in the first map; none without.
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
-    figsize
-        Width and height in inches.
     """
     from matplotlib import colormaps
 
@@ -243,8 +227,6 @@ def plot_beside(
     ----------
     labels
         Integer labels, ``(n, y, x)``; −1 where there are no data.
-    names
-        Names of the classes.
     values
         The other quantity, ``(n, y, x)``, NaN where there are no data; one colour scale for all,
         which leaves out the extreme hundredth at either end.
@@ -254,10 +236,6 @@ def plot_beside(
         What to call each condition.
     pixel_size, units
         Width of a pixel, for a scale bar in the first map; none without.
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
-    figsize
-        Width and height in inches.
     """
     from matplotlib import colormaps
 

@@ -35,16 +35,10 @@ def plot_denoised(
         Energies, eV, ``(n_channels,)``.
     spectra
         Denoised spectra of each class, ``(n, n_channels)``, n may be 0.
-    names
-        Names of the classes.
     compared
         What principal components show of the same spectra, drawn beside; by default nothing is.
     quantity
         What intensities are.
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
-    figsize
-        Width and height in inches.
     """
     sets = [spectra] if compared is None else [spectra, compared]
     figure = layout.new_figure(fig, figsize, (6.5, 4.2) if compared is None else (8.5, 4.2))
@@ -94,12 +88,6 @@ def plot_latent(
         t-SNE of the principal components of the same spectra, ``(n, 2)``.
     label
         Class of each, ``(n,)``.
-    names
-        Names of the classes.
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
-    figsize
-        Width and height in inches.
     """
     from matplotlib.lines import Line2D
 
@@ -141,10 +129,6 @@ def plot_silhouette(
         Values by name of the representation, ``(n_condition,)`` each, NaN where there is none.
     titles
         What to call each condition.
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
-    figsize
-        Width and height in inches.
     """
     figure = layout.new_figure(fig, figsize, (6.5, 4.0))
     panel = figure.add_subplot()
@@ -206,10 +190,6 @@ def plot_report(
         KL divergence of each latent, nats, ``(n_latent,)``.
     calibration
         Curve with ``confidence``, ``accuracy`` and ``weight`` by bin.
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
-    figsize
-        Width and height in inches.
     """
     figure = layout.new_figure(fig, figsize, (9.5, 3.9))
     curves, latents, right = figure.subplots(1, 3, width_ratios=[1.5, 1, 1])
@@ -255,12 +235,6 @@ def plot_cosine(
     cosine
         Measured mean of each class by row, reference by column, ``(n_class, n_class)``; NaN where
         there is none.
-    names
-        Names of the classes.
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
-    figsize
-        Width and height in inches.
     """
     number = len(names)
     figure = layout.new_figure(fig, figsize, (1.8 + 0.9 * number, 1.2 + 0.55 * number))

@@ -80,8 +80,6 @@ def plot_components(
 
     Parameters
     ----------
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
     figsize
         Width and height in inches; default 9.5 × 3.8.
 
@@ -135,8 +133,6 @@ def plot_associated(
 
     Parameters
     ----------
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
     figsize
         Width and height in inches; default 7 × 1.9 for each panel.
 

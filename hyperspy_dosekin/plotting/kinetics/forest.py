@@ -65,13 +65,6 @@ def plot_forest(
 ) -> FigureBase:
     """Draw D½ with its interval, a row for each window and result.
 
-    Parameters
-    ----------
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
-    figsize
-        Width and height in inches.
-
     Returns
     -------
     The figure.

@@ -67,8 +67,6 @@ def plot_laws(
 
     Parameters
     ----------
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
     figsize
         Width and height in inches; default by the number of windows and laws.
 

@@ -51,8 +51,6 @@ def plot_plan(
 
     Parameters
     ----------
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
     figsize
         Width and height in inches; default 9.5 × 3.6, higher for many names.
 

@@ -58,13 +58,6 @@ def plot_specification(
 ) -> FigureBase:
     """Draw a specification curve [1]_: D½ under every choice, and what the choices are.
 
-    Parameters
-    ----------
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
-    figsize
-        Width and height in inches.
-
     Returns
     -------
     The figure.

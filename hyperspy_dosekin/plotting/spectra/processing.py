@@ -76,8 +76,6 @@ def plot_steps(
         The steps in order.
     title
         Over all panels.
-    fig
-        Empty figure or subfigure to draw in, instead of a new one.
     figsize
         Width and height in inches; default by the number of steps.
 

@@ -29,8 +29,6 @@ def narrow_places(block: np.ndarray, *, least: float = 0.0, workers: int = 1) ->
         Intensities, shape ``(…, n_channels)``.
     least
         Intensity of one count, where it is known.
-    workers
-        Threads.
 
     Returns
     -------

@@ -78,8 +78,6 @@ def process_block(
         Type of the spectra in the result.
     with_variance
         Whether to return the noise variance too.
-    workers
-        Threads.
     device
         As for `process_low_loss`.
 

@@ -58,8 +58,6 @@ def survey_low_loss(
     near
         Channels between which the other spectra of the data have their peak: where none is found,
         or one elsewhere, it is looked for there again.
-    workers
-        Threads.
     device
         As for `process_low_loss`.
 

@@ -89,8 +89,6 @@ def suited(
         Class prior, ``"estimated"``, ``"uniform"`` or shares.
     most
         Spectra that are looked at, at most, and never more than 5 000.
-    rng
-        Source of random numbers.
 
     Raises
     ------

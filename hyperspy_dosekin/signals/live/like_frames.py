@@ -68,13 +68,7 @@ def like_frame(
 
 
 def template_of(path: str | PathLike[str]) -> Any:
-    """A signal like the frames of a file, without data; ``None`` where frames are areas.
-
-    Parameters
-    ----------
-    path
-        The file.
-    """
+    """A signal like the frames of a file, without data; ``None`` where frames are areas."""
     signal = read_signal(path, lazy=True)
     if signal.axes_manager.signal_axes[0].name == "window":
         return None

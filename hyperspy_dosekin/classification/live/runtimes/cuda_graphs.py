@@ -72,8 +72,6 @@ def static_program(
     ----------
     batch
         Spectra of a batch.
-    device
-        Where to compute.
     dtype
         Arithmetic of the network.
     recorder

@@ -51,8 +51,6 @@ def write_nexus(
 
     Parameters
     ----------
-    path
-        File to write.
     methods
         What was done, in words.
     level
