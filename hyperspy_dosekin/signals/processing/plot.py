@@ -36,6 +36,10 @@ def plot_processing(
     pixel
         Navigation indices in the order of ``s.inav``; by default the position that is shown when
         the signal is plotted.
+    fig
+        Empty figure or subfigure to draw in, instead of a new one.
+    figsize
+        Width and height in inches.
 
     Returns
     -------

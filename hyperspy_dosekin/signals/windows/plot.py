@@ -50,6 +50,10 @@ def plot_windows(
     logarithmic
         Whether intensities are on a logarithmic axis; by default where a zero-loss peak would
         hide all else.
+    fig
+        Empty figure or subfigure to draw in, instead of a new one.
+    figsize
+        Width and height in inches.
 
     Returns
     -------
