@@ -271,7 +271,12 @@ def gain_along(frames: Frames) -> tuple[float, float]:
     return float(along.std()), float(explained / (explained + max(unexplained, 0.0)))
 
 
+def smooth_along(number: int) -> np.ndarray:
+    """What is smooth along a series of frames: powers, shape ``(number, fewer)``."""
+    return np.vander(np.linspace(-1, 1, number), min(_SMOOTH, (number - 1) // 2) + 1)
+
+
 def _rough(number: int) -> np.ndarray:
-    """What is not smooth along a series: orthonormal columns, shape ``(number, fewer)``."""
-    smooth = np.vander(np.linspace(-1, 1, number), min(_SMOOTH, (number - 1) // 2) + 1)
+    """What is not: orthonormal columns, shape ``(number, fewer)``."""
+    smooth = smooth_along(number)
     return np.linalg.qr(smooth, mode="complete")[0][:, smooth.shape[1] :]

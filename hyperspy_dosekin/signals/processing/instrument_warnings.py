@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.lazy.blocks import compute, is_lazy
+from hyperspy_dosekin.processing.low_loss.halves import half
 from hyperspy_dosekin.processing.low_loss.instrument import (
     FEWEST_FRAMES,
     Frames,
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 
 #: Frames that are looked at, pixels of each, and spectra that are compared with others, at most.
 _FRAMES, _PIXELS, _COMPARED = 200, 64, 500
-#: Share of a frame in the next one, stretch of energies and gain of channels that are said at
-#: least; and how clear the first is, and how far the others agree with what they would do.
-_GLOW, _GLOW_ERRORS, _STRETCH, _GAIN, _AGREE = 4e-4, 4.0, 2e-3, 4e-3, 0.75
+#: Share of a frame in the next one, stretch of energies, step between two halves and gain of
+#: channels that are said at least; and how clear the first is, and how far stretch and gain agree
+#: with what they would do.
+_GLOW, _GLOW_ERRORS, _STRETCH, _STEP, _GAIN, _AGREE = 4e-4, 4.0, 2e-3, 0.02, 4e-3, 0.75
 #: Units of intensities beyond which nothing is compared.
 _LARGEST = 1e100
 #: Frames that are named.
@@ -84,6 +86,18 @@ def warn_of_instrument(signal: BaseSignal, recorded: Recorded, survey: Survey) -
                 100 * share,
                 100 * error,
             )
+    first, step = half(frames)
+    if abs(step) > _STEP:
+        _logger.warning(
+            "From channel %d on the detector shows about %.2g %% %s than below it, wherever the "
+            "spectrum lies: another gain or pedestal, as of a half that is read out by itself, and "
+            "not an edge, which moves with the spectrum. Areas beyond that channel are wrong by as "
+            "much. Apply dark and gain references before processing.",
+            first,
+            100 * abs(step),
+            "more" if step > 0 else "less",
+        )
+        return
     size, agreement = gain_along(frames)
     if size > _GAIN and agreement > _AGREE:
         _logger.warning(

@@ -101,3 +101,25 @@ def test_a_dispersion_of_an_image_that_differs_is_said(caplog):
 def test_a_gain_that_varies_along_the_detector_is_said(caplog):
     wave = 1 + 0.03 * np.sin(np.arange(480) / 12)
     assert "Intensities follow the place" in said(counts() * wave, caplog)
+
+
+@pytest.mark.parametrize("step", [1.1, 0.95])
+def test_a_half_with_another_gain_is_said(step, caplog):
+    text = said(counts() * np.where(np.arange(480) >= 200, step, 1.0), caplog)
+    assert "From channel 200 on the detector shows about" in text
+    assert ("more" if step > 1 else "less") in text
+
+
+def test_a_half_with_another_pedestal_is_said(caplog):
+    text = said(counts() + 500 + np.where(np.arange(480) >= 200, 4e3, 0.0), caplog)
+    assert "From channel 200 on the detector shows about" in text
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_edge_that_moves_with_the_spectrum_is_no_half(seed, caplog):
+    random = np.random.default_rng(seed)
+    mean, place = means(seed=seed), np.random.default_rng(seed).uniform(-0.4, 0.4, (12, 1))
+    # Another composition at each place of a line scan.
+    share = random.uniform(0.1, 1.0, (12, 1)) if seed else 0.5
+    edge = 2e-4 * share / (1 + np.exp((30 - ENERGY + place) / 0.05))
+    assert "From channel" not in said(random.poisson(2e8 * (mean + edge)), caplog)
