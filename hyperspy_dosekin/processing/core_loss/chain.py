@@ -234,15 +234,15 @@ def _fit(
     empty = ~xp.isfinite(fit.level)
     if not empty.any():
         return fit
-    # Noise alone: the shape of the others, and a level that may be negative, are without bias.
-    exponent = USUAL_EXPONENT if empty.all() else float(np.nanmedian(on_host(fit.exponent)))
-    shape = (energy / fit.reference_ev) ** -exponent
+    # Noise alone: a level that may be negative is without bias. The shape is the usual one and not
+    # that of the others, since these depend on chunks.
+    shape = (energy / fit.reference_ev) ** -USUAL_EXPONENT
     level = part[empty].mean(axis=-1) / shape.mean()
     spread = xp.nan_to_num(gain[empty] * xp.abs(level)) + xp.nan_to_num(offset[empty])
     if noise is not None:
         spread = noise[empty][:, window].mean(axis=-1)
     relative = spread / len(energy) / xp.maximum(level**2, np.finfo(float).tiny)
-    fit.level[empty], fit.exponent[empty] = level, exponent
+    fit.level[empty], fit.exponent[empty] = level, USUAL_EXPONENT
     fit.covariance[empty] = xp.stack([relative, 0 * relative, 0 * relative], axis=-1)
     return fit
 
