@@ -62,6 +62,11 @@ def find_dose_axis(signal: BaseSignal, dose_axis: AxisLike | None = None) -> Any
     return found[0] if found else None
 
 
+def is_dose(axis: BaseDataAxis) -> bool:
+    """Whether an axis is called "dose" or in units of dose."""
+    return str(axis.name).strip().lower() == DOSE_NAME or dose_unit_factor(axis.units) is not None
+
+
 def dose_unit_factor(units: object) -> float | None:
     """Return the number of e⁻/Å² in a unit of dose, or ``None`` for any other unit.
 

@@ -12,6 +12,7 @@ from hyperspy.signals import LazySignal1D, Signal1D
 
 from hyperspy_dosekin.numerics.arguments import check_callable
 from hyperspy_dosekin.numerics.progress import never_stop
+from hyperspy_dosekin.signals.axes.dose_axis import is_dose
 from hyperspy_dosekin.signals.axes.recorded_names import recorded_names
 from hyperspy_dosekin.signals.axes.shared_error import slice_shared_errors
 from hyperspy_dosekin.signals.axes.variance_hooks import keep_in_step
@@ -72,6 +73,14 @@ class DoseSeries(_Followed):
     """
 
     _signal_type = "DoseSeries"
+
+    def _assign_subclass(self, *args: Any, **kwargs: Any) -> None:
+        super()._assign_subclass(*args, **kwargs)
+        own = self.metadata.Signal.signal_type == DoseSeries._signal_type
+        doses = [each for each in self.axes_manager._axes if is_dose(each)]
+        # HyperSpy has no class for the areas of windows at one dose, or of the sum of all.
+        if own and not self.axes_manager.signal_dimension and not doses:
+            self.set_signal_type("WindowMap")
 
     def __repr__(self) -> str:
         """One line, which says so where the series was opened from the file of a result."""

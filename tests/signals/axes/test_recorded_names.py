@@ -88,3 +88,38 @@ def test_areas_without_a_dose_axis_come_back(lazy, tmp_path):
     with pytest.raises(ValueError, match=r"one number, .* save it as \.hspy"):
         single.save(tmp_path / "single.nxs")
     assert not (tmp_path / "single.nxs").exists()
+
+
+CUTS = {
+    "all": lambda areas: areas,
+    "one dose": lambda areas: areas.isig[3],
+    "doses": lambda areas: areas.isig[2:3],
+    "one window": lambda areas: areas.inav[0],
+    "windows": lambda areas: areas.inav[:1],
+    "a number": lambda areas: areas.inav[1].isig[3],
+    "sum over dose": lambda areas: areas.sum(-1),
+    "a number of none": lambda areas: areas.sum(-1).inav[0],
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("lazy", [False, True])
+def test_cuts_of_areas_come_back_or_it_is_said_why_not(cut, lazy, tmp_path):
+    areas = dose_series(processed=True, channels=400).integrate_windows(
+        {"π–π*": (5, 7), "b": (8, 9)}
+    )
+    part = CUTS[cut](areas.as_lazy() if lazy else areas)
+    data, names = np.asarray(part.data), recorded_names(part.metadata)
+    for extension in (".hspy", ".zspy", ".nxs"):
+        path = tmp_path / f"part{extension}"
+        if extension == ".nxs" and data.size == 1:
+            with pytest.raises(ValueError, match=r"one number, .* save it as \.hspy"):
+                part.save(path)
+            assert not path.exists()
+            continue
+        part.save(path)
+        back = of_class(hs.signals.BaseSignal, path)
+        assert recorded_names(back.metadata) == names
+        np.testing.assert_array_equal(back.data, data)
+        if extension != ".nxs":
+            assert type(back) is type(part if not lazy else CUTS[cut](areas))
