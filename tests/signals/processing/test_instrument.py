@@ -121,5 +121,5 @@ def test_an_edge_that_moves_with_the_spectrum_is_no_half(seed, caplog):
     mean, place = means(seed=seed), np.random.default_rng(seed).uniform(-0.4, 0.4, (12, 1))
     # Another composition at each place of a line scan.
     share = random.uniform(0.1, 1.0, (12, 1)) if seed else 0.5
-    edge = 2e-4 * share / (1 + np.exp((30 - ENERGY + place) / 0.05))
+    edge = 2e-4 * share * norm.cdf(ENERGY - place, 30, 0.1)
     assert "From channel" not in said(random.poisson(2e8 * (mean + edge)), caplog)
