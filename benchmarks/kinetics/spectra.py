@@ -28,8 +28,9 @@ from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
-from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig, SpectraProblem, fit_spectra
+from hyperspy_dosekin.kinetics.spectra.fit import fit_spectra
 from hyperspy_dosekin.kinetics.spectra.number import LEVEL, component_tests
+from hyperspy_dosekin.kinetics.spectra.problem import SpectraConfig, SpectraProblem
 from hyperspy_dosekin.kinetics.spectra.summary import (
     component_interval,
     component_values,

@@ -134,7 +134,8 @@ def component_interval(
 
     Examples
     --------
-    >>> from hyperspy_dosekin.kinetics.spectra.fit import SpectraProblem, fit_spectra
+    >>> from hyperspy_dosekin.kinetics.spectra.fit import fit_spectra
+    >>> from hyperspy_dosekin.kinetics.spectra.problem import SpectraProblem
     >>> random = np.random.default_rng(0)
     >>> dose, energy = np.linspace(100, 900, 9), np.linspace(-3, 3, 300)
     >>> decay = np.exp(-3 * dose / 900)[:, None]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
 
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
-    from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig
+    from hyperspy_dosekin.kinetics.spectra.problem import SpectraConfig
     from hyperspy_dosekin.signals.axes.dose_axis import AxisLike
     from hyperspy_dosekin.signals.kinetics.spectra.result import DoseSpectra
 
@@ -157,7 +157,7 @@ def fit_dose_spectra(
     """
     # Torch comes with them.
     from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
-    from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig
+    from hyperspy_dosekin.kinetics.spectra.problem import SpectraConfig
 
     check_arguments(fit_dose_spectra, locals())
     given = checked_prior(prior)
@@ -263,7 +263,8 @@ def _fitted(
     signal: BaseSignal, options: _Options, chosen: np.ndarray | None, show_progressbar: bool | None
 ) -> DoseSpectra:
     """Fit the mean of some pixels, of all where `chosen` is ``None``."""
-    from hyperspy_dosekin.kinetics.spectra.fit import SpectraProblem, fit_spectra
+    from hyperspy_dosekin.kinetics.spectra.fit import fit_spectra
+    from hyperspy_dosekin.kinetics.spectra.problem import SpectraProblem
     from hyperspy_dosekin.signals.kinetics.spectra.result import DoseSpectra
 
     axis, part, frame_error = options.axis, options.part, options.frame_error

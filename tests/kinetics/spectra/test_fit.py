@@ -9,7 +9,8 @@ from scipy.optimize import least_squares
 
 from hyperspy_dosekin.kinetics import UserLaw
 from hyperspy_dosekin.kinetics.posterior.quantities import Quantity
-from hyperspy_dosekin.kinetics.spectra.fit import SpectraConfig, SpectraProblem, fit_spectra
+from hyperspy_dosekin.kinetics.spectra.fit import fit_spectra
+from hyperspy_dosekin.kinetics.spectra.problem import SpectraConfig, SpectraProblem
 from hyperspy_dosekin.kinetics.spectra.summary import (
     component_interval,
     component_values,

@@ -16,13 +16,9 @@ from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
 from hyperspy_dosekin.kinetics.laws.prior import Prior
 from hyperspy_dosekin.kinetics.model.dose_error import DoseError
 from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
-from hyperspy_dosekin.kinetics.spectra.fit import (
-    SpectraConfig,
-    SpectraFit,
-    SpectraProblem,
-    spectra_scan,
-)
+from hyperspy_dosekin.kinetics.spectra.fit import SpectraFit, spectra_scan
 from hyperspy_dosekin.kinetics.spectra.number import ComponentTest
+from hyperspy_dosekin.kinetics.spectra.problem import SpectraConfig, SpectraProblem
 from hyperspy_dosekin.kinetics.spectra.whitening import WhitenedSpectra
 from hyperspy_dosekin.signals.files import save_signal, seal
 from hyperspy_dosekin.signals.kinetics.options.law_names import law_of_record, law_record
