@@ -65,29 +65,49 @@ def _below(start: Tensor, slope: Tensor, weight: Tensor, place: Tensor) -> Tenso
     return _folded(share.clamp_(0.0, 1.0).mul_(weight))
 
 
-def _beside(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """The value before each and the one behind it, itself where there is none."""
+def _between(values: Tensor, dim: int, known: Tensor | None, bent: bool) -> Tensor:
+    """What values are half way from each to the next one, by their bends there.
+
+    By the flatter of the two parabolas that meet there, about, as in `refined`.
+    """
     length = values.shape[dim]
-    first, last = values.narrow(dim, 0, 1), values.narrow(dim, length - 1, 1)
-    padded = torch.cat([first, values, last], dim)
-    return padded.narrow(dim, 0, length), padded.narrow(dim, 2, length)
+    left, right = values.narrow(dim, 0, length - 1), values.narrow(dim, 1, length - 1)
+    middle = torch.add(left, right).mul_(0.5)
+    if length < 3 or not bent:
+        return middle
+    bend = values.diff(2, dim=dim)
+    if known is not None:
+        inner = (known.narrow(dim, start, length - 2) for start in range(3))
+        bend = torch.where(next(inner) & next(inner) & next(inner), bend, 0.0)
+    bend = torch.cat([bend.narrow(dim, 0, 1), bend, bend.narrow(dim, length - 3, 1)], dim)
+    first, second = bend.narrow(dim, 0, length - 1), bend.narrow(dim, 1, length - 1)
+    total = (first + second).add_(torch.finfo(values.dtype).tiny)
+    return middle.sub_((first * second).clamp_(min=0.0).div_(total), alpha=0.25)
 
 
-def _neighbours(values: Tensor, dim: int, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def _neighbours(
+    values: Tensor, dim: int, known: Tensor | None = None, *, bent: bool = True
+) -> tuple[Tensor, Tensor]:
     """Room of each value as far as half way to its neighbours, and the middle of that room.
 
     Outermost values have none on their outer side; a single one has none at all. One beside a value
-    that is not known has as much room there as on its other side.
+    that is not known has as much room there as on its other side. Where they are not `bent`, values
+    half way are those in the middle.
     """
-    before, behind = _beside(values, dim)
+    length = values.shape[dim]
+    if length == 1:
+        return torch.zeros_like(values), values
+    between = _between(values, dim, known, bent)
+    low = torch.cat([values.narrow(dim, 0, 1), between], dim)
+    high = torch.cat([between, values.narrow(dim, length - 1, 1)], dim)
     if known is not None:
-        there = _beside(known, dim)
-        before, behind = (
-            torch.where(there[0], before, 2 * values - behind),
-            torch.where(there[1], behind, 2 * values - before),
+        both = known.narrow(dim, 0, length - 1) & known.narrow(dim, 1, length - 1)
+        end = torch.ones_like(both.narrow(dim, 0, 1))
+        low, high = (
+            torch.where(torch.cat([end, both], dim), low, 2 * values - high),
+            torch.where(torch.cat([both, end], dim), high, 2 * values - low),
         )
-    middle = (before + behind).mul_(0.25).add_(values, alpha=0.5)
-    return (behind - before).mul_(0.5), middle
+    return high - low, low.add_(high).mul_(0.5)
 
 
 class Weights:
@@ -186,7 +206,8 @@ class Distribution:
                 own = (second / mass.clamp(min=1e-30) - centre.square()).clamp_(min=0.0)
                 deviation = torch.maximum((own + square / 12).sqrt(), smallest)
                 self._rows = [each.flatten(0, 1).float() for each in (centre, deviation, mass)]
-                room, place = _neighbours(place, 2, finite)
+                # In a plane there are nodes half way between nodes already.
+                room, place = _neighbours(place, 2, finite, bent=weights.slices > 1)
                 room.square_().add_(square.float()[:, :, None])
             else:
                 # Rows of one value each end where they end; centres of others may be anywhere.

@@ -29,6 +29,10 @@ _ROUNDS = 4
 _CORE, _LONGEST = 1.5, 20.0
 # So many nodes of a row must matter, or the others are drawn in.
 _FEWEST = 6
+# Widths that a row which is too short reaches at least.
+_LEAST_REACH = 3.0
+# Standard deviation of a normal distribution times the integral of its square.
+_EVEN_WIDTH = 0.5 / math.pi**0.5
 # Towards slow rates tails are longer: a slow decay of a large amplitude looks like any other.
 _LONGER, _ALONE_LONGER = (1.6, 1.2), (5.0, 5.0)
 # Densities so far below the highest are none.
@@ -94,10 +98,12 @@ def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Ten
         )
         weight = density.add_(spacing)
         weight = weight.sub_(weight.amax(1, keepdim=True)).exp_()
-        total = weight.sum(1)
-        middle = (weight * at).sum(1).div_(total)
-        spread = (at - middle[:, None]).square_().mul_(weight).sum(1).div_(total).sqrt_()
-        width = spread.clamp_(min=1e-9)
+        weight /= weight.sum(1, keepdim=True)
+        # Middle and width of the peak: tails may be long.
+        sharp = spacing.neg_().exp_().mul_(weight).mul_(weight)
+        total = sharp.sum(1)
+        middle = (sharp * at).sum(1).div_(total)
+        width = (_EVEN_WIDTH / total).clamp_(min=1e-9)
         # The nodes just outside of what matters.
         first = torch.where(above, places, number).amin(1, True) - 1
         last = torch.where(above, places, 0).amax(1, True) + 1
@@ -105,8 +111,9 @@ def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Ten
         ends = at.gather(1, ends.long())
         tight = torch.stack([middle - ends[:, 0], ends[:, 1] - middle]) / width
         drawn = above.any(1) & ~short
-        reach = torch.where(drawn, torch.minimum(reach, tight), reach)
-        reach = reach * torch.where(short, 1.6, 1.0)
+        reach = torch.where(drawn, tight, reach)
+        # One that was drawn in to a box, or nearly, would take too long to grow.
+        reach = torch.where(short, (1.6 * tight).clamp(min=_LEAST_REACH), reach)
         # Neighbours reach alike, since what lies between them is interpolated.
         padded = torch.cat([reach[:, :1], reach, reach[:, -1:]], 1)
         reach = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), reach)
