@@ -103,7 +103,8 @@ def fit_dose_spectra(
     noise
         ``"relative"`` takes a known noise variance as weights and its size from what the components
         leave; ``"absolute"`` takes it as the noise, and is refused where there is none. Where no
-        variance is known the noise is that of the scatter.
+        variance is known the noise is that of the scatter. All channels together tell its size to
+        a few per cent, so that there is no ``"floor"`` as for the few frames of a window.
     frame_error
         Relative standard deviation of the intensity of each frame: current, thickness, or
         normalisation that vary from frame to frame. All channels share it, so that many channels
