@@ -8,6 +8,8 @@ import numpy as np
 
 #: Widths from the peak up to which it is the peak, and within which a bump may be its own.
 _CORE, _BUMP = 1.0, 3.5
+#: Orders of plural scattering that reach as far as losses do.
+_ORDERS = 8
 
 
 def with_second_order(residue: np.ndarray, fwhm: float) -> np.ndarray:
@@ -36,11 +38,14 @@ def with_second_order(residue: np.ndarray, fwhm: float) -> np.ndarray:
     return np.hypot(residue, 0.5 * twice)
 
 
-def twice_the_near(single: np.ndarray, fwhm: float) -> np.ndarray:
-    """What deconvolution takes away at twice the energy of what is near to the peak.
+def orders_of_the_near(single: np.ndarray, fwhm: float) -> np.ndarray:
+    """What deconvolution takes away, or brings, further out, of what is near to the peak.
 
-    A loss that near scatters twice; a bump beside the zero-loss peak, or a shoulder of it, does
-    not. Nothing tells the two.
+    A loss that near scatters again and again; a bump beside the zero-loss peak, a shoulder of it,
+    or the hole that one of the gain side leaves in the losses where it is mirrored, does not.
+    Nothing tells them apart. The logarithm of (1 + x) has xⁿ/n of every order, n times as far from
+    the peak, with signs that alternate: they are added as errors are, since where they cancel
+    is not known.
 
     Parameters
     ----------
@@ -51,13 +56,20 @@ def twice_the_near(single: np.ndarray, fwhm: float) -> np.ndarray:
 
     Examples
     --------
-    >>> print(twice_the_near(np.array([0.0, 0.0, 0.1, 0.0, 0.0, 0.0]), 1.5).round(3))
-    [0.    0.    0.    0.    0.005 0.   ]
+    >>> print(orders_of_the_near(np.array([0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0]), 1.5).round(4))
+    [0.     0.     0.     0.     0.005  0.     0.0003]
     """
-    distance = np.arange(single.size)
+    number = single.size
+    distance = np.arange(number)
     near = (distance > _CORE * fwhm) & (distance < _BUMP * fwhm)
-    part = np.where(near, np.maximum(single, 0.0), 0.0)[: int(np.ceil(_BUMP * fwhm)) + 1]
-    return np.pad(0.5 * np.convolve(part, part), (0, single.size))[: single.size]
+    # Long enough that no order comes back at the beginning.
+    wave = np.fft.rfft(np.where(near, single, 0.0), (_ORDERS + 1) * number)
+    found = np.zeros(number)
+    for order in range(2, _ORDERS + 1):
+        share = np.fft.irfft(wave**order, (_ORDERS + 1) * number)[:number] / order
+        found = np.hypot(found, share)
+    # Not the rounding of the transforms, where there is nothing.
+    return np.where(found > 1e-12 * found.max(initial=0.0), found, 0.0)
 
 
 def moved_by(residue: np.ndarray, single: np.ndarray, fwhm: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.processing.low_loss.left_again import moved_by, twice_the_near
+from hyperspy_dosekin.processing.low_loss.left_again import moved_by, orders_of_the_near
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 from hyperspy_dosekin.signals.processing.record import record_of
 
@@ -40,8 +40,9 @@ def residue_record(
         after = residue[origin:] * chain.scale_ev
         moved = moved_by(after, np.nan_to_num(single[origin:]), chain.fwhm)
         record["moved_per_ev"] = np.concatenate([np.zeros(origin), moved])
-        twice = twice_the_near(np.nan_to_num(single[origin:]), chain.fwhm) * chain.scale_ev
-        record["share_per_ev"] = np.hypot(residue, np.concatenate([np.zeros(origin), twice]))
+        per_channel = np.nan_to_num(single[origin:]) * chain.scale_ev
+        orders = orders_of_the_near(per_channel, chain.fwhm) / chain.scale_ev
+        record["share_per_ev"] = np.hypot(residue, np.concatenate([np.zeros(origin), orders]))
     return record
 
 
