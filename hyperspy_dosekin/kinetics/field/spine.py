@@ -33,9 +33,6 @@ _STRIDE, _MOST_STRIDES, _FALLEN = 0.75, 8, 5.0
 # what it gains, and of the longest.
 _CLIMBS, _SHORT, _LONGEST = 8, 0.8, 2.0
 _DIFFERENCE, _LEAST_APART = 1e-4, 0.1
-# A density that rises by so much from its top, and such a curvature, are none: the numbers are
-# where sums cancel, as with an amplitude without a spread of a decay that nobody saw.
-_RISEN, _STEEPEST = 20.0, 1e14
 # Points of the density between those that were walked.
 _FINE = 2001
 
@@ -140,7 +137,7 @@ def walked(
             target = top + sign * stride * _STRIDE * width
             begin = layout.held((here + ahead)[None], vector)[0]
             found = _climb(curves, layout, begin, target, power)
-            if not np.isfinite(found[1]) or found[1] - first[1] > _RISEN:
+            if not np.isfinite(found[1]):
                 break
             points.append(found)
             here, ahead = found[0], found[0] - here
@@ -166,8 +163,6 @@ def _climb(
         before = torch.autograd.functional.jacobian(layout.log_prior, vector)
         assert isinstance(before, Tensor)
         precision = information(score, layout, vector, power)
-        if not float(precision.diagonal().abs().max()) < _STEEPEST:
-            return vector, -np.inf
         root, values = _root_of(precision)
         slope = root.T @ slope_of_mean(curves, layout, vector)
         square = max(float(slope @ slope), 1e-12)
