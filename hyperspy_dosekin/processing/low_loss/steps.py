@@ -209,10 +209,12 @@ def alternation(
     xp, taper = namespace(values), taper[begin:]
     weights = np.stack([taper, taper], axis=-1)
     weights[1::2, 0] *= -1
-    weights = astype(xp.asarray(weights), values.dtype)
+    # Sums of single numbers depend on how many spectra there are, and this is their difference.
+    weights = xp.asarray(weights, dtype=xp.float64)
     places = astype(centre, xp.intp)
     if xp is not np:
-        found = astype(channels_of(values, places + begin, taper.size) @ weights, xp.float64)
+        part = channels_of(values, places + begin, taper.size)
+        found = astype(part, xp.float64) @ weights
         return xp.abs(found[:, 0]), found[:, 1]
     found = np.empty((len(values), 2))
     last = values.shape[-1] - 1
@@ -224,7 +226,7 @@ def alternation(
             part = values[:, first:stop]
         else:
             part = values[:, np.clip(np.arange(first, stop), 0, last)]
-        found[rows] = part[rows] @ weights
+        found[rows] = part[rows].astype(np.float64) @ weights
     return np.abs(found[:, 0]), found[:, 1]
 
 
