@@ -25,6 +25,7 @@ from hyperspy_dosekin.numerics.device import resolve_device
 from hyperspy_dosekin.numerics.row_sums import in_whole_vectors
 
 from .bounds import held_at_bounds
+from .delays import settle_delays
 from .deviance import build_deviance
 from .minima import better_of, minimise, rows_of
 from .robust import robust_weights
@@ -233,10 +234,13 @@ def fit_curves(
         for number, (part, minimum) in enumerate(zip(parts, minima, strict=True)):
             count = pieces[number].numel() * n_window
             deviance = objectives[number]
+            settle_delays(deviance, minimum, config.max_iterations)
             if allowed is not None and allowed[part].any():
                 deviance = held_at_bounds(
                     curves, part, deviance, minimum, bound, allowed, build, config.max_iterations
                 )
+                if deviance.bound is not None:
+                    settle_delays(deviance, minimum, config.max_iterations)
             search = layout.split(minimum.parameters)
             squares, effective = deviance.squares_and_freedom(minimum.parameters)
             perfect = squares <= _PERFECT[dtype] * deviance.values.square().sum(0)

@@ -296,9 +296,14 @@ class TwoPopulations(ClosedForm):
         integrity = torch.addcmul(share * fast, 1 - share, slow)
         if not any(slopes):
             return integrity, []
-        by_slow = (1 - share) * ratio * time * slow
-        by_fast = share * time * fast
-        return integrity, wanted_of(slopes, by_fast + by_slow, share * (slow - fast), by_slow)
+        by_rate, by_share, by_ratio = (*slopes, False, False, False)[:3]
+        first = second = third = None
+        if by_rate or by_ratio:
+            third = (1 - share) * ratio * time * slow
+            first = share * time * fast + third if by_rate else None
+        if by_share:
+            second = share * (slow - fast)
+        return integrity, wanted_of(slopes, first, second, third)
 
     def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
         """Halley's steps in ln C, which bends upwards: from below they come ever nearer."""

@@ -46,17 +46,27 @@ def _summed(values: Tensor, dims: tuple[int, ...]) -> Tensor:
 
 
 def _folded(values: Tensor) -> Tensor:
-    """The same sum of the last dimension but one, ``(…, k, n)``, which is spoilt.
+    """The same sum of the last dimension but one, ``(…, k, n)``.
 
-    Halves are added to each other while there are many: that takes a third of the time.
+    Rows are first added in single precision to blocks of so many that they fill whole vectors of
+    the processor, which all add in one order: that takes a fourth of the time.
     """
-    count = values.shape[-2]
-    while count > _FEW:
-        half = count // 2
-        upper = values.narrow(-2, count - half, half)
-        values.narrow(-2, 0, half).add_(upper)
-        count -= half
-    return _summed(values.narrow(-2, 0, count), (-2,))
+    number, rest = divmod(values.shape[-2], _FEW)
+    if number < 2:
+        return _summed(values, (-2,))
+    blocks = values.narrow(-2, 0, number * _FEW).unflatten(-2, (number, _FEW)).sum(-3)
+    found = _summed(blocks, (-2,))
+    return found.add_(_summed(values.narrow(-2, number * _FEW, rest), (-2,))) if rest else found
+
+
+def _row_totals(values: Tensor) -> Tensor:
+    """Sums over the nodes of rows ``(n_part, n_row, n_node, n)``, halves of them paired first."""
+    while (half := values.shape[2] // 2) > 1:
+        pairs = values.narrow(2, 0, half) + values.narrow(2, half, half)
+        if values.shape[2] % 2:
+            pairs.narrow(2, 0, 1).add_(values.narrow(2, 2 * half, 1))
+        values = pairs
+    return _summed(values, (2,))
 
 
 def _below(start: Tensor, slope: Tensor, weight: Tensor, place: Tensor) -> Tensor:
@@ -126,18 +136,19 @@ class Weights:
     def __init__(self, weight: Tensor, *, ordered: bool, slices: int = 1) -> None:
         self.ordered, self.slices = ordered, slices
         plain = weight.float()
-        total = _summed(plain, (0, 1, 2)).clamp_(min=1e-300)
+        total = _folded(plain.flatten(0, 2)).clamp_(min=1e-300)
         self.plain = plain / total.float()
         sharp = self.plain
         if ordered:
             cut = self.plain.unflatten(1, (slices, -1))
             sharp = _sharpened(cut, (1, 2, 3)).flatten(1, 2)
-        self.spread = (sharp / _summed(sharp, (0, 1, 2)).float()).flatten(0, 2)
+        sharp = sharp.flatten(0, 2)
+        self.spread = sharp / _folded(sharp).float()
 
     @cached_property
     def by_row(self) -> Tensor:
         """Weights of rows, ``(n_part, n_row, n)``."""
-        return _summed(self.plain, (2,))
+        return _row_totals(self.plain)
 
 
 class Distribution:
@@ -175,10 +186,10 @@ class Distribution:
         # About one of the values, few digits are enough.
         about = values[0, values.shape[1] // 2, values.shape[2] // 2]
         place, weight = (values - about).float(), weights.plain
-        first = _summed(weight * place, (2,))
+        first = _row_totals(weight * place)
         mean = first.sum((0, 1))
         place.sub_(mean.float())
-        second = _summed((weight * place).mul_(place), (2,))
+        second = _row_totals((weight * place).mul_(place))
         self.mean = about + mean
         self.spread = second.sum((0, 1)).sqrt().clamp(min=1e-30)
         smallest = _SMALLEST_SPREAD * self.spread

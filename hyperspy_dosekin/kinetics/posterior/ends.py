@@ -154,12 +154,11 @@ def _to_bounds(
     low, high = chosen[0].free_box
     outer = (0.0, math.inf) if chosen[0].name == "exponent" else (low, high)
     reach = _BOUND_REACH * (ends.amax(0) - ends.amin(0))
-    for bound, end, side in (
-        (low, outer[0], tails[:, None] < 0.5),
-        (high, outer[1], tails[:, None] > 0.5),
+    for near, end, side in (
+        (value < low + reach, outer[0], tails[:, None] < 0.5),
+        (value > high - reach, outer[1], tails[:, None] > 0.5),
     ):
-        near = (nodes.weight * ((value - bound).abs() < reach)).sum((0, 1, 2)) > _BOUND_MASS
-        ends = torch.where(side & near, end, ends)
+        ends = torch.where(side & (nodes.mass(near) > _BOUND_MASS), end, ends)
     return ends
 
 
@@ -173,8 +172,8 @@ def _opened(ends: Tensor, quantity: Quantity, nodes: Nodes, tails: Tensor) -> Te
     if quantity.name not in ("rate", "half_integrity_dose", "dose_at"):
         return ends
     low, high = rate.search_box
-    slow = (nodes.weight * (nodes.search[0] < low + _EDGE)).sum((0, 1, 2)) > _OPEN_SHARE
-    fast = (nodes.weight * (nodes.search[0] > high - _EDGE)).sum((0, 1, 2)) > _OPEN_SHARE
+    slow = nodes.mass(nodes.search[0] < low + _EDGE) > _OPEN_SHARE
+    fast = nodes.mass(nodes.search[0] > high - _EDGE) > _OPEN_SHARE
     # A small rate is a large dose.
     below, above = (slow, fast) if quantity.name == "rate" else (fast, slow)
     ends = torch.where((tails[:, None] < 0.5) & below, -math.inf, ends)

@@ -88,6 +88,16 @@ class Nodes:
         """Probability of the parts with the offset at its bound, ``(n,)``."""
         return self.weight[len(self.weight) - self.n_bound :].sum((0, 1, 2))
 
+    @cached_property
+    def _row_mass(self) -> Tensor:
+        """Probabilities of rows, ``(n_part, n_row, 1, n)``."""
+        return self.weight.sum(2, keepdim=True)
+
+    def mass(self, chosen: Tensor) -> Tensor:
+        """Probability of chosen nodes, or rows ``(n_part, n_row, 1, n)``: ``(n,)``."""
+        weight = self._row_mass if chosen.shape[2] == 1 else self.weight
+        return (weight * chosen).sum((0, 1, 2))
+
     @property
     def n_value(self) -> int:
         """Numbers held."""
@@ -99,8 +109,7 @@ class Nodes:
 
     @cached_property
     def _row_weights(self) -> Weights:
-        weight = self.weight.sum(2, keepdim=True)
-        return Weights(weight, ordered=self.ordered, slices=self.slices)
+        return Weights(self._row_mass, ordered=self.ordered, slices=self.slices)
 
     def distribution(self, values: Tensor) -> Distribution:
         """Distribution of values at the nodes, of shapes that broadcast to that of the weights."""

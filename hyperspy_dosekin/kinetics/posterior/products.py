@@ -133,6 +133,8 @@ class ProductsOverDoses(WhitenedCurves):
         # Columns that all curves share, before each has weights of its own.
         common: list[list[Tensor]] = []
         long = self.dose.numel() > _MANY_FRAMES and self.basis is None
+        # Without weights a constant is one.
+        unweighed = self.root_weight is None and self.filter_ is None and self.basis is None
         # Where the offset is known nobody asks.
         with_mean = self.share is not None or self.bounded
         taken = self.pin
@@ -148,7 +150,7 @@ class ProductsOverDoses(WhitenedCurves):
                 if not alike:
                     level[i] = _added(level[i], each, value)
                 if with_mean:
-                    mean[i] = _added(mean[i], each, one)
+                    mean[i] = _added(mean[i], each, None if unweighed else one)
                 for number, error in enumerate(errors):
                     along = beside(error[places], each)
                     shared[i][number] = _added(shared[i][number], each, along)
@@ -257,9 +259,11 @@ class ProductsOverDoses(WhitenedCurves):
         return Products(inner, level, mean, size, pin)
 
 
-def _added(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
+def _added(total: Tensor, left: Tensor, right: Tensor | None) -> Tensor:
     """A total with the sum over doses of products added to it, in place but at the first time."""
-    if left.shape[0] == 1 and total.ndim:
-        return total.addcmul_(left[0], right[0])
-    product = left[0] * right[0] if left.shape[0] == 1 else row_sum(left * right)
+    if left.shape[0] == 1:
+        if total.ndim:
+            return total.add_(left[0]) if right is None else total.addcmul_(left[0], right[0])
+        return left[0].clone() if right is None else left[0] * right[0]
+    product = row_sum(left if right is None else left * right)
     return total.add_(product) if total.ndim else product

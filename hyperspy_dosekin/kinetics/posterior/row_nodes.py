@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hyperspy_dosekin.numerics.row_sums import hyperbolic
 
+from .marginal import inverse_sinh
 from .refinement import bent_rows, refined
 from .rows import DEPTH, Rows, end_weights, row_density, row_steps, searched, spread_rows
 from .scan import ScanData
@@ -46,7 +47,7 @@ def _nodes(data: ScanData, rows: Rows, reach: Tensor, number: int) -> tuple[Tens
     ends = torch.stack(
         [rows.log_rate - reach[0] * rows.width, rows.log_rate + reach[1] * rows.width]
     )
-    low, high = ((ends.clamp(*box) - rows.log_rate) / scale).asinh()[:, :, None]
+    low, high = inverse_sinh((ends.clamp(*box) - rows.log_rate) / scale)[:, :, None]
     share = torch.linspace(0, 1, number).to(low)[:, None]
     place = torch.lerp(low, high, share)
     sinh, cosh = hyperbolic(place)
