@@ -16,12 +16,11 @@ from hyperspy_dosekin.kinetics.model.objective import Deviance
 from hyperspy_dosekin.numerics.batched_minimiser import Minimum
 from hyperspy_dosekin.numerics.row_sums import in_whole_vectors
 
+from .absorbed import ALIKE
 from .minima import better_of, minimise
 
 # Where a second search begins, as a share of the way from a frame to the next.
 _BEHIND = 0.3
-# Deviances that differ by less are the same.
-_ALIKE = {torch.float64: 1e-6, torch.float32: 1e-3}
 
 
 def settle_delays(objective: Deviance, minimum: Minimum, steps: int) -> None:
@@ -59,7 +58,7 @@ def settle_delays(objective: Deviance, minimum: Minimum, steps: int) -> None:
         flat = middle[row] <= end
         middle[row] = torch.where(flat, 0.5 * end.clamp(max=upper), middle[row])
         value = some.evaluate(middle)[0]
-        flat &= value <= minimum.objective[index] + _ALIKE[value.dtype]
+        flat &= value <= minimum.objective[index] + ALIKE[value.dtype]
         minimum.parameters[row, index[flat]] = middle[row, flat]
 
 

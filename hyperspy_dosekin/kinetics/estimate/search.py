@@ -24,6 +24,7 @@ from hyperspy_dosekin.numerics.batched_minimiser import Minimum
 from hyperspy_dosekin.numerics.device import resolve_device
 from hyperspy_dosekin.numerics.row_sums import in_whole_vectors
 
+from .absorbed import settle_absorbed
 from .bounds import held_at_bounds
 from .delays import settle_delays
 from .deviance import build_deviance
@@ -235,6 +236,7 @@ def fit_curves(
             count = pieces[number].numel() * n_window
             deviance = objectives[number]
             settle_delays(deviance, minimum, config.max_iterations)
+            settle_absorbed(deviance, minimum)
             if allowed is not None and allowed[part].any():
                 deviance = held_at_bounds(
                     curves, part, deviance, minimum, bound, allowed, build, config.max_iterations
