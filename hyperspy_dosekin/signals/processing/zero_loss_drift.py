@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.lazy.blocks import is_lazy
-from hyperspy_dosekin.lazy.making import made_of
+from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.lazy.sampling import spread_boxes
 from hyperspy_dosekin.signals.axes.energy import energy_in_ev
 from hyperspy_dosekin.signals.axes.quantity import holds_channel_contents
@@ -115,16 +114,24 @@ def drift_error(
 def _course_of(areas: Any, variance: Any, place: int) -> Any:
     """Course of the band along the dose, ``(dose,)``, as far as it is more than noise."""
     shape = list(areas.shape)
-    n_dose = shape.pop(place)
+    del shape[place]
     boxes = spread_boxes(shape, _BOXES, _BOX) if shape else [()]
     arrays = [areas] if variance is None else [areas, variance[..., 0]]
     sample = [array[(*box[:place], slice(None), *box[place:])] for array in arrays for box in boxes]
-    if is_lazy(areas):
-        return made_of(_beyond_noise, (n_dose,), np.float64, len(boxes), place, *sample)
-    return _beyond_noise(len(boxes), place, *sample)
+    # Axes of each box have names of their own, but for the dose.
+    names = [[f"s{n}a{axis}" for axis in range(len(shape))] for n in range(len(boxes))]
+    cores = [f"({','.join([*name[:place], 'd', *name[place:]])})" for name in names]
+    return map_blocks(
+        _beyond_noise,
+        f"{','.join(cores * len(arrays))}->(d)",
+        *sample,
+        method="integrate_windows",
+        number=len(boxes),
+        place=place,
+    )
 
 
-def _beyond_noise(number: int, place: int, *sample: np.ndarray) -> np.ndarray:
+def _beyond_noise(*sample: np.ndarray, number: int, place: int) -> np.ndarray:
     """Mean course of `number` boxes, after which their variances follow, about a mean of 0."""
     rows = [np.moveaxis(np.asarray(part), place, -1) for part in sample]
     rows = [row.reshape(-1, row.shape[-1]) for row in rows]
