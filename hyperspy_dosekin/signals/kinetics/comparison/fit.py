@@ -54,7 +54,8 @@ def compare_laws(
 
     Laws are compared by their evidence, the probability of the data under a law and its priors:
     a law with more freedom has to earn it. Those within 3 in ln evidence of the best survive. Each
-    is fitted as `DoseSeries.fit_dose_pinn` fits it with the same options.
+    is fitted as `DoseSeries.fit_dose_pinn` fits it with the same options, but that every pixel has
+    a noise of its own and not at least that of all pixels.
 
     Parameters
     ----------
