@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -168,6 +169,58 @@ def seal(series: BaseSignal, arrays: Mapping[str, np.ndarray], text: str) -> str
             numbers[f"error {name}"] = np.asarray(errors.get_item(f"error_{place}").data)
     stored = {f"stored {name}": np.asarray(array) for name, array in arrays.items()}
     return digest(numbers | stored, text)
+
+
+class Stored(NamedTuple):
+    """What lies beside a signal in a file, its seal, and what that should be."""
+
+    record: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    checksum: str | None
+    expected: str
+
+
+def put_beside(
+    signal: BaseSignal,
+    node: str,
+    version: int,
+    record: Mapping[str, object],
+    arrays: Mapping[str, np.ndarray],
+    **signals: BaseSignal,
+) -> None:
+    """Put a result into the metadata of the signal that it is saved with, under its seal.
+
+    Parameters
+    ----------
+    node, version
+        Where, and the version of the layout.
+    record, arrays
+        The result: what JSON holds, and what it does not.
+    **signals
+        Other signals that belong to it.
+    """
+    text = json.dumps(record)
+    whole: dict[str, object] = {"format": version, "record": text, **signals}
+    if arrays:
+        whole["arrays"] = dict(arrays)
+    whole["checksum"] = seal(signal, arrays, text)
+    signal.metadata.set_item(node, whole)
+
+
+def stored_beside(signal: BaseSignal, node: str) -> Stored:
+    """What `put_beside` has put there."""
+    found = signal.metadata.get_item(node)
+    tree = found.get_item("arrays")
+    arrays = {} if tree is None else tree.as_dictionary()
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    expected = seal(signal, arrays, found.record)
+    return Stored(json.loads(found.record), arrays, found.get_item("checksum"), expected)
+
+
+def plain_fields(record: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Entries of a record by name, lists as tuples; an older file may lack some."""
+    found = {name: record[name] for name in names if name in record}
+    return {name: tuple(each) if isinstance(each, list) else each for name, each in found.items()}
 
 
 @contextmanager

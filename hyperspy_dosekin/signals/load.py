@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperspy_dosekin.signals.files import check_seal, read_signal, seal, told_as_damage
+from hyperspy_dosekin.signals.files import (
+    Stored,
+    check_seal,
+    read_signal,
+    seal,
+    stored_beside,
+    told_as_damage,
+)
 from hyperspy_dosekin.signals.kinetics.comparison import file as comparison_file
 from hyperspy_dosekin.signals.kinetics.comparison.result import LawComparison
 from hyperspy_dosekin.signals.kinetics.conditions import file as condition_file
@@ -39,8 +46,6 @@ if TYPE_CHECKING:
 
 # What a user has to give, and a file does not hold.
 _NO_DAMAGE = (OtherLawError, MissingArgumentError)
-#: What makes a result of a file, the seal of the file, and what that should be.
-_Stored = tuple[Callable[[], Any], str | None, str]
 
 
 def load(path: str | PathLike[str], *, law: str | KineticLaw | None = None) -> Any:
@@ -118,72 +123,65 @@ def result_of(
             "hyperspy_dosekin."
         )
     with told_as_damage(path, _NO_DAMAGE):
-        make, checksum, expected = kind.read(signal, law)
-    check_seal(path, checksum, expected, needed=bool(found >= kind.sealed))
+        stored = kind.stored_in(signal, node)
+    check_seal(path, stored.checksum, stored.expected, needed=bool(found >= kind.sealed))
     with told_as_damage(path, _NO_DAMAGE):
-        result = make()
+        result = kind.make(signal, stored, law)
         # What cannot be shown is no result, whatever its seal says.
         _ = str(result), result._repr_html_()
     return result
 
 
-def _kinetics(series: BaseSignal, law: str | KineticLaw | None) -> _Stored:
+def _stored_kinetics(series: BaseSignal) -> Stored:
     node = series.metadata.get_item(file.NODE)
     record = json.loads(node.record)
     arrays = {
         name: np.asarray(node.arrays.get_item(f"array_{i}"))
         for i, name in enumerate(record["arrays"])
     }
-
-    def make() -> DoseKinetics:
-        known = law_of_record(record["law"], law)
-        del series.metadata.Dosekin.kinetics
-        return DoseKinetics(file.read(series, record, arrays, known))
-
-    return make, node.get_item("checksum"), seal(series, arrays, node.record)
+    return Stored(record, arrays, node.get_item("checksum"), seal(series, arrays, node.record))
 
 
-def _comparison(series: Any, _law: str | KineticLaw | None) -> _Stored:
-    found, checksum, expected = comparison_file.stored_comparison(series)
-    return lambda: LawComparison(SeriesData.of(series), *found), checksum, expected
+def _kinetics(series: BaseSignal, stored: Stored, law: str | KineticLaw | None) -> DoseKinetics:
+    known = law_of_record(stored.record["law"], law)
+    del series.metadata.Dosekin.kinetics
+    return DoseKinetics(file.read(series, stored.record, stored.arrays, known))
 
 
-def _conditions(signal: Any, law: str | KineticLaw | None) -> _Stored:
-    fields, checksum, expected = condition_file.stored_conditions(signal, law)
-    return lambda: ConditionKinetics(*fields), checksum, expected
+def _comparison(series: Any, stored: Stored, _law: str | KineticLaw | None) -> LawComparison:
+    fields = comparison_file.comparison_fields(series, stored.record, stored.arrays)
+    del series.metadata.Dosekin
+    return LawComparison(SeriesData.of(series), **fields)
 
 
-def _spectra(signal: BaseSignal, law: str | KineticLaw | None) -> _Stored:
-    def read(series: BaseSignal) -> DoseKinetics:
-        return result_of(series, "its maps", law)
-
-    parts, checksum, expected = dose_spectra_file.stored_spectra(signal, law, read)
-    return lambda: DoseSpectra(*parts()), checksum, expected
+def _conditions(_signal: Any, stored: Stored, law: str | KineticLaw | None) -> ConditionKinetics:
+    return ConditionKinetics(**condition_file.condition_fields(stored.record, stored.arrays, law))
 
 
-def _joint(signal: BaseSignal, law: str | KineticLaw | None) -> _Stored:
+def _spectra(signal: BaseSignal, stored: Stored, law: str | KineticLaw | None) -> DoseSpectra:
+    maps = signal.metadata.get_item(f"{dose_spectra_file.NODE}.maps")
+    return DoseSpectra(
+        **dose_spectra_file.spectra_fields(stored.record, stored.arrays, law),
+        maps=None if maps is None else result_of(maps, "its maps", law),
+    )
+
+
+def _joint(signal: BaseSignal, stored: Stored, law: str | KineticLaw | None) -> JointKinetics:
     def read(series: BaseSignal) -> DoseKinetics:
         return result_of(series, "one of its series", law)
 
-    make, checksum, expected = joint_file.stored_joint(signal, read)
-    return lambda: JointKinetics(**vars(make())), checksum, expected
+    return JointKinetics(**joint_file.joint_fields(signal, stored.record, stored.arrays, read))
 
 
-def _live(series: BaseSignal, law: str | KineticLaw | None) -> _Stored:
-    record, checksum, expected = saved.stored_record(series)
-
-    def make() -> LiveKinetics:
-        given = {} if law is None else {"law": law}
-        live = LiveKinetics(record["windows"], **arguments_of(record, given))
-        saved.restore(live, series, record)
-        return live
-
-    return make, checksum, expected
+def _live(series: BaseSignal, stored: Stored, law: str | KineticLaw | None) -> LiveKinetics:
+    record, given = stored.record, {} if law is None else {"law": law}
+    live = LiveKinetics(record["windows"], **arguments_of(record, given))
+    saved.restore(live, series, record)
+    return live
 
 
-def _plan(series: BaseSignal, _law: str | KineticLaw | None) -> _Stored:
-    make, checksum, expected = plan_file.stored_plan(series)
-    return lambda: DosePlan(**vars(make())), checksum, expected
+def _plan(series: Any, stored: Stored, _law: str | KineticLaw | None) -> DosePlan:
+    return DosePlan(**plan_file.plan_fields(series, stored.record))
 
 
 @dataclass(frozen=True)
@@ -196,19 +194,28 @@ class _Kind:
         Version of the layout that is written.
     sealed
         Version from which every file has a seal.
-    read
-        What reads it from a signal, with the law that the user gave.
+    make
+        What makes it of a signal and what lies beside it, with the law that the user gave.
+    stored
+        What reads what lies beside the signal, where it is not laid out as usual.
     """
 
     format: int
     sealed: int
-    read: Callable[[object, str | KineticLaw | None], _Stored]
+    make: Callable[[Any, Stored, str | KineticLaw | None], Any]
+    stored: Callable[[Any], Stored] | None = None
+
+    def stored_in(self, signal: BaseSignal, node: str) -> Stored:
+        """What lies beside a signal."""
+        return stored_beside(signal, node) if self.stored is None else self.stored(signal)
 
 
 #: Kinds of results by their place in the metadata of the signals that they are saved with.
 KINDS = {
-    file.NODE: _Kind(file.FORMAT, 2, _kinetics),
-    comparison_file.NODE: _Kind(comparison_file.FORMAT, 2, _comparison),
+    file.NODE: _Kind(file.FORMAT, 2, _kinetics, _stored_kinetics),
+    comparison_file.NODE: _Kind(
+        comparison_file.FORMAT, 2, _comparison, comparison_file.stored_comparison
+    ),
     plan_file.NODE: _Kind(plan_file.FORMAT, 1, _plan),
     condition_file.NODE: _Kind(condition_file.FORMAT, 1, _conditions),
     dose_spectra_file.NODE: _Kind(dose_spectra_file.FORMAT, 1, _spectra),

@@ -80,13 +80,11 @@ def kind_of(signal):
 
 def seal(signal):
     """Put the seal on whatever is there, where that can be read at all."""
-    # Reading takes the record of a comparison away.
-    given = signal.deepcopy() if node_of(signal).has_item("laws") else signal
+    kind = kind_of(signal)
     try:
-        _, _, expected = STORED[kind_of(signal)].read(given, None)
+        node_of(signal).checksum = STORED[kind].stored_in(signal, kind).expected
     except Exception:
         return
-    node_of(signal).checksum = expected
 
 
 def places(record, above=()):

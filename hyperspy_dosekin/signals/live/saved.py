@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import time as clock
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,9 +12,10 @@ import numpy as np
 
 from hyperspy_dosekin.signals.files import (
     check_seal,
+    put_beside,
     read_signal,
     save_signal,
-    seal,
+    stored_beside,
     told_as_damage,
 )
 
@@ -84,9 +84,7 @@ class SavedKinetics(FittedKinetics):
             "doubled": {str(k): v for k, v in self._incidents.doubled.items()},
             "late": self._incidents.late,
         }
-        text = json.dumps(record)
-        node = {"format": FORMAT, "record": text, "checksum": seal(series, {}, text)}
-        series.metadata.set_item(NODE, node)
+        put_beside(series, NODE, FORMAT, record, {})
         save_signal(series, path, "a live series", overwrite=overwrite)
 
     @classmethod
@@ -129,7 +127,7 @@ class SavedKinetics(FittedKinetics):
         if metadata is None or not metadata.has_item(NODE):
             raise ValueError(f"{path} was not written by LiveKinetics.save.")
         with told_as_damage(path):
-            record, checksum, expected = stored_record(series)
+            record, _, checksum, expected = stored_beside(series, NODE)
         check_seal(path, checksum, expected)
         live = cls(record["windows"], **arguments_of(record, arguments))
         with told_as_damage(path):
@@ -193,18 +191,6 @@ class SavedKinetics(FittedKinetics):
         return live
 
 
-def stored_record(series: BaseSignal) -> tuple[dict[str, Any], str | None, str]:
-    """The state that a series from a file holds, its seal and what that should be.
-
-    Parameters
-    ----------
-    series
-        As HyperSpy reads it.
-    """
-    node = series.metadata.get_item(NODE)
-    return json.loads(node.record), node.get_item("checksum"), seal(series, {}, node.record)
-
-
 def restore(live: GrowingKinetics, series: BaseSignal, record: Mapping[str, Any]) -> None:
     """Take all frames that a file holds; nothing may have come yet.
 
@@ -213,7 +199,7 @@ def restore(live: GrowingKinetics, series: BaseSignal, record: Mapping[str, Any]
     live
         A series without frames.
     series, record
-        The series of the areas, and what `stored_record` gave.
+        The series of the areas, and the record beside it.
     """
     live._reader.restore(record["reader"])
     variance = series.get_noise_variance()

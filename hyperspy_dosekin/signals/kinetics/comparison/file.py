@@ -5,20 +5,23 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.kinetics.model.dose_error import DoseError
 from hyperspy_dosekin.numerics.arguments import short
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
-from hyperspy_dosekin.signals.files import save_signal, seal
+from hyperspy_dosekin.signals.files import Stored, save_signal, seal
 from hyperspy_dosekin.signals.kinetics.comparison.numbers import ComparisonNumbers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hyperspy.signals import BaseSignal
+
+    from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
 
 #: Version of the layout of files.
 FORMAT = 2
@@ -50,23 +53,27 @@ def save_comparison(
     save_signal(series, path, "a comparison of laws", overwrite=overwrite)
 
 
-def stored_comparison(
-    series: BaseSignal,
-) -> tuple[tuple[tuple[str, ...], np.ndarray, DoseError], str | None, str]:
-    """What a series from a file holds of a comparison, its seal and what that should be."""
+def stored_comparison(series: BaseSignal) -> Stored:
+    """What lies beside a series from a file."""
+    node = series.metadata.get_item(NODE)
+    error, arrays = node.get_item("dose_error", ""), {"fields": np.asarray(node.fields)}
+    expected = seal(series, arrays, node.laws + error)
+    record = {"laws": json.loads(node.laws), "dose_error": json.loads(error or "{}")}
+    return Stored(record, arrays, node.get_item("checksum"), expected)
+
+
+def comparison_fields(
+    series: DoseSeries, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """The fields of a comparison but its data by name, from a series and what lies beside it."""
     from hyperspy_dosekin.kinetics.comparison.comparison import LAW_FIELDS
 
-    node = series.metadata.get_item(NODE)
-    laws, fields = tuple(json.loads(node.laws)), np.asarray(node.fields)
+    laws, fields = tuple(record["laws"]), arrays["fields"]
     found = fields.shape[-3:-2]
     if not all(isinstance(law, str) for law in laws) or found != (len(laws),):
         raise ValueError(f"numbers of {found} laws are there, and the names {short(laws)}")
-    error = node.get_item("dose_error", "")
-    expected = seal(series, {"fields": fields}, node.laws + error)
-    if node.format < 2:
+    if series.metadata.get_item(f"{NODE}.format") < 2:
         # Doses were in units of the largest one.
         in_doses = np.char.startswith(np.array(LAW_FIELDS), "log_half")
         fields = fields + np.log(series.dose[-1]) * in_doses[:, np.newaxis]
-    checksum = node.get_item("checksum")
-    del series.metadata.Dosekin
-    return (laws, fields, DoseError.of(json.loads(error or "{}"))), checksum, expected
+    return {"laws": laws, "fields": fields, "dose_error": DoseError.of(record["dose_error"])}

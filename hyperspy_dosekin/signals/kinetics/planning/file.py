@@ -4,21 +4,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperspy_dosekin.signals.axes.wrapping import make_dose_series
-from hyperspy_dosekin.signals.files import save_signal, seal
+from hyperspy_dosekin.signals.files import plain_fields, put_beside, save_signal
 from hyperspy_dosekin.signals.kinetics.planning.numbers import PlannedFrames, PlanNumbers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hyperspy.signals import BaseSignal
+    from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
 
 #: Version of the layout of files.
 FORMAT = 1
@@ -26,6 +25,8 @@ FORMAT = 1
 NODE = "Dosekin.dose_plan"
 # What is kept of the expected curves, beside their doses.
 _CURVES = ("lower", "middle", "upper")
+# What is kept as it is, by its name.
+_PLAIN = ("goal", "dose_unit", "chance_determined", "simulated_ratio", "n_simulated", "notes")
 
 
 def save_plan(numbers: PlanNumbers, path: str | Path, *, overwrite: bool | None) -> None:
@@ -39,46 +40,19 @@ def save_plan(numbers: PlanNumbers, path: str | Path, *, overwrite: bool | None)
         quantity="integrity",
         dose_unit=numbers.dose_unit,
     )
-    record = json.dumps(
-        {
-            "compared": [asdict(row) for row in numbers.compared],
-            "goal": numbers.goal,
-            "dose_unit": numbers.dose_unit,
-            "chance_determined": numbers.chance_determined,
-            "simulated_ratio": numbers.simulated_ratio,
-            "n_simulated": numbers.n_simulated,
-            "notes": numbers.notes,
-        }
-    )
-    node = {"format": FORMAT, "record": record, "checksum": seal(series, {}, record)}
-    series.metadata.set_item(NODE, node)
+    record = {name: getattr(numbers, name) for name in _PLAIN}
+    record["compared"] = [asdict(row) for row in numbers.compared]
+    put_beside(series, NODE, FORMAT, record, {})
     save_signal(series, path, "a plan", overwrite=overwrite)
 
 
-def stored_plan(series: BaseSignal) -> tuple[Callable[[], PlanNumbers], str | None, str]:
-    """What makes the plan of a series from a file, its seal and what that should be."""
-    node = series.metadata.get_item(NODE)
-    text, checksum = node.record, node.get_item("checksum")
-    expected = seal(series, {}, text)
-
-    def make() -> PlanNumbers:
-        record = json.loads(text)
-        rows = tuple(
-            PlannedFrames(row["name"], tuple(row["dose"]), row["sd"], row["share"])
-            for row in record["compared"]
-        )
-        curves: dict[str, np.ndarray] = {"dose": np.asarray(series.dose)}
-        curves.update(zip(_CURVES, np.asarray(series.data), strict=True))
-        return PlanNumbers(
-            rows[0],
-            rows,
-            record["goal"],
-            record["dose_unit"],
-            record["chance_determined"],
-            record["simulated_ratio"],
-            record["n_simulated"],
-            curves,
-            tuple(record["notes"]),
-        )
-
-    return make, checksum, expected
+def plan_fields(series: DoseSeries, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a plan by name, from the series of a file and the record beside it."""
+    rows = tuple(PlannedFrames(**{**row, "dose": tuple(row["dose"])}) for row in record["compared"])
+    curves = dict(zip(_CURVES, np.asarray(series.data), strict=True))
+    return {
+        **plain_fields(record, _PLAIN),
+        "frames": rows[0],
+        "compared": rows,
+        "curves": {"dose": np.asarray(series.dose), **curves},
+    }

@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from hyperspy_dosekin.kinetics.spectra.fit import SpectraFit, spectra_scan
 from hyperspy_dosekin.kinetics.spectra.number import ComponentTest
 from hyperspy_dosekin.kinetics.spectra.problem import SpectraConfig, SpectraProblem
 from hyperspy_dosekin.kinetics.spectra.whitening import WhitenedSpectra
-from hyperspy_dosekin.signals.files import save_signal, seal
+from hyperspy_dosekin.signals.files import put_beside, save_signal
 from hyperspy_dosekin.signals.kinetics.options.law_names import law_of_record, law_record
 from hyperspy_dosekin.signals.kinetics.result.file import signal_of
 from hyperspy_dosekin.signals.kinetics.spectra.numbers import SpectraNumbers
@@ -31,22 +30,18 @@ if TYPE_CHECKING:
 
     from hyperspy.signals import BaseSignal
 
-    from hyperspy_dosekin.signals.kinetics.result.result import DoseKinetics
-
 #: Version of the layout of files.
 FORMAT = 1
 #: Where the result lies in the metadata of the signal that it is saved with.
 NODE = "Dosekin.spectra"
-
-
 # What is kept of an origin by its name.
 _ORIGIN = tuple(
     entry.name
     for entry in fields(SpectraOrigin)
     if entry.name not in ("energy_axis", "used", "dose_error")
 )
-#: What a result is made of: its fit, its origin, what was known of the residue, and its maps.
-Parts = tuple[SpectraFit, SpectraOrigin, np.ndarray, "DoseKinetics | None"]
+# Options in the order in which they are kept.
+_CONFIG = ("n_component", "exponent", "residue", "nonnegative", "noise")
 
 
 def save_spectra(
@@ -77,74 +72,38 @@ def save_spectra(
     }
     config = fit.config
     assert isinstance(config.law, KineticLaw)
-    record = json.dumps(
-        {
-            "law": law_record(config.law),
-            "prior": None if config.prior is None else asdict(config.prior),
-            "config": [
-                config.n_component,
-                config.exponent,
-                config.residue,
-                config.nonnegative,
-                config.noise,
-            ],
-            "given_variance": problem.variance is not None,
-            "dose_scale": problem.dose_scale,
-            "spectra": [spectra.known, spectra.scale, list(spectra.inflation)],
-            "tests": [asdict(test) for test in fit.tests],
-            "n_component": fit.n_component,
-            "ordered": nodes.ordered,
-            "n_bound": nodes.n_bound,
-            "node_shapes": [list(row.shape) for row in nodes.search],
-            "parts": nodes.parts,
-            "slices": nodes.slices,
-            "energy_axis": axis,
-            "dose_error": asdict(origin.dose_error),
-            "origin": {name: getattr(origin, name) for name in _ORIGIN},
-            "arrays": sorted(arrays),
-        }
-    )
-    node: dict[str, object] = {"format": FORMAT, "record": record, "arrays": arrays}
-    if maps is not None:
-        node["maps"] = signal_of(maps.numbers)
-    node["checksum"] = seal(signal, arrays, record)
-    signal.metadata.set_item(NODE, node)
+    record = {
+        "law": law_record(config.law),
+        "prior": None if config.prior is None else asdict(config.prior),
+        "config": [getattr(config, name) for name in _CONFIG],
+        "given_variance": problem.variance is not None,
+        "dose_scale": problem.dose_scale,
+        "spectra": [spectra.known, spectra.scale, list(spectra.inflation)],
+        "tests": [asdict(test) for test in fit.tests],
+        "n_component": fit.n_component,
+        "ordered": nodes.ordered,
+        "n_bound": nodes.n_bound,
+        "node_shapes": [list(row.shape) for row in nodes.search],
+        "parts": nodes.parts,
+        "slices": nodes.slices,
+        "energy_axis": axis,
+        "dose_error": asdict(origin.dose_error),
+        "origin": {name: getattr(origin, name) for name in _ORIGIN},
+        "arrays": sorted(arrays),
+    }
+    beside = {} if maps is None else {"maps": signal_of(maps.numbers)}
+    put_beside(signal, NODE, FORMAT, record, arrays, **beside)
     save_signal(signal, path, "a result", overwrite=overwrite)
 
 
-def stored_spectra(
-    signal: BaseSignal, law: str | KineticLaw | None, read: Callable[[BaseSignal], DoseKinetics]
-) -> tuple[Callable[[], Parts], str | None, str]:
-    """What makes the parts of a result in a file, its seal and what that should be.
-
-    Parameters
-    ----------
-    signal
-        What was saved.
-    law
-        The law, where the file does not hold it.
-    read
-        What makes maps of the signal that holds them.
-    """
-    node = signal.metadata.get_item(NODE)
-    record = json.loads(node.record)
-    arrays = {name: np.asarray(node.arrays.get_item(name)) for name in record["arrays"]}
-    expected = seal(signal, arrays, node.record)
-    maps = node.get_item("maps")
-
-    def make() -> Parts:
-        return (*_made(record, arrays, law), None if maps is None else read(maps))
-
-    return make, node.get_item("checksum"), expected
-
-
-def _made(
-    record: dict[str, Any], arrays: dict[str, np.ndarray], law: str | KineticLaw | None
-) -> tuple[SpectraFit, SpectraOrigin, np.ndarray]:
-    prior = record["prior"] and Prior(**{name: tuple(v) for name, v in record["prior"].items()})
-    number, exponent, residue, nonnegative, noise = record["config"]
+def spectra_fields(
+    record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], law: str | KineticLaw | None
+) -> dict[str, Any]:
+    """The fields of a result but its maps by name, from the record and the arrays of a file."""
     config = SpectraConfig(
-        law_of_record(record["law"], law), number, prior, exponent, residue, nonnegative, noise
+        law=law_of_record(record["law"], law),
+        prior=record["prior"] and Prior(**record["prior"]),
+        **dict(zip(_CONFIG, record["config"], strict=True)),
     )
     errors = arrays["frame_errors"]
     problem = SpectraProblem(
@@ -197,10 +156,10 @@ def _made(
         # Older files do not say what was done to the spectra before.
         **{name: record["origin"][name] for name in _ORIGIN if name in record["origin"]},
     )
-    return fit, origin, arrays["known_residue"]
+    return {"fit": fit, "origin": origin, "known_residue": arrays["known_residue"]}
 
 
-def _node_search(record: dict[str, Any], search: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _node_search(record: Mapping[str, Any], search: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Parameters of the nodes in the shapes that they had; an older file does not say which."""
     shapes = record.get("node_shapes", [row.shape for row in search])
     return tuple(
