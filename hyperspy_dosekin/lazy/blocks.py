@@ -9,7 +9,10 @@ arrays alike, and `wrap` makes the eager or the lazy class of a signal out of wh
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import dask.array as da
@@ -87,7 +90,8 @@ def map_blocks(
         their variance and gives two maps. Core axes are the last ones, and each of them arrives
         whole, joined if it is in chunks; the leading axes must broadcast.
     *arrays
-        NumPy or dask arrays.
+        NumPy or dask arrays; ``None`` for one that there is not, in the place of which the kernel
+        gets ``None``, too.
     output_sizes
         Length of each core axis that is in no input, by its letter.
     output_dtypes
@@ -110,19 +114,39 @@ def map_blocks(
     if not any(is_lazy(array) for array in arrays):
         # Kernels look for what is not finite themselves: no storm of warnings about extreme values.
         with np.errstate(all="ignore"):
-            blocks = (np.asarray(array) for array in arrays)
+            blocks = (None if array is None else np.asarray(array) for array in arrays)
             return kernel(*blocks, **options, **(eager_options or {}))
     from hyperspy_dosekin.lazy.graph import lazy_blocks
 
+    inputs, outputs = signature.split("->")
+    cores = re.findall(r"\([^)]*\)", inputs)
+    called, given = without_absent(kernel, arrays)
     return lazy_blocks(
-        kernel,
-        signature,
-        arrays,
+        called,
+        f"{','.join(compress(cores, (array is not None for array in arrays)))}->{outputs}",
+        given,
         output_sizes=dict(output_sizes or {}),
         output_dtypes=tuple(output_dtypes),
         method=method or _name_of(kernel),
         options=options,
     )
+
+
+def without_absent(
+    kernel: Callable[..., Kind], arrays: Sequence[Any]
+) -> tuple[Callable[..., Kind], Sequence[Any]]:
+    """Return the arrays that are not ``None``, and a kernel of these that calls the one of all."""
+    there = tuple(array is not None for array in arrays)
+    if all(there):
+        return kernel, arrays
+    return partial(_with_absent, kernel, there), list(compress(arrays, there))
+
+
+def _with_absent(
+    kernel: Callable[..., Kind], there: Sequence[bool], *arrays: object, **options: object
+) -> Kind:
+    given = iter(arrays)
+    return kernel(*(next(given) if here else None for here in there), **options)
 
 
 def _name_of(kernel: object) -> str:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 
+from hyperspy_dosekin.lazy.blocks import is_lazy, without_absent
+
 if TYPE_CHECKING:
     from hyperspy_dosekin.lazy.arrays import Array, LazyArray
 
 
 def blocks_with_halo(
     kernel: Callable[..., np.ndarray],
-    *arrays: Array,
+    *arrays: Array | None,
     n_space: int,
     halo: int,
     core: tuple[int, int],
@@ -29,7 +31,8 @@ def blocks_with_halo(
     kernel
         Function of NumPy arrays ``(…space…, a, b)`` that returns ``(…space…, *core)``.
     *arrays
-        NumPy or dask arrays of the same space axes and two more, which arrive whole.
+        NumPy or dask arrays of the same space axes and two more, which arrive whole; ``None`` as
+        for `map_blocks`.
     n_space
         Number of space axes.
     halo
@@ -52,7 +55,8 @@ def blocks_with_halo(
     array([ 2.,  3.,  4.,  5.,  9., 10., 11., 12.])
     """
     space = tuple(range(n_space))
-    lazy = [each if isinstance(each, da.Array) else da.from_array(each) for each in arrays]
+    kernel, given = without_absent(kernel, arrays)
+    lazy = [each if is_lazy(each) else da.from_array(each) for each in given]
     # Along an axis that is no longer than the margin every block would see all.
     short = [lazy[0].shape[axis] <= halo for axis in space]
     wanted: dict[int, Any] = {

@@ -19,7 +19,7 @@ from hyperspy_dosekin.kinetics.adequacy.examination import FittedCurves
 from hyperspy_dosekin.kinetics.adequacy.scatter import pixel_scatter
 from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.numerics.threads import torch_threads
-from hyperspy_dosekin.signals.kinetics.numbers.pixels import strides
+from hyperspy_dosekin.signals.kinetics.numbers.pixels import part_of, strides
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 class _Pixels:
     """What the kernels know of all pixels beside their arrays."""
 
-    has_variance: bool
     shares: bool
     dose: np.ndarray
     window_names: tuple[str, ...]
@@ -40,14 +39,19 @@ class _Pixels:
     offset_free: bool
     dose_scale: float | None
 
-    def _fit(self, scatter: np.ndarray, values: np.ndarray, *arrays: np.ndarray) -> FittedCurves:
-        estimates, *rest = arrays
-        variance = rest.pop(0) if self.has_variance else None
+    def _fit(
+        self,
+        scatter: np.ndarray,
+        values: np.ndarray,
+        estimates: np.ndarray,
+        variance: np.ndarray | None,
+        *errors: np.ndarray,
+    ) -> FittedCurves:
         return fit_of_block(
             values,
             estimates,
             variance,
-            *(np.broadcast_to(error, values.shape) for error in rest),
+            *(np.broadcast_to(error, values.shape) for error in errors),
             scatter=scatter,
             dose=self.dose,
             window_names=self.window_names,
@@ -59,9 +63,9 @@ class _Pixels:
     def in_common(self, values: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
         """`pixel_scatter` and, of pixels that share something, `law_of_all`."""
         rows = np.asarray(values, dtype=np.float64).reshape(-1, *values.shape[-2:])
-        variance = None
-        if self.has_variance:
-            variance = np.broadcast_to(arrays[1], values.shape).reshape(rows.shape)
+        variance = arrays[1]
+        if variance is not None:
+            variance = np.broadcast_to(variance, values.shape).reshape(rows.shape)
         scatter = pixel_scatter(rows, variance)
         of_all = np.ones(len(scatter))
         if self.shares:
@@ -80,14 +84,14 @@ def examined(maps: ExactMaps) -> Array:
     """Fields of the examination, ``(…space…, field, window)``; lazy where the maps are."""
     data, law = maps.data, maps.law
     rows = [maps.field(name) for name in (*maps.parameter_names, "amplitude", "offset")]
-    rest = [] if data.variance is None else [data.variance]
-    arrays = [data.values, np.stack(rows, axis=-2), *rest, *data.shared_errors.values()]
+    estimates, errors = np.stack(rows, axis=-2), data.shared_errors.values()
+    arrays = [data.values, estimates, data.variance, *errors]
     pixels = _Pixels(
-        data.variance is not None, bool(maps.sharing), data.dose, data.window_names,
-        maps.examined_config, maps.offset is None, data.dose_scale,
+        bool(maps.sharing), data.dose, data.window_names, maps.examined_config,
+        maps.offset is None, data.dose_scale,
     )  # fmt: skip
     # What pixels have in common is that of some thousands of them, which arrive together.
-    some = [each[strides(data.space_shape)] for each in arrays]
+    some = part_of(arrays, strides(data.space_shape))
     space = "".join(f"s{axis}," for axis in range(len(data.space_shape)))
     curves = f"({space}w,d)"
     common = map_blocks(

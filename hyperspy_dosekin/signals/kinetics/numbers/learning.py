@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from hyperspy_dosekin.signals.kinetics.numbers.pixels import strides
 from hyperspy_dosekin.signals.kinetics.numbers.shared import SharedMaps
 
 if TYPE_CHECKING:
+    from hyperspy_dosekin.kinetics.field.block import SharedBlock
     from hyperspy_dosekin.kinetics.field.curves import CommonScale, SharedCurves
     from hyperspy_dosekin.kinetics.field.population import Population
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
@@ -156,31 +156,26 @@ def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: 
     heard = {key: replace(each, repeats=repeats[key]) for key, each in maps.populations.items()}
     maps = replace(maps, populations=heard)
     data, n_space = maps.data, groups.labels.ndim
-    arrays: dict[str, Any] = {"values": data.values, "labels": groups.labels[..., None, None]}
-    if data.variance is not None:
-        arrays["variance"] = data.variance
+    offset = None
     if maps.offset is not None:
-        shape = (*data.space_shape, len(data.window_names))
-        arrays["offset"] = np.broadcast_to(maps.offset, shape)[..., None]
-    kernel = partial(
-        _neighbours, names=tuple(arrays), block=maps.block(), lengths=lengths, n_space=n_space
-    )
+        offset = np.broadcast_to(maps.offset, (*data.space_shape, len(data.window_names)))
+        offset = offset[..., None]
+    arrays = (data.values, data.variance, offset, groups.labels[..., None, None])
+    kernel = partial(_neighbours, block=maps.block(), lengths=lengths)
     best = {key: each.best for key, each in lengths.items()}
     longest = max((max(each.best) for each in lengths.values()), default=0.0)
     lazy = is_lazy(data.values)
     tile = TILE[min(n_space, 3)]
     if not lazy and max(data.space_shape) <= tile + 2 * HALO[min(n_space, 3)]:
         progress("fields", 0, 1)
-        known = kernel(*arrays.values(), workers=cpu_count())
+        known = kernel(*arrays, workers=cpu_count())
         progress("fields", 1, 1)
         return _with_known(replace(maps, known=known, lengths=best), groups)
     halo = min(max(int(np.ceil(longest)), 4), HALO[min(n_space, 3)])
     d = len(maps.config.parameters.free)
     designs = len(next(iter(maps.populations.values())).design)
     core = (1 + designs * (d + d * (d + 1) // 2), len(data.window_names))
-    known = blocks_with_halo(
-        kernel, *arrays.values(), n_space=n_space, halo=halo, core=core, tile=tile
-    )
+    known = blocks_with_halo(kernel, *arrays, n_space=n_space, halo=halo, core=core, tile=tile)
     known = known if lazy else known.compute()
     return _with_known(replace(maps, known=known, lengths=best), groups)
 
@@ -210,23 +205,19 @@ def _with_known(maps: SharedMaps, groups: Groups) -> SharedMaps:
 
 
 def _neighbours(
-    *arrays: np.ndarray,
-    names: Sequence[str],
-    block: Any,
-    lengths: object,
-    n_space: int,
+    values: np.ndarray,
+    variance: np.ndarray | None,
+    offset: np.ndarray | None,
+    labels: np.ndarray,
+    *,
+    block: SharedBlock,
+    lengths: Any,
     workers: int = 1,
 ) -> np.ndarray:
-    found = dict(zip(names, arrays, strict=True))
-    offset = found.get("offset")
+    offset = None if offset is None else offset[..., 0]
     with torch_threads(1):
         return block.neighbours(
-            found["values"],
-            found.get("variance"),
-            None if offset is None else offset[..., 0],
-            found["labels"][..., 0, 0],
-            lengths=lengths,
-            workers=workers,
+            values, variance, offset, labels[..., 0, 0], lengths=lengths, workers=workers
         )
 
 

@@ -62,7 +62,7 @@ def over_pixels(
     step: int,
     progress: Progress = no_progress,
 ) -> Array:
-    """Call a kernel of values, variance and offset on whole blocks, without the absent ones.
+    """Call a kernel of values, variance and offset on whole blocks.
 
     Parameters
     ----------
@@ -82,48 +82,51 @@ def over_pixels(
     -------
     Lazy where the series is.
     """
-    arrays, cores = [data.values], ["(w,d)"]
-    if data.variance is not None:
-        arrays, cores = [*arrays, data.variance], [*cores, "(w,d)"]
-    if offset is not None:
-        arrays, cores = [*arrays, offset], [*cores, "(w)"]
-    for error in data.shared_errors.values():
-        arrays, cores = [*arrays, error], [*cores, "(w,d)"]
     return map_blocks(
-        _present,
-        f"{','.join(cores)}->({output})",
-        *arrays,
+        _in_parts,
+        f"(w,d),(w,d),(w){',(w,d)' * len(data.shared_errors)}->({output})",
+        data.values,
+        data.variance,
+        offset,
+        *data.shared_errors.values(),
         output_sizes=sizes,
         method="fit_dose_pinn",
         kernel_of_all=kernel,
-        has_variance=data.variance is not None,
-        has_offset=offset is not None,
         step=step,
         eager_options={"progress": progress, "workers": cpu_count()},
     )
 
 
-def _present(
+def by_pixel(values: np.ndarray, *rest: np.ndarray | None) -> list[np.ndarray | None]:
+    """Arrays with their leading axes flattened: values, variance, offset, and any others."""
+    lead, flat = values.shape[:-2], []
+    for place, array in enumerate((values, *rest)):
+        if array is not None:
+            # All but the offset have two core axes.
+            core = np.shape(array)[-1 if place == 2 else -2 :]
+            array = np.broadcast_to(array, (*lead, *core)).reshape(-1, *core)
+        flat.append(array)
+    return flat
+
+
+def part_of(arrays: Sequence[Any], part: Any) -> list[Any]:
+    """A part of the pixels of arrays, where there are any."""
+    return [None if array is None else array[part] for array in arrays]
+
+
+def _in_parts(
     *arrays: np.ndarray,
     kernel_of_all: Callable[..., np.ndarray],
-    has_variance: bool,
-    has_offset: bool,
     step: int,
     progress: Progress = no_progress,
     workers: int = 1,
 ) -> np.ndarray:
-    """Call the kernel on a part of the block at a time, with what is there in its places.
+    """Call the kernel on a part of the block at a time.
 
     A block may hold so many pixels that the work arrays of the kernel would not fit in memory.
     """
-    lead = arrays[0].shape[:-2]
-    cores = [2] * (1 + has_variance) + [1] * has_offset
-    cores += [2] * (len(arrays) - len(cores))
-    flat = [
-        np.broadcast_to(array, (*lead, *array.shape[-core:])).reshape(-1, *array.shape[-core:])
-        for array, core in zip(arrays, cores, strict=True)
-    ]
-    number = len(flat[0])
+    lead, flat = arrays[0].shape[:-2], by_pixel(*arrays)
+    number = math.prod(lead)
     found: list[np.ndarray] = []
     # Chunks are worked on by the threads of dask, so each keeps to one of Torch; and the arrays
     # of a block are too small for more than one to pay.
@@ -131,11 +134,7 @@ def _present(
         for start in range(0, max(number, 1), step):
             if number > 1:
                 progress("pixels", start, number)
-            rest = [array[start : start + step] for array in flat]
-            values = rest.pop(0)
-            variance = rest.pop(0) if has_variance else None
-            offset = rest.pop(0) if has_offset else None
-            found.append(kernel_of_all(values, variance, offset, *rest))
+            found.append(kernel_of_all(*part_of(flat, slice(start, start + step))))
     if number > 1:
         progress("pixels", number, number)
     whole = found[0] if len(found) == 1 else np.concatenate(found)
@@ -153,35 +152,25 @@ def fit_eagerly(
 ) -> tuple[np.ndarray, bool]:
     """Fit block after block, so that progress shows and Ctrl-C keeps what is there."""
     space, n_window = data.space_shape, len(data.window_names)
-    core = data.values.shape[-2:]
-    values = data.values.reshape(-1, *core)
-    variance = None if data.variance is None else np.reshape(data.variance, (-1, *core))
-    errors = [np.reshape(error, (-1, *core)) for error in data.shared_errors.values()]
-    known = None
-    if offset is not None:
-        known = np.broadcast_to(offset, (*space, n_window)).reshape(-1, n_window)
-    fields = np.full((len(values), n_field, n_window), np.nan)
+    flat = by_pixel(data.values, data.variance, offset, *data.shared_errors.values())
+    number = math.prod(space)
+    fields = np.full((number, n_field, n_window), np.nan)
     complete, workers = True, cpu_count()
     try:
-        for start in range(0, len(values), step):
+        for start in range(0, number, step):
             # The bar of a single curve would not move.
-            if len(values) > 1:
-                progress("pixels", start, len(values))
+            if number > 1:
+                progress("pixels", start, number)
             if stop():
                 complete = False
                 break
             part = slice(start, start + step)
             with torch_threads(1), granted_threads(workers):
-                fields[part] = kernel(
-                    values[part],
-                    None if variance is None else variance[part],
-                    None if known is None else known[part],
-                    *(error[part] for error in errors),
-                )
+                fields[part] = kernel(*part_of(flat, part))
     except KeyboardInterrupt:
         complete = False
-    if complete and len(values) > 1:
-        progress("pixels", len(values), len(values))
+    if complete and number > 1:
+        progress("pixels", number, number)
     if not complete:
         _logger.warning("The fit was interrupted; pixels that were not fitted are NaN.")
     return fields.reshape(*space, n_field, n_window), complete

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from hyperspy_dosekin.kinetics.pooled_noise import FEWEST_PIXELS, least_variance
 from hyperspy_dosekin.kinetics.posterior.parts import is_correlated
 from hyperspy_dosekin.lazy.blocks import map_blocks
 from hyperspy_dosekin.numerics.threads import torch_threads
-from hyperspy_dosekin.signals.kinetics.numbers.pixels import strides
+from hyperspy_dosekin.signals.kinetics.numbers.pixels import part_of, strides
 
 if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
@@ -46,33 +45,22 @@ def with_pooled_noise(data: SeriesData, config: ExactConfig, offset: Any) -> Ser
         return data
     if math.prod(data.space_shape) < FEWEST_PIXELS:
         return data
-    names = ["values"]
-    arrays = [data.values]
-    if data.variance is not None:
-        names, arrays = [*names, "variance"], [*arrays, data.variance]
     if offset is not None:
-        shape = (*data.space_shape, len(data.window_names))
-        names, arrays = [*names, "offset"], [*arrays, np.broadcast_to(offset, shape)]
-    arrays += data.shared_errors.values()
+        offset = np.broadcast_to(offset, (*data.space_shape, len(data.window_names)))
+    arrays = (data.values, data.variance, offset, *data.shared_errors.values())
     # Some hundreds of them, which arrive together.
-    some = strides(data.space_shape, _PIXELS)
     space = "".join(f"s{axis}," for axis in range(len(data.space_shape)))
-    cores = [f"({space}w)" if name == "offset" else f"({space}w,d)" for name in names]
-    cores += [f"({space}w,d)"] * len(data.shared_errors)
+    curves = f"({space}w,d)"
     pooled = map_blocks(
         _pooled,
-        f"{','.join(cores)}->(w,m)",
-        *(each[some] for each in arrays),
+        f"{curves},{curves},({space}w){f',{curves}' * len(data.shared_errors)}->(w,m)",
+        *part_of(arrays, strides(data.space_shape, _PIXELS)),
         output_sizes={"m": 3},
         method="fit_dose_pinn",
-        names=tuple(names),
-        kernel_of_all=partial(
-            pooled_noise,
-            dose=data.dose,
-            window_names=data.window_names,
-            config=config,
-            dose_scale=data.dose_scale,
-        ),
+        dose=data.dose,
+        window_names=data.window_names,
+        config=config,
+        dose_scale=data.dose_scale,
     )
     if data.variance is None:
         variance = map_blocks(
@@ -85,9 +73,6 @@ def with_pooled_noise(data: SeriesData, config: ExactConfig, offset: Any) -> Ser
     return replace(data, variance=data.variance * factor, shared_errors=errors)
 
 
-def _pooled(*arrays: np.ndarray, names: tuple[str, ...], kernel_of_all: Any) -> np.ndarray:
-    """Call the kernel with what is there in its places."""
-    found = dict(zip(names, arrays, strict=False))
-    rest = arrays[len(names) :]
+def _pooled(*arrays: np.ndarray, **options: Any) -> np.ndarray:
     with torch_threads(1):
-        return kernel_of_all(found["values"], found.get("variance"), found.get("offset"), *rest)
+        return pooled_noise(*arrays, **options)

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from hyperspy_dosekin.signals.kinetics.data.common_error import (
     within,
 )
 from hyperspy_dosekin.signals.kinetics.numbers.maps import ExactMaps
+from hyperspy_dosekin.signals.kinetics.numbers.pixels import by_pixel, part_of
 from hyperspy_dosekin.signals.kinetics.numbers.shared_record import (
     pairs_read,
     pairs_written,
@@ -120,20 +122,16 @@ class SharedMaps(ExactMaps):
 
     def _called(self, kernel: Callable[..., np.ndarray], output: str, sizes: dict[str, int]) -> Any:
         """Call a kernel of values, variance, offset and what is known, block by block."""
-        data = self.data
-        arrays = {"values": (data.values, "(w,d)"), "known": (self.known, "(q,w)")}
-        if data.variance is not None:
-            arrays["variance"] = data.variance, "(w,d)"
-        if self.offset is not None:
-            arrays["offset"] = self.offset, "(w)"
         return map_blocks(
-            _named,
-            f"{','.join(core for _, core in arrays.values())}->({output})",
-            *(array for array, _ in arrays.values()),
+            _in_parts,
+            f"(w,d),(w,d),(w),(q,w)->({output})",
+            self.data.values,
+            self.data.variance,
+            self.offset,
+            self.known,
             output_sizes=sizes,
             method="fit_dose_pinn",
             kernel_of_all=kernel,
-            names=tuple(arrays),
             eager_options={"workers": cpu_count()},
         )
 
@@ -275,30 +273,16 @@ def _pair_widened(
     return np.stack(within(ends, (lower, upper), law, name), axis=-3)
 
 
-def _named(
-    *arrays: np.ndarray,
-    kernel_of_all: Callable[..., np.ndarray],
-    names: Sequence[str],
-    workers: int = 1,
+def _in_parts(
+    *arrays: np.ndarray, kernel_of_all: Callable[..., np.ndarray], workers: int = 1
 ) -> np.ndarray:
-    """Call the kernel on a part of the pixels at a time, with what is there in its places."""
-    found = dict(zip(names, arrays, strict=True))
-    lead = found["values"].shape[:-2]
-    flat = {
-        name: np.broadcast_to(a, (*lead, *a.shape[len(a.shape) - core :])).reshape(
-            -1, *a.shape[len(a.shape) - core :]
-        )
-        for name, a in found.items()
-        for core in [1 if name == "offset" else 2]
-    }
+    """Call the kernel on a part of the pixels at a time."""
+    lead, flat = arrays[0].shape[:-2], by_pixel(*arrays)
 
     def of_part(start: int) -> np.ndarray:
-        some = {name: a[start : start + PIXELS_AT_A_TIME] for name, a in flat.items()}
-        return kernel_of_all(
-            some["values"], some.get("variance"), some.get("offset"), some["known"]
-        )
+        return kernel_of_all(*part_of(flat, slice(start, start + PIXELS_AT_A_TIME)))
 
-    starts = range(0, max(len(flat["values"]), 1), PIXELS_AT_A_TIME)
+    starts = range(0, max(math.prod(lead), 1), PIXELS_AT_A_TIME)
     with torch_threads(1):
         whole = np.concatenate(side_by_side(of_part, starts, workers))
     return whole.reshape(*lead, *whole.shape[1:])
