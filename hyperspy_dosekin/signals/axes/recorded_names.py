@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hyperspy.signals import BaseSignal
 
+from hyperspy_dosekin.signals.axes.variance import warn_user
+
 if TYPE_CHECKING:
     from hyperspy.misc.utils import DictionaryTreeBrowser
 
 _REMEDY = "save it as .hspy or .zspy, which hold all of it"
+#: Formats that hold signals in metadata; HyperSpy takes its own where none is said.
+_WITH_SIGNALS = ("", "hspy", "zspy")
 
 
 def recorded_names(metadata: DictionaryTreeBrowser) -> list[str] | None:
@@ -65,7 +69,7 @@ def save_words(
     file_format: str | None = None,
     **options: object,
 ) -> None:
-    """Save with lists of words as texts where the file has no such lists.
+    """Save with lists of words as texts where the file has no such lists, and say what is lost.
 
     Parameters
     ----------
@@ -82,9 +86,17 @@ def save_words(
     ------
     ValueError
         If RosettaSciIO cannot write the signal to a NeXus file, or not read it again.
+
+    Warns
+    -----
+    UserWarning
+        If there is a noise variance and the file cannot hold it.
     """
-    said = f"{file_format or extension or Path(str(filename or '')).suffix}".lower()
-    if said.lstrip(".") not in ("nxs", "nexus"):
+    said = f"{file_format or extension or Path(str(filename or '')).suffix}".lower().lstrip(".")
+    if said not in ("nxs", "nexus"):
+        variance = self.metadata.get_item("Signal.Noise_properties.variance")
+        if isinstance(variance, BaseSignal) and said not in _WITH_SIGNALS:
+            warn_user(f"a file {said} holds no noise variance, which is lost in it; {_REMEDY}.")
         call(filename, overwrite, extension, file_format, **options)
         return
     alone = next(_of_one_number(self.metadata), "the data" if self.data.size == 1 else None)
@@ -101,6 +113,21 @@ def save_words(
                 f"RosettaSciIO cannot write this signal to the NeXus file {filename} ({error}); "
                 f"{_REMEDY}."
             ) from error
+
+
+def texts_for_others(
+    self: BaseSignal, call: Callable[..., None], name: str, *args: object, **kwargs: object
+) -> None:
+    """Turn lists of words into texts where HyperSpy has no class of ours for spectra.
+
+    That is so where they are cut to one channel, summed, or seen as images. The method that saves
+    them is not hooked then, and would leave half a NeXus file.
+    """
+    call(*args, **kwargs)
+    unhooked = not hasattr(type(self), "_dosekin_in_step")
+    if unhooked and self.metadata.get_item("Signal.signal_type") == "EELS":
+        for node, key, words in list(_lists_of_words(self.metadata)):
+            node[key] = json.dumps(words, ensure_ascii=False)
 
 
 class SavesNames(BaseSignal):

@@ -14,7 +14,7 @@ import numpy as np
 from hyperspy.signals import BaseSignal
 
 from hyperspy_dosekin.signals.axes.quantity import is_per_ev
-from hyperspy_dosekin.signals.axes.recorded_names import save_words
+from hyperspy_dosekin.signals.axes.recorded_names import save_words, texts_for_others
 from hyperspy_dosekin.signals.axes.variance import (
     attach_variance,
     drop,
@@ -271,6 +271,7 @@ def _adds(self: BaseSignal, call: Callable[..., Any], name: str, other: Any) -> 
 
 _HOOKS: dict[str, Callable[..., Any]] = {
     "save": save_words,
+    "_assign_subclass": texts_for_others,
     "_slicer": _slice,
     "get_noise_variance": _get,
     "set_noise_variance": _set,

@@ -84,7 +84,11 @@ def _remembered(signal: BaseSignal, variance: BaseSignal) -> tuple[np.ndarray, n
     node = variance.metadata.get_item(_NODE)
     if node is None or is_lazy(signal.data) or is_lazy(variance.data):
         return None
-    if tuple(node.shape) != signal.data.shape or variance.data.shape != signal.data.shape:
+    # One number of a NeXus file is read as no list.
+    if (
+        tuple(np.atleast_1d(node.shape)) != signal.data.shape
+        or variance.data.shape != signal.data.shape
+    ):
         return None
     return np.asarray(node.data), np.asarray(node.variance)
 

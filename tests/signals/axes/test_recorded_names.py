@@ -65,6 +65,37 @@ def test_processed_spectra_come_back_with_their_steps(tmp_path):
 
 
 @pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda p: p.isig[30],
+        lambda p: p.isig[3.0:9.0].sum(-1),
+        lambda p: p.inav[2],
+        lambda p: p.transpose(signal_axes=2),
+    ],
+)
+def test_cuts_of_processed_spectra_come_back_with_their_variance(cut, lazy, tmp_path):
+    processed = dose_series().process_low_loss()
+    part = cut(processed.as_lazy() if lazy else processed)
+    part.save(tmp_path / "part.nxs")
+    back = of_class(hs.signals.BaseSignal, tmp_path / "part.nxs")
+    np.testing.assert_array_equal(back.data, np.asarray(part.data))
+    assert processing_of(back)["steps"] == processing_of(processed)["steps"]
+    variance = part.get_noise_variance()
+    assert (variance is None) == (back.get_noise_variance() is None)
+    if variance is not None:
+        np.testing.assert_array_equal(
+            np.asarray(back.get_noise_variance().data), np.asarray(variance.data)
+        )
+
+
+def test_a_file_without_the_variance_says_so(tmp_path):
+    processed = dose_series().process_low_loss()
+    with pytest.warns(UserWarning, match=r"rpl holds no noise variance.*save it as \.hspy"):
+        processed.save(tmp_path / "processed.rpl")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
 def test_areas_without_a_dose_axis_come_back(lazy, tmp_path):
     s = hs.signals.Signal1D(np.random.default_rng(0).poisson(9.0, (3, 2, 40)))
     s.set_signal_type("EELS")
