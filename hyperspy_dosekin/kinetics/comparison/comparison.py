@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from scipy import special
-from torch import Tensor
 
 from hyperspy_dosekin.kinetics.adequacy.examination import TESTS, examine, fitted_curves
 from hyperspy_dosekin.kinetics.block import offset_of, problem_of
@@ -24,17 +23,17 @@ from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
 from hyperspy_dosekin.kinetics.estimate.moved_frames import with_moved_frames
 from hyperspy_dosekin.kinetics.laws.contract import KineticLaw
-from hyperspy_dosekin.kinetics.laws.solution import dose_at_level, trajectories
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.model.dose_error import EXACT, DoseError
-from hyperspy_dosekin.kinetics.posterior.nodes import Nodes
+from hyperspy_dosekin.kinetics.posterior.parts import bound_matters
 from hyperspy_dosekin.kinetics.posterior.posterior import kinetic_posterior
 
-from .half_change import SHARES, half_change
 from .left_out import log_predictive
+from .likely_doses import N_VALUES, likely_values, log_doses
+from .quantiles import holding, weighed_quantile
 
-#: Equally likely values that stand for a posterior.
-N_VALUES = 101
+#: Of those with the offset at its bound, which are a few of the others at most.
+N_AT_BOUND = 41
 #: Laws whose ln evidence is within this of the best are not ruled out.
 SURVIVING = 3.0
 #: A p value below this rules a law out where the residuals of another one are as they should be.
@@ -48,9 +47,11 @@ LAW_FIELDS = (
     "smallest_p",
     *(f"log_half_dose {i}" for i in range(N_VALUES)),
     *(f"log_half_change {i}" for i in range(N_VALUES)),
+    "bound_mass",
+    *(f"log_half_dose at bound {i}" for i in range(N_AT_BOUND)),
+    *(f"log_half_change at bound {i}" for i in range(N_AT_BOUND)),
 )
-# Values of which these are every third in their order.
-_DRAWN = 3 * N_VALUES
+_AT_BOUND = LAW_FIELDS.index("bound_mass")
 
 
 def compare_block(
@@ -103,7 +104,14 @@ def _of_law(problem: DoseProblem, config: ExactConfig) -> np.ndarray:
         fields[0, nodes.index] = nodes.log_evidence.cpu().numpy()
         fields[1, nodes.index] = log_predictive(curves, nodes.index, integrity).numpy()
         fields[3 : 3 + N_VALUES, nodes.index] = half.numpy() + scale
-        fields[3 + N_VALUES :, nodes.index] = change.numpy() + scale
+        fields[3 + N_VALUES : 3 + 2 * N_VALUES, nodes.index] = change.numpy() + scale
+        mass = nodes.bound_mass.cpu()
+        some = bound_matters(mass)
+        if len(some):
+            likely = likely_values(nodes, N_AT_BOUND, nodes.n_bound).cpu()[:, :, some]
+            half, change, _ = log_doses(fit.law, likely, problem.normalised_dose)
+            own = torch.cat([mass[None, some], half + scale, change + scale])
+            fields[_AT_BOUND:, nodes.index[some.numpy()]] = own.numpy()
     fitted = fitted_curves(whole, config, fit.parameters, fit.amplitude, fit.offset)
     found = examine(fitted).p_value
     p_value = np.stack([found[name] for name in TESTS])
@@ -111,52 +119,6 @@ def _of_law(problem: DoseProblem, config: ExactConfig) -> np.ndarray:
     smallest = np.where(tested, p_value, np.inf).min(axis=0)
     fields[2] = np.where(np.isfinite(smallest), smallest, np.nan).reshape(-1)
     return np.moveaxis(fields.reshape(-1, *shape), 0, 1)
-
-
-def likely_values(nodes: Nodes) -> Tensor:
-    """Equally likely values of all parameters of a law, ``(n_parameter, 3·N_VALUES, n)``."""
-    n = nodes.weight.shape[-1]
-    cumulated = nodes.weight.reshape(-1, n).cumsum(0).T.contiguous()
-    wanted = (torch.arange(_DRAWN).to(cumulated) + 0.5) / _DRAWN * cumulated[:, -1:]
-    place = torch.searchsorted(cumulated, wanted).clamp(max=cumulated.shape[1] - 1).T
-    search = [
-        each.expand(nodes.weight.shape).reshape(-1, n).gather(0, place) for each in nodes.search
-    ]
-    return nodes.parameters.values(search)
-
-
-def log_doses(
-    law: KineticLaw, likely: Tensor, normalised_dose: np.ndarray
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Values of ln D½ and of the ln of the half-change dose, and trajectories.
-
-    The half-change dose is that at which half of the change within the measured range is done,
-    C halfway between 1 and its last value: between measured frames, so that it hardly depends on
-    the law.
-
-    Parameters
-    ----------
-    likely
-        Its `likely_values`.
-    normalised_dose
-        Doses of the frames, ``(n_dose,)``.
-
-    Returns
-    -------
-    half, change : Tensor
-        Equally likely values, ``(N_VALUES, n)``, ascending; doses normalised.
-    integrity : Tensor
-        C of some of the likely values at the frames, ``(N_VALUES, n, n_dose)``.
-    """
-    half = dose_at_level(law, likely, 0.5).log()
-    doses = np.concatenate([SHARES * normalised_dose[-1], normalised_dose])
-    order = np.argsort(doses, kind="stable")
-    place = torch.as_tensor(np.argsort(order))
-    some = likely[:, 1::3].contiguous()
-    found = trajectories(law, torch.as_tensor(doses[order]), some)[..., place]
-    on_grid, at_frames = found[..., : SHARES.size], found[..., SHARES.size :]
-    change = torch.as_tensor(np.log(half_change(on_grid.numpy()) * normalised_dose[-1]))
-    return half.sort(dim=0)[0][1::3], change.sort(dim=0)[0], at_frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,25 +177,47 @@ class ComparedLaws:
         """Whether a law describes the data, no p value of its residuals being below 0.01."""
         return self.field("smallest_p") >= 0.01
 
-    def _values(self, name: str) -> np.ndarray:
-        """Equally likely values, ``(n_law, …, n_window, N_VALUES)``."""
+    def _values(self, name: str, number: int) -> np.ndarray:
+        """Equally likely values, ``(n_law, …, n_window, number)``."""
         first = LAW_FIELDS.index(f"{name} 0")
-        values = self.fields[..., first : first + N_VALUES, :]
-        values = np.moveaxis(np.moveaxis(values, -3, 0), -2, -1)
+        values = self.fields[..., first : first + number, :]
+        return np.moveaxis(np.moveaxis(values, -3, 0), -2, -1)
+
+    def _of_any(self, name: str) -> np.ndarray:
+        """The same of a quantity; of the likeliest law where a law has no estimate."""
+        values = self._values(name, N_VALUES)
         place = np.maximum(self.best, 0)[np.newaxis, ..., np.newaxis]
         return np.where(np.isnan(values), np.take_along_axis(values, place, axis=0), values)
 
     def of_laws(self, name: str, probability: float) -> np.ndarray:
-        """Quantile of ``"log_half_dose"`` or ``"log_half_change"``, ``(n_law, …, n_window)``."""
-        values = self._values(name)
-        ones = np.full(values.shape, 1.0 / N_VALUES)
-        return self._with_scale(values, ones, probability)
+        """Quantile of ``"log_half_dose"`` or ``"log_half_change"``, ``(n_law, …, n_window)``.
+
+        As the ends of intervals of fits, those of a law hold the ones with the offset at its bound,
+        where the data do not speak against it; the truth would lie at the end of them else.
+        """
+        values = self._of_any(name)
+        found = self._with_scale(values, np.ones(values.shape) / N_VALUES, probability)
+        own, mass = self._values(f"{name} at bound", N_AT_BOUND), self.field("bound_mass")
+        own = self._with_scale(own, np.ones(own.shape) / N_AT_BOUND, probability)
+        return holding(found, own, np.nan_to_num(mass), probability)
 
     def average(self, name: str, probability: float) -> np.ndarray:
         """The same of the mixture of all laws, ``(…, n_window)``."""
-        values = np.concatenate(list(self._values(name)), axis=-1)
-        weight = np.repeat(np.moveaxis(self.weights, 0, -1), N_VALUES, axis=-1) / N_VALUES
-        return self._with_scale(values, weight, probability)
+        mass = self.weights * np.nan_to_num(self.field("bound_mass"))
+        total = mass.sum(axis=0)
+        own = self._values(f"{name} at bound", N_AT_BOUND)
+        own = self._mixture(own, mass / np.maximum(total, 1e-300), probability)
+        found = self._mixture(self._of_any(name), self.weights, probability)
+        return holding(found, own, total, probability)
+
+    def _mixture(self, values: np.ndarray, weights: np.ndarray, probability: float) -> np.ndarray:
+        """Quantile of the values ``(n_law, …, n_value)`` of all laws, each with its weight."""
+        number = values.shape[-1]
+        values = np.concatenate(list(values), axis=-1)
+        weight = np.repeat(np.moveaxis(weights, 0, -1), number, axis=-1) / number
+        # What weighs nothing is no end of what does.
+        most = np.where(weight > 0, values, -np.inf).max(axis=-1, keepdims=True)
+        return self._with_scale(np.where(weight > 0, values, most), weight, probability)
 
     def _with_scale(self, values: np.ndarray, weight: np.ndarray, probability: float) -> np.ndarray:
         """Quantile of ln D with the error of the scale in quadrature about the median."""
@@ -278,25 +262,7 @@ class ComparedLaws:
     @property
     def identifiable(self) -> np.ndarray:
         """Whether 90 % of the mixture of ln D½ lies within 0.2 of its median."""
-        low, middle, high = (self.average("log_half_dose", p) for p in (0.05, 0.5, 0.95))
+        values = self._of_any("log_half_dose")
+        low, middle, high = (self._mixture(values, self.weights, p) for p in (0.05, 0.5, 0.95))
         with np.errstate(invalid="ignore"):
             return np.asarray(np.maximum(high - middle, middle - low) <= AGREEING)
-
-
-def weighed_quantile(values: np.ndarray, weight: np.ndarray, probability: float) -> np.ndarray:
-    """Quantile along the last axis; values may be infinite, NaN where they are."""
-    order = np.argsort(values, axis=-1)
-    values = np.take_along_axis(values, order, axis=-1)
-    weight = np.take_along_axis(weight, order, axis=-1)
-    middle = weight.cumsum(axis=-1) - 0.5 * weight
-    right = np.clip((middle < probability).sum(axis=-1), 1, values.shape[-1] - 1)[..., None]
-    pick = [
-        np.take_along_axis(a, right - shift, axis=-1)[..., 0]
-        for a in (middle, values)
-        for shift in (1, 0)
-    ]
-    below, above, low, high = pick
-    share = np.clip((probability - below) / np.maximum(above - below, 1e-300), 0.0, 1.0)
-    open_end = np.isinf(high)
-    step = np.where(open_end, 0.0, np.where(open_end, 0.0, high) - np.where(np.isinf(low), 0, low))
-    return np.where(open_end & (share > 0.5), high, low + share * step)

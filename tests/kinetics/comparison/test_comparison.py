@@ -261,3 +261,22 @@ def test_quantiles_of_weighed_values_may_be_infinite():
     assert weighed_quantile(values, weight, 0.375).item() == 2.0
     assert weighed_quantile(values, weight, 0.95).item() == np.inf
     assert weighed_quantile(values, weight, 0.0).item() == 1.0
+
+
+def test_intervals_hold_an_offset_of_zero_as_those_of_fits_do():
+    # Where b is 0 the truth lies at the end of a central interval: .86 of these held it.
+    phi, n = np.arange(1, 10) / 9, 150
+    noise = 0.01 * np.random.default_rng(11).standard_normal((n, 1, 9))
+    values, truth = np.exp(-phi) + noise, np.log(900 * np.log(2))
+    variance = np.full(values.shape, 1e-4)
+    options = {"variance": variance, "noise": "floor", "nonnegative": True}
+    found = compared(values, [POWER, FIRST], **options)
+    for ends in (found.average, lambda *about: found.of_laws(*about)[1]):
+        low, high = (ends("log_half_dose", p)[..., 0] for p in (0.025, 0.975))
+        assert np.mean((low <= truth) & (truth <= high)) > 0.94
+    free = compared(values, [POWER, FIRST], **{**options, "nonnegative": False})
+    assert np.isnan(free.field("bound_mass")).all()
+    # The flag is that of the mixture, and a median is none of an interval.
+    assert np.isfinite(found.field("bound_mass")).mean() > 0.5
+    middle = found.average("log_half_dose", 0.5)
+    assert ((low <= middle[..., 0]) & (middle[..., 0] <= high)).all()

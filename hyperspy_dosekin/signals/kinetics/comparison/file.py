@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries
 
 #: Version of the layout of files.
-FORMAT = 2
+FORMAT = 3
 #: Where a comparison lies in the metadata of the series that it is saved with.
 NODE = "Dosekin.law_comparison"
 
@@ -72,7 +72,13 @@ def comparison_fields(
     found = fields.shape[-3:-2]
     if not all(isinstance(law, str) for law in laws) or found != (len(laws),):
         raise ValueError(f"numbers of {found} laws are there, and the names {short(laws)}")
-    if series.metadata.get_item(f"{NODE}.format") < 2:
+    version = series.metadata.get_item(f"{NODE}.format")
+    if version < 3:
+        # Nothing was kept of the offset at its bound.
+        missing = len(LAW_FIELDS) - fields.shape[-2]
+        pad = [(0, 0)] * (fields.ndim - 2) + [(0, missing), (0, 0)]
+        fields = np.pad(fields, pad, constant_values=np.nan)
+    if version < 2:
         # Doses were in units of the largest one.
         in_doses = np.char.startswith(np.array(LAW_FIELDS), "log_half")
         fields = fields + np.log(series.dose[-1]) * in_doses[:, np.newaxis]
