@@ -23,7 +23,7 @@ def weighed_quantile(values: np.ndarray, weight: np.ndarray, probability: float)
         for shift in (1, 0)
     ]
     below, above, low, high = pick
-    share = np.clip((probability - below) / np.maximum(above - below, 1e-300), 0.0, 1.0)
+    share = np.clip((probability - below) / np.maximum(above - below, 1e-12), 0.0, 1.0)
     open_end = np.isinf(high)
     step = np.where(open_end, 0.0, np.where(open_end, 0.0, high) - np.where(np.isinf(low), 0, low))
     return np.where(open_end & (share > 0.5), high, low + share * step)
