@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import hyperspy_dosekin
+from hyperspy_dosekin.kinetics.comparison.comparison import LAW_FIELDS
 from tests.tables import check_tables
 
 
@@ -203,18 +204,21 @@ def test_a_comparison_takes_the_options_of_a_fit():
         hyperspy_dosekin.compare_laws(values, laws, prior=None)
 
 
-def test_comparisons_of_the_first_layout_are_read(tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_comparisons_of_earlier_layouts_are_read(version, tmp_path):
     phi = np.arange(1, 10) / 9
     noise = 0.01 * np.random.default_rng(1).standard_normal((1, 9))
     found = hyperspy_dosekin.compare_laws(
         series(np.exp(-3 * phi)[None] + noise), ["power law", "first order"]
     )
     expected = found.average().half_integrity_dose.data
-    fields = found.fields.copy()
-    fields[:, 3:] -= np.log(found.data.dose[-1])
+    # Nothing was kept of the offset at its bound, and doses were in units of the largest first.
+    fields = found.fields[:, : LAW_FIELDS.index("bound_mass")].copy()
+    if version == 1:
+        fields[:, 3:] -= np.log(found.data.dose[-1])
     old = hyperspy_dosekin.LawComparison(found.data, found.laws, fields)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hyperspy_dosekin.signals.kinetics.comparison.file.FORMAT", 1)
+        patch.setattr("hyperspy_dosekin.signals.kinetics.comparison.file.FORMAT", version)
         old.save(tmp_path / "old.hspy")
     same = hyperspy_dosekin.load(tmp_path / "old.hspy")
     np.testing.assert_allclose(same.average().half_integrity_dose.data, expected)
