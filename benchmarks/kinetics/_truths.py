@@ -12,6 +12,7 @@ from unittest import mock
 
 import hyperspy.api as hs
 import numpy as np
+from scipy import special
 
 DOSE_MAX = 1368.0
 
@@ -46,6 +47,9 @@ def late_recovery(phi, k, p):
     return power(phi, k, p) + 0.3 * back * (1 - power(np.minimum(phi, 0.6), k, p))
 
 
+_SPREADS, _SHARES = np.polynomial.hermite_e.hermegauss(41)
+_NORMAL_RATES = (_SPREADS, _SHARES / _SHARES.sum())
+
 LAWS: dict[str, Callable] = {
     "power law": power,
     "first order": lambda phi, k, p: np.exp(-k * phi),
@@ -60,6 +64,12 @@ LAWS: dict[str, Callable] = {
     "recovery": recovery,
     "oscillation": oscillation,
     "late recovery": late_recovery,
+    "diffusion": lambda phi, k, p: special.erfcx(np.sqrt(k * phi)),
+    "rates spread by a factor of e": lambda phi, k, p: sum(
+        share * np.exp(-k * np.exp(spread) * phi)
+        for spread, share in zip(*_NORMAL_RATES, strict=True)
+    ),
+    "slow start": lambda phi, k, p: np.exp(-0.3 * np.expm1(np.minimum(k * phi, 5))),
 }
 
 
@@ -84,6 +94,8 @@ class Truth:
     increment_error: float = 0.0
     frame_error: float = 0.0
     outlier: float = 0.0
+    growth: float = 0.0
+    loss: float = 0.0
     rate: tuple[float, float] | None = None
     first_order: bool = False
 
@@ -104,7 +116,9 @@ class Truth:
         shape = (repeats, self.frames)
         true = scale * np.cumsum(1 + self.increment_error * random.standard_normal(shape), axis=1)
         true = true * (1 + self.frame_error * random.standard_normal(shape)) / self.frames
-        clean = law(true, k, p) + self.b
+        # Contamination that grows with the dose, and a thickness that all windows follow.
+        clean = law(true, k, p) + self.b + self.growth * true
+        clean *= 1 - self.loss * -np.expm1(-2 * true)
         error = random.standard_normal(clean.shape)
         if self.correlation:
             for frame in range(1, self.frames):

@@ -138,6 +138,26 @@ def laws(rows: Rows, repeats: int) -> None:
         report(rows, f"{what}, power law alone", fitted(drawn, offset=offset), None)
 
 
+def unseen(rows: Rows, repeats: int) -> None:
+    """What no residual shows: the first part of a decay, and an offset that does not stay."""
+    for what, noise, options in (
+        ("diffusion, erfcx(√kφ)", 0.01, {"law": "diffusion"}),
+        ("diffusion, erfcx(√kφ)", 0.002, {"law": "diffusion"}),
+        ("rates spread by a factor of e", 0.01, {"law": "rates spread by a factor of e"}),
+        ("slow start (Gompertz)", 0.01, {"law": "slow start"}),
+        ("contamination, 0.1 a over the range", 0.01, {"law": "first order", "growth": 0.1}),
+        ("thickness lost, 9 %", 0.01, {"law": "first order", "loss": 0.1}),
+    ):
+        truth = Truth(noise=noise, counting=True, rate=(0.5, 6), **options)
+        drawn = truth.draw(repeats, 13)
+        for offset, end in ((1.0, "b known"), (None, "b free")):
+            name = f"{what}, {100 * noise:g} % noise, {end}"
+            report(rows, f"{name}, power law alone", fitted(drawn, offset=offset), None)
+        name = f"{what}, {100 * noise:g} % noise, b known"
+        judged = averaged(truth.draw(repeats // 4, 13), offset=1.0)
+        report(rows, f"{name}, average", judged, None)
+
+
 def waves(rows: Rows, repeats: int) -> None:
     """A swing, and a recovery at the end, with and without counting variance."""
     for law in ("power law", "oscillation", "late recovery"):
@@ -272,7 +292,7 @@ def bounded(rows: Rows, repeats: int) -> None:
         rows.add(f"its coverage, b/a = {b}", asked="≥ 0.93", measured=covered, unit="")
 
 
-STUDIES = (base, delayed, waves, laws, correlated, dose, outlier, kept, tests, bounded)
+STUDIES = (base, delayed, waves, laws, unseen, correlated, dose, outlier, kept, tests, bounded)
 
 
 def main() -> None:

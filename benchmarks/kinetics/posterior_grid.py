@@ -99,6 +99,12 @@ LAWS: dict[str, tuple[Sequence[Shape], Callable, Callable, Callable]] = {
         lambda k, m: -np.log(-np.expm1(np.log(0.5) / m)) / k,
         lambda r: [np.exp(r.uniform(0, np.log(10)))],
     ),
+    "stretched": (
+        [Shape("shape", -np.log(4.0), np.log(4.0), logarithmic=True)],
+        lambda phi, k, s: np.exp(-((k * phi) ** s)),
+        lambda k, s: np.log(2) ** (1 / s) / k,
+        lambda r: [np.exp(r.uniform(-0.9, 0.9))],
+    ),
     "power law with plateau": (
         [EXPONENT, Shape("plateau", 0.0, 0.95)],
         lambda phi, k, p, c: c + (1 - c) * decay(phi, k, p),

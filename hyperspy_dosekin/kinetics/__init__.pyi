@@ -16,6 +16,7 @@ from .laws.parameter import LawParameter
 from .laws.prior import Prior
 from .laws.rate_laws import DarkRecovery, DoseRateThreshold, Reversible
 from .laws.registry import KINETIC_LAWS, kinetic_law, register_law
+from .laws.stretched import Stretched
 from .laws.user_law import UserLaw
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "PowerLaw",
     "Prior",
     "Reversible",
+    "Stretched",
     "TwoPopulations",
     "UserLaw",
     "kinetic_law",

@@ -15,6 +15,7 @@ from .closed_forms import (
 )
 from .contract import KineticLaw
 from .rate_laws import DarkRecovery, DoseRateThreshold, Reversible
+from .stretched import Stretched
 
 #: Laws by name. Add your own with `register_law`.
 KINETIC_LAWS: dict[str, KineticLaw] = {
@@ -27,6 +28,7 @@ KINETIC_LAWS: dict[str, KineticLaw] = {
         DelayedPowerLaw(),
         TwoPopulations(),
         MultiHit(),
+        Stretched(),
         Reversible(),
         DoseRateThreshold(),
         DarkRecovery(),

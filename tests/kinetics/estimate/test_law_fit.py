@@ -235,11 +235,12 @@ def test_truths_from_elsewhere_are_found(name):
     assert fit.amplitude.item() == pytest.approx(-1.5, rel=2e-3)
 
 
-def test_two_populations_and_many_hits_are_found_where_the_offset_is_known():
+def test_populations_hits_and_stretched_decays_are_found_where_the_offset_is_known():
     x = NINE.numpy()
     for name, curve, truth in (
         ("two populations", 0.6 * np.exp(-4 * x) + 0.4 * np.exp(-0.8 * x), (4.0, 0.6, 0.2)),
         ("multi-hit", 1 - (1 - np.exp(-3 * x)) ** 2.5, (3.0, 2.5)),
+        ("stretched", np.exp(-np.sqrt(3 * x)), (3.0, 0.5)),
     ):
         problem = DoseProblem(x, (1 + 2 * curve)[None, None], ("w",))
         fit = fit_exact(problem, ExactConfig(law=name, prior=None, offset=1.0))

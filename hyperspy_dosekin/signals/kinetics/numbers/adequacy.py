@@ -73,6 +73,16 @@ CORRELATED = (
 ASSUMES = (
     "D½ assumes that {windows}: no residual can show where a window ends. Give offset= if known."
 )
+STAYS = (
+    "{names}: D½ assumes that the given offset holds at every dose. What grows on the specimen, or "
+    "is lost from all windows, moves D½, and no residual need show it."
+)
+BEGINS = (
+    "By the law a part was gone at the first frame: {shares}. What happens before it no residual "
+    "can show: see compare_laws, or record frames near dose zero."
+)
+#: Share of a that is gone at the first frame, from which on it is said.
+_GONE = 0.1
 
 
 def field(numbers: KineticsNumbers, fields: Array, name: str) -> Any:
@@ -173,17 +183,25 @@ def notes_on_adequacy(numbers: KineticsNumbers) -> list[str]:
     gain = field(numbers, fields, "gain_spread")
     if np.nanmax(gain, initial=0.0) >= 0.01:
         notes.append(GAIN.format(percent=100 * float(np.nanmax(gain))))
-    if numbers.has_intervals and numbers.maps.offset is None:
-        kept = numbers.map("identifiable") & adequate
-        ends = [
-            f"{name} ends at b = {value:.3g}"
-            for name, value, good in zip(
-                numbers.window_names, numbers.map("offset"), kept, strict=True
-            )
-            if good
-        ]
-        notes += [ASSUMES.format(windows=", ".join(ends))] if ends else []
+    if numbers.has_intervals:
+        notes += _assumed(numbers, numbers.map("identifiable") & adequate)
     return notes
+
+
+def _assumed(numbers: KineticsNumbers, kept: np.ndarray) -> list[str]:
+    """What the D½ of windows that are called determined takes for granted."""
+    names = [name for name, good in zip(numbers.window_names, kept, strict=True) if good]
+    if not names:
+        return []
+    amplitude, offset = numbers.map("amplitude")[kept], numbers.map("offset")[kept]
+    if numbers.maps.offset is None:
+        ends = [f"{name} ends at b = {b:.3g}" for name, b in zip(names, offset, strict=True)]
+        notes = [ASSUMES.format(windows=", ".join(ends))]
+    else:
+        notes = [STAYS.format(names=", ".join(names))]
+    gone = 1 - (np.asarray(numbers.data.values)[kept, 0] - offset) / amplitude
+    shares = [f"{n} {100 * g:.0f} %" for n, g in zip(names, gone, strict=True) if g >= _GONE]
+    return [*notes, BEGINS.format(shares=", ".join(shares))] if shares else notes
 
 
 def _by_chance(numbers: KineticsNumbers, fields: np.ndarray) -> list[str]:

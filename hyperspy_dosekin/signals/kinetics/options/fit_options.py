@@ -77,8 +77,8 @@ class FitOptions:
         ``"paper"``, as published.
     law
         ``"power law"``, ``"first order"``, ``"power law with plateau"``, ``"delayed"`` (nothing
-        happens up to a dose), ``"two populations"``, ``"multi-hit"``, a law registered under
-        another name, or a law of your own with one to three parameters
+        happens up to a dose), ``"two populations"``, ``"multi-hit"``, ``"stretched"``, a law
+        registered under another name, or a law of your own with one to three parameters
         (`hyperspy_dosekin.kinetics.UserLaw` makes one of a function; with ``scales=True``, where
         the rate is proportional to k, it is a hundred times as fast).
     offset

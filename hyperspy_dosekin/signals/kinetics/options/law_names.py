@@ -29,6 +29,7 @@ _EQUATIONS = {
     "reversible": "dC/dΦ = −k C + (r/J)(1 − C), J the dose rate",
     "dose-rate threshold": "dC/dΦ = −k (1 − J*/J) C above the dose rate J*, 0 below",
     "dark recovery": "dC/dΦ = −k C + (r/J)(1 − C), and dC/dt = r (1 − C) while the beam is off",
+    "stretched": "C = exp(−(kφ)^s), s the shape",
     "power law with plateau": "dC/dφ = −k (1 − C∞) u^p, u = (C − C∞)/(1 − C∞)",
 }
 
