@@ -4,7 +4,7 @@
 
 Every problem has its own damping and leaves the batch when it has converged. Bounds are kept by
 an active set: a parameter that sits at a bound and is pushed outward is held there for the step.
-Steps of one and two parameters are solved in closed form, others by Cholesky decomposition.
+Steps of one to three parameters are solved in closed form, others by Cholesky decomposition.
 
 What happens to few of the problems is done for those alone, by their indices: a `torch.where` over
 all takes several times as long as a product.
@@ -92,11 +92,39 @@ def _solve(hessian: Tensor, gradient: Tensor) -> Tensor:
         torch.mul(second, gradient[0], out=step[0]).addcmul_(off, gradient[1], value=-1)
         torch.mul(first, gradient[1], out=step[1]).addcmul_(off, gradient[0], value=-1)
         return step.div_(determinant)
-    matrix, right = hessian.permute(2, 0, 1), gradient.T[..., None]
-    factor, info = torch.linalg.cholesky_ex(matrix)
-    step = torch.cholesky_solve(right, factor)[..., 0]
-    diagonal = right[..., 0] / torch.diagonal(matrix, dim1=1, dim2=2)
-    return torch.where((info == 0)[:, None], step, diagonal).T
+    if count == 3:
+        pivots, (second, third, last) = _pivots(hessian)
+        step = gradient.clone()
+        step[1].addcmul_(second, step[0], value=-1)
+        step[2].addcmul_(third, step[0], value=-1).addcmul_(last, step[1], value=-1)
+        for row, pivot in zip(step, pivots, strict=True):
+            row.div_(pivot)
+        step[1].addcmul_(last, step[2], value=-1)
+        step[0].addcmul_(second, step[1], value=-1).addcmul_(third, step[2], value=-1)
+        sound = _positive(pivots)
+    else:
+        matrix, right = hessian.permute(2, 0, 1), gradient.T[..., None]
+        factor, info = torch.linalg.cholesky_ex(matrix)
+        step, sound = torch.cholesky_solve(right, factor)[..., 0].T, info == 0
+    if bool(sound.all()):
+        return step
+    return torch.where(sound, step, gradient / torch.diagonal(hessian).T)
+
+
+def _pivots(matrix: Tensor) -> tuple[list[Tensor], tuple[Tensor, Tensor, Tensor]]:
+    """D and, row by row, L of L D Lᵀ, of matrices ``(3, 3, N)``."""
+    # Torch's decompositions of small matrices take ten times as long.
+    first = matrix[0, 0]
+    second, third = matrix[1, 0] / first, matrix[2, 0] / first
+    middle = torch.addcmul(matrix[1, 1], second, matrix[1, 0], value=-1)
+    across = torch.addcmul(matrix[2, 1], third, matrix[1, 0], value=-1)
+    last = across / middle
+    rest = torch.addcmul(matrix[2, 2], third, matrix[2, 0], value=-1)
+    return [first, middle, rest.addcmul_(last, across, value=-1)], (second, third, last)
+
+
+def _positive(pivots: list[Tensor]) -> Tensor:
+    return reduce(torch.logical_and, [pivot > 0 for pivot in pivots])
 
 
 def _box_step(
@@ -190,8 +218,11 @@ def _secant(
         positive &= diagonal - trial[0, 1] * trial[0, 1] > 1e-4 * diagonal
     else:
         # Positive even after a part of the Hessian is taken off.
-        reduced = (trial - 1e-2 * hessian).permute(2, 0, 1)
-        positive = torch.linalg.cholesky_ex(reduced)[1] == 0
+        reduced = torch.sub(trial, hessian, alpha=1e-2)
+        if count == 3:
+            positive = _positive(_pivots(reduced)[0])
+        else:
+            positive = torch.linalg.cholesky_ex(reduced.permute(2, 0, 1))[1] == 0
     bent = torch.nonzero(~positive)[:, 0]
     trial[..., bent] = hessian[..., bent]
     return trial, correction

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.optimize import lsq_linear
 
-from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
+from hyperspy_dosekin.numerics.batched_minimiser import _solve, minimise_batched
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,3 +92,15 @@ def test_start_outside_and_empty_batch():
     np.testing.assert_allclose(found.parameters, 1.0, atol=1e-4)
     empty = _minimise(Rosenbrock(), torch.empty(2, 0, dtype=torch.float64), -2.0, 2.0)
     assert empty.parameters.shape == (2, 0)
+
+
+def test_steps_of_three_parameters_are_those_of_torch():
+    generator = torch.Generator().manual_seed(3)
+    factor = torch.randn(64, 5, 3, generator=generator, dtype=torch.float64)
+    matrix, right = factor.mT @ factor, torch.randn(64, 3, generator=generator, dtype=torch.float64)
+    step = _solve(matrix.permute(1, 2, 0), right.T)
+    np.testing.assert_allclose(step.T, torch.linalg.solve(matrix, right), rtol=1e-8)
+    # Of a matrix that has no decomposition the diagonal alone is taken.
+    matrix[7, 2, 2] = -matrix[7, 2, 2]
+    step = _solve(matrix.permute(1, 2, 0), right.T)
+    np.testing.assert_array_equal(step[:, 7], right[7] / matrix[7].diagonal())
