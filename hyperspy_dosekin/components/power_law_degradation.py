@@ -10,7 +10,10 @@ import numpy as np
 from hyperspy.component import Parameter
 
 from hyperspy_dosekin.components.degradation import Degradation
+from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
+from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.laws.power_law import power_law_derivatives, power_law_integrity
+from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 if TYPE_CHECKING:
     from hyperspy.signals import Signal1D
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 _LOWEST_RATE = 1e-6
 _HIGHEST_RATE = 1e3
 _EXPONENT_BOX = (0.1, 5.0)
+# k, p, a and b, of which each needs a dose.
+_COEFFICIENTS = 4
 
 
 class PowerLawDegradation(Degradation):
@@ -198,7 +203,7 @@ class PowerLawDegradation(Degradation):
     def estimate_parameters(
         self, signal: Signal1D, x1: float, x2: float, only_current: bool = False
     ) -> bool:
-        """Set starting values: k and p from a table of curves, a and b by linear least squares.
+        """Set starting values, by the first step of the exact estimator.
 
         Parameters
         ----------
@@ -212,7 +217,7 @@ class PowerLawDegradation(Degradation):
         Returns
         -------
         bool
-            ``False``, with nothing changed, if fewer than four doses lie in the range.
+            ``False``, with nothing changed, if fewer than four usable doses lie in the range.
 
         Examples
         --------
@@ -229,14 +234,14 @@ class PowerLawDegradation(Degradation):
         axis = signal.axes_manager.signal_axes[0]
         first, last = axis.value_range_to_indices(x1, x2)
         dose = axis.axis[first : last + 1]
-        if dose.size < len(self.parameters):
-            return False
         current = signal.get_current_signal() if only_current else signal
         data = current.data[..., first : last + 1]
         if current._lazy:
             # Estimates are stored in NumPy maps, and window areas are small.
             data = data.compute()
-        estimates = list(_closest_curves(np.asarray(data, np.float64), self._normalised(dose)))
+        estimates = _starts(np.asarray(data, np.float64), self._normalised(dose))
+        if estimates is None:
+            return False
         if axis.is_binned:
             width = axis.scale if axis.is_uniform else np.gradient(axis.axis).mean()
             estimates[2:] = [estimate / width for estimate in estimates[2:]]
@@ -254,60 +259,21 @@ class PowerLawDegradation(Degradation):
         return True
 
 
-def _closest_curves(
-    values: np.ndarray, normalised_dose: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """For each curve the best (k, p, a, b) of a table.
+def _starts(values: np.ndarray, normalised_dose: np.ndarray) -> list[np.ndarray] | None:
+    """(k, p, a, b) to begin with, each of the shape of the values without their last axis.
 
-    Parameters
-    ----------
-    values
-        Intensities, shape ``(..., n_dose)``; NaN are left out.
-    normalised_dose
-        Shape ``(n_dose,)``.
-
-    Returns
-    -------
-    k, p, a, b of shape ``(...)``. A curve without spread or with fewer than two values gets
-    k = p = 1, a = 0.
+    The first step of the exact estimator. A curve that it cannot fit gets k = p = 1, a = 0.
+    ``None`` where there are too few doses for any.
     """
-    # k in the units of the largest dose here, so that the table fits any dose_max.
-    span = max(normalised_dose.max(), np.finfo(float).tiny)
-    rates, exponents = (
-        grid.ravel() for grid in np.meshgrid(np.geomspace(0.03, 12, 48), np.linspace(0.2, 3, 15))
-    )
-    templates = power_law_integrity(normalised_dose / span, rates[:, None], exponents[:, None])
-    # Curves are nearly degenerate in (k, p): without these weak priors noise alone would choose
-    # a start at the edge of the table.
-    penalty = np.log(rates) ** 2 + ((exponents - 1.0) / 0.7) ** 2
-
-    curves = values.reshape(-1, values.shape[-1])
-    used = np.isfinite(curves)
-    weight = used.astype(np.float64)
-    number = np.maximum(weight.sum(axis=1, keepdims=True), 1.0)
-    mean = np.where(used, curves, 0.0).sum(axis=1, keepdims=True) / number
-    centred = np.where(used, curves - mean, 0.0)
-    # Sums over the doses in use, (n_curve, n_template).
-    template_mean = weight @ templates.T / number
-    spread = weight @ (templates**2).T - number * template_mean**2
-    # A curve with a single value has no spread in any template.
-    spread = np.maximum(spread, np.finfo(float).eps)
-    covariance = centred @ templates.T
-    total = (centred**2).sum(axis=1, keepdims=True)
-    explained = covariance**2 / (spread * np.where(total > 0, total, 1.0))
-    residual = np.maximum(1.0 - explained, 1e-10)
-    best = np.argmin(number * np.log(residual) + penalty, axis=1)
-
-    row = np.arange(len(curves))
-    constant = total[:, 0] <= number[:, 0] * (1e-14 * np.abs(mean[:, 0])) ** 2
-    rate = np.where(constant, 1.0, rates[best]) / span
-    exponent = np.where(constant, 1.0, exponents[best])
-    amplitude = np.where(constant, 0.0, covariance[row, best] / spread[row, best])
-    offset = mean[:, 0] - amplitude * template_mean[row, best]
-    shape = values.shape[:-1]
-    return (
-        rate.reshape(shape),
-        exponent.reshape(shape),
-        amplitude.reshape(shape),
-        offset.reshape(shape),
-    )
+    order = np.argsort(normalised_dose, kind="stable")
+    dose, curves = normalised_dose[order], values.reshape(-1, 1, order.size)[..., order]
+    usable = np.isfinite(curves)
+    if np.unique(dose[usable.any((0, 1))]).size < _COEFFICIENTS:
+        return None
+    fit = fit_exact(DoseProblem(dose, curves, ("",)), ExactConfig(max_iterations=1))
+    mean = np.where(usable, curves, 0.0).sum(-1) / np.maximum(usable.sum(-1), 1)
+    found = fit.rate / dose[-1], fit.exponent, fit.amplitude, fit.offset
+    return [
+        np.where(fit.dead, other, each).reshape(values.shape[:-1])
+        for each, other in zip(found, (1.0, 1.0, 0.0, mean), strict=True)
+    ]

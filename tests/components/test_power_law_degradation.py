@@ -11,7 +11,7 @@ from hyperspy.extensions import ALL_EXTENSIONS
 from scipy.integrate import solve_ivp
 
 from hyperspy_dosekin.components import PowerLawDegradation
-from hyperspy_dosekin.components.power_law_degradation import _closest_curves
+from hyperspy_dosekin.components.power_law_degradation import _starts
 
 DOSE = np.arange(152.0, 1369.0, 152.0)
 DOSE_MAX = 1368.0
@@ -216,7 +216,7 @@ def test_estimate_is_close_to_the_curve(lazy):
 
 def test_estimate_uses_only_the_range_and_no_missing_frames():
     values = curves(2.0, 1.3, 5.0, 2.0)
-    clean = _closest_curves(values[[0, 1, 3, 4, 5, 6]], DOSE[[0, 1, 3, 4, 5, 6]] / DOSE_MAX)
+    clean = _starts(values[[0, 1, 3, 4, 5, 6]], DOSE[[0, 1, 3, 4, 5, 6]] / DOSE_MAX)
     values[2], values[-2:] = np.nan, 1e6
     s = dose_signal(values)
     _, component = fitted_model(s)
@@ -228,7 +228,7 @@ def test_estimate_uses_only_the_range_and_no_missing_frames():
 
 def test_estimate_of_flat_and_empty_curves_is_finite():
     values = np.stack([np.full(9, 3.0), np.zeros(9), np.full(9, np.nan)])
-    k, p, a, b = _closest_curves(values, DOSE / DOSE_MAX)
+    k, p, a, b = _starts(values, DOSE / DOSE_MAX)
     np.testing.assert_array_equal([k, p, a], [[1, 1, 1], [1, 1, 1], [0, 0, 0]])
     np.testing.assert_allclose(b, [3.0, 0.0, 0.0])
 
