@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hyperspy_dosekin.kinetics.curves.preparation import PreparedCurves
-from hyperspy_dosekin.kinetics.model.objective import Deviance
+from hyperspy_dosekin.kinetics.model.objective import Deviance, Layout
 from hyperspy_dosekin.numerics.batched_minimiser import Minimum
 
 from .minima import better_of, minimise, rows_of
@@ -45,7 +45,7 @@ def held_at_bounds(
     minimum: Minimum,
     bound: np.ndarray,
     allowed: np.ndarray,
-    build: Callable[[np.ndarray, np.ndarray | None], Deviance],
+    build: Callable[[Layout, np.ndarray, np.ndarray | None], Deviance],
     max_iterations: int,
 ) -> Deviance:
     """Fit curves again whose intensity would become negative, with the offset at its bound.
@@ -69,7 +69,7 @@ def held_at_bounds(
     if index.numel() == 0:
         return deviance
     bound[part] = broken.T.reshape(bound[part].shape).cpu().numpy()
-    held = build(part, bound)
+    held = build(layout, part, bound)
     start = minimum.parameters[:, index]
     some = held.select(index)
     found = minimise(some, start, max_iterations)

@@ -38,8 +38,8 @@ def settle_delays(objective: Deviance, minimum: Minimum, steps: int) -> None:
         Steps at most.
     """
     layout = objective.layout
-    delays = [n for n, each in enumerate(layout.parameters.free) if each.name == "delay"]
-    if not delays or not layout.parameters.free[delays[0]].direct:
+    delays = [n for n, each in enumerate(layout.parameters.free) if each.onset]
+    if not delays:
         return
     rows, upper = layout.rows_of(delays[0]), layout.parameters.free[delays[0]].upper
     frame, following, first = _frames(objective, minimum.parameters[rows])

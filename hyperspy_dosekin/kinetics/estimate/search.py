@@ -24,7 +24,7 @@ from hyperspy_dosekin.numerics.batched_minimiser import Minimum
 from hyperspy_dosekin.numerics.device import resolve_device
 from hyperspy_dosekin.numerics.row_sums import in_whole_vectors
 
-from .absorbed import settle_absorbed
+from .absorbed import beside_offset, settle_absorbed, with_absorbed
 from .bounds import held_at_bounds
 from .delays import settle_delays
 from .deviance import build_deviance
@@ -203,7 +203,10 @@ def fit_curves(
     shared = ("exponent",) if config.exponent == "shared" and n_window > 1 else ()
     coupled = n_window > 1 and bool(shared or pairs)
     parameters = config.parameters
-    layout = Layout(parameters, n_window if coupled else 1, shared, pairs)
+    whole = Layout(parameters, n_window if coupled else 1, shared, pairs)
+    layout = whole
+    if not curves.offset_known and parameters.law.beside_offset is not None:
+        layout = replace(whole, parameters=beside_offset(parameters))
     root_weight, noise = curves.root_weight, curves.noise_model(config.noise)
     scale = np.ones((n_curve, n_window))
     if config.loss is not None:
@@ -223,12 +226,12 @@ def fit_curves(
             flags = nothing.astype(bool)
             return FoundCurves(none, nothing, nothing, nothing, flags, nothing, root_weight, bound)
 
-        def build(part: np.ndarray, bound: np.ndarray | None = None) -> Deviance:
+        def build(layout: Layout, part: np.ndarray, bound: np.ndarray | None = None) -> Deviance:
             return build_deviance(
                 curves, layout, part, dtype, device, root_weight, noise=noise, bound=bound
             )
 
-        objectives = [build(part) for part in parts]
+        objectives = [build(layout, part) for part in parts]
         minima = _minimise_all(objectives, Dictionary(objectives[0]), config.max_iterations)
         gathered: list[list[Tensor]] = [[] for _ in range(4)]
         values: list[Tensor] = []
@@ -237,14 +240,18 @@ def fit_curves(
             deviance = objectives[number]
             settle_delays(deviance, minimum, config.max_iterations)
             settle_absorbed(deviance, minimum)
+            squares, effective = deviance.squares_and_freedom(minimum.parameters)
+            rows = with_absorbed(minimum.parameters, layout, whole)
+            minimum = replace(minimum, parameters=rows)
+            deviance = replace(deviance, layout=whole)
             if allowed is not None and allowed[part].any():
                 deviance = held_at_bounds(
                     curves, part, deviance, minimum, bound, allowed, build, config.max_iterations
                 )
                 if deviance.bound is not None:
                     settle_delays(deviance, minimum, config.max_iterations)
-            search = layout.split(minimum.parameters)
-            squares, effective = deviance.squares_and_freedom(minimum.parameters)
+                    squares, effective = deviance.squares_and_freedom(minimum.parameters)
+            search = whole.split(minimum.parameters)
             perfect = squares <= _PERFECT[dtype] * deviance.values.square().sum(0)
             converged = minimum.converged | perfect.all(0)
             rows = squares, effective, minimum.objective, converged

@@ -132,6 +132,7 @@ class PlateauPowerLaw(ClosedForm):
     has_plateau = True
     nesting = ("plateau", "exponent", "rate")
     linear = "plateau"
+    beside_offset = PowerLaw()
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
         """``k (1 − C∞) u^p``."""
@@ -179,7 +180,7 @@ class DelayedPowerLaw(ClosedForm):
     """
 
     name = "delayed power law"
-    parameters = (RATE, _EXPONENT, LawParameter("delay", 0.0, 1.0, 0.1))
+    parameters = (RATE, _EXPONENT, LawParameter("delay", 0.0, 1.0, 0.1, onset=True))
     nesting = ("rate", "exponent", "delay")
 
     def rate(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
@@ -231,10 +232,12 @@ class Delayed(ClosedForm):
         self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
     ) -> tuple[Tensor, list[Tensor | None]]:
         """``exp(−k (φ − φ₀))``."""
+        from hyperspy_dosekin.numerics.row_sums import power_of_two
+
         rate = search[0].exp()
         late = dose - search[1]
         time = late.clamp(min=0.0) * rate
-        integrity = (-time).exp()
+        integrity = power_of_two(time * -_LOG2_E)
         if not any(slopes):
             return integrity, []
         return integrity, wanted_of(slopes, time.mul_(integrity), -rate * integrity * (late > 0))

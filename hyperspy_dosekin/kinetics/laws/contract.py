@@ -51,6 +51,9 @@ class KineticLaw(ABC):
     linear
         Name of a parameter that the integrity is linear in, if there is one: of many values of it
         only two need the integrity.
+    beside_offset
+        The law that is left of it where amplitude and offset are free, if they absorb some of its
+        parameters: all values of those then fit alike, and an estimate takes their `start`.
     needs_dose_rate
         Whether time matters beside the dose, so that all frames must have one known dose rate.
     inputs
@@ -86,6 +89,7 @@ class KineticLaw(ABC):
     has_plateau: bool = False
     nesting: tuple[str, ...] = ()
     linear: str = ""
+    beside_offset: KineticLaw | None = None
     needs_dose_rate: bool = False
     inputs: tuple[str, ...] = ()
     needs_series: bool = False

@@ -29,11 +29,15 @@ class LawParameter:
     known
         Mean and standard deviation before the data, on the scale of estimation, of a parameter that
         has a prior of its own; ``None`` for those of the fit.
+    onset
+        Whether it is the dose at which a decay begins. The deviance of curves has a kink wherever
+        that meets a frame: estimates then look behind the frame, too. Needs ``lower <= 0``.
 
     Raises
     ------
     ValueError
-        If the box is empty, the start lies outside, or a logarithmic box reaches zero.
+        If the box is empty, the start lies outside, a logarithmic box reaches zero, or that of a
+        beginning does not.
 
     Examples
     --------
@@ -47,6 +51,7 @@ class LawParameter:
     start: float
     logarithmic: bool = False
     known: tuple[float, float] | None = None
+    onset: bool = False
 
     def __post_init__(self) -> None:
         if not self.lower < self.upper or not self.lower <= self.start <= self.upper:
@@ -58,6 +63,11 @@ class LawParameter:
             raise ValueError(
                 f"parameter {self.name!r}: the lower bound {self.lower} of a logarithmic "
                 "parameter must be positive; raise it or set logarithmic=False."
+            )
+        if self.onset and self.lower > 0:
+            raise ValueError(
+                f"parameter {self.name!r}: the lower bound {self.lower} of the dose at which a "
+                "decay begins must be 0; lower it or set onset=False."
             )
 
     def to_free(self, value: Tensor) -> Tensor:

@@ -240,7 +240,7 @@ def rows_and_mass(
     """
     if len(data.parameters.free) > 1:
         if number is None:
-            number = _N_DELAY if data.parameters.free[1].name == "delay" else N_ROW
+            number = _N_DELAY if data.parameters.free[1].onset else N_ROW
         return _adapted_rows(data, start, templates, number)
     _, rate, deviance = templates
     rate = torch.where(deviance < data.deviance_at([start[:1]]), rate, start[:1])

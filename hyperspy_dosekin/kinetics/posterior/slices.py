@@ -244,7 +244,7 @@ def _adapted(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> 
     slices = _first(data, start, place, known)
     box = data.parameters.free[2].free_box
     again = torch.arange(data.count, device=start.device)
-    delayed = data.parameters.free[2].name == "delay"
+    delayed = data.parameters.free[2].onset
     for _ in range(_ROUNDS):
         some, part = data.select(again), slices.select(again)
         low, high, _ = extent(part.mass, part.place, box, _DEPTH)

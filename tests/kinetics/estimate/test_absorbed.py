@@ -3,6 +3,7 @@
 """A plateau beside a free offset: every height fits alike, and the estimate is always the same."""
 
 import numpy as np
+import pytest
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
@@ -44,3 +45,24 @@ def test_where_no_offset_is_free_it_is_estimated():
     height = (bounded.offset + bounded.amplitude * bounded.parameters["plateau"])[held]
     assert held.sum() > 20
     assert abs(np.median(height) - (PLATEAU - 0.25)) < 0.03
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"prior": None}, {"exponent": "shared"}, {"hierarchy": (("C–O", "C–C"),)}]
+)
+def test_what_is_searched_for_is_the_power_law(options):
+    values = a_map(60, 7).reshape(30, 2, -1)
+    problem = DoseProblem(DOSE, values, ("C–O", "C–C"))
+    laws = ("power law", "power law with plateau")
+    plain, other = (fit_exact(problem, ExactConfig(law=law, **options)) for law in laws)
+    for name in ("rate", "exponent", "objective", "converged", "noise_sigma", "residual_sigma"):
+        np.testing.assert_allclose(getattr(other, name), getattr(plain, name), rtol=1e-12)
+    np.testing.assert_array_equal(other.parameters["plateau"], 0.1)
+    np.testing.assert_allclose(other.amplitude * 0.9, plain.amplitude, rtol=1e-12)
+    np.testing.assert_allclose(other.fitted(DOSE / 12), plain.fitted(DOSE / 12), rtol=1e-10)
+
+
+def test_a_height_that_is_held_stays():
+    found = fit(a_map(10, 8), held=(("plateau", 0.25),))
+    np.testing.assert_array_equal(found.parameters["plateau"], 0.25)
+    np.testing.assert_array_equal(found.rate, fit(a_map(10, 8)).rate)

@@ -7,6 +7,8 @@ import pytest
 
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
+from hyperspy_dosekin.kinetics.laws.closed_forms import Delayed
+from hyperspy_dosekin.kinetics.laws.parameter import LawParameter
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 DOSE = np.arange(1.0, 10.0)
@@ -62,3 +64,22 @@ def test_squares_are_the_least_of_a_dense_grid():
     squares = total - np.square((values * own).sum(-1)) / np.square(own).sum(-1)
     # Deviance with an unknown noise. A few have another minimum elsewhere.
     assert np.mean(7 * np.log(squares / least) < 0.01) > 0.97
+
+
+def test_a_law_of_ones_own_says_which_parameter_is_a_delay():
+    class Late(Delayed):
+        name = "late"
+        parameters = (Delayed.parameters[0], LawParameter("delay", 0.0, 1.0, 0.1, onset=True))
+
+    class Unsaid(Late):
+        parameters = (Delayed.parameters[0], LawParameter("delay", 0.0, 1.0, 0.1))
+
+    problem = DoseProblem(DOSE, a_map(60, 4), ("C–O",))
+    own, law, unsaid = (
+        fit_exact(problem, ExactConfig(law=law)).parameters["delay"]
+        for law in (Late(), "delayed", Unsaid())
+    )
+    np.testing.assert_array_equal(own, law)
+    assert (unsaid != law).any()
+    with pytest.raises(ValueError, match="must be 0"):
+        LawParameter("delay", 0.1, 1.0, 0.5, onset=True)
