@@ -34,6 +34,9 @@ DEPTH = 20.0
 #: Intervals are also those of the bound alone where its odds, relative to the prior, are larger.
 #: Where they are so near to it in ln, either is right.
 BOUND_MATTERS, ODDS_ALIKE = 0.147, 0.2
+#: An interval goes to the box of a parameter without a prior where so much of its mass lies within
+#: this share of its width of it: not below the first, wholly from the second on.
+NEAR_BOX, REACH = (0.04, 0.06), 0.1
 #: An end that a hundredth of its tail moves by more, in widths, lies in a gap between two modes:
 #: its place is no measure, and it is compared in probability.
 IN_GAP = 0.02
@@ -300,7 +303,7 @@ class End:
 
 
 def truth(law, values, *, known, sigma, bounded, grows, seed=0):
-    """Ends of 95 % intervals by name, without the rules for estimates and boxes.
+    """Ends of 95 % intervals by name, without the rules for estimates and boxes, and the medians.
 
     And the odds of the bound, relative to its prior.
     """
@@ -325,8 +328,16 @@ def truth(law, values, *, known, sigma, bounded, grows, seed=0):
             own = cumulated(made[-1][name], logs[-1])
             low = min(low, End(0.025, *own), key=lambda end: end.place)
             high = max(high, End(0.975, *own), key=lambda end: end.place)
-        found[name] = low, high
+        found[name] = low, high, End(0.5, *whole)
     return found, odds
+
+
+def drawn_to_box(end: End, whole: End, width: float, shape: Shape, side: int) -> float:
+    """End of an interval on the way to the box, where the density has not fallen towards it."""
+    box, inwards = ((shape.low, 1), (shape.high, -1))[side]
+    below = whole.probability(box + inwards * REACH * width)
+    share = np.interp((below, 1 - below)[side], NEAR_BOX, (0.0, 1.0))
+    return end.place + share * (box - end.place)
 
 
 def drawn(law: str, number: int, noise: float, offset: float, seed: int):
@@ -374,7 +385,7 @@ def compare(law: str, number: int, noise: float, kind: str, seed: int, *, again:
             missed.left_out += 1
             continue
         other = truth(law, row, **options, seed=1)[0] if again else known_ends
-        for name, both in known_ends.items():
+        for name, (*both, whole) in known_ends.items():
             width = both[1].place - both[0].place
             if not np.isfinite(width) or width <= 0:
                 continue
@@ -386,12 +397,11 @@ def compare(law: str, number: int, noise: float, kind: str, seed: int, *, again:
                 value = found[f"{name} {('lower', 'upper')[side]}"][curve, 0]
                 with np.errstate(divide="ignore"):
                     value, best = np.log([value, estimate]) if logarithmic else (value, estimate)
-                # Intervals hold the estimate.
-                expected = (min, max)[side](end.place, best)
+                expected = end.place
                 if name in shapes and shapes[name].prior is None:
-                    # Where the density has not fallen towards a box, the interval goes to it.
-                    box = (shapes[name].low, shapes[name].high)[side]
-                    expected = value if np.isclose(value, box, atol=1e-9) else expected
+                    expected = drawn_to_box(end, whole, width, shapes[name], side)
+                # Intervals hold the estimate.
+                expected = (min, max)[side](expected, best)
                 if not np.isfinite(value) or not np.isfinite(expected):
                     continue
                 missed.own.append(abs(other[name][side].place - end.place) / width)

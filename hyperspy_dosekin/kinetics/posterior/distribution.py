@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from .rows import end_weights
 
 # Steps of a quantile at most, and the share of a tail that may be missing.
 _STEPS, _CLOSE, _EPS = 16, 1e-2, 1e-6
@@ -16,6 +20,13 @@ _STEPS, _CLOSE, _EPS = 16, 1e-2, 1e-6
 _LEAST_SLOPE = 1e-3
 # Share of the curves below which those that are not done go on by themselves.
 _SOME = 0.6
+# Weights that are none, and the largest change of a density over the room of a node, as a share of
+# it: it is not negative anywhere.
+_NONE, _STEEPEST = 1e-30, 2.0
+# A row of so small a share of the mass of the next one has none.
+_NOTHING = 1e-3
+# Largest mass of a cell, in that of an even density.
+_MOST = 1.5
 # Numbers that are added in double precision.
 _FEW = 64
 # Places at which a distribution function is looked at first.
@@ -25,16 +36,42 @@ _PLACES = 12
 _SMALLEST_SPREAD, _SMOOTHED = 1e-6, 0.05
 
 
-def _sharpened(weight: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """Weights that, spread evenly from node to node, have the moments of weights on nodes."""
-    sharp = weight.clone()
-    for dim in dims:
-        length = weight.shape[dim] - 2
-        if length > 0:
-            inner, left, right = (weight.narrow(dim, start, length) for start in (1, 0, 2))
-            excess = (left + right).sub_(inner, alpha=2.0)
-            sharp.narrow(dim, 1, length).sub_(excess, alpha=1 / 24)
-    return sharp.clamp_(min=0.0)
+def _cells(weight: Tensor, dim: int) -> tuple[Tensor, Tensor | None]:
+    """Masses of the cells of nodes, and by how much of them the density changes over each.
+
+    The cell of a node reaches half way to its neighbours, that of an outermost node to one side.
+
+    Parameters
+    ----------
+    weight
+        Of nodes along a dimension whose weights are those of `end_weights`: their sum is that of
+        the cells.
+    dim
+        The dimension.
+    """
+    length = weight.shape[dim]
+    if length < 6:
+        return weight, None
+    at = weight.clone()
+    for ends in (slice(0, 3), slice(length - 3, length)):
+        known = end_weights(length)[ends].to(weight).reshape(-1, *[1] * (weight.ndim - dim - 1))
+        at[(slice(None),) * dim + (ends,)].div_(known)
+    left, inner, right = (at.narrow(dim, start, length - 2) for start in range(3))
+    mass, change = torch.empty_like(at), torch.empty_like(at)
+    torch.add(left, right, out=mass.narrow(dim, 1, length - 2))
+    mass.narrow(dim, 1, length - 2).sub_(inner, alpha=2.0).mul_(1 / 24).add_(inner)
+    torch.sub(right, left, out=change.narrow(dim, 1, length - 2)).mul_(0.5)
+    for end, step in ((0, 1), (length - 1, -1)):
+        first, second, third = (at.select(dim, end + step * place) for place in range(3))
+        half = torch.add(first, second, alpha=5 / 8).sub_(third, alpha=1 / 8).mul_(1 / 3)
+        mass.select(dim, end).copy_(half)
+        change.select(dim, end).copy_((second - first).mul_(0.25 * step))
+    # Beside a narrow peak parabolas say too much.
+    at.mul_(_MOST)
+    at.select(dim, 0).mul_(0.5)
+    at.select(dim, length - 1).mul_(0.5)
+    mass = torch.minimum(mass, at).clamp_(min=0.0)
+    return mass, change.div_(mass.clamp(min=_NONE)).clamp_(-_STEEPEST, _STEEPEST)
 
 
 def _summed(values: Tensor, dims: tuple[int, ...]) -> Tensor:
@@ -69,13 +106,18 @@ def _row_totals(values: Tensor) -> Tensor:
     return _summed(values, (2,))
 
 
-def _below(start: Tensor, slope: Tensor, weight: Tensor, place: Tensor) -> Tensor:
-    """Mass below places ``(…, n)`` of nodes ``(k, n)`` spread evenly over their room."""
-    share = torch.addcmul(start, place.float()[..., None, :], slope)
-    return _folded(share.clamp_(0.0, 1.0).mul_(weight))
+def _below(nodes: Sequence[Tensor], place: Tensor) -> Tensor:
+    """Mass below places ``(…, n)`` of nodes ``(k, n)``.
+
+    Their `start` and `slope` say what share u of its room lies below, and of that a node has
+    `even` u + `bent` u².
+    """
+    start, slope, even, bent = nodes
+    share = torch.addcmul(start, place.float()[..., None, :], slope).clamp_(0.0, 1.0)
+    return _folded(torch.addcmul(even, bent, share).mul_(share))
 
 
-def _between(values: Tensor, dim: int, known: Tensor | None, bent: bool) -> Tensor:
+def _between(values: Tensor, dim: int, known: Tensor | None) -> Tensor:
     """What values are half way from each to the next one, by their bends there.
 
     By the flatter of the two parabolas that meet there, about, as in `refined`.
@@ -83,7 +125,7 @@ def _between(values: Tensor, dim: int, known: Tensor | None, bent: bool) -> Tens
     length = values.shape[dim]
     left, right = values.narrow(dim, 0, length - 1), values.narrow(dim, 1, length - 1)
     middle = torch.add(left, right).mul_(0.5)
-    if length < 3 or not bent:
+    if length < 3:
         return middle
     bend = values.diff(2, dim=dim)
     if known is not None:
@@ -95,19 +137,16 @@ def _between(values: Tensor, dim: int, known: Tensor | None, bent: bool) -> Tens
     return middle.sub_((first * second).clamp_(min=0.0).div_(total), alpha=0.25)
 
 
-def _neighbours(
-    values: Tensor, dim: int, known: Tensor | None = None, *, bent: bool = True
-) -> tuple[Tensor, Tensor]:
+def _neighbours(values: Tensor, dim: int, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Room of each value as far as half way to its neighbours, and the middle of that room.
 
     Outermost values have none on their outer side; a single one has none at all. One beside a value
-    that is not known has as much room there as on its other side. Where they are not `bent`, values
-    half way are those in the middle.
+    that is not known has as much room there as on its other side.
     """
     length = values.shape[dim]
     if length == 1:
         return torch.zeros_like(values), values
-    between = _between(values, dim, known, bent)
+    between = _between(values, dim, known)
     low = torch.cat([values.narrow(dim, 0, 1), between], dim)
     high = torch.cat([between, values.narrow(dim, length - 1, 1)], dim)
     if known is not None:
@@ -120,8 +159,79 @@ def _neighbours(
     return high - low, low.add_(high).mul_(0.5)
 
 
+def _bends(values: Tensor, middle: Tensor, dim: int) -> Tensor:
+    """Second differences of values as their rooms know them, whose middles they move."""
+    bend = (middle - values).mul_(8.0)
+    for end in (0, -1):
+        bend.select(dim, end).zero_()
+    return bend
+
+
+@dataclass(frozen=True, eq=False)
+class _Across:
+    """What rows say of the rooms of their nodes, ``(n_part, n_row, n)``.
+
+    Parameters
+    ----------
+    shift
+        From the centres of rows to the means of their rooms.
+    square
+        Squared length of the rooms.
+    tilt, bend
+        Change of the density over rooms times their length, and second differences of centres
+        times their square.
+    """
+
+    shift: Tensor
+    square: Tensor
+    tilt: Tensor
+    bend: Tensor
+
+    def single(self) -> _Across:
+        """The same for all nodes of the rows, in single precision."""
+        each = (self.shift, self.square, self.tilt, self.bend)
+        return _Across(*(one.float()[:, :, None] for one in each))
+
+
+def _there(mass: Tensor, dim: int) -> Tensor:
+    """Which rows have mass, compared with those beside them: the centre of none is anywhere."""
+    length = mass.shape[dim]
+    most = mass.clone()
+    if length > 1:
+        left, right = most.narrow(dim, 0, length - 1), most.narrow(dim, 1, length - 1)
+        torch.maximum(left, mass.narrow(dim, 1, length - 1), out=left)
+        torch.maximum(right, mass.narrow(dim, 0, length - 1), out=right)
+    return mass > (_NOTHING * most).clamp(min=_NONE)
+
+
+def _across(centre: Tensor, mass: Tensor, weights: Weights) -> _Across:
+    """Rooms of the centres of rows as far as half way to the next rows and slices."""
+    cut = centre.unflatten(1, (weights.slices, -1))
+    share = mass.unflatten(1, (weights.slices, -1))
+    room, middle = _neighbours(cut, 2, _there(share, 2))
+    square, shift = room.square(), middle - cut
+    bend = _bends(cut, middle, 2)
+    shift -= bend / 12
+    bend *= square
+    tilt = torch.zeros_like(room) if weights.over_rows is None else room * weights.over_rows
+    if weights.slices > 1:
+        # Rows of one slice and of the next are not the same: slices as a whole are.
+        total = share.sum(2)
+        whole = (share * cut).sum(2) / total.clamp(min=_NONE)
+        room, between = _neighbours(whole, 1, _there(total, 1))
+        own, whole_bend = room.square(), _bends(whole, between, 1)
+        bend += (whole_bend * own)[:, :, None]
+        square += own[:, :, None]
+        shift += (between - whole - whole_bend / 12)[:, :, None]
+        if weights.over_slices is not None:
+            tilt += (room * weights.over_slices)[:, :, None]
+    return _Across(*(each.flatten(1, 2) for each in (shift, square, tilt, bend)))
+
+
 class Weights:
-    """Weights of nodes in single precision, and as they are spread between nodes.
+    """Weights of nodes in single precision, and masses of the cells about them.
+
+    Outermost nodes of a row, rows and slices have weights by `end_weights`.
 
     Parameters
     ----------
@@ -138,12 +248,19 @@ class Weights:
         plain = weight.float()
         total = _folded(plain.flatten(0, 2)).clamp_(min=1e-300)
         self.plain = plain / total.float()
-        sharp = self.plain
+        mass, self.along, self.over_rows, self.over_slices = self.plain, None, None, None
         if ordered:
-            cut = self.plain.unflatten(1, (slices, -1))
-            sharp = _sharpened(cut, (1, 2, 3)).flatten(1, 2)
-        sharp = sharp.flatten(0, 2)
-        self.spread = sharp / _folded(sharp).float()
+            mass, self.along = _cells(self.plain, 2)
+            rows = self.by_row.unflatten(1, (slices, -1))
+            in_row, self.over_rows = _cells(rows, 2)
+            whole = rows.sum(2)
+            in_slice, self.over_slices = _cells(whole, 1)
+            # Rows and slices keep what they have, whatever is made of it along them.
+            in_row *= (in_slice / in_row.sum(2).clamp(min=_NONE))[:, :, None]
+            share = in_row.flatten(1, 2) / _row_totals(mass).clamp(min=_NONE)
+            mass = mass * share.float()[:, :, None]
+        mass = mass.flatten(0, 2)
+        self.mass = mass / _folded(mass).float()
 
     @cached_property
     def by_row(self) -> Tensor:
@@ -154,9 +271,10 @@ class Weights:
 class Distribution:
     """Distribution function of values at weighed nodes, which may be infinite.
 
-    Where nodes are ordered the weight of a node is spread evenly as far as half way to its
+    Where nodes are ordered the mass of the cell of a node is spread as far as half way to its
     neighbours, on its row and on the next rows: nodes come in clumps, one for each row of a narrow
-    ridge, and so would quantiles.
+    ridge, and so would quantiles. Over that room the density is a straight line, as far as it
+    changes from node to node.
 
     Parameters
     ----------
@@ -170,26 +288,27 @@ class Distribution:
         self.finite_mass: Tensor | None = None
         self._rows: list[Tensor] | None = None
         values = values.expand(weights.plain.shape)
-        self._whole = self._weight = weights.spread
-        finite = there = None
+        given, self._whole = weights, weights.mass
+        weight = weights.mass
+        finite = None
         if not bool(torch.isfinite(values.sum())):
             finite = torch.isfinite(values)
-            spread = torch.where(finite.flatten(0, 2), weights.spread, 0.0)
-            self.finite_mass = _summed(spread, (0,)).clamp(min=1e-300)
-            self._weight = spread / self.finite_mass.float()
-            weight = torch.where(finite, weights.plain, 0.0)
-            weights = Weights(weight, ordered=weights.ordered, slices=weights.slices)
+            weight = torch.where(finite.flatten(0, 2), weight, 0.0)
+            self.finite_mass = _summed(weight, (0,)).clamp(min=1e-300)
+            weight /= self.finite_mass.float()
+            masked = torch.where(finite, weights.plain, 0.0)
+            weights = Weights(masked, ordered=weights.ordered, slices=weights.slices)
             # Infinite values take no place among the others.
             values = torch.where(finite, values, 0.0)
             mean = (weights.plain * values).sum((0, 1, 2))
             values = torch.where(finite, values, mean)
         # About one of the values, few digits are enough.
         about = values[0, values.shape[1] // 2, values.shape[2] // 2]
-        place, weight = (values - about).float(), weights.plain
-        first = _row_totals(weight * place)
+        place, plain = (values - about).float(), weights.plain
+        first = _row_totals(plain * place)
         mean = first.sum((0, 1))
         place.sub_(mean.float())
-        second = _row_totals((weight * place).mul_(place))
+        second = _row_totals((plain * place).mul_(place))
         self.mean = about + mean
         self.spread = second.sum((0, 1)).sqrt().clamp(min=1e-30)
         smallest = _SMALLEST_SPREAD * self.spread
@@ -197,43 +316,37 @@ class Distribution:
         if weights.ordered:
             mass = weights.by_row
             # Rows without mass have no centre to speak of; they also do not matter.
-            centre = torch.where(mass > 1e-30, first / mass.clamp(min=1e-30) - mean, 0.0)
-            cut = centre.unflatten(1, (weights.slices, -1))
-            if finite is not None:
-                there = (mass > 1e-30).unflatten(1, (weights.slices, -1))
-            rows, middle = _neighbours(cut, 2, there)
-            square, middle = rows.square_().flatten(1, 2), middle.flatten(1, 2)
-            if weights.slices > 1:
-                # Rows of one slice and of the next are not the same: slices as a whole are.
-                share = mass.unflatten(1, (weights.slices, -1))
-                total = share.sum(2)
-                whole = (share * cut).sum(2) / total.clamp(min=1e-30)
-                across, between = _neighbours(whole, 1, None if there is None else total > 1e-30)
-                number = cut.shape[2]
-                square = square + across.square_().repeat_interleave(number, 1)
-                middle = middle + (between - whole).repeat_interleave(number, 1)
+            centre = torch.where(mass > _NONE, first / mass.clamp(min=_NONE) - mean, 0.0)
+            room = _across(centre, mass, given)
+            across = room.single()
             if place.shape[2] > 1:
                 # A normal distribution for each row says about where quantiles are.
-                own = (second / mass.clamp(min=1e-30) - centre.square()).clamp_(min=0.0)
-                deviation = torch.maximum((own + square / 12).sqrt(), smallest)
+                own = (second / mass.clamp(min=_NONE) - centre.square()).clamp_(min=0.0)
+                deviation = torch.maximum((own + room.square / 12).sqrt(), smallest)
                 self._rows = [each.flatten(0, 1).float() for each in (centre, deviation, mass)]
-                # In a plane there are nodes half way between nodes already.
-                room, place = _neighbours(place, 2, finite, bent=weights.slices > 1)
-                room.square_().add_(square.float()[:, :, None])
+                along, middle = _neighbours(place, 2, finite)
+                bend = _bends(place, middle, 2)
+                square = along.square()
+                bend.mul_(square).add_(across.bend)
+                place = middle
+                tilt = across.tilt if given.along is None else across.tilt + along * given.along
+                square.add_(across.square)
             else:
-                # Rows of one value each end where they end; centres of others may be anywhere.
-                room = square.float()[:, :, None]
-                place.add_((middle - centre).float()[:, :, None])
+                square, tilt, bend = across.square, across.tilt, across.bend.clone()
             # An integrity stays at 0 beyond extinction: no spread may vanish.
-            room = torch.maximum(room, (4 * smallest.square()).float())
-            reach = 0.5 * room.amax((0, 1, 2)).double().sqrt()
-            slope = room.rsqrt()
+            square = torch.maximum(square, (4 * smallest.square()).float())
+            place.add_(across.shift).addcdiv_(across.bend, square, value=1 / 12)
+            reach = 0.5 * square.amax((0, 1, 2)).double().sqrt()
+            slope = square.rsqrt()
+            tilt = (tilt - bend.div_(square)).mul_(slope).clamp_(-_STEEPEST, _STEEPEST)
+            bent = tilt.flatten(0, 2).mul_(weight).mul_(0.5)
         else:
             reach = _SMOOTHED * self.spread
             slope = (0.5 / reach).float().expand_as(place)
+            bent = torch.zeros_like(weight)
         self.low, self.high = low - reach, high + reach
-        self._slope = slope.flatten(0, 2)
-        self._start = place.mul_(slope).neg_().add_(0.5).flatten(0, 2)
+        start = place.mul_(slope).neg_().add_(0.5).flatten(0, 2)
+        self._nodes = start, slope.flatten(0, 2), weight - bent, bent
 
     def of_last(self, number: int, parts: int, index: Tensor) -> Distribution:
         """The distribution of some of the curves over the last parts alone.
@@ -253,9 +366,9 @@ class Distribution:
         part.mean, part.low, part.high = self.mean[index], self.low[index], self.high[index]
         # Another mean and spread than those of the whole, which say nothing of its tails.
         part.spread = torch.full_like(part.mean, torch.inf)
-        part._slope, part._start, weight = map(own, (self._slope, self._start, self._weight))
-        total = _summed(weight, (0,)).clamp(min=1e-300)
-        part._weight = weight / total.float()
+        start, slope, even, bent = map(own, self._nodes)
+        total = _summed(even + bent, (0,)).clamp(min=1e-300)
+        part._nodes = start, slope, even / total.float(), bent / total.float()
         if self.finite_mass is not None:
             whole = _summed(own(self._whole), (0,)).clamp(min=1e-300)
             part.finite_mass = total * self.finite_mass[index] / whole
@@ -266,7 +379,7 @@ class Distribution:
 
     def _below(self, place: Tensor) -> Tensor:
         """Mass below distances from the mean, ``(…, n)``."""
-        return _below(self._start, self._slope, self._weight, place)
+        return _below(self._nodes, place)
 
     def _about_below(self, place: Tensor) -> Tensor:
         """About the same from the rows as a whole."""
@@ -316,9 +429,9 @@ class Distribution:
         at = (at_low - missed_low / slope).clamp(low, high)
         found, index = at, torch.arange(at.shape[-1], device=at.device)
         rests = torch.zeros_like(at, dtype=torch.bool)
-        nodes = self._start, self._slope, self._weight
+        nodes = self._nodes
         for _ in range(_STEPS):
-            share = _below(*nodes, at)
+            share = _below(nodes, at)
             miss = share - wanted
             close = rests | (miss.abs() <= _CLOSE * tail + 1e-7)
             low, high = torch.where(miss > 0, low, at), torch.where(miss > 0, at, high)
@@ -339,8 +452,7 @@ class Distribution:
                 at, rests, low, high = _columns(undone, at, rests, low, high)
                 slope, wanted, tail, score = _columns(undone, slope, wanted, tail, score)
                 last = last[0][:, undone], last[1][:, undone]
-                start, rise, weight = _columns(undone, *nodes)
-                nodes = start, rise, weight
+                nodes = _columns(undone, *nodes)
         return found
 
     @staticmethod

@@ -26,9 +26,10 @@ from .quantities import Quantity
 # Without a prior an interval is open where more than this share of the mass lies within half a
 # unit of ln k of its box: even over the box it would be 0.066.
 _OPEN_SHARE, _EDGE = 0.025, 0.5
-# An interval begins at a bound of a box if this share of the mass lies within this share of its
-# width of it; an even density would have about twice that.
-_BOUND_MASS, _BOUND_REACH = 0.05, 0.1
+# An interval begins at a bound of a box where more than so much of the mass lies within this share
+# of its width of it, and goes a part of the way from the first of the two on: a jump would hang on
+# rounding. An even density would have about twice that.
+_BOUND_MASS, _BOUND_REACH = (0.04, 0.06), 0.1
 #: Probability of never reaching ½ above which nothing is said of the spread of D½.
 NEVER = 0.025
 #: Distance in ln D½ from the estimate that counts as near it.
@@ -85,7 +86,7 @@ def quantity_ends(
     ends = spread.quantiles(probabilities)
     if nodes.n_bound:
         ends = holding_bound(ends, spread, nodes, probabilities)
-    ends = _to_bounds(ends, quantity, value, nodes, probabilities)
+    ends = _to_bounds(ends, quantity, spread, nodes, probabilities)
     ends = _opened(ends, quantity, nodes, probabilities)
     ends = _holding(ends, estimate, probabilities)
     return quantity.finish(parameters, ends)
@@ -139,7 +140,7 @@ def holding_bound(ends: Tensor, spread: Distribution, nodes: Nodes, tails: Tenso
 
 
 def _to_bounds(
-    ends: Tensor, quantity: Quantity, value: Tensor, nodes: Nodes, tails: Tensor
+    ends: Tensor, quantity: Quantity, spread: Distribution, nodes: Nodes, tails: Tensor
 ) -> Tensor:
     """Move the ends of a parameter without a prior to its box where the density has not fallen.
 
@@ -154,11 +155,13 @@ def _to_bounds(
     low, high = chosen[0].free_box
     outer = (0.0, math.inf) if chosen[0].name == "exponent" else (low, high)
     reach = _BOUND_REACH * (ends.amax(0) - ends.amin(0))
+    none, all_ = _BOUND_MASS
     for near, end, side in (
-        (value < low + reach, outer[0], tails[:, None] < 0.5),
-        (value > high - reach, outer[1], tails[:, None] > 0.5),
+        (spread.below(low + reach), outer[0], tails[:, None] < 0.5),
+        (1 - spread.below(high - reach), outer[1], tails[:, None] > 0.5),
     ):
-        ends = torch.where(side & (nodes.mass(near) > _BOUND_MASS), end, ends)
+        share = ((near - none) / (all_ - none)).clamp(0.0, 1.0)
+        ends = torch.where(side & (share > 0), ends + share * (end - ends), ends)
     return ends
 
 
@@ -172,8 +175,10 @@ def _opened(ends: Tensor, quantity: Quantity, nodes: Nodes, tails: Tensor) -> Te
     if quantity.name not in ("rate", "half_integrity_dose", "dose_at"):
         return ends
     low, high = rate.search_box
-    slow = nodes.mass(nodes.search[0] < low + _EDGE) > _OPEN_SHARE
-    fast = nodes.mass(nodes.search[0] > high - _EDGE) > _OPEN_SHARE
+    spread = nodes.distribution(nodes.search[0])
+    edges = ends.new_tensor([[low + _EDGE], [high - _EDGE]]).expand(-1, ends.shape[1])
+    slow, below = spread.below(edges)
+    slow, fast = slow > _OPEN_SHARE, 1 - below > _OPEN_SHARE
     # A small rate is a large dose.
     below, above = (slow, fast) if quantity.name == "rate" else (fast, slow)
     ends = torch.where((tails[:, None] < 0.5) & below, -math.inf, ends)

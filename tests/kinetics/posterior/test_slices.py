@@ -13,13 +13,14 @@ from hyperspy_dosekin.kinetics.posterior.slice_places import at_frames
 
 NINE = np.arange(1, 10) / 9
 #: Law, σ if it is given, whether b ≥ 0, values, and 95 % intervals (logarithms of rates, ratios and
-#: doses) as ``benchmarks/kinetics/posterior_grid.py`` finds them with 300 000 cells.
+#: doses) as ``benchmarks/kinetics/posterior_grid.py`` finds them with 300 000 cells: they go on to
+#: a box where the density has not fallen towards it.
 HARD = [
     (
         # Delays before the first frame fit alike; the best curve without a bound has b < 0.
         *("delayed power law", None, True),
         [0.9183, 0.7754, 0.655, 0.5395, 0.4141, 0.3115, 0.2094, 0.1144, 0.0304],
-        {"rate": (0.145, 0.2985), "exponent": (0.1389, 0.2508), "delay": (0.0032, 0.114)}
+        {"rate": (0.145, 0.2985), "exponent": (0.1389, 0.2508), "delay": (0.0, 0.114)}
         | {"half_integrity_dose": (-0.7998, -0.6505)},
     ),
     (
@@ -33,7 +34,7 @@ HARD = [
         # D½ is of the fast or of the slow population.
         *("two populations", 0.01, False),
         [1.205, 1.1111, 1.0541, 0.982, 0.936, 0.8944, 0.8448, 0.7958, 0.7571],
-        {"rate": (-0.4509, 3.7744), "share": (0.0603, 0.9164), "ratio": (-4.4681, -0.2705)}
+        {"rate": (-0.4509, 3.7744), "share": (0.05, 0.95), "ratio": (-4.6052, -0.1054)}
         | {"half_integrity_dose": (-2.6442, 3.0292)},
     ),
     (
@@ -53,14 +54,10 @@ def test_ends_of_hard_curves_are_those_of_a_fine_integral(law, sigma, bounded, v
     config = ExactConfig(law=law, nonnegative=bounded)
     posterior = kinetic_posterior(problem, config)
     found, shapes = examined(posterior), kinetic_law(law).parameters[1:]
-    box = {shape.name: (shape.lower, shape.upper) for shape in shapes}
     direct = [shape.name for shape in shapes if not shape.logarithmic]
     for name, truth in known.items():
         for side, end in zip(("lower", "upper"), truth, strict=True):
             value = found[f"{name} {side}"][0, 0]
-            if np.isclose(value, box.get(name, (np.inf,))).any():
-                # An interval goes on to the box where the density has not fallen towards it.
-                continue
             value = value if name in direct else np.log(value)
             assert abs(value - end) <= 0.015 * (truth[1] - truth[0]), (name, side)
 
