@@ -205,9 +205,11 @@ class ExactConfig:
         )
         first = self.parameters.free[0]
         if found and not (first.name == "rate" and first.logarithmic):
+            what = "not logarithmic" if first.name == "rate" else repr(first.name)
             raise ValueError(
-                f"hierarchy={self.hierarchy!r} compares rates, and the first parameter of the "
-                f"kinetic law {self.parameters.law.name!r} is {first.name!r}; pass hierarchy=()."
+                f"hierarchy={self.hierarchy!r} compares logarithms of rates, and the first "
+                f"parameter of the kinetic law {self.parameters.law.name!r} is {what}; pass "
+                'hierarchy=(), or begin the law with a logarithmic LawParameter "rate".'
             )
         return found
 

@@ -430,10 +430,11 @@ def test_options_that_a_law_cannot_have_are_refused(options, words):
         ExactConfig(**options)
 
 
-def test_a_hierarchy_needs_rates():
-    law = UserLaw(lambda c, p, d: p["speed"] * c, {"speed": (0.1, 9.0, 1.0)}, name="odd")
+@pytest.mark.parametrize(("name", "words"), [("speed", "'speed'"), ("rate", "not logarithmic")])
+def test_a_hierarchy_needs_rates(name, words):
+    law = UserLaw(lambda c, p, d: p[name] * c, {name: (0.1, 9.0, 1.0)}, name="odd")
     problem = _simulated(9, (1, 2), 0.01).problem
-    with pytest.raises(ValueError, match=r"compares rates.*'odd'"):
+    with pytest.raises(ValueError, match=rf"of rates.*'odd' is {words}; pass hierarchy"):
         fit_exact(problem, ExactConfig(law=law, hierarchy=(("window 0", "window 1"),)))
 
 
