@@ -377,6 +377,31 @@ def test_a_variance_that_is_right_may_be_set_by_hand():
     np.testing.assert_allclose(checked_variance(series).data, 1.2 * variance)
 
 
+@pytest.mark.filterwarnings("error:the frames scatter")
+@pytest.mark.parametrize("spacing", ["even", "a frame is missing", "growing", "in pairs"])
+@pytest.mark.parametrize("counts", [1e4, 1e7])
+def test_a_decay_is_no_scatter_however_its_doses_are_spaced(spacing, counts):
+    even = np.linspace(0, 1000, 12)
+    dose = {
+        "even": even,
+        "a frame is missing": np.delete(even, 4),
+        "growing": np.geomspace(20, 1000, 12),
+        "in pairs": np.sort(np.concatenate([even, even + 0.1])),
+    }[spacing]
+    random = np.random.default_rng(3)
+    rate = np.exp(random.normal(0, 0.3, (2, 3, 2, 1))) * 3 / 1000
+    mean = counts * (np.exp(-rate * dose) + 0.2)
+    axes = [{"size": size} for size in (2, 3, 2)] + [{"axis": dose, "name": "dose"}]
+    series = hs.signals.Signal1D(random.poisson(mean).astype(float), axes=axes)
+    series.set_signal_type("DoseSeries")
+    series.set_noise_variance(series._deepcopy_with_new_data(mean))
+    np.testing.assert_array_equal(checked_variance(series).data, mean)
+    # Ten times the noise is seen.
+    series.set_noise_variance(series._deepcopy_with_new_data(mean / 100))
+    with pytest.warns(UserWarning, match="scatter with .* times the noise variance"):
+        assert 0.4 < np.median(checked_variance(series).data / mean) < 2.5
+
+
 CHANGES = {
     "factor": lambda data: data * 2,
     "root": lambda data: np.sqrt(np.abs(data)),
