@@ -23,6 +23,8 @@ _QUARTILE = -0.6744898
 _MEDIAN_SQUARE, _ERROR, _SHARED = 0.4549364, 2.4, 4
 #: The data win beyond this factor and so many standard errors.
 _FACTOR, _ERRORS = 2.0, 3.0
+#: A frame whose variance is so much larger than that of others is one that was left out by it.
+_LEFT_OUT = 1e4
 #: Series that are looked at.
 _MOST = 4096
 
@@ -44,6 +46,8 @@ def scatter_by_claim(
     ratio, within
         NaN and infinity for fewer than five frames.
     """
+    left_out = variance > _LEFT_OUT * np.median(variance, axis=-1, keepdims=True)
+    data = np.where(left_out, np.nan, data)
     found = _differences(data, variance, dose, _ORDERS[0])
     if not found.size:
         return np.nan, np.inf

@@ -396,6 +396,11 @@ def test_a_decay_is_no_scatter_however_its_doses_are_spaced(spacing, counts):
     series.set_signal_type("DoseSeries")
     series.set_noise_variance(series._deepcopy_with_new_data(mean))
     np.testing.assert_array_equal(checked_variance(series).data, mean)
+    # One frame may have been left out by its variance.
+    without = mean.copy()
+    without[..., 5] = 1e30
+    series.set_noise_variance(series._deepcopy_with_new_data(without))
+    np.testing.assert_array_equal(checked_variance(series).data, without)
     # Ten times the noise is seen.
     series.set_noise_variance(series._deepcopy_with_new_data(mean / 100))
     with pytest.warns(UserWarning, match="scatter with .* times the noise variance"):
