@@ -137,6 +137,8 @@ class KineticPosterior:
             return
         curve = alive // number
         chosen = alive[(curve >= part.start) & (curve < part.stop)]
+        if not chosen.size:
+            return
         # Curves of a window beside each other: what is done with one window need not look for them.
         alone = self._alone(chosen[np.argsort(chosen % number, kind="stable")])
         shared = self.config.exponent == "shared"

@@ -92,3 +92,15 @@ def test_known_offsets_go_with_frames_that_are_wrong_in_all_pixels():
     result = s.fit_dose_pinn(spatial="population", offset=0.0, show_progressbar=False)
     assert "Frames are wrong" in str(result)
     assert np.isfinite(result.half_integrity_dose.data).all()
+
+
+@pytest.mark.parametrize("law", ["power law", "first order", "two populations"])
+def test_windows_of_a_hierarchy_may_all_be_empty(law):
+    axes = [{"size": 2, "name": "window"}, {"axis": DOSE, "name": "dose"}]
+    s = hs.signals.Signal1D(np.zeros((2, 9)), axes=axes)
+    s.set_signal_type("DoseSeries")
+    s.metadata.set_item("Dose.window_names", ["C–O", "C–C"])
+    result = s.fit_dose_pinn(law=law, estimator="exact", show_progressbar=False)
+    assert np.isnan(result.half_integrity_dose.data).all()
+    assert not result.identifiable.data.any()
+    assert "C–O" in str(result)
