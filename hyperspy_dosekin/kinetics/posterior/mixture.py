@@ -29,6 +29,8 @@ from .whole import Whole
 _PIECE, _SLICED_PIECE, _SAMPLED_PIECE = 768, 48, 32
 # Curves in slices whose rows are found at once: they have fewer rows than nodes.
 _SLICED_ROWS = 384
+# Nodes of a row in a plane, of which the density is evaluated at all.
+_ON_ROW = 16
 # A part whose mode is so far below that of another in ln density is left out, and one of so small a
 # share of the mass, divided by the number of parts: ends of 95 % intervals would move by less than
 # a thousandth of their width.
@@ -105,7 +107,9 @@ def mixed_nodes(
             data = some.select(few)
             placed = rows[number]
             if isinstance(placed, Rows):
-                nodes = ridge_nodes(data, placed.select(few), finer=finer)
+                nodes = ridge_nodes(
+                    data, placed.select(few), finer=finer, between=1, number=_ON_ROW
+                )
             elif placed is not None:
                 nodes = sliced_nodes(data, placed.select(few))
             else:
