@@ -152,10 +152,15 @@ def _box_step(
     some = torch.nonzero(reduce(torch.logical_or, at_edge.unbind(0)))[:, 0]
     if some.numel():
         few = point[:, some], gradient[:, some], damped[..., some]
-        step[:, some] = _step_at_edges(*few, lower, upper)
+        step[:, some] = _step_at_edges(*few, _boxes(lower, some), _boxes(upper, some))
     # Shortened as a whole, a step stays a descent.
     ratio = step.abs() / largest_step
     return step.div_(reduce(torch.maximum, ratio.unbind(0)).clamp_(min=1.0))
+
+
+def _boxes(bound: Tensor, index: Tensor) -> Tensor:
+    """Bounds of some of the problems, where they differ."""
+    return bound if bound.shape[1] == 1 else bound[:, index]
 
 
 def _step_at_edges(
@@ -246,7 +251,7 @@ def minimise_batched(
     start
         Shape ``(n_parameter, n_problem)``; moved into the box where it lies outside.
     lower, upper
-        Box, shape ``(n_parameter,)``.
+        Box, shape ``(n_parameter,)``, or that of each problem, of the shape of `start`.
     largest_step
         Largest change of each parameter in one step, shape ``(n_parameter,)``.
     tolerance
@@ -260,7 +265,8 @@ def minimise_batched(
     -------
     Best point found for each problem, not worse than its start.
     """
-    lower, upper, largest_step = lower[:, None], upper[:, None], largest_step[:, None]
+    lower, upper = lower.reshape(len(start), -1), upper.reshape(len(start), -1)
+    largest_step = largest_step[:, None]
     count = start.shape[1]
     best = torch.minimum(torch.maximum(start, lower), upper)
     value = best.new_empty(count)
@@ -271,6 +277,7 @@ def minimise_batched(
     point = best
     if index.numel() > count:
         point, objective = best[:, index], objective.select(index)
+        lower, upper = _boxes(lower, index), _boxes(upper, index)
     damping = torch.full_like(point[0], _DAMPING_START)
     current, gradient, model = objective.evaluate(point)
     correction = torch.zeros_like(model)
@@ -315,6 +322,7 @@ def minimise_batched(
             point, current, damping = point[:, keep], current[keep], damping[keep]
             gradient, model = gradient[:, keep], model[..., keep]
             correction = correction[..., keep]
+            lower, upper = _boxes(lower, keep), _boxes(upper, keep)
             objective = objective.select(keep)
             promised_little = promised_little[keep]
     best[:, index] = point

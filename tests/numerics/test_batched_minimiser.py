@@ -104,3 +104,21 @@ def test_steps_of_three_parameters_are_those_of_torch():
     matrix[7, 2, 2] = -matrix[7, 2, 2]
     step = _solve(matrix.permute(1, 2, 0), right.T)
     np.testing.assert_array_equal(step[:, 7], right[7] / matrix[7].diagonal())
+
+
+def test_each_problem_may_have_a_box_of_its_own():
+    """As many as leave at different times, in whole vectors and not."""
+    generator = torch.Generator().manual_seed(4)
+    start = 4 * torch.rand(2, 70, generator=generator, dtype=torch.float64) - 2
+    lower, upper = start - 0.3, start + 0.2
+    options = {
+        "largest_step": torch.full((2,), 10.0).double(),
+        "tolerance": 1e-12,
+        "max_iterations": 200,
+    }
+    found = minimise_batched(Rosenbrock(), start, lower, upper, **options)
+    assert ((lower <= found.parameters) & (found.parameters <= upper)).all()
+    for place in (0, 13, 69):
+        own = (each[:, place] for each in (lower, upper))
+        alone = minimise_batched(Rosenbrock(), start[:, place, None], *own, **options)
+        np.testing.assert_array_equal(found.parameters[:, place], alone.parameters[:, 0])

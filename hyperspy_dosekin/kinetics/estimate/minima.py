@@ -14,10 +14,23 @@ from hyperspy_dosekin.numerics.batched_minimiser import Minimum, minimise_batche
 _TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-4}
 
 
-def minimise(objective: Deviance, start: Tensor, steps: int) -> Minimum:
-    """Minimum of every curve from some rows of parameters, inside the box of the law."""
+def minimise(
+    objective: Deviance,
+    start: Tensor,
+    steps: int,
+    *,
+    between: tuple[int, Tensor, Tensor] | None = None,
+) -> Minimum:
+    """Minimum of every curve from some rows of parameters, inside the box of the law.
+
+    With `between` one row is kept, in each curve, between two values of its own.
+    """
     dtype = objective.values.dtype
     lower, upper, largest = objective.layout.box(dtype, objective.values.device)
+    if between is not None:
+        row, low, high = between
+        lower, upper = (each[:, None].repeat(1, start.shape[1]) for each in (lower, upper))
+        lower[row], upper[row] = low.maximum(lower[row]), high.minimum(upper[row])
     return minimise_batched(
         objective,
         start,
