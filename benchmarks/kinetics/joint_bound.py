@@ -22,7 +22,7 @@ from hyperspy_dosekin.kinetics.conditions.fit import fit_window
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.joint.fit import fit_jointly
-from hyperspy_dosekin.kinetics.joint.offset import with_offset
+from hyperspy_dosekin.kinetics.joint.ratio_agreement import with_offset
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
 DOSE = np.arange(1, 10) / 9

@@ -18,10 +18,7 @@ import functools
 import pickle
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 #: What a worker keeps unpacked, each by its bytes: models need not be built anew for every block.
 _KEPT = 16

@@ -198,7 +198,8 @@ class LiveEstimator:
         """The fit of some windows that are coupled to no others, and its band."""
         names = tuple(data.window_names[place] for place in places)
         part = data.select(places.tolist())
-        options = options.replaced(
+        options = replace(
+            options,
             offset=None if offset is None else tuple(offset[places].tolist()),
             hierarchy=tuple(pair for pair in options.hierarchy if set(pair) <= set(names)),
         )

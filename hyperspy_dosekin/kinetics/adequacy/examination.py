@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.curves.preparation import filled_variance
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.interval_data import interval_curves
 from hyperspy_dosekin.kinetics.estimate.moved_frames import moved_problem
@@ -196,12 +197,7 @@ def white_windows(fit: FittedCurves) -> WhiteWindows:
     usable = problem.usable & alive[..., None]
     root_weight = usable.astype(np.float64)
     if problem.variance is not None:
-        # Counts of 0 have no variance, which would be an infinite weight.
-        positive = np.where(usable & (problem.variance > 0), problem.variance, np.inf)
-        least = positive.min(axis=-1, keepdims=True)
-        least = np.where(np.isfinite(least), least, 1.0)
-        spread = np.where(np.isfinite(positive), positive, least)
-        root_weight = root_weight / np.sqrt(spread)
+        root_weight = root_weight / np.sqrt(filled_variance(problem.variance, usable))
     residual = np.where(usable, problem.values - fitted, 0.0)
     largest = np.where(usable, np.abs(problem.values), 0.0).max(axis=-1, keepdims=True, initial=0.0)
     perfect = np.abs(residual).max(axis=-1, keepdims=True, initial=0.0) < _PERFECT * largest

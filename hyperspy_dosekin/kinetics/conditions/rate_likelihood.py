@@ -161,15 +161,18 @@ class RateScan:
         shapes
             Values of the other free parameters of the law, each ``(n_shape,)``.
         """
-        others = [
-            parameter.to_search(torch.as_tensor(row))[None, :, None]
-            for parameter, row in zip(self.parameters.free[1:], shapes, strict=True)
-        ]
         with torch.no_grad():
-            search = [log_rate, *others]
+            search = [log_rate, *self.others(shapes)]
             prior = self.parameters.log_prior(search)
             rows = [part.log_density(search)[0] - prior for part in self.parts]
             return torch.stack([row.expand(log_rate.shape) for row in rows])
+
+    def others(self, shapes: Sequence[np.ndarray]) -> list[Tensor]:
+        """The parameters beside the rate on their scale of search, ``(1, n_shape, 1)`` each."""
+        return [
+            parameter.to_search(torch.as_tensor(row))[None, :, None]
+            for parameter, row in zip(self.parameters.free[1:], shapes, strict=True)
+        ]
 
     def likelihoods(self, shapes: Sequence[np.ndarray]) -> list[RateLikelihood]:
         """What each window says of its rate, whatever the correlation of its noise.

@@ -164,7 +164,7 @@ def broadcast_offset(offset: ArrayLike | None, shape: tuple[int, int]) -> np.nda
         ) from error
 
 
-def _filled_variance(variance: np.ndarray, usable: np.ndarray) -> np.ndarray:
+def filled_variance(variance: np.ndarray, usable: np.ndarray) -> np.ndarray:
     """Variances without zeros, which would be infinite weights (a Poisson count of 0 has one)."""
     positive = usable & (variance > 0)
     lowest = np.where(positive, variance, np.inf).min(axis=-1, keepdims=True)
@@ -209,7 +209,7 @@ def prepare_curves(
     values = values / size[..., None]
     weight = unit_variance = None
     if problem.variance is not None:
-        variance = _filled_variance(problem.variance / size[..., None] / size[..., None], usable)
+        variance = filled_variance(problem.variance / size[..., None] / size[..., None], usable)
         if complete and bool((variance == variance[..., :1]).all()):
             unit_variance = variance[..., 0]
         else:
@@ -270,7 +270,7 @@ def _in_deviations(problem: DoseProblem, usable: np.ndarray) -> np.ndarray | Non
     if problem.shared_error is None:
         return None
     if problem.variance is not None:
-        deviation = np.sqrt(_filled_variance(problem.variance, usable))
+        deviation = np.sqrt(filled_variance(problem.variance, usable))
     else:
         deviation = _left_by_polynomial(problem, usable)
     shared = np.where(usable, problem.shared_error / deviation, 0.0)

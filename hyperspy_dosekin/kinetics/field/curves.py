@@ -209,7 +209,11 @@ class SharedCurves:
     @property
     def box(self) -> tuple[Tensor, Tensor]:
         """Ends of the parameters on their scale of estimation, ``(n_parameter,)`` each."""
-        return box_of(self.parameters, self.dose)
+        return _box(self.parameters, self.dose.dtype, self.dose.device)
+
+    def inside(self, free: Tensor) -> Tensor:
+        """The nearest parameters ``(n_parameter, …)`` within the box of the law."""
+        return inside(self.parameters, free)
 
     def search(self, free: Tensor) -> list[Tensor]:
         """Parameters on their scale of search, from those on the scale of estimation."""
@@ -226,9 +230,12 @@ class SharedCurves:
         return curve_with_slopes(self.parameters, self.dose, free)
 
 
-def box_of(parameters: Parameters, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Ends of the parameters on their scale of estimation, of the type of a tensor."""
-    return _box(parameters, like.dtype, like.device)
+def inside(parameters: Parameters, free: Tensor) -> Tensor:
+    """The nearest parameters ``(n_parameter, …)`` within the box of a law, but for a margin."""
+    lower, upper = (
+        end.reshape(-1, *[1] * (free.ndim - 1)) for end in _box(parameters, free.dtype, free.device)
+    )
+    return torch.maximum(torch.minimum(free, upper), lower)
 
 
 # The search for modes asks for it at every step.

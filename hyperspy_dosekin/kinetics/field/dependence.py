@@ -40,11 +40,12 @@ def _over_neighbours(white: np.ndarray, places: np.ndarray) -> Iterator[tuple[np
         yield white.T @ (near @ white) / max(1 - share, 0.3), float(wider)
 
 
-def _root(hessian: Tensor) -> Tensor:
-    """R with R·Rᵀ = H⁻¹."""
+def root_of_inverse(hessian: Tensor) -> tuple[Tensor, Tensor]:
+    """R with R·Rᵀ = H⁻¹, and the eigenvalues of H."""
     values, vectors = torch.linalg.eigh(hessian)
     # A direction that the data do not curve is held by the prior only.
-    return vectors / values.clamp(min=1e-3).sqrt()
+    values = values.clamp(min=1e-3)
+    return vectors / values.sqrt(), values
 
 
 def godambe(hessian: Tensor, score: Tensor, places: np.ndarray) -> tuple[Tensor, float]:
@@ -67,7 +68,7 @@ def godambe(hessian: Tensor, score: Tensor, places: np.ndarray) -> tuple[Tensor,
     inflation : float
         Its largest ratio to H⁻¹.
     """
-    root = _root(hessian)
+    root, _ = root_of_inverse(hessian)
     white = ((score - score.mean(0)) @ root).numpy()
     sums = independent = np.eye(len(hessian))
     for found, wider in _over_neighbours(white, places):
@@ -99,7 +100,7 @@ def redundancy(hessian: Tensor, score: Tensor, asked: Tensor, places: np.ndarray
     asked
         Gradient of whatever is asked of the population, ``(n_asked, n)``.
     """
-    root = _root(hessian)
+    root, _ = root_of_inverse(hessian)
     white = ((score - score.mean(0)) @ root).numpy()
     wanted = (asked @ root).numpy()
     weigh = wanted.T @ wanted

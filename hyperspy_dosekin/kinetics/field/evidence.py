@@ -66,7 +66,6 @@ def _gradient(
 
 def log_half_dose(curves: SharedCurves, free: Tensor) -> Tensor:
     """Ln D½ of parameters ``(d, …)`` on their scale of estimation, within the box of the law."""
-    lower, upper = (end.reshape(-1, *[1] * (free.ndim - 1)) for end in curves.box)
-    search = curves.search(torch.maximum(torch.minimum(free, upper), lower))
+    search = curves.search(curves.inside(free))
     dose = dose_at_level(curves.parameters.law, curves.parameters.values(search), 0.5)
     return dose.clamp(max=1e4).log()

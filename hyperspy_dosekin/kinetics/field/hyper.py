@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.model.parameters import Parameters, known_before
 
-from .curves import SharedCurves, box_of, curve_with_slopes
+from .curves import SharedCurves, curve_with_slopes, inside
 from .readout import Shared
 
 # Spread over pixels before the data: its median for ln k, and for another parameter as a share of
@@ -148,8 +148,7 @@ class Layout:
         if not self.ends:
             return torch.eye(2, dtype=mean.dtype)
         with torch.no_grad():
-            lower, upper = box_of(self.parameters, mean)
-            at = torch.maximum(torch.minimum(mean.detach(), upper), lower)[:, None]
+            at = inside(self.parameters, mean.detach())[:, None]
             level, slopes = curve_with_slopes(self.parameters, mean.new_tensor(self.ends), at)
         first, last = (
             value[0] + sum(s[0] * (m - m.detach()) for s, m in zip(slope, mean, strict=True))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -185,31 +186,32 @@ class FieldNetworkFit:
 
     def map(self, name: str) -> np.ndarray:
         """One of `FieldNetwork.maps` of all pixels, ``(n_member, …space…, window)``."""
-        number = int(np.prod(self.space_shape))
-        whole = np.full((self.n_member, number, len(self.window_names)), np.nan)
-        for (window, _), each in self.networks.items():
-            whole[:, each.place, window] = each.maps[name]
-        return whole.reshape(self.n_member, *self.space_shape, -1)
+        found = {key: each.maps[name].T for key, each in self.networks.items()}
+        whole = self._of_pixels(found, self.n_member)
+        return np.ascontiguousarray(np.moveaxis(whole, -1, 0))
 
     def integrity(self, dose: np.ndarray, member: int) -> np.ndarray:
         """Integrity of a member at doses of the series, ``(…space…, window, n_dose)``."""
         normalised = np.asarray(dose, dtype=np.float64) / self.dose_scale
-        number = int(np.prod(self.space_shape))
-        whole = np.full((number, len(self.window_names), normalised.size), np.nan)
-        for (window, label), each in self.networks.items():
-            whole[each.place, window] = member_integrity(
-                *self._member(window, label, member), normalised
-            )
-        return whole.reshape(*self.space_shape, *whole.shape[1:])
+        found = {
+            key: member_integrity(*self._member(*key, member), normalised) for key in self.networks
+        }
+        return self._of_pixels(found, normalised.size)
 
     def dose_at(self, level: float, member: int) -> np.ndarray:
         """Dose at which a member falls to a level, unit of the series, ``(…space…, window)``."""
-        number = int(np.prod(self.space_shape))
-        whole = np.full((number, len(self.window_names)), np.nan)
-        for (window, label), each in self.networks.items():
-            curves, free, rate, exponent = self._member(window, label, member)
-            whole[each.place, window] = member_crossing(curves, free, level, rate, exponent)
-        return self.dose_scale * whole.reshape(*self.space_shape, -1)
+        found = {}
+        for key in self.networks:
+            curves, free, rate, exponent = self._member(*key, member)
+            found[key] = member_crossing(curves, free, level, rate, exponent)[:, None]
+        return self.dose_scale * self._of_pixels(found, 1)[..., 0]
+
+    def _of_pixels(self, found: Mapping[tuple[int, int], np.ndarray], size: int) -> np.ndarray:
+        """What was found of the pixels of each network, ``(…space…, window, size)``."""
+        whole = np.full((math.prod(self.space_shape), len(self.window_names), size), np.nan)
+        for (window, label), each in found.items():
+            whole[self.networks[window, label].place, window] = each
+        return whole.reshape(*self.space_shape, *whole.shape[1:])
 
     def physics_residual(self, normalised_dose: np.ndarray) -> np.ndarray:
         """How far the networks are from the law, root mean square over the pixels.

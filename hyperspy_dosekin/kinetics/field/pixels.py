@@ -179,11 +179,9 @@ def find_modes(
         Where to begin, ``(d, n)``; the means of the priors if not given.
     """
     n, d = curves.number, curves.n_parameter
-    lower, upper = (end[:, None] for end in curves.box)
     spread = prior.factor.square().sum(2).sqrt()
     step = (_DIFFERENCE * spread.clamp(max=1.0)).T.expand(d, n)
-    whole = (prior.mean if start is None else start).expand(d, n).clone()
-    whole = torch.maximum(torch.minimum(whole, upper), lower)
+    whole = curves.inside((prior.mean if start is None else start).expand(d, n))
     precision = torch.eye(d, dtype=whole.dtype).expand(n, d, d).clone()
     damping = torch.full((n,), 1e-3, dtype=whole.dtype)
     best = torch.full((n,), -torch.inf, dtype=whole.dtype)
@@ -218,7 +216,7 @@ def find_modes(
         length = move.norm(dim=1, keepdim=True)
         move = move * (2.0 / length.clamp(min=2.0))
         trial[:, at] = whole[:, at] + (few.factor @ move)[..., 0].T
-        trial = torch.maximum(torch.minimum(trial, upper), lower)
+        trial = curves.inside(trial)
     inverse = torch.linalg.inv(precision)
     factor = prior.factor @ torch.linalg.cholesky(0.5 * (inverse + inverse.transpose(1, 2)))
     return Modes(whole, factor)
@@ -263,7 +261,7 @@ class PixelNodes:
         free = modes.free[:, None, :] + torch.einsum("nij,jk->ikn", axis, grid)
         lower, upper = (end[:, None, None] for end in curves.box)
         inside = ((free >= lower) & (free <= upper)).all(0)
-        free = torch.maximum(torch.minimum(free, upper), lower)
+        free = curves.inside(free)
         log_width = 0.5 * values.clamp(min=1e-16).log().sum(1)
         log_volume = torch.where(inside, log_width + volume, -torch.inf)
         sums = Sums.of(curves, curves.integrity(free))

@@ -253,10 +253,8 @@ def _with_frame_noise(
 
 def _start(curves: SharedCurves, layout: Layout) -> Tensor:
     """Amplitudes, offsets and noise with all pixels at the middle of the prior."""
-    lower, upper = (end[:, None] for end in curves.box)
     middle = torch.tensor(layout.centre, dtype=torch.float64)[:, None].expand(-1, curves.number)
-    middle = torch.maximum(torch.minimum(middle, upper), lower)
-    sums = Sums.of(curves, curves.integrity(middle))
+    sums = Sums.of(curves, curves.integrity(curves.inside(middle)))
     if curves.offset is None:
         det = (sums.c2 * sums.s0 - sums.c1**2).clamp(min=1e-12)
         a = (sums.s0 * sums.cy - sums.c1 * sums.sy) / det

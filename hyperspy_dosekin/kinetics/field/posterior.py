@@ -220,15 +220,14 @@ def _shrinkage(piece: Piece) -> Tensor:
     """Variance of ln D½ after the data over that before them, mean over the populations."""
     curves = piece.nodes.curves
     half = Quantity("half_integrity_dose")
-    lower, upper = (end[:, None, None] for end in curves.box)
     ratio = torch.zeros(piece.weight.shape[-1], dtype=piece.weight.dtype)
     for after, (each, share) in zip(piece.spread, shares_of(piece.assumed), strict=True):
         prior = each.prior
         d = len(prior.mean)
         points = torch.cat([torch.eye(d), -torch.eye(d)]).to(prior.mean).T * d**0.5
         free = prior.mean[:, None] + torch.einsum("nij,jk->ikn", prior.factor, points)
-        free = torch.maximum(torch.minimum(free, upper), lower)
-        before = half.evaluate(curves.parameters, curves.search(free)).clamp(max=1e3)
+        at = curves.search(curves.inside(free))
+        before = half.evaluate(curves.parameters, at).clamp(max=1e3)
         known = before.var(0, correction=0).clamp(min=1e-12)
         ratio += share * (after / known).clamp(0, 1)
     return ratio

@@ -43,8 +43,7 @@ def repeats_of(
         Where the pixels are, in pixels, ``(n, n_axis)``.
     """
     free = shared.mean[:, None] + shared.factor @ torch.as_tensor(field.T.copy())
-    lower, upper = (end[:, None] for end in curves.box)
-    free = torch.maximum(torch.minimum(free, upper), lower)[:, None]
+    free = curves.inside(free)[:, None]
     after = readout_after(curves, Sums.of(curves, curves.integrity(free)), free, shared)
     expected = shared.expected(free)
     away = torch.stack([after.amplitude - expected[0], after.offset - expected[1]])[:, 0]

@@ -95,9 +95,7 @@ def _about(
 def _inside(curves: SharedCurves, shared: Shared, field: torch.Tensor) -> torch.Tensor:
     """Parameters on their scale of estimation, ``(d, …, n)``, within the box of the law."""
     lead = [1] * (field.ndim - 1)
-    free = shared.mean.reshape(-1, *lead) + torch.tensordot(shared.factor, field, 1)
-    lower, upper = (end.reshape(-1, *lead) for end in curves.box)
-    return torch.maximum(torch.minimum(free, upper), lower)
+    return curves.inside(shared.mean.reshape(-1, *lead) + torch.tensordot(shared.factor, field, 1))
 
 
 @lru_cache(maxsize=4)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from .climb import information, log_posterior, nodes_of
 from .curves import SharedCurves
+from .dependence import root_of_inverse
 from .evidence import log_half_dose, scores
 from .hyper import Layout
 
@@ -163,7 +164,7 @@ def _climb(
         before = torch.autograd.functional.jacobian(layout.log_prior, vector)
         assert isinstance(before, Tensor)
         precision = information(score, layout, vector, power)
-        root, values = _root_of(precision)
+        root, values = root_of_inverse(precision)
         slope = root.T @ slope_of_mean(curves, layout, vector)
         square = max(float(slope @ slope), 1e-12)
         volume = -0.5 * float(values.log().sum()) - 0.5 * np.log(square)
@@ -180,10 +181,3 @@ def _climb(
         if length < _SHORT:
             break
     return found
-
-
-def _root_of(hessian: Tensor) -> tuple[Tensor, Tensor]:
-    """R with R·Rᵀ the inverse of a precision, and its values."""
-    values, axes = torch.linalg.eigh(hessian)
-    values = values.clamp(min=1e-3)
-    return axes / values.sqrt(), values

@@ -12,6 +12,7 @@ import torch
 from hyperspy_dosekin.kinetics.laws.solution import dose_at_level
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 
+from .curves import search
 from .population import Population
 from .readout import Shared
 
@@ -119,8 +120,8 @@ def _moments(
     free = shared.mean[:, None] + shared.factor @ points.to(shared.mean)
     lower, upper = shared.mean.new_tensor([p.free_box for p in parameters.free]).T
     free = torch.maximum(torch.minimum(free, upper[:, None]), lower[:, None])
-    search = [p.to_search(p.from_free(row)) for p, row in zip(parameters.free, free, strict=True)]
-    log_dose = dose_at_level(parameters.law, parameters.values(search), 0.5).clamp(max=1e4).log()
+    values = parameters.values(search(parameters, free))
+    log_dose = dose_at_level(parameters.law, values, 0.5).clamp(max=1e4).log()
     by_free = (log_dose[1 : 1 + d] - log_dose[1 + d :]) / (2 * d**0.5)
     slope = torch.linalg.solve_triangular(shared.factor.T, by_free[:, None], upper=True)[:, 0]
     linear = torch.cat([torch.eye(d).to(slope), slope[None], shared.slope])

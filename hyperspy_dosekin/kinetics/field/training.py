@@ -69,9 +69,8 @@ class FieldTask:
 
     def free(self, field: Tensor) -> Tensor:
         """Parameters on their scale of estimation, ``(…, d)``, of fields in population units."""
-        lower, upper = (end.to(field) for end in self.curves.box)
         free = self.shared.mean.to(field) + field @ self.shared.factor.to(field).T
-        return torch.maximum(torch.minimum(free, upper), lower)
+        return self.curves.inside(free.movedim(-1, 0)).movedim(0, -1)
 
     def readout(self, network: Parameters, modes: list[Mode]) -> tuple[Tensor, Tensor]:
         """Amplitude and offset of pixels after their data, ``(n_member, n)``, in common units."""

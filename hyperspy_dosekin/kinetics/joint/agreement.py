@@ -93,7 +93,7 @@ def agreement(scans: Sequence[RateScan], names: Sequence[str]) -> Agreement | No
         values = [free[0].from_free(torch.as_tensor(nodes)).numpy()]
     shared = [parameter.name for parameter in free]
     random = np.random.default_rng(0)
-    plain = np.concatenate([_heights(scan, shared, values) for scan in scans])
+    plain = _heights(scans, shared, values)
     best = int(np.argmax(plain.sum(axis=0)))
     height = np.concatenate([_drawn(scan, shared, values, best, random) for scan in scans])
     whole, by_curve, worst = judged(_differences(height))
@@ -149,9 +149,11 @@ def _differences(height: np.ndarray) -> np.ndarray:
     return 2 * np.concatenate([own + rest - best, (own.sum(axis=0) - best)[None]]).T
 
 
-def _heights(scan: RateScan, names: Sequence[str], values: Sequence[np.ndarray]) -> np.ndarray:
-    """Log likelihood of each curve of a series, ``(n_window, n_shape)``."""
-    return curve_nodes(scan, names, values).by_shape
+def _heights(
+    scans: Sequence[RateScan], names: Sequence[str], values: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Log likelihood of each curve of all series, ``(n_curve, n_shape)``."""
+    return np.concatenate([curve_nodes(scan, names, values).by_shape for scan in scans])
 
 
 def _drawn(
@@ -180,11 +182,7 @@ def _drawn(
     """
     shapes, _, n_own = own_shapes(scan.parameters, names, values)
     rates, _ = scan.nodes(shapes, scan.parameters.free[0].search_box)
-    rates = rates[::_EVERY]
-    others = [
-        parameter.to_search(torch.as_tensor(row))[None, :, None]
-        for parameter, row in zip(scan.parameters.free[1:], shapes, strict=True)
-    ]
+    rates, others = rates[::_EVERY], scan.others(shapes)
     plain = scan.parts[: len(scan.parts) - scan.n_bound]
     found = []
     for place in range(scan.n_window):
@@ -246,7 +244,7 @@ def _grid(scans: Sequence[RateScan], free: tuple[LawParameter, ...]) -> np.ndarr
     height = np.zeros((0, nodes.size))
     for look in range(_LOOKS):
         values = [parameter.from_free(torch.as_tensor(nodes)).numpy()]
-        height = np.concatenate([_heights(scan, [parameter.name], values) for scan in scans])
+        height = _heights(scans, [parameter.name], values)
         height = np.concatenate([height, height.sum(axis=0, keepdims=True)])
         new = [nodes]
         for row in height:

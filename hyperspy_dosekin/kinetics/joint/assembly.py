@@ -13,7 +13,7 @@ from scipy import special
 
 from hyperspy_dosekin.kinetics.adequacy.common_mode import CommonGain
 from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateScan
-from hyperspy_dosekin.kinetics.conditions.shapes import closer, marginals, shape_grid
+from hyperspy_dosekin.kinetics.conditions.shapes import shape_grid
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact, side_by_side
@@ -68,13 +68,10 @@ def with_rates(
         less = likelihood_of(curves, [power - 1 for power in powers]).sum(axis=0)
         drawn = coupled_rates(curves, shape.log_weight + less, parameters, model)
         shape = replace(shape, log_likelihood=(drawn.by_shape - shape.log_weight)[None])
-        mass = np.exp(shape.log_mass)
-        held = [(share > _LEAST).sum() for _, share in marginals(free, shape.values, mass)]
+        held = [(share > _LEAST).sum() for _, share in shape.marginals]
         if look == _LOOKS - 1 or all(number >= _ENOUGH for number in held):
             break
-        values, weight = shape_grid(
-            free, prior, closer(free, shape.values, mass), _NODES[len(free)]
-        )
+        values, weight = shape_grid(free, prior, shape.ranges, _NODES[len(free)])
         names = [parameter.name for parameter in free]
         curves = [curve_nodes(scan, names, values) for scan in scans]
         shape = SharedShape(free, tuple(values), weight, np.zeros((1, weight.size)))

@@ -209,20 +209,12 @@ def _joined(targets: Sequence[Target], shares: Sequence[float]) -> Target:
             column[rows] = factor * array
             found.append(column)
     names = targets[0].held
-    priors = [target.prior for target in targets]
-    prior = None
-    if priors[0] is not None:
-        means = [
-            np.broadcast_to(each.log_rate[0], each.scale.shape)
-            for each in priors
-            if each is not None
-        ]
+    # All have one, or none.
+    priors, prior = [target.prior for target in targets if target.prior is not None], None
+    if priors:
+        means = [np.broadcast_to(each.log_rate[0], each.scale.shape) for each in priors]
         # Of the whole, of which a series has its share of the windows.
-        scales = [
-            share * each.scale
-            for each, share in zip(priors, shares, strict=True)
-            if each is not None
-        ]
+        scales = [share * each.scale for each, share in zip(priors, shares, strict=True)]
         prior = PriorTarget(
             (np.concatenate(means), priors[0].log_rate[1]),
             priors[0].exponent,

@@ -25,8 +25,7 @@ from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.laws.with_offset import ANGLES
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
-from .offset import with_offset
-from .ratio_agreement import ratio_p_value
+from .ratio_agreement import ratio_p_value, with_offset
 from .shape import CurveNodes, SharedShape, log_rate_prior
 
 

@@ -19,13 +19,12 @@ from torch import Tensor
 
 from hyperspy_dosekin.kinetics.conditions.rate_likelihood import RateScan
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
-from hyperspy_dosekin.kinetics.laws.with_offset import ANGLES
+from hyperspy_dosekin.kinetics.laws.with_offset import ANGLES, WithOffset
 from hyperspy_dosekin.kinetics.model.config import ExactConfig
 from hyperspy_dosekin.kinetics.posterior.scan import ScanData
 from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
 
 from .agreement import drawn_curves, judged
-from .offset import with_offset
 
 # Nodes of ln k and of θ that are looked at first.
 _RATES, _ANGLES = 141, 121
@@ -97,6 +96,12 @@ class _Together:
         return found.parameters, found.objective
 
 
+def with_offset(config: ExactConfig) -> ExactConfig:
+    """Options of a fit with the offset of the readout in the law."""
+    law = WithOffset(config.parameters.law)
+    return replace(config, law=law, offset=0.0, nonnegative=False, zero_error=None, hierarchy=())
+
+
 def ratio_p_value(
     problems: Sequence[DoseProblem],
     configs: Sequence[ExactConfig],
@@ -152,12 +157,7 @@ def _best_start(scans: Sequence[RateScan]) -> tuple[tuple[ScanData, ...], Tensor
 
 def _own(curves: ScanData, config: ExactConfig) -> Tensor:
     """Deviance of the likeliest curves with a, b and k of their own, ``(n,)``."""
-    free = replace(
-        curves,
-        parameters=config.parameters,
-        share=1.0,
-        pin=1.0,
-    ).centred()
+    free = replace(curves, parameters=config.parameters, share=1.0, pin=1.0).centred()
     low, high = free.parameters.free[0].search_box
     rate = torch.linspace(low, high, _RATES, dtype=torch.float64)
     start = rate[free.deviance_at([rate[:, None]]).argmin(0)]

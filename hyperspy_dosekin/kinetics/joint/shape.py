@@ -162,12 +162,20 @@ class SharedShape:
         return whole - special.logsumexp(whole)
 
     @property
+    def marginals(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Nodes of each parameter, on its scale of estimation, and their probabilities."""
+        return marginals(self.free, self.values, np.exp(self.log_mass))
+
+    @property
+    def ranges(self) -> list[tuple[float, float]]:
+        """Where each parameter has its mass, for a closer look."""
+        return closer(self.free, self.values, np.exp(self.log_mass))
+
+    @property
     def estimate(self) -> tuple[float, ...]:
         """Mode of each parameter, between its nodes."""
         found = []
-        for parameter, (nodes, share) in zip(
-            self.free, marginals(self.free, self.values, np.exp(self.log_mass)), strict=True
-        ):
+        for parameter, (nodes, share) in zip(self.free, self.marginals, strict=True):
             at = nodes[0]
             if nodes.size > 1:
                 with np.errstate(divide="ignore"):
@@ -179,9 +187,7 @@ class SharedShape:
     def quantiles(self, probabilities: Sequence[float]) -> list[np.ndarray]:
         """Quantiles of each parameter."""
         found = []
-        for parameter, (nodes, share) in zip(
-            self.free, marginals(self.free, self.values, np.exp(self.log_mass)), strict=True
-        ):
+        for parameter, (nodes, share) in zip(self.free, self.marginals, strict=True):
             at = quantiles_of(nodes, share, probabilities)
             found.append(parameter.from_free(torch.as_tensor(at)).numpy())
         return found
@@ -260,9 +266,8 @@ def shared_shape(
         return look(None, None)
     found, _ = look(None, None)
     for _ in range(_LOOKS):
-        ranges = closer(free, found.values, np.exp(found.log_mass))
-        mass = marginals(free, found.values, np.exp(found.log_mass))
-        if all((share > _LEAST).sum() >= min(_ENOUGH, share.size // 2) for _, share in mass):
+        shares = [share for _, share in found.marginals]
+        if all((each > _LEAST).sum() >= min(_ENOUGH, each.size // 2) for each in shares):
             break
-        found, _ = look(ranges, None)
-    return look(closer(free, found.values, np.exp(found.log_mass)), _LAST[len(free)])
+        found, _ = look(found.ranges, None)
+    return look(found.ranges, _LAST[len(free)])

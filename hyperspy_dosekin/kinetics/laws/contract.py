@@ -223,32 +223,15 @@ class KineticLaw(ABC):
         integrity = torch.ones(shape, dtype=torch.float64, device=device)
 
         def slope(at: float, state: Tensor) -> Tensor:
-            return self._slope(state, double, torch.as_tensor(at, dtype=torch.float64))
+            dose = torch.as_tensor(at, dtype=torch.float64)
+            rate = self.rate(state.clamp(0.0, 1.0), double, dose)
+            check_rate(self.name, rate.detach(), dose, least=0.0)
+            return -rate
 
         tolerance = getattr(self, "tolerance", 1e-8)
         what = f"kinetic law {self.name!r}"
         found = integrate(slope, integrity, dose, tolerance=tolerance, what=what)
         return found.to(dose.dtype)
-
-    def _slope(self, integrity: Tensor, parameters: Mapping[str, Tensor], dose: Tensor) -> Tensor:
-        """``dC/dφ``, checked."""
-        import torch
-
-        rate = self.rate(integrity.clamp(0.0, 1.0), parameters, dose)
-        values = rate.detach()
-        where = f"at normalised dose {dose.item():.4g}"
-        if torch.isnan(values).any():
-            raise ValueError(
-                f"kinetic law {self.name!r} returned NaN {where}; make its rate finite for every "
-                "integrity in [0, 1] and every parameter in its box."
-            )
-        if (values < 0).any():
-            raise ValueError(
-                f"kinetic law {self.name!r} lets the integrity grow {where} (rate "
-                f"{values.min().item():.4g}); its function is the loss −dC/dφ and must not be "
-                "negative."
-            )
-        return -rate
 
     def derivatives(
         self, dose: Tensor, parameters: Mapping[str, Tensor]
@@ -344,3 +327,22 @@ class KineticLaw(ABC):
                 what=f"kinetic law {self.name!r}",
             )
         return found.reshape(values[0].shape)
+
+
+def check_rate(name: str, rate: Tensor, dose: Tensor, least: float) -> None:
+    """Raise if the rate of a law is NaN or below `least` at some dose, of a shape that expands."""
+    # Of NaN among others the least is NaN.
+    if not rate.numel() or rate.min().item() >= least:
+        return
+    missing = rate.isnan()
+    wrong = missing if bool(missing.any()) else rate < least
+    where = f"at normalised dose {dose.expand_as(rate)[wrong][0].item():.4g}"
+    if bool(missing.any()):
+        raise ValueError(
+            f"kinetic law {name!r} returned NaN {where}; make its rate finite for every integrity "
+            "in [0, 1] and every parameter in its box."
+        )
+    raise ValueError(
+        f"kinetic law {name!r} lets the integrity grow {where} (rate {rate.min().item():.4g}); its "
+        "function is the loss −dC/dφ and must not be negative."
+    )

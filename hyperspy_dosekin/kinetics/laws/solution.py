@@ -13,7 +13,7 @@ from torch import Tensor
 from hyperspy_dosekin.numerics.ode import integrate_members
 
 from .closed_form import ClosedForm
-from .contract import KineticLaw
+from .contract import KineticLaw, check_rate
 from .table import dose_table, scaling_table
 
 #: Parameters that a law may have at most, and at least.
@@ -249,20 +249,5 @@ def _check_solution(law: KineticLaw, integrity: Tensor) -> None:
 def _loss(law: KineticLaw, integrity: Tensor, values: Tensor, dose: Tensor) -> Tensor:
     """Loss per normalised dose, checked."""
     rate = law.rate(integrity.clamp(0.0, 1.0), _named(law, values), dose).expand_as(integrity)
-    # Of NaN among others the least is NaN.
-    if rate.numel() and rate.min().item() >= _GROWTH:
-        return rate.clamp(min=0.0)
-    wrong = torch.isnan(rate)
-    if bool(wrong.any()):
-        raise ValueError(
-            f"kinetic law {law.name!r} returned NaN at normalised dose "
-            f"{dose[wrong][0].item():.4g}; make its rate finite for every integrity in [0, 1] and "
-            "every parameter in its box."
-        )
-    if bool((rate < _GROWTH).any()):
-        raise ValueError(
-            f"kinetic law {law.name!r} lets the integrity grow at normalised dose "
-            f"{dose[rate < _GROWTH][0].item():.4g} (rate {rate.min().item():.4g}); its function "
-            "is the loss −dC/dφ and must not be negative."
-        )
+    check_rate(law.name, rate, dose, least=_GROWTH)
     return rate.clamp(min=0.0)

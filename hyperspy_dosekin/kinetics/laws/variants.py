@@ -63,20 +63,14 @@ class PreExposed(ClosedForm):
         self, dose: Tensor, search: Sequence[Tensor], *, slopes: Sequence[bool] = ()
     ) -> tuple[Tensor, list[Tensor | None]]:
         """That of the law at the dose with what came before."""
-        at = dose + search[-1]
-        inner = list(slopes[:-1])
+        at, inner = dose + search[-1], list(slopes[:-1])
         integrity, found = self.law.curve(at, search[:-1], slopes=inner)
-        if not slopes:
-            return integrity, []
-        if not any(inner):
-            found = [None] * len(inner)
-        if not slopes[-1]:
-            return integrity, [*found, None]
-        values = {
-            parameter.name: parameter.from_search(row)
-            for parameter, row in zip(self.law.parameters, search, strict=False)
-        }
-        return integrity, [*found, self.law.rate(integrity, values, at)]
+        by_dose = None
+        if any(slopes[-1:]):
+            pairs = zip(self.law.parameters, search, strict=False)
+            by_dose = self.law.rate(integrity, {p.name: p.from_search(row) for p, row in pairs}, at)
+        # A law says nothing where no slope is wanted.
+        return integrity, wanted_of(slopes, *(found or [None] * len(inner)), by_dose)
 
     def dose_at(self, level: float, parameters: Mapping[str, Tensor]) -> Tensor:
         """That of the law, counted from the beginning."""

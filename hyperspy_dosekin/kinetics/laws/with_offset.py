@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .closed_form import ClosedForm
+from .closed_forms import wanted_of
 from .contract import KineticLaw
 from .parameter import LawParameter
 from .solution import curve
@@ -62,12 +63,8 @@ class WithOffset(ClosedForm):
         # The scale of search is θ itself, since it may be negative.
         angle, inner = search[-1], list(slopes[:-1])
         integrity, found = curve(self.law, dose, search[:-1], slopes=inner)
-        level = integrity * angle.cos() + angle.sin()
-        if not slopes:
-            return level, []
-        if not any(inner):
-            found = [None] * len(inner)
         changed = [None if each is None else each * angle.cos() for each in found]
-        if not slopes[-1]:
-            return level, [*changed, None]
-        return level, [*changed, integrity * angle.sin() - angle.cos()]
+        by_angle = integrity * angle.sin() - angle.cos() if any(slopes[-1:]) else None
+        # A law says nothing where no slope is wanted.
+        changed = changed or [None] * len(inner)
+        return integrity * angle.cos() + angle.sin(), wanted_of(slopes, *changed, by_angle)

@@ -233,12 +233,10 @@ def finer(
         left = right - 1
         below, above = function.T.gather(0, left), function.T.gather(0, right)
         part = ((wanted.T - below) / (above - below).clamp(min=1e-300)).clamp(0, 1)
-        new = torch.lerp(rows.gather(0, left), rows.gather(0, right), part)
-
-        def between(values: Tensor) -> Tensor:
-            return torch.lerp(values.gather(0, left), values.gather(0, right), part)
-
-        centre, spread, rows = between(centre), between(spread), new
+        centre, spread, rows = (
+            torch.lerp(values.gather(0, left), values.gather(0, right), part)
+            for values in (centre, spread, rows)
+        )
     else:
         rows, n_node = rows.expand(-1, n), 4 * n_node
     reach = torch.linspace(-_WIDTH, _WIDTH, n_node, dtype=rows.dtype)[:, None]

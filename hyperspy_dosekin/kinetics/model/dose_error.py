@@ -165,14 +165,43 @@ class DoseError:
         """
         if not self.scale:
             return lower, upper
-        from scipy.special import ndtri
-
-        reach = self.scale * ndtri(0.5 * (1 + level))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            low = estimate * np.exp(-np.hypot(np.log(lower / estimate), reach))
-            high = estimate * np.exp(np.hypot(np.log(upper / estimate), reach))
-        return np.where(np.isnan(low), lower, low), np.where(np.isnan(high), upper, high)
+        return widened(lower, upper, estimate, self.scale, level, logarithmic=True)
 
 
 #: Doses without errors.
 EXACT = DoseError()
+
+
+def widened(
+    lower: np.ndarray,
+    upper: np.ndarray,
+    estimate: np.ndarray,
+    shift: np.ndarray | float,
+    level: float,
+    *,
+    logarithmic: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of an interval with a shift in quadrature about the estimate; open ends stay open.
+
+    Parameters
+    ----------
+    lower, upper, estimate
+        Of shapes that broadcast.
+    shift
+        Standard deviation, of such a shape.
+    level
+        Probability of the interval.
+    logarithmic
+        Whether it is one of the logarithm.
+    """
+    from scipy import special
+
+    reach = shift * special.ndtri(0.5 * (1 + level))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        if logarithmic:
+            low = estimate * np.exp(-np.hypot(np.log(lower / estimate), reach))
+            high = estimate * np.exp(np.hypot(np.log(upper / estimate), reach))
+        else:
+            low = estimate - np.hypot(estimate - lower, reach)
+            high = estimate + np.hypot(upper - estimate, reach)
+    return np.where(np.isnan(low), lower, low), np.where(np.isnan(high), upper, high)

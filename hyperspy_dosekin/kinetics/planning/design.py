@@ -244,15 +244,7 @@ def _exchanged(
         before = best
         for frame in range(places.size):
             others = np.delete(places, frame)
-            tried = np.sort(
-                np.concatenate(
-                    [
-                        np.broadcast_to(others, (grid.size, others.size)),
-                        np.arange(grid.size)[:, None],
-                    ],
-                    axis=1,
-                )
-            )
+            tried = _with_each(others, np.arange(grid.size))
             tried = tried[allowed(grid[tried], least)]
             if not len(tried):
                 continue

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Channels that are joined.
-_JOINED = (1, 4, 16)
+from .number import JOINED
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +70,7 @@ class BoundedSpectra:
             (start, variance[1], ~falls),
         ):
             level = torch.where(where, level, torch.inf)
-            for width in _JOINED:
+            for width in JOINED:
                 count = level.shape[-1] // width
                 if count < 1:
                     continue

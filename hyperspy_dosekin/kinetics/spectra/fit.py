@@ -227,9 +227,8 @@ def _at_bound(
     assert scan.bound is not None
     rows = [row.reshape(-1) for row in torch.broadcast_tensors(*search)]
     density = scan.log_density(rows)[0]
-    scores = torch.cat(
-        [scan.bound.scores(scan.columns(part)[0]) for part in zip(*_pieces(rows), strict=True)]
-    )
+    pieces = zip(*(row.split(_PIECE) for row in rows), strict=True)
+    scores = torch.cat([scan.bound.scores(scan.columns(piece)[0]) for piece in pieces])
     near = scores.abs() < _NEAR
     if not bool(near.any()):
         return []
@@ -237,10 +236,6 @@ def _at_bound(
     odds = float(density[near].amax() - density.amax()) + math.log(AT_BOUND / (1 - AT_BOUND))
     shift = torch.logsumexp(weight.reshape(-1), 0) - torch.logsumexp(near_weight.reshape(-1), 0)
     return [(search, near_weight + shift + odds)]
-
-
-def _pieces(rows: list[Tensor]) -> list[tuple[Tensor, ...]]:
-    return [row.split(_PIECE) for row in rows]
 
 
 def _any_form(scan: SpectraScan, number: int) -> Tensor:

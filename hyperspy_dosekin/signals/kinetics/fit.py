@@ -136,7 +136,7 @@ def under_conditions(data: SeriesData, options: FitOptions) -> tuple[SeriesData,
     if not law.lacking:
         return data, options
     taken = words_of(law, data.conditions)
-    options = options.replaced(law=law_under(law, data.conditions, data.scale))
+    options = replace(options, law=law_under(law, data.conditions, data.scale))
     return replace(data, dose_metadata={**data.dose_metadata, TAKEN: taken}), options
 
 

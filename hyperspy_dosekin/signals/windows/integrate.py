@@ -11,17 +11,15 @@ import numpy as np
 from hyperspy.misc.utils import DictionaryTreeBrowser
 from hyperspy.signals import BaseSignal
 
-from hyperspy_dosekin.lazy.blocks import as_lazy_as, cpu_count, crop_last, map_blocks, wrap
+from hyperspy_dosekin.lazy.blocks import wrap
 from hyperspy_dosekin.numerics.arguments import check_arguments
 from hyperspy_dosekin.numerics.device import tensors_on
 from hyperspy_dosekin.signals.axes.dose_axis import doses_of, find_dose_axis
-from hyperspy_dosekin.signals.axes.energy import energy_in_ev, ev_per_unit
-from hyperspy_dosekin.signals.axes.noise import Noise, noise_of
-from hyperspy_dosekin.signals.axes.noise_check import NOISE, checked_numbers
+from hyperspy_dosekin.signals.axes.noise_check import NOISE
 from hyperspy_dosekin.signals.axes.origin import remember
-from hyperspy_dosekin.signals.axes.quantity import area_quantity, holds_channel_contents
+from hyperspy_dosekin.signals.axes.quantity import area_quantity
 from hyperspy_dosekin.signals.axes.shared_error import attach_shared_errors
-from hyperspy_dosekin.signals.axes.variance import attach_variance, follows
+from hyperspy_dosekin.signals.axes.variance import attach_variance
 from hyperspy_dosekin.signals.chunk_advice import advise_on_chunks
 from hyperspy_dosekin.signals.kinetics.data.window_map import LazyWindowAreas, WindowAreas
 from hyperspy_dosekin.signals.kinetics.dose_series import DoseSeries, LazyDoseSeries
@@ -31,9 +29,13 @@ from hyperspy_dosekin.signals.processing.result import CONTEXT
 from hyperspy_dosekin.signals.processing.zero_loss_drift import NAME as DRIFT
 from hyperspy_dosekin.signals.processing.zero_loss_drift import band_beside_zero_loss, drift_error
 from hyperspy_dosekin.signals.processing.zero_loss_error import NAME as ZERO_LOSS
-from hyperspy_dosekin.signals.processing.zero_loss_error import zero_loss_residue
-from hyperspy_dosekin.windows.definitions import Window, parse_windows
-from hyperspy_dosekin.windows.weights import WindowWeights, window_weights
+from hyperspy_dosekin.signals.windows.areas import (
+    check_intensities,
+    claimed_and_checked,
+    left_of_zero_loss,
+    window_areas,
+    window_weights_of,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -127,7 +129,7 @@ def integrate_windows(
     """
     check_arguments(integrate_windows, locals())
     tensors_on(device)
-    _check_numbers(self)
+    check_intensities(self)
     advise_on_chunks(self, "integrate_windows", whole="energy", stacklevel=3)
     chosen, weights = window_weights_of(self, windows)
     dose = find_dose_axis(self, dose_axis)
@@ -157,10 +159,10 @@ def integrate_windows(
     if history is not None:
         result.metadata.add_dictionary({"Dosekin": _branch(history)})
     attach_variance(result, variance, classes)
-    left = _left_of_zero_loss(self, weights)
+    left = left_of_zero_loss(self, weights)
     if left is not None:
         # All frames have it, so that it is no noise.
-        moved = _left_of_zero_loss(self, weights, "moved_per_ev")
+        moved = left_of_zero_loss(self, weights, "moved_per_ev")
         claimed = left if moved is None else np.hypot(left, moved)
         result.metadata.set_item("Dosekin.zero_loss_residue", claimed)
     if dose is not None:
@@ -181,125 +183,6 @@ def integrate_windows(
     if variance is not None:
         result.get_noise_variance().metadata.Dose = copy.deepcopy(metadata["Dose"])
     return result
-
-
-def _left_of_zero_loss(
-    signal: BaseSignal, weights: Any, name: str = "share_per_ev"
-) -> np.ndarray | None:
-    """What the model of the zero-loss peak may have left in each window, ``(n_window,)``."""
-    from hyperspy_dosekin.windows.integrate import integrate
-
-    residue = zero_loss_residue(signal, name)
-    return None if residue is None else integrate(residue[weights.channels], weights=weights)
-
-
-def _check_numbers(signal: BaseSignal) -> None:
-    """Refuse data that have no area."""
-    if signal.ragged:
-        raise TypeError(
-            "the signal is ragged: its spectra have no common energy axis to integrate over; "
-            "interpolate them to one axis first."
-        )
-    dtype = signal.data.dtype
-    if np.issubdtype(dtype, np.complexfloating):
-        raise TypeError(
-            f"data of type {dtype} are complex, and areas of windows are defined for intensities; "
-            "take s.real, s.amplitude or another real part first."
-        )
-    if not (np.issubdtype(dtype, np.number) or np.issubdtype(dtype, np.bool_)):
-        raise TypeError(f"data of type {dtype} are no numbers; convert them with s.change_dtype.")
-
-
-def window_weights_of(signal: BaseSignal, windows: Any) -> tuple[Any, Any]:
-    """Windows in eV and the weights of the channels in them."""
-    axis = signal.axes_manager.signal_axes[0]
-    energy_ev = energy_in_ev(axis)
-    if isinstance(windows, WindowWeights):
-        used = energy_ev[windows.channels]
-        if windows.weights.shape != (len(windows.names), used.size):
-            raise ValueError(
-                f"weights of shape {windows.weights.shape} do not fit {len(windows.names)} windows "
-                f"and {used.size} channels; give one for each, or ranges of energies."
-            )
-        ends = float(used.min()), float(used.max())
-        return tuple(Window(name, *ends) for name in windows.names), windows
-    chosen = parse_windows(windows)
-    if windows is not None:
-        # A user reads limits off the axis, whatever its unit; the default ones are in eV.
-        factor = ev_per_unit(axis)
-        chosen = tuple(window.scaled(factor, "eV") for window in chosen)
-    return chosen, window_weights(energy_ev, chosen, is_binned=holds_channel_contents(signal))
-
-
-def claimed_and_checked(signal: BaseSignal) -> tuple[Noise | None, Any, dict[str, Any]]:
-    """The noise of a signal, the numbers that a look at the data puts in, and what to record."""
-    noise = noise_of(signal)
-    if noise is None or follows(signal):
-        return noise, np.ones(3), {}
-    return noise, *checked_numbers(signal, noise)
-
-
-def window_areas(
-    signal: BaseSignal,
-    weights: Any,
-    *,
-    noise: Noise | None,
-    numbers: Any,
-    device: str | torch.device = "cpu",
-) -> tuple[Any, Any]:
-    """Areas and their variance (or ``None``), arrays ``(…navigation…, window)``.
-
-    `noise` and `numbers` are what `claimed_and_checked` returns.
-    """
-    from hyperspy_dosekin.windows.integrate import integrate, integrate_with_noise
-
-    used = crop_last(signal.data, weights.channels)
-    common = {
-        "output_sizes": {"w": len(weights.names)},
-        "eager_options": {"workers": cpu_count()},
-        "method": "integrate_windows",
-        "device": device,
-    }
-    if noise is not None and noise.variance is None:
-        areas, variance = map_blocks(
-            integrate_with_noise,
-            "(e)->(w),(w)",
-            used,
-            **common,
-            output_dtypes=(np.float64, np.float64),
-            weights=weights,
-        )
-        squares = (weights.weights**2).sum(axis=1)
-        return areas, map_blocks(
-            _of_model,
-            "(w),(n)->(w)",
-            variance,
-            numbers,
-            method="integrate_windows",
-            squares=squares,
-        )
-    areas = map_blocks(integrate, "(e)->(w)", used, **common, weights=weights)
-    if noise is None:
-        return areas, None
-    variance = map_blocks(
-        integrate,
-        "(e)->(w)",
-        crop_last(as_lazy_as(noise.variance, signal.data), weights.channels),
-        **common,
-        weights=weights.squared(),
-    )
-    return areas, map_blocks(
-        _of_claim, "(w),(n)->(w)", variance, numbers, method="integrate_windows"
-    )
-
-
-def _of_model(variance: np.ndarray, numbers: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Variance of areas from Σ w² max(y, 0) and Σ w²; a pedestal makes the offset negative."""
-    return (numbers[..., :1] * variance + numbers[..., 1:2] * squares).clip(0.0)
-
-
-def _of_claim(variance: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    return variance * numbers[..., 2:]
 
 
 def _in_dose_units(axis: dict[str, Any]) -> dict[str, Any]:

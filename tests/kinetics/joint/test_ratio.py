@@ -15,8 +15,7 @@ from hyperspy_dosekin.kinetics.conditions.shapes import ratio_ends
 from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
 from hyperspy_dosekin.kinetics.joint import agreement, ratio_agreement
 from hyperspy_dosekin.kinetics.joint.fit import fit_jointly
-from hyperspy_dosekin.kinetics.joint.offset import with_offset
-from hyperspy_dosekin.kinetics.joint.ratio_agreement import ratio_p_value
+from hyperspy_dosekin.kinetics.joint.ratio_agreement import ratio_p_value, with_offset
 from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 from hyperspy_dosekin.kinetics.laws.with_offset import OFFSET_ANGLE, WithOffset
 from hyperspy_dosekin.kinetics.model.config import ExactConfig

@@ -29,7 +29,6 @@ from hyperspy_dosekin.signals.kinetics.data.several import (
     check_windows,
     common_unit,
     read_series,
-    scaled_problem,
 )
 from hyperspy_dosekin.signals.kinetics.options.offset import known_offset
 from hyperspy_dosekin.signals.progress import progress_bars
@@ -160,8 +159,7 @@ def fit_dose_conditions(
     """
     from hyperspy_dosekin.kinetics.conditions.effects import Condition, Design
     from hyperspy_dosekin.kinetics.conditions.fit import check_law_of_conditions, fit_window
-    from hyperspy_dosekin.kinetics.joint.offset import with_offset
-    from hyperspy_dosekin.kinetics.joint.ratio_agreement import ratio_p_value
+    from hyperspy_dosekin.kinetics.joint.ratio_agreement import ratio_p_value, with_offset
     from hyperspy_dosekin.kinetics.laws.registry import kinetic_law
 
     check_arguments(fit_dose_conditions, locals())
@@ -226,7 +224,7 @@ def fit_dose_conditions(
             "number for all."
         )
     n_window = len(data[0].window_names)
-    problems = [scaled_problem(each, scale) for each in data]
+    problems = [replace(each.problem(shared=True), dose_scale=scale) for each in data]
     at_reference = {each.name: each.reference for each in inputs}
     configs = [
         replace(

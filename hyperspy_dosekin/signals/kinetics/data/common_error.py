@@ -16,14 +16,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import special
 
 from hyperspy_dosekin.kinetics.estimate.exact_fit import ExactFit, law_dose, law_integrity
 from hyperspy_dosekin.kinetics.estimate.fit import fit_exact
 from hyperspy_dosekin.kinetics.estimate.moved_frames import moved_problem
 from hyperspy_dosekin.kinetics.field.flag import near_of_normal
 from hyperspy_dosekin.kinetics.identifiability import SHARED_NEAR
-from hyperspy_dosekin.kinetics.model.dose_error import EXACT
+from hyperspy_dosekin.kinetics.model.dose_error import EXACT, widened
 from hyperspy_dosekin.kinetics.posterior.ends import NEAR
 from hyperspy_dosekin.lazy.blocks import compute
 
@@ -203,7 +202,7 @@ def _moved(
         every = np.broadcast_to(known, (*chosen.shape, len(data.window_names)))
         known = every[chosen].astype(np.float64).mean(axis=0)[None]
     config = replace(config, offset=known, hierarchy=())
-    problem = replace(mean.problem(quiet=True), shared_error=None)
+    problem = mean.problem(quiet=True)
     errors = [np.nan_to_num(np.asarray(error)) for error in mean.shared_errors.values()]
     if config.dose_error.moves_frames:
         plain = replace(config, dose_error=EXACT)
@@ -245,39 +244,6 @@ def _of_doses(problem: DoseProblem, config: ExactConfig, fit: ExactFit) -> list[
     frames = np.eye(problem.dose.size) if config.dose_error.frame else []
     # What a frame was misread to have is so for all pixels.
     return [*shared, *(own * frame for frame in frames)]
-
-
-def widened(
-    lower: np.ndarray,
-    upper: np.ndarray,
-    estimate: np.ndarray,
-    shift: np.ndarray,
-    level: float,
-    *,
-    logarithmic: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of an interval with a shift in quadrature about the estimate; open ends stay open.
-
-    Parameters
-    ----------
-    lower, upper, estimate
-        Of shapes that broadcast.
-    shift
-        Standard deviation, of such a shape.
-    level
-        Probability of the interval.
-    logarithmic
-        Whether it is one of the logarithm.
-    """
-    reach = shift * special.ndtri(0.5 * (1 + level))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        if logarithmic:
-            low = estimate * np.exp(-np.hypot(np.log(lower / estimate), reach))
-            high = estimate * np.exp(np.hypot(np.log(upper / estimate), reach))
-        else:
-            low = estimate - np.hypot(estimate - lower, reach)
-            high = estimate + np.hypot(upper - estimate, reach)
-    return np.where(np.isnan(low), lower, low), np.where(np.isnan(high), upper, high)
 
 
 def within(

@@ -264,14 +264,24 @@ class SeriesData:
         named = dict(zip(self.shared_errors, errors, strict=True))
         return replace(self, values=values, variance=variance, shared_errors=named)
 
-    def problem(self, *, quiet: bool = False) -> DoseProblem:
-        """The fit problem of a series without space axes, with a warning for missing frames."""
+    def problem(self, *, quiet: bool = False, shared: bool = False) -> DoseProblem:
+        """The fit problem of a series without space axes.
+
+        Parameters
+        ----------
+        quiet
+            Whether to say nothing of missing frames.
+        shared
+            Whether it knows of the errors that frames share.
+        """
+        errors = [np.asarray(error)[None] for error in self.shared_errors.values()]
         problem = DoseProblem(
             self.dose,
             np.asarray(self.values, dtype=np.float64)[np.newaxis],
             self.window_names,
             None if self.variance is None else np.asarray(self.variance)[np.newaxis],
             self.dose_scale,
+            np.stack(errors) if shared and errors else None,
         )
         missing = ~problem.usable[0]
         if missing.all():

@@ -5,10 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from hyperspy_dosekin.dose.conversion import is_dose_unit
 from hyperspy_dosekin.numerics.arguments import short
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
 
     from hyperspy.signals import BaseSignal
 
-    from hyperspy_dosekin.kinetics.curves.problem import DoseProblem
     from hyperspy_dosekin.windows.definitions import WindowsLike
 
 
@@ -71,13 +67,6 @@ def check_windows(series: Iterable[BaseSignal], windows: WindowsLike | None) -> 
         f"windows={short(windows)} is for spectra, and all series are integrated already; leave it "
         "out, or give the spectra."
     )
-
-
-def scaled_problem(data: SeriesData, scale: float | None) -> DoseProblem:
-    """The problem of one series, with what its frames share of the error of processing."""
-    errors = [np.asarray(error)[None] for error in data.shared_errors.values()]
-    shared = np.stack(errors) if errors else None
-    return replace(data.problem(), dose_scale=scale, shared_error=shared)
 
 
 def check_units(data: Mapping[str, SeriesData]) -> None:

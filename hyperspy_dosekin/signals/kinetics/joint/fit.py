@@ -20,7 +20,6 @@ from hyperspy_dosekin.signals.kinetics.data.several import (
     check_units,
     check_windows,
     read_series,
-    scaled_problem,
 )
 from hyperspy_dosekin.signals.kinetics.fit import check_fit, under_conditions
 from hyperspy_dosekin.signals.kinetics.joint.numbers import joint_numbers
@@ -147,7 +146,7 @@ def fit_dose_jointly(
         check_windows([given[name] for name in given if ranges[name] is each], each)
     data = {name: _read(signal, ranges[name], plain) for name, signal in given.items()}
     offsets = _of_series("offset", offset, given)
-    chosen = {name: plain.replaced(offset=each) for name, each in offsets.items()}
+    chosen = {name: replace(plain, offset=each) for name, each in offsets.items()}
     configs, known = {}, {}
     check_units(data)
     for name in data:
@@ -168,7 +167,7 @@ def fit_dose_jointly(
                 "are; leave offset= out."
             )
         # The bound of an offset is that of a window, and the ratio belongs to several.
-        chosen = {name: each.replaced(nonnegative=False) for name, each in chosen.items()}
+        chosen = {name: replace(each, nonnegative=False) for name, each in chosen.items()}
         configs = {name: replace(each, nonnegative=False) for name, each in configs.items()}
     if by_network and shared not in (Sharing(()), Sharing(("exponent",))):
         raise ValueError(
@@ -182,7 +181,7 @@ def fit_dose_jointly(
         if progress is not None:
             progress("joint fit", 0, 1)
         fit = fit_jointly(
-            [scaled_problem(each, each.dose_scale) for each in data.values()],
+            [each.problem(shared=True) for each in data.values()],
             [_with_offset(wrapped[name], known[name]) for name in data],
             shared.shape,
             common_mode=common_mode,
@@ -191,7 +190,7 @@ def fit_dose_jointly(
         )
         for place, (name, each) in enumerate(data.items()):
             data[name], chosen[name] = _corrected(
-                each, chosen[name].replaced(dose_scale=scale), wrapped[name], fit, place
+                each, replace(chosen[name], dose_scale=scale), wrapped[name], fit, place
             )
             configs[name] = exact_config(chosen[name], each.dose_metadata, by_network=by_network)
         names = {name: each.window_names for name, each in data.items()}
@@ -234,7 +233,7 @@ def _corrected(
     if isinstance(config.law, PreExposed):
         recorded = float(metadata.get("pre_exposure", 0.0) or 0.0)
         metadata["pre_exposure"] = recorded + float(found.dose[0] - data.dose[0])
-    options = options.replaced(dose_scale=scale, dose_uncertainty=error.record)
+    options = replace(options, dose_scale=scale, dose_uncertainty=error.record)
     changed = replace(data, dose=found.dose * factor, dose_scale=scale, dose_metadata=metadata)
     return changed, options
 

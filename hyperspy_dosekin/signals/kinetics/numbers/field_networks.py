@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.curves import SharedCurves
     from hyperspy_dosekin.kinetics.field.network_fit import FieldNetwork, FieldNetworkFit
     from hyperspy_dosekin.kinetics.network.config import NetworkConfig
+    from hyperspy_dosekin.kinetics.network.history import History
+    from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
 
 
 def fit_field_networks(
@@ -89,14 +91,45 @@ def _whole(maps: SharedMaps, networks: Any, curves: Any) -> FieldNetworkFit:
     )
 
 
+def learned_record(network: NetworkFit | FieldNetwork) -> dict[str, object]:
+    """What a file has to hold of a network beside `learned_arrays`."""
+    return {"n_adam": network.history.n_adam, "complete": network.complete}
+
+
+def learned_arrays(network: NetworkFit | FieldNetwork) -> dict[str, np.ndarray]:
+    """Parameters of a network, and how it learned, by name."""
+    history = network.history
+    return {
+        **{f"parameter {name}": array for name, array in network.parameters.items()},
+        **{f"term {name}": array for name, array in history.terms.items()},
+        "iteration": history.iteration,
+        "learning rate": history.learning_rate,
+    }
+
+
+def called(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays of a file whose names begin alike, without that beginning."""
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+
+def read_learned(
+    arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], History]:
+    """Parameters of a network of a file, and how it learned."""
+    from hyperspy_dosekin.kinetics.network.history import History
+
+    terms = called(arrays, "term ")
+    history = History(arrays["iteration"], arrays["learning rate"], terms, record["n_adam"])
+    return called(arrays, "parameter "), history
+
+
 def field_record(fit: FieldNetworkFit) -> list[dict[str, object]]:
     """What a file has to hold beside the arrays, of plain numbers and texts."""
     return [
         {
             "window": window,
             "group": label,
-            "n_adam": each.history.n_adam,
-            "complete": each.complete,
+            **learned_record(each),
             "judged": dict(each.judged),
         }
         for (window, label), each in fit.networks.items()
@@ -108,13 +141,10 @@ def field_arrays(fit: FieldNetworkFit) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for (window, label), each in fit.networks.items():
         named = {
-            **{f"parameter {name}": array for name, array in each.parameters.items()},
+            **learned_arrays(each),
             **{f"map {name}": array for name, array in each.maps.items()},
-            **{f"term {name}": array for name, array in each.history.terms.items()},
             "field": each.field,
             "place": each.place,
-            "iteration": each.history.iteration,
-            "learning rate": each.history.learning_rate,
         }
         found |= {f"network {window} {label} {name}": array for name, array in named.items()}
     return found
@@ -128,24 +158,19 @@ def read_field_networks(
 ) -> FieldNetworkFit:
     """The networks of a file."""
     from hyperspy_dosekin.kinetics.field.network_fit import FieldNetwork
-    from hyperspy_dosekin.kinetics.network.history import History
 
     networks = {}
     for entry in record:
         key = entry["window"], entry["group"]
-        start = f"network {key[0]} {key[1]} "
-        own = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
-
-        def group(prefix: str, own: Mapping[str, np.ndarray] = own) -> dict[str, np.ndarray]:
-            return {n.removeprefix(prefix): a for n, a in own.items() if n.startswith(prefix)}
-
+        own = called(arrays, f"network {key[0]} {key[1]} ")
+        parameters, history = read_learned(own, entry)
         networks[key] = FieldNetwork(
             config,
-            group("parameter "),
-            group("map "),
+            parameters,
+            called(own, "map "),
             own["field"],
             own["place"],
-            History(own["iteration"], own["learning rate"], group("term "), entry["n_adam"]),
+            history,
             entry["judged"],
             entry["complete"],
         )

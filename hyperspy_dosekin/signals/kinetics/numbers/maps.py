@@ -195,11 +195,8 @@ class ExactMaps:
     @cached_property
     def posterior(self) -> KineticPosterior:
         """Posterior of the windows of a series without space axes."""
-        data = self.data
-        errors = [np.asarray(error)[None] for error in data.shared_errors.values()]
-        offset = offset_of(self.offset, len(data.window_names))
-        problem = data.problem(quiet=True)
-        problem = replace(problem, shared_error=np.stack(errors) if errors else None)
+        offset = offset_of(self.offset, len(self.data.window_names))
+        problem = self.data.problem(quiet=True, shared=True)
         problem, config = with_moved_frames(problem, replace(self.config, offset=offset))
         return kinetic_posterior(problem, config, fit=self.as_fit())
 
@@ -214,7 +211,7 @@ class ExactMaps:
 
     def of_networks(self) -> DoseProblem:
         """What networks are fitted to: errors of the doses of single frames weigh these less."""
-        problem = replace(self.data, shared_errors={}).problem(quiet=True)
+        problem = self.data.problem(quiet=True)
         offset = offset_of(self.offset, len(self.data.window_names))
         error = self.config.dose_error.of_frames
         return with_moved_frames(problem, replace(self.config, dose_error=error, offset=offset))[0]

@@ -6,15 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import real_number, real_numbers, short
 from hyperspy_dosekin.numerics.units import inverse_unit, with_unit
-
-if TYPE_CHECKING:
-    pass
 
 #: Quantities that have an interval beside the parameters of the law, and the unit in which the
 #: law gives them.

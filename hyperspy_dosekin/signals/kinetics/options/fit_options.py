@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from hyperspy_dosekin.kinetics.laws.prior import DEFAULT_PRIOR, Prior
@@ -319,10 +319,6 @@ class FitOptions:
             **{name: value for name, value in named.items() if not _same(value, default[name])},
             **self.network,
         }
-
-    def replaced(self, **changes: Any) -> FitOptions:
-        """The same options with some changed."""
-        return replace(self, **changes)
 
     def _refuse_unused(self, estimator: str) -> None:
         """No option is ignored in silence."""

@@ -28,7 +28,10 @@ from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData, relat
 from hyperspy_dosekin.signals.kinetics.numbers.field_networks import (
     field_arrays,
     field_record,
+    learned_arrays,
+    learned_record,
     read_field_networks,
+    read_learned,
 )
 from hyperspy_dosekin.signals.kinetics.numbers.joint_maps import JointMaps
 from hyperspy_dosekin.signals.kinetics.numbers.kinetics_numbers import KineticsNumbers
@@ -122,8 +125,8 @@ def signal_of(numbers: KineticsNumbers) -> Signal1D:
             arrays |= field_arrays(of_field)
         else:
             network = numbers.required_network()
-            record["network"] |= _network_record(network)
-            arrays |= _network_arrays(network)
+            record["network"] |= learned_record(network)
+            arrays |= learned_arrays(network)
     record["arrays"] = list(arrays)
     series, text = series_of(maps.data), json.dumps(record, ensure_ascii=False)
     series.metadata.set_item(
@@ -223,46 +226,19 @@ def series_of(data: SeriesData) -> Signal1D:
     return series
 
 
-def _network_record(network: NetworkFit) -> dict[str, object]:
-    return {"n_adam": network.history.n_adam, "complete": network.complete}
-
-
-def _network_arrays(network: NetworkFit) -> dict[str, np.ndarray]:
-    history = network.history
-    return {
-        **{f"parameter {name}": array for name, array in network.parameters.items()},
-        **{f"term {name}": array for name, array in history.terms.items()},
-        "iteration": history.iteration,
-        "learning rate": history.learning_rate,
-    }
-
-
 def _read_network(
     maps: ExactMaps, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
 ) -> NetworkFit | FieldNetworkFit:
     from hyperspy_dosekin.kinetics.network.config import NetworkConfig
     from hyperspy_dosekin.kinetics.network.fit import check_network_problem
-    from hyperspy_dosekin.kinetics.network.history import History
     from hyperspy_dosekin.kinetics.network.network_fit import NetworkFit
-
-    def group(prefix: str) -> dict[str, np.ndarray]:
-        return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
 
     config = NetworkConfig(**record["config"])
     if isinstance(maps, SharedMaps):
         return read_field_networks(maps, arrays, record["field"], config)
     problem = maps.of_networks()
-    history = History(
-        arrays["iteration"], arrays["learning rate"], group("term "), record["n_adam"]
-    )
-    return NetworkFit(
-        problem,
-        config,
-        check_network_problem(problem, config),
-        group("parameter "),
-        history,
-        record["complete"],
-    )
+    score = check_network_problem(problem, config)
+    return NetworkFit(problem, config, score, *read_learned(arrays, record), record["complete"])
 
 
 def asdict_shallow(options: FitOptions) -> dict[str, object]:

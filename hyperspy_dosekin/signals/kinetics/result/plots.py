@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from hyperspy.signals import Signal1D
 
 from hyperspy_dosekin.signals.drawing import (
     FigureOptions,
@@ -250,7 +251,8 @@ class KineticsPlots(Face):
         if numbers.has_intervals:
             known = np.asarray(numbers.map("identifiable"))
             share = 100 * known.reshape(len(known), -1).mean(axis=1)
-            defaults["navigator"] = _navigator(share)
+            # The share of pixels that are determined, against the window.
+            defaults["navigator"] = Signal1D(share)
             if name == "half_integrity_dose":
                 values = np.where(known, values, np.nan)
         signal = self._map(values, name)
@@ -259,10 +261,3 @@ class KineticsPlots(Face):
         if numbers.has_intervals and navigator is not None and "navigator" not in options:
             navigator.ax.set(title="D½ determined", ylabel="share of pixels (%)")
         return figure
-
-
-def _navigator(share: np.ndarray) -> object:
-    """The share of pixels that are determined, against the window."""
-    from hyperspy.signals import Signal1D
-
-    return Signal1D(share)

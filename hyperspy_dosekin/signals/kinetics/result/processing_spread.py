@@ -190,7 +190,7 @@ class ProcessingSpread(TabledResult):
         >>> spread.fit()
         <DoseKinetics, 4 windows, 9 doses, exact estimator...>
         """
-        given = {**self.fit_options.replaced(processing_error=True).given(), **options}
+        given = {**replace(self.fit_options, processing_error=True).given(), **options}
         return self.series.fit_dose_pinn(**given)
 
     @property
