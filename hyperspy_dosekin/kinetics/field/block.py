@@ -268,9 +268,7 @@ class SharedBlock:
             place = np.flatnonzero(known[:, 0, window] == label)
             if group != label or not place.size:
                 continue
-            one = problem.windows([window])
-            spread = None if one.variance is None else one.variance[place]
-            one = replace(one, values=one.values[place], variance=spread)
+            one = problem.windows([window]).curves(place)
             at = None if offset is None else offset[place, window, None]
             curves = SharedCurves.of(
                 one, replace(self.config, offset=at, hierarchy=()), population.scale

@@ -140,11 +140,16 @@ def _tables(nodes: Sequence[CurveNodes], parameters: Parameters) -> list[tuple[n
     return found
 
 
-def _moments(table: tuple[np.ndarray, ...], parameters: Parameters) -> tuple[np.ndarray, ...]:
-    """Mean and variance of ln k of one curve for each shape, with its prior."""
+def _shares(table: tuple[np.ndarray, ...], parameters: Parameters) -> np.ndarray:
+    """Probabilities of the nodes of one curve for each shape, with its prior."""
     nodes, likelihood = table
     prior = log_rate_prior(parameters, torch.as_tensor(nodes)).numpy()
-    weight = special.softmax(likelihood + prior, axis=0)
+    return special.softmax(likelihood + prior, axis=0)
+
+
+def _moments(table: tuple[np.ndarray, ...], parameters: Parameters) -> tuple[np.ndarray, ...]:
+    """Mean and variance of ln k of one curve for each shape, with its prior."""
+    nodes, weight = table[0], _shares(table, parameters)
     mean = (weight * nodes).sum(0)
     variance = (weight * (nodes - mean) ** 2).sum(0)
     return mean, np.maximum(variance, ((nodes[1] - nodes[0]) / 4) ** 2)
@@ -155,9 +160,7 @@ def _normal_scores(table: tuple[np.ndarray, ...], parameters: Parameters) -> np.
 
     With them correlated errors are those of a Gaussian copula, whatever the tails of each curve.
     """
-    nodes, likelihood = table
-    prior = log_rate_prior(parameters, torch.as_tensor(nodes)).numpy()
-    weight = special.softmax(likelihood + prior, axis=0)
+    weight = _shares(table, parameters)
     below = np.cumsum(weight, axis=0) - 0.5 * weight
     return special.ndtri(np.clip(below, _LOWEST, 1 - _LOWEST))
 

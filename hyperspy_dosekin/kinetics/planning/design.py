@@ -135,7 +135,7 @@ class _Tables:
     """Information of a frame at each of some doses, ready to be added up."""
 
     def __init__(self, problem: DesignProblem, dose: np.ndarray) -> None:
-        expected = problem.expectation
+        self.problem, self.dose, expected = problem, dose, problem.expectation
         columns = expected.columns(dose, offset_known=problem.offset_known)
         self.n_draw, _, self.size = columns.shape
         information = np.einsum("dfi,dfj->fdij", columns, columns)
@@ -158,6 +158,13 @@ class _Tables:
         slope = self.slope / scale
         solved = np.linalg.solve(whole, slope[..., None])[..., 0]
         return np.sqrt(np.maximum((slope * solved).sum(-1), 1e-24))
+
+    def criterion(self, places: np.ndarray) -> np.ndarray:
+        """Of designs ``(n_design, n_frame)``, which are places among the doses."""
+        weight = np.zeros((len(places), self.dose.size))
+        each = self.problem._weight(self.dose[places])
+        np.add.at(weight, (np.arange(len(places))[:, None], places), each)
+        return criterion(self.sd(weight))
 
 
 def criterion(sd: np.ndarray) -> np.ndarray:
@@ -214,8 +221,8 @@ def best_doses(
     )
     tables = _Tables(problem, grid)
     begin = [even(n_frame, largest), geometric(n_frame, largest, smallest), *starts]
-    found = [_exchanged(problem, tables, grid, _onto(grid, s), smallest) for s in begin]
-    doses = grid[min(found, key=lambda places: _value(problem, tables, grid, places))]
+    found = [_exchanged(tables, _onto(grid, start), smallest) for start in begin]
+    doses = grid[min(found, key=lambda places: tables.criterion(places[None])[0])]
     return _refined(problem, doses, largest, smallest)
 
 
@@ -223,23 +230,9 @@ def _onto(grid: np.ndarray, doses: np.ndarray) -> np.ndarray:
     return np.sort(np.abs(grid[:, None] - doses).argmin(0))
 
 
-def _weights(problem: DesignProblem, grid: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Weights of the doses of a grid for designs ``(n_design, n_frame)`` on it."""
-    weight = np.zeros((len(places), grid.size))
-    each = problem._weight(grid[places])
-    np.add.at(weight, (np.arange(len(places))[:, None], places), each)
-    return weight
-
-
-def _value(problem: DesignProblem, tables: _Tables, grid: np.ndarray, places: np.ndarray) -> float:
-    return float(criterion(tables.sd(_weights(problem, grid, places[None])))[0])
-
-
-def _exchanged(
-    problem: DesignProblem, tables: _Tables, grid: np.ndarray, places: np.ndarray, least: float
-) -> np.ndarray:
+def _exchanged(tables: _Tables, places: np.ndarray, least: float) -> np.ndarray:
     """Exchange one frame after the other until none gets better."""
-    best = _value(problem, tables, grid, places)
+    best, grid = float(tables.criterion(places[None])[0]), tables.dose
     for _ in range(_SWEEPS):
         before = best
         for frame in range(places.size):
@@ -248,7 +241,7 @@ def _exchanged(
             tried = tried[allowed(grid[tried], least)]
             if not len(tried):
                 continue
-            values = criterion(tables.sd(_weights(problem, grid, tried)))
+            values = tables.criterion(tried)
             if values.min() < best - 1e-9:
                 best, places = float(values.min()), tried[values.argmin()]
         if before - best < 1e-4:
@@ -290,8 +283,6 @@ def _refined(problem: DesignProblem, doses: np.ndarray, largest: float, least: f
             tried = tried[allowed(grid[tried], least)]
             if not len(tried):
                 continue
-            tables = _Tables(problem, grid)
-            values = criterion(tables.sd(_weights(problem, grid, tried)))
-            doses = grid[tried[values.argmin()]]
+            doses = grid[tried[_Tables(problem, grid).criterion(tried).argmin()]]
         reach /= 3
     return doses

@@ -215,14 +215,12 @@ def fit_dose_spectra(
         found = {}
         with progress_bars(show_progressbar) as progress:
             for step, (label, name) in enumerate(regions.names.items()):
-                if progress is not None:
-                    progress("regions", step, len(regions.names))
+                progress("regions", step, len(regions.names))
                 try:
                     found[name] = _fitted(self, options, regions.labels == label, False)
                 except ValueError as error:
                     raise ValueError(f"region {name!r}: {error}") from error
-            if progress is not None:
-                progress("regions", len(found), len(found))
+            progress("regions", len(found), len(found))
         return found
     whole = _fitted(self, options, None, show_progressbar)
     if not by_pixel:

@@ -245,7 +245,7 @@ def fit_dose_conditions(
     draws, p_values = [], []
     with torch_threads(1), progress_bars(show_progressbar) as progress:
         for place in range(n_window):
-            if progress is not None and n_window > 1:
+            if n_window > 1:
                 progress("windows", place, n_window)
             one = [problem.windows([place]) for problem in problems]
             own = [
@@ -259,7 +259,7 @@ def fit_dose_conditions(
             draws.append(found)
             if one_ratio:
                 p_values.append(ratio_p_value(one, own, _likeliest(*found, config)))
-        if progress is not None and n_window > 1:
+        if n_window > 1:
             progress("windows", n_window, n_window)
     return ConditionKinetics(
         design=design,

@@ -155,35 +155,29 @@ class SeriesData:
         # Units that cannot be converted stay as they are: counts of frames can be fitted, too.
         dose, dose_unit = doses_of(series.dose, series.axes_manager.signal_axes[0].units)
         _check_doses(dose)
-        variance = _variance_like(series)
-        errors = shared_errors_of(series)
         order = np.argsort(dose, kind="stable")
-        if not np.array_equal(order, np.arange(dose.size)):
+        ascending = np.array_equal(order, np.arange(dose.size))
+        if not ascending:
             warnings.warn(
                 "The doses are not ascending; the frames are sorted by dose for the fit.",
                 UserWarning,
                 stacklevel=2,
             )
-            dose, values = dose[order], values[..., order]
-            variance = None if variance is None else variance[..., order]
-            errors = {name: error[..., order] for name, error in errors.items()}
+            dose = dose[order]
         window = series.window_axis
         axes = [axis for axis in series.axes_manager._axes[:-1] if axis is not window]
-        if window is None:
-            values, variance = values[..., np.newaxis, :], _new_axis(variance)
-            errors = {name: _new_axis(error) for name, error in errors.items()}
-        else:
-            values = np.moveaxis(values, window.index_in_array, -2)
-            if variance is not None:
-                variance = np.moveaxis(variance, window.index_in_array, -2)
-            place = window.index_in_array
-            errors = {name: np.moveaxis(error, place, -2) for name, error in errors.items()}
+
+        def arranged(array: Any) -> Any:
+            array = array if ascending else array[..., order]
+            if window is None:
+                return array[..., np.newaxis, :]
+            return np.moveaxis(array, window.index_in_array, -2)
+
         metadata = series.metadata
-        _check_map(metadata.get_item("Dose.map"), values.shape[:-2])
-        return cls(
+        data = cls(
             dose,
             values,
-            variance,
+            _variance_like(series),
             tuple(series.window_names),
             tuple(axis.get_axis_dictionary() for axis in axes),
             metadata.get_item("General.title", ""),
@@ -191,10 +185,21 @@ class SeriesData:
             metadata.Dose.as_dictionary() if metadata.has_item("Dose") else {},
             dose_unit,
             series.windows,
-            shared_errors=errors,
+            shared_errors=shared_errors_of(series),
             origin=origin_of(series),
             processing=processing_of(series),
             conditions=conditions_of(series),
+        ).each_array(arranged)
+        _check_map(metadata.get_item("Dose.map"), data.space_shape)
+        return data
+
+    def each_array(self, change: Callable[[Any], Any]) -> SeriesData:
+        """The same with values, variance and shared errors each changed in the same way."""
+        return replace(
+            self,
+            values=change(self.values),
+            variance=None if self.variance is None else change(self.variance),
+            shared_errors={name: change(error) for name, error in self.shared_errors.items()},
         )
 
     def select(self, places: Sequence[int]) -> SeriesData:
@@ -206,18 +211,11 @@ class SeriesData:
             metadata["window_ranges"] = [[window.left, window.right] for window in windows]
         chosen = list(places)
         return replace(
-            self,
-            values=self.values[..., chosen, :],
-            variance=None if self.variance is None else self.variance[..., chosen, :],
+            self.each_array(lambda array: array[..., chosen, :]),
             window_names=names,
             windows=windows,
             dose_metadata=metadata,
-            shared_errors=self._errors(lambda error: error[..., chosen, :]),
         )
-
-    def _errors(self, change: Callable[[Any], Any]) -> dict[str, Any]:
-        """The shared errors, each changed in the same way."""
-        return {name: change(error) for name, error in self.shared_errors.items()}
 
     def averaged(self) -> SeriesData:
         """The mean over space, computed, with the variance of that mean.
@@ -348,10 +346,6 @@ def _check_map(relative: Any, shape: tuple[int, ...]) -> None:
             f"metadata.Dose.map holds the relative doses of pixels of the shape "
             f"{np.shape(relative)}, but the series has {shape}; cut it likewise, or delete it."
         )
-
-
-def _new_axis(variance: Any) -> Any:
-    return None if variance is None else variance[..., np.newaxis, :]
 
 
 def _variance_like(series: Series) -> Any:

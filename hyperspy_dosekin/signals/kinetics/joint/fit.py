@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hyperspy_dosekin.kinetics.block import offset_of
 from hyperspy_dosekin.kinetics.laws.variants import PreExposed
 from hyperspy_dosekin.numerics.arguments import check_arguments, short
-from hyperspy_dosekin.numerics.progress import Progress, no_progress
+from hyperspy_dosekin.numerics.progress import Progress
 from hyperspy_dosekin.numerics.threads import torch_threads
 from hyperspy_dosekin.signals.axes.noise import check_absolute
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
@@ -178,11 +179,13 @@ def fit_dose_jointly(
     wrapped = {name: shared.config(configs[name], each, data) for name, each in data.items()}
     networks = _network_configs(chosen, known) if by_network else None
     with torch_threads(1), progress_bars(show_progressbar) as progress:
-        if progress is not None:
-            progress("joint fit", 0, 1)
+        progress("joint fit", 0, 1)
         fit = fit_jointly(
             [each.problem(shared=True) for each in data.values()],
-            [_with_offset(wrapped[name], known[name]) for name in data],
+            [
+                replace(wrapped[name], offset=offset_of(known[name], len(each.window_names)))
+                for name, each in data.items()
+            ],
             shared.shape,
             common_mode=common_mode,
             model=shared.model(data, configs) if shared.rates else None,
@@ -206,8 +209,7 @@ def fit_dose_jointly(
             )
             for found, (name, each) in zip(fit.series, data.items(), strict=True)
         }
-        if progress is not None:
-            progress("joint fit", 1, 1)
+        progress("joint fit", 1, 1)
         trained: dict[str, NetworkFit] = {}
         if networks is not None:
             maps, trained = _with_networks(maps, networks, fit, plain, progress)
@@ -256,16 +258,13 @@ def _with_networks(
     configs: Sequence[NetworkConfig],
     fit: JointFit,
     options: FitOptions,
-    progress: Progress | None,
+    progress: Progress,
 ) -> tuple[dict[str, JointMaps], dict[str, NetworkFit]]:
     """The networks of all series, beside what they are compared with."""
     from hyperspy_dosekin.kinetics.joint.network import common_mode_of, fit_joint_network
 
     problems = [each.of_networks() for each in maps.values()]
-    exact = [
-        replace(each.config, offset=None if each.offset is None else np.asarray(each.offset)[None])
-        for each in maps.values()
-    ]
+    exact = [each.series_config for each in maps.values()]
     mode = common_mode_of(problems, exact, fit.shape)
     maps = {name: replace(each, mode=mode) for name, each in maps.items()}
     trained = fit_joint_network(
@@ -275,7 +274,7 @@ def _with_networks(
         options.as_prior(),
         common_exponent=bool(mode),
         device=options.device,
-        progress=progress or no_progress,
+        progress=progress,
     )
     return maps, dict(zip(maps, trained, strict=True))
 
@@ -307,10 +306,6 @@ def _of_series(argument: str, value: object, series: Collection[str]) -> dict[st
 def _read(signal: BaseSignal, windows: WindowsLike | None, options: FitOptions) -> SeriesData:
     data = replace(read_series(signal, windows), dose_scale=options.dose_scale)
     return data if options.processing_error else replace(data, shared_errors={})
-
-
-def _with_offset(config: ExactConfig, offset: np.ndarray | None) -> ExactConfig:
-    return replace(config, offset=None if offset is None else offset[np.newaxis])
 
 
 def _check_partners(shared: Sharing, data: Mapping[str, SeriesData], common_mode: bool) -> None:

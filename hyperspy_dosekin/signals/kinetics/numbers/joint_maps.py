@@ -82,9 +82,8 @@ class JointMaps(ExactMaps):
 
     def of_noise_alone(self) -> ExactFit:
         """The fit that networks are compared with: without the errors that frames share."""
-        config = replace(self.config, held=(*self.config.held, *self.mode))
-        known = None if self.offset is None else np.asarray(self.offset)[None]
-        return fit_exact(self.of_networks(), replace(config, offset=known))
+        held = (*self.config.held, *self.mode)
+        return fit_exact(self.of_networks(), replace(self.series_config, held=held))
 
     @cached_property
     def posterior(self) -> KineticPosterior:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from hyperspy_dosekin.kinetics.field.population import Population
     from hyperspy_dosekin.kinetics.model.config import ExactConfig
 
+_Key = tuple[int, int]
 _Arrays = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
 #: Pixels along each axis of the tiles of a field, and of their margins at most, by its axes.
@@ -73,7 +75,8 @@ def fit_shared(
 
 def learned(maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop) -> SharedMaps:
     """The same with the populations of all windows and groups, and how windows go together."""
-    from hyperspy_dosekin.kinetics.field.population import fit_population
+    from hyperspy_dosekin.kinetics.field.flag import PIXELS
+    from hyperspy_dosekin.kinetics.field.population import fit_population, subset
 
     data, labels, places = _sample(maps, groups.labels)
     wanted = [(w, label) for w in range(len(data.window_names)) for label in groups.names]
@@ -90,45 +93,54 @@ def learned(maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop) ->
             where = f" of group {name!r}" if name else ""
             raise ValueError(f"window {data.window_names[window]!r}{where}: {error}") from error
 
-    found: dict[tuple[int, int], Population] = {}
     with torch_threads(1):
-        for step in range(0, len(wanted), cpu_count()):
-            progress("population", step, len(wanted))
-            if stop():
-                return replace(maps, complete=False, populations=found)
-            some = wanted[step : step + cpu_count()]
-            found |= zip(some, side_by_side(population, some, cpu_count()), strict=True)
+        found, complete = _in_steps("population", population, wanted, progress, stop)
+        if not complete:
+            return replace(maps, complete=False, populations=found)
         gains = {key: each.gain for key, each in found.items()}
         errors = CommonErrors.of(maps.data, maps.config, maps.offset, groups, gains)
         maps = replace(maps, populations=found, errors=errors)
-        for label in groups.names:
-            maps = _together(maps, data, label, labels == label, places)
+        for label in groups.names if maps.spatial == "population" else ():
+            chosen = labels == label
+            some = subset(int(chosen.sum()), PIXELS)
+            known = np.full((some.size, 1, len(data.window_names)), label)
+            where = places[chosen.ravel()][some]
+            maps = _together(maps, label, _of_pixels(maps, data, chosen, some), known, where)
         progress("population", len(wanted), len(wanted))
     return maps
 
 
+def _in_steps(
+    what: str,
+    function: Callable[[_Key], Any],
+    keys: Sequence[_Key],
+    progress: Progress,
+    stop: Stop,
+) -> tuple[dict[_Key, Any], bool]:
+    """What a function finds of windows and groups, side by side, and whether that is all."""
+    found: dict[_Key, Any] = {}
+    for step in range(0, len(keys), cpu_count()):
+        progress(what, step, len(keys))
+        if stop():
+            return found, False
+        some = keys[step : step + cpu_count()]
+        found |= zip(some, side_by_side(function, some, cpu_count()), strict=True)
+    return found, True
+
+
 def _together(
-    maps: SharedMaps, data: SeriesData, label: int, chosen: np.ndarray, places: np.ndarray
+    maps: SharedMaps, label: int, arrays: _Arrays, known: np.ndarray, places: np.ndarray
 ) -> SharedMaps:
-    """The same with how the windows of a group go together, and with the flags of its pixels."""
-    from hyperspy_dosekin.kinetics.field.flag import PIXELS
-    from hyperspy_dosekin.kinetics.field.population import subset
+    """The same with how the windows of a group go together, and the flags of its pixels.
 
-    some = subset(int(chosen.sum()), PIXELS)
-    arrays = _of_pixels(maps, data, chosen, some)
-    known = np.full((some.size, 1, len(data.window_names)), label)
-    if maps.spatial == "population" and len(data.window_names) > 1:
-        where = places[chosen.ravel()][some]
-        pairs = maps.block().find_pairs(*arrays, known, where)
-        maps = replace(maps, pairs={**maps.pairs, **pairs})
-    return maps if maps.spatial == "field" else _flagged(maps, label, arrays, known)
-
-
-def _flagged(maps: SharedMaps, label: int, arrays: _Arrays, known: np.ndarray) -> SharedMaps:
-    """The same with the flags of the pixels of a group, learned from some of them."""
+    They are learned from some of the pixels, of which the other arguments are.
+    """
     from hyperspy_dosekin.kinetics.field.flag import with_flag
 
     common = np.zeros(len(maps.data.window_names))
+    if common.size > 1:
+        pairs = maps.block().find_pairs(*arrays, known, places)
+        maps = replace(maps, pairs={**maps.pairs, **pairs})
     if maps.errors is not None:
         of_groups = maps.errors.shift(maps.law, "half_integrity_dose")[..., 0]
         common = of_groups[sorted(maps.group_names).index(label)]
@@ -141,25 +153,18 @@ def _flagged(maps: SharedMaps, label: int, arrays: _Arrays, known: np.ndarray) -
 
 def with_neighbours(maps: SharedMaps, groups: Groups, progress: Progress, stop: Stop) -> SharedMaps:
     """The same with what neighbours say of every pixel; lazy where the data are."""
-    lengths: dict[tuple[int, int], Any] = {}
-    keys = list(maps.populations)
-    for step in range(0, len(keys), cpu_count()):
-        progress("lengths", step, len(keys))
-        if stop():
-            return replace(maps, complete=False)
-        some = keys[step : step + cpu_count()]
-        with torch_threads(1):
-            learn = partial(learned_lengths, maps, groups.labels)
-            lengths |= zip(some, side_by_side(learn, some, cpu_count()), strict=True)
+    learn = partial(learned_lengths, maps, groups.labels)
+    with torch_threads(1):
+        lengths, complete = _in_steps("lengths", learn, list(maps.populations), progress, stop)
+    if not complete:
+        return replace(maps, complete=False)
     progress("lengths", len(lengths), max(len(lengths), 1))
     repeats = {key: each.repeats for key, each in lengths.items()}
     heard = {key: replace(each, repeats=repeats[key]) for key, each in maps.populations.items()}
     maps = replace(maps, populations=heard)
     data, n_space = maps.data, groups.labels.ndim
-    offset = None
-    if maps.offset is not None:
-        offset = np.broadcast_to(maps.offset, (*data.space_shape, len(data.window_names)))
-        offset = offset[..., None]
+    offset = _offset_of_pixels(maps)
+    offset = None if offset is None else offset[..., None]
     arrays = (data.values, data.variance, offset, groups.labels[..., None, None])
     kernel = partial(_neighbours, block=maps.block(), lengths=lengths)
     best = {key: each.best for key, each in lengths.items()}
@@ -197,10 +202,7 @@ def _with_known(maps: SharedMaps, groups: Groups) -> SharedMaps:
         arrays = _of_pixels(small, small.data, chosen, some)
         known = np.asarray(known)[chosen][some]
         with torch_threads(1):
-            if len(maps.data.window_names) > 1:
-                pairs = maps.block().find_pairs(*arrays, known, np.argwhere(chosen)[some])
-                maps = replace(maps, pairs={**maps.pairs, **pairs})
-            maps = _flagged(maps, label, arrays, known)
+            maps = _together(maps, label, arrays, known, np.argwhere(chosen)[some])
     return maps
 
 
@@ -255,16 +257,23 @@ def _most_of(chosen: np.ndarray) -> tuple[slice, ...]:
 
 def _only(maps: SharedMaps, part: tuple[slice, ...]) -> SharedMaps:
     """A part of the pixels, with their data in memory."""
-    data = maps.data
-    values, variance = data.values[part], data.variance
-    variance = None if variance is None else variance[part]
-    if is_lazy(values) or is_lazy(variance):
-        values, variance = compute(values, variance)
-    small = replace(maps, data=replace(data, values=values, variance=variance))
-    if maps.offset is not None:
-        every = np.broadcast_to(maps.offset, (*data.space_shape, len(data.window_names)))
-        small = replace(small, offset=every[part])
-    return small
+    every = _offset_of_pixels(maps)
+    offset = None if every is None else every[part]
+    return replace(maps, data=_in_memory(maps.data, part), offset=offset)
+
+
+def _in_memory(data: SeriesData, part: tuple[slice, ...]) -> SeriesData:
+    """Values and variances of a part of the pixels, in memory."""
+    variance = None if data.variance is None else data.variance[part]
+    values, variance = compute(data.values[part], variance)
+    return replace(data, values=values, variance=variance)
+
+
+def _offset_of_pixels(maps: SharedMaps) -> Any:
+    """Known offset of every pixel and window, or ``None``."""
+    if maps.offset is None:
+        return None
+    return np.broadcast_to(maps.offset, (*maps.data.space_shape, len(maps.data.window_names)))
 
 
 _NOISE = {"relative": "free", "absolute": "given", "floor": "floor"}
@@ -294,12 +303,11 @@ def _of_pixels(
 ) -> _Arrays:
     """Values and variances ``(n, n_window, n_dose)``, and offsets, of some of chosen pixels."""
     variance = None if data.variance is None else np.asarray(data.variance[chosen])[some]
-    offset = None
-    if maps.offset is not None:
-        every = np.broadcast_to(maps.offset, (*maps.data.space_shape, len(data.window_names)))
-        if every.shape[:-1] != data.space_shape:
-            every = every[strides(maps.data.space_shape)]
-        offset = every[chosen][some]
+    offset = _offset_of_pixels(maps)
+    if offset is not None:
+        if offset.shape[:-1] != data.space_shape:
+            offset = offset[strides(maps.data.space_shape)]
+        offset = offset[chosen][some]
     return np.asarray(data.values[chosen])[some], variance, offset
 
 
@@ -309,9 +317,5 @@ def _sample(maps: SharedMaps, labels: np.ndarray) -> tuple[SeriesData, np.ndarra
     places = np.stack(np.meshgrid(*map(np.arange, labels.shape), indexing="ij"), -1)
     if is_lazy(data.values) or is_lazy(data.variance):
         some = strides(data.space_shape)
-        values, variance = compute(
-            data.values[some], None if data.variance is None else data.variance[some]
-        )
-        data = replace(data, values=values, variance=variance)
-        labels, places = labels[some], places[some]
+        data, labels, places = _in_memory(data, some), labels[some], places[some]
     return data, labels, places.reshape(-1, places.shape[-1])

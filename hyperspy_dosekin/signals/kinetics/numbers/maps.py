@@ -156,6 +156,12 @@ class ExactMaps:
         return self.config
 
     @property
+    def series_config(self) -> ExactConfig:
+        """Options with the known offset, of a series without space axes."""
+        offset = offset_of(self.offset, len(self.data.window_names))
+        return replace(self.config, offset=offset)
+
+    @property
     def field_names(self) -> tuple[str, ...]:
         """What the fields hold, in their order."""
         return block_fields(self.law)
@@ -195,9 +201,8 @@ class ExactMaps:
     @cached_property
     def posterior(self) -> KineticPosterior:
         """Posterior of the windows of a series without space axes."""
-        offset = offset_of(self.offset, len(self.data.window_names))
         problem = self.data.problem(quiet=True, shared=True)
-        problem, config = with_moved_frames(problem, replace(self.config, offset=offset))
+        problem, config = with_moved_frames(problem, self.series_config)
         return kinetic_posterior(problem, config, fit=self.as_fit())
 
     def of_noise_alone(self) -> ExactFit:
@@ -212,9 +217,8 @@ class ExactMaps:
     def of_networks(self) -> DoseProblem:
         """What networks are fitted to: errors of the doses of single frames weigh these less."""
         problem = self.data.problem(quiet=True)
-        offset = offset_of(self.offset, len(self.data.window_names))
         error = self.config.dose_error.of_frames
-        return with_moved_frames(problem, replace(self.config, dose_error=error, offset=offset))[0]
+        return with_moved_frames(problem, replace(self.series_config, dose_error=error))[0]
 
     def _whole(self, name: str) -> np.ndarray:
         return np.asarray(self.field(name))[np.newaxis]

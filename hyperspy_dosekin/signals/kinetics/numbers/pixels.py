@@ -7,7 +7,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,15 +41,9 @@ def joined_blocks(data: SeriesData, wanted: int) -> SeriesData:
     number = math.prod(data.space_shape)
     fair = -(-number // (_BLOCKS_PER_CORE * CPU_COUNT))
     wanted = min(wanted, max(fair, wanted // _SMALLEST_SHARE))
-    values = merge_chunks(data.values, 2, wanted)
-    variance = data.variance
-    if is_lazy(variance):
-        variance = merge_chunks(variance, 2, wanted)
-    errors = {
-        name: merge_chunks(error, 2, wanted) if is_lazy(error) else error
-        for name, error in data.shared_errors.items()
-    }
-    return replace(data, values=values, variance=variance, shared_errors=errors)
+    return data.each_array(
+        lambda array: merge_chunks(array, 2, wanted) if is_lazy(array) else array
+    )
 
 
 def over_pixels(

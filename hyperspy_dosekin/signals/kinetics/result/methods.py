@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperspy_dosekin.kinetics.laws.prior import Prior
+from hyperspy_dosekin.kinetics.posterior.parts import is_correlated
 from hyperspy_dosekin.signals.axes.processed import processing_words
 from hyperspy_dosekin.signals.kinetics.options.law_names import KNOWN_EXPONENTS, equation
 
@@ -170,7 +171,7 @@ def _noise(numbers: KineticsNumbers, options: FitOptions) -> str:
         }.get(options.noise, f"Noise: {options.noise}.")
     if options.correlated:
         text += " Noise of neighbouring frames was allowed to be correlated."
-    elif options.correlated is None and numbers.dose.size >= LONG_SERIES and not numbers.network:
+    elif is_correlated(numbers.maps.config, numbers.dose.size) and not numbers.network:
         text += " For this long series noise of neighbouring frames was allowed to be correlated."
     return text
 
@@ -287,8 +288,6 @@ _SOURCES = {
     "beam_current": "the beam current and area",
     "LiveKinetics": "the dose rate",
 }
-#: Series of so many frames have correlated noise by default, as `FitOptions` says.
-LONG_SERIES = 30
 #: Each sentence with the options that it tells.
 _SENTENCES: tuple[tuple[set[str], _Sentence], ...] = (
     ({"law", "exponent", "offset", "nonnegative", "zero_error"}, _readout),
