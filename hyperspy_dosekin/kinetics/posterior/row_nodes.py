@@ -32,6 +32,9 @@ _CORE, _LONGEST = 1.5, 20.0
 _FEWEST = 6
 # Widths that a row which is too short reaches at least.
 _LEAST_REACH = 3.0
+# Share by which they go beyond where slopes point, at least for so much ln density, and how much
+# longer they become at most.
+_MORE, _LEAST_FALL, _GROWN = 1.3, 0.5, 6.0
 # Standard deviation of a normal distribution times the integral of its square.
 _EVEN_WIDTH = 0.5 / math.pi**0.5
 # Towards slow rates tails are longer: a slow decay of a large amplitude looks like any other.
@@ -68,6 +71,17 @@ def _reach(data: ScanData) -> Tensor:
     return (freedom * torch.expm1(depth / freedom)).sqrt().clamp(max=_LONGEST)
 
 
+def _beyond(at: Tensor, density: Tensor, least: Tensor) -> Tensor:
+    """How far beyond both ends of rows their density would be down to the least, and some more.
+
+    By the slopes there, which are less further out: tails are long. ``(2, n_row, n)``.
+    """
+    end, place = (torch.stack([each[:, 0], each[:, -1]]) for each in (density, at))
+    inner, before = (torch.stack([each[:, 2], each[:, -3]]) for each in (density, at))
+    slope = (inner - end).clamp(min=1e-9) / (before - place).abs()
+    return _MORE * (end - least).clamp(min=_LEAST_FALL) / slope
+
+
 def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Tensor, Tensor]:
     """Nodes of the rate on each row, ln densities and of the spacing, ``(n_row, n_node, n)``."""
     alone = rows.shape.shape[0] == 1
@@ -84,7 +98,8 @@ def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Ten
         peak = density.amax(1)
         # Rows far down do not matter, and ends that are.
         highest = peak.amax(0)
-        above = density > torch.maximum(peak - _ROW_DEPTH, highest - DEPTH)[:, None]
+        least = torch.maximum(peak - _ROW_DEPTH, highest - DEPTH)
+        above = density > least[:, None]
         short = torch.stack(
             [above[:, 0] & (at[:, 0] > low + 1e-9), above[:, -1] & (at[:, -1] < high - 1e-9)]
         )
@@ -94,9 +109,10 @@ def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Ten
         if again.numel() == 0:
             break
         index, some = index[again], some.select(again)
-        at, density, spacing, above, short, reach = (
-            each[..., again] for each in (at, density, spacing, above, short, reach)
+        at, density, spacing, above, least, short, reach = (
+            each[..., again] for each in (at, density, spacing, above, least, short, reach)
         )
+        beyond = _beyond(at, density, least)
         weight = density.add_(spacing)
         weight = weight.sub_(weight.amax(1, keepdim=True)).exp_()
         weight /= weight.sum(1, keepdim=True)
@@ -114,7 +130,8 @@ def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Ten
         drawn = above.any(1) & ~short
         reach = torch.where(drawn, tight, reach)
         # One that was drawn in to a box, or nearly, would take too long to grow.
-        reach = torch.where(short, (1.6 * tight).clamp(min=_LEAST_REACH), reach)
+        grown = torch.minimum(tight + beyond / width, _GROWN * tight).clamp(min=_LEAST_REACH)
+        reach = torch.where(short, grown, reach)
         # Neighbours reach alike, since what lies between them is interpolated.
         padded = torch.cat([reach[:, :1], reach, reach[:, -1:]], 1)
         reach = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), reach)
