@@ -19,7 +19,7 @@ from .row_nodes import ridge_nodes
 from .rows import Rows
 from .sampling import sampled_nodes
 from .scan import ScanData
-from .slices import SlicedRows, n_slice, sliced_nodes, sliced_rows
+from .slices import N_SLICE, SlicedRows, sliced_nodes, sliced_rows
 from .templates import Templates
 from .whole import Whole
 
@@ -121,7 +121,7 @@ def mixed_nodes(
             parameters,
             _of_all(found, every.numel()),
             ordered=in_plane or in_slices,
-            slices=n_slice(parameters) if in_slices else 1,
+            slices=N_SLICE if in_slices else 1,
             n_bound=sum(number >= len(parts) - n_bound for number in which),
             parts=which,
         )

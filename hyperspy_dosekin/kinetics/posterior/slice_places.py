@@ -11,6 +11,11 @@ from hyperspy_dosekin.numerics.row_sums import hyperbolic
 
 from .rows import end_weights
 
+# Slices stand as close together as this power of their mass density says, and as this share of the
+# highest, where there is none: an end may lie there.
+_POWER, _LEAST = 0.5, 0.05
+# How often what stands beside each other is averaged: places should change their distance slowly.
+_SMOOTHED = 2
 # Cells below a frame are even in this root of the distance from it.
 _TO_FRAMES = 1.5
 
@@ -34,6 +39,47 @@ def stood(
     step = core * cosh * (last - first) / (number - 1)
     step = step.clamp(min=1e-300) * end_weights(number).to(low)[:, None]
     return (middle + core * sinh).clamp(low, high), step
+
+
+def between(position: Tensor, known: Tensor, values: Tensor) -> Tensor:
+    """Values at other positions, on straight lines between known ones, all ``(…, n)``."""
+    right = torch.searchsorted(known.T.contiguous(), position.T.contiguous()).T
+    right = right.clamp(1, len(known) - 1)
+    first, last = known.gather(0, right - 1), known.gather(0, right)
+    share = ((position - first) / (last - first).clamp(min=1e-300)).clamp(-1.0, 2.0)
+    return torch.lerp(values.gather(0, right - 1), values.gather(0, right), share)
+
+
+def by_mass(
+    number: int, low: Tensor, high: Tensor, place: Tensor, mass: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Places of so many slices and their steps, ``(number, n)``, closer together where mass is.
+
+    A posterior may have a narrow peak and half of its mass in a tail that is ten times as long.
+
+    Parameters
+    ----------
+    low, high
+        Their ends, ``(n,)``.
+    place, mass
+        Other slices, and ln of the mass density there, ``(n_slice, n)``.
+    """
+    close = (_POWER * (mass - mass.amax(0))).exp() + _LEAST
+    for _ in range(_SMOOTHED):
+        wider = torch.cat([close[:1], close, close[-1:]])
+        close = 0.5 * close + 0.25 * (wider[:-2] + wider[2:])
+    first, last = torch.minimum(low, place[0]), torch.maximum(high, place[-1])
+    place = torch.cat([first[None], place, last[None]])
+    close = torch.cat([close[:1], close, close[-1:]])
+    total = ((close[1:] + close[:-1]) * place.diff(dim=0)).cumsum(0)
+    total = torch.cat([torch.zeros_like(total[:1]), total])
+    ends = between(torch.stack([low, high]), place, total)
+    share = torch.linspace(0.0, 1.0, number).to(low)[:, None]
+    found = between(torch.lerp(ends[0], ends[1], share), total, place)
+    found[0], found[-1] = low, high
+    gaps = 0.5 * found.diff(dim=0).clamp(min=1e-300)
+    none = torch.zeros_like(gaps[:1])
+    return found, torch.cat([gaps, none]) + torch.cat([none, gaps])
 
 
 def at_frames(frame: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,29 +17,28 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.laws.parameter import free_to_search, search_to_free
 from hyperspy_dosekin.kinetics.model.parameters import Parameters
 from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
-from hyperspy_dosekin.numerics.row_sums import log_row_sum, row_sum
+from hyperspy_dosekin.numerics.row_sums import log_row_sum
 
 from .ridge import extent, rows_and_mass
 from .row_nodes import ridge_nodes
 from .rows import ByCurve, Rows
 from .scan import ScanData
-from .slice_places import at_frames, stood
+from .slice_places import at_frames, between, by_mass, stood
 from .templates import Templates
 from .whole import Whole
 
-# Slices of a curve, rows of a slice and nodes of a row, and as many where the integrity is a
-# straight line in the first parameter: nodes of that cost little, and the density is evaluated at
-# all of them, since D½ bends sharply along it.
-_SLICES_ROWS, _ON_LINES = (44, 10, 16), (46, 14, 16)
+#: Slices of a curve.
+N_SLICE = 40
+# Rows of a slice and nodes of a row. Where the integrity is a straight line in the first parameter,
+# the density is evaluated on all rows: that costs little.
+_N_ROW, _N_NODE = 14, 12
 # Slices of the templates.
 _TEMPLATE_SLICES = 9
 # Spread of the first slices in standard deviations by the curvature at the estimate, and the depth
 # in deviance of templates whose slices are within.
 _REACH, _DEEP = 5.0, 18.0
-# They stand closer together within so many standard deviations, and no less than this share of
-# their span.
-_CORE = 4.0
-_LEAST_SPREAD = 0.015
+# So many are there at first, closer together within so many standard deviations.
+_FIRST, _CORE = 21, 4.0
 _ROUNDS = 4
 # Steps towards the mode of a slice, fewer from where others say it is, and what the next one may
 # still promise.
@@ -55,16 +54,6 @@ _BESIDE = 2
 _DEPTH = 11.0
 # Share of their span by which slices may be too short, and how many have to be inside.
 _MISSING, _FEWEST = 0.05, 6
-
-
-def n_slice(parameters: Parameters) -> int:
-    """How many slices the curves of a law have."""
-    return _slices_rows(parameters)[0]
-
-
-def _slices_rows(parameters: Parameters) -> tuple[int, int, int]:
-    law = parameters.law
-    return _ON_LINES if law.linear and law.linear == law.nesting[0] else _SLICES_ROWS
 
 
 def _cut(data: ScanData, places: Tensor) -> ScanData:
@@ -206,7 +195,7 @@ def _first(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> _S
     upper = torch.where(good, place[:, None], -torch.inf).amax(0)
     low = torch.minimum(at - _REACH * spread, lower).clamp(*box)
     high = torch.maximum(at + _REACH * spread, upper).clamp(*box)
-    places, step = stood(n_slice(data.parameters), low, high, at, _CORE * spread)
+    places, step = stood(_FIRST, low, high, at, _CORE * spread)
     moved = free_to_search(third, places) - start[2]
     guess = start[:2, None] + (slope[:, None] * moved).clamp(-3.0, 3.0)
     return _settled(data, places, step, [guess, _of_templates(data, place, known, places)])
@@ -229,42 +218,33 @@ def _of_templates(data: ScanData, place: Tensor, known: Templates, places: Tenso
     return best.gather(1, nearest.expand(2, -1, -1))
 
 
-def _interpolated(old: _Slices, places: Tensor) -> Tensor:
-    """Modes at other places, on straight lines between those of old slices."""
-    right = torch.searchsorted(old.place.T.contiguous(), places.T.contiguous()).T
-    right = right.clamp(1, len(old.place) - 1)
-    first, last = old.place.gather(0, right - 1), old.place.gather(0, right)
-    share = ((places - first) / (last - first).clamp(min=1e-300)).clamp(-1.0, 2.0)
-    index = right.expand(2, -1, -1)
-    return torch.lerp(old.mode.gather(1, index - 1), old.mode.gather(1, index), share)
-
-
 def _adapted(data: ScanData, start: Tensor, place: Tensor, known: Templates) -> _Slices:
     """Slices that cover the mass of the last parameter, and not much more."""
-    slices = _first(data, start, place, known)
+    part = _first(data, start, place, known)
     box = data.parameters.free[2].free_box
-    again = torch.arange(data.count, device=start.device)
+    index = torch.arange(data.count, device=start.device)
     delayed = data.parameters.free[2].onset
+    slices = None
     for _ in range(_ROUNDS):
-        some, part = data.select(again), slices.select(again)
         low, high, _ = extent(part.mass, part.place, box, _DEPTH)
-        weight = (part.mass - part.mass.amax(0)).exp() * part.step
-        weight = weight / row_sum(weight)
-        middle = row_sum(weight * part.place)
-        spread = row_sum(weight * (part.place - middle).square()).sqrt()
-        spread = torch.maximum(spread, _LEAST_SPREAD * (high - low))
-        places, step = stood(len(part.place), low, high, middle, _CORE * spread)
+        places, step = by_mass(N_SLICE, low, high, part.place, part.mass)
         if delayed:
             places, step = at_frames(data.dose.clamp(*box), places)
-        part = _settled(some, places, step, [_interpolated(part, places)])
-        slices.replaced(again, part)
+        guess = torch.stack([between(places, part.place, mode) for mode in part.mode])
+        part = _settled(data.select(index), places, step, [guess])
+        if slices is None:
+            slices = part
+        else:
+            slices.replaced(index, part)
         low, high, inside = extent(part.mass, part.place, box, _DEPTH)
         span = part.place[-1] - part.place[0]
         missing = torch.maximum(part.place[0] - low, high - part.place[-1])
         wrong = (missing > _MISSING * span) | (inside < _FEWEST)
-        again = again[wrong]
+        again = torch.nonzero(wrong)[:, 0]
         if again.numel() == 0:
             break
+        index, part = index[again], part.select(again)
+    assert slices is not None
     return slices
 
 
@@ -296,8 +276,8 @@ def sliced_rows(data: ScanData, start: Tensor) -> tuple[SlicedRows, Tensor]:
         return chosen.transpose(0, 1).flatten(1)
 
     templates = Templates(known.shape[0], own(known.rate), own(known.deviance))
-    cut, number = _cut(data, slices.place), _slices_rows(data.parameters)[1]
-    rows, mass = rows_and_mass(cut, slices.mode.flatten(1), templates, number)
+    cut = _cut(data, slices.place)
+    rows, mass = rows_and_mass(cut, slices.mode.flatten(1), templates, _N_ROW)
     shape, log_rate, width = (
         each.unflatten(1, slices.place.shape) for each in (rows.shape, rows.log_rate, rows.width)
     )
@@ -312,15 +292,14 @@ def sliced_nodes(data: ScanData, rows: SlicedRows) -> tuple[list[Tensor], Tensor
     Returns
     -------
     Free parameters on the scale of search, of shapes that broadcast to ``(n_row, n_node, n)``,
-    where the rows of `n_slice` slices follow each other, and the weights of that shape.
+    where the rows of `N_SLICE` slices follow each other, and the weights of that shape.
     """
     names = [parameter.name for parameter in data.parameters.free]
     data = _nested(data)
     order = data.parameters.law.nesting
     cut = _cut(data, rows.place)
     flat = Rows(*(each.flatten(1) for each in (rows.shape, rows.log_rate, rows.width)))
-    nodes = _slices_rows(data.parameters)[2]
-    search, weight = ridge_nodes(cut, flat, between=int(not cut.straight), number=nodes)
+    search, weight = ridge_nodes(cut, flat, between=int(not cut.straight), number=_N_NODE)
     number = len(weight)
 
     def stacked(array: Tensor) -> Tensor:
