@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
 
+from .detail import FINE, FINER, USUAL, Detail, few_free, too_coarse
 from .nodes import Nodes
 from .ridge import rows_and_mass
 from .row_nodes import ridge_nodes
@@ -42,7 +43,13 @@ _GRID = (14, 5, 5)
 
 
 def mixed_nodes(
-    index: np.ndarray, parts: list[ScanData], n_bound: int, start: Tensor, *, finer: bool
+    index: np.ndarray,
+    parts: list[ScanData],
+    n_bound: int,
+    start: Tensor,
+    *,
+    finer: bool,
+    detail: Detail = USUAL,
 ) -> Iterator[Nodes]:
     """Nodes of some windows, each by itself, piece by piece.
 
@@ -56,14 +63,30 @@ def mixed_nodes(
         Free parameters of the estimates on their scale of search, ``(n_free, n)``.
     finer
         See `ridge_nodes`.
+    detail
+        Of laws with one or two free parameters. Curves for which the usual one is too little get
+        nodes of their own, after the others.
     """
     parameters = parts[0].parameters
     in_plane = len(parameters.free) < 3
+    may_be_coarse = detail == USUAL and len(parameters.free) == 2
+
+    def of(every: Tensor, detail: Detail) -> Iterator[Nodes]:
+        few = [some.select(every) for some in parts]
+        yield from mixed_nodes(
+            index[every.cpu().numpy()], few, n_bound, start[:, every], finer=finer, detail=detail
+        )
+
+    if may_be_coarse and bool((few := few_free(parts[0])).any()):
+        for chosen, each in ((few, FINE), (~few, USUAL)):
+            if bool(chosen.any()):
+                yield from of(torch.nonzero(chosen)[:, 0], each)
+        return
+    needed = torch.zeros_like(start[0], dtype=torch.long)
     in_slices = not in_plane and bool(parameters.law.nesting)
     if in_slices and index.size > _SLICED_ROWS and start.device.type == "cpu":
         for every in torch.arange(index.size).split(_SLICED_ROWS):
-            few = [some.select(every) for some in parts]
-            yield from mixed_nodes(index[every.numpy()], few, n_bound, start[:, every], finer=finer)
+            yield from of(every, detail)
         return
     free = parts[0].offset_free
     templates = [Templates.of(some) if in_plane else None for some in parts]
@@ -72,6 +95,7 @@ def mixed_nodes(
         for some, known in zip(parts, templates, strict=True)
     ]
     piece = _PIECE if in_plane else _SLICED_PIECE if in_slices else _SAMPLED_PIECE
+    piece //= detail.rows * detail.nodes
     if start.device.type != "cpu":
         piece = index.size
     highest = [some.log_density(list(at))[0] for some, at in zip(parts, starts, strict=True)]
@@ -89,7 +113,7 @@ def mixed_nodes(
             if known is None:
                 found, mass = sliced_rows(*chosen)
             else:
-                found, mass = rows_and_mass(*chosen, known.select(where))
+                found, mass = rows_and_mass(*chosen, known.select(where), detail=detail)
             rows[number] = found.placed(where, index.size)
             masses[number, where] = mass
         enough = masses > masses.logsumexp(0) + math.log(_LEAST_SHARE / len(parts))
@@ -108,7 +132,12 @@ def mixed_nodes(
             placed = rows[number]
             if isinstance(placed, Rows):
                 nodes = ridge_nodes(
-                    data, placed.select(few), finer=finer, between=1, number=_ON_ROW
+                    data,
+                    placed.select(few),
+                    finer=finer,
+                    between=1,
+                    number=_ON_ROW,
+                    detail=detail,
                 )
             elif placed is not None:
                 nodes = sliced_nodes(data, placed.select(few))
@@ -116,7 +145,7 @@ def mixed_nodes(
                 nodes = sampled_nodes(data, starts[number][:, few])
             found.append((*nodes, column[few]))
             which.append(number)
-        yield Nodes.of_parts(
+        nodes = Nodes.of_parts(
             index[every.cpu().numpy()],
             parameters,
             _of_all(found, every.numel()),
@@ -125,6 +154,16 @@ def mixed_nodes(
             n_bound=sum(number >= len(parts) - n_bound for number in which),
             parts=which,
         )
+        if may_be_coarse:
+            needed[every] = poor = too_coarse(nodes, finer=finer)
+            if bool(poor.any()):
+                nodes = nodes.select(torch.nonzero(poor == 0)[:, 0])
+        if nodes.index.size:
+            yield nodes
+    if bool(needed.any()):
+        for number, each in enumerate(FINER, 1):
+            if bool((chosen := needed == number).any()):
+                yield from of(torch.nonzero(chosen)[:, 0], each)
 
 
 def _pieces(kind: Tensor, size: int) -> Iterator[Tensor]:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -77,6 +77,16 @@ class Nodes:
         which = tuple(range(len(found)) if parts is None else parts)
         evidence = highest + total.log()
         return cls(index, parameters, search, weight, evidence, ordered, n_bound, which, slices)
+
+    def select(self, chosen: Tensor) -> Nodes:
+        """Those of some of the curves."""
+        return replace(
+            self,
+            index=self.index[chosen.cpu().numpy()],
+            search=tuple(each[..., chosen] for each in self.search),
+            weight=self.weight[..., chosen],
+            log_evidence=self.log_evidence[chosen],
+        )
 
     @cached_property
     def values(self) -> Tensor:

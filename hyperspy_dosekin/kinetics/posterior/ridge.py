@@ -12,8 +12,8 @@ from torch import Tensor
 from hyperspy_dosekin.kinetics.laws.parameter import free_to_search, search_to_free
 from hyperspy_dosekin.numerics.row_sums import log_row_sum, row_sum
 
+from .detail import USUAL, Detail
 from .rows import (
-    DEPTH,
     Rows,
     best_on_rows,
     interpolate_rows,
@@ -48,7 +48,9 @@ _PLACES = (-4.0, -2.0, 0.0, 2.0, 4.0)
 _STRETCHED = (0.5, 2.5)
 
 
-def _first_rows(data: ScanData, start: Tensor, templates: Templates, number: int) -> Rows:
+def _first_rows(
+    data: ScanData, start: Tensor, templates: Templates, number: int, depth: float
+) -> Rows:
     """Rows of the shape that the curvature at the estimate and templates suggest."""
     shape = data.parameters.free[1]
     _, _, hessian = data.evaluate(list(start), [True, True])
@@ -62,7 +64,7 @@ def _first_rows(data: ScanData, start: Tensor, templates: Templates, number: int
     known, rates, deviance = templates
     # A row that is as good as this on a template is within the posterior.
     least = torch.minimum(deviance.amin(0), data.deviance_at(list(start)))
-    good = deviance < least + 2 * DEPTH
+    good = deviance < least + 2 * depth
     lower = torch.where(good, known, torch.inf).amin(0)
     upper = torch.where(good, known, -torch.inf).amax(0)
     rows = spread_rows(
@@ -138,7 +140,7 @@ def _row_moments(data: ScanData, rows: Rows) -> Tensor:
 
 
 def extent(
-    mass: Tensor, shape: Tensor, box: tuple[float, float], depth: float = DEPTH
+    mass: Tensor, shape: Tensor, box: tuple[float, float], depth: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Where the mass of rows is so far below its highest, and how many rows lie within.
 
@@ -184,13 +186,13 @@ def extent(
 
 
 def _adapted_rows(
-    data: ScanData, start: Tensor, templates: Templates, number: int
+    data: ScanData, start: Tensor, templates: Templates, number: int, depth: float
 ) -> tuple[Rows, Tensor]:
     """Rows that cover the posterior of the shape, and not much more; and their mass."""
-    rows = _first_rows(data, start, templates, number)
+    rows = _first_rows(data, start, templates, number, depth)
     box = data.parameters.free[1].free_box
     moments = _row_moments(data, rows)
-    low, high, count = extent(moments[0], rows.shape, box)
+    low, high, count = extent(moments[0], rows.shape, box, depth)
     for _ in range(_ROUNDS):
         span = rows.shape[-1] - rows.shape[0]
         missing = torch.maximum(rows.shape[0] - low, high - rows.shape[-1])
@@ -203,7 +205,7 @@ def _adapted_rows(
         part = _moved(some, rows.select(again), low[again], high[again], _STEPS)
         rows.replaced(again, part)
         moments[..., again] = _row_moments(some, part)
-        low[again], high[again], count[again] = extent(moments[0][:, again], part.shape, box)
+        low[again], high[again], count[again] = extent(moments[0][:, again], part.shape, box, depth)
     found = _moved(data, rows, low, high, _FEW_STEPS)
     shape = data.parameters.free[1]
     mass = log_row_sum(moments[0] + row_steps(rows.shape, shape).clamp(min=1e-300).log())
@@ -227,7 +229,11 @@ def _moved(data: ScanData, rows: Rows, low: Tensor, high: Tensor, iterations: in
 
 
 def rows_and_mass(
-    data: ScanData, start: Tensor, templates: Templates, number: int | None = None
+    data: ScanData,
+    start: Tensor,
+    templates: Templates,
+    number: int | None = None,
+    detail: Detail = USUAL,
 ) -> tuple[Rows, Tensor]:
     """Rows that cover the posterior of some curves, and about what ln mass it has, ``(n,)``.
 
@@ -236,12 +242,14 @@ def rows_and_mass(
     start
         Free parameters of their estimates on the scale of search, ``(n_free, n)``.
     number
-        How many rows; by the shape if not given.
+        How many rows; by the shape if not given. Times what the `detail` says.
+    detail
+        How many rows there are, and how far they go.
     """
     if len(data.parameters.free) > 1:
         if number is None:
             number = _N_DELAY if data.parameters.free[1].onset else N_ROW
-        return _adapted_rows(data, start, templates, number)
+        return _adapted_rows(data, start, templates, detail.rows * number, detail.depth)
     _, rate, deviance = templates
     rate = torch.where(deviance < data.deviance_at([start[:1]]), rate, start[:1])
     rows = best_on_rows(data, torch.zeros_like(rate), rate)

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from hyperspy_dosekin.numerics.row_sums import hyperbolic
 
+from .detail import USUAL, Detail
 from .marginal import inverse_sinh
 from .refinement import bent_rows, refined
-from .rows import DEPTH, Rows, end_weights, row_density, row_steps, searched, spread_rows
+from .rows import Rows, end_weights, row_density, row_steps, searched, spread_rows
 from .scan import ScanData
 
 _LOG_TWO = math.log(2.0)
@@ -21,13 +22,12 @@ _LOG_TWO = math.log(2.0)
 N_NODE = 12
 # A single row, where the shape is known, has to carry the whole posterior.
 _N_ALONE = 80
-# Nodes are wanted down to this in ln density below the highest of their row: not further, since
-# the tails of Student's t would leave no nodes for the middle. Rows so far down do not matter.
-_ROW_DEPTH, _MATTERS = 7.0, 6.0
+# Rows so far down in ln density do not matter.
+_MATTERS = 6.0
 _ROUNDS = 4
 # Nodes are even in the inverse hyperbolic sine of the distance over so many widths: tails are long.
 # Where a row is narrower than its curvature says too few nodes matter, and they are placed anew.
-_CORE, _LONGEST = 1.5, 20.0
+_CORE = 1.5
 # So many nodes of a row must matter, or the others are drawn in.
 _FEWEST = 6
 # Widths that a row which is too short reaches at least.
@@ -61,14 +61,14 @@ def _nodes(data: ScanData, rows: Rows, reach: Tensor, number: int) -> tuple[Tens
     return log_rate, density, spacing.clamp_(min=1e-300).log_()
 
 
-def _reach(data: ScanData) -> Tensor:
+def _reach(data: ScanData, detail: Detail) -> Tensor:
     """Widths from the middle of a row where its density is down to the depth that is wanted."""
-    depth = 2 * (_ROW_DEPTH + 1)
+    depth = 2 * (detail.row_depth + 1)
     if data.noise == "given":
         return data.dose.new_full((data.count,), depth**0.5)
     # Student's t.
     freedom = data.freedom.clamp(min=1)
-    return (freedom * torch.expm1(depth / freedom)).sqrt().clamp(max=_LONGEST)
+    return (freedom * torch.expm1(depth / freedom)).sqrt().clamp(max=detail.longest)
 
 
 def _beyond(at: Tensor, density: Tensor, least: Tensor) -> Tensor:
@@ -82,14 +82,16 @@ def _beyond(at: Tensor, density: Tensor, least: Tensor) -> Tensor:
     return _MORE * (end - least).clamp(min=_LEAST_FALL) / slope
 
 
-def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Tensor, Tensor]:
+def _adapted_nodes(
+    data: ScanData, rows: Rows, number: int, detail: Detail
+) -> tuple[Tensor, Tensor, Tensor]:
     """Nodes of the rate on each row, ln densities and of the spacing, ``(n_row, n_node, n)``."""
     alone = rows.shape.shape[0] == 1
     # Many nodes may look far.
     longer = rows.shape.new_tensor(_ALONE_LONGER if alone else _LONGER)[:, None, None]
-    reach = longer * _reach(data).expand(2, *rows.shape.shape)
+    reach = longer * _reach(data, detail).expand(2, *rows.shape.shape)
     low, high = data.parameters.free[0].search_box
-    number = _N_ALONE if alone else number
+    number = detail.nodes * (_N_ALONE if alone else number)
     found = _nodes(data, rows, reach, number)
     index, some, now = torch.arange(data.count, device=reach.device), data, found
     places = torch.arange(number, dtype=torch.int8, device=reach.device)[:, None]
@@ -98,12 +100,12 @@ def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Ten
         peak = density.amax(1)
         # Rows far down do not matter, and ends that are.
         highest = peak.amax(0)
-        least = torch.maximum(peak - _ROW_DEPTH, highest - DEPTH)
+        least = torch.maximum(peak - detail.row_depth, highest - detail.depth)
         above = density > least[:, None]
         short = torch.stack(
             [above[:, 0] & (at[:, 0] > low + 1e-9), above[:, -1] & (at[:, -1] < high - 1e-9)]
         )
-        sparse = above.sum(1) < (0 if alone else _FEWEST)
+        sparse = above.sum(1) < (0 if alone else detail.nodes * _FEWEST)
         wrong = (short.any(0) | sparse) & (peak > highest - _MATTERS)
         again = torch.nonzero(wrong.any(0))[:, 0]
         if again.numel() == 0:
@@ -143,7 +145,13 @@ def _adapted_nodes(data: ScanData, rows: Rows, number: int) -> tuple[Tensor, Ten
 
 
 def ridge_nodes(
-    data: ScanData, rows: Rows, *, finer: bool = False, between: int = 2, number: int = N_NODE
+    data: ScanData,
+    rows: Rows,
+    *,
+    finer: bool = False,
+    between: int = 2,
+    number: int = N_NODE,
+    detail: Detail = USUAL,
 ) -> tuple[list[Tensor], Tensor]:
     """Nodes of some curves and the logarithms of their unnormalised weights.
 
@@ -155,7 +163,9 @@ def ridge_nodes(
         Whether there are rows (1), or rows and nodes (2), half way between those on which the
         density is evaluated.
     number
-        Nodes on each row.
+        Nodes on each row, times what the `detail` says.
+    detail
+        How many nodes there are, and how far they go.
 
     Returns
     -------
@@ -163,7 +173,7 @@ def ridge_nodes(
     the weights of that shape.
     """
     free, shape = data.parameters.free, rows.shape
-    log_rate, density, spacing = _adapted_nodes(data, rows, number)
+    log_rate, density, spacing = _adapted_nodes(data, rows, number, detail)
     weight = density + spacing
     if len(free) > 1:
         if between:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 # Largest step in ln k, damping of a step that was none, and the share of a row's width that counts.
 _STEP, _DAMPED, _NEAR = 1.5, 1.0, 0.03
-#: Rows are wanted down to this in ln density below the highest, and nodes down to that.
-DEPTH = 9.0
 # Rows whose deviance cannot come so near to the least one by a step do not matter.
 _FAR = 50.0
 
