@@ -39,14 +39,12 @@ class Detail(NamedTuple):
 
 
 USUAL, FINE = Detail(), Detail(2, 2, 11.0, 8.0, 60.0)
-#: Where rows alone are too few, and otherwise.
-FINER = Detail(rows=2), FINE
 
 # Student's t of so few degrees of freedom has a part of its mass beyond all usual depths.
 _FEW_FREE = 4
-# Rows with more than this share of the mass count. Second differences of their ln mass that are
-# larger, here and not everywhere, hide where it falls: of a normal distribution they are all alike.
-_SHARE, _BENT, _HERE = 0.01, 1.7, 2.5
+# Without a prior of the shape: second differences of the ln mass of rows with more than this share
+# of the mass that are larger hide where it falls.
+_SHARE, _BENT = 0.01, 1.7
 # Every other node of a row would say another mass of it by so much, with a prior of the shape and
 # without one: peaks between nodes, and walls.
 _UNEVEN = 0.1, 0.04
@@ -63,9 +61,7 @@ def few_free(data: ScanData) -> Tensor:
 
 
 def too_coarse(nodes: Nodes, *, finer: bool) -> Tensor:
-    """What curves of two parameters need instead of the `USUAL` nodes, ``(n,)``.
-
-    The number of one of `FINER`, from 1; 0 where the usual ones do.
+    """Whether the `USUAL` nodes of curves of two parameters are too few, ``(n,)``.
 
     Parameters
     ----------
@@ -74,6 +70,8 @@ def too_coarse(nodes: Nodes, *, finer: bool) -> Tensor:
     finer
         See `ridge_nodes`.
     """
+    parameters = nodes.parameters
+    alone = known_before(parameters.free[1], parameters.prior_of_law) is None
     # Where the density has been evaluated.
     weight = nodes.weight[:, :: 4 if finer else 2]
     sign = weight.new_ones(weight.shape[2])
@@ -82,13 +80,9 @@ def too_coarse(nodes: Nodes, *, finer: bool) -> Tensor:
     outermost = (weight[:, :, 0] + weight[:, :, -1]).sum((0, 1))
     mass = weight.sum(2)
     total = mass.sum((0, 1))
+    coarse = (uneven > _UNEVEN[alone] * total) | (outermost > _OUTERMOST[alone] * total)
+    if not alone:
+        return coarse
     share = mass / total
     bend = share.clamp(min=1e-12).log_().diff(2, dim=1).abs_()
-    inner = share[:, 1:-1]
-    mean = (bend * inner).sum((0, 1))
-    most = torch.where(inner > _SHARE, bend, 0.0).amax((0, 1))
-    parameters = nodes.parameters
-    alone = known_before(parameters.free[1], parameters.prior_of_law) is None
-    bent = most > (_BENT if alone else torch.clamp(_HERE * mean, min=_BENT))
-    fine = (uneven > _UNEVEN[alone] * total) | (outermost > _OUTERMOST[alone] * total)
-    return bent.long().masked_fill_(fine | bent if alone else fine, 2)
+    return coarse | torch.where(share[:, 1:-1] > _SHARE, bend > _BENT, False).any(1).any(0)

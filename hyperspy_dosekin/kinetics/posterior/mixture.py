@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hyperspy_dosekin.numerics.batched_minimiser import minimise_batched
 
-from .detail import FINE, FINER, USUAL, Detail, few_free, too_coarse
+from .detail import FINE, USUAL, Detail, few_free, too_coarse
 from .nodes import Nodes
 from .ridge import rows_and_mass
 from .row_nodes import ridge_nodes
@@ -82,7 +82,7 @@ def mixed_nodes(
             if bool(chosen.any()):
                 yield from of(torch.nonzero(chosen)[:, 0], each)
         return
-    needed = torch.zeros_like(start[0], dtype=torch.long)
+    coarse = torch.zeros_like(start[0], dtype=torch.bool)
     in_slices = not in_plane and bool(parameters.law.nesting)
     if in_slices and index.size > _SLICED_ROWS and start.device.type == "cpu":
         for every in torch.arange(index.size).split(_SLICED_ROWS):
@@ -155,15 +155,13 @@ def mixed_nodes(
             parts=which,
         )
         if may_be_coarse:
-            needed[every] = poor = too_coarse(nodes, finer=finer)
+            coarse[every] = poor = too_coarse(nodes, finer=finer)
             if bool(poor.any()):
-                nodes = nodes.select(torch.nonzero(poor == 0)[:, 0])
+                nodes = nodes.select(torch.nonzero(~poor)[:, 0])
         if nodes.index.size:
             yield nodes
-    if bool(needed.any()):
-        for number, each in enumerate(FINER, 1):
-            if bool((chosen := needed == number).any()):
-                yield from of(torch.nonzero(chosen)[:, 0], each)
+    if bool(coarse.any()):
+        yield from of(torch.nonzero(coarse)[:, 0], FINE)
 
 
 def _pieces(kind: Tensor, size: int) -> Iterator[Tensor]:
