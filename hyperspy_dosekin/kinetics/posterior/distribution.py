@@ -34,6 +34,8 @@ _PLACES = 12
 # Smallest distance over which the weight of a node is spread either way, and
 # that for nodes without order, in standard deviations.
 _SMALLEST_SPREAD, _SMOOTHED = 1e-6, 0.05
+# Least square of the room of a node, above the smallest number of single precision.
+_NARROWEST = 1e-36
 
 
 def _cells(weight: Tensor, dim: int) -> tuple[Tensor, Tensor | None]:
@@ -334,7 +336,7 @@ class Distribution:
             else:
                 square, tilt, bend = across.square, across.tilt, across.bend.clone()
             # An integrity stays at 0 beyond extinction: no spread may vanish.
-            square = torch.maximum(square, (4 * smallest.square()).float())
+            square = torch.maximum(square, (4 * smallest.square()).float().clamp(min=_NARROWEST))
             place.add_(across.shift).addcdiv_(across.bend, square, value=1 / 12)
             reach = 0.5 * square.amax((0, 1, 2)).double().sqrt()
             slope = square.rsqrt()

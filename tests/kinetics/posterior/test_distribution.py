@@ -64,3 +64,13 @@ def test_a_row_without_mass_does_not_widen_the_one_beside_it():
     found = quantiles((centre + node)[..., None], weight[..., None])[:, 0]
     expected = stats.norm.ppf(TAILS)
     np.testing.assert_allclose(found, expected, atol=0.004 * (expected[-1] - expected[0]))
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_values_that_are_all_alike_are_their_own_quantiles(last):
+    # As the integrity at dose zero; `last` are parts with the offset at its bound.
+    weight = torch.as_tensor(np.random.default_rng(0).random((2, 5, 7, 3)))
+    spread = Distribution(torch.ones_like(weight), Weights(weight, ordered=True))
+    if last:
+        spread = spread.of_last(last, 2, torch.tensor([0, 2]))
+    np.testing.assert_allclose(spread.quantiles(TAILS), 1.0, rtol=1e-12)
