@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hyperspy_dosekin.numerics.arguments import real_number
+from hyperspy_dosekin.numerics.text import printable
 from hyperspy_dosekin.signals.axes.wrapping import make_map
+from hyperspy_dosekin.signals.kinetics.comparison.numbers import QUANTITIES
+from hyperspy_dosekin.signals.kinetics.comparison.text import average_table, flagged
 from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
+from hyperspy_dosekin.signals.results import Result
 
 if TYPE_CHECKING:
     from hyperspy.signals import BaseSignal
+    from prettytable import PrettyTable
 
     from hyperspy_dosekin.kinetics.comparison.comparison import ComparedLaws
 
-#: Quantities of an average, and what the kernel calls them.
-QUANTITIES = {"half_integrity_dose": "log_half_dose", "half_change_dose": "log_half_change"}
+
+_MIXTURE = "Medians and 95 % intervals of the mixture of all laws, each weighed by its evidence."
 
 
 def law_map(data: SeriesData, array: np.ndarray, name: str) -> BaseSignal:
@@ -28,8 +33,8 @@ def law_map(data: SeriesData, array: np.ndarray, name: str) -> BaseSignal:
     return make_map(array, data.space_axes, data.window_names, title=name, quantity=name)
 
 
-@dataclass(frozen=True, eq=False)
-class AveragedKinetics:
+@dataclass(frozen=True, eq=False, repr=False)
+class AveragedKinetics(Result):
     """Doses averaged over several laws; made by `LawComparison.average`.
 
     Parameters
@@ -42,6 +47,15 @@ class AveragedKinetics:
 
     compared: ComparedLaws
     data: SeriesData
+
+    def __repr__(self) -> str:
+        """One line."""
+        laws, windows = len(self.compared.weights), len(self.data.window_names)
+        return printable(f"<AveragedKinetics, {laws} laws, {windows} windows>")
+
+    def _said(self) -> tuple[list[PrettyTable], list[str]]:
+        notes = flagged(self.compared, self.data.window_names)
+        return [average_table(self.compared, self.data)], [_MIXTURE, *notes]
 
     def _dose(self, name: str, probability: float) -> np.ndarray:
         return np.exp(self.compared.average(QUANTITIES[name], probability))

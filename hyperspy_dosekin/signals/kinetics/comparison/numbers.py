@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from hyperspy_dosekin.kinetics.comparison.comparison import ComparedLaws
 
+#: Quantities of an average, and what the kernel calls them.
+QUANTITIES = {"half_integrity_dose": "log_half_dose", "half_change_dose": "log_half_change"}
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ComparisonNumbers:

@@ -10,15 +10,23 @@ import numpy as np
 from prettytable import PrettyTable
 
 from hyperspy_dosekin.numerics.units import with_unit
-from hyperspy_dosekin.signals.kinetics.comparison.averaged import QUANTITIES
-from hyperspy_dosekin.signals.kinetics.comparison.numbers import ComparisonNumbers, median_of_pixels
+from hyperspy_dosekin.signals.kinetics.comparison.numbers import (
+    QUANTITIES,
+    ComparisonNumbers,
+    median_of_pixels,
+)
 from hyperspy_dosekin.signals.kinetics.result.frame import dose_units, places_of
 from hyperspy_dosekin.signals.kinetics.result.notes import DOSES
 from hyperspy_dosekin.signals.kinetics.result.table import interval_text, number
 from hyperspy_dosekin.signals.results import as_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pandas import DataFrame
+
+    from hyperspy_dosekin.kinetics.comparison.comparison import ComparedLaws
+    from hyperspy_dosekin.signals.kinetics.data.series_data import SeriesData
 
 CANNOT_TELL = "{names}: the data cannot tell which law holds; D½ is the average over all of them."
 NONE_DESCRIBES = "{names}: none of the laws describes the data, so that D½ is doubtful."
@@ -60,9 +68,35 @@ def comparison_table(numbers: ComparisonNumbers) -> PrettyTable:
     return table
 
 
+def average_table(found: ComparedLaws, data: SeriesData) -> PrettyTable:
+    """One row for each window; medians and shares over the pixels where there are any."""
+    headers = [with_unit(name, data.dose_unit) for name in ("D½", "half-change dose")]
+    table = PrettyTable(["window", *headers, "D½ determined"])
+    table.align = "r"
+    table.align["window"] = "l"
+    doses = []
+    for name in QUANTITIES.values():
+        ends = np.stack([np.exp(found.average(name, p)) for p in (0.5, 0.025, 0.975)])
+        doses.append(median_of_pixels(ends))
+    kept, described = found.identifiable, found.described
+    for column, window in enumerate(data.window_names):
+        row = [f"{number(m)} {interval_text(*ends)}" for m, *ends in (d[:, column] for d in doses)]
+        sure, right = kept[..., column], described[..., column]
+        said = "yes" if (sure & right).all() else "doubtful" if sure.all() else "NO"
+        if (share := (sure & right).mean()) not in (0, 1):
+            said = f"{100 * share:.0f} % of the pixels"
+        table.add_row([window, *row, said])
+    return table
+
+
 def comparison_notes(numbers: ComparisonNumbers) -> list[str]:
     """What has to be said beside the numbers."""
-    found = numbers.compared
+    notes = flagged(numbers.compared, numbers.window_names)
+    return [*notes, *([DOSES.format(text=numbers.dose_error.text)] if numbers.dose_error else [])]
+
+
+def flagged(found: ComparedLaws, window_names: Sequence[str]) -> list[str]:
+    """What is not determined, or not described, in at least half of the pixels."""
     notes = []
     for text, flags in (
         (CANNOT_TELL, found.verdict < 0),
@@ -70,9 +104,9 @@ def comparison_notes(numbers: ComparisonNumbers) -> list[str]:
         (UNDETERMINED, ~found.identifiable),
     ):
         share = flags.reshape(-1, flags.shape[-1]).mean(axis=0)
-        names = [n for n, s in zip(numbers.window_names, share, strict=True) if s >= 0.5]
+        names = [n for n, s in zip(window_names, share, strict=True) if s >= 0.5]
         notes += [text.format(names=", ".join(names))] if names else []
-    return [*notes, *([DOSES.format(text=numbers.dose_error.text)] if numbers.dose_error else [])]
+    return notes
 
 
 def comparison_frame(numbers: ComparisonNumbers, level: float) -> DataFrame:

@@ -278,3 +278,16 @@ def test_what_a_determined_dose_takes_for_granted_is_said():
     free = str(areas.fit_dose_pinn(estimator="exact", show_progressbar=False))
     assert "fast ends at b" in free
     assert "holds at every dose" not in free
+
+
+def test_an_average_says_what_it_found():
+    phi, random = np.arange(1, 10) / 9, np.random.default_rng(0)
+    decays = 1 + np.exp(-np.array([[3.0], [0.2]]) * phi) + 0.01 * random.standard_normal((2, 9))
+    areas = series(decays, ("fast", "slow"))
+    laws = ["power law", "first order"]
+    average = hyperspy_dosekin.compare_laws(areas, laws, show_progressbar=False).average()
+    assert repr(average) == "<AveragedKinetics, 2 laws, 2 windows>"
+    assert "half-change dose" in str(average)
+    assert "slow: the data do NOT determine D½" in str(average)
+    assert len(str(average).splitlines()) < 12
+    assert "<table" in average._repr_html_()
